@@ -1,0 +1,51 @@
+package broker
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrOutOfRange is the Fetched.Err of an offset that the log does not hold (trimmed by retention, or a log that was lost).
+var ErrOutOfRange = errors.New("offset out of range")
+
+// Log is the whole of what Troupe asks of a broker. Client implements it over kafka-go; tests implement it in memory.
+// Every method blocks until done or ctx ends, and is safe for concurrent use.
+type Log interface {
+	// Fetch reads several logs with one request per leader, waiting up to the configured MaxWait when all are at their
+	// ends. It returns one Fetched per position, in any order; the error is for a call that could not be made at all.
+	Fetch(ctx context.Context, from []Position) ([]Fetched, error)
+	// Produce appends batches (at most one per log) with one request per leader, acks=all, without its own retries. It
+	// calls each once per batch, as the leaders answer, possibly from several goroutines, and returns after the last call.
+	Produce(ctx context.Context, batches []Batch, each func(Produced))
+	// Ends returns the end offset of each log (the offset the next append gets). All or an error.
+	Ends(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
+	// Starts returns the first offset each log still holds. All or an error.
+	Starts(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
+	// Provision creates the topics that are missing and checks those that exist. A wrong number of partitions, or a
+	// setting that cannot be right (compaction, an unclean replication setting), is an error of class Permanent that names
+	// topic and setting; a broker out of reach is Unavailable.
+	Provision(ctx context.Context, topics []Topic) error
+	// Check is Provision without creating: a missing topic is Unavailable ("waiting for topic …").
+	Check(ctx context.Context, topics []Topic) error
+	// Join takes part in a consumer group until ctx ends: it calls serve once per generation, in turn. serve's ctx ends
+	// when the generation does (rebalance, lost session, ctx); serve must then finish and return; the generation is kept
+	// alive until it has, or until the rebalance time-out. Join retries with back-off whatever is Unavailable and
+	// returns only when ctx ends (nil) or on a Permanent error.
+	Join(ctx context.Context, group string, topics []string, serve func(ctx context.Context, g Generation) error) error
+}
+
+// Generation is one membership of a consumer group with its assignment. Its commits are fenced by the broker with the
+// generation's own id: an old generation cannot move offsets.
+type Generation interface {
+	// ID of the generation and the member, for logs.
+	ID() string
+	// Assigned lists the logs of this member; all topics of a group have equal partition counts and range assignment, so
+	// partition p of every topic is assigned together.
+	Assigned() []TopicPartition
+	// Committed returns the offset committed for a log, or -1 when there is none.
+	Committed(tp TopicPartition) int64
+	// Commit stores offsets with this generation's id. An error of class Conflict means that the generation is over.
+	Commit(ctx context.Context, offsets map[TopicPartition]int64) error
+	// Holds asks the group whether this generation is still current; nil when it is, Conflict when it is over.
+	Holds(ctx context.Context) error
+}

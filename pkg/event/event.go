@@ -1,0 +1,201 @@
+// Package event is the envelope of every record: a CloudEvent in binary mode (Kafka protocol binding 1.0.2), its
+// attributes as record headers, its body a Protocol Buffer whose full name is the event's type.
+package event
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// ContentType of every body.
+const ContentType = "application/protobuf"
+
+// Event is a fact about one order, or a request.
+type Event struct {
+	// ID is unique per fact and the same for every copy of it: see MakeID.
+	ID string
+	// Type is the full name of the body's message, such as troupe.order.v1.OrderPlaced.
+	Type string
+	// Source is the name of the participant that published it.
+	Source string
+	// Subject is the order id, and the record's key.
+	Subject string
+	// Time the event was decided, UTC.
+	Time time.Time
+	// Sequence numbers the facts of one order in one topic from 1. 0: a request, a letter, an outcome; not in the chain.
+	Sequence uint64
+	// PreviousID is the id of the order's fact before this one in the same topic; empty for the first.
+	PreviousID string
+	// CausationID is the id of the event that this one answers; empty when it came in at a door.
+	CausationID string
+	// TraceParent is the W3C trace context of the transmission's start (CloudEvents distributed tracing extension): it
+	// never changes on the way. The per-hop context travels in the plain traceparent header, which Event does not hold.
+	TraceParent string
+	// Data is the encoded body.
+	Data []byte
+}
+
+// Message is an event with its decoded body.
+type Message struct {
+	Event
+	Body proto.Message
+}
+
+// Header names. The attributes of our own (sequence, previousid, causationid) are CloudEvents extensions.
+const (
+	headerSpecVersion = "ce_specversion"
+	headerID          = "ce_id"
+	headerType        = "ce_type"
+	headerSource      = "ce_source"
+	headerSubject     = "ce_subject"
+	headerTime        = "ce_time"
+	headerSequence    = "ce_sequence"
+	headerPrevious    = "ce_previousid"
+	headerCausation   = "ce_causationid"
+	headerTraceParent = "ce_traceparent"
+	headerContentType = "content-type"
+)
+
+// namespace of all made ids. Changing it makes every id of the past unknown.
+var namespace = uuid.MustParse("5f1c2b1e-6b0f-5a86-9d0c-0e5a4a1c7d11")
+
+// MakeID makes the id of a thing from what it comes from, so that deciding the same thing twice gives the same id:
+// UUIDv5 over the parts, which are separated unambiguously.
+func MakeID(parts ...string) string {
+	var b []byte
+	for _, p := range parts {
+		b = strconv.AppendInt(b, int64(len(p)), 10)
+		b = append(b, ':')
+		b = append(b, p...)
+	}
+	return uuid.NewSHA1(namespace, b).String()
+}
+
+// FactID is the id of a fact of a type that a participant decides in answer to a cause.
+func FactID(causeID, participant, typ string) string { return MakeID(causeID, participant, typ) }
+
+// TypeOf returns the event type of a body.
+func TypeOf(body proto.Message) string { return string(body.ProtoReflect().Descriptor().FullName()) }
+
+// Encode returns the deterministic encoding of a body. It fails only on a message that cannot be encoded (invalid UTF-8).
+func Encode(body proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(body)
+}
+
+// Decode decodes the body by the event's type. The error is of class Permanent: the bytes will not get better.
+func Decode(e Event) (Message, error) {
+	mt, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(e.Type))
+	if err != nil {
+		return Message{}, fault.New(fault.Permanent, "event %s: unknown type %q", e.ID, e.Type)
+	}
+	body := mt.New().Interface()
+	if err := proto.Unmarshal(e.Data, body); err != nil {
+		return Message{}, fault.New(fault.Permanent, "event %s of type %s: undecodable body: %w", e.ID, e.Type, err)
+	}
+	return Message{Event: e, Body: body}, nil
+}
+
+// ToRecord makes the record of an event for a topic and partition. extra headers follow the event's own.
+func ToRecord(e Event, topic string, partition int, extra ...broker.Header) broker.Record {
+	h := make([]broker.Header, 0, 11+len(extra))
+	add := func(k, v string) {
+		if v != "" {
+			h = append(h, broker.Header{Key: k, Value: []byte(v)})
+		}
+	}
+	add(headerSpecVersion, "1.0")
+	add(headerID, e.ID)
+	add(headerType, e.Type)
+	add(headerSource, e.Source)
+	add(headerSubject, e.Subject)
+	add(headerTime, e.Time.UTC().Format(time.RFC3339Nano))
+	if e.Sequence > 0 {
+		add(headerSequence, strconv.FormatUint(e.Sequence, 10))
+	}
+	add(headerPrevious, e.PreviousID)
+	add(headerCausation, e.CausationID)
+	add(headerTraceParent, e.TraceParent)
+	add(headerContentType, ContentType)
+	return broker.Record{Topic: topic, Partition: partition, Key: []byte(e.Subject), Value: e.Data, Headers: append(h, extra...)}
+}
+
+// FromRecord reads the envelope without decoding the body. The error is of class Permanent and names the attribute at
+// fault; the returned Event then holds what could be read.
+func FromRecord(r broker.Record) (Event, error) {
+	e := Event{Data: r.Value}
+	var spec, when, seq, content string
+	for _, h := range r.Headers {
+		v := string(h.Value)
+		switch h.Key {
+		case headerSpecVersion:
+			spec = v
+		case headerID:
+			e.ID = v
+		case headerType:
+			e.Type = v
+		case headerSource:
+			e.Source = v
+		case headerSubject:
+			e.Subject = v
+		case headerTime:
+			when = v
+		case headerSequence:
+			seq = v
+		case headerPrevious:
+			e.PreviousID = v
+		case headerCausation:
+			e.CausationID = v
+		case headerTraceParent:
+			e.TraceParent = v
+		case headerContentType:
+			content = v
+		}
+	}
+	bad := func(attribute, rule string) (Event, error) {
+		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
+	}
+	if len(r.Key) == 0 {
+		return bad("key", "a record must have a key, the order id")
+	}
+	if spec != "1.0" {
+		return bad("specversion", "must be 1.0, is "+strconv.Quote(spec))
+	}
+	if e.ID == "" {
+		return bad("id", "must not be empty")
+	}
+	if e.Type == "" {
+		return bad("type", "must not be empty")
+	}
+	if e.Source == "" {
+		return bad("source", "must not be empty")
+	}
+	if e.Subject != string(r.Key) {
+		return bad("subject", "must equal the record's key")
+	}
+	if content != ContentType {
+		return bad("content-type", "must be "+ContentType+", is "+strconv.Quote(content))
+	}
+	t, err := time.Parse(time.RFC3339Nano, when)
+	if err != nil {
+		return bad("time", "must be RFC 3339")
+	}
+	e.Time = t
+	if seq != "" {
+		n, err := strconv.ParseUint(seq, 10, 64)
+		if err != nil || n == 0 {
+			return bad("sequence", "must be a positive integer")
+		}
+		e.Sequence = n
+	}
+	if e.Sequence > 1 && e.PreviousID == "" {
+		return bad("previousid", "must be set from the second fact on")
+	}
+	return e, nil
+}

@@ -1,0 +1,66 @@
+// Package participant runs one part of a choreography: it turns three pure-minded functions into a service that loses
+// nothing, does nothing twice and keeps every order's events in order. The protocol is docs/protocol.md.
+package participant
+
+import (
+	"context"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"google.golang.org/protobuf/proto"
+)
+
+// DeadlinePassed is the type of the local event that React gets when an order's Deadline has passed. It has no body; its
+// Time is the deadline.
+const DeadlinePassed = "troupe.local.DeadlinePassed"
+
+// Hears names a topic that a participant listens to and the types it reacts to there. Events of other types are answered
+// with nothing, undecoded.
+type Hears struct {
+	Topic string
+	Types []string
+}
+
+// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own facts;
+// its zero value is the state before the first. S is stored as JSON.
+//
+// Five rules make the guarantees possible; every domain has a property test for them: at most one fact per event answered; state is
+// a fold of own facts alone; the same input gives the same answer (time only from Now(ctx) and the event); an event answered
+// with nothing in some state is answered with nothing in every later one; fault.NotYet is said from own state only.
+type Behavior[S any] struct {
+	// Name of the participant: its consumer group, and the prefix of its topics and keys.
+	Name string
+	// FoldVersion must be raised whenever Evolve or S changes meaning: every order is then folded again from the log.
+	FoldVersion int
+	// Hears is what it listens to. Its own topic may be among them (when a door publishes there).
+	Hears []Hears
+	// React answers an event with one fact, or nil for nothing, or an error whose class decides between retrying, holding and
+	// parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different orders and
+	// one at a time for one order. ctx ends when the instance leaves.
+	React func(ctx context.Context, state S, m event.Message) (proto.Message, error)
+	// Evolve returns the state after a fact of its own. Pure; called for facts just decided and for facts read back from the log.
+	Evolve func(state S, fact event.Message) S
+	// Deadline returns when this order has waited long enough; ok is false when it waits for nothing. Pure. Nil: no deadlines.
+	Deadline func(state S) (at time.Time, ok bool)
+}
+
+// Topic names of a participant.
+func FactsTopic(name string) string       { return name + ".events.v1" }
+func DeadLettersTopic(name string) string { return name + ".dead-letters.v1" }
+func RedriveTopic(name string) string     { return name + ".redrive.v1" }
+func ActivityTopic(name string) string    { return name + ".activity.v1" }
+
+type nowKey struct{}
+
+// WithNow sets the moment at which React is said to run; tests use it, the cycle does for each attempt.
+func WithNow(ctx context.Context, now time.Time) context.Context {
+	return context.WithValue(ctx, nowKey{}, now)
+}
+
+// Now is the moment of this attempt. React takes the time from here only.
+func Now(ctx context.Context) time.Time {
+	if t, ok := ctx.Value(nowKey{}).(time.Time); ok {
+		return t
+	}
+	return time.Now()
+}

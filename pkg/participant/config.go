@@ -1,0 +1,29 @@
+package participant
+
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+)
+
+// Config is what a participant needs beside its behaviour. Zero durations and counts mean the stated default.
+type Config struct {
+	// Log is the broker. Required.
+	Log broker.Log
+	// Redis holds the fold of the participant's own topics; it may be wiped at any moment. Required. Never evict:
+	// maxmemory-policy must be noeviction.
+	Redis redis.UniversalClient
+	// Partitions of every v1 topic. Required.
+	Partitions int
+	// Retention of facts; the order keys in Redis expire with it. Default 30 days.
+	Retention time.Duration
+	// Concurrency is how many React calls of one instance run at once at most. Default 256.
+	Concurrency int
+	// HoldLimit is how long an event may be held for a cause that does not come before it is parked. Default 10 minutes.
+	HoldLimit time.Duration
+	// CommitEvery is how often offsets are committed. Default 200 ms.
+	CommitEvery time.Duration
+	// LeaveWithin bounds the wait for React calls in flight when the instance leaves. Default 5 s.
+	LeaveWithin time.Duration
+}

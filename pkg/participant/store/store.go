@@ -1,0 +1,301 @@
+// Package store keeps tasks in Redis. All keys of a task share one hash tag, {service:partition}, so that one script can
+// change them together, in one Redis Cluster slot; every change is a compare-and-swap on who owns the task (owner) and
+// which change came last (seq). What is kept is a fold of the log and may be wiped at any moment.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Fields of the meta hash that the store itself knows. Everything else there belongs to the task (positions).
+const (
+	fieldOwner   = "owner"
+	fieldSeq     = "seq"
+	fieldVersion = "fold_version"
+)
+
+// Store keeps the tasks of one service.
+type Store struct {
+	rdb  redis.UniversalClient
+	name string
+}
+
+// New returns the store of a service. It opens no connection.
+func New(rdb redis.UniversalClient, name string) *Store { return &Store{rdb: rdb, name: name} }
+
+// Key is the full name of a task's key: {service:partition}:rest.
+func (s *Store) Key(partition int, rest string) string {
+	return "{" + s.name + ":" + strconv.Itoa(partition) + "}:" + rest
+}
+
+// Meta is a task's head as found by Claim.
+type Meta struct {
+	// Seq is the number of the last change; 0 for a task that was not there.
+	Seq int64
+	// FoldVersion is that of the code that folded what is kept; "" when nothing (or nothing whole) is kept: Reset first.
+	FoldVersion string
+	// Fields are the task's own fields.
+	Fields map[string]string
+}
+
+// claim makes ARGV[1] the owner, creating the task when it is missing, and returns the meta hash.
+var claim = redis.NewScript(`
+redis.call('HSET', KEYS[1], 'owner', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'seq', '0')
+return redis.call('HGETALL', KEYS[1])`)
+
+// Claim makes owner, a token never used before, the task's owner: whoever held it is refused at its next Apply. Errors
+// are of class Unavailable.
+func (s *Store) Claim(ctx context.Context, partition int, owner string) (Meta, error) {
+	got, err := claim.Run(ctx, s.rdb, []string{s.Key(partition, "meta")}, owner).StringSlice()
+	if err != nil {
+		return Meta{}, unavailable(err)
+	}
+	m := Meta{Fields: map[string]string{}}
+	for i := 0; i+1 < len(got); i += 2 {
+		switch got[i] {
+		case fieldOwner:
+		case fieldSeq:
+			if m.Seq, err = strconv.ParseInt(got[i+1], 10, 64); err != nil {
+				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", s.Key(partition, "meta"), got[i+1])
+			}
+		case fieldVersion:
+			m.FoldVersion = got[i+1]
+		default:
+			m.Fields[got[i]] = got[i+1]
+		}
+	}
+	return m, nil
+}
+
+// Op is one Redis command on one key of the task; Args follow the key.
+type Op struct {
+	Cmd  string
+	Key  string
+	Args []string
+}
+
+// Change is one compare-and-swap of one task: it happens only when owner and Seq are still those given, all or nothing,
+// and makes Seq one larger. A change without Ops only compares.
+type Change struct {
+	Partition int
+	Owner     string
+	Seq       int64
+	Ops       []Op
+	// Retry says that this very change was sent before and its outcome is unknown: found done, it counts as done.
+	Retry bool
+}
+
+// Verdict is what became of a change.
+type Verdict int
+
+const (
+	// Applied: done; the task's seq is one larger (unless there was no Op).
+	Applied Verdict = iota
+	// Lost: the store forgot or went back (flushed, restored): fold again.
+	Lost
+	// Fenced: another owner claimed the task.
+	Fenced
+)
+
+func (v Verdict) String() string { return [...]string{"applied", "lost", "fenced"}[v] }
+
+// Outcome of a change; the verdict counts only when Err is nil. An Err is of class Unavailable and leaves the outcome
+// unknown: send the same change again with Retry set.
+type Outcome struct {
+	Verdict Verdict
+	Err     error
+}
+
+// apply: KEYS[1] is meta, the others are what the commands touch. ARGV: owner, seq, retry, then per command: name, number of
+// its key in KEYS, number of further arguments, the arguments.
+var apply = redis.NewScript(`
+local m = redis.call('HMGET', KEYS[1], 'owner', 'seq')
+if not m[1] or not m[2] then return 1 end
+if m[1] ~= ARGV[1] then return 2 end
+if m[2] ~= ARGV[2] then
+  if ARGV[3] == '1' and tonumber(m[2]) == tonumber(ARGV[2]) + 1 then return 0 end
+  return 1
+end
+local i = 4
+if i > #ARGV then return 0 end
+while i <= #ARGV do
+  local n = tonumber(ARGV[i+2])
+  if n == 0 then
+    redis.call(ARGV[i], KEYS[tonumber(ARGV[i+1])])
+  else
+    redis.call(ARGV[i], KEYS[tonumber(ARGV[i+1])], unpack(ARGV, i+3, i+2+n))
+  end
+  i = i + 3 + n
+end
+redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
+return 0`)
+
+// Apply sends all changes in one pipeline and returns one outcome each, in order.
+func (s *Store) Apply(ctx context.Context, changes []Change) []Outcome {
+	out := make([]Outcome, len(changes))
+	cmds := make([]*redis.Cmd, len(changes))
+	keys := make([][]string, len(changes))
+	args := make([][]any, len(changes))
+	pipe := s.rdb.Pipeline()
+	for i, c := range changes {
+		keys[i], args[i] = s.encode(c)
+		cmds[i] = apply.EvalSha(ctx, pipe, keys[i], args[i]...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, cmd := range cmds {
+		n, err := cmd.Int()
+		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			n, err = apply.Eval(ctx, s.rdb, keys[i], args[i]...).Int()
+		}
+		out[i] = Outcome{Verdict: Verdict(n), Err: unavailable(err)}
+	}
+	return out
+}
+
+func (s *Store) encode(c Change) (keys []string, args []any) {
+	keys = []string{s.Key(c.Partition, "meta")}
+	number := map[string]int{keys[0]: 1}
+	retry := "0"
+	if c.Retry {
+		retry = "1"
+	}
+	args = []any{c.Owner, strconv.FormatInt(c.Seq, 10), retry}
+	for _, op := range c.Ops {
+		n, ok := number[op.Key]
+		if !ok {
+			keys = append(keys, op.Key)
+			n = len(keys)
+			number[op.Key] = n
+		}
+		args = append(args, op.Cmd, n, len(op.Args))
+		for _, a := range op.Args {
+			args = append(args, a)
+		}
+	}
+	return keys, args
+}
+
+// Hashes reads many hashes in one pipeline; a missing one is an empty map.
+func (s *Store) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(keys))
+	for i, k := range keys {
+		cmds[i] = pipe.HGetAll(ctx, k)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]map[string]string, len(keys))
+	for i, c := range cmds {
+		out[i] = c.Val()
+	}
+	return out, nil
+}
+
+// List reads a whole list.
+func (s *Store) List(ctx context.Context, key string) ([]string, error) {
+	v, err := s.rdb.LRange(ctx, key, 0, -1).Result()
+	return v, unavailable(err)
+}
+
+// Scores reads a whole sorted set.
+func (s *Store) Scores(ctx context.Context, key string) (map[string]float64, error) {
+	z, err := s.rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	m := make(map[string]float64, len(z))
+	for _, e := range z {
+		m[e.Member.(string)] = e.Score
+	}
+	return m, nil
+}
+
+// unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start.
+var unfold = redis.NewScript(`
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'seq', '0')
+return 0`)
+
+// whole marks a task as empty and whole.
+var whole = redis.NewScript(`
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
+redis.call('HSET', KEYS[1], 'seq', '0', 'fold_version', ARGV[2])
+return 0`)
+
+// Reset deletes everything of the task except the keys whose rest begins with one of keep, and starts it anew at seq 0 under a fold
+// version. Fenced when another owner came in between.
+func (s *Store) Reset(ctx context.Context, partition int, owner, foldVersion string, keep ...string) (Verdict, error) {
+	meta := s.Key(partition, "meta")
+	if n, err := unfold.Run(ctx, s.rdb, []string{meta}, owner).Int(); err != nil || n != 0 {
+		return Verdict(n), unavailable(err)
+	}
+	prefix := s.Key(partition, "")
+	err := s.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+		it := node.Scan(ctx, 0, escapeGlob(prefix)+"*", 1000).Iterator()
+		var batch []string
+		for it.Next(ctx) {
+			if k := it.Val(); k != meta && !hasAnyPrefix(k[len(prefix):], keep) {
+				batch = append(batch, k)
+			}
+			if len(batch) == 500 {
+				if err := s.rdb.Unlink(ctx, batch...).Err(); err != nil {
+					return err
+				}
+				batch = batch[:0]
+			}
+		}
+		if len(batch) > 0 {
+			if err := s.rdb.Unlink(ctx, batch...).Err(); err != nil {
+				return err
+			}
+		}
+		return it.Err()
+	})
+	if err != nil {
+		return Lost, unavailable(err)
+	}
+	n, err := whole.Run(ctx, s.rdb, []string{meta}, owner, foldVersion).Int()
+	return Verdict(n), unavailable(err)
+}
+
+// eachNode calls f on every master of a cluster, or on the one server.
+func (s *Store) eachNode(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
+	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+		return c.ForEachMaster(ctx, func(ctx context.Context, n *redis.Client) error { return f(ctx, n) })
+	}
+	return f(ctx, s.rdb)
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// unavailable classifies a Redis error; nil stays nil.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return fault.As(fault.Unavailable, fmt.Errorf("redis: %w", err))
+}

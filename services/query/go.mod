@@ -1,0 +1,13 @@
+module github.com/troupe-dev/troupe/services/query
+
+go 1.26.8
+
+require (
+	github.com/troupe-dev/troupe/pkg v0.0.0
+	github.com/troupe-dev/troupe/schemas v0.0.0
+)
+
+replace (
+	github.com/troupe-dev/troupe/pkg => ../../pkg
+	github.com/troupe-dev/troupe/schemas => ../../schemas
+)
