@@ -1,0 +1,74 @@
+package problem
+
+import (
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// maxRead bounds what a client reads of an answer that failed.
+const maxRead = 256 << 10
+
+// Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an error of
+// the class that the status says, with a *Problem in its chain: the document, or one made of the status when the answer is not a
+// problem document (a proxy's page, say). A Retry-After header becomes the error's RetryAfter.
+func Read(resp *http.Response) error {
+	if resp.StatusCode < http.StatusBadRequest {
+		return nil
+	}
+	p := &Problem{}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRead))
+	if err != nil || media != ContentType || json.Unmarshal(body, p) != nil {
+		*p = Problem{}
+	}
+	p.Status = resp.StatusCode
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	if p.Title == "" {
+		if p.Title = http.StatusText(p.Status); p.Title == "" {
+			p.Title = "HTTP status " + strconv.Itoa(p.Status)
+		}
+	}
+	p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	switch class := classOf(p.Status); class {
+	case fault.Transient:
+		return p
+	case fault.Unavailable:
+		return fault.Later(p.RetryAfter, "%w", p)
+	default:
+		return fault.As(class, p)
+	}
+}
+
+func classOf(status int) fault.Class {
+	switch {
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return fault.NotFound
+	case status == http.StatusConflict:
+		return fault.Conflict
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == http.StatusBadGateway,
+		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return fault.Unavailable
+	case status < http.StatusInternalServerError:
+		return fault.Invalid
+	}
+	return fault.Transient
+}
+
+// retryAfter reads both forms of RFC 9110, section 10.2.3; zero when there is none, or none that makes sense.
+func retryAfter(v string) time.Duration {
+	if n, err := strconv.Atoi(v); err == nil {
+		return time.Duration(min(max(n, 0), 86400)) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return min(max(time.Until(at), 0), 24*time.Hour)
+	}
+	return 0
+}
