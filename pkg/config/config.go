@@ -1,0 +1,204 @@
+// Package config fills a struct from environment variables and explains it. Tags of a field:
+//
+//	env:"NAME"          the variable (github.com/caarlos0/env); "-" leaves the field alone
+//	envDefault:"VALUE"  used when the variable is missing or empty
+//	help:"…"            what it is, its unit, and its danger
+//	secret:"true"       never shown
+//
+// Structs in it, embedded ones too, are filled likewise.
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Load fills a C from variables in the form of os.Environ ("NAME=value"); the environment of the process itself is not
+// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each is of class Invalid
+// and names its variable as Field (Validate must do so itself, by fault.Field).
+func Load[C any](environ []string) (C, error) {
+	var c C
+	set := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		set[name] = value
+	}
+	if err := env.ParseWithOptions(&c, env.Options{Environment: set}); err != nil {
+		return c, named[C](err, set)
+	}
+	return c, validate(reflect.ValueOf(&c).Elem())
+}
+
+// named finds the variables behind an error of env, which names the struct's fields only: each variable is tried alone.
+func named[C any](err error, set map[string]string) error {
+	var errs []error
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		value, ok := set[v.name]
+		if !ok {
+			continue
+		}
+		alone := env.ParseWithOptions(new(C), env.Options{Environment: map[string]string{v.name: value}})
+		if pe, ok := errors.AsType[env.ParseError](alone); ok {
+			errs = append(errs, fault.Field(v.name, "must be %s: %w", kind(v.typ), pe.Err))
+		}
+	}
+	if len(errs) == 0 {
+		return fault.As(fault.Invalid, err)
+	}
+	return errors.Join(errs...)
+}
+
+// validate asks the structs inside first. An embedded struct's Validate is the outer one's too when that has none of its own,
+// so the same complaint can come twice; it is kept once.
+func validate(v reflect.Value) error {
+	var errs []error
+	told := map[string]bool{}
+	add := func(err error) {
+		if err != nil && !told[err.Error()] {
+			told[err.Error()] = true
+			errs = append(errs, err)
+		}
+	}
+	for i := range v.NumField() {
+		if f := v.Field(i); v.Type().Field(i).IsExported() && nested(f.Type()) {
+			add(validate(f))
+		}
+	}
+	if x, ok := v.Addr().Interface().(interface{ Validate() error }); ok {
+		add(x.Validate())
+	}
+	return errors.Join(errs...)
+}
+
+// Masked returns the variables of a configuration with their values, in the order of the struct, as log attributes. A secret
+// shows only whether it is set.
+func Masked[C any](cfg C) []slog.Attr {
+	var attrs []slog.Attr
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		text := render(reflect.ValueOf(cfg).FieldByIndex(v.index))
+		if v.secret && text != "" {
+			text = "(set)"
+		}
+		attrs = append(attrs, slog.String(v.name, text))
+	}
+	return attrs
+}
+
+// Value returns a variable's value as text; ok is false when C has no such variable or it is secret.
+func Value[C any](cfg C, name string) (text string, ok bool) {
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		if v.name == name && !v.secret {
+			return render(reflect.ValueOf(cfg).FieldByIndex(v.index)), true
+		}
+	}
+	return "", false
+}
+
+// Usage describes every variable of C: its type, default and help, wrapped for a terminal.
+func Usage[C any]() string {
+	var b strings.Builder
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		fmt.Fprintf(&b, "  %s  %s", v.name, kind(v.typ))
+		switch {
+		case v.def != "":
+			fmt.Fprintf(&b, ", default %s", v.def)
+		default:
+			b.WriteString(", default empty")
+		}
+		if v.secret {
+			b.WriteString(", secret")
+		}
+		b.WriteString("\n")
+		wrap(&b, v.help, "      ", 100)
+	}
+	return b.String()
+}
+
+// variable is one field with its tags.
+type variable struct {
+	name, def, help string
+	secret          bool
+	typ             reflect.Type
+	index           []int
+}
+
+func variables(t reflect.Type, prefix string) []variable {
+	var vs []variable
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		switch {
+		case !f.IsExported() || name == "-":
+		case name != "":
+			vs = append(vs, variable{
+				name: prefix + name, def: f.Tag.Get("envDefault"), help: f.Tag.Get("help"),
+				secret: f.Tag.Get("secret") == "true", typ: f.Type, index: f.Index,
+			})
+		case nested(f.Type):
+			for _, v := range variables(f.Type, prefix+f.Tag.Get("envPrefix")) {
+				v.index = append(append([]int{}, f.Index...), v.index...)
+				vs = append(vs, v)
+			}
+		}
+	}
+	return vs
+}
+
+var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+func nested(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler)
+}
+
+// kind names a type for people, with the form of its text.
+func kind(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration (such as 250ms, 15m or 336h)"
+	case t.Kind() == reflect.Slice:
+		return "a list separated by commas"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return "a whole number"
+	case t.Kind() == reflect.Float32 || t.Kind() == reflect.Float64:
+		return "a number"
+	}
+	return "text"
+}
+
+func render(v reflect.Value) string {
+	if v.Kind() == reflect.Slice {
+		part := make([]string, v.Len())
+		for i := range part {
+			part[i] = render(v.Index(i))
+		}
+		return strings.Join(part, ",")
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+func wrap(b *strings.Builder, text, indent string, width int) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(indent)+len(line)+1+len(word) > width {
+			b.WriteString(indent + line + "\n")
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		b.WriteString(indent + line + "\n")
+	}
+}

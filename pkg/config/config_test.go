@@ -1,0 +1,125 @@
+package config_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/config"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+type Broker struct {
+	Brokers  []string `env:"BROKERS" envDefault:"127.0.0.1:9092" help:"where the log is"`
+	Password string   `env:"PASSWORD" secret:"true" help:"of the user"`
+}
+
+func (b Broker) Validate() error {
+	if len(b.Brokers) > 2 {
+		return fault.Field("BROKERS", "must name at most 2")
+	}
+	return nil
+}
+
+type settings struct {
+	Broker
+	Store struct {
+		Size int `env:"SIZE" envDefault:"12" help:"how many"`
+	} `envPrefix:"STORE_"`
+	Wait      time.Duration  `env:"WAIT" envDefault:"15m" help:"how long"`
+	Log       bool           `env:"LOG" envDefault:"true"`
+	Listening func(net.Addr) `env:"-"`
+}
+
+func (s settings) Validate() error {
+	if s.Wait <= 0 {
+		return fault.Field("WAIT", "must be more than 0, is %s", s.Wait)
+	}
+	return nil
+}
+
+func TestLoadTakesDefaultsAndValues(t *testing.T) {
+	t.Setenv("WAIT", "1s") // of the process: must not leak in
+	c, err := config.Load[settings]([]string{"BROKERS=a:1,b:2", "STORE_SIZE=3", "LOG="})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(c.Brokers, " ") != "a:1 b:2" || c.Store.Size != 3 || c.Wait != 15*time.Minute || !c.Log {
+		t.Errorf("got %+v", c)
+	}
+	if c, err = config.Load[settings](nil); err != nil || c.Store.Size != 12 || c.Brokers[0] != "127.0.0.1:9092" {
+		t.Errorf("with nothing set: %+v, %v", c, err)
+	}
+}
+
+func TestErrorsNameTheVariable(t *testing.T) {
+	for _, tc := range []struct {
+		environ string
+		want    []string
+	}{
+		{"STORE_SIZE=many", []string{"STORE_SIZE: must be a whole number"}},
+		{"WAIT=5", []string{"WAIT: must be a duration"}},
+		{"WAIT=5 STORE_SIZE=x LOG=perhaps", []string{"WAIT: ", "STORE_SIZE: ", "LOG: must be true or false"}},
+		{"WAIT=-5s", []string{"WAIT: must be more than 0, is -5s"}},
+		{"WAIT=-5s BROKERS=a,b,c", []string{"WAIT: must be more", "BROKERS: must name at most 2"}},
+	} {
+		t.Run(tc.environ, func(t *testing.T) {
+			_, err := config.Load[settings](strings.Fields(tc.environ))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if fault.ClassOf(err) != fault.Invalid {
+				t.Errorf("class %s", fault.ClassOf(err))
+			}
+			for _, want := range tc.want {
+				if strings.Count(err.Error(), want) != 1 {
+					t.Errorf("error %q does not hold %q once", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAnEmbeddedComplaintComesOnce(t *testing.T) {
+	type promoted struct{ Broker }
+	_, err := config.Load[promoted]([]string{"BROKERS=a,b,c"})
+	if err == nil || strings.Count(err.Error(), "BROKERS") != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMaskedHidesSecrets(t *testing.T) {
+	c, err := config.Load[settings]([]string{"PASSWORD=hunter2", "BROKERS=a:1,b:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range config.Masked(c) {
+		got = append(got, a.String())
+	}
+	want := "BROKERS=a:1,b:2 PASSWORD=(set) STORE_SIZE=12 WAIT=15m0s LOG=true"
+	if s := strings.Join(got, " "); s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+	if v, ok := config.Value(c, "PASSWORD"); ok || v != "" {
+		t.Errorf("Value shows a secret: %q", v)
+	}
+	if v, ok := config.Value(c, "STORE_SIZE"); !ok || v != "12" {
+		t.Errorf("Value(STORE_SIZE) = %q, %v", v, ok)
+	}
+}
+
+func TestUsageListsEveryVariable(t *testing.T) {
+	u := config.Usage[settings]()
+	for _, want := range []string{
+		"BROKERS  a list separated by commas, default 127.0.0.1:9092\n      where the log is\n",
+		"PASSWORD  text, default empty, secret\n",
+		"STORE_SIZE  a whole number, default 12\n",
+		"WAIT  a duration (such as 250ms, 15m or 336h), default 15m\n",
+	} {
+		if !strings.Contains(u, want) {
+			t.Errorf("usage lacks %q:\n%s", want, u)
+		}
+	}
+}
