@@ -1,0 +1,269 @@
+// Package supervise keeps child processes running: it starts them, starts them again after any death, passes signals on, and
+// leaves none behind, not even when it is killed itself. Linux and other Unix systems.
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// The wait before a dead process is started again doubles from minWait to maxWait, and starts over once it lived for steady.
+const (
+	minWait = 200 * time.Millisecond
+	maxWait = 5 * time.Second
+	steady  = 10 * time.Second
+	// needsWithin bounds the wait for what a process needs before its first start.
+	needsWithin = 10 * time.Second
+	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
+	drainWithin = time.Second
+)
+
+// DefaultStopWithin is the time between SIGTERM and SIGKILL of a Spec that names none.
+const DefaultStopWithin = 10 * time.Second
+
+// Spec is one process to keep running.
+type Spec struct {
+	// Name is unique among the processes, such as payment or payment-2.
+	Name string
+	// Service is what the process runs, and Instance which of them it is, from 1.
+	Service  string
+	Instance int
+	// Path of the program, its arguments without the program's name, and its whole environment.
+	Path string
+	Args []string
+	Env  []string
+	// Addresses where it can be reached, by what answers there; for people and tests.
+	Addresses map[string]string
+	// Needs are addresses (host:port) that must accept a connection before the first start, for 10 s at most.
+	Needs []string
+	// StopWithin is the time between SIGTERM and SIGKILL. Zero: DefaultStopWithin.
+	StopWithin time.Duration
+}
+
+// State of a process.
+type State string
+
+// States.
+const (
+	Starting State = "starting" // waiting for what it needs
+	Running  State = "running"
+	Paused   State = "paused" // SIGSTOP
+	Waiting  State = "waiting to restart"
+	Stopping State = "stopping"
+	Stopped  State = "stopped"
+)
+
+// Status is a moment's view of a process.
+type Status struct {
+	Name     string `json:"name"`
+	Service  string `json:"service"`
+	Instance int    `json:"instance"`
+	// PID is 0 while there is no process.
+	PID   int   `json:"pid"`
+	State State `json:"state"`
+	// Restarts counts starts after the first.
+	Restarts int `json:"restarts"`
+	// LastExit says how the process ended last; empty when it never did.
+	LastExit  string            `json:"last_exit,omitempty"`
+	Addresses map[string]string `json:"addresses,omitempty"`
+}
+
+// Process is a supervised process. Make it with New.
+type Process struct {
+	spec Spec
+	out  func(name string, line []byte)
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd // nil while there is no process
+	status Status
+}
+
+// New returns a process that does not run yet. out gets each line of its standard output and error without the line's end;
+// it must not keep the slice.
+func New(spec Spec, out func(name string, line []byte), log *slog.Logger) *Process {
+	if spec.StopWithin <= 0 {
+		spec.StopWithin = DefaultStopWithin
+	}
+	return &Process{spec: spec, out: out, log: log.With("process", spec.Name), status: Status{
+		Name: spec.Name, Service: spec.Service, Instance: spec.Instance, State: Stopped, Addresses: spec.Addresses,
+	}}
+}
+
+// Spec returns what New was given.
+func (p *Process) Spec() Spec { return p.spec }
+
+// Status returns the process as it is now.
+func (p *Process) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
+// Run keeps the process running until ctx ends; then it asks it to end by SIGTERM, insists by SIGKILL after StopWithin,
+// and returns when it is gone. It never gives up: a program that cannot be started is tried again like one that died.
+func (p *Process) Run(ctx context.Context) error {
+	// On Linux the kernel kills the child when the thread that started it ends: that must be the end of all of us.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer p.set(func(s *Status) { s.State = Stopped })
+	p.set(func(s *Status) { s.State = Starting })
+	p.awaitNeeds(ctx)
+	wait := minWait
+	for ctx.Err() == nil {
+		began := time.Now()
+		exit := p.once(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(began) >= steady {
+			wait = minWait
+		}
+		p.set(func(s *Status) { s.State, s.LastExit = Waiting, exit })
+		p.log.Warn("process ended, starting it again", "exit", exit, "after", wait.String())
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxWait)
+		p.set(func(s *Status) { s.Restarts++ })
+	}
+	return nil
+}
+
+// once runs the process to its end and says how it ended.
+func (p *Process) once(ctx context.Context) string {
+	lines := &lineWriter{emit: func(line []byte) { p.out(p.spec.Name, line) }}
+	defer lines.flush()
+	cmd := exec.Command(p.spec.Path, p.spec.Args...)
+	cmd.Env = append(p.spec.Env[:len(p.spec.Env):len(p.spec.Env)], parentVariable+"=3")
+	cmd.Stdout, cmd.Stderr = lines, lines
+	cmd.WaitDelay = drainWithin
+	cmd.SysProcAttr = attributes()
+	leash, err := leashed(cmd)
+	if err != nil {
+		return err.Error()
+	}
+	defer leash()
+	p.mu.Lock()
+	err = cmd.Start()
+	if err == nil {
+		p.cmd = cmd
+		p.status.PID, p.status.State = cmd.Process.Pid, Running
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return "cannot start: " + err.Error()
+	}
+	gone := make(chan struct{})
+	var ender sync.WaitGroup
+	ender.Go(func() { p.end(ctx, gone) })
+	err = cmd.Wait()
+	p.mu.Lock()
+	p.cmd, p.status.PID = nil, 0
+	p.mu.Unlock()
+	close(gone)
+	ender.Wait()
+	if err != nil {
+		return err.Error()
+	}
+	return "exit status 0"
+}
+
+// end waits for ctx, then ends the process, kindly first. It returns when the process is gone.
+func (p *Process) end(ctx context.Context, gone <-chan struct{}) {
+	select {
+	case <-gone:
+		return
+	case <-ctx.Done():
+	}
+	p.set(func(s *Status) { s.State = Stopping })
+	_ = p.signal(syscall.SIGTERM) // may be gone in this moment
+	_ = p.signal(syscall.SIGCONT) // a paused process cannot end kindly
+	late := time.NewTimer(p.spec.StopWithin)
+	defer late.Stop()
+	select {
+	case <-gone:
+	case <-late.C:
+		p.log.Error("process did not stop in time, killing it", "within", p.spec.StopWithin.String())
+		_ = p.signal(syscall.SIGKILL)
+		<-gone
+	}
+}
+
+// Kill ends the process at once (SIGKILL); it is started again. Conflict when there is no process.
+func (p *Process) Kill() error { return p.signal(syscall.SIGKILL) }
+
+// Term asks the process to end (SIGTERM); it is started again. Conflict when there is no process.
+func (p *Process) Term() error { return p.signal(syscall.SIGTERM) }
+
+// Pause freezes the process (SIGSTOP) until Resume. Conflict when there is no process.
+func (p *Process) Pause() error { return p.turn(syscall.SIGSTOP, Running, Paused) }
+
+// Resume lets a paused process go on (SIGCONT). Conflict when there is no process.
+func (p *Process) Resume() error { return p.turn(syscall.SIGCONT, Paused, Running) }
+
+func (p *Process) turn(s syscall.Signal, from, to State) error {
+	if err := p.signal(s); err != nil {
+		return err
+	}
+	p.set(func(st *Status) {
+		if st.State == from {
+			st.State = to
+		}
+	})
+	return nil
+}
+
+func (p *Process) signal(s syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fault.New(fault.Conflict, "%s has no process now, it is %s", p.spec.Name, p.status.State)
+	}
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fault.New(fault.Conflict, "send %s to %s: %w", s, p.spec.Name, err)
+	}
+	return nil
+}
+
+func (p *Process) set(f func(*Status)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.status)
+}
+
+func (p *Process) awaitNeeds(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, needsWithin)
+	defer cancel()
+	for _, addr := range p.spec.Needs {
+		if err := Dialable(ctx, addr); err != nil {
+			p.log.Warn("starting without what it needs", "address", addr)
+		}
+	}
+}
+
+// Dialable blocks until addr accepts a TCP connection, or returns the last error when ctx ends.
+func Dialable(ctx context.Context, addr string) error {
+	for {
+		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("nothing answers at %s: %w", addr, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
