@@ -1,0 +1,64 @@
+package telemetry
+
+import (
+	"context"
+	"slices"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"go.opentelemetry.io/otel/propagation"
+)
+
+// w3c is used as it is, not the global propagator: headers in the log must read the same whatever a process has set.
+var w3c = propagation.TraceContext{}
+
+// TraceParent is the W3C trace context of ctx, for the ce_traceparent of an event that begins a transmission. Empty when ctx
+// has no span.
+func TraceParent(ctx context.Context) string {
+	c := propagation.MapCarrier{}
+	w3c.Inject(ctx, c)
+	return c[traceparent]
+}
+
+// Inject sets the per-hop trace context (headers traceparent and tracestate) to that of ctx, in place of what headers may
+// hold of it already. Without a span in ctx it returns headers as they are.
+func Inject(ctx context.Context, headers []broker.Header) []broker.Header {
+	c := propagation.MapCarrier{}
+	w3c.Inject(ctx, c)
+	if len(c) == 0 {
+		return headers
+	}
+	headers = slices.DeleteFunc(slices.Clone(headers), func(h broker.Header) bool {
+		return h.Key == traceparent || h.Key == tracestate
+	})
+	for _, k := range []string{traceparent, tracestate} {
+		if v := c[k]; v != "" {
+			headers = append(headers, broker.Header{Key: k, Value: []byte(v)})
+		}
+	}
+	return headers
+}
+
+// Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's start
+// (ce_traceparent).
+func Extract(ctx context.Context, headers []broker.Header) context.Context {
+	c := propagation.MapCarrier{traceparent: header(headers, traceparent), tracestate: header(headers, tracestate)}
+	if c[traceparent] == "" {
+		c = propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")}
+	}
+	return w3c.Extract(ctx, c)
+}
+
+const (
+	traceparent = "traceparent"
+	tracestate  = "tracestate"
+)
+
+// header is the last value of a key, or empty.
+func header(headers []broker.Header, key string) string {
+	for _, h := range slices.Backward(headers) {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}

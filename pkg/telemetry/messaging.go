@@ -1,0 +1,111 @@
+package telemetry
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+var (
+	operations = operationDuration.Histogram()
+	sent       = sentMessages.Counter()
+	consumed   = consumedMessages.Counter()
+	processes  = processDuration.Histogram()
+)
+
+// Send begins the PRODUCER span of one message: the returned context is the one to Inject into its headers. Call ended once,
+// with what became of the message, when the broker has answered.
+func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ context.Context, ended func(error)) {
+	start := time.Now()
+	ctx, span := tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend),
+			Topic.String(to.Topic), Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
+	return ctx, func(err error) {
+		finish(span, err)
+		by := labels(err, system, operationName.String(opSend), Topic.String(to.Topic))
+		sent.Add(ctx, 1, by)
+		operations.Record(ctx, time.Since(start).Seconds(), by)
+	}
+}
+
+// Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see Extract. Call
+// ended once, when the record is answered.
+func Process(ctx context.Context, r broker.Record, groupName string) (_ context.Context, ended func(error)) {
+	start := time.Now()
+	ctx, span := tracer().Start(Extract(ctx, r.Headers), opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
+			Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
+			// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
+			messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
+			conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
+	return ctx, func(err error) {
+		finish(span, err)
+		processes.Record(ctx, time.Since(start).Seconds(),
+			labels(err, system, operationName.String(opProcess), Topic.String(r.Topic), group.String(groupName)))
+	}
+}
+
+// Poll measures one fetch for a group, and leaves a CLIENT span when it brought records or failed: the many polls that wait
+// in vain would only hide the others.
+func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, error)) {
+	start := time.Now()
+	return func(fetched []broker.Fetched, err error) {
+		by := labels(err, system, operationName.String(opPoll), group.String(groupName))
+		operations.Record(ctx, time.Since(start).Seconds(), by)
+		n := 0
+		for _, f := range fetched {
+			if len(f.Records) > 0 {
+				n += len(f.Records)
+				consumed.Add(ctx, int64(len(f.Records)), metric.WithAttributes(system, operationName.String(opPoll),
+					Topic.String(f.Topic), group.String(groupName)))
+			}
+		}
+		if n == 0 && err == nil {
+			return
+		}
+		_, span := tracer().Start(ctx, opPoll, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(start),
+			trace.WithAttributes(system, operationName.String(opPoll), operationType.String("receive"),
+				group.String(groupName), batchCount.Int(n)))
+		finish(span, err)
+	}
+}
+
+// Commit begins the CLIENT span of storing a group's offsets.
+func Commit(ctx context.Context, groupName string) (_ context.Context, ended func(error)) {
+	start := time.Now()
+	ctx, span := tracer().Start(ctx, opCommit, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
+	return ctx, func(err error) {
+		finish(span, err)
+		operations.Record(ctx, time.Since(start).Seconds(),
+			labels(err, system, operationName.String(opCommit), group.String(groupName)))
+	}
+}
+
+// tracer of the provider that is set now, so that a test can set its own.
+func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
+
+// finish ends a span with the class of the error: its words may hold an address, which has no place in telemetry.
+func finish(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, fault.ClassOf(err).String())
+		span.SetAttributes(errorType.String(fault.ClassOf(err).String()))
+	}
+	span.End()
+}
+
+func labels(err error, attrs ...attribute.KeyValue) metric.MeasurementOption {
+	if err != nil {
+		attrs = append(attrs, errorType.String(fault.ClassOf(err).String()))
+	}
+	return metric.WithAttributes(attrs...)
+}

@@ -1,0 +1,144 @@
+package telemetry
+
+import (
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// Every name of a span, a metric or an attribute stands in this file: the messaging conventions are still in development,
+// and whatever reads our telemetry (dashboards, alerts) must find all that can change in one place.
+
+// scope of all our spans and metrics.
+const scope = "github.com/troupe-dev/troupe/pkg/telemetry"
+
+// Operations of a messaging client. A span's name is the operation and, where it is one, the topic: "send order.events.v1".
+const (
+	opSend    = "send"
+	opPoll    = "poll"
+	opProcess = "process"
+	opCommit  = "commit"
+)
+
+// Attribute keys for metrics and spans. Never an order id or a customer on a metric: each value would be a series.
+const (
+	// Participant is the name of the participant or projection.
+	Participant = attribute.Key("troupe.participant")
+	// Reason says why, in one word of a fixed list.
+	Reason = attribute.Key("troupe.reason")
+	// Topic of a record.
+	Topic = semconv.MessagingDestinationNameKey
+	// Partition of a topic, as text.
+	Partition = semconv.MessagingDestinationPartitionIDKey
+
+	group          = semconv.MessagingConsumerGroupNameKey
+	offset         = semconv.MessagingKafkaOffsetKey
+	messageID      = semconv.MessagingMessageIDKey
+	conversationID = semconv.MessagingMessageConversationIDKey
+	batchCount     = semconv.MessagingBatchMessageCountKey
+	operationName  = semconv.MessagingOperationNameKey
+	operationType  = semconv.MessagingOperationTypeKey
+	errorType      = semconv.ErrorTypeKey
+	httpRoute      = semconv.HTTPRouteKey
+
+	serviceName     = semconv.ServiceNameKey
+	serviceVersion  = semconv.ServiceVersionKey
+	serviceInstance = semconv.ServiceInstanceIDKey
+)
+
+var system = semconv.MessagingSystemKafka
+
+// Metric names an instrument. Unit is UCUM.
+type Metric struct{ Name, Unit, Description string }
+
+// The messaging metrics of the semantic conventions. Send, Process, Poll and Commit record them.
+var (
+	operationDuration = Metric{"messaging.client.operation.duration", "s", "How long calls to the broker take."}
+	sentMessages      = Metric{"messaging.client.sent.messages", "{message}", "Messages sent, or tried to."}
+	consumedMessages  = Metric{"messaging.client.consumed.messages", "{message}", "Messages that a poll brought."}
+	processDuration   = Metric{"messaging.process.duration", "s", "How long processing one message takes."}
+)
+
+// What becomes of an event at a participant or projection, by Participant and Topic. Each event counts in one of the
+// first four once it is done.
+var (
+	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or applied by a projection."}
+	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
+	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped: answered or parked before."}
+	EventsVoid        = Metric{"troupe.events.void", "{event}", "Facts dropped: the log holds another in their place."}
+	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
+	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
+	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
+	EventsUndecodable = Metric{"troupe.events.undecodable", "{event}", "Records whose envelope or body cannot be read."}
+	DeadlinesFired    = Metric{"troupe.deadlines.fired", "{deadline}", "Deadlines that passed and were answered."}
+)
+
+// The cycle, by Participant.
+var (
+	ApplyDuration     = Metric{"troupe.apply.duration", "s", "How long one apply to Redis takes, for all tasks of an instance."}
+	PublishRetried    = Metric{"troupe.publish.retried", "{batch}", "Batches that were not acknowledged and are sent again."}
+	PublishUnexpected = Metric{"troupe.publish.unexpected", "{batch}", "Batches appended at another offset than expected."}
+	TasksClaimed      = Metric{"troupe.tasks.claimed", "{task}", "Partitions taken over."}
+	TasksLost         = Metric{"troupe.tasks.lost", "{task}", "Tasks dropped and folded again, by Reason: lost, fenced, disagreed."}
+	TasksRunning      = Metric{"troupe.tasks.running", "{task}", "Partitions that this instance serves now."}
+	RecordsFolded     = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
+	OutboxEntries     = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters decided and not yet known to be in Kafka."}
+	LanesWaiting      = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
+	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that nothing has redriven or discarded."}
+	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of the inputs not yet applied."}
+	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of the inputs not yet applied."}
+	OffsetsOutOfRange = Metric{"troupe.offsets.out_of_range", "{fetch}", "Fetches of an offset that the log does not hold."}
+)
+
+// The doors.
+var (
+	OrdersPlaced    = Metric{"troupe.orders.placed", "{order}", "Orders taken with 202 for the first time."}
+	OrdersRepeated  = Metric{"troupe.orders.repeated", "{order}", "Requests to place an order that was placed already."}
+	SettleDuration  = Metric{"troupe.order.settle.duration", "s", "From placed to settled, as the read model sees it."}
+	ReadWait        = Metric{"troupe.read.wait.duration", "s", "How long reads waited for their consistency token."}
+	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503 because the read model was behind."}
+	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
+	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}
+	GatewayDuration = Metric{"troupe.gateway.duration", "s", "How long calls to the payment gateway take."}
+	MailDuration    = Metric{"troupe.mail.duration", "s", "How long handing a mail to the mail server takes."}
+)
+
+// durationBuckets are seconds, from a cache hit to the longest wait a door allows.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// Counter makes the instrument, for a package variable: it works before Start too. Only a bad name fails, and a test
+// makes all of them; the instrument is usable even then.
+func (m Metric) Counter() metric.Int64Counter {
+	c, err := otel.Meter(scope).Int64Counter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
+	report(err)
+	return c
+}
+
+// Gauge makes an instrument for a value that is set; see Counter.
+func (m Metric) Gauge() metric.Float64Gauge {
+	g, err := otel.Meter(scope).Float64Gauge(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
+	report(err)
+	return g
+}
+
+// UpDown makes an instrument for a value that is added to and taken from; see Counter.
+func (m Metric) UpDown() metric.Int64UpDownCounter {
+	c, err := otel.Meter(scope).Int64UpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
+	report(err)
+	return c
+}
+
+// Histogram makes an instrument for durations in seconds; see Counter.
+func (m Metric) Histogram() metric.Float64Histogram {
+	h, err := otel.Meter(scope).Float64Histogram(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description),
+		metric.WithExplicitBucketBoundaries(durationBuckets...))
+	report(err)
+	return h
+}
+
+func report(err error) {
+	if err != nil {
+		otel.Handle(err)
+	}
+}
