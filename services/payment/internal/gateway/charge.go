@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stripe/stripe-go/v84"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/payment/internal/domain"
+)
+
+// metadataOrder is the metadata field by which an intent is found again.
+const metadataOrder = "order_id"
+
+// authenticationRequired is the reason when the customer's bank wants the customer's presence, which nobody here can give.
+const authenticationRequired = "authentication_required"
+
+// Charge charges, or finds out that this was done before: it creates the intent, or gets the one that exists, and confirms
+// it. It returns the gateway's final word. An error is of class Unavailable when the outcome is unknown and the same
+// must be asked again, Permanent when a person must look, and without a class (so tried a few times) when the gateway
+// contradicts itself, as its search may do for a minute. It blocks for a few requests.
+func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
+	pi, final, err := g.intent(ctx, c)
+	if final != nil || err != nil {
+		return value(final), err
+	}
+	params := &stripe.PaymentIntentConfirmParams{
+		PaymentMethod:         stripe.String(c.Method),
+		ErrorOnRequiresAction: stripe.Bool(true),
+	}
+	params.SetIdempotencyKey(c.EventID + ":confirm")
+	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, pi.ID, params)
+	if err == nil && confirmed.Status == stripe.PaymentIntentStatusSucceeded {
+		return charged(confirmed), nil
+	}
+	if reason := refusal(err); reason != "" {
+		return domain.Outcome{IntentID: pi.ID, Reason: reason}, nil
+	}
+	if err != nil && !stale(err) {
+		return domain.Outcome{}, g.failure(ctx, "confirm", err)
+	}
+	final, status, err := g.read(ctx, pi.ID)
+	if err == nil && final == nil && status == stripe.PaymentIntentStatusRequiresAction {
+		return g.cancel(ctx, c, pi.ID, authenticationRequired)
+	}
+	return value(final), g.undecided(final, status, err)
+}
+
+// Abandon makes sure that the order is not charged from now on: it creates the intent, or gets the one that exists, and
+// cancels it. A look-up alone would not do, since a call may still be on the wire. When the charge was made already, that is
+// the outcome. Errors are those of Charge.
+func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
+	pi, final, err := g.intent(ctx, c)
+	if final != nil || err != nil {
+		return value(final), err
+	}
+	return g.cancel(ctx, c, pi.ID, domain.ReasonTimeout)
+}
+
+// intent creates the order's intent or gets the one that exists; it returns the outcome instead when that is final already, or the
+// gateway refuses what is asked.
+func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIntent, *domain.Outcome, error) {
+	if c.KeysForgotten {
+		if pi, err := g.find(ctx, c.OrderID); err != nil || pi != nil {
+			return g.judged(pi, err, c)
+		}
+	}
+	params := &stripe.PaymentIntentCreateParams{
+		Amount:   stripe.Int64(c.Amount),
+		Currency: stripe.String(strings.ToLower(c.Currency)),
+		// Named, since what an account enables in its dashboard may need a page to return to.
+		PaymentMethodTypes: []*string{stripe.String("card")},
+		PaymentMethod:      stripe.String(c.Method),
+		Metadata:           map[string]string{metadataOrder: c.OrderID},
+	}
+	params.SetIdempotencyKey(c.EventID + ":create")
+	pi, err := g.api.V1PaymentIntents.Create(ctx, params)
+	if err == nil {
+		return pi, nil, nil
+	}
+	if reason := refusal(err); reason != "" {
+		return nil, &domain.Outcome{Reason: reason}, nil
+	}
+	if !stale(err) {
+		return nil, nil, g.failure(ctx, "create", err)
+	}
+	// The key was used for another request (an edited event), or its first answer was a failure that Stripe repeats for ever: what
+	// exists must be found, and never a second one started.
+	found, lookup := g.find(ctx, c.OrderID)
+	if lookup == nil && found == nil {
+		return nil, nil, g.failure(ctx, "create", err)
+	}
+	return g.judged(found, lookup, c)
+}
+
+// judged turns an intent that was found into an outcome when it is final, and refuses one that is not for this charge.
+func (g *Stripe) judged(pi *stripe.PaymentIntent, err error, c domain.Charge) (*stripe.PaymentIntent, *domain.Outcome, error) {
+	if err != nil {
+		return nil, nil, err
+	}
+	if final := settled(pi); final != nil {
+		return nil, final, nil
+	}
+	if pi.Amount != c.Amount || !strings.EqualFold(string(pi.Currency), c.Currency) {
+		return nil, nil, fault.New(fault.Permanent, "gateway: intent %s of the order is for %d %s, not for %d %s",
+			pi.ID, pi.Amount, strings.ToUpper(string(pi.Currency)), c.Amount, c.Currency)
+	}
+	return pi, nil, nil
+}
+
+// cancel cancels an intent that may meanwhile be final. reason is what to say when it is canceled and was not declined before.
+func (g *Stripe) cancel(ctx context.Context, c domain.Charge, id, reason string) (domain.Outcome, error) {
+	params := &stripe.PaymentIntentCancelParams{}
+	params.SetIdempotencyKey(c.EventID + ":cancel")
+	pi, err := g.api.V1PaymentIntents.Cancel(ctx, id, params)
+	if err == nil {
+		return domain.Outcome{IntentID: id, Reason: declineReason(pi.LastPaymentError, reason)}, nil
+	}
+	if !stale(err) {
+		return domain.Outcome{}, g.failure(ctx, "cancel", err)
+	}
+	final, status, err := g.read(ctx, id)
+	return value(final), g.undecided(final, status, err)
+}
+
+// undecided is the error of an intent that was read and is not final: the gateway still works on it, or contradicts itself.
+func (g *Stripe) undecided(final *domain.Outcome, status stripe.PaymentIntentStatus, err error) error {
+	switch {
+	case err != nil || final != nil:
+		return err
+	case status == stripe.PaymentIntentStatusRequiresCapture:
+		return fault.New(fault.Permanent, "gateway: the account authorizes without capturing; a person must capture or cancel")
+	default:
+		return fault.New(fault.Unavailable, "gateway: the payment is still %s", status)
+	}
+}
+
+// read gets an intent as it is now.
+func (g *Stripe) read(ctx context.Context, id string) (*domain.Outcome, stripe.PaymentIntentStatus, error) {
+	pi, err := g.api.V1PaymentIntents.Retrieve(ctx, id, &stripe.PaymentIntentRetrieveParams{})
+	if err != nil {
+		return nil, "", g.failure(ctx, "read", err)
+	}
+	return settled(pi), pi.Status, nil
+}
+
+// settled returns the outcome of an intent that is final, or nil.
+func settled(pi *stripe.PaymentIntent) *domain.Outcome {
+	switch {
+	case pi.Status == stripe.PaymentIntentStatusSucceeded:
+		o := charged(pi)
+		return &o
+	case pi.Status == stripe.PaymentIntentStatusCanceled:
+		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, domain.ReasonTimeout)}
+	case pi.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && pi.LastPaymentError != nil:
+		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, "")}
+	default:
+		return nil
+	}
+}
+
+func charged(pi *stripe.PaymentIntent) domain.Outcome {
+	return domain.Outcome{IntentID: pi.ID, Charged: true, Amount: pi.AmountReceived, Currency: strings.ToUpper(string(pi.Currency))}
+}
+
+func value(o *domain.Outcome) domain.Outcome {
+	if o == nil {
+		return domain.Outcome{}
+	}
+	return *o
+}
+
+// find looks an order's intent up and reads it; nil when there is none. Of several (somebody else's doing) the one that was
+// charged counts, else the newest.
+func (g *Stripe) find(ctx context.Context, orderID string) (*stripe.PaymentIntent, error) {
+	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(orderID)
+	params := &stripe.PaymentIntentSearchParams{}
+	params.Query = "metadata['" + metadataOrder + "']:'" + quoted + "'"
+	var first *stripe.PaymentIntent
+	for pi, err := range g.api.V1PaymentIntents.Search(ctx, params) {
+		if err != nil {
+			return nil, g.failure(ctx, "search", err)
+		}
+		// What a search returns may be out of date.
+		now, err := g.api.V1PaymentIntents.Retrieve(ctx, pi.ID, &stripe.PaymentIntentRetrieveParams{})
+		if err != nil {
+			return nil, g.failure(ctx, "read", err)
+		}
+		if now.Status == stripe.PaymentIntentStatusSucceeded {
+			return now, nil
+		}
+		if first == nil {
+			first = now
+		}
+	}
+	return first, nil
+}

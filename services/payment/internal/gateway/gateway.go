@@ -1,0 +1,55 @@
+// Package gateway is the door to the payment gateway, over Stripe's API.
+//
+// Every step that changes something carries an idempotency key made from the id of the event that asks, so a step whose outcome
+// is unknown (a time-out, a crash) is asked again with the same key, by whatever instance, and cannot happen twice. The answer to a
+// repeated key is the first answer, which may be out of date: only what is final in it is believed, else the intent is read.
+package gateway
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/stripe/stripe-go/v84"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+)
+
+// Config says where the gateway is. All fields are required.
+type Config struct {
+	// URL is the base of the API without a path, such as https://api.stripe.com.
+	URL string
+	// Key is the secret API key.
+	Key string
+	// Timeout bounds each request.
+	Timeout time.Duration
+	// Connections kept open for requests to come.
+	Connections int
+}
+
+// Stripe is a gateway that speaks Stripe's API. It is safe for concurrent use, and never retries by itself: its caller asks
+// again.
+type Stripe struct {
+	api *stripe.Client
+	// refusedAt is when the refusal of the account was last logged, in Unix nanoseconds.
+	refusedAt atomic.Int64
+	transport *http.Transport
+}
+
+// Open returns a gateway; it makes no connection yet.
+func Open(cfg Config) *Stripe {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns = cfg.Connections
+	transport.MaxIdleConnsPerHost = cfg.Connections
+	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
+		URL:               stripe.String(cfg.URL),
+		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(transport), Timeout: cfg.Timeout},
+		MaxNetworkRetries: stripe.Int64(0),
+		EnableTelemetry:   stripe.Bool(false),
+		// Its own log would hold whole answers.
+		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
+	})
+	return &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), transport: transport}
+}
+
+// Close closes the connections that wait for requests.
+func (g *Stripe) Close() { g.transport.CloseIdleConnections() }

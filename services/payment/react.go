@@ -1,0 +1,137 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
+	"github.com/troupe-dev/troupe/services/payment/internal/domain"
+	"google.golang.org/protobuf/proto"
+)
+
+// What passes between the participant and its gateway.
+type (
+	Charge  = domain.Charge
+	Outcome = domain.Outcome
+	Return  = domain.Return
+)
+
+// Gateway is the door through which money moves. Every method makes its idempotency keys from the EventID it is given, so it may be
+// asked the same again, by any instance, and does it once. It returns only what is final; an outcome that is
+// not known yet is an error of class Unavailable.
+type Gateway interface {
+	// Charge charges the customer.
+	Charge(ctx context.Context, c Charge) (Outcome, error)
+	// Abandon makes sure that no charge happens from now on, and says whether one happened before.
+	Abandon(ctx context.Context, c Charge) (Outcome, error)
+	// Refund gives a whole charge back and returns the refund's id.
+	Refund(ctx context.Context, r Return) (refundID string, err error)
+}
+
+// reactor answers events with the help of a gateway.
+type reactor struct {
+	gateway   Gateway
+	keyMemory time.Duration
+}
+
+func (r reactor) react(ctx context.Context, p domain.Payment, m event.Message) (proto.Message, error) {
+	switch body := m.Body.(type) {
+	case *orderv1.OrderPlaced:
+		return r.placed(ctx, p, m.Event, body)
+	case *orderv1.OrderCancelled:
+		return r.cancelled(ctx, p, m.Event)
+	default:
+		return nil, nil
+	}
+}
+
+func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, body *orderv1.OrderPlaced) (proto.Message, error) {
+	if !p.Wanted() {
+		return nil, nil
+	}
+	if err := body.GetPaymentDeadline().CheckValid(); err != nil {
+		return nil, fault.Field("payment_deadline", "must be set: %w", err)
+	}
+	c := Charge{
+		EventID: e.ID, OrderID: e.Subject, Amount: body.GetTotal(), Currency: body.GetCurrency(),
+		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e),
+	}
+	ask := r.gateway.Charge
+	if participant.Now(ctx).After(body.GetPaymentDeadline().AsTime()) {
+		ask = r.gateway.Abandon
+	}
+	outcome, err := ask(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	fact, err := p.Settle(c, outcome)
+	if err != nil {
+		return nil, fault.As(fault.Permanent, err)
+	}
+	return toBody(fact), nil
+}
+
+func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event) (proto.Message, error) {
+	back, ok, err := p.GiveBack()
+	if errors.Is(err, domain.ErrOpen) {
+		return nil, fault.As(fault.NotYet, err)
+	}
+	if !ok || err != nil {
+		return nil, err
+	}
+	back.EventID, back.OrderID, back.KeysForgotten = e.ID, e.Subject, r.forgotten(ctx, e)
+	refundID, err := r.gateway.Refund(ctx, back)
+	if err != nil {
+		return nil, err
+	}
+	return toBody(p.Refund(refundID)), nil
+}
+
+// forgotten reports whether the gateway may have forgotten keys made from this event: none was used before the event's time.
+func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
+	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory
+}
+
+func evolve(p domain.Payment, m event.Message) domain.Payment {
+	if f := fromBody(m.Body); f != nil {
+		return domain.Evolve(p, f)
+	}
+	return p
+}
+
+func toBody(f domain.Fact) proto.Message {
+	switch f := f.(type) {
+	case domain.PaymentSucceeded:
+		return &paymentv1.PaymentSucceeded{PaymentIntentId: f.IntentID, Amount: f.Amount, Currency: f.Currency}
+	case domain.PaymentDeclined:
+		return &paymentv1.PaymentDeclined{Reason: f.Reason, PaymentIntentId: f.IntentID}
+	case domain.PaymentRefunded:
+		return &paymentv1.PaymentRefunded{
+			RefundId: f.RefundID, PaymentIntentId: f.IntentID, Amount: f.Amount, Currency: f.Currency,
+		}
+	default:
+		panic(fmt.Sprintf("no event for a fact of type %T", f))
+	}
+}
+
+// fromBody returns nil for a body that is none of payment's facts.
+func fromBody(body proto.Message) domain.Fact {
+	switch b := body.(type) {
+	case *paymentv1.PaymentSucceeded:
+		return domain.PaymentSucceeded{IntentID: b.GetPaymentIntentId(), Amount: b.GetAmount(), Currency: b.GetCurrency()}
+	case *paymentv1.PaymentDeclined:
+		return domain.PaymentDeclined{Reason: b.GetReason(), IntentID: b.GetPaymentIntentId()}
+	case *paymentv1.PaymentRefunded:
+		return domain.PaymentRefunded{
+			RefundID: b.GetRefundId(), IntentID: b.GetPaymentIntentId(), Amount: b.GetAmount(), Currency: b.GetCurrency(),
+		}
+	default:
+		return nil
+	}
+}
