@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -35,7 +36,7 @@ func start(t *testing.T) {
 		slog.SetDefault(logger)
 	})
 	t.Cleanup(func() {
-		if err := stop(t.Context()); err != nil && t.Context().Err() == nil {
+		if err := stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	})
