@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-
 	"os/exec"
 	"runtime"
 	"sync"

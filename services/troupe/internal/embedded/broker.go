@@ -1,0 +1,81 @@
+// Package embedded runs the playground's stand-ins for Kafka and Redis. Both are fakes that speak the real protocols: good
+// enough to learn, test and break things with, and no place to keep orders.
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// BrokerConfig of the embedded broker.
+type BrokerConfig struct {
+	Addr       string `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
+	Dir        string `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
+	SyncWrites bool   `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
+	LogLevel   string `env:"BROKER_LOG_LEVEL" envDefault:"warn" help:"error, warn, info or debug"`
+	LogFormat  string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+}
+
+// Validate names the variable at fault.
+func (c BrokerConfig) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return fault.Field("BROKER_ADDR", "must be host:port: %w", err)
+	}
+	if _, ok := levels[strings.ToLower(c.LogLevel)]; !ok {
+		return fault.Field("BROKER_LOG_LEVEL", "must be error, warn, info or debug, is %q", c.LogLevel)
+	}
+	return nil
+}
+
+var levels = map[string]kfake.LogLevel{
+	"error": kfake.LogLevelError, "warn": kfake.LogLevelWarn, "info": kfake.LogLevelInfo, "debug": kfake.LogLevelDebug,
+}
+
+// RunBroker serves one Kafka-protocol broker until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
+// so that a killed service is missed within a second or two.
+func RunBroker(ctx context.Context, cfg BrokerConfig) error {
+	ln, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return fault.New(fault.Permanent, "BROKER_ADDR: %w", err)
+	}
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
+		kfake.ClusterID("troupe-playground"),
+		kfake.GroupMinSessionTimeout(time.Second),
+		kfake.WithLogger(logger{levels[strings.ToLower(cfg.LogLevel)]}),
+	}
+	if cfg.Dir != "" {
+		opts = append(opts, kfake.DataDir(cfg.Dir))
+	}
+	if cfg.SyncWrites {
+		opts = append(opts, kfake.SyncWrites())
+	}
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		return fmt.Errorf("open the broker's data in %q: %w", cfg.Dir, err)
+	}
+	<-ctx.Done()
+	cluster.Close()
+	return nil
+}
+
+// logger passes the broker's messages on.
+type logger struct{ least kfake.LogLevel }
+
+func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	if level > l.least {
+		return
+	}
+	to := map[kfake.LogLevel]slog.Level{
+		kfake.LogLevelError: slog.LevelError, kfake.LogLevelWarn: slog.LevelWarn, kfake.LogLevelDebug: slog.LevelDebug,
+	}
+	slog.Log(context.Background(), to[level], "kfake", "says", fmt.Sprintf(format, args...))
+}

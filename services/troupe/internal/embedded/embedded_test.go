@@ -1,0 +1,128 @@
+package embedded_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/proto"
+	"github.com/troupe-dev/troupe/pkg/config"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// free returns an address nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+// running runs f until the returned function is called, which waits for its end.
+func running(t *testing.T, f func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+}
+
+func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
+	cfg := embedded.BrokerConfig{Addr: free(t), Dir: t.TempDir(), LogLevel: "warn"}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	create := kmsg.NewPtrCreateTopicsRequest()
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", 1, 1
+	create.Topics = append(create.Topics, topic)
+	if _, err := create.RequestWith(ctx, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(ctx, kgo.StringRecord("kept"), kgo.StringRecord("too")).FirstErr(); err == nil {
+		t.Fatal("a record without a topic was taken")
+	}
+	for _, v := range []string{"kept", "too"} {
+		if err := client.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	stop = running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	defer stop()
+	var got []string
+	for len(got) < 2 && ctx.Err() == nil {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) { got = append(got, string(r.Value)) })
+	}
+	if strings.Join(got, " ") != "kept too" {
+		t.Errorf("after the restart the log holds %q", got)
+	}
+}
+
+func TestRedisExpiresAndFlushes(t *testing.T) {
+	addr := free(t)
+	stop := running(t, func(ctx context.Context) error { return embedded.RunRedis(ctx, embedded.RedisConfig{Addr: addr}) })
+	defer stop()
+	deadline := time.Now().Add(20 * time.Second)
+	var c *proto.Client
+	for c == nil {
+		var err error
+		if c, err = proto.Dial(addr); err != nil && time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _ = c.Close() }()
+	do := func(cmd ...string) string {
+		t.Helper()
+		got, err := c.Do(cmd...)
+		if err != nil {
+			t.Fatalf("%v: %v", cmd, err)
+		}
+		return got
+	}
+	do("SET", "short", "1", "PX", "100")
+	do("SET", "kept", "1")
+	for do("EXISTS", "short") != proto.Int(0) {
+		if time.Now().After(deadline) {
+			t.Fatal("a key outlived its time to live")
+		}
+	}
+	if got := do("EXISTS", "kept"); got != proto.Int(1) {
+		t.Fatalf("EXISTS kept = %q", got)
+	}
+	if err := embedded.Flush(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	if got := do("EXISTS", "kept"); got != proto.Int(0) {
+		t.Errorf("after the flush EXISTS kept = %q", got)
+	}
+}
+
+func TestConfigurationNamesTheVariable(t *testing.T) {
+	for _, e := range []string{"BROKER_ADDR=9092", "BROKER_LOG_LEVEL=loud", "BROKER_SYNC_WRITES=perhaps"} {
+		name, _, _ := strings.Cut(e, "=")
+		if _, err := config.Load[embedded.BrokerConfig]([]string{e}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error = %v", e, err)
+		}
+	}
+	if _, err := config.Load[embedded.RedisConfig]([]string{"REDIS_ADDR=x"}); err == nil || !strings.Contains(err.Error(), "REDIS_ADDR") {
+		t.Errorf("error = %v", err)
+	}
+}
