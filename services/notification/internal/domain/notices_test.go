@@ -1,0 +1,181 @@
+package domain
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestDecide(t *testing.T) {
+	told := Notices{Email: "old@example.com", Told: map[Kind]Status{Confirmed: Sent, Refunded: Failed}}
+	for _, tc := range []struct {
+		name    string
+		state   Notices
+		kind    Kind
+		carried string
+		to      string
+		answer  Answer
+	}{
+		{"first mail", Notices{}, Confirmed, "a@example.com", "a@example.com", Tell},
+		{"refund before any address", Notices{}, Refunded, "", "", Wait},
+		{"refund after a mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Sent}}, Refunded, "", "a@example.com", Tell},
+		{"refund after a refused mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Failed}}, Refunded, "", "a@example.com", Tell},
+		{"the event's own address is newer", told, Cancelled, "new@example.com", "new@example.com", Tell},
+		{"told", told, Confirmed, "a@example.com", "", Nothing},
+		{"tried in vain", told, Refunded, "", "", Nothing},
+	} {
+		if to, a := tc.state.Decide(tc.kind, tc.carried); to != tc.to || a != tc.answer {
+			t.Errorf("%s: got %q, %v", tc.name, to, a)
+		}
+	}
+}
+
+// said is an event as far as the decision sees it. As in the choreography, the refund's alone carries no address.
+type said struct {
+	kind    Kind
+	carried string
+}
+
+var (
+	addresses = rapid.SampledFrom([]string{"a@example.com", "b@example.com"})
+	events    = rapid.Custom(func(t *rapid.T) said {
+		k := rapid.SampledFrom([]Kind{Confirmed, Cancelled, Refunded}).Draw(t, "kind")
+		if k == Refunded {
+			return said{k, ""}
+		}
+		return said{k, addresses.Draw(t, "carried")}
+	})
+	facts = rapid.Custom(func(t *rapid.T) Fact {
+		return Fact{
+			Kind:   rapid.SampledFrom([]Kind{Confirmed, Cancelled, Refunded}).Draw(t, "kind"),
+			Status: rapid.SampledFrom([]Status{Sent, Failed}).Draw(t, "status"),
+			Email:  addresses.Draw(t, "email"),
+		}
+	})
+)
+
+// live delivers events as a task does: what must wait is tried again after each answer. It returns the facts in order.
+func live(arriving []said, status func() Status) (Notices, []Fact) {
+	var n Notices
+	var made []Fact
+	var held []said
+	answer := func(e said) bool {
+		to, a := n.Decide(e.kind, e.carried)
+		if a != Tell {
+			return a == Nothing
+		}
+		f := Fact{e.kind, status(), to}
+		n, made = n.Evolve(f), append(made, f)
+		return true
+	}
+	for _, e := range arriving {
+		if !answer(e) {
+			held = append(held, e)
+			continue
+		}
+		var still []said
+		for _, h := range held {
+			if !answer(h) {
+				still = append(still, h)
+			}
+		}
+		held = still
+	}
+	return n, made
+}
+
+func drawStatus(t *rapid.T) func() Status {
+	return func() Status { return rapid.SampledFrom([]Status{Sent, Failed}).Draw(t, "status") }
+}
+
+func TestStateIsAFoldOfOwnFacts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lived, made := live(rapid.SliceOf(events).Draw(t, "events"), drawStatus(t))
+		var folded Notices
+		for _, f := range made {
+			folded = folded.Evolve(f)
+		}
+		if !reflect.DeepEqual(lived, folded) {
+			t.Fatalf("lived %+v, folded %+v", lived, folded)
+		}
+		stored, err := json.Marshal(lived)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read Notices
+		if err := json.Unmarshal(stored, &read); err != nil || !reflect.DeepEqual(lived, read) {
+			t.Fatalf("stored %s, read %+v, %v", stored, read, err)
+		}
+	})
+}
+
+func TestAnyOrderAndDuplicationTellsEachKindOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		once := []said{{Confirmed, "a@example.com"}, {Cancelled, "a@example.com"}, {Refunded, ""}}
+		delivered := append(rapid.Permutation(once).Draw(t, "order"), rapid.SliceOf(rapid.SampledFrom(once)).Draw(t, "again")...)
+		delivered = rapid.Permutation(delivered).Draw(t, "shuffled")
+		n, made := live(delivered, drawStatus(t))
+		count := map[Kind]int{}
+		for _, f := range made {
+			count[f.Kind]++
+			if f.Email != "a@example.com" {
+				t.Fatalf("%s went to %q", f.Kind, f.Email)
+			}
+		}
+		if want := (map[Kind]int{Confirmed: 1, Cancelled: 1, Refunded: 1}); !maps.Equal(count, want) || len(n.Told) != 3 {
+			t.Fatalf("told %v, state %+v", count, n)
+		}
+	})
+}
+
+func TestNothingStaysNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var n Notices
+		e := events.Draw(t, "event")
+		nothing := false
+		for _, f := range rapid.SliceOf(facts).Draw(t, "facts") {
+			_, a := n.Decide(e.kind, e.carried)
+			if nothing && a != Nothing {
+				t.Fatalf("%+v answered with nothing before, now with %v in %+v", e, a, n)
+			}
+			nothing = a == Nothing
+			n = n.Evolve(f)
+		}
+	})
+}
+
+func TestWaitEndsWithTheFirstFactAndNeverComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var n Notices
+		if _, a := n.Decide(Refunded, ""); a != Wait {
+			t.Fatalf("with no fact: %v", a)
+		}
+		for _, f := range rapid.SliceOfN(facts, 1, 20).Draw(t, "facts") {
+			n = n.Evolve(f)
+			if _, a := n.Decide(Refunded, ""); a == Wait {
+				t.Fatalf("still waits in %+v", n)
+			}
+		}
+	})
+}
+
+func TestSameInputSameAnswerAndEvolveIsPure(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var n Notices
+		for _, f := range rapid.SliceOf(facts).Draw(t, "before") {
+			n = n.Evolve(f)
+		}
+		before, _ := json.Marshal(n)
+		e, f := events.Draw(t, "event"), facts.Draw(t, "fact")
+		to1, a1 := n.Decide(e.kind, e.carried)
+		x, y := n.Evolve(f), n.Evolve(f)
+		to2, a2 := n.Decide(e.kind, e.carried)
+		after, _ := json.Marshal(n)
+		if to1 != to2 || a1 != a2 || !reflect.DeepEqual(x, y) || string(before) != string(after) {
+			t.Fatalf("%q %v, then %q %v; %+v and %+v; %s and %s", to1, a1, to2, a2, x, y, before, after)
+		}
+	})
+}

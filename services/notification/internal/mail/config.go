@@ -1,0 +1,116 @@
+package mail
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	netmail "net/mail"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	gomail "github.com/wneessen/go-mail"
+)
+
+// Config says which mail server takes our mail, and how to talk to it.
+type Config struct {
+	Addr        string        `env:"SMTP_ADDR" envDefault:"127.0.0.1:1025" help:"host:port of the mail server"`
+	From        string        `env:"MAIL_FROM" envDefault:"Troupe <orders@troupe.example>" help:"sender of every mail; its domain also ends the Message-IDs, so changing it makes resends look new"`
+	TLS         string        `env:"SMTP_TLS" envDefault:"opportunistic" help:"none, opportunistic (STARTTLS when offered), required (STARTTLS or nothing), implicit (TLS from the first byte)"`
+	CAFile      string        `env:"SMTP_CA_FILE" help:"PEM file with the certificate authority of the mail server; empty for the system's"`
+	Username    string        `env:"SMTP_USERNAME" help:"user at the mail server; empty for none. Away from this host it needs SMTP_TLS required or implicit"`
+	Password    string        `env:"SMTP_PASSWORD" secret:"true" help:"password of SMTP_USERNAME"`
+	Auth        string        `env:"SMTP_AUTH" envDefault:"auto" help:"how to log in: auto, plain, login, cram-md5, scram-sha-1, scram-sha-256"`
+	HELO        string        `env:"SMTP_HELO" help:"name to say in EHLO; empty for the host's name"`
+	Connections int           `env:"SMTP_CONNECTIONS" envDefault:"16" help:"connections at most, 1 to 256; mails beyond wait for one"`
+	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" help:"for one mail on a connection, and for opening one; 100ms to 5m"`
+}
+
+// Validate names the first variable of each kind that cannot be right.
+func (c Config) Validate() error {
+	host, port, err := net.SplitHostPort(c.Addr)
+	if err != nil || host == "" {
+		return fault.Field("SMTP_ADDR", "must be host:port, is %q", c.Addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fault.Field("SMTP_ADDR", "port must be 1 to 65535, is %q", port)
+	}
+	if _, err := netmail.ParseAddress(c.From); err != nil {
+		return fault.Field("MAIL_FROM", "must be a mail address: %w", err)
+	}
+	if !slices.Contains([]string{"none", "opportunistic", "required", "implicit"}, c.TLS) {
+		return fault.Field("SMTP_TLS", "must be none, opportunistic, required or implicit, is %q", c.TLS)
+	}
+	if !slices.Contains([]string{"auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}, c.Auth) {
+		return fault.Field("SMTP_AUTH", "must be auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256, is %q", c.Auth)
+	}
+	if c.Username != "" && c.TLS != "required" && c.TLS != "implicit" && !loopback(host) {
+		return fault.Field("SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS)
+	}
+	if (c.Username == "") != (c.Password == "") {
+		return fault.Field("SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all")
+	}
+	if strings.ContainsAny(c.HELO, " \t\r\n") {
+		return fault.Field("SMTP_HELO", "must be a host name, is %q", c.HELO)
+	}
+	if c.Connections < 1 || c.Connections > 256 {
+		return fault.Field("SMTP_CONNECTIONS", "must be 1 to 256, is %d", c.Connections)
+	}
+	if c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute {
+		return fault.Field("SMTP_TIMEOUT", "must be 100ms to 5m, is %s", c.Timeout)
+	}
+	_, err = c.tlsConfig()
+	return err
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c Config) tlsConfig() (*tls.Config, error) {
+	host, _, _ := net.SplitHostPort(c.Addr)
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if c.CAFile == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fault.Field("SMTP_CA_FILE", "%w", err)
+	}
+	t.RootCAs = x509.NewCertPool()
+	if !t.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fault.Field("SMTP_CA_FILE", "%s holds no PEM certificate", c.CAFile)
+	}
+	return t, nil
+}
+
+// options for a connection of go-mail, beside the dialling.
+func (c Config) options(t *tls.Config) ([]gomail.Option, error) {
+	_, port, _ := net.SplitHostPort(c.Addr)
+	n, _ := strconv.Atoi(port)
+	policy := gomail.TLSOpportunistic // a server that was reached by implicit TLS offers no STARTTLS
+	switch c.TLS {
+	case "none":
+		policy = gomail.NoTLS
+	case "required":
+		policy = gomail.TLSMandatory
+	}
+	opts := []gomail.Option{
+		gomail.WithPort(n), gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
+	}
+	if c.HELO != "" {
+		opts = append(opts, gomail.WithHELO(c.HELO))
+	}
+	if c.Username != "" {
+		var auth gomail.SMTPAuthType
+		if err := auth.UnmarshalString(c.Auth); err != nil {
+			return nil, fault.Field("SMTP_AUTH", "%w", err)
+		}
+		opts = append(opts, gomail.WithSMTPAuth(auth), gomail.WithUsername(c.Username), gomail.WithPassword(c.Password))
+	}
+	return opts, nil
+}

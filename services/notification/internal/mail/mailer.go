@@ -1,0 +1,197 @@
+// Package mail sends the mails of notification by SMTP.
+package mail
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	netmail "net/mail"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/notification/internal/domain"
+	gomail "github.com/wneessen/go-mail"
+)
+
+// Refused is the error of Send when this mail will never reach this recipient: the server said so for good (5xx), or the address
+// is none.
+type Refused struct {
+	// Reason is the server's answer, without any address.
+	Reason string
+}
+
+func (r *Refused) Error() string { return "recipient refused: " + r.Reason }
+
+// idleFor is how long a connection is kept for the next mail; servers wait 5 minutes (RFC 5321, section 4.5.3.2.7), some less.
+const idleFor = 15 * time.Second
+
+// Mailer sends mails over a bounded pool of connections. Safe for concurrent use.
+type Mailer struct {
+	cfg     Config
+	from    *netmail.Address
+	domain  string
+	options []gomail.Option
+	tls     tlsDialer
+	slots   chan struct{} // one per connection in use
+	watch   *watch
+
+	mu      sync.Mutex
+	idle    []*conn // the longest idle first
+	trouble string  // why the server refuses us, whatever we send
+}
+
+// New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
+func New(cfg Config) (*Mailer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	from, err := netmail.ParseAddress(cfg.From)
+	if err != nil {
+		return nil, fault.Field("MAIL_FROM", "must be a mail address: %w", err)
+	}
+	t, err := cfg.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := cfg.options(t)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWatch()
+	if err != nil {
+		return nil, err
+	}
+	return &Mailer{
+		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:], options: opts,
+		tls: tlsDialer{on: cfg.TLS == "implicit", config: t}, slots: make(chan struct{}, cfg.Connections), watch: w,
+	}, nil
+}
+
+// MessageID of the mail about an event, without angle brackets.
+func (m *Mailer) MessageID(causeID string) string { return messageID(causeID, m.domain) }
+
+// Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all are in use. The
+// error is a *Refused, or of class Unavailable: then the server may have the mail nevertheless, and sending it again carries the
+// same Message-ID. A mail that cannot be written is Permanent.
+func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
+	ctx, end := m.watch.attempt(ctx, mail)
+	defer func() { end(err) }()
+	to, err := recipient(mail.To)
+	if err != nil {
+		return err
+	}
+	body, err := compose(m.from, to, m.MessageID(mail.CauseID), mail)
+	if err != nil {
+		return fault.New(fault.Permanent, "write mail: %w", err)
+	}
+	select {
+	case m.slots <- struct{}{}:
+		defer func() { <-m.slots }()
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "wait for a connection to the mail server: %w", context.Cause(ctx))
+	}
+	return m.send(ctx, to, body)
+}
+
+// maxAddress is the longest address there can be (RFC 5321, section 4.5.3.1).
+const maxAddress = 64 + 1 + 255
+
+// recipient reads a bare address: nothing else may be in the text, least of all a line break.
+func recipient(address string) (*netmail.Address, error) {
+	to, err := netmail.ParseAddress(address)
+	switch {
+	case len(address) > maxAddress:
+		return nil, &Refused{Reason: "the address is too long"}
+	case err != nil || to.Name != "" || to.Address != address && envelope(to) != "<"+address+">":
+		return nil, &Refused{Reason: "not a mail address"}
+	}
+	return to, nil
+}
+
+func (m *Mailer) send(ctx context.Context, to *netmail.Address, body []byte) error {
+	if c := m.take(); c != nil {
+		err := m.deliver(ctx, c, to, body)
+		if !errors.Is(err, errStale) {
+			return err
+		}
+		m.drop() // the server was restarted, most likely: what else is idle is as dead, and nothing was sent yet
+	}
+	c, err := m.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return m.deliver(ctx, c, to, body)
+}
+
+// Ready returns nil, or why the mail server takes nothing from us at all until somebody changes a setting here or there.
+func (m *Mailer) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trouble != "" {
+		return fault.New(fault.Unavailable, "mail server refuses this service: %s", m.trouble)
+	}
+	return nil
+}
+
+// Close says goodbye on the idle connections. No Send may be under way.
+func (m *Mailer) Close() {
+	m.mu.Lock()
+	idle := m.idle
+	m.idle = nil
+	m.mu.Unlock()
+	for _, c := range idle {
+		c.quit()
+	}
+}
+
+// take returns the connection used last, or nil; connections idle for too long are closed on the way.
+func (m *Mailer) take() *conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.idle) > 0 {
+		c := m.idle[len(m.idle)-1]
+		m.idle = m.idle[:len(m.idle)-1]
+		if time.Since(c.since) < idleFor {
+			return c
+		}
+		c.close()
+	}
+	return nil
+}
+
+func (m *Mailer) keep(c *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c.since = time.Now()
+	m.idle = append(m.idle, c)
+}
+
+func (m *Mailer) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.idle {
+		c.close()
+	}
+	m.idle = nil
+}
+
+// refusesUs makes a refusal of everything loud, once.
+func (m *Mailer) refusesUs(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trouble != why {
+		m.trouble = why
+		slog.Error("mail server refuses this service; no mail leaves until that is settled", "reason", why)
+	}
+}
+
+func (m *Mailer) acceptsUs() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trouble != "" {
+		m.trouble = ""
+		slog.Info("mail server accepts this service again")
+	}
+}

@@ -1,0 +1,199 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	netmail "net/mail"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+)
+
+// errStale means that a connection kept from before turned out to be dead, before anything of the mail was said.
+var errStale = errors.New("connection was closed by the server")
+
+// conn is one connection to the mail server.
+type conn struct {
+	smtp  *smtp.Client
+	raw   net.Conn // below TLS; closing it ends whatever waits on it
+	used  bool
+	since time.Time // idle since
+}
+
+func (c *conn) close() { _ = c.raw.Close() } // nothing is lost with it: what counted was answered
+
+func (c *conn) quit() {
+	_ = c.raw.SetDeadline(time.Now().Add(time.Second))
+	_ = c.smtp.Quit() // a courtesy
+	c.close()
+}
+
+type tlsDialer struct {
+	on     bool
+	config *tls.Config
+}
+
+// dial connects, says hello, switches to TLS and logs in. go-mail leaves the connection open when any of that fails, and does
+// not look at ctx once connected, so both are done here.
+func (m *Mailer) dial(ctx context.Context) (*conn, error) {
+	c := &conn{}
+	var unwatch func() bool
+	dial := func(dialing context.Context, network, addr string) (net.Conn, error) {
+		raw, err := new(net.Dialer).DialContext(dialing, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		c.raw = raw
+		unwatch = context.AfterFunc(ctx, c.close)
+		if !m.tls.on {
+			return raw, nil
+		}
+		t := tls.Client(raw, m.tls.config)
+		return t, t.HandshakeContext(dialing)
+	}
+	host, _, _ := net.SplitHostPort(m.cfg.Addr)
+	client, err := gomail.NewClient(host, append(slices.Clone(m.options), gomail.WithDialContextFunc(dial))...)
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "mail client: %w", err)
+	}
+	c.smtp, err = client.DialToSMTPClientWithContext(ctx)
+	if unwatch != nil {
+		unwatch()
+	}
+	if err == nil {
+		return c, nil
+	}
+	if c.raw != nil {
+		c.close()
+	}
+	return nil, m.failed("connect", err)
+}
+
+// deliver says one mail on a connection and keeps or closes the connection.
+func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body []byte) error {
+	unwatch := context.AfterFunc(ctx, c.close)
+	err := m.talk(c, to, body)
+	var reply *textproto.Error
+	whole := err == nil || errors.As(err, &reply) && reply.Code != 421 && c.smtp.Reset() == nil
+	if unwatch() && whole {
+		c.used = true
+		m.keep(c)
+	} else {
+		c.close()
+	}
+	return err
+}
+
+// talk says MAIL, RCPT, DATA and the message, and gives the first answer that is not as it should be its meaning.
+func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
+	if err := c.smtp.UpdateDeadline(m.cfg.Timeout); err != nil {
+		return stale(c, fault.New(fault.Unavailable, "mail server: deadline: %w", err))
+	}
+	ascii := isASCII(to.Address) && isASCII(m.from.Address)
+	if ok, _ := c.smtp.Extension("SMTPUTF8"); !ok && !ascii {
+		return &Refused{Reason: "the mail server takes no addresses outside ASCII"}
+	}
+	c.smtp.SkipSMTPUTF8(ascii) // asking for it needlessly makes mail undeliverable at hops without it
+	if err := c.smtp.Mail(envelope(m.from)); err != nil {
+		return stale(c, m.failed("MAIL FROM", err))
+	}
+	m.acceptsUs()
+	if err := c.smtp.Rcpt(envelope(to)); err != nil {
+		return m.refused("RCPT TO", err)
+	}
+	w, err := c.smtp.Data()
+	if err != nil {
+		return m.refused("DATA", err)
+	}
+	if _, err := w.Write(body); err != nil {
+		return fault.New(fault.Unavailable, "mail server: message: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return m.refused("end of message", err)
+	}
+	return nil
+}
+
+// stale marks the end of a connection that was kept from before.
+func stale(c *conn, err error) error {
+	var reply *textproto.Error
+	if c.used && (!errors.As(err, &reply) || reply.Code == 421) {
+		return errors.Join(errStale, err)
+	}
+	return err
+}
+
+// failed classifies what goes wrong before a recipient is named: it has nothing to do with the mail. A refusal for good is for
+// the operator, since every mail meets it; the mails wait.
+func (m *Mailer) failed(step string, err error) error {
+	answer := err
+	var reply *textproto.Error
+	switch {
+	case errors.As(err, &reply):
+		answer = quote(reply)
+		if reply.Code/100 != 4 {
+			m.refusesUs(step + ": " + scrub(reply.Msg, reply.Code))
+		}
+	case !outage(err):
+		m.refusesUs(step + ": " + err.Error())
+	}
+	return fault.New(fault.Unavailable, "mail server: %s: %w", step, answer)
+}
+
+// outage says that an error is of the connection, not of what was agreed on it (certificate, STARTTLS, log-in).
+func outage(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// notTheRecipient are 5xx answers that say that we talk wrongly or have no right to talk, whoever the recipient is.
+var notTheRecipient = []int{500, 502, 503, 504, 530, 534, 535, 538}
+
+// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there.
+func (m *Mailer) refused(step string, err error) error {
+	var reply *textproto.Error
+	if !errors.As(err, &reply) {
+		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
+	}
+	if slices.Contains(notTheRecipient, reply.Code) {
+		return m.failed(step, err)
+	}
+	if reply.Code/100 == 5 {
+		return errors.Join(&Refused{Reason: scrub(reply.Msg, reply.Code)}, quote(reply))
+	}
+	return fault.New(fault.Unavailable, "mail server: %s: %w", step, quote(reply))
+}
+
+// quote keeps the reply's code readable by errors.As, and its text free of addresses: it ends up in logs.
+func quote(r *textproto.Error) *textproto.Error {
+	return &textproto.Error{Code: r.Code, Msg: strings.TrimPrefix(scrub(r.Msg, r.Code), fmt.Sprintf("%d ", r.Code))}
+}
+
+var address = regexp.MustCompile(`\S*@\S*`)
+
+// scrub makes a server's answer one short line without addresses.
+func scrub(msg string, code int) string {
+	return fmt.Sprintf("%d %s", code, oneLine(address.ReplaceAllString(msg, "(address)")))
+}
+
+func envelope(a *netmail.Address) string { return (&netmail.Address{Address: a.Address}).String() }
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
