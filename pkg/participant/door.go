@@ -2,16 +2,44 @@ package participant
 
 import (
 	"context"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
+
+const (
+	// markerTTL is how long a marker serves comparisons; the folded order takes over within moments.
+	markerTTL = 24 * time.Hour
+	// markerInFlight is how long a marker without an answer counts as a request under way. Longer than a produce can take.
+	markerInFlight = 15 * time.Second
+	// doorPoll is how often the door looks whether the fold has come far enough.
+	doorPoll = 5 * time.Millisecond
 )
 
 // Door is where events of a participant come in from outside its topics (HTTP): it publishes them to the participant's own
 // topic from any instance, and answers from what the tasks have folded, never from less.
 type Door[S any] struct {
+	b   *behavior
 	cfg Config
-	b   Behavior[S]
+	st  *store.Store
+	out appender
+
+	mu      sync.Mutex
+	trusted map[int]view // per partition: a fold known to have reached the end of the log as it was on some arrival
+}
+
+// view is what the door saw of a partition's meta: a claim and how far its changes had come. A store that was wiped has another
+// owner, one that was restored an older owner or a smaller seq.
+type view struct {
+	owner string
+	seq   int64
 }
 
 // Found is an order as its task has folded it.
@@ -32,32 +60,261 @@ type Admission[S any] struct {
 	Published bool
 	Offset    int64
 	Partition int
-	// New: nobody was here before; publish now, then call Admitted. The admission lapses by itself after Config's produce time-out.
+	// New: nobody was here before; publish now, then call Admitted. An admission that is not followed by Admitted lapses after 15 s.
 	New bool
 }
 
-// NewDoor returns the door of a participant.
-func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] { return &Door[S]{b: b, cfg: cfg} }
+// NewDoor returns the door of a participant. It opens nothing.
+func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
+	cfg = cfg.withDefaults()
+	return &Door[S]{
+		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log}, trusted: map[int]view{},
+	}
+}
+
+// look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
+// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq).
+var look = redis.NewScript(`
+local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded')
+local o = redis.call('HMGET', KEYS[2], 'state', 'own', 'first')
+local marker = redis.call('GET', KEYS[3])
+local new = 0
+if ARGV[1] ~= '' and not o[2] and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
+  if not marker or marker == ARGV[5] then
+    redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
+    new = 1
+  end
+end
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', o[1] or '', o[2] or '', o[3] or '-1', marker or '', new}`)
+
+// seen is the answer of look.
+type looked struct {
+	view
+	folded         int64
+	state, own     string
+	first          int64
+	marker         string
+	marked, exists bool
+}
+
+func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, stale string) (looked, error) {
+	keys := []string{d.st.Key(p, "meta"), d.st.Key(p, orderKey(id)), d.st.Key(p, "marker:"+id)}
+	v, err := look.Run(ctx, d.cfg.Redis, keys, mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale).Slice()
+	if err != nil {
+		return looked{}, fault.Later(time.Second, "redis: %w", err)
+	}
+	text := func(i int) string { s, _ := v[i].(string); return s }
+	l := looked{
+		view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), state: text(3), own: text(4), first: number(text(5), -1),
+		marker: text(6), exists: text(4) != "",
+	}
+	n, _ := v[7].(int64)
+	l.marked = n == 1
+	return l, nil
+}
 
 // Find returns an order. ok is false only when the partition is folded to the log's end as it was on arrival; a partition that is
 // not there yet within the wait is an Unavailable error with RetryAfter.
 func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) (f Found[S], ok bool, err error) {
-	panic("not built yet")
+	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
+	l, err := d.look(ctx, p, orderID, "", view{}, "")
+	if err == nil && !l.exists {
+		l, err = d.reach(ctx, p, orderID, wait)
+	}
+	if err != nil || !l.exists {
+		return Found[S]{}, false, err
+	}
+	f, err = d.found(p, l)
+	return f, err == nil, err
+}
+
+func (d *Door[S]) found(p int, l looked) (Found[S], error) {
+	s, err := d.b.decode(l.state)
+	if err != nil {
+		return Found[S]{}, fault.New(fault.Permanent, "state of an order in partition %d cannot be read: %w", p, err)
+	}
+	return Found[S]{State: s.(S), Offset: l.first, Partition: p}, nil
+}
+
+// reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that was.
+func (d *Door[S]) reach(ctx context.Context, p int, orderID string, wait time.Duration) (looked, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tp := broker.TopicPartition{Topic: d.b.facts, Partition: p}
+	ends, err := d.cfg.Log.Ends(ctx, []broker.TopicPartition{tp})
+	if err != nil {
+		return looked{}, fault.Later(time.Second, "the log cannot be asked: %w", err)
+	}
+	for {
+		l, err := d.look(ctx, p, orderID, "", view{}, "")
+		if err != nil {
+			return looked{}, err
+		}
+		if l.owner != "" && l.folded >= ends[tp] {
+			d.trust(p, l.view)
+			return l, nil
+		}
+		if sleep(ctx, doorPoll) != nil {
+			return looked{}, fault.Later(time.Second, "the order's partition %d is not folded to its end yet", p)
+		}
+	}
+}
+
+func (d *Door[S]) trust(p int, v view) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old, ok := d.trusted[p]; !ok || old.owner != v.owner || old.seq < v.seq {
+		d.trusted[p] = v
+	}
+}
+
+func (d *Door[S]) trustedView(p int) view {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trusted[p]
 }
 
 // Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body. Unavailable
 // while that cannot be known.
 func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Duration) (Admission[S], error) {
-	panic("not built yet")
+	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
+	stale := ""
+	for range 3 {
+		now := time.Now()
+		mark := hash + " - " + strconv.FormatInt(now.UnixMilli(), 10)
+		l, err := d.look(ctx, p, orderID, mark, d.trustedView(p), stale)
+		if err != nil {
+			return Admission[S]{}, err
+		}
+		if l.exists {
+			f, err := d.found(p, l)
+			return Admission[S]{Folded: &f, Partition: p, Offset: f.Offset}, err
+		}
+		if l.marked {
+			d.trust(p, l.view)
+			return Admission[S]{New: true, Partition: p}, nil
+		}
+		if a, known := admitted[S](l.marker, hash, now); known {
+			a.Partition = p
+			return a, nil
+		}
+		stale = l.marker
+		if l, err = d.reach(ctx, p, orderID, wait); err != nil {
+			return Admission[S]{}, err
+		}
+	}
+	return Admission[S]{}, fault.Later(time.Second, "the order's partition %d changes hands", p)
+}
+
+// admitted reads a marker. A request of the same body that never came to an answer is not known: its fact may be in the log or not.
+func admitted[S any](marker, hash string, now time.Time) (Admission[S], bool) {
+	part := strings.Fields(marker)
+	if len(part) != 3 {
+		return Admission[S]{}, false
+	}
+	a := Admission[S]{SameBody: part[0] == hash}
+	if part[1] != "-" {
+		a.Published, a.Offset = true, number(part[1], -1)
+		return a, true
+	}
+	lapsed := now.Sub(time.UnixMilli(number(part[2], 0))) > markerInFlight
+	return a, !a.SameBody || !lapsed
+}
+
+// Admitted records that the order's first fact is in the log at offset.
+func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int64) error {
+	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
+	marker := hash + " " + strconv.FormatInt(offset, 10) + " " + strconv.FormatInt(time.Now().UnixMilli(), 10)
+	err := d.cfg.Redis.Set(ctx, d.st.Key(p, "marker:"+orderID), marker, markerTTL).Err()
+	return fault.As(fault.Unavailable, err)
 }
 
 // Publish appends one event to the participant's own topic, acks=all, and returns where it is. Requests of one moment share one
 // produce request. An error is of class Unavailable: the outcome is unknown and the same event may be published again.
 func (d *Door[S]) Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error) {
-	panic("not built yet")
+	p := broker.Partition([]byte(e.Subject), d.cfg.Partitions)
+	var hop []broker.Header
+	propagator.Inject(ctx, carrier{&hop})
+	offset, err = d.out.append(ctx, event.ToRecord(e, d.b.facts, p, hop...))
+	return p, offset, err
 }
 
-// Admitted records that the order's first fact is in the log at offset.
-func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int64) error {
-	panic("not built yet")
+// appender is group commit: what arrives while a produce is under way shares the next one.
+type appender struct {
+	log     broker.Log
+	mu      sync.Mutex
+	waiting []*request
+	running bool
+}
+
+type request struct {
+	rec    broker.Record
+	offset int64
+	err    error
+	done   chan struct{}
+}
+
+// doorBacklog bounds the requests that wait for their produce; more are refused as unavailable.
+const doorBacklog = 10_000
+
+func (a *appender) append(ctx context.Context, rec broker.Record) (int64, error) {
+	r := &request{rec: rec, done: make(chan struct{})}
+	a.mu.Lock()
+	if len(a.waiting) >= doorBacklog {
+		a.mu.Unlock()
+		return 0, fault.Later(time.Second, "too many requests wait for the broker")
+	}
+	a.waiting = append(a.waiting, r)
+	lead := !a.running
+	a.running = true
+	a.mu.Unlock()
+	if lead {
+		// The first request of a moment carries the others until none waits; its own context does not end theirs.
+		go a.run()
+	}
+	select {
+	case <-r.done:
+		return r.offset, r.err
+	case <-ctx.Done():
+		return 0, fault.Later(time.Second, "the broker did not answer in time: %w", ctx.Err())
+	}
+}
+
+func (a *appender) run() {
+	for {
+		a.mu.Lock()
+		batch := a.waiting[:min(len(a.waiting), batchRecords)]
+		a.waiting = a.waiting[len(batch):]
+		if len(batch) == 0 {
+			a.running = false
+			a.mu.Unlock()
+			return
+		}
+		a.mu.Unlock()
+		a.produce(batch)
+	}
+}
+
+func (a *appender) produce(batch []*request) {
+	byLog := map[broker.TopicPartition][]*request{}
+	var batches []broker.Batch
+	for _, r := range batch {
+		tp := broker.TopicPartition{Topic: r.rec.Topic, Partition: r.rec.Partition}
+		byLog[tp] = append(byLog[tp], r)
+	}
+	for tp, rs := range byLog {
+		b := broker.Batch{TopicPartition: tp}
+		for _, r := range rs {
+			b.Records = append(b.Records, r.rec)
+		}
+		batches = append(batches, b)
+	}
+	a.log.Produce(context.Background(), batches, func(p broker.Produced) {
+		for i, r := range byLog[p.TopicPartition] {
+			if r.offset = p.Base + int64(i); p.Err != nil {
+				r.err = fault.Later(time.Second, "publish: %w", p.Err)
+			}
+			close(r.done)
+		}
+	})
 }

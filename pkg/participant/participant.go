@@ -1,21 +1,126 @@
 package participant
 
-import "context"
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
 
 // Participant runs a behaviour on one instance.
 type Participant[S any] struct {
-	b   Behavior[S]
-	cfg Config
+	b       *behavior
+	cfg     Config
+	noStore atomic.Bool
+	status  status
 }
 
 // New returns a participant; it opens nothing.
-func New[S any](b Behavior[S], cfg Config) *Participant[S] { return &Participant[S]{b: b, cfg: cfg} }
+func New[S any](b Behavior[S], cfg Config) *Participant[S] {
+	return &Participant[S]{b: b.erase(), cfg: cfg.withDefaults()}
+}
+
+func (cfg Config) withDefaults() Config {
+	set := func(d *time.Duration, otherwise time.Duration) {
+		if *d == 0 {
+			*d = otherwise
+		}
+	}
+	set(&cfg.Retention, 30*24*time.Hour)
+	set(&cfg.HoldLimit, 10*time.Minute)
+	set(&cfg.CommitEvery, 200*time.Millisecond)
+	set(&cfg.LeaveWithin, 5*time.Second)
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 256
+	}
+	return cfg
+}
+
+// Topics are those that bear the participant's name: it provisions them, and only it writes them.
+func (p *Participant[S]) Topics() []broker.Topic {
+	return []broker.Topic{
+		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
+		{Name: p.b.letters, Partitions: p.cfg.Partitions},
+	}
+}
 
 // Run provisions the participant's topics, waits for those it hears, and takes part in its consumer group until ctx ends; then
 // it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error only for what waiting
 // cannot mend (a topic with the wrong number of partitions), of class Permanent.
-func (p *Participant[S]) Run(ctx context.Context) error { panic("not built yet") }
+func (p *Participant[S]) Run(ctx context.Context) error {
+	w, err := newWatch(p.b.name)
+	if err != nil {
+		return err
+	}
+	for tries := 1; ; tries++ {
+		err := p.cfg.Log.Provision(ctx, p.Topics())
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if fault.ClassOf(err) == fault.Permanent {
+			return err
+		}
+		if err := sleep(ctx, min(backoff(tries), 2*time.Second)); err != nil {
+			return nil
+		}
+	}
+	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
+		c := &cycle{
+			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
+			ttl:   strconv.FormatInt(p.cfg.Retention.Milliseconds(), 10),
+			tasks: map[int]*task{}, slots: make(chan struct{}, p.cfg.Concurrency), answers: make(chan answer, p.cfg.Concurrency),
+			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan error),
+			noStore: &p.noStore, status: &p.status, watch: w,
+		}
+		if len(c.partitions()) == 0 { // more instances than partitions: stand by
+			p.status.set(&report{})
+			<-ctx.Done()
+			return nil
+		}
+		return c.serve(ctx)
+	})
+}
 
-// Ready returns nil when every task of this instance is taken over and no more than half of the lanes of any of them wait for
-// something unavailable; otherwise it says why not. It does not block.
-func (p *Participant[S]) Ready() error { panic("not built yet") }
+// Ready returns nil when every task of this instance is taken over and none is stopped or mostly waits for something
+// unavailable; otherwise it says why not. It does not block.
+func (p *Participant[S]) Ready() error { return p.status.ready() }
+
+// report is what the cycle last said of itself.
+type report struct {
+	leaving bool
+	why     []string
+}
+
+type status struct {
+	mu sync.Mutex
+	r  *report // nil: not taking part
+}
+
+func (s *status) set(r *report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.r = r
+}
+
+func (s *status) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.r == nil:
+		return fault.New(fault.Unavailable, "waiting for the consumer group, its topics or Redis")
+	case s.r.leaving:
+		return fault.New(fault.Unavailable, "leaving")
+	case len(s.r.why) > 0:
+		return fault.New(fault.Unavailable, "%s", strings.Join(s.r.why, "; "))
+	}
+	return nil
+}

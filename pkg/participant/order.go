@@ -1,0 +1,246 @@
+package participant
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// head is the last fact accepted in a chain: of one order, in one topic.
+type head struct {
+	seq uint64
+	id  string
+	// adopted: it was the first one met here, taken on trust; not yet confirmed by a fact that names it.
+	adopted bool
+}
+
+func (h head) String() string {
+	s := strconv.FormatUint(h.seq, 10) + " " + h.id
+	if h.adopted {
+		s += " adopted"
+	}
+	return s
+}
+
+func parseHead(s string) (head, error) {
+	part := strings.Fields(s)
+	if len(part) < 2 {
+		return head{}, fault.New(fault.Permanent, "chain head %q is not a sequence and an id", s)
+	}
+	n, err := strconv.ParseUint(part[0], 10, 64)
+	if err != nil {
+		return head{}, fault.New(fault.Permanent, "chain head %q has no sequence", s)
+	}
+	return head{n, part[1], len(part) == 3}, nil
+}
+
+// judgement of an arriving event, by the chain table of the protocol.
+type judgement int
+
+const (
+	valid judgement = iota
+	duplicate
+	void
+)
+
+// order is what a task knows of one order: its state, and per source the head of the chain it accepted. It lives in memory while
+// something is under way and is loaded from Redis otherwise.
+type order struct {
+	id     string
+	state  any
+	own    head            // of the facts this task decided or folded; seq 0: none yet
+	first  int64           // offset of the first fact in the own topic, -1 when unknown
+	heads  map[string]head // per topic heard: the last fact consumed
+	seen   map[string]bool // events answered
+	parked []string        // letters waiting, in order
+	entry  int64           // number of its latest outbox entry
+	lane   lane
+
+	changed map[string]string // hash fields to write with the next apply
+}
+
+// Fields of an order's hash.
+const (
+	fieldState  = "state"
+	fieldOwn    = "own"
+	fieldFirst  = "first"
+	fieldParked = "parked"
+	prefixHead  = "head:"
+	prefixSeen  = "seen:"
+)
+
+func newOrder(id string, zero any) *order {
+	return &order{
+		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, changed: map[string]string{},
+		lane: lane{held: map[string]bool{}},
+	}
+}
+
+// loadOrder reads an order from its hash; an empty hash is an order nobody has seen.
+func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
+	o := newOrder(id, b.zero())
+	var err error
+	for k, v := range hash {
+		switch {
+		case k == fieldState:
+			o.state, err = b.decode(v)
+		case k == fieldOwn:
+			o.own, err = parseHead(v)
+		case k == fieldFirst:
+			o.first, err = strconv.ParseInt(v, 10, 64)
+		case k == fieldParked:
+			o.parked = strings.Fields(v)
+		case strings.HasPrefix(k, prefixHead):
+			o.heads[k[len(prefixHead):]], err = parseHead(v)
+		case strings.HasPrefix(k, prefixSeen):
+			o.seen[k[len(prefixSeen):]] = true
+		}
+		if err != nil {
+			return nil, fmt.Errorf("order %s, field %s: %w", id, k, err)
+		}
+	}
+	return o, nil
+}
+
+// judge places an event that arrived from a topic in its chain. Validity is checked before the id: a void fact and its valid
+// successor can have the same id.
+func (o *order) judge(topic string, e event.Event) judgement {
+	known := o.seen[e.ID] || slices.Contains(o.parked, e.ID)
+	h, ok := o.heads[topic]
+	switch {
+	case e.Sequence == 0, !ok, e.Sequence == h.seq+1 && e.PreviousID == h.id:
+		if known {
+			return duplicate
+		}
+		return valid
+	case e.Sequence <= h.seq && (known || e.ID == h.id):
+		return duplicate
+	}
+	return void
+}
+
+// moved remembers that the fact was accepted: answered, parked or found a duplicate.
+func (o *order) moved(topic string, e event.Event) {
+	if h, ok := o.heads[topic]; e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
+		o.heads[topic] = head{seq: e.Sequence, id: e.ID, adopted: !ok}
+		o.changed[prefixHead+topic] = o.heads[topic].String()
+	}
+}
+
+// answered remembers an event by its id: its idempotency key.
+func (o *order) answered(id string) {
+	if id != "" && !o.seen[id] {
+		o.seen[id] = true
+		o.changed[prefixSeen+id] = "1"
+	}
+}
+
+// follows says whether a fact of the own topic is the next of this order; with no head (the log is trimmed), any fact is.
+func (o *order) follows(e event.Event) bool {
+	if o.own.seq == 0 {
+		return true
+	}
+	return e.Sequence == o.own.seq+1 && e.PreviousID == o.own.id
+}
+
+// evolve folds one fact of the own topic into the state and moves the decided head.
+func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
+	if fact.Body != nil {
+		o.state = b.evolve(o.state, fact)
+		s, err := b.encode(o.state)
+		if err != nil {
+			return fault.New(fault.Permanent, "encode state of order %s: %w", o.id, err)
+		}
+		o.changed[fieldState] = s
+	}
+	o.own = head{seq: fact.Sequence, id: fact.ID}
+	o.changed[fieldOwn] = o.own.String()
+	if fact.Sequence == 1 && offset >= 0 {
+		o.first = offset
+		o.changed[fieldFirst] = strconv.FormatInt(offset, 10)
+	}
+	return nil
+}
+
+// park appends a letter's id to the chain that waits.
+func (o *order) park(id string) {
+	o.parked = append(o.parked, id)
+	o.changed[fieldParked] = strings.Join(o.parked, " ")
+}
+
+// takeChanged returns the hash fields changed since the last call as HSET arguments, sorted so that runs are repeatable.
+func (o *order) takeChanged() []string {
+	args := make([]string, 0, 2*len(o.changed))
+	for _, k := range slices.Sorted(maps.Keys(o.changed)) {
+		args = append(args, k, o.changed[k])
+	}
+	clear(o.changed)
+	return args
+}
+
+// idle says that nothing of this order is under way, so that it may leave memory.
+func (o *order) idle(settled int64) bool {
+	return o.entry <= settled && len(o.changed) == 0 && o.lane.empty()
+}
+
+// behavior is a Behavior without its type parameter.
+type behavior struct {
+	name        string
+	foldVersion string
+	facts       string // own topic
+	letters     string // dead-letter topic
+	door        bool   // hears its own topic: a door publishes there
+	hears       map[string]map[string]bool
+	react       reactFunc
+	evolve      func(any, event.Message) any
+	deadline    func(any) (time.Time, bool)
+	zero        func() any
+	encode      func(any) (string, error)
+	decode      func(string) (any, error)
+}
+
+// layout is raised when the meaning of what the cycle itself keeps in Redis changes.
+const layout = "1"
+
+func (b Behavior[S]) erase() *behavior {
+	e := &behavior{
+		name:        b.Name,
+		foldVersion: layout + "." + strconv.Itoa(b.FoldVersion),
+		facts:       FactsTopic(b.Name),
+		letters:     DeadLettersTopic(b.Name),
+		hears:       map[string]map[string]bool{},
+		react:       b.reactUntyped,
+		evolve:      func(s any, m event.Message) any { return b.Evolve(s.(S), m) },
+		deadline:    func(any) (time.Time, bool) { return time.Time{}, false },
+		zero:        func() any { var s S; return s },
+		encode:      func(s any) (string, error) { v, err := json.Marshal(s.(S)); return string(v), err },
+		decode:      func(v string) (any, error) { var s S; err := json.Unmarshal([]byte(v), &s); return s, err },
+	}
+	if b.Deadline != nil {
+		e.deadline = func(s any) (time.Time, bool) { return b.Deadline(s.(S)) }
+	}
+	for _, h := range b.Hears {
+		types := map[string]bool{}
+		for _, t := range h.Types {
+			types[t] = true
+		}
+		e.hears[h.Topic] = types
+		e.door = e.door || h.Topic == e.facts
+	}
+	return e
+}
+
+// topics returns what the behaviour hears, sorted.
+func (b *behavior) topics() []string { return slices.Sorted(maps.Keys(b.hears)) }
+
+// deadlineID names the local event of a deadline.
+func deadlineID(orderID string, at time.Time) string {
+	return event.MakeID(orderID, "deadline", at.UTC().Format(time.RFC3339Nano))
+}

@@ -1,0 +1,206 @@
+package participant
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Bounds of one append, under the broker's default limit of a batch (1 MiB).
+const (
+	batchBytes   = 950 << 10
+	batchRecords = 2000
+)
+
+// append is one batch of one task on its way.
+type appending struct {
+	t       *task
+	log     *ownLog
+	entries []*entry
+	result  broker.Produced
+}
+
+// publish sends what the outboxes hold: one request for all tasks, one batch in flight per log, retried from its head.
+func (c *cycle) publish() {
+	var batches []broker.Batch
+	sent := map[broker.TopicPartition]*appending{}
+	now := time.Now()
+	for _, t := range c.tasks {
+		if t.dead {
+			continue
+		}
+		for _, l := range t.own {
+			if l.busy || now.Before(l.retryAt) {
+				continue
+			}
+			entries := t.sendable(l.Topic)
+			if len(entries) == 0 {
+				continue
+			}
+			b := broker.Batch{TopicPartition: l.TopicPartition}
+			for _, e := range entries {
+				e.sent = true
+				b.Records = append(b.Records, e.Record)
+			}
+			l.busy = true
+			t.inFlight++
+			batches = append(batches, b)
+			sent[l.TopicPartition] = &appending{t: t, log: l, entries: entries}
+		}
+	}
+	if len(batches) == 0 {
+		return
+	}
+	c.inFlight++
+	c.work.Go(func() {
+		c.cfg.Log.Produce(context.WithoutCancel(c.ctx), batches, func(p broker.Produced) {
+			a := sent[p.TopicPartition]
+			a.result = p
+			c.appended <- a
+		})
+		c.appended <- nil
+	})
+}
+
+// sendable returns the entries for one topic that may be sent now, in order: an entry leaves only when every earlier entry
+// of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
+func (t *task) sendable(topic string) []*entry {
+	waitsFor := map[string]string{} // order → topic of its earliest entry not acknowledged
+	var out []*entry
+	size := 0
+	for _, e := range t.outbox {
+		if e.acked {
+			continue
+		}
+		if e.number > t.kept {
+			break
+		}
+		first, ok := waitsFor[e.Order]
+		if !ok {
+			waitsFor[e.Order] = e.Record.Topic
+			first = e.Record.Topic
+		}
+		if e.Record.Topic != topic || first != topic {
+			continue
+		}
+		size += recordBytes(e.Record)
+		if len(out) > 0 && (size > batchBytes || len(out) == batchRecords) {
+			break
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func recordBytes(r broker.Record) int {
+	n := len(r.Key) + len(r.Value) + 32
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value) + 8
+	}
+	return n
+}
+
+// acknowledge follows what became of a batch.
+func (c *cycle) acknowledge(a *appending) {
+	if a == nil {
+		c.inFlight--
+		return
+	}
+	t, l := a.t, a.log
+	t.inFlight--
+	l.busy = false
+	c.watch.published(l.Topic, len(a.entries), a.result.Err)
+	if a.result.Err != nil {
+		for _, e := range a.entries {
+			e.sent = false
+		}
+		l.tries++
+		l.retryAt = time.Now().Add(backoff(l.tries))
+		c.logDown(l, a.result.Err)
+		return
+	}
+	if l.tries > 0 {
+		slog.Info("publishing again", "participant", c.b.name, "topic", l.Topic, "partition", l.Partition)
+	}
+	l.tries = 0
+	if t.dead {
+		return
+	}
+	base := a.result.Base
+	for i, e := range a.entries {
+		e.acked, e.offset = true, base+int64(i)
+	}
+	if c.b.door && l.Topic == c.b.facts {
+		return // read back as input
+	}
+	if base != l.expected && !c.readGap(t, l, base) {
+		c.lose(t, "contradicted")
+		return
+	}
+	l.expected = base + int64(len(a.entries))
+}
+
+func (c *cycle) logDown(l *ownLog, err error) {
+	if l.tries == 1 || fault.ClassOf(err) == fault.Permanent {
+		slog.Warn("publishing failed, trying again", "participant", c.b.name, "topic", l.Topic, "partition", l.Partition, "error", err)
+	}
+}
+
+// readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing; anything
+// else means that the log knows better (false), and so does a gap that cannot be read now.
+func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
+	ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+	defer cancel()
+	c.watch.gap(l.Topic)
+	for from := l.expected; from < to; {
+		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: l.TopicPartition, Offset: from}})
+		if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Next == from && ctx.Err() != nil {
+			return false
+		}
+		for _, r := range got[0].Records {
+			if r.Offset < to && !c.known(ctx, t, l, r) {
+				return false
+			}
+		}
+		from = got[0].Next
+	}
+	return true
+}
+
+// known says whether a record of an own topic repeats what this task decided.
+func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) bool {
+	id := letterID(r)
+	o, err := c.orderOf(ctx, t, orderOfRecord(r, id))
+	if err != nil {
+		return false
+	}
+	if l.Topic == c.b.letters {
+		return o.seen[id] || slices.Contains(o.parked, id)
+	}
+	e, err := event.FromRecord(r)
+	if err != nil || e.Sequence == 0 {
+		return true
+	}
+	if e.Sequence > o.own.seq {
+		return false
+	}
+	own := t.undelivered(o.id, e.Sequence)
+	return own == nil || own.ID == e.ID
+}
+
+// orderOf returns an order, from memory or read from the store.
+func (c *cycle) orderOf(ctx context.Context, t *task, id string) (*order, error) {
+	if o := t.orders[id]; o != nil {
+		return o, nil
+	}
+	hash, err := c.st.Hashes(ctx, []string{c.st.Key(t.partition, orderKey(id))})
+	if err != nil {
+		return nil, err
+	}
+	return loadOrder(id, hash[0], c.b)
+}

@@ -1,0 +1,235 @@
+package participant
+
+import (
+	"container/heap"
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
+
+// maxFactBytes keeps a fact well under the broker's default limit of a batch, 1 MiB.
+const maxFactBytes = 900 << 10
+
+// maxIdleOrders is how many orders with nothing under way a task keeps in memory.
+const maxIdleOrders = 2048
+
+// task is one partition of one participant: it alone decides the facts in this partition of the participant's own topics.
+type task struct {
+	partition int
+	ctx       context.Context // ends when the task is lost or the generation over
+	cancel    context.CancelFunc
+	dead      bool // lost: its memory must not be used again
+	owner     string
+	seq       int64
+	sources   []*source
+	own       map[string]*ownLog
+	orders    map[string]*order
+	loading   []*delivery // whose orders are not in memory yet
+	outbox    []*entry
+	number    int64 // of the last outbox entry
+	kept      int64 // every entry up to this number is in the store, and may be published
+	settled   int64 // every entry up to this number is in Kafka, and trimmed from the store
+	timers    timers
+	due       []string // orders whose deadline passed, waiting until the inputs are read up to dueEnds
+	dueEnds   map[broker.TopicPartition]int64
+	retries   map[*order]time.Time
+	holds     map[*delivery]*order
+	parked    map[string]int // letters per parked order
+	stopped   bool           // at the bound of parked orders
+	running   int            // React calls
+	inFlight  int            // produce batches
+
+	// What the next apply writes.
+	dirty    map[*order]bool
+	ready    []*delivery
+	ops      []store.Op
+	folding  bool
+	folded   int64             // see source.folded; never goes back
+	stored   map[string]string // positions as last written
+	resend   *change           // sent, outcome unknown
+	compared time.Time         // when the store last agreed
+}
+
+// ownLog is one topic this task writes.
+type ownLog struct {
+	broker.TopicPartition
+	expected int64 // the offset the next append should get; another one means that somebody else appended
+	busy     bool  // a produce is in flight
+	retryAt  time.Time
+	tries    int
+}
+
+// entry is a fact or a letter decided and not yet known to be in Kafka.
+type entry struct {
+	Order  string
+	ID     string
+	Seq    uint64 `json:",omitempty"`
+	Record broker.Record
+
+	number int64
+	body   string // as kept in the store
+	sent   bool
+	acked  bool
+	offset int64 // once acked
+}
+
+func newTask(ctx context.Context, b *behavior, partition int) *task {
+	t := &task{
+		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
+		holds: map[*delivery]*order{}, parked: map[string]int{}, dirty: map[*order]bool{}, stored: map[string]string{},
+	}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	for _, topic := range b.topics() {
+		t.sources = append(t.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, end: -1, committed: -1})
+	}
+	for _, topic := range []string{b.facts, b.letters} {
+		t.own[topic] = &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}}
+	}
+	return t
+}
+
+func (t *task) source(topic string) *source {
+	for _, s := range t.sources {
+		if s.Topic == topic {
+			return s
+		}
+	}
+	return nil
+}
+
+// touch remembers that an order has something to write, or may leave memory later.
+func (t *task) touch(o *order) { t.dirty[o] = true }
+
+// enqueue appends to the outbox, in memory now and in the store with the next apply.
+func (t *task) enqueue(o *order, e *entry) {
+	t.number++
+	e.number = t.number
+	e.body, _ = e.encode() // plain data, cannot fail
+	o.entry = t.number
+	t.outbox = append(t.outbox, e)
+	t.touch(o)
+}
+
+// undelivered returns the fact of an order with a sequence that is decided and not yet settled.
+func (t *task) undelivered(orderID string, seq uint64) *entry {
+	for _, e := range t.outbox {
+		if e.Order == orderID && e.Seq == seq {
+			return e
+		}
+	}
+	return nil
+}
+
+// arm sets or clears the order's timer after its state changed.
+func (t *task) arm(b *behavior, o *order) {
+	at, ok := b.deadline(o.state)
+	if ok && !o.seen[deadlineID(o.id, at)] {
+		t.timers.set(o.id, at)
+		t.ops = append(t.ops, store.Op{Cmd: "ZADD", Key: "timers", Args: []string{strconv.FormatInt(at.UnixMilli(), 10), o.id}})
+		return
+	}
+	if t.timers.clear(o.id) {
+		t.ops = append(t.ops, store.Op{Cmd: "ZREM", Key: "timers", Args: []string{o.id}})
+	}
+}
+
+// forget drops orders from memory with nothing under way, when there are many.
+func (t *task) forget() {
+	excess := len(t.orders) - maxIdleOrders
+	for id, o := range t.orders {
+		if excess <= 0 {
+			return
+		}
+		if o.idle(t.settled) && !t.dirty[o] {
+			delete(t.orders, id)
+			excess--
+		}
+	}
+}
+
+// newDelivery makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any.
+func newDelivery(s *source, r broker.Record) *delivery {
+	d := &delivery{src: s, rec: r}
+	d.ev, d.bad = event.FromRecord(r)
+	d.order = orderOfRecord(r, d.id())
+	return d
+}
+
+// localEvent makes the delivery of a deadline.
+func localEvent(b *behavior, partition int, orderID string, at time.Time) *delivery {
+	e := event.Event{ID: deadlineID(orderID, at), Type: DeadlinePassed, Source: b.name, Subject: orderID, Time: at.UTC()}
+	return &delivery{ev: e, order: orderID, rec: event.ToRecord(e, "", partition), judged: true}
+}
+
+func (e *entry) encode() (string, error) {
+	b, err := json.Marshal(e)
+	return string(b), err
+}
+
+// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap and is passed over.
+type timers struct {
+	at map[string]time.Time
+	h  timerHeap
+}
+
+type timer struct {
+	at time.Time
+	id string
+}
+
+func (ts *timers) set(id string, at time.Time) {
+	if ts.at == nil {
+		ts.at = map[string]time.Time{}
+	}
+	if old, ok := ts.at[id]; ok && old.Equal(at) {
+		return
+	}
+	ts.at[id] = at
+	heap.Push(&ts.h, timer{at, id})
+}
+
+func (ts *timers) clear(id string) bool {
+	_, ok := ts.at[id]
+	delete(ts.at, id)
+	return ok
+}
+
+// next returns the earliest deadline; ok is false when there is none.
+func (ts *timers) next() (timer, bool) {
+	for len(ts.h) > 0 {
+		top := ts.h[0]
+		if at, ok := ts.at[top.id]; ok && at.Equal(top.at) {
+			return top, true
+		}
+		heap.Pop(&ts.h)
+	}
+	return timer{}, false
+}
+
+// pop takes the earliest deadline when it has passed. Its order stays armed until the deadline is answered.
+func (ts *timers) pop(now time.Time) (string, bool) {
+	top, ok := ts.next()
+	if !ok || top.at.After(now) {
+		return "", false
+	}
+	heap.Pop(&ts.h)
+	return top.id, true
+}
+
+type timerHeap []timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)        { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
