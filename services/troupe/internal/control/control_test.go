@@ -1,0 +1,122 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+)
+
+type fake struct {
+	name string
+	did  []string
+	err  error
+}
+
+func (f *fake) Status() supervise.Status {
+	return supervise.Status{Name: f.name, Service: f.name, Instance: 1, PID: 7, State: supervise.Running,
+		Addresses: map[string]string{"http": "127.0.0.1:1"}}
+}
+func (f *fake) do(what string) error { f.did = append(f.did, what); return f.err }
+func (f *fake) Kill() error          { return f.do("kill") }
+func (f *fake) Term() error          { return f.do("term") }
+func (f *fake) Pause() error         { return f.do("pause") }
+func (f *fake) Resume() error        { return f.do("resume") }
+
+func TestClientReachesEveryAction(t *testing.T) {
+	payment, flushed := &fake{name: "payment-2"}, 0
+	h := control.Handler([]control.Process{&fake{name: "order"}, payment}, func(context.Context) error { flushed++; return nil })
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := control.NewClient(srv.URL + "/")
+	list, err := c.Processes(t.Context())
+	if err != nil || len(list) != 2 || list[1].Name != "payment-2" || list[1].Addresses["http"] != "127.0.0.1:1" {
+		t.Fatalf("processes = %+v, %v", list, err)
+	}
+	for _, a := range []string{"kill", "term", "pause", "resume"} {
+		if err := c.Do(t.Context(), "payment-2", a); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	if got := strings.Join(payment.did, " "); got != "kill term pause resume" {
+		t.Errorf("did %q", got)
+	}
+	if err := c.FlushRedis(t.Context()); err != nil || flushed != 1 {
+		t.Errorf("flush: %v, %d times", err, flushed)
+	}
+}
+
+func TestClientGetsClearErrors(t *testing.T) {
+	dead := &fake{name: "order", err: fault.New(fault.Conflict, "order has no process now")}
+	h := control.Handler([]control.Process{dead}, func(context.Context) error { return errors.New("connection refused") })
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := control.NewClient(srv.URL)
+	for name, tt := range map[string]struct {
+		err   error
+		class fault.Class
+		says  string
+	}{
+		"unknown process": {c.Do(t.Context(), "ordre", "kill"), fault.NotFound, `no process "ordre"; there are order`},
+		"unknown action":  {c.Do(t.Context(), "order", "maim"), fault.Invalid, "must be one of kill, pause, resume, term"},
+		"no process":      {c.Do(t.Context(), "order", "kill"), fault.Conflict, "has no process now"},
+		"flush fails":     {c.FlushRedis(t.Context()), fault.Unavailable, "connection refused"},
+		"nobody there":    {control.NewClient("http://127.0.0.1:1").FlushRedis(t.Context()), fault.Unavailable, "ask the playground"},
+	} {
+		if tt.err == nil || fault.ClassOf(tt.err) != tt.class || !strings.Contains(tt.err.Error(), tt.says) {
+			t.Errorf("%s: got %v (%s), want %s saying %q", name, tt.err, fault.ClassOf(tt.err), tt.class, tt.says)
+		}
+	}
+}
+
+func TestRefusesWhatAWebPageCouldSend(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method, host string
+		header       http.Header
+		want         int
+	}{
+		"right":             {"POST", "127.0.0.1:8089", http.Header{control.Header: {"1"}}, 200},
+		"right, localhost":  {"POST", "localhost:8089", http.Header{control.Header: {"1"}}, 200},
+		"right, IPv6":       {"POST", "[::1]:8089", http.Header{control.Header: {"1"}}, 200},
+		"no header":         {"POST", "127.0.0.1:8089", nil, 403},
+		"an origin":         {"POST", "127.0.0.1:8089", http.Header{control.Header: {"1"}, "Origin": {"https://a.example"}}, 403},
+		"an opaque origin":  {"POST", "127.0.0.1:8089", http.Header{control.Header: {"1"}, "Origin": {"null"}}, 403},
+		"a name of its own": {"POST", "a.example:8089", http.Header{control.Header: {"1"}}, 403},
+		"reading by name":   {"GET", "a.example", nil, 403},
+		"another method":    {"PUT", "127.0.0.1", http.Header{control.Header: {"1"}}, 404},
+	} {
+		p := &fake{name: "order"}
+		r := httptest.NewRequestWithContext(t.Context(), tt.method, "/processes/order/kill", nil)
+		r.Host = tt.host
+		if tt.header != nil {
+			r.Header = tt.header
+		}
+		w := httptest.NewRecorder()
+		control.Handler([]control.Process{p}, nil).ServeHTTP(w, r)
+		if w.Code != tt.want || (len(p.did) == 1) != (tt.want == 200) {
+			t.Errorf("%s: status %d, want %d; did %v; %s", name, w.Code, tt.want, p.did, w.Body)
+		}
+	}
+}
+
+func TestListensOnLoopbackOnly(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "nonsense"} {
+		if ln, err := control.Listen(addr); err == nil {
+			_ = ln.Close()
+			t.Errorf("listens on %q", addr)
+		} else if !strings.Contains(err.Error(), addr) {
+			t.Errorf("error %q does not name %q", err, addr)
+		}
+	}
+	ln, err := control.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+}

@@ -1,0 +1,150 @@
+// Package control is the playground's own door: it shows the supervised processes and breaks them from outside, for tests and
+// for people who want to see nothing get lost. It answers on loopback only, and never to a web page of another origin.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+)
+
+// Header must be on every request that changes something, with the value 1: a web page cannot add it to a request to
+// another origin without asking first, and the answer is no.
+const Header = "X-Troupe-Control"
+
+// Process is what can be done with a supervised process.
+type Process interface {
+	Status() supervise.Status
+	Kill() error
+	Term() error
+	Pause() error
+	Resume() error
+}
+
+var actions = map[string]func(Process) error{
+	"kill": Process.Kill, "term": Process.Term, "pause": Process.Pause, "resume": Process.Resume,
+}
+
+// List is the answer of GET /processes.
+type List struct {
+	Processes []supervise.Status `json:"processes"`
+}
+
+// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the address.
+func Listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "control address %q: %w", addr, err)
+	}
+	if !loopback(host) {
+		return nil, fault.New(fault.Invalid, "control address %q: must be a loopback address: whoever reaches it can stop everything", addr)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "control address %q: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// Handler serves the API over processes in the order given. flush wipes the playground's Redis.
+func Handler(processes []Process, flush func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, _ *http.Request) {
+		list := List{Processes: make([]supervise.Status, len(processes))}
+		for i, p := range processes {
+			list.Processes[i] = p.Status()
+		}
+		answer(w, list)
+	})
+	mux.HandleFunc("POST /processes/{name}/{action}", func(w http.ResponseWriter, r *http.Request) {
+		p, err := act(processes, r.PathValue("name"), r.PathValue("action"))
+		if err != nil {
+			problem.Write(w, r, err)
+			return
+		}
+		slog.Info("process signalled", "process", r.PathValue("name"), "action", r.PathValue("action"))
+		answer(w, p.Status())
+	})
+	mux.HandleFunc("POST /redis/flush", func(w http.ResponseWriter, r *http.Request) {
+		if err := flush(r.Context()); err != nil {
+			problem.Write(w, r, shown(err))
+			return
+		}
+		slog.Info("redis flushed")
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
+			"POST /processes/{name}/{kill|term|pause|resume} and POST /redis/flush", r.Method, r.URL.Path))
+	})
+	return guard(mux)
+}
+
+func act(processes []Process, name, action string) (Process, error) {
+	do, ok := actions[action]
+	if !ok {
+		return nil, fault.Field("action", "must be one of %s, is %q", strings.Join(slices.Sorted(maps.Keys(actions)), ", "), action)
+	}
+	names := make([]string, len(processes))
+	for i, p := range processes {
+		if names[i] = p.Status().Name; names[i] == name {
+			return p, do(p)
+		}
+	}
+	return nil, fault.New(fault.NotFound, "no process %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// shown lets the caller read what is otherwise said of a 5xx to the log only: here they are the same person.
+func shown(err error) error {
+	return problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
+}
+
+// guard keeps other origins out: the Host must be loopback (a name that resolves here is not enough), and a request that changes
+// something must bear Header and no Origin.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		switch {
+		case !loopback(host):
+			refuse(w, r, "Host", fmt.Sprintf("must be a loopback address, is %q", r.Host))
+		case r.Header.Get("Origin") != "":
+			refuse(w, r, "Origin", "must be absent: this is not for web pages")
+		case r.Method != http.MethodGet && r.Header.Get(Header) != "1":
+			refuse(w, r, Header, "must be 1 on requests that change something")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, header, rule string) {
+	problem.Write(w, r, problem.New(http.StatusForbidden, "forbidden", "Forbidden", "header "+header+" "+rule,
+		problem.Field{Field: header, Detail: rule}))
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip != nil && ip.IsLoopback()
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone; nobody to tell
+}
