@@ -269,8 +269,7 @@ func (a *appender) append(ctx context.Context, rec broker.Record) (int64, error)
 	a.running = true
 	a.mu.Unlock()
 	if lead {
-		// The first request of a moment carries the others until none waits; its own context does not end theirs.
-		go a.run()
+		go a.run() // ends when none waits; its produces are bounded by the client's time-out
 	}
 	select {
 	case <-r.done:
@@ -283,8 +282,9 @@ func (a *appender) append(ctx context.Context, rec broker.Record) (int64, error)
 func (a *appender) run() {
 	for {
 		a.mu.Lock()
-		batch := a.waiting[:min(len(a.waiting), batchRecords)]
-		a.waiting = a.waiting[len(batch):]
+		n := fitting(a.waiting)
+		batch := a.waiting[:n]
+		a.waiting = a.waiting[n:]
 		if len(batch) == 0 {
 			a.running = false
 			a.mu.Unlock()
@@ -293,6 +293,17 @@ func (a *appender) run() {
 		a.mu.Unlock()
 		a.produce(batch)
 	}
+}
+
+// fitting is how many of the requests fit into one batch, whatever their logs are.
+func fitting(rs []*request) int {
+	size := 0
+	for i, r := range rs {
+		if size += recordBytes(r.rec); i > 0 && (size > batchBytes || i == batchRecords) {
+			return i
+		}
+	}
+	return len(rs)
 }
 
 func (a *appender) produce(batch []*request) {

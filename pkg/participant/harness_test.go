@@ -84,7 +84,7 @@ func newStage(t *testing.T, mini *miniredis.Miniredis) *stage {
 }
 
 func (s *stage) config() participant.Config {
-	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions}
+	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions, HoldLimit: time.Minute}
 }
 
 // play runs an instance until stop is called, which waits for it.
@@ -203,5 +203,38 @@ func want(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// keep takes a snapshot of the store; the function it returns goes back to it.
+func (s *stage) keep() (restore func()) {
+	ctx := s.t.Context()
+	var again []func(redis.Pipeliner)
+	for _, k := range s.redis.Keys(ctx, "*").Val() {
+		switch s.redis.Type(ctx, k).Val() {
+		case "hash":
+			v := s.redis.HGetAll(ctx, k).Val()
+			again = append(again, func(p redis.Pipeliner) { p.HSet(ctx, k, v) })
+		case "list":
+			v := s.redis.LRange(ctx, k, 0, -1).Val()
+			again = append(again, func(p redis.Pipeliner) { p.RPush(ctx, k, v) })
+		case "zset":
+			v := s.redis.ZRangeWithScores(ctx, k, 0, -1).Val()
+			again = append(again, func(p redis.Pipeliner) { p.ZAdd(ctx, k, v...) })
+		default:
+			s.t.Fatalf("snapshot: key %s of type %s", k, s.redis.Type(ctx, k).Val())
+		}
+	}
+	return func() {
+		_, err := s.redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.FlushAll(ctx)
+			for _, f := range again {
+				f(p)
+			}
+			return nil
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }

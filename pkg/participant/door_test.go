@@ -1,0 +1,133 @@
+package participant_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// doorman is a clerk who hears its own topic, because a door publishes there.
+func doorman() participant.Behavior[ledger] {
+	b := clerk(stamp)
+	b.Hears = append(b.Hears, participant.Hears{Topic: participant.FactsTopic(b.Name)})
+	return b
+}
+
+// first is the fact with which a door opens an order.
+func first(order, body string) event.Event {
+	data, _ := event.Encode(wrapperspb.Bytes([]byte(body)))
+	return event.Event{
+		ID: event.MakeID(order, "first"), Type: event.TypeOf(&wrapperspb.BytesValue{}), Source: "clerk", Subject: order, Time: time.Now(),
+		Sequence: 1, Data: data,
+	}
+}
+
+// place is what a service does with its door; it says whether it published.
+func place(ctx context.Context, d *participant.Door[ledger], order, body string) (published bool, err error) {
+	a, err := d.Admit(ctx, order, body, 3*time.Second)
+	switch {
+	case err != nil:
+		return false, err
+	case a.Folded != nil:
+		if a.Folded.State.Stamped[0] != body {
+			return false, fault.New(fault.Conflict, "other body")
+		}
+		return false, nil
+	case !a.New && !a.SameBody:
+		return false, fault.New(fault.Conflict, "other body")
+	case !a.New && !a.Published:
+		return false, errInFlight
+	case !a.New:
+		return false, nil
+	}
+	_, offset, err := d.Publish(ctx, first(order, body))
+	if err != nil {
+		return false, err
+	}
+	return true, d.Admitted(ctx, order, body, offset)
+}
+
+var errInFlight = errors.New("in flight")
+
+// Row 16: the same request a hundred times at once, again after a wipe, and with another body after a wipe.
+func TestDoorAdmitsOnce(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		p, stop := s.play(doorman())
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		d := participant.NewDoor(doorman(), s.config())
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		published := 0
+		for range 100 {
+			wg.Go(func() {
+				ok, err := place(t.Context(), d, "o1", "tea")
+				if err != nil && !errors.Is(err, errInFlight) {
+					t.Errorf("place: %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if ok {
+					published++
+				}
+			})
+		}
+		wg.Wait()
+		want(t, "published", published, 1)
+		other := participant.NewDoor(doorman(), s.config()) // another instance
+		for range 2 {
+			for _, door := range []*participant.Door[ledger]{d, other} {
+				again, err := place(t.Context(), door, "o1", "tea")
+				want(t, "published again", again, false)
+				want(t, "error", err, nil)
+				_, err = place(t.Context(), door, "o1", "coffee")
+				want(t, "another body", fault.ClassOf(err), fault.Conflict)
+			}
+			mini.FlushAll()
+		}
+		want(t, "records", s.copies("o1"), 1)
+		f, ok, err := d.Find(t.Context(), "o1", 3*time.Second)
+		want(t, "found", []any{f.State.Stamped, f.Offset, ok, err}, []any{[]string{"tea"}, 0, true, nil})
+		_, ok, err = d.Find(t.Context(), "unknown", time.Second)
+		want(t, "unknown", []any{ok, err}, []any{false, nil})
+	})
+}
+
+// Never a false "unknown": while nobody has folded the partition, the door says that it cannot know.
+func TestDoorDoesNotGuess(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		_, stop := s.play(doorman())
+		d := participant.NewDoor(doorman(), s.config())
+		s.eventually("admitted", func() bool { _, err := place(t.Context(), d, "o1", "tea"); return err == nil })
+		stop()
+		mini.FlushAll()
+		_, _, err := d.Find(t.Context(), "o1", time.Second)
+		want(t, "find", fault.ClassOf(err), fault.Unavailable)
+		_, err = place(t.Context(), d, "o1", "coffee")
+		want(t, "admit", fault.ClassOf(err), fault.Unavailable)
+		_, stop = s.play(doorman())
+		defer stop()
+		s.eventually("folded", func() bool { _, ok, _ := d.Find(t.Context(), "o1", time.Second); return ok })
+		// A door that died after it marked an order and before it published: the retry goes through when the marker lapsed.
+		if a, err := d.Admit(t.Context(), "o2", "tea", time.Second); err != nil || !a.New {
+			t.Fatalf("admit o2: %+v %v", a, err)
+		}
+		_, err = place(t.Context(), d, "o2", "tea")
+		want(t, "while in flight", err, errInFlight)
+		s.eventually("lapsed", func() bool { ok, _ := place(t.Context(), d, "o2", "tea"); return ok })
+		want(t, "records", s.copies("o2"), 1)
+	})
+}
