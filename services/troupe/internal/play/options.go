@@ -1,0 +1,131 @@
+// Package play runs the whole troupe on one machine: an embedded broker and Redis, a gateway simulator, a mailbox and the four
+// services, each a process of its own that can really be killed, all supervised.
+package play
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Options of a playground. Every port may be 0: a free one is taken then.
+type Options struct {
+	// Program is the path of the troupe binary, which is run again for each process.
+	Program string
+	// Environ is the environment that the processes inherit; what the playground sets itself wins.
+	Environ []string
+	// Dir keeps the log, the ledger and the mails. Fresh wipes them first.
+	Dir   string
+	Fresh bool
+	// SyncWrites makes the embedded broker write through to the disk.
+	SyncWrites bool
+	Ports      Ports
+	// Instances of a service beside the first, by its name; their ports are 100 apart, or free ones.
+	Instances map[string]int
+	// KafkaBrokers and RedisAddr name real ones to use instead of the embedded. Empty: embedded.
+	KafkaBrokers []string
+	RedisAddr    string
+	// PaymentDeadline of new orders.
+	PaymentDeadline time.Duration
+	// Out gets the logs and the announcement; Colour uses ANSI colours there.
+	Out    io.Writer
+	Colour bool
+	// Ready, when set, is called once, when everything answers.
+	Ready func(Playground)
+}
+
+// Ports where things listen, on 127.0.0.1.
+type Ports struct {
+	Query, Order, Payment, Notification, Kafka, Redis, Gateway, SMTP, Mailbox, Control int
+}
+
+// Port is one of them, for flags and for what is said when it is taken.
+type Port struct {
+	// Name makes the flag --NAME-port and the variable TROUPE_NAME_PORT.
+	Name    string
+	Default int
+	Of      func(*Ports) *int
+}
+
+// PortList has every port, in the order in which people care.
+var PortList = []Port{
+	{"query", 8084, func(p *Ports) *int { return &p.Query }},
+	{"order", 8081, func(p *Ports) *int { return &p.Order }},
+	{"payment", 8082, func(p *Ports) *int { return &p.Payment }},
+	{"notification", 8083, func(p *Ports) *int { return &p.Notification }},
+	{"gateway", 8090, func(p *Ports) *int { return &p.Gateway }},
+	{"mailbox", 8025, func(p *Ports) *int { return &p.Mailbox }},
+	{"smtp", 1025, func(p *Ports) *int { return &p.SMTP }},
+	{"control", 8089, func(p *Ports) *int { return &p.Control }},
+	{"kafka", 9092, func(p *Ports) *int { return &p.Kafka }},
+	{"redis", 6379, func(p *Ports) *int { return &p.Redis }},
+}
+
+// Flag is the flag that sets the port, without its dashes.
+func (p Port) Flag() string { return p.Name + "-port" }
+
+// Variable is the environment variable that sets the port.
+func (p Port) Variable() string { return "TROUPE_" + strings.ToUpper(p.Name) + "_PORT" }
+
+// services in the order in which they start; they stop in reverse.
+var services = []string{"order", "payment", "notification", "query"}
+
+const maxInstances = 20
+
+func (o *Options) validate() error {
+	if o.Dir == "" {
+		return fault.Field("--dir", "must name a directory")
+	}
+	if o.PaymentDeadline < time.Second || o.PaymentDeadline > 24*time.Hour {
+		return fault.Field("--payment-deadline", "must be 1s to 24h, is %s", o.PaymentDeadline)
+	}
+	for _, p := range PortList {
+		if n := *p.Of(&o.Ports); n < 0 || n > 65535 {
+			return fault.Field("--"+p.Flag(), "must be 0 to 65535, is %d", n)
+		}
+	}
+	for name, n := range o.Instances {
+		if !slices.Contains(services, name) {
+			return fault.Field("--instances", "no service %q; there are %s", name, strings.Join(services, ", "))
+		}
+		if n < 1 || n > maxInstances {
+			return fault.Field("--instances", "%s must be 1 to %d, is %d", name, maxInstances, n)
+		}
+	}
+	for _, b := range o.KafkaBrokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return fault.Field("--kafka-brokers", "must be host:port separated by commas: %w", err)
+		}
+	}
+	if o.RedisAddr != "" {
+		if _, _, err := net.SplitHostPort(o.RedisAddr); err != nil {
+			return fault.Field("--redis-addr", "must be host:port: %w", err)
+		}
+	}
+	return nil
+}
+
+// ParseInstances reads a list such as order=2,payment=3. The error is Invalid and names the flag.
+func ParseInstances(list string) (map[string]int, error) {
+	m := map[string]int{}
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, number, ok := strings.Cut(part, "=")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			return nil, fault.Field("--instances", "must be like order=2,payment=3; %q is not", part)
+		}
+		m[name] = n
+	}
+	return m, nil
+}
+
+func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -1,0 +1,144 @@
+package play
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/services/troupe/internal/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+)
+
+const (
+	// saySoAfter is when people are told what is not ready yet.
+	saySoAfter = 9 * time.Second
+	askEvery   = 50 * time.Millisecond
+)
+
+// Run plays until ctx ends: it starts everything, says where it is once it is ready, keeps it running, and stops it in
+// order, services first. Nothing is left running when it returns. What is wrong with the options, or in the way of the
+// ports, is an Invalid error that names the flag; nothing was started then.
+func Run(ctx context.Context, o Options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return err
+	}
+	o.Dir = dir
+	release, err := openDir(o.Dir, o.Fresh)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := o.settlePorts(); err != nil {
+		return err
+	}
+	at := o.playground(os.Getpid())
+	list, err := o.processes(at)
+	if err != nil {
+		return err
+	}
+	ln, err := control.Listen(local(o.Ports.Control))
+	if err != nil {
+		return err
+	}
+
+	out := &logs{out: o.Out, colour: o.Colour, width: width(list), now: time.Now}
+	log := slog.New(slog.NewJSONHandler(out, nil))
+	slog.SetDefault(log)
+	running := make([]control.Process, len(list))
+	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, control.Handler(running, func(ctx context.Context) error {
+		return embedded.Flush(ctx, at.Redis)
+	}))}
+	for i, p := range list {
+		s := supervise.New(p.Spec, out.line, log)
+		running[i] = s
+		parts = append(parts, lifecycle.Part{Name: p.Name, Run: s.Run, StopWithin: p.StopWithin + 5*time.Second})
+	}
+	parts = append(parts, lifecycle.Part{Name: "announcement", Run: func(ctx context.Context) error {
+		return announce(ctx, o, at, list, out)
+	}})
+	return lifecycle.Run(ctx, parts...)
+}
+
+func width(list []process) int {
+	w := len("play")
+	for _, p := range list {
+		w = max(w, len(p.Name))
+	}
+	return w
+}
+
+// announce waits until everything is ready, says where it is, and stays until ctx ends.
+func announce(ctx context.Context, o Options, at Playground, list []process, out *logs) error {
+	began := time.Now()
+	told := false
+	for {
+		missing := unready(ctx, list)
+		if len(missing) == 0 {
+			break
+		}
+		if !told && time.Since(began) > saySoAfter {
+			told = true
+			out.print(greeting(o, at, out, "Troupe is starting; not ready yet: "+strings.Join(missing, "; ")))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(askEvery):
+		}
+	}
+	if err := at.write(o.Dir); err != nil {
+		return fmt.Errorf("say where the playground is: %w", err)
+	}
+	out.print(greeting(o, at, out, fmt.Sprintf("Troupe is playing, ready after %.1f s.", time.Since(began).Seconds())))
+	if o.Ready != nil {
+		o.Ready(at)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// unready names the processes that are not ready, and why where they say so.
+func unready(ctx context.Context, list []process) []string {
+	var missing []string
+	for _, p := range list {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		var err error
+		if p.readyURL == "" {
+			err = supervise.Dialable(ctx, p.readyAddr)
+		} else {
+			err = ready(ctx, p.readyURL)
+		}
+		cancel()
+		if err != nil {
+			missing = append(missing, p.Name+" ("+err.Error()+")")
+		}
+	}
+	return missing
+}
+
+func ready(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("does not answer")
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s", reasons(resp.Body))
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package play
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+)
+
+// Playground says where everything is.
+type Playground struct {
+	PID     int      `json:"pid"`
+	Query   string   `json:"query"`
+	Order   string   `json:"order"`
+	Gateway string   `json:"gateway"`
+	Mailbox string   `json:"mailbox"`
+	Control string   `json:"control"`
+	SMTP    string   `json:"smtp"`
+	Kafka   []string `json:"kafka"`
+	Redis   string   `json:"redis"`
+	Dir     string   `json:"dir"`
+}
+
+func (o *Options) playground(pid int) Playground {
+	url := func(port int) string { return "http://" + local(port) }
+	p := Playground{
+		PID: pid, Query: url(o.Ports.Query), Order: url(o.Ports.Order), Gateway: url(o.Ports.Gateway), Mailbox: url(o.Ports.Mailbox),
+		Control: url(o.Ports.Control), SMTP: local(o.Ports.SMTP), Kafka: o.KafkaBrokers, Redis: o.RedisAddr, Dir: o.Dir,
+	}
+	if len(p.Kafka) == 0 {
+		p.Kafka = []string{local(o.Ports.Kafka)}
+	}
+	if p.Redis == "" {
+		p.Redis = local(o.Ports.Redis)
+	}
+	return p
+}
+
+// process is a spec with what tells that it is ready: a URL that answers 200, or an address that accepts connections.
+type process struct {
+	supervise.Spec
+	readyURL, readyAddr string
+}
+
+// processes lists what to run, in the order in which it starts.
+func (o *Options) processes(at Playground) ([]process, error) {
+	list := o.stores(at)
+	needs := []string{at.Kafka[0], at.Redis, local(o.Ports.Gateway), at.SMTP}
+	first := map[string]int{
+		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
+	}
+	used := map[int]string{}
+	for _, p := range PortList {
+		used[*p.Of(&o.Ports)] = p.Name
+	}
+	for _, service := range services {
+		for i := 1; i <= max(1, o.Instances[service]); i++ {
+			port, name := first[service], service
+			if i > 1 {
+				name += "-" + strconv.Itoa(i)
+				var err error
+				if port, err = o.instancePort(first[service], i, used); err != nil {
+					return nil, err
+				}
+			}
+			p := o.process(name, service, i, []string{"HTTP_ADDR=" + local(port)}, o.serviceEnviron(at))
+			p.Addresses = map[string]string{"http": "http://" + local(port)}
+			p.readyURL = "http://" + local(port) + "/readyz"
+			p.Needs, p.StopWithin = needs, 20*time.Second
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// stores lists what the services stand on.
+func (o *Options) stores(at Playground) []process {
+	var list []process
+	add := func(name string, addresses map[string]string, ready string, env ...string) {
+		p := o.process(name, name, 1, env, nil)
+		p.Addresses, p.readyAddr, p.StopWithin = addresses, ready, 10*time.Second
+		list = append(list, p)
+	}
+	if len(o.KafkaBrokers) == 0 {
+		add("broker", map[string]string{"kafka": at.Kafka[0]}, at.Kafka[0],
+			"BROKER_ADDR="+at.Kafka[0], "BROKER_DIR="+filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES="+strconv.FormatBool(o.SyncWrites))
+	}
+	if o.RedisAddr == "" {
+		add("redis", map[string]string{"redis": at.Redis}, at.Redis, "REDIS_ADDR="+at.Redis)
+	}
+	gateway := local(o.Ports.Gateway)
+	add("gateway", map[string]string{"http": at.Gateway}, gateway, "GATEWAY_ADDR="+gateway, "GATEWAY_DIR="+filepath.Join(o.Dir, "gateway"))
+	add("mailbox", map[string]string{"http": at.Mailbox, "smtp": at.SMTP}, at.SMTP,
+		"MAILBOX_SMTP_ADDR="+at.SMTP, "MAILBOX_HTTP_ADDR="+local(o.Ports.Mailbox), "MAILBOX_DIR="+filepath.Join(o.Dir, "mailbox"))
+	return list
+}
+
+func (o *Options) process(name, service string, instance int, env, more []string) process {
+	all := environ(o.inherited(), append(append([]string{"LOG_FORMAT=json"}, more...), env...))
+	return process{Spec: supervise.Spec{
+		Name: name, Service: service, Instance: instance, Path: o.Program, Args: []string{"run", service}, Env: all,
+	}}
+}
+
+// serviceEnviron is the configuration that all services share.
+func (o *Options) serviceEnviron(at Playground) []string {
+	env := []string{
+		"KAFKA_BROKERS=" + strings.Join(at.Kafka, ","),
+		"REDIS_ADDRS=" + at.Redis,
+		"PAYMENT_GATEWAY_URL=" + at.Gateway,
+		"SMTP_ADDR=" + at.SMTP,
+		"QUERY_PUBLIC_URL=" + at.Query,
+		"PAYMENT_DEADLINE=" + o.PaymentDeadline.String(),
+	}
+	if len(o.KafkaBrokers) == 0 {
+		// The embedded broker allows short sessions: a killed service is missed soon.
+		return append(env, "KAFKA_REPLICATION_FACTOR=1", "KAFKA_SESSION_TIMEOUT=3s")
+	}
+	if !slices.ContainsFunc(o.Environ, func(e string) bool { return strings.HasPrefix(e, "KAFKA_REPLICATION_FACTOR=") }) {
+		env = append(env, "KAFKA_REPLICATION_FACTOR=1")
+	}
+	return env
+}
+
+// secured are variables that make sense for a real broker or Redis only.
+var secured = map[bool][]string{
+	true:  {"KAFKA_TLS", "KAFKA_CA_FILE", "KAFKA_CERT_FILE", "KAFKA_KEY_FILE", "KAFKA_SASL_"},
+	false: {"REDIS_TLS", "REDIS_CA_FILE", "REDIS_USERNAME", "REDIS_PASSWORD"},
+}
+
+// inherited is the environment without what would keep the services from the embedded stores.
+func (o *Options) inherited() []string {
+	var drop []string
+	if len(o.KafkaBrokers) == 0 {
+		drop = append(drop, secured[true]...)
+	}
+	if o.RedisAddr == "" {
+		drop = append(drop, secured[false]...)
+	}
+	return slices.DeleteFunc(slices.Clone(o.Environ), func(e string) bool {
+		return slices.ContainsFunc(drop, func(prefix string) bool { return strings.HasPrefix(e, prefix) })
+	})
+}
+
+// environ returns base with the variables of set in place of its own.
+func environ(base, set []string) []string {
+	own := map[string]bool{}
+	for _, e := range set {
+		name, _, _ := strings.Cut(e, "=")
+		own[name] = true
+	}
+	return append(slices.DeleteFunc(slices.Clone(base), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return own[name]
+	}), set...)
+}
