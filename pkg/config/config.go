@@ -163,6 +163,8 @@ func kind(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return "a duration (such as 250ms, 15m or 336h)"
+	case reflect.PointerTo(t).Implements(textUnmarshaler):
+		return "text"
 	case t.Kind() == reflect.Slice:
 		return "a list separated by commas"
 	case t.Kind() == reflect.Bool:

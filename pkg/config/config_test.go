@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ type settings struct {
 	} `envPrefix:"STORE_"`
 	Wait      time.Duration  `env:"WAIT" envDefault:"15m" help:"how long"`
 	Log       bool           `env:"LOG" envDefault:"true"`
+	Level     slog.Level     `env:"LEVEL" envDefault:"info" help:"from here on"`
 	Listening func(net.Addr) `env:"-"`
 }
 
@@ -61,6 +63,7 @@ func TestErrorsNameTheVariable(t *testing.T) {
 		{"STORE_SIZE=many", []string{"STORE_SIZE: must be a whole number"}},
 		{"WAIT=5", []string{"WAIT: must be a duration"}},
 		{"WAIT=5 STORE_SIZE=x LOG=perhaps", []string{"WAIT: ", "STORE_SIZE: ", "LOG: must be true or false"}},
+		{"LEVEL=loud", []string{"LEVEL: must be text: "}},
 		{"WAIT=-5s", []string{"WAIT: must be more than 0, is -5s"}},
 		{"WAIT=-5s BROKERS=a,b,c", []string{"WAIT: must be more", "BROKERS: must name at most 2"}},
 	} {
@@ -98,7 +101,7 @@ func TestMaskedHidesSecrets(t *testing.T) {
 	for _, a := range config.Masked(c) {
 		got = append(got, a.String())
 	}
-	want := "BROKERS=a:1,b:2 PASSWORD=(set) STORE_SIZE=12 WAIT=15m0s LOG=true"
+	want := "BROKERS=a:1,b:2 PASSWORD=(set) STORE_SIZE=12 WAIT=15m0s LOG=true LEVEL=INFO"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}
@@ -116,6 +119,7 @@ func TestUsageListsEveryVariable(t *testing.T) {
 		"BROKERS  a list separated by commas, default 127.0.0.1:9092\n      where the log is\n",
 		"PASSWORD  text, default empty, secret\n",
 		"STORE_SIZE  a whole number, default 12\n",
+		"LEVEL  text, default info\n",
 		"WAIT  a duration (such as 250ms, 15m or 336h), default 15m\n",
 	} {
 		if !strings.Contains(u, want) {

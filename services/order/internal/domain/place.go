@@ -22,7 +22,7 @@ const (
 	MaxEmail      = 254 // RFC 5321, 4.5.3.1.3, less the brackets
 	MaxSKU        = 64
 	MaxName       = 200
-	MaxMethod     = 128
+	MaxMethod     = 255
 )
 
 // Request is what a customer asks for.
@@ -70,7 +70,9 @@ type Terms struct {
 // Place makes the first fact of an order, or returns Invalid.
 func Place(r Request, t Terms, now time.Time) (OrderPlaced, error) {
 	var v Invalid
-	v.check("/customer_id", visible(r.CustomerID, MaxCustomerID))
+	if len(r.CustomerID) > MaxCustomerID || !identifier.MatchString(r.CustomerID) {
+		v.check("/customer_id", fmt.Sprintf("must be 1 to %d letters, digits, dots, hyphens and underscores", MaxCustomerID))
+	}
 	v.check("/email", email(r.Email))
 	if !slices.Contains(t.Currencies, r.Currency) {
 		v.check("/currency", "must be one of "+strings.Join(t.Currencies, ", "))
@@ -103,7 +105,7 @@ func (v *Invalid) lines(lines []Line) (total int64) {
 	before := len(*v)
 	for i, l := range lines {
 		at := fmt.Sprintf("/lines/%d/", i)
-		v.check(at+"sku", visible(l.SKU, MaxSKU))
+		v.check(at+"sku", text(l.SKU, MaxSKU))
 		v.check(at+"name", text(l.Name, MaxName))
 		if l.Quantity < 1 || l.Quantity > MaxQuantity {
 			v.check(at+"quantity", fmt.Sprintf("must be 1 to %d, is %d", MaxQuantity, l.Quantity))
@@ -119,16 +121,11 @@ func (v *Invalid) lines(lines []Line) (total int64) {
 	return total
 }
 
-// The token of a payment method; a card number never matches.
-var method = regexp.MustCompile(`^pm_[A-Za-z0-9_]+$`)
-
-// visible is the rule for identifiers: printable ASCII without spaces. It returns what is wrong, or nothing.
-func visible(s string, most int) string {
-	if len(s) < 1 || len(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Sprintf("must be 1 to %d visible ASCII characters without spaces", most)
-	}
-	return ""
-}
+var (
+	identifier = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	// The token of a payment method; a card number never matches.
+	method = regexp.MustCompile(`^pm_[A-Za-z0-9_]+$`)
+)
 
 func text(s string, most int) string {
 	switch n := utf8.RuneCountInString(s); {
@@ -144,11 +141,12 @@ func text(s string, most int) string {
 
 // email takes an address that can stand in a mail header and an SMTP command as it is: ASCII, nothing around it.
 func email(s string) string {
-	if rule := visible(s, MaxEmail); rule != "" {
-		return rule
-	}
-	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
-		return "must be one mail address such as ada@example.com"
+	a, err := mail.ParseAddress(s)
+	switch {
+	case len(s) > MaxEmail:
+		return fmt.Sprintf("must be at most %d characters", MaxEmail)
+	case err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "must be one mail address in ASCII such as ada@example.com"
 	}
 	return ""
 }

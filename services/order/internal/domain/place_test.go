@@ -43,7 +43,7 @@ func TestEveryLimitNamesItsField(t *testing.T) {
 		spoil func(*Request)
 		want  string // field and the start of the rule; empty: taken
 	}{
-		{"customer missing", func(r *Request) { r.CustomerID = "" }, "/customer_id: must be 1 to 64 visible"},
+		{"customer missing", func(r *Request) { r.CustomerID = "" }, "/customer_id: must be 1 to 64 letters"},
 		{"customer with a space", func(r *Request) { r.CustomerID = "c 1" }, "/customer_id: "},
 		{"customer with NUL", func(r *Request) { r.CustomerID = "c\x001" }, "/customer_id: "},
 		{"customer at the limit", func(r *Request) { r.CustomerID = strings.Repeat("c", 64) }, ""},
@@ -59,7 +59,7 @@ func TestEveryLimitNamesItsField(t *testing.T) {
 		{"a card number", func(r *Request) { r.PaymentMethod = "4242424242424242" }, "/payment_method: must be a payment method token"},
 		{"a card number behind a line", func(r *Request) { r.PaymentMethod = "pm_x\n4242" }, "/payment_method: "},
 		{"method without a name", func(r *Request) { r.PaymentMethod = "pm_" }, "/payment_method: "},
-		{"method too long", func(r *Request) { r.PaymentMethod = "pm_" + strings.Repeat("x", 126) }, "/payment_method: "},
+		{"method too long", func(r *Request) { r.PaymentMethod = "pm_" + strings.Repeat("x", 253) }, "/payment_method: "},
 		{"no lines", func(r *Request) { r.Lines = nil }, "/lines: must hold 1 to 100 lines, holds 0"},
 		{"100 lines", func(r *Request) { r.Lines = slices.Repeat([]Line{line}, 100) }, ""},
 		{"101 lines", func(r *Request) { r.Lines = slices.Repeat([]Line{line}, 101) }, "/lines: must hold 1 to 100"},
