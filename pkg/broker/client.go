@@ -1,0 +1,200 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+const (
+	// answerWithin is what a broker gets beyond the time that it was asked to wait.
+	answerWithin = 5 * time.Second
+	// refreshAtMost bounds how often the layout of the cluster is asked for anew when brokers say that it is stale.
+	refreshAtMost = 250 * time.Millisecond
+	// failurePause keeps callers that try again at once from doing so in a tight loop.
+	failurePause = 100 * time.Millisecond
+)
+
+// Client is the Log of a Kafka cluster. It is safe for concurrent use.
+//
+// kafka-go has two network stacks: its Transport (all requests here) and its Dialer (the consumer group). Transport knows
+// the cluster's layout and sends a request to the leader of the logs in it. Its copy of the layout is refreshed slowly and
+// not when a broker answers that it is wrong; dropping its connections is what makes it ask again.
+type Client struct {
+	cfg         Config
+	addr        net.Addr
+	transport   *kafka.Transport
+	dialer      *kafka.Dialer
+	admin       *kafka.Client
+	compression protocol.Attributes
+	outage      outage
+	turn        atomic.Uint32 // which log comes first in the next fetch
+
+	life   context.Context // of the requests that outlive the call that sent them
+	end    context.CancelFunc
+	mu     sync.Mutex
+	closed bool
+	polls  sync.WaitGroup
+	bells  map[int32][]*poll // long polls whose answer nobody has seen yet, by leader
+
+	refreshing sync.Mutex
+	refreshed  time.Time
+}
+
+var _ Log = (*Client)(nil)
+
+// Open returns a client after checking cfg (class Invalid, naming the variable). It opens no connection.
+func Open(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	tlsConfig, err := cfg.tls()
+	if err != nil {
+		return nil, err
+	}
+	mechanism, err := cfg.sasl()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, addr: kafka.TCP(cfg.Brokers...), compression: compressions[cfg.Compression],
+		outage: outage{brokers: cfg.Brokers}, bells: map[int32][]*poll{}}
+	c.life, c.end = context.WithCancel(context.Background())
+	dial := (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	c.transport = &kafka.Transport{Dial: dial, DialTimeout: answerWithin, IdleTimeout: time.Minute, MetadataTTL: 5 * time.Second,
+		ClientID: cfg.ClientID, TLS: tlsConfig, SASL: mechanism, Context: c.life}
+	c.dialer = &kafka.Dialer{DialFunc: dial, Timeout: answerWithin, ClientID: cfg.ClientID, TLS: tlsConfig, SASLMechanism: mechanism}
+	c.admin = &kafka.Client{Addr: c.addr, Transport: c.transport, Timeout: 2 * answerWithin}
+	return c, nil
+}
+
+// Close ends what is in flight and waits for it. No method may be called after it.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.end()
+	c.polls.Wait()
+	c.transport.CloseIdleConnections()
+	return nil
+}
+
+// roundTrip sends one request. asked names who is asked, for the log.
+func (c *Client) roundTrip(ctx context.Context, asked string, request kafka.Request) (kafka.Response, error) {
+	response, err := c.transport.RoundTrip(ctx, c.addr, request)
+	switch {
+	case err == nil:
+		c.outage.answered(asked)
+	case network(err):
+		c.refresh()
+		c.outage.failed(asked, err)
+	}
+	return response, classify(asked, err)
+}
+
+// refresh makes the transport ask for the layout of the cluster before its next request. It does not block.
+func (c *Client) refresh() {
+	c.refreshing.Lock()
+	defer c.refreshing.Unlock()
+	if time.Since(c.refreshed) >= refreshAtMost {
+		c.refreshed = time.Now()
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// layout is what the transport knows of the cluster: its brokers, and the topics that exist, sorted.
+type layout struct {
+	brokers []int32
+	topics  []metadata.ResponseTopic
+}
+
+// layout comes from the transport's memory, except for the first request after a refresh. It never creates a topic.
+func (c *Client) layout(ctx context.Context) (layout, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
+	defer cancel()
+	r, err := c.roundTrip(ctx, "layout", &metadata.Request{})
+	if err != nil {
+		c.refresh() // an error is remembered too
+		return layout{}, err
+	}
+	l := layout{topics: r.(*metadata.Response).Topics}
+	for _, b := range r.(*metadata.Response).Brokers {
+		l.brokers = append(l.brokers, b.NodeID)
+	}
+	c.outage.alive(func(name string) bool {
+		return slices.ContainsFunc(l.brokers, func(id int32) bool { return brokerName(id) == name })
+	})
+	return l, nil
+}
+
+func brokerName(id int32) string { return fmt.Sprintf("broker %d", id) }
+
+// topic finds a topic; an error of the broker about it counts as its absence.
+func (l layout) topic(name string) (metadata.ResponseTopic, bool) {
+	i, ok := slices.BinarySearchFunc(l.topics, name, func(t metadata.ResponseTopic, name string) int {
+		return strings.Compare(t.Name, name)
+	})
+	if !ok || l.topics[i].ErrorCode != 0 {
+		return metadata.ResponseTopic{}, false
+	}
+	return l.topics[i], true
+}
+
+// leader returns the broker that leads a log, or an Unavailable error.
+func (l layout) leader(tp TopicPartition) (int32, error) {
+	t, ok := l.topic(tp.Topic)
+	if !ok {
+		return -1, fault.New(fault.Unavailable, "topic %s does not exist (yet)", tp.Topic)
+	}
+	i, ok := slices.BinarySearchFunc(t.Partitions, int32(tp.Partition), func(p metadata.ResponsePartition, index int32) int {
+		return int(p.PartitionIndex - index)
+	})
+	if !ok {
+		return -1, fault.New(fault.Unavailable, "topic %s has no partition %d", tp.Topic, tp.Partition)
+	}
+	if leader := t.Partitions[i].LeaderID; slices.Contains(l.brokers, leader) {
+		return leader, nil
+	}
+	return -1, fault.New(fault.Unavailable, "%s/%d has no leader", tp.Topic, tp.Partition)
+}
+
+// byLeader groups logs by the broker that leads them; orphans are those without one, and why.
+func byLeader[T any](l layout, all []T, of func(T) TopicPartition) (led map[int32][]T, orphans map[TopicPartition]error) {
+	led, orphans = map[int32][]T{}, map[TopicPartition]error{}
+	for _, x := range all {
+		id, err := l.leader(of(x))
+		if err != nil {
+			orphans[of(x)] = err
+			continue
+		}
+		led[id] = append(led[id], x)
+	}
+	return led, orphans
+}
+
+// pause waits; it returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func compareLogs(a, b TopicPartition) int {
+	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+		return c
+	}
+	return a.Partition - b.Partition
+}

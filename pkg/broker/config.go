@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Config says where Kafka is and how to talk to it. The zero value of a field means its default, except for Brokers, which
+// is required.
+type Config struct {
+	Brokers    []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" help:"brokers to start from, host:port separated by commas; the others are found through them"`
+	TLS        bool     `env:"KAFKA_TLS" envDefault:"false" help:"talk TLS to the brokers"`
+	CAFile     string   `env:"KAFKA_CA_FILE" help:"PEM file with the certificate authority of the brokers; empty for the system's. Needs KAFKA_TLS"`
+	CertFile   string   `env:"KAFKA_CERT_FILE" help:"PEM file with the certificate that this client shows; empty for none. Needs KAFKA_TLS and KAFKA_KEY_FILE"`
+	KeyFile    string   `env:"KAFKA_KEY_FILE" help:"PEM file with the key of KAFKA_CERT_FILE"`
+	ServerName string   `env:"KAFKA_TLS_SERVER_NAME" help:"name that the brokers' certificates must carry; empty for the host of each address. Needs KAFKA_TLS"`
+
+	SASLMechanism string `env:"KAFKA_SASL_MECHANISM" envDefault:"none" help:"none, plain, scram-sha-256 or scram-sha-512. plain without KAFKA_TLS sends the password readable"`
+	SASLUser      string `env:"KAFKA_SASL_USER" help:"user name for SASL"`
+	SASLPassword  string `env:"KAFKA_SASL_PASSWORD" secret:"true" help:"password for SASL"`
+
+	ReplicationFactor int    `env:"KAFKA_REPLICATION_FACTOR" envDefault:"3" help:"copies of each log, for topics that are created, and the least for those that exist. 3 or more makes every write wait for 2 copies; with less, the death of a broker can lose what was acknowledged: a demo setting"`
+	ClientID          string `env:"KAFKA_CLIENT_ID" envDefault:"troupe" help:"name shown in the brokers' logs and quotas"`
+	Compression       string `env:"KAFKA_COMPRESSION" envDefault:"none" help:"of what is produced: none, gzip, snappy, lz4 or zstd"`
+
+	ProduceTimeout   time.Duration `env:"KAFKA_PRODUCE_TIMEOUT" envDefault:"10s" help:"how long a write waits for all its copies; after that its outcome is unknown and it is tried again. Delays a stop and a hand-over by as much"`
+	MaxWait          time.Duration `env:"KAFKA_MAX_WAIT" envDefault:"500ms" help:"how long a read waits at the end of the logs. Longer costs less when idle and delays a stop and a hand-over by as much"`
+	SessionTimeout   time.Duration `env:"KAFKA_SESSION_TIMEOUT" envDefault:"10s" help:"silence after which the group takes the partitions of an instance away. Brokers refuse less than 6s by default"`
+	RebalanceTimeout time.Duration `env:"KAFKA_REBALANCE_TIMEOUT" envDefault:"30s" help:"how long a rebalance waits for an instance to finish what it has in flight. Must exceed the produce time-out"`
+}
+
+// MinInsync is how many copies of a log a write waits for: 2 when there are 3 or more, so that one broker may die; else 1.
+func (c Config) MinInsync() int {
+	if cmp.Or(c.ReplicationFactor, 3) >= 3 {
+		return 2
+	}
+	return 1
+}
+
+var compressions = map[string]protocol.Attributes{
+	"none": 0, "gzip": protocol.Gzip, "snappy": protocol.Snappy, "lz4": protocol.Lz4, "zstd": protocol.Zstd,
+}
+
+func (c Config) withDefaults() Config {
+	c.SASLMechanism = cmp.Or(c.SASLMechanism, "none")
+	c.ReplicationFactor = cmp.Or(c.ReplicationFactor, 3)
+	c.ClientID = cmp.Or(c.ClientID, "troupe")
+	c.Compression = cmp.Or(c.Compression, "none")
+	c.ProduceTimeout = cmp.Or(c.ProduceTimeout, 10*time.Second)
+	c.MaxWait = cmp.Or(c.MaxWait, 500*time.Millisecond)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, 10*time.Second)
+	c.RebalanceTimeout = cmp.Or(c.RebalanceTimeout, 30*time.Second)
+	return c
+}
+
+// Validate returns all that is wrong, each error naming its variable. It reads the files that are named.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	refuse := func(bad bool, variable, rule string, args ...any) {
+		if bad {
+			errs = append(errs, fault.Field(variable, rule, args...))
+		}
+	}
+	refuse(len(c.Brokers) == 0, "KAFKA_BROKERS", "must name at least one host:port")
+	for _, b := range c.Brokers {
+		host, port, err := net.SplitHostPort(b)
+		n, perr := strconv.ParseUint(port, 10, 16)
+		refuse(err != nil || perr != nil || host == "" || n == 0, "KAFKA_BROKERS", "%q is not host:port", b)
+	}
+	for variable, value := range map[string]string{
+		"KAFKA_CA_FILE": c.CAFile, "KAFKA_CERT_FILE": c.CertFile, "KAFKA_TLS_SERVER_NAME": c.ServerName,
+	} {
+		refuse(!c.TLS && value != "", variable, "is set, but KAFKA_TLS is false")
+	}
+	_, known := compressions[c.Compression]
+	refuse(!known, "KAFKA_COMPRESSION", "must be none, gzip, snappy, lz4 or zstd, not %q", c.Compression)
+	refuse(c.ReplicationFactor < 1 || c.ReplicationFactor > 1<<15-1, "KAFKA_REPLICATION_FACTOR",
+		"must be from 1 to 32767, not %d", c.ReplicationFactor)
+	refuse(c.MaxWait < 10*time.Millisecond || c.MaxWait > 5*time.Second, "KAFKA_MAX_WAIT",
+		"must be from 10ms to 5s, not %v", c.MaxWait)
+	refuse(c.ProduceTimeout < 100*time.Millisecond || c.ProduceTimeout > 5*time.Minute, "KAFKA_PRODUCE_TIMEOUT",
+		"must be from 100ms to 5m, not %v", c.ProduceTimeout)
+	refuse(c.SessionTimeout < time.Second || c.SessionTimeout > 5*time.Minute, "KAFKA_SESSION_TIMEOUT",
+		"must be from 1s to 5m, not %v", c.SessionTimeout)
+	refuse(c.RebalanceTimeout <= c.ProduceTimeout || c.RebalanceTimeout > time.Hour, "KAFKA_REBALANCE_TIMEOUT",
+		"must be longer than KAFKA_PRODUCE_TIMEOUT and at most 1h, not %v", c.RebalanceTimeout)
+	_, err := c.tls()
+	errs = append(errs, err)
+	_, err = c.sasl()
+	return errors.Join(append(errs, err)...)
+}
+
+// tls returns nil when TLS is off.
+func (c Config) tls() (*tls.Config, error) {
+	if !c.TLS {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fault.Field("KAFKA_CA_FILE", "%w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fault.Field("KAFKA_CA_FILE", "%s holds no PEM certificate", c.CAFile)
+		}
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return nil, fault.Field("KAFKA_CERT_FILE", "and KAFKA_KEY_FILE go together: set both or none")
+	}
+	if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, fault.Field("KAFKA_CERT_FILE", "%w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// sasl returns nil for none.
+func (c Config) sasl() (sasl.Mechanism, error) {
+	algorithms := map[string]scram.Algorithm{"scram-sha-256": scram.SHA256, "scram-sha-512": scram.SHA512}
+	switch algorithm, isScram := algorithms[c.SASLMechanism]; {
+	case c.SASLMechanism == "none":
+		if c.SASLUser != "" {
+			return nil, fault.Field("KAFKA_SASL_USER", "is set, but KAFKA_SASL_MECHANISM is none")
+		}
+		return nil, nil
+	case !isScram && c.SASLMechanism != "plain":
+		return nil, fault.Field("KAFKA_SASL_MECHANISM", "must be none, plain, scram-sha-256 or scram-sha-512, not %q", c.SASLMechanism)
+	case c.SASLUser == "":
+		return nil, fault.Field("KAFKA_SASL_USER", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
+	case c.SASLPassword == "":
+		return nil, fault.Field("KAFKA_SASL_PASSWORD", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
+	case isScram:
+		m, err := scram.Mechanism(algorithm, c.SASLUser, c.SASLPassword)
+		if err != nil {
+			return nil, fault.Field("KAFKA_SASL_PASSWORD", "cannot be used: %w", err)
+		}
+		return m, nil
+	}
+	return plain.Mechanism{Username: c.SASLUser, Password: c.SASLPassword}, nil
+}

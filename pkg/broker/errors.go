@@ -1,0 +1,76 @@
+package broker
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// hopeless are the answers that no waiting mends. Every other answer, known or not, and every failure of the network is
+// Unavailable: an outage must never look like a bad event.
+var hopeless = []kafka.Error{
+	kafka.MessageSizeTooLarge, kafka.RecordListTooLarge, kafka.InvalidRecord, kafka.InvalidTimestamp, kafka.InvalidTopic,
+	kafka.InvalidRequiredAcks, kafka.InvalidRequest, kafka.UnsupportedVersion, kafka.UnsupportedForMessageFormat,
+	kafka.UnsupportedCompressionType, kafka.PolicyViolation, kafka.InvalidPartitionNumber, kafka.InvalidConfiguration,
+	kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
+	kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism, kafka.IllegalSASLState, kafka.SecurityDisabled,
+	kafka.InvalidGroupId, kafka.InvalidSessionTimeout, kafka.InconsistentGroupProtocol, kafka.OffsetMetadataTooLarge,
+	kafka.InvalidCommitOffsetSize,
+}
+
+// lost are the answers of a group to one who is no longer in it.
+var lost = []kafka.Error{kafka.IllegalGeneration, kafka.UnknownMemberId, kafka.FencedInstanceID}
+
+// classify gives an error of kafka-go its class, and says what was being done.
+func classify(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	class := fault.Unavailable
+	if code, ok := errors.AsType[kafka.Error](err); ok {
+		switch {
+		case slices.Contains(hopeless, code):
+			class = fault.Permanent
+		case slices.Contains(lost, code):
+			class = fault.Conflict
+		}
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		class = fault.Permanent
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		class = fault.Permanent
+	}
+	return fault.New(class, "%s: %w", doing, err)
+}
+
+// code is classify for an error code of a response; nil for 0.
+func code(doing string, c int16, message string) error {
+	switch {
+	case c == 0:
+		return nil
+	case message != "":
+		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))), "%s: %w: %s", doing, kafka.Error(c), message)
+	}
+	return classify(doing, kafka.Error(c))
+}
+
+// network is true for a failure to get any answer, other than that nobody waits for it any more.
+func network(err error) bool {
+	_, answered := errors.AsType[kafka.Error](err)
+	return err != nil && !answered && !errors.Is(err, context.Canceled)
+}
+
+// moved is true for the answers of a broker that does not lead the log (any more).
+func moved(c int16) bool {
+	switch kafka.Error(c) {
+	case kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.UnknownTopicOrPartition, kafka.ReplicaNotAvailable,
+		kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch, kafka.UnknownTopicID, kafka.KafkaStorageError:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/heartbeat"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+type generation struct {
+	client    *Client
+	gen       *kafka.Generation
+	assigned  []TopicPartition
+	committed map[TopicPartition]int64
+	commits   sync.WaitGroup
+}
+
+// served is how a generation went: asked is true when it was over before serve returned.
+type served struct {
+	id    string
+	asked bool
+	err   error
+}
+
+// serve runs in a function of kafka-go's generation, which waits for it before the next one is joined.
+func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation, serve func(context.Context, Generation) error) served {
+	g := &generation{client: c, gen: gen, committed: map[TopicPartition]int64{}}
+	for topic, partitions := range gen.Assignments {
+		for _, p := range partitions {
+			tp := TopicPartition{topic, p.ID}
+			g.assigned = append(g.assigned, tp)
+			if p.Offset >= 0 {
+				g.committed[tp] = p.Offset
+			}
+		}
+	}
+	slices.SortFunc(g.assigned, compareLogs)
+	if over.Err() != nil {
+		return served{g.ID(), true, nil}
+	}
+	slog.Info("generation began", "group", gen.GroupID, "generation", g.ID(), "logs", len(g.assigned))
+	serving, stop := context.WithCancel(ctx)
+	unhook := context.AfterFunc(over, stop)
+	defer unhook()
+	finishing, finished := context.WithCancel(c.life)
+	var alive sync.WaitGroup
+	alive.Go(func() { g.keepAlive(finishing, over) })
+	err := serve(serving, g)
+	asked := serving.Err() != nil
+	stop()
+	finished()
+	alive.Wait()
+	g.commits.Wait()
+	return served{g.ID(), asked, err}
+}
+
+// keepAlive sends heartbeats from the end of the generation until serve has finished: kafka-go stops them at the first sign
+// of a rebalance, and the session time-out would then cut short what the rebalance time-out allows.
+func (g *generation) keepAlive(ctx, over context.Context) {
+	select {
+	case <-over.Done():
+	case <-ctx.Done():
+		return
+	}
+	for ctx.Err() == nil && fault.ClassOf(g.Holds(ctx)) != fault.Conflict {
+		pause(ctx, g.client.heartbeatEvery())
+	}
+}
+
+func (g *generation) ID() string { return fmt.Sprintf("%s@%d", g.gen.MemberID, g.gen.ID) }
+
+func (g *generation) Assigned() []TopicPartition { return slices.Clone(g.assigned) }
+
+func (g *generation) Committed(tp TopicPartition) int64 {
+	if offset, ok := g.committed[tp]; ok {
+		return offset
+	}
+	return -1
+}
+
+// Commit implements Generation. When ctx ends first the commit may still be made.
+func (g *generation) Commit(ctx context.Context, offsets map[TopicPartition]int64) error {
+	if len(offsets) == 0 {
+		return nil
+	}
+	topics := map[string]map[int]int64{}
+	for tp, offset := range offsets {
+		if topics[tp.Topic] == nil {
+			topics[tp.Topic] = map[int]int64{}
+		}
+		topics[tp.Topic][tp.Partition] = offset
+	}
+	answered := make(chan error, 1)
+	g.commits.Go(func() { answered <- g.gen.CommitOffsets(topics) })
+	select {
+	case err := <-answered:
+		return g.over("commit", err)
+	case <-ctx.Done():
+		return gone(ctx)
+	}
+}
+
+// heartbeatRequest is kafka-go's request, which its Transport would send to any broker, sent to the group's coordinator.
+type heartbeatRequest heartbeat.Request
+
+func (r *heartbeatRequest) ApiKey() protocol.ApiKey { return protocol.Heartbeat }
+
+func (r *heartbeatRequest) Group() string { return r.GroupID }
+
+// Holds implements Generation. A rebalance that waits for this member has not taken its partitions yet.
+func (g *generation) Holds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	r, err := g.client.roundTrip(ctx, "group "+g.gen.GroupID,
+		&heartbeatRequest{GroupID: g.gen.GroupID, GenerationID: g.gen.ID, MemberID: g.gen.MemberID})
+	if err != nil {
+		return err
+	}
+	answer := kafka.Error(r.(*heartbeat.Response).ErrorCode)
+	if answer == 0 || answer == kafka.RebalanceInProgress {
+		return nil
+	}
+	return g.over("heartbeat", answer)
+}
+
+// over classifies an answer of the group.
+func (g *generation) over(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if err == kafka.RebalanceInProgress {
+		return fault.New(fault.Conflict, "%s of generation %s: %w", doing, g.ID(), err)
+	}
+	return classify(fmt.Sprintf("%s of generation %s", doing, g.ID()), err)
+}

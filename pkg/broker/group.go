@@ -1,0 +1,120 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// heartbeatEvery leaves room for two lost heartbeats before the session ends.
+func (c *Client) heartbeatEvery() time.Duration { return min(time.Second, c.cfg.SessionTimeout/3) }
+
+// Join implements Log. When ctx ends while a rebalance is under way it returns only after the other members have joined:
+// leaving in the middle would make them wait for the session time-out.
+func (c *Client) Join(ctx context.Context, group string, topics []string, serve func(context.Context, Generation) error) error {
+	said := ""
+	for failures := 0; ctx.Err() == nil; failures++ {
+		began := time.Now()
+		err := c.member(ctx, group, topics, serve)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case fault.ClassOf(err) == fault.Permanent:
+			return err
+		case err != nil && err.Error() != said:
+			said = err.Error()
+			slog.Warn("waiting to join the group again", "group", group, "error", err)
+		}
+		if time.Since(began) > time.Minute {
+			failures = 0
+		}
+		backOff(ctx, failures)
+	}
+	return nil
+}
+
+// backOff waits 50 ms to 3.2 s, longer with every failure, and never as long as another instance.
+func backOff(ctx context.Context, failures int) {
+	most := 100 * time.Millisecond << min(failures, 5)
+	pause(ctx, most/2+rand.N(most/2))
+}
+
+// member takes part in the group until ctx ends or something fails.
+func (c *Client) member(ctx context.Context, group string, topics []string, serve func(context.Context, Generation) error) error {
+	counts, err := c.counts(ctx, topics)
+	if err != nil {
+		return err
+	}
+	asked := "group " + group
+	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: group, Brokers: c.cfg.Brokers, Dialer: c.dialer, Topics: topics,
+		GroupBalancers:    []kafka.GroupBalancer{byPartition{counts}},
+		HeartbeatInterval: c.heartbeatEvery(), SessionTimeout: c.cfg.SessionTimeout,
+		RebalanceTimeout: c.cfg.RebalanceTimeout, JoinGroupBackoff: failurePause, Timeout: answerWithin,
+		StartOffset: kafka.FirstOffset,
+	})
+	if err != nil {
+		return fault.New(fault.Permanent, "group %s: %w", group, err)
+	}
+	defer func() { _ = g.Close() }() // leaves the group and waits
+	for failures := 0; ; {
+		gen, err := g.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, kafka.RebalanceInProgress): // still a member, which is joining again
+			continue
+		case err != nil:
+			if network(err) {
+				c.outage.failed(asked, err)
+			}
+			return classify(asked, err)
+		}
+		c.outage.answered(asked)
+		returned := make(chan served, 1)
+		gen.Start(func(over context.Context) { returned <- c.serve(ctx, over, gen, serve) })
+		switch s := <-returned; {
+		case ctx.Err() != nil:
+			return nil
+		case fault.ClassOf(s.err) == fault.Permanent:
+			return s.err
+		case s.asked:
+			failures = 0
+		default:
+			slog.Warn("left a generation early", "group", group, "generation", s.id, "error", s.err)
+			backOff(ctx, failures)
+			failures++
+		}
+	}
+}
+
+// counts returns the number of partitions of topics that exist and have equally many.
+func (c *Client) counts(ctx context.Context, topics []string) (map[string]int, error) {
+	var all []Topic
+	for _, name := range topics {
+		all = append(all, Topic{Name: name})
+	}
+	l, err := c.layoutWith(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	if missing := l.missing(all); len(missing) > 0 {
+		return nil, fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
+	}
+	counts := map[string]int{}
+	for _, name := range topics {
+		t, _ := l.topic(name)
+		counts[name] = len(t.Partitions)
+		if counts[name] != counts[topics[0]] {
+			return nil, fault.New(fault.Permanent, "the topics %s must have equally many partitions, but %s has %d and %s has %d",
+				strings.Join(topics, ", "), topics[0], counts[topics[0]], name, counts[name])
+		}
+	}
+	return counts, nil
+}

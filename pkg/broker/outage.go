@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// outage tells the log once when Kafka, or a part of it, stops answering, and once when all of it is back.
+type outage struct {
+	brokers []string
+	mu      sync.Mutex
+	since   time.Time
+	failing map[string]bool // by what was asked: a broker, the cluster's layout, a group
+}
+
+func (o *outage) failed(asked string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.failing) == 0 {
+		o.since = time.Now()
+		slog.Warn("waiting for kafka", "brokers", strings.Join(o.brokers, ","), "asked", asked, "error", err)
+		o.failing = map[string]bool{}
+	}
+	o.failing[asked] = true
+}
+
+func (o *outage) answered(asked string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.failing[asked] {
+		return
+	}
+	delete(o.failing, asked)
+	o.ended()
+}
+
+// alive forgets the brokers that left the cluster: nobody will ask them again.
+func (o *outage) alive(asked func(string) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.failing) == 0 {
+		return
+	}
+	for name := range o.failing {
+		if strings.HasPrefix(name, "broker ") && !asked(name) {
+			delete(o.failing, name)
+		}
+	}
+	o.ended()
+}
+
+func (o *outage) ended() {
+	if len(o.failing) == 0 {
+		slog.Warn("kafka is back", "brokers", strings.Join(o.brokers, ","), "after", time.Since(o.since).Round(time.Millisecond))
+	}
+}

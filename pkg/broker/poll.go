@@ -1,0 +1,178 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+const (
+	defaultMaxBytes = 1 << 20
+	maxAnswerBytes  = 64 << 20 // of one leader's answer, whatever the positions add up to
+)
+
+// poll is one fetch request to one leader. It may outlive the call that sent it.
+type poll struct {
+	leader    int32
+	positions []Position
+	wait      time.Duration
+	heard     chan<- *poll // who hears of its answer, with room for it; nil: nobody. Under Client.mu
+	result    []Fetched    // one per position; set before heard
+}
+
+// ask sends a fetch request and lets heard know when it is answered, whatever the answer.
+func (c *Client) ask(leader int32, positions []Position, wait time.Duration, heard chan<- *poll) *poll {
+	p := &poll{leader: leader, positions: positions, wait: wait, heard: heard}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.start(p)
+	return p
+}
+
+// start runs a poll; the caller holds mu. After Close it is answered at once.
+func (c *Client) start(p *poll) {
+	if c.closed {
+		p.result = p.failed(fault.New(fault.Unavailable, "the client is closed"))
+		p.heard <- p
+		return
+	}
+	c.polls.Go(func() {
+		p.result = c.poll(p)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.bells[p.leader] = slices.DeleteFunc(c.bells[p.leader], func(b *poll) bool { return b == p })
+		if p.heard != nil {
+			p.heard <- p
+		}
+	})
+}
+
+// listen finds a long poll with these positions that nobody listens to any more, or sends one. They are few: each is
+// answered within MaxWait, and one is left behind only when another leader brought records.
+func (c *Client) listen(leader int32, positions []Position, heard chan<- *poll) *poll {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.bells[leader] {
+		if b.heard == nil && slices.Equal(b.positions, positions) {
+			b.heard = heard
+			return b
+		}
+	}
+	b := &poll{leader: leader, positions: positions, wait: c.cfg.MaxWait, heard: heard}
+	c.bells[leader] = append(c.bells[leader], b)
+	c.start(b)
+	return b
+}
+
+func (c *Client) leave(bells []*poll) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range bells {
+		b.heard = nil
+	}
+}
+
+func (p *poll) failed(err error) []Fetched {
+	var result []Fetched
+	for _, from := range p.positions {
+		result = append(result, Fetched{TopicPartition: from.TopicPartition, Next: from.Offset, Err: err})
+	}
+	return result
+}
+
+func (c *Client) poll(p *poll) []Fetched {
+	ctx, cancel := context.WithTimeout(c.life, p.wait+answerWithin)
+	defer cancel()
+	r, err := c.roundTrip(ctx, brokerName(p.leader), c.fetchRequest(p))
+	if err != nil {
+		return p.failed(err)
+	}
+	response := r.(*fetch.Response)
+	if err := code("fetch", response.ErrorCode, ""); err != nil {
+		return p.failed(err)
+	}
+	answered := map[TopicPartition]*fetch.ResponsePartition{}
+	for i := range response.Topics {
+		t := &response.Topics[i]
+		for j := range t.Partitions {
+			answered[TopicPartition{t.Topic, int(t.Partitions[j].Partition)}] = &t.Partitions[j]
+		}
+	}
+	var result []Fetched
+	for _, from := range p.positions {
+		f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
+		switch r := answered[from.TopicPartition]; {
+		case r == nil:
+			f.Err = fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", from.Topic, from.Partition)
+		case kafka.Error(r.ErrorCode) == kafka.OffsetOutOfRange:
+			f.Err = ErrOutOfRange
+		case r.ErrorCode != 0:
+			if moved(r.ErrorCode) {
+				c.refresh()
+			}
+			f.Err = code("fetch", r.ErrorCode, "")
+		default:
+			f.Start, f.End = r.LogStartOffset, r.HighWatermark
+			f.Records, f.Next, f.Err = decode(from, r)
+		}
+		result = append(result, f)
+	}
+	c.bounds(ctx, result)
+	return result
+}
+
+// bounds fills in where the logs begin and end whose offset is out of range: the answer does not say it.
+func (c *Client) bounds(ctx context.Context, result []Fetched) {
+	var logs []TopicPartition
+	for _, f := range result {
+		if errors.Is(f.Err, ErrOutOfRange) {
+			logs = append(logs, f.TopicPartition)
+		}
+	}
+	if len(logs) == 0 {
+		return
+	}
+	starts, err := c.Starts(ctx, logs)
+	ends, eerr := c.Ends(ctx, logs)
+	for i, f := range result {
+		switch {
+		case !errors.Is(f.Err, ErrOutOfRange):
+		case err != nil || eerr != nil:
+			result[i].Err = errors.Join(err, eerr)
+		case f.Next >= starts[f.TopicPartition] && f.Next <= ends[f.TopicPartition]: // it was appended to since
+			result[i].Err = fault.New(fault.Unavailable, "%s/%d: %w for a moment", f.Topic, f.Partition, kafka.OffsetNotAvailable)
+		default:
+			result[i].Start, result[i].End = starts[f.TopicPartition], ends[f.TopicPartition]
+		}
+	}
+}
+
+// fetchRequest begins with another log each time, since the first ones get their bytes first.
+func (c *Client) fetchRequest(p *poll) *fetch.Request {
+	request := &fetch.Request{ReplicaID: -1, MaxWaitTime: int32(p.wait.Milliseconds()), MinBytes: 1, SessionID: -1,
+		SessionEpoch: -1, IsolationLevel: 1}
+	total, n := 0, len(p.positions)
+	first := int(c.turn.Add(1)) % n
+	for i := range n {
+		from := p.positions[(first+i)%n]
+		size := from.MaxBytes
+		if size <= 0 {
+			size = defaultMaxBytes
+		}
+		total += size
+		partition := fetch.RequestPartition{Partition: int32(from.Partition), CurrentLeaderEpoch: -1, FetchOffset: from.Offset,
+			LogStartOffset: -1, PartitionMaxBytes: int32(size)}
+		if last := len(request.Topics) - 1; last >= 0 && request.Topics[last].Topic == from.Topic {
+			request.Topics[last].Partitions = append(request.Topics[last].Partitions, partition)
+			continue
+		}
+		request.Topics = append(request.Topics, fetch.RequestTopic{Topic: from.Topic, Partitions: []fetch.RequestPartition{partition}})
+	}
+	request.MaxBytes = int32(min(total, maxAnswerBytes))
+	return request
+}

@@ -1,0 +1,211 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Provision implements Log. Topics are created with the configured replication factor, the min.insync.replicas that goes
+// with it, and cleanup.policy delete; it waits until all their logs have a leader.
+func (c *Client) Provision(ctx context.Context, topics []Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
+	defer cancel()
+	l, err := c.layoutWith(ctx, topics)
+	if err != nil {
+		return err
+	}
+	if missing := l.missing(topics); len(missing) > 0 {
+		if err := c.create(ctx, missing); err != nil {
+			return err
+		}
+		if l, err = c.awaitLeaders(ctx, topics); err != nil {
+			return err
+		}
+	}
+	return c.check(ctx, l, topics)
+}
+
+// Check implements Log.
+func (c *Client) Check(ctx context.Context, topics []Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
+	defer cancel()
+	l, err := c.layoutWith(ctx, topics)
+	if err != nil {
+		return err
+	}
+	if missing := l.missing(topics); len(missing) > 0 {
+		return fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
+	}
+	return c.check(ctx, l, topics)
+}
+
+// layoutWith asks the brokers again when the remembered layout lacks a topic.
+func (c *Client) layoutWith(ctx context.Context, topics []Topic) (layout, error) {
+	l, err := c.layout(ctx)
+	if err != nil || len(l.missing(topics)) == 0 {
+		return l, err
+	}
+	c.refresh()
+	return c.layout(ctx)
+}
+
+func (l layout) missing(topics []Topic) (missing []Topic) {
+	for _, t := range topics {
+		if _, ok := l.topic(t.Name); !ok {
+			missing = append(missing, t)
+		}
+	}
+	return missing
+}
+
+func (c *Client) create(ctx context.Context, topics []Topic) error {
+	request := &kafka.CreateTopicsRequest{}
+	for _, t := range topics {
+		retention := "-1"
+		if t.Retention > 0 {
+			retention = strconv.FormatInt(t.Retention.Milliseconds(), 10)
+		}
+		request.Topics = append(request.Topics, kafka.TopicConfig{
+			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: c.cfg.ReplicationFactor,
+			ConfigEntries: []kafka.ConfigEntry{
+				{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+				{ConfigName: "retention.ms", ConfigValue: retention},
+				{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(c.cfg.MinInsync())},
+			},
+		})
+	}
+	response, err := c.admin.CreateTopics(ctx, request)
+	if err != nil {
+		return c.asked("create topics", err)
+	}
+	for name, err := range response.Errors {
+		switch {
+		case err == nil || errors.Is(err, kafka.TopicAlreadyExists): // another instance was quicker
+		case errors.Is(err, kafka.InvalidReplicationFactor):
+			// Not permanent: a cluster that starts has fewer brokers at first.
+			return fault.New(fault.Unavailable, "create topic %s with KAFKA_REPLICATION_FACTOR %d: %w", name, c.cfg.ReplicationFactor, err)
+		default:
+			return classify("create topic "+name, err)
+		}
+	}
+	return nil
+}
+
+// asked classifies an error of kafka-go's own client.
+func (c *Client) asked(doing string, err error) error {
+	if network(err) {
+		c.refresh()
+	}
+	return classify(doing, err)
+}
+
+func (c *Client) awaitLeaders(ctx context.Context, topics []Topic) (layout, error) {
+	for {
+		l, err := c.layout(ctx)
+		var leaderless error
+		for _, t := range topics {
+			for p := range t.Partitions {
+				if _, lerr := l.leader(TopicPartition{t.Name, p}); lerr != nil && err == nil {
+					leaderless = lerr
+				}
+			}
+			if found, ok := l.topic(t.Name); ok && len(found.Partitions) != t.Partitions {
+				return l, nil // check says it better
+			}
+		}
+		switch {
+		case err == nil && leaderless == nil:
+			return l, nil
+		case ctx.Err() != nil:
+			return l, errors.Join(err, leaderless, gone(ctx))
+		}
+		pause(ctx, failurePause)
+		c.refresh()
+	}
+}
+
+// check compares topics that exist with what they must be.
+func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
+	request := &kafka.DescribeConfigsRequest{}
+	for _, want := range topics {
+		t, _ := l.topic(want.Name)
+		if n := len(t.Partitions); n != want.Partitions {
+			return wrong(want.Name, "it has %d partitions, not the %d configured; the number is fixed for the life of a topic", n, want.Partitions)
+		}
+		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
+			ResourceType: kafka.ResourceTypeTopic, ResourceName: want.Name,
+			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "unclean.leader.election.enable"},
+		})
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	response, err := c.admin.DescribeConfigs(ctx, request)
+	if err != nil {
+		return c.asked("read the settings of topics", err)
+	}
+	settings := map[string]map[string]string{}
+	for _, r := range response.Resources {
+		if r.Error != nil {
+			return classify("read the settings of topic "+r.ResourceName, r.Error)
+		}
+		settings[r.ResourceName] = map[string]string{}
+		for _, e := range r.ConfigEntries {
+			settings[r.ResourceName][e.ConfigName] = e.ConfigValue
+		}
+	}
+	for _, want := range topics {
+		t, _ := l.topic(want.Name)
+		if err := c.checkSettings(want, copies(t), settings[want.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copies is the number of replicas of the log that has the fewest.
+func copies(t metadata.ResponseTopic) int {
+	fewest := 1 << 15
+	for _, p := range t.Partitions {
+		fewest = min(fewest, len(p.ReplicaNodes))
+	}
+	return fewest
+}
+
+func (c *Client) checkSettings(want Topic, copies int, is map[string]string) error {
+	if strings.Contains(is["cleanup.policy"], "compact") {
+		return wrong(want.Name, "cleanup.policy is %s: compaction would remove events; it must be delete", is["cleanup.policy"])
+	}
+	if copies < c.cfg.ReplicationFactor {
+		return wrong(want.Name, "its replication factor is %d, less than KAFKA_REPLICATION_FACTOR %d", copies, c.cfg.ReplicationFactor)
+	}
+	if insync, err := strconv.Atoi(is["min.insync.replicas"]); err == nil {
+		if insync > copies {
+			return wrong(want.Name, "min.insync.replicas is %d, more than its replication factor %d: nothing can be written", insync, copies)
+		}
+		if insync < c.cfg.MinInsync() {
+			return wrong(want.Name, "min.insync.replicas is %d: with KAFKA_REPLICATION_FACTOR %d it must be %d at least, or the death of a broker loses what was acknowledged",
+				insync, c.cfg.ReplicationFactor, c.cfg.MinInsync())
+		}
+	}
+	if is["unclean.leader.election.enable"] == "true" && copies > 1 {
+		return wrong(want.Name, "unclean.leader.election.enable is true: a stale copy could become the log; it must be false")
+	}
+	ms, err := strconv.ParseInt(is["retention.ms"], 10, 64)
+	if kept := time.Duration(ms) * time.Millisecond; err == nil && ms >= 0 && (want.Retention == 0 || kept < want.Retention) {
+		slog.Warn("topic forgets sooner than configured", "topic", want.Name, "retention.ms", ms, "configured", want.Retention)
+	}
+	return nil
+}
+
+func wrong(topic, rule string, args ...any) error {
+	return fault.New(fault.Permanent, "topic "+topic+": "+rule, args...)
+}
