@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v84"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Config says where the gateway is. All fields are required.
@@ -42,7 +44,7 @@ func Open(cfg Config) *Stripe {
 	transport.MaxIdleConnsPerHost = cfg.Connections
 	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
 		URL:               stripe.String(cfg.URL),
-		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(transport), Timeout: cfg.Timeout},
+		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(timed{transport}), Timeout: cfg.Timeout},
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 		// Its own log would hold whole answers.
@@ -53,3 +55,19 @@ func Open(cfg Config) *Stripe {
 
 // Close closes the connections that wait for requests.
 func (g *Stripe) Close() { g.transport.CloseIdleConnections() }
+
+var duration = telemetry.GatewayDuration.Histogram()
+
+// timed measures every request by what became of it: a class of HTTP status (2xx, …), or unknown.
+type timed struct{ next http.RoundTripper }
+
+func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := t.next.RoundTrip(r)
+	outcome := "unknown"
+	if err == nil {
+		outcome = string(rune('0'+resp.StatusCode/100)) + "xx"
+	}
+	duration.Record(r.Context(), time.Since(began).Seconds(), metric.WithAttributes(telemetry.Reason.String(outcome)))
+	return resp, err
+}

@@ -1,0 +1,57 @@
+package payment
+
+import (
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// Config is everything that can be set from outside; see -help.
+type Config struct {
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8082" help:"where /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
+
+	GatewayURL     string        `env:"PAYMENT_GATEWAY_URL" envDefault:"http://127.0.0.1:8090" help:"base of the gateway's API: the simulator, or https://api.stripe.com"`
+	GatewayKey     string        `env:"PAYMENT_GATEWAY_KEY" envDefault:"sk_test_simulator" secret:"true" help:"secret API key of the gateway; one that begins with sk_live_ moves real money"`
+	GatewayTimeout time.Duration `env:"PAYMENT_GATEWAY_TIMEOUT" envDefault:"10s" help:"longest wait for one answer of the gateway; after it the outcome is unknown and is asked for again, with the same idempotency key"`
+	KeyMemory      time.Duration `env:"GATEWAY_KEY_MEMORY" envDefault:"23h" help:"age of an event from which on the gateway may have forgotten its idempotency keys, so that charges and refunds are looked up before any is made. Stripe remembers 24h; stay below the gateway's value by more than clocks differ, or an order may be charged twice"`
+	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
+
+	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+
+	Kafka     broker.Config
+	Redis     store.Config
+	Telemetry telemetry.Config
+
+	// Listening is called once with the address of the HTTP door; nil: nobody is told.
+	Listening func(net.Addr) `env:"-"`
+}
+
+// Validate names the first wrong variable.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.GatewayURL)
+	switch {
+	case err != nil:
+		return fault.Field("PAYMENT_GATEWAY_URL", "must be a URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
+		return fault.Field("PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path")
+	case c.GatewayKey == "":
+		return fault.Field("PAYMENT_GATEWAY_KEY", "must be set")
+	case strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https":
+		return fault.Field("PAYMENT_GATEWAY_URL", "must be https with a key that moves real money")
+	case c.GatewayTimeout < 100*time.Millisecond || c.GatewayTimeout > time.Minute:
+		return fault.Field("PAYMENT_GATEWAY_TIMEOUT", "must be from 100ms to 1m")
+	case c.KeyMemory < time.Minute:
+		return fault.Field("GATEWAY_KEY_MEMORY", "must be at least 1m")
+	case c.Concurrency < 1 || c.Concurrency > 10_000:
+		return fault.Field("PAYMENT_CONCURRENCY", "must be from 1 to 10000")
+	case c.Partitions < 1 || c.Partitions > 1000:
+		return fault.Field("PARTITIONS", "must be from 1 to 1000")
+	}
+	return nil
+}

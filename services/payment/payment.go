@@ -1,0 +1,104 @@
+// Package payment is the participant that charges customers and gives charges back, through a gateway that speaks Stripe's
+// API. It hears orders placed and cancelled, and answers with payments succeeded, declined and refunded.
+package payment
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	"github.com/troupe-dev/troupe/services/payment/internal/domain"
+	"github.com/troupe-dev/troupe/services/payment/internal/gateway"
+)
+
+// Name of the participant.
+const Name = "payment"
+
+const (
+	flushWithin = 5 * time.Second
+	leaveWithin = 20 * time.Second
+)
+
+// Behavior is what payment does. keyMemory is the age of an event from which on the gateway may have forgotten the
+// idempotency keys made from it.
+func Behavior(g Gateway, keyMemory time.Duration) participant.Behavior[domain.Payment] {
+	return participant.Behavior[domain.Payment]{
+		Name:        Name,
+		FoldVersion: 1,
+		Hears: []participant.Hears{{
+			Topic: participant.FactsTopic("order"),
+			Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})},
+		}},
+		React:  reactor{gateway: g, keyMemory: keyMemory}.react,
+		Evolve: evolve,
+	}
+}
+
+// Run runs the service until ctx ends, then stops it in order. Kafka, Redis and the gateway may be missing: it waits for them.
+func Run(ctx context.Context, cfg Config) (err error) {
+	// Telemetry
+	flush, err := telemetry.Start(ctx, Name, cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		within, done := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+		defer done()
+		err = errors.Join(err, flush(within))
+	}()
+
+	// Doors
+	log, err := broker.Open(cfg.Kafka)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	redis, err := cfg.Redis.Client()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	stripe := gateway.Open(gateway.Config{
+		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
+	})
+	defer stripe.Close()
+
+	// Participant
+	p := participant.New(Behavior(stripe, cfg.KeyMemory), participant.Config{
+		Log: log, Redis: redis, Partitions: cfg.Partitions, Concurrency: cfg.Concurrency,
+	})
+
+	// Health
+	health := lifecycle.NewHealth()
+	health.Check(Name, p.Ready)
+	ln, err := lifecycle.Listen(cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	if cfg.Listening != nil {
+		cfg.Listening(ln.Addr())
+	}
+
+	return lifecycle.Run(ctx,
+		lifecycle.HTTP("http", ln, routes(health)),
+		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
+		health.Part(0),
+	)
+}
+
+func routes(health *lifecycle.Health) http.Handler {
+	r := chi.NewRouter()
+	r.Use(telemetry.Route)
+	health.Routes(r)
+	r.Method(http.MethodGet, "/metrics", telemetry.MetricsHandler())
+	return telemetry.HTTP(Name)(r)
+}

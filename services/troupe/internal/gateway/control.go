@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+)
+
+// Control is how the simulator misbehaves on purpose. Its zero value is good behaviour. It is forgotten when the process ends.
+type Control struct {
+	// DeclinePercent of the charges that would succeed are declined (generic_decline). The same intent always is, or never.
+	DeclinePercent int `json:"decline_percent"`
+	// DelayMS is added to every request, in milliseconds.
+	DelayMS int `json:"delay_ms"`
+	// Outage answers every request with 503 and does nothing.
+	Outage bool `json:"outage"`
+	// FlapMS makes outages of so many milliseconds that alternate with as long without one; 0: none.
+	FlapMS int `json:"flap_ms"`
+	// LoseAnswersPercent of the requests that change something are executed, and their connection ends without an answer.
+	LoseAnswersPercent int `json:"lose_answers_percent"`
+	// ResetAfterS is after how many seconds all this ends by itself; 0: it does not.
+	ResetAfterS int `json:"reset_after_s"`
+}
+
+type control struct {
+	Control
+	since time.Time
+	until time.Time // zero: for good
+}
+
+func (c Control) validate() error {
+	var errs []error
+	within := func(field string, v, least, most int) {
+		if v < least || v > most {
+			errs = append(errs, fault.Field("/"+field, "must be from %d to %d, is %d", least, most, v))
+		}
+	}
+	within("decline_percent", c.DeclinePercent, 0, 100)
+	within("delay_ms", c.DelayMS, 0, 60_000)
+	within("lose_answers_percent", c.LoseAnswersPercent, 0, 100)
+	within("reset_after_s", c.ResetAfterS, 0, 86_400)
+	if c.FlapMS != 0 {
+		within("flap_ms", c.FlapMS, 50, 600_000)
+	}
+	if c.Outage && c.FlapMS != 0 {
+		errs = append(errs, fault.Field("/flap_ms", "must not be set together with outage"))
+	}
+	return errors.Join(errs...)
+}
+
+// switches returns the control as it is now: nothing once its time is over.
+func (s *Simulator) switches() control {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.control.until.IsZero() && !now.Before(s.control.until) {
+		s.control = control{}
+	}
+	return s.control
+}
+
+func (c control) delay() time.Duration { return time.Duration(c.DelayMS) * time.Millisecond }
+
+func (c control) outAt(now time.Time) bool {
+	if c.FlapMS > 0 {
+		return now.Sub(c.since)/(time.Duration(c.FlapMS)*time.Millisecond)%2 == 0
+	}
+	return c.Outage
+}
+
+func (c control) loses() bool { return rand.N(100) < c.LoseAnswersPercent }
+
+// declines turns a payment method that would be charged into one that is declined, for some intents.
+func (c control) declines(intentID string, q quirks) quirks {
+	if q.code == "" && !q.action && share(intentID) < c.DeclinePercent {
+		return quirks{code: declined, declineCode: "generic_decline"}
+	}
+	return q
+}
+
+func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
+	var c Control
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
+	d.DisallowUnknownFields()
+	err := d.Decode(&c)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = fault.New(fault.Invalid, "the body must be one JSON object")
+		} else {
+			err = c.validate()
+		}
+	} else {
+		err = undecodable(err)
+	}
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	now := s.now()
+	next := control{Control: c, since: now}
+	if c.ResetAfterS > 0 {
+		next.until = now.Add(time.Duration(c.ResetAfterS) * time.Second)
+	}
+	s.setControl(next)
+	s.getControl(w, r)
+}
+
+// undecodable names the field at fault where the decoder knows it.
+func undecodable(err error) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
+		return fault.Field("/"+e.Field, "must be %s", map[bool]string{true: "true or false", false: "a whole number"}[e.Type.Kind().String() == "bool"])
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	return fault.New(fault.Invalid, "the body must be a JSON object of the fields that GET /control shows: %w", err)
+}
+
+func (s *Simulator) setControl(c control) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.control = c
+}
+
+func (s *Simulator) getControl(w http.ResponseWriter, _ *http.Request) {
+	c := s.switches()
+	shown := struct {
+		Control
+		Out      bool       `json:"out"`
+		ResetsAt *time.Time `json:"resets_at,omitempty"`
+	}{Control: c.Control, Out: c.outAt(s.now())}
+	if !c.until.IsZero() {
+		shown.ResetsAt = &c.until
+	}
+	reply(w, http.StatusOK, shown)
+}
+
+func (s *Simulator) deleteControl(w http.ResponseWriter, r *http.Request) {
+	s.setControl(control{})
+	s.getControl(w, r)
+}
+
+// say describes the control for the page; empty when all is well.
+func (c control) say(now time.Time) []string {
+	var out []string
+	add := func(on bool, format string, args ...any) {
+		if on {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	add(c.Outage, "outage")
+	add(c.FlapMS > 0, "flapping every %d ms", c.FlapMS)
+	add(c.DelayMS > 0, "delay %d ms", c.DelayMS)
+	add(c.DeclinePercent > 0, "%s of charges declined", strconv.Itoa(c.DeclinePercent)+" %")
+	add(c.LoseAnswersPercent > 0, "%s of answers lost", strconv.Itoa(c.LoseAnswersPercent)+" %")
+	add(len(out) > 0 && !c.until.IsZero(), "for another %d s", int(c.until.Sub(now).Seconds())+1)
+	return out
+}

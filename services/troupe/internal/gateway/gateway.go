@@ -1,0 +1,167 @@
+// Package gateway simulates a payment gateway: as much of Stripe's API as charging and refunding needs, with Stripe's
+// semantics of idempotency keys, a ledger on disk that no kill -9 makes forget, and switches that make it slow, decline or fail.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// maxInFlight bounds the requests that are worked on at the same time; more are told to come back (429).
+const maxInFlight = 4096
+
+// defaultKeyMemory is how long Stripe remembers idempotency keys at least.
+const defaultKeyMemory = 24 * time.Hour
+
+// Config is everything that can be set from outside.
+type Config struct {
+	Addr string `env:"GATEWAY_ADDR" envDefault:"127.0.0.1:8090" help:"where the gateway simulator listens, host:port; it has no login, so keep it on loopback"`
+	Dir  string `env:"GATEWAY_DIR" envDefault:".play/gateway" help:"folder of the simulator's ledger; one simulator per folder. It grows by about 1 KiB per charge and is never cut"`
+
+	Telemetry telemetry.Config
+
+	// KeyMemory is how long idempotency keys are remembered; 0 means 24 h.
+	KeyMemory time.Duration `env:"-"`
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time `env:"-"`
+	// Listening is called once with the address; nil: nobody is told.
+	Listening func(net.Addr) `env:"-"`
+}
+
+// Validate names the first wrong variable.
+func (c *Config) Validate() error {
+	if c.Dir == "" {
+		return fault.Field("GATEWAY_DIR", "must name a folder")
+	}
+	return nil
+}
+
+// Run serves the simulator until ctx ends. It fails when the ledger cannot be read or written.
+func Run(ctx context.Context, cfg Config) (err error) {
+	flush, err := telemetry.Start(ctx, "gateway", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		within, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer done()
+		err = errors.Join(err, flush(within))
+	}()
+	s, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	ln, err := lifecycle.Listen(cfg.Addr)
+	if err != nil {
+		return err
+	}
+	if cfg.Listening != nil {
+		cfg.Listening(ln.Addr())
+	}
+	return lifecycle.Run(ctx,
+		lifecycle.Part{Name: "ledger", Run: s.watch},
+		lifecycle.HTTP("http", ln, telemetry.HTTP("gateway")(s.Handler())),
+		lifecycle.Part{Name: "pauses", Run: s.endPauses},
+	)
+}
+
+// Simulator is the gateway. Open it with New and end it with Close.
+type Simulator struct {
+	now       func() time.Time
+	keyMemory time.Duration
+	ledger    *ledger
+	health    *lifecycle.Health
+	slots     chan struct{}
+	stopping  chan struct{} // closed: pauses end
+	stop      sync.Once
+
+	mu      sync.Mutex
+	book    *book
+	running map[string]bool // idempotency keys of requests being worked on
+	control control
+}
+
+// New opens the ledger in cfg.Dir, which it creates if missing, and reads it. The error names the file and, for a ledger that is
+// damaged other than by a torn last line, the line.
+func New(cfg Config) (*Simulator, error) {
+	s := &Simulator{
+		now: cfg.Now, keyMemory: cfg.KeyMemory, book: newBook(), running: map[string]bool{},
+		health: lifecycle.NewHealth(), slots: make(chan struct{}, maxInFlight), stopping: make(chan struct{}),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.keyMemory == 0 {
+		s.keyMemory = defaultKeyMemory
+	}
+	l, err := openLedger(cfg.Dir, s.book.apply)
+	if err != nil {
+		return nil, err
+	}
+	s.ledger = l
+	s.health.Check("ledger", l.failure)
+	return s, nil
+}
+
+// Close ends pauses and closes the ledger. Requests in flight fail.
+func (s *Simulator) Close() error {
+	s.release()
+	return s.ledger.close()
+}
+
+func (s *Simulator) release() { s.stop.Do(func() { close(s.stopping) }) }
+
+// watch ends when the ledger cannot be written any more: what the book says then is not what the disk says.
+func (s *Simulator) watch(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.ledger.broken:
+		return s.ledger.failure()
+	}
+}
+
+// endPauses lets requests that are made to wait end before the HTTP door waits for them.
+func (s *Simulator) endPauses(ctx context.Context) error {
+	<-ctx.Done()
+	s.release()
+	return nil
+}
+
+// Handler serves Stripe's API below /v1, and beside it the ledger, the switches and a page for people.
+func (s *Simulator) Handler() http.Handler {
+	r := chi.NewRouter()
+	r.Use(telemetry.Route)
+	s.health.Routes(r)
+	r.Get("/", s.page)
+	r.Get("/page.css", s.style)
+	r.Get("/ledger", s.getLedger)
+	r.Get("/control", s.getControl)
+	r.Put("/control", s.putControl)
+	r.Delete("/control", s.deleteControl)
+	r.Route("/v1", func(r chi.Router) {
+		r.Use(identify, s.admit)
+		r.Post("/payment_intents", s.createIntent)
+		r.Get("/payment_intents", s.listIntents)
+		r.Get("/payment_intents/search", s.searchIntents)
+		r.Get("/payment_intents/{id}", s.getIntent)
+		r.Post("/payment_intents/{id}/confirm", s.confirmIntent)
+		r.Post("/payment_intents/{id}/cancel", s.cancelIntent)
+		r.Post("/refunds", s.createRefund)
+		r.Get("/refunds", s.listRefunds)
+		r.Get("/refunds/{id}", s.getRefund)
+		r.NotFound(unknownURL)
+		r.MethodNotAllowed(unknownURL)
+	})
+	return r
+}

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Bounds of an amount, in minor units; Stripe's least is 0.50 in most currencies.
+const (
+	minAmount = 50
+	maxAmount = 99_999_999
+)
+
+// currencyForm is ISO 4217 in small letters, without the codes (x…) that are no country's money, except four that are.
+var currencyForm = regexp.MustCompile(`^([a-wyz][a-z]{2}|xaf|xcd|xof|xpf)$`)
+
+func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
+	p, e := readParams(w, r, "amount", "currency", "payment_method", "payment_method_types[]", "automatic_payment_methods[]",
+		"metadata[]", "description", "confirm", "capture_method")
+	if e == nil {
+		e = checkMethod(p)
+	}
+	var in *intent
+	if e == nil {
+		in, e = newIntent(p)
+	}
+	if e != nil {
+		fail(w, e)
+		return
+	}
+	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
+		in.Created = now
+		return entry{Intent: in}, nil
+	}})
+}
+
+func newIntent(p params) (*intent, *apiError) {
+	if p.get("amount") == "" {
+		return nil, invalid("parameter_missing", "amount", "Missing required param: amount.")
+	}
+	amount, e := p.integer("amount", -1<<62, 1<<62, 0)
+	currency := strings.ToLower(p.get("currency"))
+	confirm, e2 := p.boolean("confirm")
+	metadata, e3 := p.metadata()
+	switch {
+	case e != nil:
+		return nil, e
+	case amount < 1:
+		return nil, invalid("parameter_invalid_integer", "amount", "This value must be greater than or equal to 1.")
+	case amount < minAmount:
+		return nil, invalid("amount_too_small", "amount", fmt.Sprintf("Amount must be at least %d, in minor units.", minAmount))
+	case amount > maxAmount:
+		return nil, invalid("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d, in minor units.", maxAmount))
+	case currency == "":
+		return nil, invalid("parameter_missing", "currency", "Missing required param: currency.")
+	case !currencyForm.MatchString(currency):
+		return nil, invalid("", "currency", "Invalid currency: "+currency)
+	case e2 != nil:
+		return nil, e2
+	case confirm:
+		return nil, invalid("", "confirm", "The simulator does not create and confirm in one request.")
+	case p.get("capture_method") == "manual":
+		return nil, invalid("", "capture_method", "The simulator always captures.")
+	case e3 != nil:
+		return nil, e3
+	}
+	in := &intent{ID: newID("pi"), Amount: amount, Currency: currency, Metadata: metadata, Method: p.get("payment_method"),
+		Status: requiresConfirmation}
+	if in.Method == "" {
+		in.Status = requiresPaymentMethod
+	}
+	return in, nil
+}
+
+func checkMethod(p params) *apiError {
+	if m := p.get("payment_method"); m != "" {
+		if _, ok := quirksOf(m); !ok {
+			return missing("PaymentMethod", "payment_method", m)
+		}
+	}
+	return nil
+}
+
+func (s *Simulator) confirmIntent(w http.ResponseWriter, r *http.Request) {
+	p, e := readParams(w, r, "payment_method", "error_on_requires_action", "return_url", "off_session")
+	if e == nil {
+		e = checkMethod(p)
+	}
+	var refuseAction bool
+	if e == nil {
+		refuseAction, e = p.boolean("error_on_requires_action")
+	}
+	id := chi.URLParam(r, "id")
+	in := s.intent(id)
+	if e == nil && in == nil {
+		e = missing("payment_intent", "intent", id)
+	}
+	if e != nil {
+		fail(w, e)
+		return
+	}
+	method := p.get("payment_method")
+	if method == "" {
+		method = in.Method
+	}
+	q, _ := quirksOf(method) // none when no method is given at all, which execute refuses
+	s.change(w, r, p, operation{quirks: q, execute: func(now time.Time) (entry, *apiError) {
+		in := s.book.intents[id].as(now)
+		switch {
+		case in.Status != requiresConfirmation && in.Status != requiresPaymentMethod:
+			return unexpectedState(in, "confirm"), nil
+		case method == "":
+			return entry{}, invalid("payment_intent_unexpected_state", "payment_method", "The payment intent needs a payment method.")
+		}
+		return in.confirm(method, s.control.declines(in.ID, q), refuseAction, now), nil
+	}})
+}
+
+// confirm tries to take the money.
+func (i *intent) confirm(method string, q quirks, refuseAction bool, now time.Time) entry {
+	next := *i
+	next.Method = method
+	c := charge{ID: newID("ch"), Amount: i.Amount, Method: method, At: now, Status: succeeded}
+	e := entry{Intent: &next}
+	switch {
+	case q.action && !refuseAction:
+		next.Status = requiresAction
+		return e
+	case q.action:
+		q.code, q.declineCode = "authentication_required", "authentication_required"
+		fallthrough
+	case q.code != "":
+		c.Status, c.Reason = failed, q.declineCode
+		next.Status, next.Method = requiresPaymentMethod, ""
+		next.LastError = &apiError{Status: http.StatusPaymentRequired, Type: typeCard, Code: q.code, DeclineCode: q.declineCode,
+			Charge: c.ID, Message: "Your card was declined."}
+		e.Answer = &answer{Error: next.LastError}
+	case q.settles > 0:
+		c.Status = pending
+		next.Status, next.SettlesAt, next.LastError = processing, now.Add(q.settles), nil
+	default:
+		next.Status, next.LastError = succeeded, nil
+	}
+	if q.broken {
+		e.Answer = &answer{Error: &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "Something went wrong."}}
+	}
+	next.Charges = append(slices.Clone(i.Charges), c)
+	return e
+}
+
+func (s *Simulator) cancelIntent(w http.ResponseWriter, r *http.Request) {
+	p, e := readParams(w, r, "cancellation_reason")
+	id := chi.URLParam(r, "id")
+	if e == nil && s.intent(id) == nil {
+		e = missing("payment_intent", "intent", id)
+	}
+	if why := p.get("cancellation_reason"); e == nil && why != "" &&
+		!slices.Contains([]string{"duplicate", "fraudulent", "requested_by_customer", "abandoned"}, why) {
+		e = invalid("", "cancellation_reason", "Invalid cancellation_reason: "+why)
+	}
+	if e != nil {
+		fail(w, e)
+		return
+	}
+	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
+		in := s.book.intents[id].as(now)
+		if !slices.Contains([]string{requiresPaymentMethod, requiresConfirmation, requiresAction}, in.Status) {
+			return unexpectedState(in, "cancel"), nil
+		}
+		next := *in
+		next.Status, next.CanceledAt, next.CancelWhy = canceled, now, p.get("cancellation_reason")
+		return entry{Intent: &next}, nil
+	}})
+}
+
+// unexpectedState is an answer that is remembered for its key, as Stripe remembers every answer of a request that was begun.
+func unexpectedState(in *intent, step string) entry {
+	return entry{Intent: in, Answer: &answer{Error: invalid("payment_intent_unexpected_state", "",
+		fmt.Sprintf("You cannot %s this PaymentIntent because it has a status of %s.", step, in.Status))}}
+}
+
+// intent returns an intent as it is now, or nil.
+func (s *Simulator) intent(id string) *intent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.book.intents[id]
+	if in == nil {
+		return nil
+	}
+	return in.as(s.now())
+}
+
+// share turns a text into a number from 0 to 99, always the same.
+func share(text string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text)) // never fails
+	return int(h.Sum32() % 100)
+}

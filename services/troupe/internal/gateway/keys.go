@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const maxKey = 255
+
+// hangFor bounds how long an answer is held back that never comes.
+const hangFor = time.Minute
+
+// operation is a request that changes something.
+type operation struct {
+	quirks quirks
+	// execute runs under the lock. Its error means that nothing was begun: such an answer is not remembered. An answer that is
+	// an error and is remembered is in the entry.
+	execute func(now time.Time) (entry, *apiError)
+}
+
+// identify wants a key, as Stripe does, and refuses one that moves real money.
+func identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Request-Id", newID("req"))
+		key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			key, _, _ = r.BasicAuth()
+		}
+		if !strings.HasPrefix(key, "sk_test_") && !strings.HasPrefix(key, "rk_test_") {
+			fail(w, &apiError{Status: http.StatusUnauthorized, Type: typeInvalid,
+				Message: "Give a test API key, one that begins with sk_test_, as a Bearer token. This is a simulator: never give it a live key."})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// admit bounds the requests in flight and plays an outage.
+func (s *Simulator) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		default:
+			fail(w, &apiError{Status: http.StatusTooManyRequests, Type: typeInvalid, Code: "rate_limit",
+				Message: "Too many requests are being worked on."})
+			return
+		}
+		if s.switches().outAt(s.now()) {
+			fail(w, unavailable("The simulator plays an outage."))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// change answers a POST: once per idempotency key, and not before the ledger on disk knows it.
+func (s *Simulator) change(w http.ResponseWriter, r *http.Request, p params, op operation) {
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > maxKey {
+		fail(w, invalid("", "", "An idempotency key can have up to 255 characters."))
+		return
+	}
+	w.Header().Set("Idempotency-Key", key)
+	a, replayed, e := s.once(key, fingerprint(r, p), op)
+	if e == nil && s.ledger.wait(a.number) != nil {
+		e = &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
+	}
+	if e != nil {
+		fail(w, e)
+		return
+	}
+	if !replayed && (op.quirks.hang || op.quirks.drop || s.switches().loses()) {
+		if op.quirks.hang {
+			s.hang(r)
+		}
+		panic(http.ErrAbortHandler) // the connection ends without an answer
+	}
+	if replayed {
+		w.Header().Set("Idempotent-Replayed", "true")
+	}
+	a.write(w)
+}
+
+// once executes an operation, or returns the first answer to its key.
+func (s *Simulator) once(key, print string, op operation) (a *answer, replayed bool, e *apiError) {
+	s.mu.Lock()
+	if key != "" {
+		s.book.forget(s.now().Add(-s.keyMemory))
+		switch a := s.book.answers[key]; {
+		case s.running[key]:
+			s.mu.Unlock()
+			return nil, false, &apiError{Status: http.StatusConflict, Type: typeIdempotency, Code: "idempotency_key_in_use",
+				Message: "There is currently another in-progress request using this Idempotent Key: " + key + ". Please try again later."}
+		case a != nil && a.Print != print:
+			s.mu.Unlock()
+			return nil, false, &apiError{Status: http.StatusBadRequest, Type: typeIdempotency,
+				Message: "Keys for idempotent requests can only be used with the same endpoint and parameters they were first used with."}
+		case a != nil:
+			s.mu.Unlock()
+			return a, true, nil
+		}
+		s.running[key] = true
+	}
+	wait := op.quirks.slow + s.control.delay()
+	s.mu.Unlock()
+	// Goes on when the caller has gone: what is on the wire arrives.
+	finished := s.pause(wait)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, key)
+	if !finished {
+		return nil, false, unavailable("The simulator stops.")
+	}
+	if op.quirks.outage {
+		return nil, false, unavailable("The simulator plays an outage for this payment method.")
+	}
+	return s.enter(key, print, op)
+}
+
+// enter executes an operation and writes its entry.
+func (s *Simulator) enter(key, print string, op operation) (*answer, bool, *apiError) {
+	now := s.now()
+	change, e := op.execute(now)
+	if e != nil {
+		return nil, false, e
+	}
+	change.At = now
+	a := change.Answer
+	if a == nil {
+		a = &answer{}
+	}
+	a.Key, a.Print, a.at, a.intent, a.refund = key, print, now, change.Intent, change.Refund
+	change.Answer = nil
+	if key != "" {
+		change.Answer = a
+	}
+	number, err := s.ledger.add(change)
+	if err != nil {
+		slog.Error("ledger: entry cannot be encoded", "error", err)
+		return nil, false, &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
+	}
+	a.number = number
+	s.book.apply(change)
+	return a, false, nil
+}
+
+// pause waits, and reports false when the simulator stops meanwhile.
+func (s *Simulator) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.stopping:
+		return false
+	}
+}
+
+func (s *Simulator) hang(r *http.Request) {
+	t := time.NewTimer(hangFor)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.Context().Done():
+	case <-s.stopping:
+	}
+}
+
+func (a *answer) write(w http.ResponseWriter) {
+	switch {
+	case a.Error != nil:
+		e := *a.Error
+		if a.intent != nil {
+			e.Intent = a.intent.view()
+		}
+		fail(w, &e)
+	case a.refund != nil:
+		reply(w, http.StatusOK, a.refund.view(a.at))
+	default:
+		reply(w, http.StatusOK, a.intent.view())
+	}
+}
+
+// newID makes an id with Stripe's kind of prefix; 120 random bits.
+func newID(prefix string) string { return prefix + "_" + rand.Text()[:24] }
