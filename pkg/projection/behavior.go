@@ -1,0 +1,104 @@
+// Package projection folds topics into a read model: the same tasks as a participant's, with nothing to publish. Each
+// partition of the read model is written by one task, in one script per step that moves documents, indexes, counters and
+// positions together, so that a crash can neither skip nor repeat. What it keeps may be wiped at any moment: it is folded
+// again from the start of the log. The protocol is docs/protocol.md.
+package projection
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
+
+// Op is one Redis command on one key of the task. Key is the part after the hash tag: "status:placed".
+type Op = store.Op
+
+// At is where an event lies in the log.
+type At struct {
+	broker.TopicPartition
+	Offset int64
+}
+
+// Behavior is what a projection does. D is the document of one order, its zero value the one before the first event. D is
+// stored as JSON.
+type Behavior[D any] struct {
+	// Name of the projection: its consumer group, and the prefix of its keys.
+	Name string
+	// FoldVersion must be raised whenever Fold, Index or D changes meaning: everything is then folded again from the log.
+	FoldVersion int
+	// Topics it folds, with equal numbers of partitions.
+	Topics []string
+	// Fold returns the document after one valid event. Pure, and it must leave doc as it is. The topics have no common order, so
+	// an event may change only what belongs to its own topic: then no order of arrival can corrupt the document. Body is nil when
+	// the body could not be decoded.
+	Fold func(doc D, m event.Message, at At) D
+	// Index returns what else to write when a document changes: index entries and counters, in the same script as the document.
+	// Pure. A document that is forgotten becomes the zero D. Nil: nothing. Keys "meta", "changes", "undecodable" and "order:…" are
+	// taken.
+	Index func(id string, before, after D) []Op
+	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds). What is older
+	// than the retention is forgotten by it. Empty: nothing is forgotten.
+	Ages string
+}
+
+// Config is what a projection needs beside its behaviour. Zero durations mean the stated default.
+type Config struct {
+	// Log is the broker. Required.
+	Log broker.Log
+	// Redis holds the read model. Required. Never evict: maxmemory-policy must be noeviction.
+	Redis redis.UniversalClient
+	// Partitions of every topic. Required.
+	Partitions int
+	// Retention of the topics: documents older than this and a day are forgotten. Default 30 days.
+	Retention time.Duration
+	// CommitEvery is how often offsets are committed to the group. Nothing rests on them (the positions are in Redis): they
+	// are there so that any tool can see the lag. Default 1 s.
+	CommitEvery time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Retention == 0 {
+		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.CommitEvery == 0 {
+		c.CommitEvery = time.Second
+	}
+	return c
+}
+
+// layout is raised when the meaning of what the package itself keeps in Redis changes.
+const layout = "1"
+
+// version names everything that the stored documents depend on.
+func (b Behavior[D]) version() string {
+	topics := sha256.Sum256([]byte(strings.Join(b.Topics, " ")))
+	return layout + "." + strconv.Itoa(b.FoldVersion) + "." + base64.RawURLEncoding.EncodeToString(topics[:6])
+}
+
+func (b Behavior[D]) source(topic string) int {
+	for i, t := range b.Topics {
+		if t == topic {
+			return i
+		}
+	}
+	return -1
+}
+
+// Names of what a task keeps, after the hash tag.
+const (
+	keyMeta        = "meta"
+	keyChanges     = "changes"     // channel: what each step changed
+	keyUndecodable = "undecodable" // list of the newest records that could not be read
+	keyOrder       = "order:"
+
+	fieldPosition    = "pos:"  // + topic: the next offset to fold
+	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
+	fieldUndecodable = "undecodable"
+)

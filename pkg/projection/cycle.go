@@ -1,0 +1,242 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+const (
+	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
+	compareEvery = time.Second
+	sweepEvery   = time.Minute
+	sweepItems   = 100
+	storeTimeout = 5 * time.Second
+	leaveTimeout = 3 * time.Second
+)
+
+// cycle is one generation of one instance: one loop for all its tasks, so that the number of round trips does not grow with
+// the partitions. While it applies, the next fetch is under way.
+type cycle[D any] struct {
+	*Projection[D]
+	gen       broker.Generation
+	tasks     []*task
+	doubt     bool // a task was lost: perhaps the generation is over
+	fetching  bool
+	fetched   chan fetchResult
+	fetchWait *backoff
+	storeWait *backoff
+	fetchAt   time.Time // not before
+	storeAt   time.Time // not before
+	committed time.Time
+	offsets   map[broker.TopicPartition]int64 // as last committed
+}
+
+type fetchResult struct {
+	logs  []broker.Fetched
+	epoch map[broker.TopicPartition]string // owner at the time of asking: what was read for an earlier claim is dropped
+	err   error
+}
+
+func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
+	c := &cycle[D]{
+		Projection: p, gen: g, fetched: make(chan fetchResult, 1), fetchWait: newBackoff(), storeWait: newBackoff(),
+		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(),
+	}
+	seen := map[int]bool{}
+	for _, tp := range g.Assigned() {
+		if !seen[tp.Partition] {
+			seen[tp.Partition] = true
+			c.tasks = append(c.tasks, newTask(tp.Partition, p.b.Topics))
+		}
+	}
+	slices.SortFunc(c.tasks, func(a, b *task) int { return a.partition - b.partition })
+	return c
+}
+
+// run serves the generation until ctx ends or the group says that it is over.
+func (c *cycle[D]) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	fetchCtx, stopFetch := context.WithCancel(ctx)
+	defer stopFetch()
+	defer c.set(partGroup, errors.New("is rejoining its consumer group"))
+	c.set(partGroup, nil)
+	c.watch.joined(c.gen.ID(), len(c.tasks))
+	for ctx.Err() == nil {
+		more, err := c.step(ctx)
+		if errors.Is(err, errLeave) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		c.fetch(fetchCtx, &wg)
+		c.await(ctx, more)
+	}
+	c.leave(ctx)
+	return nil
+}
+
+// step takes over what is not taken, applies what is there, and commits. more: there is something to do at once.
+func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
+	if time.Now().Before(c.storeAt) {
+		return false, nil
+	}
+	if err = c.takeOver(ctx); err == nil {
+		err = c.build(ctx)
+	}
+	if err == nil {
+		err = c.apply(ctx)
+	}
+	var out *outage
+	switch {
+	case ctx.Err() != nil:
+		return false, nil
+	case err == nil:
+		c.storeWait.reset()
+		c.set(partRedis, nil)
+	case errors.As(err, &out):
+		c.storeAt = time.Now().Add(c.storeWait.after())
+		c.set(out.part, out.err)
+		return false, nil
+	default:
+		return false, err
+	}
+	c.commit(ctx)
+	return slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || len(t.pending) > 0 }), nil
+}
+
+// await waits for a fetch, a time to act, or the end; not at all when there is more to do.
+func (c *cycle[D]) await(ctx context.Context, more bool) {
+	if more {
+		select {
+		case f := <-c.fetched:
+			c.took(ctx, f)
+		default:
+		}
+		return
+	}
+	now := time.Now()
+	wake := compareEvery / 2
+	for _, at := range []time.Time{c.storeAt, c.fetchAt} {
+		if at.After(now) {
+			wake = min(wake, at.Sub(now))
+		}
+	}
+	t := time.NewTimer(wake)
+	defer t.Stop()
+	select {
+	case f := <-c.fetched:
+		c.took(ctx, f)
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// fetch starts reading every log that has room, when nothing is being read.
+func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
+	if c.fetching || time.Now().Before(c.fetchAt) {
+		return
+	}
+	epoch := map[broker.TopicPartition]string{}
+	var from []broker.Position
+	for _, t := range c.tasks {
+		for _, s := range t.sources {
+			if t.taken && s.pending < maxPending {
+				epoch[s.TopicPartition] = t.owner
+				from = append(from, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
+			}
+		}
+	}
+	if len(from) == 0 {
+		return
+	}
+	c.fetching = true
+	wg.Go(func() {
+		ended := telemetry.Poll(ctx, c.b.Name)
+		logs, err := c.cfg.Log.Fetch(ctx, from)
+		ended(logs, err)
+		c.fetched <- fetchResult{logs: logs, epoch: epoch, err: err}
+	})
+}
+
+// took queues what a fetch brought.
+func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
+	c.fetching = false
+	err, records := f.err, 0
+	for _, l := range f.logs {
+		t, i := c.find(l.TopicPartition)
+		switch {
+		case t == nil || !t.taken || t.owner != f.epoch[l.TopicPartition]:
+			continue
+		case errors.Is(l.Err, broker.ErrOutOfRange):
+			if e := c.outOfRange(ctx, t, i); e != nil {
+				err = e
+			}
+		case l.Err != nil:
+			err = l.Err
+		default:
+			t.sources[i].beyond = time.Time{}
+			t.add(i, l)
+			records += len(l.Records)
+			c.watch.lag(l.TopicPartition, l.End-t.sources[i].applied)
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		c.fetchWait.reset()
+		c.set(partKafka, nil)
+		return
+	}
+	c.set(partKafka, err)
+	if records == 0 {
+		c.fetchAt = time.Now().Add(c.fetchWait.after())
+	}
+}
+
+// outOfRange finds out why a log does not hold the cursor. What retention has taken is passed over and counted. A log that
+// ends before the cursor is another log than the one that was folded: everything is folded again.
+func (c *cycle[D]) outOfRange(ctx context.Context, t *task, i int) error {
+	s := t.sources[i]
+	logs := []broker.TopicPartition{s.TopicPartition}
+	starts, err := c.cfg.Log.Starts(ctx, logs)
+	if err != nil {
+		return err
+	}
+	ends, err := c.cfg.Log.Ends(ctx, logs)
+	if err != nil {
+		return err
+	}
+	start, end := starts[s.TopicPartition], ends[s.TopicPartition]
+	switch {
+	case s.cursor < start:
+		c.watch.skipped(s.TopicPartition, s.cursor, start)
+		t.skip(i, start)
+	case s.cursor > end && s.beyond.IsZero():
+		s.beyond = time.Now()
+		fallthrough
+	case s.cursor > end && time.Since(s.beyond) < c.beyondFor:
+		return fault.New(fault.Unavailable, "%s/%d ends at %d, before what was read of it, %d", s.Topic, s.Partition, end, s.cursor)
+	case s.cursor > end:
+		return c.startOver(ctx, t)
+	}
+	return nil
+}
+
+func (c *cycle[D]) find(tp broker.TopicPartition) (*task, int) {
+	for _, t := range c.tasks {
+		if t.partition == tp.Partition {
+			return t, c.b.source(tp.Topic)
+		}
+	}
+	return nil, -1
+}

@@ -1,0 +1,195 @@
+package projection
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// record is an order as it is stored: short names, because there is one per order.
+type record[D any] struct {
+	// Version counts the events folded, so it is the same however they arrived.
+	Version uint64 `json:"v,omitempty"`
+	// Chains has one chain per topic, in the behaviour's order.
+	Chains []chain `json:"c"`
+	Doc    D       `json:"d"`
+}
+
+// chain is what was accepted from one topic: the head, and the marks of the ids seen.
+type chain struct {
+	Sequence uint64 `json:"n,omitempty"`
+	ID       string `json:"i,omitempty"`
+	// Adopted: the chain began with a fact that was not the first.
+	Adopted bool `json:"a,omitempty"`
+	// Seen holds a mark of markLen characters per accepted event.
+	Seen string `json:"k,omitempty"`
+}
+
+const (
+	markLen = 8 // 48 bits of SHA-256: two ids of one order never meet by chance
+	maxSeen = 64
+)
+
+func mark(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+func (c *chain) saw(id string) bool {
+	m := mark(id)
+	for i := 0; i+markLen <= len(c.Seen); i += markLen {
+		if c.Seen[i:i+markLen] == m {
+			return true
+		}
+	}
+	return false
+}
+
+// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks.
+func (c *chain) accept(e event.Event) {
+	if e.Sequence > 0 {
+		if c.Sequence == 0 {
+			c.Adopted = e.Sequence > 1
+		}
+		c.Sequence, c.ID = e.Sequence, e.ID
+	}
+	if c.saw(e.ID) {
+		return
+	}
+	c.Seen += mark(e.ID)
+	if n := len(c.Seen) - maxSeen*markLen; n > 0 {
+		c.Seen = c.Seen[n:]
+	}
+}
+
+type judgement int
+
+const (
+	valid judgement = iota
+	duplicate
+	void
+	// contradicted: void if the head is right, but the head was adopted; the log's start knows.
+	contradicted
+)
+
+// judge places an event in its chain. Validity is checked before the id: a void fact and its valid successor can have the
+// same id.
+func (c *chain) judge(e event.Event) judgement {
+	known := c.saw(e.ID)
+	switch {
+	case e.Sequence == 0, c.Sequence == 0, e.Sequence == c.Sequence+1 && e.PreviousID == c.ID:
+		if known {
+			return duplicate
+		}
+		return valid
+	case e.Sequence <= c.Sequence && (known || e.ID == c.ID):
+		return duplicate
+	case c.Adopted:
+		return contradicted
+	}
+	return void
+}
+
+// order is one order in memory during a step.
+type order[D any] struct {
+	id     string
+	before D
+	known  bool // there was a document before
+	record[D]
+	changed bool
+}
+
+func newOrder[D any](b Behavior[D], id string) *order[D] {
+	return &order[D]{id: id, record: record[D]{Chains: make([]chain, len(b.Topics))}}
+}
+
+// loadOrder reads a stored order; an empty text is an order nobody has seen.
+func loadOrder[D any](b Behavior[D], id, stored string) (*order[D], error) {
+	o := newOrder(b, id)
+	if stored == "" {
+		return o, nil
+	}
+	if err := json.Unmarshal([]byte(stored), &o.record); err != nil {
+		return nil, fault.New(fault.Permanent, "document of order %s: %w", id, err)
+	}
+	if len(o.Chains) != len(b.Topics) {
+		return nil, fault.New(fault.Permanent, "document of order %s has %d chains, not %d", id, len(o.Chains), len(b.Topics))
+	}
+	o.before, o.known = o.Doc, true
+	return o, nil
+}
+
+// take folds one event when it is valid. The error says why a body could not be folded; the event counts as folded then.
+func (o *order[D]) take(b Behavior[D], source int, e event.Event, at At) (judgement, error) {
+	c := &o.Chains[source]
+	j := c.judge(e)
+	switch j {
+	case valid:
+		m, err := event.Decode(e)
+		if err != nil {
+			m = event.Message{Event: e}
+		}
+		doc, panicked := b.fold(o.Doc, m, at)
+		if panicked != nil {
+			err = panicked
+		}
+		o.Doc = doc
+		o.Version++
+		c.accept(e)
+		o.changed = true
+		return j, err
+	case duplicate:
+		if e.Sequence > c.Sequence {
+			c.accept(e)
+			o.changed = true
+		}
+	}
+	return j, nil
+}
+
+// fold calls Fold; a panic leaves the document as it was, so that one event cannot stop its partition.
+func (b Behavior[D]) fold(doc D, m event.Message, at At) (after D, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			after, err = doc, fault.New(fault.Permanent, "fold of %s panicked: %v\n%s", m.Type, r, debug.Stack())
+		}
+	}()
+	return b.Fold(doc, m, at), nil
+}
+
+// confirm marks adopted heads as checked against the log's start.
+func (o *order[D]) confirm() {
+	for i := range o.Chains {
+		o.Chains[i].Adopted = false
+	}
+}
+
+func (o *order[D]) encode() (string, error) {
+	text, err := json.Marshal(o.record)
+	if err != nil {
+		return "", fmt.Errorf("encode document of order %s: %w", o.id, err)
+	}
+	return string(text), nil
+}
+
+// FoldOrder returns the document of one order, and its version, from its records in every topic: what the read model holds
+// once it has read them. The records of each topic must be in the order of the log; records of other topics are passed over.
+func (b Behavior[D]) FoldOrder(records []broker.Record) (doc D, version uint64) {
+	o := newOrder(b, "")
+	for _, r := range records {
+		s := slices.Index(b.Topics, r.Topic)
+		e, err := event.FromRecord(r)
+		if s < 0 || err != nil {
+			continue
+		}
+		_, _ = o.take(b, s, e, At{broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset})
+	}
+	return o.Doc, o.Version
+}

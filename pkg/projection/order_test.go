@@ -1,0 +1,161 @@
+package projection
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	"pgregory.net/rapid"
+)
+
+func TestChainJudges(t *testing.T) {
+	of := func(id string, seq uint64, prev string) event.Event {
+		return event.Event{ID: id, Sequence: seq, PreviousID: prev}
+	}
+	var empty, firm, adopted chain
+	firm.accept(of("a", 1, ""))
+	firm.accept(of("b", 2, "a"))
+	adopted.accept(of("b", 2, "a"))
+	adopted.accept(of("c", 3, "b"))
+	asked := chain{Seen: mark("r")}
+	for _, c := range []struct {
+		name  string
+		chain chain
+		event event.Event
+		want  judgement
+	}{
+		{"first", empty, of("a", 1, ""), valid},
+		{"first seen, log trimmed", empty, of("c", 3, "b"), valid},
+		{"next", firm, of("c", 3, "b"), valid},
+		{"next that names another head", firm, of("c", 3, "x"), void},
+		{"gap", firm, of("d", 4, "c"), void},
+		{"again", firm, of("b", 2, "a"), duplicate},
+		{"again, an old one", firm, of("a", 1, ""), duplicate},
+		{"another at an old place", firm, of("x", 1, ""), void},
+		{"void beside its valid successor's id", firm, of("b", 3, "x"), void},
+		{"another under an adopted head", adopted, of("x", 2, "a"), contradicted},
+		{"again under an adopted head", adopted, of("c", 3, "b"), duplicate},
+		{"request", firm, of("r", 0, ""), valid},
+		{"request again", asked, of("r", 0, ""), duplicate},
+	} {
+		if got := c.chain.judge(c.event); got != c.want {
+			t.Errorf("%s: %d, not %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestChainKeepsTheNewestMarks(t *testing.T) {
+	var c chain
+	for i := range maxSeen + 10 {
+		c.accept(event.Event{ID: fmt.Sprint("request ", i)})
+	}
+	if len(c.Seen) != maxSeen*markLen {
+		t.Errorf("%d bytes of marks, not %d", len(c.Seen), maxSeen*markLen)
+	}
+	if c.saw("request 9") || !c.saw("request 10") || !c.saw(fmt.Sprint("request ", maxSeen+9)) {
+		t.Error("not the newest marks are kept")
+	}
+}
+
+// drawTopic draws what a topic may hold about one order: a valid chain, and between its facts copies of earlier ones, void
+// facts, requests and their copies.
+func drawTopic(t *rapid.T, topic string) []broker.Record {
+	var out []broker.Record
+	var prev string
+	seq := uint64(0)
+	add := func(e event.Event) {
+		e.Type, e.Source, e.Subject, e.Time = event.TypeOf(&wrapperspb.StringValue{}), "test", "o", time.Unix(int64(len(out)), 0).UTC()
+		e.Data, _ = event.Encode(wrapperspb.String(e.ID))
+		out = append(out, event.ToRecord(e, topic, 0))
+	}
+	for range rapid.IntRange(0, 12).Draw(t, "length") {
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
+		case 0, 1:
+			seq++
+			id := event.MakeID(topic, fmt.Sprint(seq))
+			add(event.Event{ID: id, Sequence: seq, PreviousID: prev})
+			prev = id
+		case 2:
+			if len(out) > 0 {
+				out = append(out, out[rapid.IntRange(0, len(out)-1).Draw(t, "copy")])
+			}
+		case 3:
+			n := rapid.Uint64Range(1, seq+2).Draw(t, "void")
+			add(event.Event{ID: event.MakeID(topic, "void", fmt.Sprint(n)), Sequence: n, PreviousID: "nobody"})
+		case 4:
+			add(event.Event{ID: event.MakeID(topic, "request", rapid.StringMatching("[ab]").Draw(t, "request"))})
+		}
+	}
+	for i := range out {
+		out[i].Offset = int64(i)
+	}
+	return out
+}
+
+// Merging is commutative and idempotent: however the sources are interleaved, wherever the work is cut and stored and read
+// again, and however often a part of a source is delivered again, the document is the same.
+func TestAnyInterleavingGivesTheSameDocument(t *testing.T) {
+	b := chronicle()
+	rapid.Check(t, func(t *rapid.T) {
+		sources := [][]broker.Record{drawTopic(t, talk), drawTopic(t, song)}
+		want, version := b.FoldOrder(slices.Concat(sources...))
+		o := newOrder(b, "o")
+		next := []int{0, 0}
+		for next[0] < len(sources[0]) || next[1] < len(sources[1]) {
+			s := rapid.IntRange(0, 1).Draw(t, "source")
+			if next[s] == len(sources[s]) {
+				s = 1 - s
+			}
+			r := sources[s][next[s]]
+			e, err := event.FromRecord(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := At{broker.TopicPartition{Topic: r.Topic}, r.Offset}
+			if _, err := o.take(b, s, e, at); err != nil {
+				t.Fatal(err)
+			}
+			next[s]++
+			if rapid.Bool().Draw(t, "store") {
+				text, err := o.encode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if o, err = loadOrder(b, "o", text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := rapid.IntRange(0, 9).Draw(t, "rewind"); n == 0 && next[s] > 0 {
+				next[s]--
+			}
+		}
+		if d := cmp.Diff(want, o.Doc); d != "" || o.Version != version {
+			t.Fatalf("version %d, not %d: %s", o.Version, version, d)
+		}
+	})
+}
+
+func TestFoldLeavesTheDocumentWhenItPanics(t *testing.T) {
+	b := chronicle()
+	s := &stage{t: t, heads: map[string]chain{}}
+	o := newOrder(b, "o")
+	for i, word := range []string{"to be", "panic", "or not"} {
+		e, err := event.FromRecord(s.fact(talk, "o", word))
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)})
+		if j != valid || (err != nil) != (word == "panic") {
+			t.Errorf("%s: judged %d, error %v", word, j, err)
+		}
+	}
+	if got := strings.Join(o.Doc.Talk, ", "); got != "to be, or not" {
+		t.Errorf("document: %s", got)
+	}
+}
