@@ -6,15 +6,17 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 )
 
 // greeting is what people see when the playground is up: where everything is, what comes first first.
 func greeting(o Options, at Playground, l *logs, title string) string {
 	var b strings.Builder
 	row := func(name, where, what string) {
-		fmt.Fprintf(&b, "  %s %-36s %s\n", l.paint(bold, fmt.Sprintf("%-9s", name)), where, l.paint(dim, what))
+		fmt.Fprintf(&b, "  %s %-36s %s\n", l.style.Paint(terminal.Bold, fmt.Sprintf("%-9s", name)), where, l.style.Paint(terminal.Dim, what))
 	}
-	fmt.Fprintf(&b, "\n%s Everything is on this machine only.\n\n", l.paint(bold, title))
+	fmt.Fprintf(&b, "\n%s Everything is on this machine only.\n\n", l.style.Paint(terminal.Bold, title))
 	row("look", at.Query+"/orders", "the read side: orders, their stories, live streams")
 	row("order", at.Order+"/orders", "place and cancel")
 	row("mailbox", at.Mailbox, "the mails that customers get")
@@ -31,7 +33,7 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 	row("redis", at.Redis, redis)
 	fmt.Fprintf(&b, "\nPlace an order:\n\n%s\n\n", curl(at))
 	fmt.Fprintf(&b, "or %s, or watch three of them with %s. Stop with Ctrl-C.\n\n",
-		l.paint(bold, os.Args[0]+" place"), l.paint(bold, os.Args[0]+" demo"))
+		l.style.Paint(terminal.Bold, os.Args[0]+" place"), l.style.Paint(terminal.Bold, os.Args[0]+" demo"))
 	return b.String()
 }
 

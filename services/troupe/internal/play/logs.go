@@ -9,48 +9,31 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 )
 
 // logs prints the lines of all processes in one shape: time, process, level, message, keys. Processes log JSON; what is not
 // JSON (a panic, say) is printed as it came.
 type logs struct {
-	mu     sync.Mutex
-	out    io.Writer
-	colour bool
-	width  int // of the longest name of a process
-	now    func() time.Time
+	mu    sync.Mutex
+	out   io.Writer
+	style terminal.Style
+	width int // of the longest name of a process
+	now   func() time.Time
 }
 
-const (
-	reset = "\x1b[0m"
-	dim   = "\x1b[2m"
-	bold  = "\x1b[1m"
-)
-
-// palette of the process column, by what runs there.
-var palette = map[string]string{
-	"order": "\x1b[36m", "payment": "\x1b[32m", "notification": "\x1b[35m", "query": "\x1b[34m",
-	"broker": "\x1b[33m", "redis": "\x1b[31m", "gateway": "\x1b[92m", "mailbox": "\x1b[95m",
-}
-
-var levelColours = map[string]string{"WARN": "\x1b[33m", "ERROR": "\x1b[31m", "DEBUG": dim}
-
-func (l *logs) paint(colour, text string) string {
-	if !l.colour || colour == "" {
-		return text
-	}
-	return colour + text + reset
-}
+var levelColours = map[string]terminal.Colour{"WARN": terminal.Yellow, "ERROR": terminal.Red, "DEBUG": terminal.Dim}
 
 // line prints one line of a process.
 func (l *logs) line(name string, raw []byte) {
 	at, level, text, ok := parse(raw)
 	if !ok {
-		at, level, text = l.now(), "", strings.ToValidUTF8(string(raw), "�")
+		at, level, text = l.now(), "", terminal.Clean(string(raw))
 	}
 	service, _, _ := strings.Cut(name, "-")
-	l.print(fmt.Sprintf("%s %s %s %s\n", l.paint(dim, at.Local().Format("15:04:05.000")),
-		l.paint(palette[service], fmt.Sprintf("%-*s", l.width, name)), l.paint(levelColours[level], fmt.Sprintf("%-5s", level)), text))
+	l.print(fmt.Sprintf("%s %s %s %s\n", l.style.Paint(terminal.Dim, at.Local().Format("15:04:05.000")),
+		l.style.Paint(terminal.Of[service], fmt.Sprintf("%-*s", l.width, name)), l.style.Paint(levelColours[level], fmt.Sprintf("%-5s", level)), text))
 }
 
 func (l *logs) print(text string) {
@@ -94,7 +77,7 @@ func parse(raw []byte) (at time.Time, level, text string, ok bool) {
 			fmt.Fprintf(&pairs, " %s=%s", key, plain(value))
 		}
 	}
-	return at, level, strings.ToValidUTF8(message, "�") + pairs.String(), ok
+	return at, level, terminal.Clean(message + pairs.String()), ok
 }
 
 // plain is a JSON value as people like to read it: strings without quotes where that is clear, the inside of objects left out.

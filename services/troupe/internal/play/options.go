@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 )
 
 // Options of a playground. Every port may be 0: a free one is taken then.
@@ -33,9 +34,9 @@ type Options struct {
 	RedisAddr    string
 	// PaymentDeadline of new orders.
 	PaymentDeadline time.Duration
-	// Out gets the logs and the announcement; Colour uses ANSI colours there.
-	Out    io.Writer
-	Colour bool
+	// Out gets the logs and the announcement; Style says whether in colour.
+	Out   io.Writer
+	Style terminal.Style
 	// Ready, when set, is called once, when everything answers.
 	Ready func(Playground)
 }

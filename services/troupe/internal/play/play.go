@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	out := &logs{out: o.Out, colour: o.Colour, width: width(list), now: time.Now}
+	out := &logs{out: o.Out, style: o.Style, width: width(list), now: time.Now}
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	slog.SetDefault(log)
 	running := make([]control.Process, len(list))

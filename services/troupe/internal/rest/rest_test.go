@@ -105,7 +105,9 @@ func TestFollowComesBackWhereItWas(t *testing.T) {
 }
 
 func TestFollowEnds(t *testing.T) {
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { problem.Write(w, r, fault.New(fault.NotFound, "no such order")) })
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, fault.New(fault.NotFound, "no such order"))
+	})
 	if err := c.Follow(t.Context(), "o1", nil); fault.ClassOf(err) != fault.NotFound {
 		t.Errorf("unknown order: %v", err)
 	}

@@ -1,0 +1,83 @@
+// Package terminal is about how things look to people: colours where there is a terminal, money, and text from elsewhere that
+// must not steer the terminal.
+package terminal
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+	"golang.org/x/text/currency"
+)
+
+// Colour is an ANSI sequence.
+type Colour string
+
+// Colours.
+const (
+	Plain   Colour = ""
+	Bold    Colour = "\x1b[1m"
+	Dim     Colour = "\x1b[2m"
+	Red     Colour = "\x1b[31m"
+	Green   Colour = "\x1b[32m"
+	Yellow  Colour = "\x1b[33m"
+	Blue    Colour = "\x1b[34m"
+	Magenta Colour = "\x1b[35m"
+	Cyan    Colour = "\x1b[36m"
+	Bright  Colour = "\x1b[92m"
+	reset          = "\x1b[0m"
+)
+
+// Of has one colour for each part of the troupe, the same everywhere.
+var Of = map[string]Colour{
+	"order": Cyan, "payment": Green, "notification": Magenta, "query": Blue, "broker": Yellow, "redis": Red, "gateway": Bright,
+}
+
+// Style paints when it is true.
+type Style bool
+
+// StyleOf returns whether to use colours on w: on a terminal, unless NO_COLOR is set.
+func StyleOf(w io.Writer) Style {
+	f, ok := w.(*os.File)
+	return Style(ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())))
+}
+
+// Paint returns text in a colour, or as it is.
+func (s Style) Paint(c Colour, text string) string {
+	if !s || c == Plain {
+		return text
+	}
+	return string(c) + text + reset
+}
+
+// Clean replaces what a terminal would obey rather than show.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return '�'
+	}, s)
+}
+
+// Money renders minor units of an ISO 4217 currency: 1250 EUR is 12.50 EUR, 1250 JPY is 1250 JPY. An unknown currency has two
+// decimals.
+func Money(minor int64, code string) string {
+	scale := 2
+	if unit, err := currency.ParseISO(code); err == nil {
+		scale, _ = currency.Standard.Rounding(unit)
+	}
+	sign, digits := "", strconv.FormatInt(minor, 10)
+	if minor < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	if scale > 0 {
+		if n := scale + 1 - len(digits); n > 0 {
+			digits = strings.Repeat("0", n) + digits
+		}
+		digits = digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+	}
+	return sign + digits + " " + Clean(code)
+}
