@@ -1,0 +1,178 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+)
+
+// Bounds of the SMTP door.
+const (
+	maxConnections  = 128
+	maxMessageBytes = 1 << 20
+	maxRecipients   = 10
+	idleTimeout     = time.Minute
+	writeTimeout    = 10 * time.Second
+)
+
+// server is the SMTP door.
+type server struct {
+	smtp    *gosmtp.Server
+	door    *door
+	store   *store
+	control *control
+	slowFor time.Duration
+	later   *once
+}
+
+func newServer(ln net.Listener, s *store, c *control, slowFor time.Duration) *server {
+	v := &server{store: s, control: c, slowFor: slowFor, later: newOnce(10_000)}
+	v.door = newDoor(ln, c)
+	v.smtp = gosmtp.NewServer(gosmtp.BackendFunc(v.newSession))
+	v.smtp.Domain = "mailbox.troupe.example"
+	v.smtp.MaxMessageBytes = maxMessageBytes
+	v.smtp.MaxRecipients = maxRecipients
+	v.smtp.ReadTimeout = idleTimeout
+	v.smtp.WriteTimeout = writeTimeout
+	v.smtp.EnableSMTPUTF8 = true
+	v.smtp.ErrorLog = smtpLog{}
+	return v
+}
+
+// run serves until ctx ends; mails that are coming in then are finished, within stopWithin.
+func (v *server) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- v.smtp.Serve(v.door) }() // received below in every case
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serve SMTP: %w", err), v.smtp.Close())
+	case <-ctx.Done():
+	}
+	deadline, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer done()
+	cut := context.AfterFunc(deadline, v.door.closeAll)
+	defer cut()
+	v.door.stop()
+	err := v.smtp.Shutdown(deadline)
+	<-served
+	return err
+}
+
+// cutOff ends what the control says must not go on.
+func (v *server) cutOff() { v.door.closeIdle() }
+
+func (v *server) newSession(c *gosmtp.Conn) (gosmtp.Session, error) {
+	t, ok := c.Conn().(*tracked)
+	if !ok {
+		return nil, fmt.Errorf("connection of type %T", c.Conn())
+	}
+	return &session{server: v, conn: t}, nil
+}
+
+// session is one connection's dialogue; its methods are called one at a time.
+type session struct {
+	server *server
+	conn   *tracked
+	from   string
+	to     []string
+}
+
+var (
+	errNotNow     = reply(451, "4.3.0", "the mailbox cannot store this now, try again")
+	errNoRoom     = reply(452, "4.3.1", "the mailbox is full")
+	errLater      = reply(451, "4.7.1", "try again, as you should")
+	errNoSuchUser = reply(550, "5.1.1", "no such mailbox here")
+	errOutage     = reply(421, "4.3.2", "the mailbox is out of order")
+)
+
+func reply(code int, enhanced, text string) *gosmtp.SMTPError {
+	e := &gosmtp.SMTPError{Code: code, Message: text}
+	_, _ = fmt.Sscanf(enhanced, "%d.%d.%d", &e.EnhancedCode[0], &e.EnhancedCode[1], &e.EnhancedCode[2])
+	return e
+}
+
+// Reset comes after each answer to a mail too: then the connection is idle again.
+func (s *session) Reset() {
+	s.from, s.to = "", nil
+	s.conn.setBusy(false)
+}
+
+func (s *session) Logout() error { return nil }
+
+func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
+	s.from, s.to = from, nil
+	return nil
+}
+
+func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+	if behaviour(to) == "refused" || refusedByChance(to, s.server.control.now().RefusePercent) {
+		return errNoSuchUser
+	}
+	s.to = append(s.to, to)
+	return nil
+}
+
+func (s *session) Data(r io.Reader) error {
+	s.conn.setBusy(true)
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(s.server.control.now().DelayMS) * time.Millisecond
+	putOff := false
+	for _, to := range s.to {
+		switch behaviour(to) {
+		case "slow":
+			wait = max(wait, s.server.slowFor)
+		case "later":
+			putOff = true
+		}
+	}
+	if err := s.server.control.wait(s.conn.stopping, wait); err != nil {
+		return err
+	}
+	if putOff && s.server.later.first(describe("", nil, raw).MessageID) {
+		return errLater
+	}
+	switch err := s.server.store.append(s.from, s.to, raw); {
+	case errors.Is(err, errFull):
+		return errNoRoom
+	case err != nil:
+		slog.Error("mail not stored", "error", err)
+		return errNotNow
+	}
+	return nil
+}
+
+// behaviour returns the local part of an address without its tag, in lower case.
+func behaviour(address string) string {
+	local, _, _ := strings.Cut(address, "@")
+	local, _, _ = strings.Cut(local, "+")
+	return strings.ToLower(local)
+}
+
+// refusedByChance picks that many of a hundred addresses; the same ones each time, since a refusal for good is for good.
+func refusedByChance(to string, percent int) bool {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(strings.ToLower(to))) // a hash never fails
+	return int(h.Sum32()%100) < percent
+}
+
+// smtpLog takes what go-smtp has to say about connections that failed.
+type smtpLog struct{}
+
+func (smtpLog) Printf(format string, v ...any) {
+	slog.Warn("SMTP connection failed", "error", fmt.Sprintf(format, v...))
+}
+
+func (smtpLog) Println(v ...any) {
+	slog.Warn("SMTP connection failed", "error", strings.TrimSpace(fmt.Sprintln(v...)))
+}
