@@ -35,7 +35,6 @@ type Mailer struct {
 	options []gomail.Option
 	tls     tlsDialer
 	slots   chan struct{} // one per connection in use
-	watch   *watch
 
 	mu      sync.Mutex
 	idle    []*conn // the longest idle first
@@ -59,13 +58,9 @@ func New(cfg Config) (*Mailer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWatch()
-	if err != nil {
-		return nil, err
-	}
 	return &Mailer{
 		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:], options: opts,
-		tls: tlsDialer{on: cfg.TLS == "implicit", config: t}, slots: make(chan struct{}, cfg.Connections), watch: w,
+		tls: tlsDialer{on: cfg.TLS == "implicit", config: t}, slots: make(chan struct{}, cfg.Connections),
 	}, nil
 }
 
@@ -76,7 +71,7 @@ func (m *Mailer) MessageID(causeID string) string { return messageID(causeID, m.
 // error is a *Refused, or of class Unavailable: then the server may have the mail nevertheless, and sending it again carries the
 // same Message-ID. A mail that cannot be written is Permanent.
 func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
-	ctx, end := m.watch.attempt(ctx, mail)
+	ctx, end := watch(ctx, mail)
 	defer func() { end(err) }()
 	to, err := recipient(mail.To)
 	if err != nil {

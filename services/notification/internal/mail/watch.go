@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -13,26 +14,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-const scope = "github.com/troupe-dev/troupe/services/notification/internal/mail"
+var duration = telemetry.MailDuration.Histogram()
 
-// watch tells telemetry about every attempt; never about the recipient.
-type watch struct {
-	tracer   trace.Tracer
-	duration metric.Float64Histogram
-}
-
-func newWatch() (*watch, error) {
-	d, err := otel.Meter(scope).Float64Histogram("troupe.mail.duration", metric.WithUnit("s"),
-		metric.WithDescription("Attempts to hand a mail to the mail server, the wait for a connection included, by kind and outcome."),
-		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
-	return &watch{tracer: otel.Tracer(scope), duration: d}, err
-}
-
-// attempt begins a span; the returned function ends it.
-func (w *watch) attempt(ctx context.Context, m domain.Mail) (context.Context, func(error)) {
+// watch tells telemetry about an attempt to send, the wait for a connection included; never about the recipient. The
+// returned function ends it.
+func watch(ctx context.Context, m domain.Mail) (context.Context, func(error)) {
 	began := time.Now()
 	kind := attribute.String("troupe.mail.kind", string(m.Kind))
-	ctx, span := w.tracer.Start(ctx, "send mail", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kind))
+	ctx, span := otel.Tracer("github.com/troupe-dev/troupe/services/notification").Start(ctx, "send mail",
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kind))
 	return ctx, func(err error) {
 		outcome := "sent"
 		var refused *Refused
@@ -43,9 +33,9 @@ func (w *watch) attempt(ctx context.Context, m domain.Mail) (context.Context, fu
 			outcome = "unavailable"
 			span.SetStatus(codes.Error, err.Error())
 		}
-		o := attribute.String("troupe.mail.outcome", outcome)
+		o := telemetry.Reason.String(outcome)
 		span.SetAttributes(o)
 		span.End()
-		w.duration.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(kind, o))
+		duration.Record(ctx, time.Since(began).Seconds(), metric.WithAttributes(kind, o))
 	}
 }
