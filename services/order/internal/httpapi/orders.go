@@ -1,0 +1,186 @@
+// Package httpapi is the door through which customers place and cancel orders. The contract is
+// schemas/openapi/order.yaml; the server is generated from it, and every request is held against it first.
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	"github.com/troupe-dev/troupe/services/order/internal/domain"
+	"github.com/troupe-dev/troupe/services/order/internal/facts"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config ../../../../schemas/openapi/order.gen.yaml -o api.gen.go ../../../../schemas/openapi/order.yaml
+
+const (
+	// publishWithin bounds the wait for the log. It goes on when the caller hangs up: the outcome should still be known here.
+	publishWithin = 10 * time.Second
+	// inFlightRetry is when to ask again about a request under way.
+	inFlightRetry = time.Second
+)
+
+// Door is what the HTTP door needs of the participant's: see participant.Door.
+type Door interface {
+	Admit(ctx context.Context, orderID, hash string, wait time.Duration) (participant.Admission[domain.Order], error)
+	Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error)
+	Admitted(ctx context.Context, orderID, hash string, offset int64) error
+	Find(ctx context.Context, orderID string, wait time.Duration) (participant.Found[domain.Order], bool, error)
+}
+
+// Config of the door. All fields but Now are required.
+type Config struct {
+	// Participant is the name under which events are published.
+	Participant string
+	Terms       domain.Terms
+	// CancelWindow is how long after it was placed an order can be cancelled.
+	CancelWindow time.Duration
+	// FindWithin is how long a request waits until its order can be known for certain.
+	FindWithin time.Duration
+	// QueryURL is the public address of the query service.
+	QueryURL string
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// orders answers the operations of the contract.
+type orders struct {
+	Config
+	door Door
+}
+
+// PlaceOrder puts a new order into the log, or finds the one that the same request put there before.
+func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
+	placed, err := domain.Place(request(req.Body), o.Terms, o.now())
+	if err != nil {
+		return nil, invalid(err)
+	}
+	id := event.MakeID(o.Participant, placed.CustomerID, req.Params.IdempotencyKey)
+	hash := hex.EncodeToString(placed.BodyHash)
+	a, err := o.door.Admit(ctx, id, hash, o.FindWithin)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.New:
+		return o.publishPlaced(ctx, id, hash, placed)
+	case a.Folded != nil && bytes.Equal(a.Folded.State.BodyHash, placed.BodyHash):
+		return o.accepted(id, placed, a.Folded.Partition, a.Folded.Offset), nil
+	case a.Folded != nil || !a.SameBody:
+		return nil, problem.New(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
+			"this customer has used this Idempotency-Key for another body")
+	case a.Published:
+		return o.accepted(id, placed, a.Partition, a.Offset), nil
+	}
+	return nil, fault.Later(inFlightRetry, "%w", problem.New(http.StatusConflict, "request-in-flight", "Request in flight",
+		"a request with this Idempotency-Key is on its way; send it again in a moment"))
+}
+
+func (o orders) publishPlaced(ctx context.Context, id, hash string, placed domain.OrderPlaced) (PlaceOrderResponseObject, error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	defer done()
+	partition, offset, err := o.publish(ctx,
+		event.Event{ID: event.MakeID(id, "OrderPlaced"), Subject: id, Sequence: 1, Time: placed.PlacedAt}, facts.Placed(placed))
+	if err != nil {
+		return nil, err
+	}
+	if err := o.door.Admitted(ctx, id, hash, offset); err != nil {
+		// The order is in the log, which is what 202 says; a retry finds it there as soon as it is folded.
+		slog.WarnContext(ctx, "marker not written", "order_id", id, "error", err)
+	}
+	return o.accepted(id, placed, partition, offset), nil
+}
+
+// accepted is the answer to the request that placed an order, and to every repetition of it.
+func (o orders) accepted(id string, placed domain.OrderPlaced, partition int, offset int64) PlaceOrderResponseObject {
+	return PlaceOrder202JSONResponse{
+		Body: PlacedOrder{
+			ID: id, Status: OrderStatusPlaced, Total: placed.Total, Currency: placed.Currency,
+			ConsistencyToken: o.token(partition, offset),
+		},
+		Headers: PlaceOrder202ResponseHeaders{Location: strings.TrimRight(o.QueryURL, "/") + "/orders/" + id},
+	}
+}
+
+// CancelOrder puts a request for cancellation into the log. Its id is made from the order's, so asking twice is asking once.
+func (o orders) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (CancelOrderResponseObject, error) {
+	found, ok, err := o.door.Find(ctx, req.ID, o.FindWithin)
+	now := o.now()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok || found.State.Status == domain.Unplaced:
+		return nil, fault.New(fault.NotFound, "there is no order with this id")
+	case !found.State.Cancellable(now, o.CancelWindow):
+		return nil, problem.New(http.StatusConflict, "cancel-window-closed", "Cancel window closed",
+			"an order can be cancelled for "+o.CancelWindow.String()+" after it was placed")
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	defer done()
+	asked := event.Event{ID: event.MakeID(req.ID, "OrderCancellationRequested"), Subject: req.ID, Time: now}
+	partition, offset, err := o.publish(ctx, asked, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.New(now)})
+	if err != nil {
+		return nil, err
+	}
+	return CancelOrder202JSONResponse{
+		ID: req.ID, Status: OrderStatus(found.State.Status), ConsistencyToken: o.token(partition, offset),
+	}, nil
+}
+
+func (o orders) publish(ctx context.Context, e event.Event, body proto.Message) (partition int, offset int64, err error) {
+	data, err := event.Encode(body)
+	if err != nil {
+		return 0, 0, fault.As(fault.Permanent, err)
+	}
+	e.Type, e.Source, e.Data = event.TypeOf(body), o.Participant, data
+	e.TraceParent = telemetry.TraceParent(ctx)
+	return o.door.Publish(ctx, e)
+}
+
+// token names a place in the log. The offset is unknown (-1) when retention took the fact; then there is nothing to wait for.
+func (o orders) token(partition int, offset int64) string {
+	tp := broker.TopicPartition{Topic: participant.FactsTopic(o.Participant), Partition: partition}
+	return event.Token(tp, max(0, offset))
+}
+
+// now is in the resolution that every store and contract keeps.
+func (o orders) now() time.Time {
+	if o.Now == nil {
+		return time.Now().UTC().Truncate(time.Millisecond)
+	}
+	return o.Now().UTC().Truncate(time.Millisecond)
+}
+
+func request(b *PlaceOrder) domain.Request {
+	r := domain.Request{CustomerID: b.CustomerID, Email: b.Email, Currency: b.Currency, PaymentMethod: b.PaymentMethod}
+	for _, l := range b.Lines {
+		r.Lines = append(r.Lines, domain.Line{SKU: l.Sku, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice})
+	}
+	return r
+}
+
+// invalid gives the domain's complaints the class and the fields that a problem document is made from.
+func invalid(err error) error {
+	v, ok := errors.AsType[domain.Invalid](err)
+	if !ok {
+		return err
+	}
+	errs := make([]error, len(v))
+	for i, x := range v {
+		errs[i] = fault.Field(x.Field, "%s", x.Rule)
+	}
+	return errors.Join(errs...)
+}
