@@ -1,0 +1,84 @@
+# Everything one does with this repository. play, demo and test need Go, make and git, and nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# As in services/Dockerfile, so that image-check finds in the build cache what build left there.
+export CGO_ENABLED ?= 0
+BUILD := go build -ldflags=-s
+SERVICES := order payment notification query
+
+# What released contracts are compared with: the last release, or where there is none the commit that brought them.
+RELEASED ?= $(or $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null),$(shell git log --diff-filter=A --format=%h -- schemas/buf.yaml | tail -1))
+
+.PHONY: help
+help: ## this list
+	@printf 'Troupe: an order that runs by choreography over Kafka. Begin with "make play".\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##### see it work
+
+.PHONY: play
+play: bin/troupe ## the whole troupe on this machine, until Ctrl-C; ARGS="--help" lists its flags
+	@exec bin/troupe play $(ARGS)
+
+.PHONY: demo
+demo: bin/troupe ## three orders through a running playground, told event by event
+	@exec bin/troupe demo $(ARGS)
+
+.PHONY: build
+build: bin/troupe $(SERVICES:%=bin/%) ## all programs, into bin/
+
+.PHONY: FORCE
+bin/%: FORCE # Go itself knows what is up to date
+	@$(BUILD) -o $@ ./services/$*/cmd/$*
+
+##### see that it holds
+
+.PHONY: test
+test: ## every rung of the test ladder that needs nothing but Go
+	@scripts/test
+
+.PHONY: test-real
+test-real: ## rung 6: on a real Kafka (Java, Maven; or TEST_KAFKA_BROKERS) and Redis (redis-server; or TEST_REDIS_ADDR)
+	@scripts/test real
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME (10s) each
+	@scripts/fuzz
+
+.PHONY: lint
+lint: ## formatting, vet, linters, import rules, contracts, generated code
+	go vet work
+	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
+	cd schemas && $$(../scripts/tool buf) lint
+	cd schemas && $$(../scripts/tool buf) breaking --against '../.git#ref=$(RELEASED),subdir=schemas'
+	scripts/generated
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run .ci/readme; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
+
+.PHONY: generate
+generate: ## generated code from the contracts
+	buf=$$(scripts/tool buf) && tool=$$(scripts/tool protoc-gen-go) && \
+		dir=$$(mktemp -d) && ln -s "$$tool" "$$dir/protoc-gen-go" && (cd schemas && PATH="$$dir:$$PATH" "$$buf" generate); \
+		code=$$?; rm -rf "$$dir"; exit $$code
+	go generate work
+
+.PHONY: image-check
+image-check: ## builds every service as services/Dockerfile does, without Docker
+	@scripts/image-check
+
+.PHONY: compose-check
+compose-check: ## docker-compose.yml by a real Compose, and against the rules of the demo stack
+	@set -o pipefail; $$(scripts/tool docker-compose) config --format json | go run .ci/compose.go
+
+.PHONY: ci
+ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
+	@scripts/step 'lint' $(MAKE) --no-print-directory lint
+	@scripts/step 'the README, as it is written' .ci/readme
+	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
+	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
+	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
+	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
+
+.PHONY: clean
+clean: ## removes what was built and played here
+	rm -rf bin .cache .play
