@@ -419,3 +419,65 @@ func TestNewFoldVersion(t *testing.T) {
 		want(t, "state folded by the new code", got.Load(), "new")
 	})
 }
+
+// A fact leaves only when the store has it: with the store down, nothing is published, and nothing is lost.
+func TestNothingLeavesBeforeTheStoreHasIt(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		var asked atomic.Bool
+		_, stop := s.play(clerk(func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+			if asked.CompareAndSwap(false, true) {
+				s.mini.SetError("LOADING Redis is loading the dataset in memory")
+			}
+			return stamp(ctx, l, m)
+		}))
+		defer stop()
+		s.hand(notes, "o1", "a")
+		s.eventually("asked", asked.Load)
+		for range 300 { // three seconds
+			wait()
+		}
+		want(t, "facts while the store is down", s.copies("o1"), 0)
+		s.mini.SetError("")
+		s.eventually("published", func() bool { return s.copies("o1") == 1 })
+	})
+}
+
+// Two deciders, one log: what the source's own chain calls void is answered by nobody, whenever it comes.
+func TestVoidFactIsPassedOver(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		defer stop()
+		s.hand(notes, "o1", "a")
+		before := s.seq[notes+"o1"]
+		s.hand(notes, "o1", "b")
+		after := s.seq[notes+"o1"]
+		s.seq[notes+"o1"] = before
+		s.hand(notes, "o1", "another b") // the second decision about the same place
+		s.seq[notes+"o1"] = after
+		s.hand(notes, "o1", "c")
+		s.eventually("c", func() bool { return slices.Contains(s.facts("o1"), "c") })
+		want(t, "facts", s.facts("o1"), []string{"a", "b", "c"})
+	})
+}
+
+// After the store was wiped a void fact may be taken for a head; a later fact that contradicts it has the chain read from the log.
+func TestAdoptedHeadIsCheckedAgainstTheLog(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		for _, body := range []string{"a", "b"} {
+			s.hand(notes, "o1", body)
+		}
+		before := s.seq[notes+"o1"]
+		s.eventually("b", func() bool { return len(s.facts("o1")) == 2 })
+		s.eventually("commit", func() bool { return s.log.Committed("clerk")[at(notes, "o1")] == 2 })
+		stop()
+		s.mini.FlushAll()
+		s.seq[notes+"o1"] = head{1, "never was"}
+		s.hand(notes, "o1", "void")
+		s.seq[notes+"o1"] = before
+		s.hand(notes, "o1", "c")
+		_, stop = s.play(clerk(stamp))
+		defer stop()
+		s.eventually("c", func() bool { return slices.Contains(s.facts("o1"), "c") })
+	})
+}

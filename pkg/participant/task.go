@@ -1,7 +1,6 @@
 package participant
 
 import (
-	"container/heap"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -160,76 +159,7 @@ func newDelivery(s *source, r broker.Record) *delivery {
 	return d
 }
 
-// localEvent makes the delivery of a deadline.
-func localEvent(b *behavior, partition int, orderID string, at time.Time) *delivery {
-	e := event.Event{ID: deadlineID(orderID, at), Type: DeadlinePassed, Source: b.name, Subject: orderID, Time: at.UTC()}
-	return &delivery{ev: e, order: orderID, rec: event.ToRecord(e, "", partition), judged: true}
-}
-
 func (e *entry) encode() (string, error) {
 	b, err := json.Marshal(e)
 	return string(b), err
-}
-
-// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap and is passed over.
-type timers struct {
-	at map[string]time.Time
-	h  timerHeap
-}
-
-type timer struct {
-	at time.Time
-	id string
-}
-
-func (ts *timers) set(id string, at time.Time) {
-	if ts.at == nil {
-		ts.at = map[string]time.Time{}
-	}
-	if old, ok := ts.at[id]; ok && old.Equal(at) {
-		return
-	}
-	ts.at[id] = at
-	heap.Push(&ts.h, timer{at, id})
-}
-
-func (ts *timers) clear(id string) bool {
-	_, ok := ts.at[id]
-	delete(ts.at, id)
-	return ok
-}
-
-// next returns the earliest deadline; ok is false when there is none.
-func (ts *timers) next() (timer, bool) {
-	for len(ts.h) > 0 {
-		top := ts.h[0]
-		if at, ok := ts.at[top.id]; ok && at.Equal(top.at) {
-			return top, true
-		}
-		heap.Pop(&ts.h)
-	}
-	return timer{}, false
-}
-
-// pop takes the earliest deadline when it has passed. Its order stays armed until the deadline is answered.
-func (ts *timers) pop(now time.Time) (string, bool) {
-	top, ok := ts.next()
-	if !ok || top.at.After(now) {
-		return "", false
-	}
-	heap.Pop(&ts.h)
-	return top.id, true
-}
-
-type timerHeap []timer
-
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)        { *h = append(*h, x.(timer)) }
-func (h *timerHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
 }

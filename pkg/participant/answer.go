@@ -1,0 +1,119 @@
+package participant
+
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"google.golang.org/protobuf/proto"
+)
+
+// take handles React's answer.
+func (c *cycle) take(a answer) {
+	t, o, d := a.t, a.o, a.d
+	t.running--
+	if t.dead {
+		return
+	}
+	l := &o.lane
+	l.running = nil
+	l.waiting = false
+	if a.err == nil {
+		if a.fact == nil {
+			c.nothing(t, o, d)
+		} else {
+			c.decide(t, o, d, a.fact)
+		}
+		c.pump(t, o)
+		return
+	}
+	now := time.Now()
+	if d.failedAt.IsZero() {
+		d.failedAt = now
+	}
+	d.failed = a.err
+	d.tries++
+	class := classOf(a.err)
+	c.watch.failure(d, class, a.err)
+	switch class {
+	case fault.NotYet:
+		d.heldAt = now
+		l.held[d.topic()] = true
+		t.holds[d] = o
+	case fault.Unavailable:
+		l.waiting = true
+		l.wait(t, o, d)
+	case fault.Transient:
+		if d.tries >= transientTries || now.Sub(d.failedAt) >= transientFor {
+			c.park(t, o, d, a.err)
+			break
+		}
+		l.wait(t, o, d)
+	default:
+		c.park(t, o, d, a.err)
+	}
+	c.pump(t, o)
+}
+
+// nothing answers a delivery with no fact: it is seen, and that is all.
+func (c *cycle) nothing(t *task, o *order, d *delivery) {
+	o.moved(d.topic(), d.ev)
+	o.answered(d.ev.ID)
+	c.watch.event(d, "nothing")
+	c.release(t, o)
+	c.done(t, o, d)
+}
+
+// decide makes the fact that answers a delivery: next in the order's chain, its id made from the cause.
+func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
+	data, err := event.Encode(body)
+	if err != nil {
+		c.park(t, o, d, fault.New(fault.Permanent, "encode %s: %w", event.TypeOf(body), err))
+		return
+	}
+	if len(data) > maxFactBytes {
+		c.park(t, o, d, fault.New(fault.Permanent, "%s has %d bytes, more than %d", event.TypeOf(body), len(data), maxFactBytes))
+		return
+	}
+	typ := event.TypeOf(body)
+	fact := event.Message{Body: body, Event: event.Event{
+		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: time.Now().UTC(),
+		Sequence: o.own.seq + 1, PreviousID: o.own.id, CausationID: d.ev.ID, TraceParent: d.ev.TraceParent, Data: data,
+	}}
+	if err := o.evolve(c.b, fact, -1); err != nil {
+		c.park(t, o, d, err)
+		return
+	}
+	if d.src != nil {
+		o.moved(d.topic(), d.ev)
+	}
+	o.answered(d.ev.ID)
+	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, c.watch.hop(d)...)
+	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Record: rec})
+	t.arm(c.b, o)
+	o.lane.settling = true
+	c.watch.event(d, "answered")
+	c.release(t, o)
+	c.done(t, o, d)
+}
+
+// release tries held events again: something of their order was answered.
+func (c *cycle) release(t *task, o *order) {
+	for _, d := range o.lane.queue {
+		if o.lane.held[d.topic()] {
+			delete(t.holds, d)
+		}
+	}
+	clear(o.lane.held)
+}
+
+// done takes a delivery out of its lane; with the next apply it counts as applied.
+func (c *cycle) done(t *task, o *order, d *delivery) {
+	o.lane.remove(d)
+	delete(t.holds, d)
+	t.touch(o)
+	if d.src != nil {
+		d.entry = o.entry
+		t.ready = append(t.ready, d)
+	}
+}

@@ -1,0 +1,152 @@
+package participant
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
+
+// fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they had
+// after the deadlines passed: after an outage, a waiting answer comes first. One at a parked order waits.
+func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
+	var ask []broker.TopicPartition
+	for _, t := range c.tasks {
+		if !t.dead && len(t.due) > 0 && t.dueEnds == nil {
+			for _, s := range t.sources {
+				ask = append(ask, s.TopicPartition)
+			}
+		}
+	}
+	if len(ask) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		ends, err := c.cfg.Log.Ends(ctx, ask)
+		if err != nil {
+			return
+		}
+		for _, t := range c.tasks {
+			if !t.dead && len(t.due) > 0 && t.dueEnds == nil {
+				t.dueEnds = ends
+			}
+		}
+	}
+	for _, t := range c.tasks {
+		if t.dead || len(t.due) == 0 || t.dueEnds == nil || !t.readUpTo(t.dueEnds) {
+			continue
+		}
+		due := t.due
+		t.due, t.dueEnds = nil, nil
+		if err := c.loadOrders(ctx, map[*task][]string{t: due}); err != nil {
+			t.due = due
+			continue
+		}
+		for _, id := range due {
+			c.deadline(t, t.orders[id], now)
+		}
+	}
+}
+
+func (c *cycle) deadline(t *task, o *order, now time.Time) {
+	at, ok := c.b.deadline(o.state)
+	switch {
+	case !ok || at.After(now) || o.seen[deadlineID(o.id, at)]:
+		t.timers.clear(o.id)
+		t.ops = append(t.ops, store.Op{Cmd: "ZREM", Key: "timers", Args: []string{o.id}})
+		t.arm(c.b, o)
+	case len(o.parked) > 0:
+		t.due = append(t.due, o.id)
+	default:
+		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o.id, at))
+		c.pump(t, o)
+	}
+}
+
+// readUpTo says whether every input is read, and in its lane, up to an end.
+func (t *task) readUpTo(ends map[broker.TopicPartition]int64) bool {
+	if len(t.loading) > 0 {
+		return false
+	}
+	for _, s := range t.sources {
+		if s.cursor < ends[s.TopicPartition] {
+			return false
+		}
+	}
+	return true
+}
+
+// localEvent makes the delivery of a deadline.
+func localEvent(b *behavior, partition int, orderID string, at time.Time) *delivery {
+	e := event.Event{ID: deadlineID(orderID, at), Type: DeadlinePassed, Source: b.name, Subject: orderID, Time: at.UTC()}
+	return &delivery{ev: e, order: orderID, rec: event.ToRecord(e, "", partition), judged: true}
+}
+
+// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap and is passed over.
+type timers struct {
+	at map[string]time.Time
+	h  timerHeap
+}
+
+type timer struct {
+	at time.Time
+	id string
+}
+
+func (ts *timers) set(id string, at time.Time) {
+	if ts.at == nil {
+		ts.at = map[string]time.Time{}
+	}
+	if old, ok := ts.at[id]; ok && old.Equal(at) {
+		return
+	}
+	ts.at[id] = at
+	heap.Push(&ts.h, timer{at, id})
+}
+
+func (ts *timers) clear(id string) bool {
+	_, ok := ts.at[id]
+	delete(ts.at, id)
+	return ok
+}
+
+// next returns the earliest deadline; ok is false when there is none.
+func (ts *timers) next() (timer, bool) {
+	for len(ts.h) > 0 {
+		top := ts.h[0]
+		if at, ok := ts.at[top.id]; ok && at.Equal(top.at) {
+			return top, true
+		}
+		heap.Pop(&ts.h)
+	}
+	return timer{}, false
+}
+
+// pop takes the earliest deadline when it has passed. Its order stays armed until the deadline is answered.
+func (ts *timers) pop(now time.Time) (string, bool) {
+	top, ok := ts.next()
+	if !ok || top.at.After(now) {
+		return "", false
+	}
+	heap.Pop(&ts.h)
+	return top.id, true
+}
+
+type timerHeap []timer
+
+func (h timerHeap) Len() int { return len(h) }
+
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer)) }
+
+func (h *timerHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}

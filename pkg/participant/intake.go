@@ -1,0 +1,145 @@
+package participant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+type fetchResult struct {
+	from map[broker.TopicPartition]*source
+	got  []broker.Fetched
+	err  error
+}
+
+// fetch starts one long poll for all sources that have room.
+func (c *cycle) fetch(ctx context.Context) {
+	if c.fetching || c.leaving {
+		return
+	}
+	from := map[broker.TopicPartition]*source{}
+	var ps []broker.Position
+	for _, t := range c.tasks {
+		if t.dead || t.stopped || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
+			continue
+		}
+		for _, s := range t.sources {
+			if !s.full() {
+				from[s.TopicPartition] = s
+				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
+			}
+		}
+	}
+	if len(ps) == 0 {
+		return
+	}
+	c.fetching = true
+	c.work.Go(func() {
+		got, err := c.cfg.Log.Fetch(ctx, ps)
+		c.fetched <- fetchResult{from: from, got: got, err: err}
+	})
+}
+
+// receive takes in what a fetch brought.
+func (c *cycle) receive(f fetchResult) {
+	c.fetching = false
+	if f.err != nil {
+		return // the client says it in one line, and waits before it answers again
+	}
+	for _, g := range f.got {
+		s := f.from[g.TopicPartition]
+		t := c.tasks[g.Partition]
+		if t == nil || t.dead || t.source(g.Topic) != s {
+			continue // of a task that was lost since
+		}
+		if errors.Is(g.Err, broker.ErrOutOfRange) {
+			c.outOfRange(s, g)
+			continue
+		}
+		if g.Err != nil {
+			continue
+		}
+		for _, r := range g.Records {
+			d := newDelivery(s, r)
+			s.add(d)
+			t.loading = append(t.loading, d)
+		}
+		s.cursor, s.end = g.Next, g.End
+		c.watch.consumed(g)
+	}
+}
+
+// outOfRange goes on at the log's start: what lay before is gone by retention, or the log is another one.
+func (c *cycle) outOfRange(s *source, g broker.Fetched) {
+	slog.Error("records are gone that were never read; going on at the log's start", "participant", c.b.name, "topic", s.Topic,
+		"partition", s.Partition, "offset", s.cursor, "start", g.Start)
+	c.watch.outOfRange(s.Topic)
+	s.cursor = g.Start
+}
+
+// load brings the orders of what was received into memory and puts each delivery into its lane.
+func (c *cycle) load(ctx context.Context) {
+	want := map[*task][]string{}
+	for _, t := range c.tasks {
+		if !t.dead {
+			for _, d := range t.loading {
+				want[t] = append(want[t], d.order)
+			}
+		}
+	}
+	if len(want) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := c.loadOrders(ctx, want); err != nil {
+		if fault.ClassOf(err) != fault.Unavailable {
+			for t := range want {
+				c.lose(t, "unreadable")
+			}
+		} else if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			c.storeDown(err)
+		}
+		return
+	}
+	for t := range want {
+		list := t.loading
+		t.loading = nil
+		for _, d := range list {
+			o := t.orders[d.order]
+			o.lane.queue = append(o.lane.queue, d)
+		}
+		for _, d := range list {
+			c.pump(t, t.orders[d.order])
+		}
+	}
+}
+
+// unacked is how many outbox entries wait for the broker.
+func (t *task) unacked() int {
+	n := 0
+	for _, e := range t.outbox {
+		if !e.acked {
+			n++
+		}
+	}
+	return n
+}
+
+// mostlyWaiting says that most lanes of this task wait for something unavailable: fetching more would only fill memory.
+func (t *task) mostlyWaiting() bool {
+	waiting := 0
+	for o := range t.retries {
+		if o.lane.waiting {
+			waiting++
+		}
+	}
+	pending := 0
+	for _, s := range t.sources {
+		pending += s.pending
+	}
+	return waiting > 16 && 2*waiting > pending
+}

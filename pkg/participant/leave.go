@@ -1,0 +1,131 @@
+package participant
+
+import (
+	"context"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+)
+
+// commit stores offsets with the group, beside the cycle, every CommitEvery.
+func (c *cycle) commit() {
+	now := time.Now()
+	if c.committing || now.Before(c.commitAt) {
+		return
+	}
+	offsets := c.offsets()
+	if len(offsets) == 0 {
+		c.commitAt = time.Time{}
+		return
+	}
+	c.commitAt = now.Add(c.cfg.CommitEvery)
+	c.committing = true
+	c.work.Go(func() {
+		ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
+		defer cancel()
+		c.commits <- c.gen.Commit(ctx, offsets)
+	})
+}
+
+// offsets are those that moved since they were committed last.
+func (c *cycle) offsets() map[broker.TopicPartition]int64 {
+	out := map[broker.TopicPartition]int64{}
+	for _, t := range c.tasks {
+		if t.dead {
+			continue
+		}
+		for _, s := range t.sources {
+			if at := s.commitable(t.settled); at > s.committed && (at > 0 || s.committed >= 0) {
+				out[s.TopicPartition] = at
+				s.committed = at
+			}
+		}
+	}
+	return out
+}
+
+func (c *cycle) committed(err error) {
+	c.committing = false
+	if err == nil {
+		return
+	}
+	for _, t := range c.tasks { // tell them again with the next commit
+		for _, s := range t.sources {
+			s.committed = -1
+		}
+	}
+	c.watch.commitFailed(err)
+}
+
+// leave finishes what is in flight, publishes it, commits it: no new work, and nothing twice.
+func (c *cycle) leave() {
+	c.leaving = true
+	c.report()
+	until := time.Now().Add(c.cfg.LeaveWithin)
+	for time.Now().Before(until) {
+		c.apply()
+		c.publish()
+		if c.quiet() {
+			break
+		}
+		ctx, cancel := context.WithDeadline(context.Background(), minTime(until, time.Now().Add(100*time.Millisecond)))
+		c.wait(ctx)
+		cancel()
+	}
+	for c.committing {
+		c.committed(<-c.commits)
+	}
+	c.apply()
+	if offsets := c.offsets(); len(offsets) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		if err := c.gen.Commit(ctx, offsets); err != nil {
+			c.watch.commitFailed(err)
+		}
+	}
+}
+
+// quiet says that nothing is running, nothing waits to be applied or published.
+func (c *cycle) quiet() bool {
+	if c.inFlight > 0 {
+		return false
+	}
+	for _, t := range c.tasks {
+		if t.dead {
+			continue
+		}
+		if t.running > 0 || len(t.ready) > 0 || len(t.dirty) > 0 || t.resend != nil || t.unacked() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// close ends every React call and waits for all goroutines.
+func (c *cycle) close(cancel context.CancelFunc) {
+	c.leaving = true
+	cancel()
+	for _, t := range c.tasks {
+		t.cancel()
+	}
+	done := make(chan struct{})
+	go func() { c.work.Wait(); close(done) }()
+	for {
+		select {
+		case <-c.answers:
+		case <-c.fetched:
+		case <-c.appended:
+		case <-c.commits:
+		case <-done:
+			c.status.set(nil)
+			return
+		}
+	}
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

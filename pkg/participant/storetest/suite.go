@@ -1,0 +1,112 @@
+package storetest
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+)
+
+// Suite is the contract of the store: who owns a task and which change came last decide, alone.
+func Suite(t *testing.T, rdb redis.UniversalClient) {
+	st := store.New(rdb, "suite")
+	ctx := t.Context()
+	set := func(partition int, value string) []store.Op {
+		return []store.Op{{Cmd: "HSET", Key: st.Key(partition, "order:1"), Args: []string{"state", value}}}
+	}
+	state := func(t *testing.T, partition int) string {
+		t.Helper()
+		h, err := st.Hashes(ctx, []string{st.Key(partition, "order:1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h[0]["state"]
+	}
+	apply := func(t *testing.T, c store.Change) store.Verdict {
+		t.Helper()
+		out := st.Apply(ctx, []store.Change{c})
+		if out[0].Err != nil {
+			t.Fatal(out[0].Err)
+		}
+		return out[0].Verdict
+	}
+	claim := func(t *testing.T, partition int, owner string) store.Meta {
+		t.Helper()
+		m, err := st.Claim(ctx, partition, owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	check := func(t *testing.T, what string, got, want any) {
+		t.Helper()
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+
+	t.Run("the owner's changes happen in turn", func(t *testing.T) {
+		m := claim(t, 0, "a")
+		check(t, "seq of a new task", m.Seq, 0)
+		for i := range int64(3) {
+			check(t, "verdict", apply(t, store.Change{Partition: 0, Owner: "a", Seq: i, Ops: set(0, strconv.FormatInt(i, 10))}), store.Applied)
+		}
+		check(t, "state", state(t, 0), "2")
+		check(t, "seq", claim(t, 0, "a2").Seq, 3)
+	})
+	t.Run("whoever held the task before is fenced", func(t *testing.T) {
+		claim(t, 1, "a")
+		claim(t, 1, "b")
+		check(t, "verdict", apply(t, store.Change{Partition: 1, Owner: "a", Ops: set(1, "zombie")}), store.Fenced)
+		check(t, "a compare alone", apply(t, store.Change{Partition: 1, Owner: "a"}), store.Fenced)
+		check(t, "state", state(t, 1), "")
+		check(t, "the new owner", apply(t, store.Change{Partition: 1, Owner: "b", Ops: set(1, "b")}), store.Applied)
+	})
+	t.Run("a store that forgot or went back is lost", func(t *testing.T) {
+		claim(t, 2, "a")
+		for i := range int64(2) {
+			check(t, "verdict", apply(t, store.Change{Partition: 2, Owner: "a", Seq: i, Ops: set(2, "x")}), store.Applied)
+		}
+		check(t, "went back", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 5, Ops: set(2, "y")}), store.Lost)
+		check(t, "one ahead, not sent before", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 1, Ops: set(2, "y")}), store.Lost)
+		if err := rdb.Del(ctx, st.Key(2, "meta")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		check(t, "wiped", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 2}), store.Lost)
+	})
+	t.Run("a change whose answer was lost happens once", func(t *testing.T) {
+		claim(t, 3, "a")
+		push := store.Change{Partition: 3, Owner: "a", Ops: []store.Op{{Cmd: "RPUSH", Key: st.Key(3, "outbox"), Args: []string{"fact"}}}}
+		check(t, "first", apply(t, push), store.Applied)
+		push.Retry = true
+		check(t, "again", apply(t, push), store.Applied)
+		list, err := st.List(ctx, st.Key(3, "outbox"))
+		check(t, "outbox", fmt.Sprint(list, err), "[fact] <nil>")
+	})
+	t.Run("a reset leaves what is to be kept, and no other task's", func(t *testing.T) {
+		claim(t, 4, "a")
+		claim(t, 44, "other")
+		check(t, "verdict", apply(t, store.Change{Partition: 4, Owner: "a", Ops: set(4, "old")}), store.Applied)
+		check(t, "verdict", apply(t, store.Change{Partition: 44, Owner: "other", Ops: set(44, "stays")}), store.Applied)
+		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		v, err := st.Reset(ctx, 4, "a", "1.2", "marker:")
+		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
+		check(t, "state", state(t, 4), "")
+		check(t, "marker", rdb.Get(ctx, st.Key(4, "marker:1")).Val(), "m")
+		check(t, "other task", state(t, 44), "stays")
+		m := claim(t, 4, "b")
+		check(t, "meta", fmt.Sprintf("%d %s", m.Seq, m.FoldVersion), "0 1.2")
+		v, err = st.Reset(ctx, 4, "a", "1.3")
+		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
+	})
+	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
+		claim(t, 5, "a")
+		claim(t, 6, "b")
+		out := st.Apply(ctx, []store.Change{{Partition: 5, Owner: "a", Ops: set(5, "1")}, {Partition: 6, Owner: "a", Ops: set(6, "1")}})
+		check(t, "verdicts", fmt.Sprint(out[0].Verdict, out[1].Verdict), "applied fenced")
+	})
+}
