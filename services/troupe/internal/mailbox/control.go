@@ -32,6 +32,8 @@ type State struct {
 	Settings
 	// ResetsAt is when reset_after_s will have passed; absent when it is 0.
 	ResetsAt *time.Time `json:"resets_at,omitempty"`
+	// Waiting is how many mails are held back now.
+	Waiting int `json:"waiting"`
 }
 
 func (s Settings) validate() error {
@@ -51,6 +53,7 @@ func (s Settings) validate() error {
 type control struct {
 	mu      sync.Mutex
 	state   State
+	waiting int
 	changed chan struct{} // closed by the next set; nil until somebody waits
 }
 
@@ -61,7 +64,9 @@ func (c *control) now() State {
 	if at := c.state.ResetsAt; at != nil && !time.Now().Before(*at) {
 		c.state = State{}
 	}
-	return c.state
+	s := c.state
+	s.Waiting = c.waiting
+	return s
 }
 
 func (c *control) set(s Settings) {
@@ -82,6 +87,8 @@ func (c *control) set(s Settings) {
 func (c *control) wait(stopping <-chan struct{}, d time.Duration) error {
 	over := time.NewTimer(d)
 	defer over.Stop()
+	c.count(1)
+	defer c.count(-1)
 	for {
 		if c.now().Outage {
 			return errOutage
@@ -100,6 +107,12 @@ func (c *control) wait(stopping <-chan struct{}, d time.Duration) error {
 		case <-changed:
 		}
 	}
+}
+
+func (c *control) count(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting += n
 }
 
 // routes adds GET, PUT and DELETE /control; cutOff is called after each change.

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 
@@ -41,7 +40,7 @@ type listView struct {
 	To       string
 	Total    int
 	Messages []Message
-	Older    string // the query of the next page; empty: there is none
+	Older    int64 // the before of the next page; 0: there is none
 	First    bool
 }
 
@@ -68,9 +67,8 @@ func (p page) list(w http.ResponseWriter, r *http.Request) {
 		case m.ID >= before:
 		case len(view.Messages) < pageSize:
 			view.Messages = append(view.Messages, m)
-		case view.Older == "":
-			last := strconv.FormatInt(view.Messages[pageSize-1].ID, 10)
-			view.Older = url.Values{"to": {view.To}, "before": {last}}.Encode()
+		default:
+			view.Older = view.Messages[pageSize-1].ID
 		}
 	}
 	p.render(w, r, "list.html", view)
