@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -92,26 +94,65 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 
 // explain turns the validator's errors into one error for each field at fault.
 func explain(err error) error {
-	switch e := err.(type) { //nolint:errorlint // the validator's own tree, walked node by node
-	case nil:
+	if err == nil {
 		return nil
+	}
+	var c complaints
+	c.collect(err)
+	return errors.Join(c.errs...)
+}
+
+// complaints holds one error per field: the first.
+type complaints struct {
+	errs []error
+	told map[string]bool
+}
+
+func (c *complaints) add(field, rule string) {
+	if c.told == nil {
+		c.told = map[string]bool{}
+	}
+	if !c.told[field] {
+		c.told[field] = true
+		c.errs = append(c.errs, fault.Field(field, "%s", rule))
+	}
+}
+
+func (c *complaints) collect(err error) {
+	switch e := err.(type) { //nolint:errorlint // the validator's own tree, walked node by node
 	case openapi3.MultiError:
-		var errs []error
 		for _, x := range e {
-			errs = append(errs, explain(x))
+			c.collect(x)
 		}
-		return errors.Join(errs...)
+		return
 	case *openapi3filter.RequestError:
 		if e.Parameter != nil {
-			return fault.Field(e.Parameter.Name, "%s", parameterRule(e))
+			c.add(e.Parameter.Name, parameterRule(e))
+			return
 		}
 		if e.Err != nil {
-			return explain(e.Err)
+			c.collect(e.Err)
+			return
 		}
 	case *openapi3.SchemaError:
-		return fault.Field(pointer(e.JSONPointer()), "%s", rule(e))
+		if e.SchemaField == "properties" {
+			c.unknown(e)
+			return
+		}
+		c.add(pointer(e.JSONPointer()), rule(e))
+		return
 	}
-	return fault.Field("body", "%w", err)
+	c.add("body", "cannot be held against the contract")
+}
+
+// unknown names the fields that an object has and its schema does not: the validator's error is about the object.
+func (c *complaints) unknown(e *openapi3.SchemaError) {
+	object, _ := e.Value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if e.Schema.Properties[name] == nil {
+			c.add(pointer(append(e.JSONPointer(), name)), "is not a known field")
+		}
+	}
 }
 
 func parameterRule(e *openapi3filter.RequestError) string {
@@ -128,12 +169,12 @@ func rule(e *openapi3.SchemaError) string {
 	switch e.SchemaField {
 	case "required":
 		return "is required"
-	case "properties", "additionalProperties":
-		return "is not a known field"
 	case "nullable":
 		return "must not be null"
 	case "type":
 		return "must be " + article(s.Type.Slice())
+	case "format":
+		return "must fit into " + strings.TrimPrefix(s.Format, "int") + " bits"
 	case "minimum":
 		return fmt.Sprintf("must be at least %.0f", *s.Min)
 	case "maximum":
