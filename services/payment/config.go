@@ -22,7 +22,7 @@ type Config struct {
 	KeyMemory      time.Duration `env:"GATEWAY_KEY_MEMORY" envDefault:"23h" help:"age of an event from which on the gateway may have forgotten its idempotency keys, so that charges and refunds are looked up before any is made. Stripe remembers 24h; stay below the gateway's value by more than clocks differ, or an order may be charged twice"`
 	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
 
-	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Partitions int `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
 
 	Kafka     broker.Config
 	Redis     store.Config

@@ -67,10 +67,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	stripe := gateway.Open(gateway.Config{
-		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
-	})
-	defer stripe.Close()
+	stripe, hangUp := OpenGateway(cfg)
+	defer hangUp()
 
 	// Participant
 	p := participant.New(Behavior(stripe, cfg.KeyMemory), participant.Config{
@@ -93,6 +91,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
 		health.Part(0),
 	)
+}
+
+// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps.
+func OpenGateway(cfg Config) (g Gateway, hangUp func()) {
+	stripe := gateway.Open(gateway.Config{
+		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
+	})
+	return stripe, stripe.Close
 }
 
 func routes(health *lifecycle.Health) http.Handler {
