@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -19,6 +20,7 @@ type generation struct {
 	assigned  []TopicPartition
 	committed map[TopicPartition]int64
 	commits   sync.WaitGroup
+	ended     atomic.Bool // serve has returned, so that the member has joined again or left
 }
 
 // served is how a generation went: asked is true when it was over before serve returned.
@@ -53,6 +55,7 @@ func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation, serve f
 	alive.Go(func() { g.keepAlive(finishing, over) })
 	err := serve(serving, g)
 	asked := serving.Err() != nil
+	g.ended.Store(true)
 	stop()
 	finished()
 	alive.Wait()
@@ -89,6 +92,9 @@ func (g *generation) Commit(ctx context.Context, offsets map[TopicPartition]int6
 	if len(offsets) == 0 {
 		return nil
 	}
+	if g.ended.Load() {
+		return fault.New(fault.Conflict, "commit: generation %s is over", g.ID())
+	}
 	topics := map[string]map[int]int64{}
 	for tp, offset := range offsets {
 		if topics[tp.Topic] == nil {
@@ -115,6 +121,9 @@ func (r *heartbeatRequest) Group() string { return r.GroupID }
 
 // Holds implements Generation. A rebalance that waits for this member has not taken its partitions yet.
 func (g *generation) Holds(ctx context.Context) error {
+	if g.ended.Load() {
+		return fault.New(fault.Conflict, "generation %s is over", g.ID())
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	r, err := g.client.roundTrip(ctx, "group "+g.gen.GroupID,

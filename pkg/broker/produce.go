@@ -56,7 +56,7 @@ func refuse(b Batch, seen map[TopicPartition]bool) error {
 		return fault.New(fault.Permanent, "produce: an empty batch for %s/%d", b.Topic, b.Partition)
 	}
 	for _, r := range b.Records {
-		if len(r.Key) == 0 {
+		if r.Key == nil {
 			return fault.New(fault.Permanent, "produce: a record without a key for %s/%d", b.Topic, b.Partition)
 		}
 	}

@@ -130,7 +130,7 @@ func refuse(b broker.Batch) error {
 	}
 	size := 0
 	for _, r := range b.Records {
-		if len(r.Key) == 0 {
+		if r.Key == nil {
 			return fault.New(fault.Permanent, "a record without a key for %s/%d", b.Topic, b.Partition)
 		}
 		size += recordBytes(r)

@@ -189,3 +189,11 @@ func TestMemoryDownAndTrim(t *testing.T) {
 		}
 	})
 }
+
+func TestMemoryKeepsTheContract(t *testing.T) {
+	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
+		m := brokertest.New()
+		m.RebalanceTimeout = time.Second
+		return brokertest.Subject{Log: m, Trim: m.Trim}
+	})
+}

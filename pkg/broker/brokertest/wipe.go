@@ -1,0 +1,103 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// wipe deletes all topics and groups and waits until they are gone. A group whose members have not left yet is waited for.
+func wipe(t testing.TB, brokers []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	client := kafka(t, brokers)
+	for {
+		left, err := wipeOnce(ctx, client)
+		if err == nil && left == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("empty the Kafka at %s: %d topics and groups left, %v", strings.Join(brokers, ","), left, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// kafka is a client that is not the one under test.
+func kafka(t testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(10*time.Millisecond))...)
+	if err != nil {
+		t.Fatalf("open a client of Kafka: %v", err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// wipeOnce returns how many topics and groups it found.
+func wipeOnce(ctx context.Context, client *kgo.Client) (left int, err error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.AllowAutoTopicCreation = false
+	metadata, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return 0, err
+	}
+	remove := kmsg.NewPtrDeleteTopicsRequest()
+	remove.TimeoutMillis = 10_000
+	for _, topic := range metadata.Topics {
+		if name := topic.Topic; name != nil && !strings.HasPrefix(*name, "__") {
+			remove.TopicNames = append(remove.TopicNames, *name)
+			remove.Topics = append(remove.Topics, kmsg.DeleteTopicsRequestTopic{Topic: name})
+		}
+	}
+	groups, err := kmsg.NewPtrListGroupsRequest().RequestWith(ctx, client)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	if len(remove.Topics) > 0 {
+		_, err := remove.RequestWith(ctx, client)
+		errs = append(errs, err)
+	}
+	leave := kmsg.NewPtrDeleteGroupsRequest()
+	for _, g := range groups.Groups {
+		leave.Groups = append(leave.Groups, g.Group)
+	}
+	if len(leave.Groups) > 0 {
+		_, err := leave.RequestWith(ctx, client)
+		errs = append(errs, err)
+	}
+	return len(remove.Topics) + len(leave.Groups), errors.Join(append(errs, kerr.ErrorForCode(groups.ErrorCode))...)
+}
+
+// trim makes a broker forget the records of a log before start.
+func trim(t testing.TB, client *kgo.Client, topic string, partition int32, start int64) {
+	t.Helper()
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	request.TimeoutMillis = 10_000
+	request.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic,
+		Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: start}}}}
+	response, err := request.RequestWith(t.Context(), client)
+	if err == nil {
+		err = kerr.ErrorForCode(response.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatalf("trim %s/%d to %d: %v", topic, partition, start, err)
+	}
+}
+
+// Trimmer returns the Trim of a Subject on a Kafka-protocol broker.
+func Trimmer(t testing.TB, cfg broker.Config) func(broker.TopicPartition, int64) {
+	t.Helper()
+	client := kafka(t, cfg.Brokers)
+	return func(tp broker.TopicPartition, start int64) { trim(t, client, tp.Topic, int32(tp.Partition), start) }
+}
