@@ -34,7 +34,7 @@ func (c *cycle) take(a answer) {
 	d.failed = a.err
 	d.tries++
 	class := classOf(a.err)
-	c.watch.failure(d, class, a.err)
+	c.watch.failed(d, class, a.err)
 	switch class {
 	case fault.NotYet:
 		d.heldAt = now
@@ -59,7 +59,7 @@ func (c *cycle) take(a answer) {
 func (c *cycle) nothing(t *task, o *order, d *delivery) {
 	o.moved(d.topic(), d.ev)
 	o.answered(d.ev.ID)
-	c.watch.event(d, "nothing")
+	c.watch.event(eventsUnanswered, d)
 	c.release(t, o)
 	c.done(t, o, d)
 }
@@ -88,11 +88,12 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 		o.moved(d.topic(), d.ev)
 	}
 	o.answered(d.ev.ID)
-	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, c.watch.hop(d)...)
-	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Record: rec})
+	hop, sent := c.watch.send(d, t.own[c.b.facts].TopicPartition, fact.ID)
+	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop...)
+	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
-	c.watch.event(d, "answered")
+	c.watch.event(eventsAnswered, d)
 	c.release(t, o)
 	c.done(t, o, d)
 }

@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +70,7 @@ func (c *cycle) apply() {
 		t.compared = now
 		c.applied(t)
 	}
-	c.watch.applied(began, changes)
+	c.watch.applied(began)
 }
 
 // change gathers what a task has to write. A change without ops only compares.
@@ -214,19 +213,18 @@ func (c *cycle) lose(t *task, why string) {
 	t.dead = true
 	t.cancel()
 	c.watch.lost(t, why)
-	slog.Warn("task lost, folding again", "participant", c.b.name, "partition", t.partition, "why", why)
 }
 
 // storeDown and storeUp say in one line each that Redis went and came back.
 func (c *cycle) storeDown(err error) {
 	if !c.noStore.Swap(true) {
-		slog.Warn("waiting for redis", "participant", c.b.name, "error", firstLine(err.Error()))
+		c.watch.log.Warn("waiting for redis", "error", firstLine(err.Error()))
 	}
 }
 
 func (c *cycle) storeUp() {
 	if c.noStore.Swap(false) {
-		slog.Info("redis is back", "participant", c.b.name)
+		c.watch.log.Info("redis is back")
 	}
 }
 

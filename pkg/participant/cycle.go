@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,7 +51,7 @@ func (c *cycle) serve(ctx context.Context) error {
 		}
 		return err
 	}
-	slog.Info("playing", "participant", c.b.name, "generation", c.gen.ID(), "partitions", len(c.tasks))
+	c.watch.log.Info("playing", "generation", c.gen.ID(), "partitions", len(c.tasks))
 	for {
 		c.report()
 		c.fetch(ctx)
@@ -228,5 +227,6 @@ func (c *cycle) report() {
 	if c.noStore.Load() {
 		r.why = append(r.why, "redis is unavailable")
 	}
+	c.watch.gauges(c.tasks)
 	c.status.set(r)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 const (
@@ -233,9 +234,9 @@ func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int
 // produce request. An error is of class Unavailable: the outcome is unknown and the same event may be published again.
 func (d *Door[S]) Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error) {
 	p := broker.Partition([]byte(e.Subject), d.cfg.Partitions)
-	var hop []broker.Header
-	propagator.Inject(ctx, carrier{&hop})
-	offset, err = d.out.append(ctx, event.ToRecord(e, d.b.facts, p, hop...))
+	ctx, ended := telemetry.Send(ctx, broker.TopicPartition{Topic: d.b.facts, Partition: p}, e.ID, e.Subject)
+	offset, err = d.out.append(ctx, event.ToRecord(e, d.b.facts, p, telemetry.Inject(ctx, nil)...))
+	ended(err)
 	return p, offset, err
 }
 

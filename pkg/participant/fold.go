@@ -3,13 +3,13 @@ package participant
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // progressEvery is how often a long fold says how far it is.
@@ -54,7 +54,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	for tp, t := range byLog {
 		l := t.own[topic]
 		if l.expected > ends[tp] {
-			slog.Error("the log is shorter than it was: it lost records, or is another one; folding from its start", "participant", c.b.name,
+			c.watch.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
 				"topic", tp.Topic, "partition", tp.Partition, "offset", l.expected, "end", ends[tp])
 			if err := c.claim(ctx, t, true); err != nil {
 				return 0, err
@@ -88,7 +88,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		}
 		if time.Since(said) > progressEvery {
 			said = time.Now()
-			slog.Info("folding", "participant", c.b.name, "topic", topic, "records", total, "of", left)
+			c.watch.log.Info("folding", "topic", topic, "records", total, "of", left)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 			}
 		}
 		l.expected = f.Next
-		c.watch.folded(topic, len(f.Records))
+		c.watch.count(recordsFolded, len(f.Records), telemetry.Topic.String(topic))
 		touched = append(touched, t)
 	}
 	return n, c.applyNow(ctx, touched)

@@ -3,10 +3,10 @@ package participant
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 type fetchResult struct {
@@ -38,7 +38,9 @@ func (c *cycle) fetch(ctx context.Context) {
 	}
 	c.fetching = true
 	c.work.Go(func() {
+		polled := telemetry.Poll(ctx, c.b.name)
 		got, err := c.cfg.Log.Fetch(ctx, ps)
+		polled(got, err)
 		c.fetched <- fetchResult{from: from, got: got, err: err}
 	})
 }
@@ -68,15 +70,14 @@ func (c *cycle) receive(f fetchResult) {
 			t.loading = append(t.loading, d)
 		}
 		s.cursor, s.end = g.Next, g.End
-		c.watch.consumed(g)
 	}
 }
 
 // outOfRange goes on at the log's start: what lay before is gone by retention, or the log is another one.
 func (c *cycle) outOfRange(s *source, g broker.Fetched) {
-	slog.Error("records are gone that were never read; going on at the log's start", "participant", c.b.name, "topic", s.Topic,
+	c.watch.log.Error("records are gone that were never read; going on at the log's start", "topic", s.Topic,
 		"partition", s.Partition, "offset", s.cursor, "start", g.Start)
-	c.watch.outOfRange(s.Topic)
+	c.watch.count(offsetsOutOfRange, 1, telemetry.Topic.String(s.Topic))
 	s.cursor = g.Start
 }
 

@@ -145,7 +145,7 @@ func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
 		a := answer{t: t, o: o, d: d}
 		select {
 		case c.slots <- struct{}{}:
-			ctx, end := c.watch.process(t.ctx, c.b.name, d)
+			ctx, end := c.watch.process(t.ctx, d)
 			a.fact, a.err = c.b.react(WithNow(ctx, time.Now()), state, m)
 			end(a.err)
 			<-c.slots
@@ -191,7 +191,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 		switch j {
 		case duplicate:
 			o.moved(d.topic(), d.ev)
-			c.watch.event(d, "duplicate")
+			c.watch.event(eventsDuplicate, d)
 			c.done(t, o, d)
 			return
 		case void:
@@ -234,7 +234,7 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 	case o.follows(e):
 		m, err := event.Decode(e)
 		if err != nil {
-			c.watch.event(d, "undecodable")
+			c.watch.event(eventsUndecodable, d)
 			m = event.Message{Event: e}
 		}
 		if err := o.evolve(c.b, m, d.rec.Offset); err != nil {

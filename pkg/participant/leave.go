@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // commit stores offsets with the group, beside the cycle, every CommitEvery.
@@ -23,8 +24,16 @@ func (c *cycle) commit() {
 	c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
 		defer cancel()
-		c.commits <- c.gen.Commit(ctx, offsets)
+		c.commits <- c.store(ctx, offsets)
 	})
+}
+
+// store commits offsets with the generation's own id.
+func (c *cycle) store(ctx context.Context, offsets map[broker.TopicPartition]int64) error {
+	ctx, ended := telemetry.Commit(ctx, c.b.name)
+	err := c.gen.Commit(ctx, offsets)
+	ended(err)
+	return err
 }
 
 // offsets are those that moved since they were committed last.
@@ -54,7 +63,7 @@ func (c *cycle) committed(err error) {
 			s.committed = -1
 		}
 	}
-	c.watch.commitFailed(err)
+	c.watch.log.Warn("offsets not committed", "error", err)
 }
 
 // leave finishes what is in flight, publishes it, commits it: no new work, and nothing twice.
@@ -79,8 +88,8 @@ func (c *cycle) leave() {
 	if offsets := c.offsets(); len(offsets) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
-		if err := c.gen.Commit(ctx, offsets); err != nil {
-			c.watch.commitFailed(err)
+		if err := c.store(ctx, offsets); err != nil {
+			c.watch.log.Warn("offsets not committed", "error", err)
 		}
 	}
 }

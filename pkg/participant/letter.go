@@ -2,7 +2,6 @@ package participant
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -59,7 +58,7 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 	t.enqueue(o, &entry{Order: o.id, ID: id, Record: rec})
 	t.keepLetter(o, rec)
 	o.lane.settling = true
-	c.watch.parked(d, o, cause)
+	c.watch.parked(d, cause)
 	c.release(t, o)
 	c.done(t, o, d)
 }
@@ -67,7 +66,7 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 // stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage.
 func (c *cycle) stop(t *task, o *order) {
 	if !t.stopped {
-		slog.Error("partition stopped: too many dead letters; redrive or discard some", "participant", c.b.name,
+		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
 			"partition", t.partition, "order_id", o.id, "orders_parked", len(t.parked), "letters_of_order", len(o.parked))
 	}
 	t.stopped = true
@@ -107,6 +106,9 @@ func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Rec
 	}
 	rec := d.rec
 	rec.Topic, rec.Offset = c.b.letters, 0
+	if rec.Key == nil {
+		rec.Key = []byte{} // the broker client refuses records whose key was forgotten
+	}
 	rec.Headers = slices.Clone(d.rec.Headers)
 	add := func(k, v string) { rec.Headers = append(rec.Headers, broker.Header{Key: k, Value: []byte(v)}) }
 	add(dlqRecord, recordIsLetter)

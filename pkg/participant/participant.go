@@ -54,10 +54,7 @@ func (p *Participant[S]) Topics() []broker.Topic {
 // it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error only for what waiting
 // cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
-	w, err := newWatch(p.b.name)
-	if err != nil {
-		return err
-	}
+	w := newWatch(p.b.name)
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
 		if err == nil {

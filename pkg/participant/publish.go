@@ -2,13 +2,13 @@ package participant
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // Bounds of one append, under the broker's default limit of a batch (1 MiB).
@@ -114,18 +114,18 @@ func (c *cycle) acknowledge(a *appending) {
 	t, l := a.t, a.log
 	t.inFlight--
 	l.busy = false
-	c.watch.published(l.Topic, len(a.entries), a.result.Err)
 	if a.result.Err != nil {
 		for _, e := range a.entries {
 			e.sent = false
 		}
 		l.tries++
+		c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))
 		l.retryAt = time.Now().Add(backoff(l.tries))
 		c.logDown(l, a.result.Err)
 		return
 	}
 	if l.tries > 0 {
-		slog.Info("publishing again", "participant", c.b.name, "topic", l.Topic, "partition", l.Partition)
+		c.watch.log.Info("publishing again", "topic", l.Topic, "partition", l.Partition)
 	}
 	l.tries = 0
 	if t.dead {
@@ -134,6 +134,9 @@ func (c *cycle) acknowledge(a *appending) {
 	base := a.result.Base
 	for i, e := range a.entries {
 		e.acked, e.offset = true, base+int64(i)
+		if e.ended != nil {
+			e.ended(nil)
+		}
 	}
 	if c.b.door && l.Topic == c.b.facts {
 		return // read back as input
@@ -147,7 +150,7 @@ func (c *cycle) acknowledge(a *appending) {
 
 func (c *cycle) logDown(l *ownLog, err error) {
 	if l.tries == 1 || fault.ClassOf(err) == fault.Permanent {
-		slog.Warn("publishing failed, trying again", "participant", c.b.name, "topic", l.Topic, "partition", l.Partition, "error", err)
+		c.watch.log.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
 	}
 }
 
@@ -156,7 +159,7 @@ func (c *cycle) logDown(l *ownLog, err error) {
 func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
 	ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
 	defer cancel()
-	c.watch.gap(l.Topic)
+	c.watch.count(publishUnexpected, 1, telemetry.Topic.String(l.Topic))
 	for from := l.expected; from < to; {
 		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: l.TopicPartition, Offset: from}})
 		if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Next == from && ctx.Err() != nil {

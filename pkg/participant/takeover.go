@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -36,7 +35,7 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 			return err
 		}
 		if tries == 1 {
-			slog.Warn("taking over partitions, trying again", "participant", c.b.name, "error", firstLine(err.Error()))
+			c.watch.log.Warn("taking over partitions, trying again", "error", firstLine(err.Error()))
 		}
 		if err := sleep(ctx, min(backoff(tries), 2*time.Second)); err != nil {
 			return err
@@ -76,7 +75,7 @@ func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 		}
 	}
 	if n > 0 {
-		slog.Info("folded", "participant", c.b.name, "partitions", len(tasks), "records", n, "took", time.Since(began).Round(time.Millisecond))
+		c.watch.log.Info("folded", "partitions", len(tasks), "records", n, "took", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
 }
@@ -112,6 +111,7 @@ func (c *cycle) claim(ctx context.Context, t *task, anew bool) error {
 		facts.expected = min(facts.expected, number(t.stored["in:"+c.b.facts], facts.expected))
 	}
 	t.folded = number(t.stored["folded"], 0)
+	c.watch.count(tasksClaimed, 1)
 	return c.readKept(ctx, t)
 }
 
@@ -196,7 +196,7 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 	for i, m := range ms {
 		o, err := loadOrder(m.id, hashes[i], c.b)
 		if err != nil {
-			slog.Error("redis holds an order that cannot be read; folding again", "participant", c.b.name, "error", err)
+			c.watch.log.Error("redis holds an order that cannot be read; folding again", "error", err)
 			return err
 		}
 		for _, e := range m.t.outbox {

@@ -71,7 +71,8 @@ type entry struct {
 	Record broker.Record
 
 	number int64
-	body   string // as kept in the store
+	body   string      // as kept in the store
+	ended  func(error) // of the producer span; nil for what another instance decided
 	sent   bool
 	acked  bool
 	offset int64 // once acked
