@@ -91,6 +91,9 @@ func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body
 	} else {
 		c.close()
 	}
+	if refused := (*Refused)(nil); err == nil || errors.As(err, &refused) {
+		m.acceptsUs() // the server judged this one mail, so it listens to us
+	}
 	return err
 }
 
@@ -107,7 +110,6 @@ func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
 	if err := c.smtp.Mail(envelope(m.from)); err != nil {
 		return stale(c, m.failed("MAIL FROM", err))
 	}
-	m.acceptsUs()
 	if err := c.smtp.Rcpt(envelope(to)); err != nil {
 		return m.refused("RCPT TO", err)
 	}

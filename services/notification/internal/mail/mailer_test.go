@@ -1,0 +1,354 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/textproto"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+func config(addr string) Config {
+	return Config{
+		Addr: addr, From: "Troupe <orders@troupe.example>", TLS: "opportunistic", Auth: "auto", HELO: "localhost",
+		Connections: 2, Timeout: 10 * time.Second,
+	}
+}
+
+func open(t *testing.T, cfg Config) *Mailer {
+	t.Helper()
+	m, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+func TestAMailArrivesAsItWasWrittenOverOneConnection(t *testing.T) {
+	s := serve(t, nil, nil)
+	m := open(t, config(s.addr))
+	for range 3 {
+		if err := m.Send(t.Context(), confirmed()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := composed(t, confirmed()).raw
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dials != 1 || len(s.mails) != 3 || s.to[0] != "ada@example.com" || s.utf8Asked != 0 {
+		t.Errorf("%d connections, %d mails to %v, UTF8 %d times", s.dials, len(s.mails), s.to, s.utf8Asked)
+	}
+	for i, raw := range s.mails {
+		if string(raw) != want {
+			t.Errorf("mail %d is not what was written:\n%s", i, raw)
+		}
+	}
+}
+
+func TestEachAnswerHasItsMeaning(t *testing.T) {
+	const says = "5.1.1 <ada@example.com>: no such user ada@example.com\r\nsays the server"
+	for _, tc := range []struct {
+		name    string
+		set     func(*server)
+		refused bool // otherwise unavailable
+		trouble bool
+	}{
+		{"550 to the recipient", func(s *server) { s.onRcpt = answer(550, says) }, true, false},
+		{"554 to the recipient", func(s *server) { s.onRcpt = answer(554, says) }, true, false},
+		{"552 to the message", func(s *server) { s.onData = answer(552, says) }, true, false},
+		{"450 to the recipient", func(s *server) { s.onRcpt = answer(450, says) }, false, false},
+		{"421 to the recipient", func(s *server) { s.onRcpt = answer(421, says) }, false, false},
+		{"451 to the message", func(s *server) { s.onData = answer(451, says) }, false, false},
+		{"451 to the sender", func(s *server) { s.onMail = answer(451, says) }, false, false},
+		{"550 to the sender", func(s *server) { s.onMail = answer(550, says) }, false, true},
+		{"530 to the recipient", func(s *server) { s.onRcpt = answer(530, says) }, false, true},
+		{"503 to the message", func(s *server) { s.onData = answer(503, says) }, false, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			logged := captureLog(t)
+			s := serve(t, nil, nil)
+			m := open(t, config(s.addr))
+			tc.set(s)
+			for range 2 {
+				err := m.Send(t.Context(), confirmed())
+				var refused *Refused
+				var reply *textproto.Error
+				if got := errors.As(err, &refused); got != tc.refused || err == nil || !errors.As(err, &reply) {
+					t.Fatalf("%v", err)
+				}
+				if !tc.refused && fault.ClassOf(err) != fault.Unavailable {
+					t.Errorf("class %v of %v", fault.ClassOf(err), err)
+				}
+				texts := err.Error()
+				if tc.refused {
+					texts += refused.Reason
+				}
+				if strings.Contains(texts, "ada@example.com") || strings.ContainsAny(texts, "\r") || !strings.Contains(texts, "5.1.1 (address)") {
+					t.Errorf("%q", texts)
+				}
+			}
+			if (m.Ready() != nil) != tc.trouble {
+				t.Errorf("ready: %v", m.Ready())
+			}
+			if n := strings.Count(logged.String(), "level=ERROR"); tc.trouble != (n == 1) || n > 1 {
+				t.Errorf("told the operator %d times: %s", n, logged)
+			}
+			if strings.Contains(logged.String(), "ada@") {
+				t.Errorf("an address in the log: %s", logged)
+			}
+			s.with(func() { s.onMail, s.onRcpt, s.onData = nil, nil, nil })
+			if err := m.Send(t.Context(), confirmed()); err != nil || m.Ready() != nil {
+				t.Errorf("afterwards: %v, ready: %v", err, m.Ready())
+			}
+		})
+	}
+}
+
+func TestARefusalKeepsTheConnection(t *testing.T) {
+	s := serve(t, nil, nil)
+	m := open(t, config(s.addr))
+	for _, a := range []error{answer(550, "no"), answer(450, "not now"), nil} {
+		s.with(func() { s.onRcpt = a })
+		if err := m.Send(t.Context(), confirmed()); (err == nil) != (a == nil) {
+			t.Fatal(err)
+		}
+	}
+	if dials, mails := s.counts(); dials != 1 || mails != 1 {
+		t.Errorf("%d connections, %d mails", dials, mails)
+	}
+}
+
+func TestARestartedServerIsMetWithAFreshConnectionAtOnce(t *testing.T) {
+	s := serve(t, nil, nil)
+	m := open(t, config(s.addr))
+	hold := make(chan struct{})
+	s.with(func() { s.hold = hold })
+	var senders sync.WaitGroup
+	for range 2 {
+		senders.Go(func() {
+			if err := m.Send(t.Context(), confirmed()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-s.arrived
+	<-s.arrived // two connections are in use; both are idle after this:
+	close(hold)
+	senders.Wait()
+	s.kick()
+	for range 2 {
+		if err := m.Send(t.Context(), confirmed()); err != nil {
+			t.Errorf("after the restart: %v", err)
+		}
+	}
+	if dials, mails := s.counts(); dials != 3 || mails != 4 {
+		t.Errorf("%d connections, %d mails", dials, mails)
+	}
+}
+
+func TestNoServerMeansUnavailable(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	m := open(t, config(ln.Addr().String()))
+	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
+		t.Errorf("%v", err)
+	}
+	if m.Ready() != nil {
+		t.Errorf("an outage is not the operator's fault: %v", m.Ready())
+	}
+}
+
+func TestASilentServerMeansUnavailableInTime(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	cfg := config(ln.Addr().String())
+	cfg.Timeout = 100 * time.Millisecond
+	if err := open(t, cfg).Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSendEndsWithItsContext(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.hold = hold })
+	defer close(hold)
+	cfg := config(s.addr)
+	cfg.Connections, cfg.Timeout = 1, 5*time.Minute
+	m := open(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- m.Send(ctx, confirmed()) }() // received below
+	<-s.arrived                                       // this one waits for its answer,
+	go func() { ended <- m.Send(ctx, confirmed()) }() // this one for the connection
+	cancel()
+	for range 2 {
+		if err := <-ended; fault.ClassOf(err) != fault.Unavailable {
+			t.Errorf("%v", err)
+		}
+	}
+	if dials, _ := s.counts(); dials != 1 {
+		t.Errorf("%d connections", dials)
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.hold = hold })
+	m := open(t, config(s.addr)) // two
+	var senders sync.WaitGroup
+	for range 20 {
+		senders.Go(func() {
+			if err := m.Send(t.Context(), confirmed()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-s.arrived
+	<-s.arrived
+	close(hold)
+	senders.Wait()
+	if dials, mails := s.counts(); dials != 2 || mails != 20 {
+		t.Errorf("%d connections, %d mails", dials, mails)
+	}
+}
+
+func TestLogIn(t *testing.T) {
+	trusted, ca := certificate(t)
+	s := serve(t, func(v *gosmtp.Server) { v.TLSConfig, v.AllowInsecureAuth = trusted, false }, nil)
+	s.password = "right"
+	cfg := config(s.addr)
+	cfg.TLS, cfg.CAFile, cfg.Username, cfg.Password = "required", ca, "shop", "right"
+	if err := open(t, cfg).Send(t.Context(), confirmed()); err != nil {
+		t.Errorf("right password: %v", err)
+	}
+	cfg.Password = "wrong"
+	m := open(t, cfg)
+	for range 3 {
+		if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
+			t.Errorf("wrong password: %v", err)
+		}
+	}
+	if why := m.Ready(); why == nil || !strings.Contains(why.Error(), "535") {
+		t.Errorf("ready: %v", why)
+	}
+	s.with(func() { s.password = "wrong" })
+	if err := m.Send(t.Context(), confirmed()); err != nil || m.Ready() != nil {
+		t.Errorf("after the operator has seen to it: %v, %v", err, m.Ready())
+	}
+	s.with(func() { s.onAuth = answer(454, "busy") })
+	m = open(t, cfg)
+	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable || m.Ready() != nil {
+		t.Errorf("busy: %v, %v", err, m.Ready())
+	}
+}
+
+func TestTLS(t *testing.T) {
+	trusted, ca := certificate(t)
+	startTLS := serve(t, func(v *gosmtp.Server) { v.TLSConfig = trusted }, nil)
+	implicit := serve(t, nil, func(ln net.Listener) net.Listener { return tls.NewListener(ln, trusted) })
+	plain := serve(t, nil, nil)
+	for _, tc := range []struct {
+		name, policy, ca string
+		server           *server
+		works            bool
+	}{
+		{"required, offered", "required", ca, startTLS, true},
+		{"required, not offered", "required", ca, plain, false},
+		{"opportunistic, offered", "opportunistic", ca, startTLS, true},
+		{"opportunistic, not offered", "opportunistic", "", plain, true},
+		{"not trusted", "required", "", startTLS, false},
+		{"none", "none", "", startTLS, true},
+		{"implicit", "implicit", ca, implicit, true},
+		{"implicit, not trusted", "implicit", "", implicit, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := config(tc.server.addr)
+			cfg.TLS, cfg.CAFile = tc.policy, tc.ca
+			m := open(t, cfg)
+			err := m.Send(t.Context(), confirmed())
+			if tc.works != (err == nil) || err != nil && fault.ClassOf(err) != fault.Unavailable {
+				t.Errorf("%v", err)
+			}
+			if tc.works != (m.Ready() == nil) {
+				t.Errorf("ready: %v", m.Ready())
+			}
+		})
+	}
+}
+
+func TestAddressesOutsideASCII(t *testing.T) {
+	for _, supported := range []bool{true, false} {
+		s := serve(t, func(v *gosmtp.Server) { v.EnableSMTPUTF8 = supported }, nil)
+		m := open(t, config(s.addr))
+		mail := confirmed()
+		mail.To = "grüße@example.com"
+		err := m.Send(t.Context(), mail)
+		var refused *Refused
+		if supported && (err != nil || s.utf8Asked != 1 || s.to[0] != mail.To) || !supported && !errors.As(err, &refused) {
+			t.Errorf("supported %v: %v, %v", supported, err, s.to)
+		}
+	}
+}
+
+func TestWhatIsNoAddressIsRefusedUnsent(t *testing.T) {
+	m := open(t, config("127.0.0.1:1"))
+	for _, to := range []string{"", "ada@example.com\r\nRCPT TO:<eve@example.com>", strings.Repeat("a", 400) + "@example.com"} {
+		mail := confirmed()
+		mail.To = to
+		var refused *Refused
+		if err := m.Send(t.Context(), mail); !errors.As(err, &refused) {
+			t.Errorf("%q: %v", to, err)
+		}
+	}
+}
+
+func TestConfigNamesTheVariable(t *testing.T) {
+	for variable, change := range map[string]func(*Config){
+		"SMTP_ADDR":        func(c *Config) { c.Addr = "mail.example.com" },
+		"SMTP_ADDR: port":  func(c *Config) { c.Addr = "mail.example.com:smtp" },
+		"MAIL_FROM":        func(c *Config) { c.From = "nobody" },
+		"SMTP_TLS":         func(c *Config) { c.TLS = "yes" },
+		"SMTP_TLS: must":   func(c *Config) { c.Addr, c.Username, c.Password = "mail.example.com:25", "u", "p" },
+		"SMTP_AUTH":        func(c *Config) { c.Auth = "custom" },
+		"SMTP_PASSWORD":    func(c *Config) { c.Username = "u" },
+		"SMTP_HELO":        func(c *Config) { c.HELO = "a b" },
+		"SMTP_CONNECTIONS": func(c *Config) { c.Connections = 0 },
+		"SMTP_TIMEOUT":     func(c *Config) { c.Timeout = time.Hour },
+		"SMTP_CA_FILE":     func(c *Config) { c.CAFile = "no/such/file" },
+	} {
+		cfg := config("127.0.0.1:25")
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(&cfg)
+		if _, err := New(cfg); fault.ClassOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), variable) {
+			t.Errorf("%s: %v", variable, err)
+		}
+	}
+}
+
+func captureLog(t *testing.T) *bytes.Buffer {
+	old := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(old) })
+	var b bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
+	return &b
+}
