@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/heartbeat"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -112,13 +110,6 @@ func (g *generation) Commit(ctx context.Context, offsets map[TopicPartition]int6
 	}
 }
 
-// heartbeatRequest is kafka-go's request, which its Transport would send to any broker, sent to the group's coordinator.
-type heartbeatRequest heartbeat.Request
-
-func (r *heartbeatRequest) ApiKey() protocol.ApiKey { return protocol.Heartbeat }
-
-func (r *heartbeatRequest) Group() string { return r.GroupID }
-
 // Holds implements Generation. A rebalance that waits for this member has not taken its partitions yet.
 func (g *generation) Holds(ctx context.Context) error {
 	if g.ended.Load() {
@@ -131,7 +122,7 @@ func (g *generation) Holds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer := kafka.Error(r.(*heartbeat.Response).ErrorCode)
+	answer := kafka.Error(r.(*heartbeatResponse).ErrorCode)
 	if answer == 0 || answer == kafka.RebalanceInProgress {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Provision implements Log. Topics are created with the configured replication factor, the min.insync.replicas that goes
-// with it, and cleanup.policy delete; it waits until all their logs have a leader.
+// with it, and cleanup.policy delete. It returns when every log can be written and read.
 func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
@@ -26,11 +26,17 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 		if err := c.create(ctx, missing); err != nil {
 			return err
 		}
-		if l, err = c.awaitLeaders(ctx, topics); err != nil {
+		if l, err = c.layoutWith(ctx, topics); err != nil {
 			return err
 		}
+		if missing := l.missing(topics); len(missing) > 0 {
+			return fault.New(fault.Unavailable, "topic %s was created, and no broker knows it yet", missing[0].Name)
+		}
 	}
-	return c.check(ctx, l, topics)
+	if err := c.check(ctx, l, topics); err != nil {
+		return err
+	}
+	return c.awaitLogs(ctx, topics)
 }
 
 // Check implements Log.
@@ -107,28 +113,21 @@ func (c *Client) asked(doing string, err error) error {
 	return classify(doing, err)
 }
 
-func (c *Client) awaitLeaders(ctx context.Context, topics []Topic) (layout, error) {
-	for {
-		l, err := c.layout(ctx)
-		var leaderless error
-		for _, t := range topics {
-			for p := range t.Partitions {
-				if _, lerr := l.leader(TopicPartition{t.Name, p}); lerr != nil && err == nil {
-					leaderless = lerr
-				}
-			}
-			if found, ok := l.topic(t.Name); ok && len(found.Partitions) != t.Partitions {
-				return l, nil // check says it better
-			}
+// awaitLogs waits until the leader of every log answers for it: for a moment after a topic was created, brokers name
+// leaders that do not know of it yet.
+func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
+	var logs []TopicPartition
+	for _, t := range topics {
+		for p := range t.Partitions {
+			logs = append(logs, TopicPartition{t.Name, p})
 		}
-		switch {
-		case err == nil && leaderless == nil:
-			return l, nil
-		case ctx.Err() != nil:
-			return l, errors.Join(err, leaderless, gone(ctx))
+	}
+	for {
+		_, err := c.Ends(ctx, logs)
+		if fault.ClassOf(err) != fault.Unavailable || ctx.Err() != nil {
+			return err
 		}
 		pause(ctx, failurePause)
-		c.refresh()
 	}
 }
 
