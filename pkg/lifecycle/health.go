@@ -43,7 +43,7 @@ func (h *Health) Part(drain time.Duration) Part {
 	return Part{Name: "readiness", StopWithin: drain + time.Second, Run: func(ctx context.Context) error {
 		<-ctx.Done()
 		h.Stopping()
-		time.Sleep(drain)
+		<-time.After(drain)
 		return nil
 	}}
 }
