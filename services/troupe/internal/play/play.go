@@ -2,6 +2,7 @@ package play
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -83,8 +84,8 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 	began := time.Now()
 	told := false
 	for {
-		missing := unready(ctx, list)
-		if len(missing) == 0 {
+		var missing []string
+		if list, missing = unready(ctx, list); len(list) == 0 {
 			break
 		}
 		if !told && time.Since(began) > saySoAfter {
@@ -108,37 +109,34 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 	return nil
 }
 
-// unready names the processes that are not ready, and why where they say so.
-func unready(ctx context.Context, list []process) []string {
-	var missing []string
+// unready returns the processes that are not ready, and why, where they say so.
+func unready(ctx context.Context, list []process) (still []process, why []string) {
 	for _, p := range list {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		var err error
-		if p.readyURL == "" {
-			err = supervise.Dialable(ctx, p.readyAddr)
-		} else {
-			err = ready(ctx, p.readyURL)
-		}
-		cancel()
-		if err != nil {
-			missing = append(missing, p.Name+" ("+err.Error()+")")
+		if err := p.ready(ctx); err != nil {
+			still = append(still, p)
+			why = append(why, p.Name+" ("+err.Error()+")")
 		}
 	}
-	return missing
+	return still, why
 }
 
-func ready(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (p process) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if p.readyURL == "" {
+		return supervise.Dialable(ctx, p.readyAddr)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.readyURL, nil)
 	if err != nil {
 		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("does not answer")
+		return errors.New("does not answer")
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s", reasons(resp.Body))
+		return errors.New(reasons(resp.Body))
 	}
 	return nil
 }

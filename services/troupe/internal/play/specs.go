@@ -48,7 +48,7 @@ type process struct {
 // processes lists what to run, in the order in which it starts.
 func (o *Options) processes(at Playground) ([]process, error) {
 	list := o.stores(at)
-	needs := []string{at.Kafka[0], at.Redis, local(o.Ports.Gateway), at.SMTP}
+	needs := []string{at.Kafka[0], at.Redis, local(o.Ports.Gateway), local(o.Ports.Mailbox)}
 	first := map[string]int{
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
 	}
@@ -79,21 +79,26 @@ func (o *Options) processes(at Playground) ([]process, error) {
 // stores lists what the services stand on.
 func (o *Options) stores(at Playground) []process {
 	var list []process
-	add := func(name string, addresses map[string]string, ready string, env ...string) {
+	add := func(name string, addresses map[string]string, env ...string) {
 		p := o.process(name, name, 1, env, nil)
-		p.Addresses, p.readyAddr, p.StopWithin = addresses, ready, 10*time.Second
+		p.Addresses, p.StopWithin = addresses, 10*time.Second
+		if p.readyURL = addresses["http"]; p.readyURL == "" {
+			p.readyAddr = addresses[name]
+		} else {
+			p.readyURL += "/readyz"
+		}
 		list = append(list, p)
 	}
 	if len(o.KafkaBrokers) == 0 {
-		add("broker", map[string]string{"kafka": at.Kafka[0]}, at.Kafka[0],
+		add("broker", map[string]string{"broker": at.Kafka[0]},
 			"BROKER_ADDR="+at.Kafka[0], "BROKER_DIR="+filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES="+strconv.FormatBool(o.SyncWrites))
 	}
 	if o.RedisAddr == "" {
-		add("redis", map[string]string{"redis": at.Redis}, at.Redis, "REDIS_ADDR="+at.Redis)
+		add("redis", map[string]string{"redis": at.Redis}, "REDIS_ADDR="+at.Redis)
 	}
 	gateway := local(o.Ports.Gateway)
-	add("gateway", map[string]string{"http": at.Gateway}, gateway, "GATEWAY_ADDR="+gateway, "GATEWAY_DIR="+filepath.Join(o.Dir, "gateway"))
-	add("mailbox", map[string]string{"http": at.Mailbox, "smtp": at.SMTP}, at.SMTP,
+	add("gateway", map[string]string{"http": at.Gateway}, "GATEWAY_ADDR="+gateway, "GATEWAY_DIR="+filepath.Join(o.Dir, "gateway"))
+	add("mailbox", map[string]string{"http": at.Mailbox, "smtp": at.SMTP},
 		"MAILBOX_SMTP_ADDR="+at.SMTP, "MAILBOX_HTTP_ADDR="+local(o.Ports.Mailbox), "MAILBOX_DIR="+filepath.Join(o.Dir, "mailbox"))
 	return list
 }

@@ -1,0 +1,138 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// askEvery is the pause between two looks at a system that is not quiet yet.
+const askEvery = 200 * time.Millisecond
+
+// Quiet blocks until the system has come to rest: every expected order is settled and its customer told, every participant has
+// committed the whole of what it listens to, the read model has passed all of it, and nothing was appended meanwhile. When ctx ends
+// first, the error says what was still missing.
+func Quiet(ctx context.Context, s System, kafka []string, expected []Expected) error {
+	c, err := kgo.NewClient(kgo.SeedBrokers(kafka...))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	open := expected
+	for {
+		missing := ""
+		if open = s.unsettled(ctx, open); len(open) > 0 {
+			missing = fmt.Sprintf("%d orders are not settled and told, such as %s", len(open), open[0].ID)
+		} else if missing = s.restless(ctx, c, expected); missing == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not quiet: %s: %w", missing, ctx.Err())
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+// unsettled returns those of the orders that are not at their end.
+func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
+	done := make([]bool, len(orders))
+	each(len(orders), func(i int) {
+		o, err := s.Orders.Order(ctx, orders[i].ID, rest.Read{})
+		done[i] = err == nil && o.Settled && o.Told() && (!orders[i].CancelAsked || o.Status == "cancelled")
+	})
+	var open []Expected
+	for i, d := range done {
+		if !d {
+			open = append(open, orders[i])
+		}
+	}
+	return open
+}
+
+// restless says what is still moving, or "".
+func (s System) restless(ctx context.Context, c *kgo.Client, expected []Expected) string {
+	var logs []broker.TopicPartition
+	for _, p := range participants {
+		for n := range s.Partitions {
+			logs = append(logs, broker.TopicPartition{Topic: participant.FactsTopic(p), Partition: n})
+		}
+	}
+	before, err := s.Log.Ends(ctx, logs)
+	if err != nil {
+		return err.Error()
+	}
+	for _, group := range participants {
+		if missing := behind(ctx, c, group, before); missing != "" {
+			return missing
+		}
+	}
+	if len(expected) > 0 {
+		for tp, end := range before {
+			if end == 0 {
+				continue
+			}
+			// Any order will do: the token makes the read wait for the partition.
+			if _, err := s.Orders.Order(ctx, expected[0].ID, rest.Read{Token: event.Token(tp, end-1), Wait: time.Second}); err != nil {
+				return fmt.Sprintf("the read model has not passed %s/%d: %v", tp.Topic, tp.Partition, err)
+			}
+		}
+	}
+	after, err := s.Log.Ends(ctx, logs)
+	if err != nil {
+		return err.Error()
+	}
+	for tp, end := range after {
+		if end != before[tp] {
+			return fmt.Sprintf("%s/%d is growing", tp.Topic, tp.Partition)
+		}
+	}
+	return ""
+}
+
+// behind says where a group has not committed to the end of a topic that it listens to, or "".
+func behind(ctx context.Context, c *kgo.Client, group string, ends map[broker.TopicPartition]int64) string {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Group = group
+	rg := kmsg.NewOffsetFetchRequestGroup()
+	rg.Group = group
+	req.Groups = append(req.Groups, rg)
+	resp, err := req.RequestWith(ctx, c)
+	if err != nil {
+		return fmt.Sprintf("offsets of group %s: %v", group, err)
+	}
+	committed := map[broker.TopicPartition]int64{}
+	listens := map[string]bool{}
+	take := func(topic string, partition int32, offset int64) {
+		listens[topic] = true
+		committed[broker.TopicPartition{Topic: topic, Partition: int(partition)}] = offset
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			take(t.Topic, p.Partition, p.Offset)
+		}
+	}
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				take(t.Topic, p.Partition, p.Offset)
+			}
+		}
+	}
+	if len(listens) == 0 {
+		return "group " + group + " has committed nothing"
+	}
+	for tp, end := range ends {
+		if listens[tp.Topic] && end > 0 && committed[tp] < end {
+			return fmt.Sprintf("group %s has committed %s/%d to %d of %d", group, tp.Topic, tp.Partition, committed[tp], end)
+		}
+	}
+	return ""
+}

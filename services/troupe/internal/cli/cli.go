@@ -1,0 +1,163 @@
+// Package cli is the troupe command: the playground, its parts, and orders by hand.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitTimeout = 3
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Main runs the command line args (without the program's name) and returns the exit code.
+func Main(args []string) int {
+	if err := supervise.FollowParent(); err != nil {
+		fmt.Fprintln(os.Stderr, "troupe:", err)
+		return exitFailed
+	}
+	if code, ok := runPart(args); ok {
+		return code
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go heed(signals, cancel) // lives as long as the process
+	return execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// heed ends the context at the first signal and the process at a later one. Make and the terminal often send the same signal twice
+// in one moment: that counts once.
+func heed(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
+	cancel(fmt.Errorf("signal: %s", <-signals))
+	first := time.Now()
+	for range signals {
+		if time.Since(first) > time.Second {
+			fmt.Fprintln(os.Stderr, "troupe: second signal, ending at once")
+			os.Exit(exitFailed)
+		}
+	}
+}
+
+func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	explain(errs, terminal.StyleOf(errs), err)
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintln(errs, "See troupe --help, or troupe COMMAND --help.")
+		return exitUsage
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	}
+	return exitFailed
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "troupe",
+		Short: "Play a whole troupe of event-driven services on this machine, and place orders with it",
+		Long: `Troupe performs orders by choreography over Kafka: nobody conducts.
+
+  troupe play     start everything here, nothing installed
+  troupe demo     watch three orders
+  troupe place    place one yourself; then show, follow, cancel, list
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long.`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
+		gatewayCommand(), versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Say what was built", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "troupe", lifecycle.Version())
+			return err
+		},
+	}
+}
+
+func none(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}
+
+// oneOrder takes exactly one argument, an order's id.
+func oneOrder(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError{fmt.Errorf("needs one order id, got %d arguments", len(args))}
+	}
+	return nil
+}
+
+// explain prints an error for people: a problem document with its fields, anything else as it is.
+func explain(w io.Writer, style terminal.Style, err error) {
+	head := style.Paint(terminal.Red, "troupe:")
+	var p *problem.Problem
+	if !errors.As(err, &p) {
+		fmt.Fprintln(w, head, err)
+		if fault.ClassOf(err) == fault.Unavailable {
+			fmt.Fprintln(w, "Is the playground running? Start it with: troupe play")
+		}
+		return
+	}
+	fmt.Fprintf(w, "%s %s (%d)\n", head, terminal.Clean(p.Title), p.Status)
+	if p.Detail != "" {
+		fmt.Fprintln(w, "  "+terminal.Clean(p.Detail))
+	}
+	for _, f := range p.Errors {
+		fmt.Fprintf(w, "  %s: %s\n", terminal.Clean(f.Field), terminal.Clean(f.Detail))
+	}
+	if p.RetryAfter > 0 {
+		fmt.Fprintf(w, "  Try again in %s; that is safe.\n", p.RetryAfter)
+	}
+	if p.TraceID != "" {
+		fmt.Fprintln(w, "  trace "+terminal.Clean(p.TraceID))
+	}
+}

@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
+	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+)
+
+// doors are the flags of every command that talks to the services.
+type doors struct {
+	order, query string
+	json         bool
+	timeout      time.Duration
+}
+
+func (d *doors) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"), "base URL of the order service [TROUPE_ORDER_URL]")
+	f.StringVar(&d.query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"), "base URL of the query service [TROUPE_QUERY_URL]")
+	f.BoolVar(&d.json, "json", false, "print JSON as the service gives it")
+	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
+}
+
+func variable(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// with calls f with a client and a context that ends after the timeout.
+func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error) error {
+	if d.timeout <= 0 {
+		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout)
+	defer cancel()
+	err := f(ctx, rest.New(d.order, d.query), cmd.OutOrStdout(), terminal.StyleOf(cmd.OutOrStdout()))
+	if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
+		return fmt.Errorf("not done after %s: %w", d.timeout, context.DeadlineExceeded)
+	}
+	return err
+}
+
+func printJSON(out io.Writer, raw json.RawMessage) error {
+	_, err := fmt.Fprintln(out, strings.TrimSpace(string(raw)))
+	return err
+}
+
+func placeCommand() *cobra.Command {
+	var d doors
+	o := rest.PlaceOrder{}
+	var key string
+	var lines []string
+	var wait bool
+	cmd := &cobra.Command{
+		Use: "place", Short: "Place an order", Args: none,
+		Long: `Places an order: two boxes of green tea for Ada, unless flags say otherwise. Payment methods of the simulator: pm_card_visa
+succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are declined.`,
+		Example: "  troupe place --line 'TEA-250:Green tea:2:1250' --line 'CUP:Cup:1:990' --wait",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Lines, err = parseLines(lines); err != nil {
+				return usageError{err}
+			}
+			if key == "" {
+				key = uuid.NewString()
+			}
+			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
+				a, err := c.Place(ctx, key, o)
+				if err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "idempotency key %s; the same key and order again is safe\n", key)
+					return err
+				}
+				if !wait {
+					return printPlaced(out, style, d.json, key, a)
+				}
+				if !d.json {
+					fmt.Fprintf(out, "order %s, idempotency key %s\n", style.Paint(terminal.Bold, a.ID), key)
+				}
+				return follow(ctx, c, out, style, d.json, a)
+			})
+		},
+	}
+	d.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.CustomerID, "customer", "c-1001", "customer id")
+	f.StringVar(&o.Email, "email", "ada@example.com", "where the customer is told")
+	f.StringVar(&o.Currency, "currency", "EUR", "ISO 4217")
+	f.StringVar(&o.PaymentMethod, "payment-method", "pm_card_visa", "the gateway's token for a payment method, never a card number")
+	f.StringArrayVar(&lines, "line", []string{"TEA-250:Green tea:2:1250"}, "SKU:NAME:QUANTITY:UNIT_PRICE, the price in minor units; may be repeated")
+	f.StringVar(&key, "key", "", "Idempotency-Key; made and printed when missing")
+	f.BoolVar(&wait, "wait", false, "follow the order until it is settled and its customer told")
+	return cmd
+}
+
+// parseLines reads SKU:NAME:QUANTITY:UNIT_PRICE; the name may have colons.
+func parseLines(args []string) ([]rest.Line, error) {
+	var lines []rest.Line
+	for _, a := range args {
+		bad := fault.Field("--line", "must be SKU:NAME:QUANTITY:UNIT_PRICE, such as 'TEA-250:Green tea:2:1250'; %q is not", a)
+		part := strings.Split(a, ":")
+		if len(part) < 4 {
+			return nil, bad
+		}
+		n := len(part)
+		quantity, err1 := strconv.Atoi(part[n-2])
+		price, err2 := strconv.ParseInt(part[n-1], 10, 64)
+		if err1 != nil || err2 != nil {
+			return nil, bad
+		}
+		lines = append(lines, rest.Line{SKU: part[0], Name: strings.Join(part[1:n-2], ":"), Quantity: quantity, UnitPrice: price})
+	}
+	return lines, nil
+}
+
+func printPlaced(out io.Writer, style terminal.Style, asJSON bool, key string, a rest.Accepted) error {
+	if asJSON {
+		return printJSON(out, a.Raw)
+	}
+	_, err := fmt.Fprintf(out, "order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
+		style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
+	return err
+}
+
+func cancelCommand() *cobra.Command {
+	var d doors
+	var wait bool
+	cmd := &cobra.Command{
+		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
+				a, err := c.Cancel(ctx, args[0])
+				switch {
+				case err != nil:
+					return err
+				case wait:
+					return follow(ctx, c, out, style, d.json, a)
+				case d.json:
+					return printJSON(out, a.Raw)
+				}
+				_, err = fmt.Fprintf(out, "cancellation of order %s asked for; it was %s\n", style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
+				return err
+			})
+		},
+	}
+	d.flags(cmd)
+	cmd.Flags().BoolVar(&wait, "wait", false, "follow the order until it is settled and its customer told")
+	return cmd
+}
+
+func followCommand() *cobra.Command {
+	var d doors
+	cmd := &cobra.Command{
+		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
+				return follow(ctx, c, out, style, d.json, rest.Accepted{ID: args[0]})
+			})
+		},
+	}
+	d.flags(cmd)
+	cmd.Long = "Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order after a change."
+	return cmd
+}
+
+// follow tells the story from the write that a names until the end.
+func follow(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style, asJSON bool, a rest.Accepted) error {
+	if _, err := c.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
+		return err
+	}
+	end := func(o rest.Order) bool { return o.Settled && o.Told() }
+	if asJSON {
+		var failed error
+		err := c.Follow(ctx, a.ID, func(o rest.Order) bool {
+			failed = printJSON(out, o.Raw)
+			return failed != nil || end(o)
+		})
+		if failed != nil {
+			return failed
+		}
+		return err
+	}
+	o, err := narrate.New(out, style, c, a.ID).Until(ctx, end)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "  "+outcome(style, o))
+	return err
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
+	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+)
+
+func showCommand() *cobra.Command {
+	var d doors
+	var token string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "show ORDER", Short: "Show an order and its story", Args: oneOrder,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if wait < 0 || wait > 30*time.Second {
+				return usageError{fault.Field("--wait", "must be 0s to 30s, is %s", wait)}
+			}
+			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
+				o, err := c.Order(ctx, args[0], rest.Read{Token: token, Wait: wait, UntilSettled: wait > 0})
+				if err != nil {
+					return err
+				}
+				if d.json {
+					return printJSON(out, o.Raw)
+				}
+				s, err := c.Story(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return printOrder(out, style, o, s)
+			})
+		},
+	}
+	d.flags(cmd)
+	cmd.Flags().StringVar(&token, "token", "", "consistency token of a write that must be visible")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long at most until the order is settled, whole seconds up to 30s")
+	return cmd
+}
+
+func printOrder(out io.Writer, style terminal.Style, o rest.Order, s rest.Story) error {
+	p := printer{out: out}
+	p.f("order %s  %s\n", style.Paint(terminal.Bold, terminal.Clean(o.ID)), outcome(style, o))
+	p.f("  customer  %s, %s\n", terminal.Clean(o.CustomerID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"))
+	for _, l := range o.Lines {
+		p.f("  %8d  %s (%s) at %s\n", l.Quantity, terminal.Clean(l.Name), terminal.Clean(l.SKU), terminal.Money(l.UnitPrice, o.Currency))
+	}
+	p.f("     total  %s\n", terminal.Money(o.Total, o.Currency))
+	p.f("   payment  %s %s\n", terminal.Clean(o.Payment.Status), terminal.Clean(o.Payment.IntentID+o.Payment.Reason))
+	for _, n := range o.Notifications {
+		p.f("      mail  “%s” %s\n", terminal.Clean(n.Kind), terminal.Clean(n.Status))
+	}
+	p.f("\n")
+	for _, e := range s.Events {
+		p.f("%s", narrate.Line(style, e, s.Events[0].Time))
+	}
+	return p.err
+}
+
+// outcome is the state of an order in a few words.
+func outcome(style terminal.Style, o rest.Order) string {
+	colour := terminal.Yellow
+	text := terminal.Clean(o.Status)
+	if o.Status == "cancelled" && o.Cancellation != nil && o.Cancellation.Reason != "" {
+		text += " (" + terminal.Clean(o.Cancellation.Reason) + ")"
+	}
+	if o.Settled {
+		if colour = terminal.Green; o.Status == "cancelled" {
+			colour = terminal.Magenta
+		}
+		text += fmt.Sprintf(", settled after %d ms", o.SettledAt.Sub(o.PlacedAt).Milliseconds())
+	}
+	return style.Paint(colour, text)
+}
+
+func listCommand() *cobra.Command {
+	var d doors
+	var f rest.Filter
+	cmd := &cobra.Command{
+		Use: "list", Short: "List orders, the newest first", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
+				page, err := c.List(ctx, f)
+				if err != nil {
+					return err
+				}
+				if d.json {
+					return printJSON(out, page.Raw)
+				}
+				p := printer{out: out}
+				for _, o := range page.Orders {
+					p.f("%s  %s  %-12s %14s  %s\n", terminal.Clean(o.ID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"),
+						terminal.Clean(o.CustomerID), terminal.Money(o.Total, o.Currency), outcome(style, o))
+				}
+				if len(page.Orders) == 0 {
+					p.f("no orders\n")
+				}
+				if page.NextToken != "" {
+					p.f("more: troupe list --page-token %s\n", terminal.Clean(page.NextToken))
+				}
+				return p.err
+			})
+		},
+	}
+	d.flags(cmd)
+	cmd.Flags().StringVar(&f.CustomerID, "customer", "", "only orders of this customer")
+	cmd.Flags().StringVar(&f.Status, "status", "", "only placed, confirmed or cancelled ones")
+	cmd.Flags().IntVar(&f.PageSize, "page-size", 0, "at most so many; 0 is the service's default")
+	cmd.Flags().StringVar(&f.PageToken, "page-token", "", "what the page before named as more")
+	return cmd
+}
+
+// printer keeps the first error of many lines.
+type printer struct {
+	out io.Writer
+	err error
+}
+
+func (p *printer) f(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.out, format, args...)
+	}
+}

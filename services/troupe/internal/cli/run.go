@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/services/notification"
+	"github.com/troupe-dev/troupe/services/order"
+	"github.com/troupe-dev/troupe/services/payment"
+	"github.com/troupe-dev/troupe/services/query"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
+	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
+)
+
+// parts are what a process of the playground can be; each takes its configuration from the environment.
+var parts = map[string]func() int{
+	"broker":       func() int { return lifecycle.Main("broker", embedded.RunBroker) },
+	"redis":        func() int { return lifecycle.Main("redis", embedded.RunRedis) },
+	"gateway":      func() int { return lifecycle.Main("gateway", gateway.Run) },
+	"mailbox":      func() int { return lifecycle.Main("mailbox", runMailbox) },
+	"order":        func() int { return lifecycle.Main("order", order.Run) },
+	"payment":      func() int { return lifecycle.Main("payment", payment.Run) },
+	"notification": func() int { return lifecycle.Main("notification", notification.Run) },
+	"query":        func() int { return lifecycle.Main("query", query.Run) },
+}
+
+// mailboxConfig lets the mailbox log in the shape of the others.
+type mailboxConfig struct {
+	mailbox.Config
+	LogFormat string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+}
+
+func runMailbox(ctx context.Context, cfg mailboxConfig) error { return mailbox.Run(ctx, cfg.Config) }
+
+// runPart runs "run PART ARGS…" and "gateway ARGS…" (the simulator alone, say for compose) as the program of that part, which has
+// its own flags and signals. ok is false for every other command line.
+func runPart(args []string) (code int, ok bool) {
+	switch {
+	case len(args) > 0 && args[0] == "gateway":
+	case len(args) > 0 && args[0] == "run":
+		args = args[1:]
+	default:
+		return 0, false
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(parts)), ", ")
+	if len(args) == 0 {
+		fmt.Fprintf(os.Stderr, "troupe run: needs what to run, one of %s\n", names)
+		return exitUsage, true
+	}
+	main, found := parts[args[0]]
+	if !found {
+		fmt.Fprintf(os.Stderr, "troupe run: nothing called %q, there are %s\n", args[0], names)
+		return exitUsage, true
+	}
+	os.Args = append([]string{args[0]}, args[1:]...)
+	return main(), true
+}
+
+// gatewayCommand is for the help only: runPart runs it.
+func gatewayCommand() *cobra.Command {
+	return &cobra.Command{Use: "gateway", Short: "Run the payment gateway simulator alone; troupe gateway -help lists its variables",
+		DisableFlagParsing: true, RunE: func(*cobra.Command, []string) error { return nil }}
+}

@@ -1,0 +1,174 @@
+// Package demo performs three orders on a running playground, tells what happens as it happens, and checks at the end that
+// everything that should be true is.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/services/troupe/internal/check"
+	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
+	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+)
+
+// actWithin bounds each of the three orders.
+const actWithin = 45 * time.Second
+
+// Demo is a performance.
+type Demo struct {
+	Orders *rest.Client
+	// Gateway and Mailbox are base URLs of the simulator and the mailbox.
+	Gateway, Mailbox string
+	Out              io.Writer
+	Style            terminal.Style
+}
+
+// act is one order and what must be true of it at the end.
+type act struct {
+	title  string
+	method string
+	cancel bool // once it is confirmed
+
+	status, payment  string
+	charges, refunds int
+	mails            []string
+
+	order rest.Order // as it was last seen
+}
+
+func acts() []*act {
+	return []*act{
+		{title: "A good card", method: "pm_card_visa",
+			status: "confirmed", payment: "succeeded", charges: 1, mails: []string{"confirmed"}},
+		{title: "A declined card", method: "pm_card_chargeDeclined",
+			status: "cancelled", payment: "declined", mails: []string{"cancelled"}},
+		{title: "Cancelled after payment", method: "pm_card_visa", cancel: true,
+			status: "cancelled", payment: "refunded", charges: 1, refunds: 1, mails: []string{"confirmed", "cancelled", "refunded"}},
+	}
+}
+
+// Run performs. ok is false when something that should be true is not; the error is for what could not be done at all.
+func (d Demo) Run(ctx context.Context) (ok bool, err error) {
+	list := acts()
+	for i, a := range list {
+		d.say("\n%s\n", d.Style.Paint(terminal.Bold, fmt.Sprintf("%d. %s", i+1, a.title)))
+		if err := d.perform(ctx, a); err != nil {
+			return false, fmt.Errorf("%s: %w", strings.ToLower(a.title), err)
+		}
+	}
+	d.say("\n%s\n", d.Style.Paint(terminal.Bold, "What should be true now"))
+	ok = true
+	for i, a := range list {
+		claims, err := d.claims(ctx, a)
+		if err != nil {
+			return false, err
+		}
+		for _, c := range claims {
+			mark := d.Style.Paint(terminal.Green, "✓")
+			if !c.holds {
+				mark, ok = d.Style.Paint(terminal.Red, "✗"), false
+			}
+			d.say("  %s %d. %-11s %s\n", mark, i+1, c.where, terminal.Clean(c.text))
+		}
+	}
+	if ok {
+		d.say("\n%s\n\n", d.Style.Paint(terminal.Green, "All of it is."))
+	} else {
+		d.say("\n%s\n\n", d.Style.Paint(terminal.Red, "Not all of it is."))
+	}
+	return ok, nil
+}
+
+func (d Demo) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.Out, format, args...) // nobody looks; the checks still count
+}
+
+// perform places the order and follows it to its end.
+func (d Demo) perform(ctx context.Context, a *act) error {
+	ctx, cancel := context.WithTimeout(ctx, actWithin)
+	defer cancel()
+	placed, err := d.Orders.Place(ctx, uuid.NewString(), rest.PlaceOrder{
+		CustomerID: "c-1001", Email: "ada@example.com", Currency: "EUR", PaymentMethod: a.method,
+		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
+	})
+	if err != nil {
+		return err
+	}
+	d.say("  %s\n", d.Style.Paint(terminal.Dim, "POST /orders → 202, order "+terminal.Clean(placed.ID)))
+	if _, err := d.Orders.Order(ctx, placed.ID, rest.Read{Token: placed.Token, Wait: 30 * time.Second}); err != nil {
+		return err
+	}
+	n := narrate.New(d.Out, d.Style, d.Orders, placed.ID)
+	ended := func(o rest.Order) bool { return o.Settled && o.Told() }
+	if a.order, err = n.Until(ctx, ended); err != nil || !a.cancel {
+		return err
+	}
+	if _, err := d.Orders.Cancel(ctx, placed.ID); err != nil {
+		return err
+	}
+	d.say("  %s\n", d.Style.Paint(terminal.Dim, "POST /orders/"+terminal.Clean(placed.ID)+"/cancel → 202"))
+	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+	return err
+}
+
+// claim is something that should be true.
+type claim struct {
+	where, text string
+	holds       bool
+}
+
+func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
+	o := a.order
+	claims := []claim{{
+		where: "read model", holds: o.Status == a.status && o.Payment.Status == a.payment && o.Settled,
+		text: fmt.Sprintf("the order is %s, its payment %s, settled after %d ms", o.Status, o.Payment.Status, o.SettledAt.Sub(o.PlacedAt).Milliseconds()),
+	}}
+	ledger, err := check.Ledger(ctx, d.Gateway, o.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	m := check.Moved(ledger.Orders[o.ID])
+	claims = append(claims, claim{
+		where: "ledger",
+		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total && m.Refunds == a.refunds && m.Refunded == int64(a.refunds)*o.Total,
+		text: fmt.Sprintf("%s over %s, %s over %s", count(m.Charges, "charge"), terminal.Money(m.Charged, o.Currency),
+			count(m.Refunds, "refund"), terminal.Money(m.Refunded, o.Currency)),
+	})
+	mails, err := d.mails(ctx, a)
+	return append(claims, mails), err
+}
+
+func (d Demo) mails(ctx context.Context, a *act) (claim, error) {
+	want := map[string]int{}
+	for _, k := range a.mails {
+		want[k] = 1
+	}
+	c := claim{where: "mailbox", holds: len(a.order.Notifications) == len(a.mails)}
+	var kinds []string
+	for _, n := range a.order.Notifications {
+		got, err := check.MailCount(ctx, d.Mailbox, n.MessageID)
+		if err != nil {
+			return c, fmt.Errorf("read the mailbox: %w", err)
+		}
+		want[n.Kind]--
+		c.holds = c.holds && n.Status == "sent" && want[n.Kind] == 0 && got > 0
+		kinds = append(kinds, fmt.Sprintf("“%s” (%s)", n.Kind, count(got, "copy")))
+	}
+	c.text = count(len(kinds), "mail") + ": " + strings.Join(kinds, ", ")
+	return c, nil
+}
+
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "y"):
+		noun = strings.TrimSuffix(noun, "y") + "ie"
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
