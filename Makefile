@@ -57,7 +57,7 @@ lint: ## formatting, vet, linters, import rules, contracts, generated code
 
 .PHONY: generate
 generate: ## generated code from the contracts
-	buf=$$(scripts/tool buf) && tool=$$(scripts/tool protoc-gen-go) && \
+	@buf=$$(scripts/tool buf) && tool=$$(scripts/tool protoc-gen-go) && \
 		dir=$$(mktemp -d) && ln -s "$$tool" "$$dir/protoc-gen-go" && (cd schemas && PATH="$$dir:$$PATH" "$$buf" generate); \
 		code=$$?; rm -rf "$$dir"; exit $$code
 	go generate work
