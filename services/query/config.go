@@ -1,0 +1,42 @@
+package query
+
+import (
+	"net"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// Config is everything that can be set from outside; see -help.
+type Config struct {
+	HTTPAddr   string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
+	MaxStreams int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
+	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
+	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Drain      time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+
+	Kafka     broker.Config
+	Redis     store.Config
+	Telemetry telemetry.Config
+
+	// Listening is called once with the address of the HTTP door; nil: nobody is told.
+	Listening func(net.Addr) `env:"-"`
+}
+
+// Validate names the first wrong variable.
+func (c *Config) Validate() error {
+	switch {
+	case c.MaxStreams < 1 || c.MaxStreams > 100_000:
+		return fault.Field("MAX_STREAMS", "must be from 1 to 100000")
+	case c.Retention < time.Hour:
+		return fault.Field("RETENTION", "must be at least 1h")
+	case c.Partitions < 1 || c.Partitions > 1000:
+		return fault.Field("PARTITIONS", "must be from 1 to 1000")
+	case c.Drain < 0 || c.Drain > 5*time.Minute:
+		return fault.Field("DRAIN", "must be from 0s to 5m")
+	}
+	return nil
+}

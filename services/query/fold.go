@@ -1,0 +1,118 @@
+package query
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/projection"
+	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Document is one order as the read model keeps it.
+type Document = readmodel.Document
+
+// FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
+const FoldVersion = 1
+
+// Behavior is what the projection does: the one place that says how events become documents.
+func Behavior() projection.Behavior[Document] {
+	return projection.Behavior[Document]{
+		Name: Name, FoldVersion: FoldVersion, Topics: readmodel.Topics, Ages: readmodel.KeyAll,
+		Fold: fold, Index: readmodel.Index,
+	}
+}
+
+// FoldOrder returns the document that the records of one order fold into: what the read model holds once it has read them.
+// The records of each topic must be in the order of the log.
+func FoldOrder(records []broker.Record) Document {
+	doc, _ := Behavior().FoldOrder(records)
+	return doc
+}
+
+// fold changes the section of the event's own topic only. An event that cannot be decoded or is not known keeps its place in
+// the story.
+func fold(d Document, m event.Message, at projection.At) Document {
+	d = d.WithEvent(slices.Index(readmodel.Topics, at.Topic), at.Offset, m.Time)
+	when := readmodel.At(m.Time)
+	switch at.Topic {
+	case readmodel.Topics[0]:
+		d.Order = foldOrder(d.Order, m, when)
+	case readmodel.Topics[1]:
+		d.Payment = foldPayment(d.Payment, m, when)
+	case readmodel.Topics[2]:
+		d.Mails = foldMail(d.Mails, m, when)
+	}
+	return d
+}
+
+func foldOrder(o readmodel.Order, m event.Message, when readmodel.Moment) readmodel.Order {
+	switch b := m.Body.(type) {
+	case *orderv1.OrderPlaced:
+		o.Customer, o.Currency, o.Total = b.GetCustomerId(), b.GetCurrency(), b.GetTotal()
+		o.Placed = moment(b.GetPlacedAt(), when)
+		o.Lines = nil
+		for _, l := range b.GetLines() {
+			o.Lines = append(o.Lines, readmodel.Line{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), UnitPrice: l.GetUnitPrice()})
+		}
+	case *orderv1.OrderCancellationRequested:
+		if o.Requested == 0 {
+			o.Requested = moment(b.GetRequestedAt(), when)
+		}
+	case *orderv1.OrderConfirmed:
+		o.Confirmed = when
+	case *orderv1.OrderCancelled:
+		o.Cancelled = when
+		o.Reason = name(b.GetReason(), "CANCELLATION_REASON_")
+	}
+	return o
+}
+
+func foldPayment(p readmodel.Payment, m event.Message, when readmodel.Moment) readmodel.Payment {
+	switch b := m.Body.(type) {
+	case *paymentv1.PaymentSucceeded:
+		p.Intent, p.Amount, p.Currency = b.GetPaymentIntentId(), b.GetAmount(), b.GetCurrency()
+		p.Succeeded = when
+	case *paymentv1.PaymentDeclined:
+		p.Intent, p.Reason = b.GetPaymentIntentId(), b.GetReason()
+		p.Declined = when
+	case *paymentv1.PaymentRefunded:
+		p.Refund = b.GetRefundId()
+		p.Refunded = when
+	}
+	return p
+}
+
+func foldMail(mails []readmodel.Mail, m event.Message, when readmodel.Moment) []readmodel.Mail {
+	switch b := m.Body.(type) {
+	case *notificationv1.NotificationSent:
+		mail := readmodel.Mail{Kind: name(b.GetKind(), "KIND_"), MessageID: b.GetMessageId(), Sent: when}
+		return append(slices.Clone(mails), mail)
+	case *notificationv1.NotificationFailed:
+		mail := readmodel.Mail{Kind: name(b.GetKind(), "KIND_"), MessageID: b.GetMessageId(), Reason: b.GetReason()}
+		return append(slices.Clone(mails), mail)
+	}
+	return mails
+}
+
+func moment(t *timestamppb.Timestamp, otherwise readmodel.Moment) readmodel.Moment {
+	if !t.IsValid() || t.AsTime().Unix() <= 0 {
+		return otherwise
+	}
+	return readmodel.At(t.AsTime())
+}
+
+// name of an enum value in the API: KIND_CONFIRMED is confirmed. Empty when it is unspecified or not known.
+func name(e protoreflect.Enum, prefix string) string {
+	v := e.Descriptor().Values().ByNumber(e.Number())
+	if e.Number() == 0 || v == nil {
+		return ""
+	}
+	return strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix))
+}

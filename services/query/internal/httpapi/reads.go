@@ -1,0 +1,142 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+)
+
+// Bounds of Prefer: wait.
+const (
+	defaultWait = 2
+	maxWait     = 30
+)
+
+// GetOrder implements GET /orders/{id}.
+func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
+	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled}
+	var err error
+	if want.Wait, err = waitOf(req.Params.Prefer); err != nil {
+		return nil, err
+	}
+	if t := req.Params.ConsistencyToken; t != "" {
+		token, err := s.model.ParseToken(t)
+		if err != nil {
+			return nil, fault.Field("Consistency-Token", "%w", err)
+		}
+		want.After = &token
+	}
+	found, err := s.model.Order(ctx, req.ID, want)
+	if err != nil {
+		return nil, err
+	}
+	return orderAnswer(order(found)), nil
+}
+
+// waitOf reads the header Prefer (RFC 7240): of all preferences, only wait is known here.
+func waitOf(prefer string) (time.Duration, error) {
+	seconds := defaultWait
+	for p := range strings.SplitSeq(prefer, ",") {
+		p, _, _ = strings.Cut(p, ";")
+		name, value, _ := strings.Cut(p, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		n, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
+		if err != nil || n < 0 || n > maxWait {
+			return 0, fault.Field("Prefer", "wait must be a number of seconds from 0 to %d", maxWait)
+		}
+		seconds = n
+		break // the first of its name counts
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// orderAnswer is an Order with its version as ETag.
+type orderAnswer Order
+
+// VisitGetOrderResponse implements GetOrderResponseObject.
+func (o orderAnswer) VisitGetOrderResponse(w http.ResponseWriter) error {
+	body, err := json.Marshal(Order(o))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("ETag", `"`+strconv.FormatInt(o.Version, 10)+`"`)
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(append(body, '\n'))
+	return err
+}
+
+// ListOrders implements GET /orders.
+func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
+	p := req.Params
+	filter := readmodel.Filter{Customer: p.CustomerID, Status: readmodel.Status(p.Status)}
+	found, next, err := s.model.List(ctx, filter, int(p.PageSize), p.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	page := OrderPage{Orders: make([]Order, len(found)), NextPageToken: next}
+	for i, f := range found {
+		page.Orders[i] = order(f)
+	}
+	return ListOrders200JSONResponse(page), nil
+}
+
+// GetOrderEvents implements GET /orders/{id}/events.
+func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
+	found, err := s.model.Known(ctx, req.ID)
+	if err != nil {
+		return nil, err
+	}
+	events, err := story.Read(ctx, s.log, req.ID, s.model.Events(found))
+	if err != nil {
+		return nil, err
+	}
+	answer := Story{OrderID: req.ID, Events: make([]Event, len(events))}
+	for i, e := range events {
+		answer.Events[i] = shown(e)
+	}
+	return GetOrderEvents200JSONResponse(answer), nil
+}
+
+// GetStats implements GET /stats.
+func (s reads) GetStats(ctx context.Context, req GetStatsRequestObject) (GetStatsResponseObject, error) {
+	minutes := int(req.Params.Minutes)
+	if minutes == 0 {
+		minutes = 15
+	}
+	stats, err := s.model.Stats(ctx, time.Now(), minutes)
+	if err != nil {
+		return nil, err
+	}
+	answer := Stats{
+		At: stats.At,
+		Orders: OrderCounts{
+			Placed: stats.ByStatus[readmodel.Placed], Confirmed: stats.ByStatus[readmodel.Confirmed],
+			Cancelled: stats.ByStatus[readmodel.Cancelled], Settled: stats.Settled,
+		},
+		SettleTime: SettleTime{
+			Count: stats.Settle.Count,
+			P50Ms: stats.Settle.Percentile(.5), P95Ms: stats.Settle.Percentile(.95), P99Ms: stats.Settle.Percentile(.99),
+		},
+	}
+	for _, m := range stats.Minutes {
+		minute := Minute{Start: m.Start, Orders: m.Orders, Revenue: []Money{}}
+		for _, currency := range slices.Sorted(maps.Keys(m.Revenue)) {
+			minute.Revenue = append(minute.Revenue, Money{Currency: currency, Amount: m.Revenue[currency]})
+		}
+		answer.Minutes = append(answer.Minutes, minute)
+	}
+	return GetStats200JSONResponse(answer), nil
+}

@@ -1,0 +1,198 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+)
+
+var (
+	openStreams = telemetry.StreamsOpen.UpDown()
+	cutOff      = telemetry.StreamsDropped.Counter()
+)
+
+// tailWithin is how long a live tail may take to find the ends of the logs.
+const tailWithin = 5 * time.Second
+
+// StreamOrder implements GET /orders/{id}/stream.
+func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
+	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stream(func(w http.ResponseWriter) error {
+		defer done()
+		return s.follow(ctx, s.sse(w), found, req.Params.LastEventID)
+	}), nil
+}
+
+// follow sends the order whenever its version is greater than the reader's. Nothing is queued: a reader that is slow gets the
+// newest when it is ready.
+func (s reads) follow(ctx context.Context, out *sse, found readmodel.Found, have int64) error {
+	changed := s.model.Watch(found.ID)
+	defer changed.Stop()
+	beat := time.NewTicker(s.Heartbeat)
+	defer beat.Stop()
+	if err := out.comment("following"); err != nil {
+		return err
+	}
+	for {
+		// What cannot be read now (an outage, a rebuild) is read at a later wake-up.
+		if now, err := s.model.Known(ctx, found.ID); err == nil && now.Status() != "" && int64(now.Version) > have {
+			if err := out.event("order", fmt.Sprint(now.Version), order(now)); err != nil {
+				return err
+			}
+			have = int64(now.Version)
+		}
+		select {
+		case <-changed.C:
+		case <-beat.C:
+			if err := out.comment("keep-alive"); err != nil {
+				return err
+			}
+		case <-lifecycle.Draining(ctx):
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// StreamEvents implements GET /stream.
+func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+	done, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, tailWithin)
+	defer cancel()
+	reader, err := s.tail.Watch(within)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return stream(func(w http.ResponseWriter) error {
+		defer done()
+		defer reader.Stop()
+		return s.watch(ctx, s.sse(w), reader)
+	}), nil
+}
+
+// watch sends all events, and says how many it left out.
+func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error {
+	beat := time.NewTicker(s.Heartbeat)
+	defer beat.Stop()
+	if err := out.comment("watching"); err != nil {
+		return err
+	}
+	for {
+		var err error
+		select {
+		case e := <-reader.C:
+			err = out.event("event", "", shown(e))
+		case <-beat.C:
+			err = out.comment("keep-alive")
+		case <-lifecycle.Draining(ctx):
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		if n := reader.Skipped(); err == nil && n > 0 {
+			err = out.event("skipped", "", struct {
+				Count int64 `json:"count"`
+			}{n})
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// enter takes a place among the streams, until done is called.
+func (s reads) enter(ctx context.Context) (done func(), err error) {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		return nil, fault.Later(10*time.Second, "%w", problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable,
+			"Temporarily unavailable", fmt.Sprintf("there are %d streams open, and no more are taken", cap(s.streams))))
+	}
+	openStreams.Add(ctx, 1)
+	return func() {
+		openStreams.Add(context.WithoutCancel(ctx), -1)
+		<-s.streams
+	}, nil
+}
+
+// stream is an answer that goes on.
+type stream func(http.ResponseWriter) error
+
+// VisitStreamOrderResponse implements StreamOrderResponseObject.
+func (f stream) VisitStreamOrderResponse(w http.ResponseWriter) error { return f.run(w) }
+
+// VisitStreamEventsResponse implements StreamEventsResponseObject.
+func (f stream) VisitStreamEventsResponse(w http.ResponseWriter) error { return f.run(w) }
+
+// run reports no error: the answer has begun, and only the reader's side can have failed.
+func (f stream) run(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
+	w.WriteHeader(http.StatusOK)
+	if err := f(w); err != nil {
+		cutOff.Add(context.Background(), 1)
+	}
+	return nil
+}
+
+// sse writes server-sent events; a write that takes longer than patience is the last.
+type sse struct {
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (s reads) sse(w http.ResponseWriter) *sse {
+	return &sse{w: w, control: http.NewResponseController(w), patience: s.Patience}
+}
+
+func (s *sse) comment(text string) error { return s.write([]byte(": " + text + "\n\n")) }
+
+func (s *sse) event(name, id string, data any) error {
+	text, err := json.Marshal(data) // one line: JSON has no raw line breaks
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "event: %s\n", name)
+	if id != "" {
+		fmt.Fprintf(&b, "id: %s\n", id)
+	}
+	fmt.Fprintf(&b, "data: %s\n\n", text)
+	return s.write(b.Bytes())
+}
+
+func (s *sse) write(b []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

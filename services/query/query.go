@@ -1,0 +1,102 @@
+// Package query is the read side: it folds every topic into a read model in Redis, and answers reads from it.
+package query
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+)
+
+// Name of the service, of its consumer group, and the prefix of its keys.
+const Name = readmodel.Name
+
+const (
+	flushWithin = 5 * time.Second
+	leaveWithin = 20 * time.Second
+)
+
+// Run runs the service until ctx ends, then stops it in order. Kafka and Redis may be missing: it waits for them, not ready.
+func Run(ctx context.Context, cfg Config) (err error) {
+	// Telemetry
+	flush, err := telemetry.Start(ctx, Name, cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		within, done := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+		defer done()
+		err = errors.Join(err, flush(within))
+	}()
+
+	// The log and the read model
+	log, err := broker.Open(cfg.Kafka)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	redis, err := cfg.Redis.Client()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+
+	// Projection: the log into the read model
+	behavior := Behavior()
+	p := projection.New(behavior, projection.Config{
+		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
+	})
+
+	// Reads
+	feed := projection.NewFeed(redis, Name, cfg.Partitions)
+	model := readmodel.New(behavior, feed, redis, cfg.Partitions)
+	tail := story.NewTail(log, readmodel.Topics, cfg.Partitions)
+	door, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams})
+	if err != nil {
+		return err
+	}
+
+	// HTTP and health
+	health := lifecycle.NewHealth()
+	health.Check(Name, p.Ready)
+	ln, err := lifecycle.Listen(cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	if cfg.Listening != nil {
+		cfg.Listening(ln.Addr())
+	}
+	handler := door.Handler(func(r chi.Router) {
+		health.Routes(r)
+		r.Method("GET", "/metrics", telemetry.MetricsHandler())
+	})
+
+	return lifecycle.Run(ctx,
+		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
+		lifecycle.Part{Name: "changes", Run: feed.Run},
+		lifecycle.Part{Name: "tail", Run: tail.Run},
+		lifecycle.HTTP("http", ln, telemetry.HTTP(Name)(handler)),
+		health.Part(cfg.Drain),
+	)
+}
+
+// ReadOrder reads an order from the read model that cfg names, as it is; ok is false when it is not there. It is for tools and
+// tests that compare it with FoldOrder.
+func ReadOrder(ctx context.Context, cfg store.Config, partitions int, id string) (doc Document, ok bool, err error) {
+	redis, err := cfg.Client()
+	if err != nil {
+		return Document{}, false, err
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	found, _, err := projection.NewReader(Behavior(), redis).Get(ctx, broker.Partition([]byte(id), partitions), id)
+	return found.Doc, found.Version > 0, err
+}
