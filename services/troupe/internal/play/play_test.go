@@ -1,0 +1,234 @@
+package play
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+func options(t *testing.T) Options {
+	t.Helper()
+	return Options{Dir: t.TempDir(), PaymentDeadline: time.Minute}
+}
+
+func TestRefusesWrongOptions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Options)
+		field  string
+	}{
+		"no directory":         {func(o *Options) { o.Dir = "" }, "--dir"},
+		"negative port":        {func(o *Options) { o.Ports.SMTP = -1 }, "--smtp-port"},
+		"port too large":       {func(o *Options) { o.Ports.Kafka = 65536 }, "--kafka-port"},
+		"unknown service":      {func(o *Options) { o.Instances = map[string]int{"broker": 2} }, "--instances"},
+		"no instances":         {func(o *Options) { o.Instances = map[string]int{"order": 0} }, "--instances"},
+		"too many":             {func(o *Options) { o.Instances = map[string]int{"order": 21} }, "--instances"},
+		"kafka without a port": {func(o *Options) { o.KafkaBrokers = []string{"kafka"} }, "--kafka-brokers"},
+		"redis without a port": {func(o *Options) { o.RedisAddr = "redis" }, "--redis-addr"},
+		"short deadline":       {func(o *Options) { o.PaymentDeadline = time.Millisecond }, "--payment-deadline"},
+	} {
+		o := options(t)
+		tt.change(&o)
+		if err := Run(t.Context(), o); fault.ClassOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), tt.field+": ") {
+			t.Errorf("%s: got %v, want an invalid %s", name, err, tt.field)
+		}
+	}
+}
+
+func TestNamesEveryTakenPort(t *testing.T) {
+	o := options(t)
+	var held []net.Listener
+	for _, p := range []*int{&o.Ports.Order, &o.Ports.Redis} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, ln)
+		*p = ln.Addr().(*net.TCPAddr).Port
+	}
+	o.Ports.Query = o.Ports.Order
+	err := Run(t.Context(), o)
+	for _, want := range []string{"--query-port", "--order-port", "is that of query too", "--redis-port", "TROUPE_REDIS_PORT"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+	for _, ln := range held {
+		_ = ln.Close()
+	}
+	if _, err := os.Stat(filepath.Join(o.Dir, playgroundFile)); err == nil {
+		t.Error("says that it is ready")
+	}
+}
+
+func TestExternalStoresNeedNoPort(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	o := options(t)
+	o.KafkaBrokers, o.RedisAddr = []string{"127.0.0.1:19092"}, "127.0.0.1:16379"
+	o.Ports.Kafka = ln.Addr().(*net.TCPAddr).Port
+	o.Environ = []string{"KAFKA_SASL_USER=me", "REDIS_PASSWORD=p", "KAFKA_REPLICATION_FACTOR=3", "LOG_FORMAT=text"}
+	if err := o.settlePorts(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := o.processes(o.playground(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(list); got != "gateway mailbox order payment notification query" {
+		t.Errorf("processes = %s", got)
+	}
+	for _, want := range []string{"KAFKA_BROKERS=127.0.0.1:19092", "REDIS_ADDRS=127.0.0.1:16379", "KAFKA_SASL_USER=me", "REDIS_PASSWORD=p",
+		"KAFKA_REPLICATION_FACTOR=3", "LOG_FORMAT=json"} {
+		if env := list[2].Env; !slices.Contains(env, want) {
+			t.Errorf("order lacks %s in %v", want, env)
+		}
+	}
+}
+
+func names(list []process) string {
+	var n []string
+	for _, p := range list {
+		n = append(n, p.Name)
+	}
+	return strings.Join(n, " ")
+}
+
+func TestProcesses(t *testing.T) {
+	o := options(t)
+	o.Instances = map[string]int{"payment": 3}
+	o.Environ = []string{"PATH=/bin", "KAFKA_TLS=true", "KAFKA_SASL_USER=me", "REDIS_PASSWORD=p", "KAFKA_BROKERS=elsewhere:1"}
+	if err := o.settlePorts(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := o.processes(o.playground(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(list); got != "broker redis gateway mailbox order payment payment-2 payment-3 notification query" {
+		t.Fatalf("processes = %s", got)
+	}
+	addresses := map[string]bool{}
+	for _, p := range list {
+		for name, a := range p.Addresses {
+			if addresses[a] {
+				t.Errorf("%s: two processes have the %s address %s", p.Name, name, a)
+			}
+			addresses[a] = true
+		}
+		set := map[string]bool{}
+		for _, e := range p.Env {
+			name, _, _ := strings.Cut(e, "=")
+			if set[name] {
+				t.Errorf("%s has %s twice", p.Name, name)
+			}
+			set[name] = true
+		}
+		if set["KAFKA_TLS"] || set["KAFKA_SASL_USER"] || set["REDIS_PASSWORD"] || !set["PATH"] {
+			t.Errorf("%s: environment %v", p.Name, p.Env)
+		}
+	}
+	if p := list[7]; p.Instance != 3 || p.Service != "payment" || strings.Join(p.Args, " ") != "run payment" {
+		t.Errorf("payment-3 = %+v", p.Spec)
+	}
+	if !slices.Contains(list[4].Env, "KAFKA_BROKERS="+local(o.Ports.Kafka)) || !slices.Contains(list[4].Env, "KAFKA_REPLICATION_FACTOR=1") {
+		t.Errorf("order: environment %v", list[4].Env)
+	}
+}
+
+func TestParseInstances(t *testing.T) {
+	got, err := ParseInstances(" order=2, payment=3,")
+	if err != nil || got["order"] != 2 || got["payment"] != 3 || len(got) != 2 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, bad := range []string{"order", "order=x", "=", "order=2;payment=3"} {
+		if _, err := ParseInstances(bad); fault.ClassOf(err) != fault.Invalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestDirectoryIsForOne(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "kafka", "old")
+	own := filepath.Join(dir, "mine")
+	for _, f := range []string{old, own} {
+		if err := os.MkdirAll(f, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release, err := openDir(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDir(dir, true); err == nil || !strings.Contains(err.Error(), "another playground") {
+		t.Errorf("second playground: %v", err)
+	}
+	if _, err := os.Stat(old); err != nil {
+		t.Errorf("wiped by the one that was refused: %v", err)
+	}
+	at := Playground{PID: 7, Order: "http://127.0.0.1:1"}
+	if err := at.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(dir); err != nil || got.Order != at.Order || got.PID != 7 {
+		t.Errorf("found %+v, %v", got, err)
+	}
+	release()
+	if _, err := Find(dir); fault.ClassOf(err) != fault.NotFound {
+		t.Errorf("after the end: %v", err)
+	}
+	if release, err = openDir(dir, true); err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if _, err := os.Stat(old); err == nil {
+		t.Error("fresh kept the old log")
+	}
+	if _, err := os.Stat(own); err != nil {
+		t.Error("fresh took what is not the playground's")
+	}
+}
+
+func TestLogsHaveOneShape(t *testing.T) {
+	var out bytes.Buffer
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.Local)
+	l := &logs{out: &out, width: 9, now: func() time.Time { return at }}
+	stamp := at.Format(time.RFC3339Nano)
+	for _, line := range []struct{ name, raw string }{
+		{"order", `{"time":"` + stamp + `","level":"INFO","msg":"order placed","service":"order","order_id":"o-1","n":3,"text":"a b","c":{"x":1},"e":""}`},
+		{"payment-2", "panic: \x1b[31mred"},
+		{"query", `{"level":"INFO"}`},
+		{"query", `{"time":"` + stamp + `","level":"WARN","msg":"evil \u001b[2J","k":"\u001b"}`},
+		{"query", `{"time":`},
+	} {
+		l.line(line.name, []byte(line.raw))
+	}
+	want := "03:04:05.006 order     INFO  order placed order_id=o-1 n=3 text=\"a b\" c={…} e=\"\"\n" +
+		"03:04:05.006 payment-2       panic: �[31mred\n" +
+		"03:04:05.006 query           {\"level\":\"INFO\"}\n" +
+		"03:04:05.006 query     WARN  evil �[2J k=\"\\x1b\"\n" +
+		"03:04:05.006 query           {\"time\":\n"
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	got := reasons(strings.NewReader(`{"unready":[{"name":"participant","reason":"waiting for topic x"},{"name":"b","reason":"c"}]}`))
+	if got != "participant: waiting for topic x, b: c" {
+		t.Errorf("got %q", got)
+	}
+	if got := reasons(strings.NewReader("<html>")); got != "not ready" {
+		t.Errorf("got %q", got)
+	}
+}
