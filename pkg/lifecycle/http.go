@@ -71,7 +71,9 @@ func HTTP(name string, ln net.Listener, h http.Handler) Part {
 			cut()
 			err = errors.Join(fmt.Errorf("requests in flight cut off after %s: %w", shutdownWithin, err), srv.Close())
 		}
-		<-served
+		if closed := <-served; !errors.Is(closed, http.ErrServerClosed) {
+			err = errors.Join(err, closed)
+		}
 		return err
 	}}
 }

@@ -107,7 +107,8 @@ func TestRequestsInFlightEndBeforeTheDoorDoes(t *testing.T) {
 	if b := <-body; b != "whole" {
 		t.Errorf("got %q", b)
 	}
-	if _, err := http.Get(url); err == nil {
+	if resp, err := http.Get(url); err == nil {
+		_ = resp.Body.Close()
 		t.Error("the door still takes connections")
 	}
 }

@@ -81,7 +81,7 @@ func TestFlagsAndConfigurationAreReadBeforeAnythingRuns(t *testing.T) {
 
 func TestTheFirstSignalStopsTheRun(t *testing.T) {
 	p, _, stderr, signals := prepare(t, nil, []string{"KEY=sk_live_1", "LOG_FORMAT=json"})
-	code := execute(p, func(ctx context.Context, s settings) error {
+	code := execute(p, func(ctx context.Context, _ settings) error {
 		signals <- syscall.SIGTERM
 		<-ctx.Done()
 		if !strings.Contains(context.Cause(ctx).Error(), "terminated") {

@@ -5,6 +5,7 @@ package order
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -78,7 +79,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	handler := orders.Handler(func(r chi.Router) {
 		health.Routes(r)
-		r.Method("GET", "/metrics", telemetry.MetricsHandler())
+		r.Method(http.MethodGet, "/metrics", telemetry.MetricsHandler())
 	})
 
 	return lifecycle.Run(ctx,

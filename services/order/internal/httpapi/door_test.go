@@ -119,7 +119,7 @@ func read(t testing.TB, w *httptest.ResponseRecorder) problem.Problem {
 
 // doTwice sends a request with two keys.
 func doTwice(h http.Handler) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", "/orders", strings.NewReader(tea))
+	r := httptest.NewRequest(http.MethodPost, "/orders", strings.NewReader(tea))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header["Idempotency-Key"] = []string{key, key + "-2"}
 	w := httptest.NewRecorder()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -75,7 +76,7 @@ func (w *walker) object(path []string) error {
 			return err
 		}
 		key, _ := t.(string) // the decoder lets nothing else be a key
-		at := append(path[:len(path):len(path)], key)
+		at := slices.Concat(path, []string{key})
 		if seen[key] {
 			return fault.Field(pointer(at), "must not be given twice")
 		}
@@ -90,7 +91,7 @@ func (w *walker) object(path []string) error {
 
 func (w *walker) array(path []string) error {
 	for i := 0; w.d.More(); i++ {
-		if err := w.value(append(path[:len(path):len(path)], strconv.Itoa(i))); err != nil {
+		if err := w.value(slices.Concat(path, []string{strconv.Itoa(i)})); err != nil {
 			return err
 		}
 	}
