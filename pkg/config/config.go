@@ -106,7 +106,8 @@ func Value[C any](cfg C, name string) (text string, ok bool) {
 func Usage[C any]() string {
 	var b strings.Builder
 	for _, v := range variables(reflect.TypeFor[C](), "") {
-		fmt.Fprintf(&b, "  %s  %s", v.name, kind(v.typ))
+		form, _, _ := strings.Cut(kind(v.typ), " (")
+		fmt.Fprintf(&b, "  %s  %s", v.name, form)
 		switch {
 		case v.def != "":
 			fmt.Fprintf(&b, ", default %s", v.def)

@@ -120,7 +120,7 @@ func TestUsageListsEveryVariable(t *testing.T) {
 		"PASSWORD  text, default empty, secret\n",
 		"STORE_SIZE  a whole number, default 12\n",
 		"LEVEL  text, default info\n",
-		"WAIT  a duration (such as 250ms, 15m or 336h), default 15m\n",
+		"WAIT  a duration, default 15m\n",
 	} {
 		if !strings.Contains(u, want) {
 			t.Errorf("usage lacks %q:\n%s", want, u)

@@ -90,14 +90,14 @@ func supervise[C any](p process, cfg C, run func(context.Context, C) error) int 
 		select {
 		case err := <-ended:
 			if err != nil {
-				slog.Error("failed", "service", p.name, "error", err.Error())
+				slog.Error("failed", "error", err.Error())
 				return exitFailed
 			}
-			slog.Info("stopped", "service", p.name)
+			slog.Info("stopped")
 			return exitOK
 		case s := <-p.signals:
 			if stopping {
-				slog.Error("second signal: ending at once", "service", p.name, "signal", s.String())
+				slog.Error("second signal: ending at once", "signal", s.String())
 				return exitFailed
 			}
 			stop(fmt.Errorf("signal: %s", s))
