@@ -91,7 +91,8 @@ func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body
 	} else {
 		c.close()
 	}
-	if refused := (*Refused)(nil); err == nil || errors.As(err, &refused) {
+	var refused *Refused
+	if err == nil || reply != nil && errors.As(err, &refused) {
 		m.acceptsUs() // the server judged this one mail, so it listens to us
 	}
 	return err
