@@ -92,14 +92,24 @@ func (c *Client) Close() error {
 // roundTrip sends one request. asked names who is asked, for the log.
 func (c *Client) roundTrip(ctx context.Context, asked string, request kafka.Request) (kafka.Response, error) {
 	response, err := c.transport.RoundTrip(ctx, c.addr, request)
-	switch {
-	case err == nil:
-		c.outage.answered(asked)
-	case network(err):
-		c.refresh()
-		c.outage.failed(asked, err)
+	if err != nil {
+		return nil, c.failed(asked, asked, err)
 	}
-	return response, classify(asked, err)
+	c.outage.answered(asked)
+	return response, nil
+}
+
+// failed classifies an error of kafka-go. When no answer came it also makes the transport look for the brokers again, and
+// says so in the log.
+func (c *Client) failed(asked, doing string, err error) error {
+	classified := classify(doing, err)
+	if network(err) {
+		c.refresh()
+		if fault.ClassOf(classified) == fault.Unavailable {
+			c.outage.failed(asked, err)
+		}
+	}
+	return classified
 }
 
 // refresh makes the transport ask for the layout of the cluster before its next request. It does not block.

@@ -72,7 +72,11 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 			bells = append(bells, c.listen(leader, positions, rung))
 		}
 	}
-	a.gather(ctx, rung, len(bells), time.After(c.cfg.MaxWait), true)
+	wait = c.cfg.MaxWait
+	if a.failed() { // ask those again soon
+		wait = min(wait, refreshAtMost)
+	}
+	a.gather(ctx, rung, len(bells), time.After(wait), true)
 	c.leave(bells)
 }
 

@@ -71,10 +71,7 @@ func (c *Client) member(ctx context.Context, group string, topics []string, serv
 		case errors.Is(err, kafka.RebalanceInProgress): // still a member, which is joining again
 			continue
 		case err != nil:
-			if network(err) {
-				c.outage.failed(asked, err)
-			}
-			return classify(asked, err)
+			return c.failed(asked, asked, err)
 		}
 		c.outage.answered(asked)
 		returned := make(chan served, 1)

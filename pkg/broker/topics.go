@@ -90,7 +90,7 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 	}
 	response, err := c.admin.CreateTopics(ctx, request)
 	if err != nil {
-		return c.asked("create topics", err)
+		return c.failed("layout", "create topics", err)
 	}
 	for name, err := range response.Errors {
 		switch {
@@ -103,14 +103,6 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 		}
 	}
 	return nil
-}
-
-// asked classifies an error of kafka-go's own client.
-func (c *Client) asked(doing string, err error) error {
-	if network(err) {
-		c.refresh()
-	}
-	return classify(doing, err)
 }
 
 // awaitLogs waits until the leader of every log answers for it: for a moment after a topic was created, brokers name
@@ -149,7 +141,7 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 	}
 	response, err := c.admin.DescribeConfigs(ctx, request)
 	if err != nil {
-		return c.asked("read the settings of topics", err)
+		return c.failed("layout", "read the settings of topics", err)
 	}
 	settings := map[string]map[string]string{}
 	for _, r := range response.Resources {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -283,10 +284,12 @@ func (s *suite) largeBatches(t *testing.T) {
 
 func (s *suite) refusals(t *testing.T) {
 	s.topics(t, 3, "a")
+	noise := make([]byte, 3<<20) // which no codec makes smaller
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	good := []broker.Record{{Key: []byte("k"), Value: []byte("v")}}
 	produced := s.put(
 		broker.Batch{TopicPartition: s.log("a", 0), Records: []broker.Record{good[0], {Value: []byte("no key")}}},
-		broker.Batch{TopicPartition: s.log("a", 1), Records: []broker.Record{{Key: []byte("k"), Value: make([]byte, 3<<20)}}},
+		broker.Batch{TopicPartition: s.log("a", 1), Records: []broker.Record{{Key: []byte("k"), Value: noise}}},
 		broker.Batch{TopicPartition: s.log("a", 2), Records: good},
 	)
 	wantClass(t, "a record without a key", produced[s.log("a", 0)].Err, fault.Permanent, "key")
