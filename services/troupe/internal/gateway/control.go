@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
+	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -24,7 +25,8 @@ type Control struct {
 	Outage bool `json:"outage"`
 	// FlapMS makes outages of so many milliseconds that alternate with as long without one; 0: none.
 	FlapMS int `json:"flap_ms"`
-	// LoseAnswersPercent of the requests that change something are executed, and their connection ends without an answer.
+	// LoseAnswersPercent of the requests that change something are executed, and their connection ends without an answer. A
+	// request repeated with its key gets one.
 	LoseAnswersPercent int `json:"lose_answers_percent"`
 	// ResetAfterS is after how many seconds all this ends by itself; 0: it does not.
 	ResetAfterS int `json:"reset_after_s"`
@@ -86,6 +88,13 @@ func (c control) declines(intentID string, q quirks) quirks {
 	return q
 }
 
+// share turns a text into a number from 0 to 99, always the same.
+func share(text string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text)) // never fails
+	return int(h.Sum32() % 100)
+}
+
 func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
 	var c Control
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
@@ -116,7 +125,11 @@ func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
 // undecodable names the field at fault where the decoder knows it.
 func undecodable(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
-		return fault.Field("/"+e.Field, "must be %s", map[bool]string{true: "true or false", false: "a whole number"}[e.Type.Kind().String() == "bool"])
+		rule := "must be a whole number"
+		if e.Type.Kind() == reflect.Bool {
+			rule = "must be true or false"
+		}
+		return fault.Field("/"+e.Field, "%s", rule)
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
@@ -159,8 +172,8 @@ func (c control) say(now time.Time) []string {
 	add(c.Outage, "outage")
 	add(c.FlapMS > 0, "flapping every %d ms", c.FlapMS)
 	add(c.DelayMS > 0, "delay %d ms", c.DelayMS)
-	add(c.DeclinePercent > 0, "%s of charges declined", strconv.Itoa(c.DeclinePercent)+" %")
-	add(c.LoseAnswersPercent > 0, "%s of answers lost", strconv.Itoa(c.LoseAnswersPercent)+" %")
+	add(c.DeclinePercent > 0, "%d %% of charges declined", c.DeclinePercent)
+	add(c.LoseAnswersPercent > 0, "%d %% of answers lost", c.LoseAnswersPercent)
 	add(len(out) > 0 && !c.until.IsZero(), "for another %d s", int(c.until.Sub(now).Seconds())+1)
 	return out
 }

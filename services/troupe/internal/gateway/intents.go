@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"regexp"
 	"slices"
@@ -195,11 +194,4 @@ func (s *Simulator) intent(id string) *intent {
 		return nil
 	}
 	return in.as(s.now())
-}
-
-// share turns a text into a number from 0 to 99, always the same.
-func share(text string) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(text)) // never fails
-	return int(h.Sum32() % 100)
 }

@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// control sends a body to /control.
+func put(t *testing.T, h http.Handler, body string) answered {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/control", strings.NewReader(body))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return answered{t: t, status: w.Code, header: w.Header(), body: w.Body.String()}
+}
+
+func TestControlRefusesWhatCannotBe(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	for body, field := range map[string]string{
+		`{"decline_percent":101}`:              "/decline_percent",
+		`{"decline_percent":-1}`:               "/decline_percent",
+		`{"decline_percent":"5"}`:              "/decline_percent",
+		`{"delay_ms":60001}`:                   "/delay_ms",
+		`{"delay_ms":1.5}`:                     "/delay_ms",
+		`{"outage":1}`:                         "/outage",
+		`{"flap_ms":49}`:                       "/flap_ms",
+		`{"outage":true,"flap_ms":1000}`:       "/flap_ms",
+		`{"lose_answers_percent":200}`:         "/lose_answers_percent",
+		`{"reset_after_s":86401}`:              "/reset_after_s",
+		`{"colour":"blue"}`:                    "",
+		`{`:                                    "",
+		``:                                     "",
+		`[]`:                                   "",
+		`{} {}`:                                "",
+		`{"colour":"` + long(5000) + `"}`:      "",
+		`{"delay_ms":99999999999999999999999}`: "/delay_ms",
+	} {
+		got := put(t, h, body)
+		if got.status != 400 && got.status != 413 || got.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%.40s: status %d, %s", body, got.status, got.body)
+			continue
+		}
+		if field != "" && !strings.Contains(got.body, `"field":"`+field+`"`) {
+			t.Errorf("%.40s: %s does not name %s", body, got.body, field)
+		}
+	}
+	if got := ask(t, h, "GET", "/control", "").want(200); got.text("decline_percent") != "" || got.get("delay_ms") != 0.0 || got.get("out") != false {
+		t.Errorf("a refused control took effect: %s", got.body)
+	}
+}
+
+func long(n int) string { return strings.Repeat("x", n) }
+
+func TestOutage(t *testing.T) {
+	c := newClock()
+	h := open(t, t.TempDir(), c.Now).Handler()
+	id := create(t, h, "o-1", "pm_card_visa")
+	put(t, h, `{"outage":true,"reset_after_s":10}`).want(200)
+	ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "k").want(503)
+	ask(t, h, "GET", "/v1/payment_intents/"+id, "").want(503)
+	if got := ask(t, h, "GET", "/control", "").want(200); got.get("out") != true || got.text("resets_at") != "2026-03-01T12:00:10Z" {
+		t.Errorf("control %s", got.body)
+	}
+	if n := ledgerOf(t, h).Totals.Charges; n != 0 {
+		t.Errorf("%d charges in an outage", n)
+	}
+	c.add(10 * time.Second)
+	ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "k").want(200)
+
+	put(t, h, `{"outage":true}`).want(200)
+	c.add(100 * time.Hour)
+	ask(t, h, "GET", "/v1/payment_intents/"+id, "").want(503)
+	ask(t, h, "DELETE", "/control", "").want(200)
+	ask(t, h, "GET", "/v1/payment_intents/"+id, "").want(200)
+}
+
+func TestFlapping(t *testing.T) {
+	c := newClock()
+	h := open(t, t.TempDir(), c.Now).Handler()
+	put(t, h, `{"flap_ms":1000}`).want(200)
+	for n, want := range []int{503, 503, 200, 200, 503, 503, 200} {
+		if got := ask(t, h, "GET", "/v1/payment_intents", ""); got.status != want {
+			t.Errorf("after %d × 500 ms: status %d, want %d", n, got.status, want)
+		}
+		c.add(500 * time.Millisecond)
+	}
+}
+
+func TestDeclinePercent(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	for _, tc := range []struct{ percent, least, most int }{{0, 0, 0}, {100, 200, 200}, {30, 30, 95}} {
+		put(t, h, fmt.Sprintf(`{"decline_percent":%d}`, tc.percent)).want(200)
+		declines := 0
+		for n := range 200 {
+			id := create(t, h, fmt.Sprintf("o-%d-%d", tc.percent, n), "pm_card_visa")
+			if ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "").status == 402 {
+				declines++
+			}
+		}
+		// 200 draws at 30 %: 30 to 95 is more than five standard deviations away on either side.
+		if declines < tc.least || declines > tc.most {
+			t.Errorf("%d %%: %d of 200 declined", tc.percent, declines)
+		}
+	}
+}
+
+func TestDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, t.TempDir(), nil).Handler()
+		put(t, h, `{"delay_ms":300}`).want(200)
+		began := time.Now()
+		id := create(t, h, "o-1", "pm_card_visa")
+		ask(t, h, "GET", "/v1/payment_intents/"+id, "").want(200)
+		if d := time.Since(began); d != 600*time.Millisecond {
+			t.Errorf("two requests took %s", d)
+		}
+		put(t, h, `{}`).want(200)
+		ask(t, h, "GET", "/v1/payment_intents/"+id, "").want(200)
+		if d := time.Since(began); d != 600*time.Millisecond {
+			t.Errorf("without a delay, after %s", d)
+		}
+	})
+}
+
+func TestLoseAnswers(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	put(t, h, `{"lose_answers_percent":100}`).want(200)
+	lost := func() (lost bool) {
+		defer func() { lost = recover() == any(http.ErrAbortHandler) }()
+		ask(t, h, "POST", "/v1/payment_intents", "k", newIntentForm...)
+		return false
+	}
+	if !lost() {
+		t.Error("the first answer came")
+	}
+	if l := ledgerOf(t, h); l.Totals.Intents != 1 {
+		t.Errorf("ledger %+v", l.Totals)
+	}
+	ask(t, h, "POST", "/v1/payment_intents", "k", newIntentForm...).want(200)
+}
+
+func TestTooManyRequests(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	for range maxInFlight {
+		s.slots <- struct{}{}
+	}
+	ask(t, s.Handler(), "GET", "/v1/payment_intents", "").want(429)
+	<-s.slots
+	ask(t, s.Handler(), "GET", "/v1/payment_intents", "").want(200)
+}
