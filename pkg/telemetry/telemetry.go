@@ -19,7 +19,6 @@ import (
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -80,7 +79,7 @@ func Start(ctx context.Context, service string, cfg Config) (stop func(context.C
 	handler := console
 	if loggers != nil {
 		stops = append(stops, loggers.Shutdown)
-		global.SetLoggerProvider(loggers)
+		otel.SetLoggerProvider(loggers)
 		handler = exported(console, cfg, service, loggers)
 	}
 	otel.SetTracerProvider(tracers)
