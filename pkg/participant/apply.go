@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -138,11 +139,7 @@ func (c *cycle) applied(t *task) {
 		t.seq++
 	}
 	t.kept = ch.kept
-	for len(t.outbox) > 0 && t.outbox[0].number <= ch.settled {
-		t.outbox[0] = nil
-		t.outbox = t.outbox[1:]
-	}
-	t.settled = ch.settled
+	t.settle(ch.settled)
 	for k, v := range ch.positions {
 		t.stored[k] = v
 	}
@@ -162,8 +159,12 @@ func (c *cycle) applied(t *task) {
 // somebody else appended before it is known then.
 func (t *task) settleable(b *behavior) int64 {
 	n := t.settled
+	readBack := int64(math.MaxInt64)
+	if b.door {
+		readBack = t.source(b.facts).position(nil)
+	}
 	for _, e := range t.outbox {
-		if !e.acked || b.door && e.Record.Topic == b.facts && t.source(b.facts).position(nil) <= e.offset {
+		if !e.acked || e.Record.Topic == b.facts && e.offset >= readBack {
 			break
 		}
 		n = e.number

@@ -177,7 +177,7 @@ func (c *cycle) foldLetter(t *task, r broker.Record) {
 		return
 	}
 	o := t.orders[orderOfRecord(r, id)]
-	for _, e := range t.outbox {
+	for _, e := range t.pending[o.id] {
 		if e.ID == id && e.Record.Topic == c.b.letters {
 			e.acked, e.offset = true, r.Offset
 		}

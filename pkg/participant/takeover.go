@@ -126,9 +126,7 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 		if err := json.Unmarshal([]byte(body), e); err != nil {
 			return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.st.Key(t.partition, "outbox"), err)
 		}
-		t.number++
-		e.number = t.number
-		t.outbox = append(t.outbox, e)
+		t.remember(e)
 	}
 	t.kept = t.number
 	at, err := c.st.Scores(ctx, c.st.Key(t.partition, "timers"))
@@ -199,10 +197,8 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 			c.watch.log.Error("redis holds an order that cannot be read; folding again", "error", err)
 			return err
 		}
-		for _, e := range m.t.outbox {
-			if e.Order == m.id {
-				o.entry = e.number
-			}
+		if pending := m.t.pending[m.id]; len(pending) > 0 {
+			o.entry = pending[len(pending)-1].number
 		}
 		m.t.orders[m.id] = o
 	}

@@ -30,9 +30,10 @@ type task struct {
 	orders    map[string]*order
 	loading   []*delivery // whose orders are not in memory yet
 	outbox    []*entry
-	number    int64 // of the last outbox entry
-	kept      int64 // every entry up to this number is in the store, and may be published
-	settled   int64 // every entry up to this number is in Kafka, and trimmed from the store
+	pending   map[string][]*entry // the same, per order
+	number    int64               // of the last outbox entry
+	kept      int64               // every entry up to this number is in the store, and may be published
+	settled   int64               // every entry up to this number is in Kafka, and trimmed from the store
 	timers    timers
 	due       []string // orders whose deadline passed, waiting until the inputs are read up to dueEnds
 	dueEnds   map[broker.TopicPartition]int64
@@ -82,6 +83,7 @@ func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
 		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
 		holds: map[*delivery]*order{}, parked: map[string]int{}, dirty: map[*order]bool{}, stored: map[string]string{},
+		pending: map[string][]*entry{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	for _, topic := range b.topics() {
@@ -107,18 +109,39 @@ func (t *task) touch(o *order) { t.dirty[o] = true }
 
 // enqueue appends to the outbox, in memory now and in the store with the next apply.
 func (t *task) enqueue(o *order, e *entry) {
+	e.body, _ = e.encode() // plain data, cannot fail
+	t.remember(e)
+	o.entry = e.number
+	t.touch(o)
+}
+
+// remember adds an entry to the outbox in memory.
+func (t *task) remember(e *entry) {
 	t.number++
 	e.number = t.number
-	e.body, _ = e.encode() // plain data, cannot fail
-	o.entry = t.number
 	t.outbox = append(t.outbox, e)
-	t.touch(o)
+	t.pending[e.Order] = append(t.pending[e.Order], e)
+}
+
+// settle drops the entries up to a number: they are in Kafka, and trimmed from the store.
+func (t *task) settle(number int64) {
+	for len(t.outbox) > 0 && t.outbox[0].number <= number {
+		e := t.outbox[0]
+		if rest := t.pending[e.Order][1:]; len(rest) > 0 {
+			t.pending[e.Order] = rest
+		} else {
+			delete(t.pending, e.Order)
+		}
+		t.outbox[0] = nil
+		t.outbox = t.outbox[1:]
+	}
+	t.settled = number
 }
 
 // undelivered returns the fact of an order with a sequence that is decided and not yet settled.
 func (t *task) undelivered(orderID string, seq uint64) *entry {
-	for _, e := range t.outbox {
-		if e.Order == orderID && e.Seq == seq {
+	for _, e := range t.pending[orderID] {
+		if e.Seq == seq {
 			return e
 		}
 	}
