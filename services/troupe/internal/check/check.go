@@ -37,7 +37,8 @@ type System struct {
 	Orders     *rest.Client
 	// Gateway and Mailbox are base URLs of the simulator and the mailbox.
 	Gateway, Mailbox string
-	// Fold makes an order's document from all records of the order, as the query service must show it (as JSON).
+	// Read reads an order's document from the read model, and Fold makes it from all records of the order: they must be the same.
+	Read func(ctx context.Context, id string) (doc any, ok bool, err error)
 	Fold func(records []broker.Record) any
 }
 

@@ -1,9 +1,7 @@
 package check
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"sync"
@@ -37,33 +35,45 @@ func (s System) document(ctx context.Context, l *Log, id string) (string, error)
 	if len(l.Orders[id]) == 0 {
 		return "", nil // said already
 	}
+	got, ok, err := s.Read(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("order %s: read the read model: %w", id, err)
+	}
+	if !ok {
+		return fmt.Sprintf("order %s is not in the read model", id), nil
+	}
+	if want := s.Fold(l.Orders[id]); !reflect.DeepEqual(got, want) {
+		return fmt.Sprintf("order %s: the read model says %+v, a fold of the log %+v", id, got, want), nil
+	}
 	o, err := s.Orders.Order(ctx, id, rest.Read{})
 	if err != nil {
 		return fmt.Sprintf("order %s cannot be read: %v", id, err), nil
 	}
-	folded, err := json.Marshal(s.Fold(l.Orders[id]))
-	if err != nil {
-		return "", fmt.Errorf("order %s: fold: %w", id, err)
-	}
-	got, err := plain(o.Raw)
-	if err != nil {
-		return "", fmt.Errorf("order %s: %w", id, err)
-	}
-	want, err := plain(folded)
-	if err != nil {
-		return "", fmt.Errorf("order %s: fold: %w", id, err)
-	}
-	if !reflect.DeepEqual(got, want) {
-		return fmt.Sprintf("order %s: the read model says %s, a fold of the log %s", id, bytes.TrimSpace(o.Raw), folded), nil
+	if status, payment := l.facts(id).says(); o.Status != status || o.Payment.Status != payment || !o.Settled {
+		return fmt.Sprintf("order %s: a customer reads %s, payment %s, settled %t; the log says %s, payment %s",
+			id, o.Status, o.Payment.Status, o.Settled, status, payment), nil
 	}
 	return "", nil
 }
 
-// plain decodes JSON without losing digits.
-func plain(raw []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	return v, d.Decode(&v)
+// says is what a customer must read.
+func (f facts) says() (status, payment string) {
+	status, payment = "placed", "pending"
+	switch {
+	case f.refunded > 0:
+		payment = "refunded"
+	case f.succeeded > 0:
+		payment = "succeeded"
+	case f.declined > 0:
+		payment = "declined"
+	}
+	switch {
+	case f.cancelled > 0:
+		status = "cancelled"
+	case f.confirmed > 0:
+		status = "confirmed"
+	}
+	return status, payment
 }
 
 // each calls f with 0 to n-1, several at once, and returns after the last.
