@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"os"
@@ -17,6 +18,10 @@ type Config struct {
 	TLS      bool     `env:"REDIS_TLS" envDefault:"false" help:"talk TLS to Redis"`
 	CAFile   string   `env:"REDIS_CA_FILE" help:"PEM file with the certificate authority of the servers; empty for the system's"`
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Client opens a client; it connects when first used.
 func (c Config) Client() (redis.UniversalClient, error) {
@@ -37,5 +42,6 @@ func (c Config) Client() (redis.UniversalClient, error) {
 			}
 		}
 	}
+	redis.SetLogger(silent{}) // its users say in one line that Redis is away; the client would say it at every try
 	return redis.NewUniversalClient(o), nil
 }
