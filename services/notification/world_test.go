@@ -46,7 +46,12 @@ func serveMail(t *testing.T) *mailServer {
 	srv.ErrorLog = log.New(io.Discard, "", 0)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }() // received below
-	t.Cleanup(func() { _ = srv.Close(); <-served })
+	t.Cleanup(func() {
+		_ = srv.Close()
+		if err := <-served; err != nil {
+			t.Errorf("mail server: %v", err)
+		}
+	})
 	return s
 }
 

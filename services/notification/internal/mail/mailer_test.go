@@ -255,6 +255,28 @@ func TestWhatIsNoAddressIsRefusedUnsent(t *testing.T) {
 	}
 }
 
+func BenchmarkSend(b *testing.B) {
+	s := serve(b, nil, nil)
+	s.arrived = nil
+	cfg := config(s.addr)
+	cfg.Connections = 16
+	m, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := m.Send(b.Context(), confirmed()); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
+}
+
 func captureLog(t *testing.T) *bytes.Buffer {
 	old := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(old) })

@@ -61,9 +61,7 @@ func (v *server) run(ctx context.Context) error {
 	cut := context.AfterFunc(deadline, v.door.closeAll)
 	defer cut()
 	v.door.stop()
-	err := v.smtp.Shutdown(deadline)
-	<-served
-	return err
+	return errors.Join(v.smtp.Shutdown(deadline), <-served)
 }
 
 // cutOff ends what the control says must not go on.

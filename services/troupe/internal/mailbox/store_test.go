@@ -152,7 +152,10 @@ func (d *fakeDisk) Sync() error                            { d.syncs++; return d
 
 func TestMailsOfOneMomentShareAnFsyncAndNoneIsAnsweredBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &fakeDisk{sync: func() error { time.Sleep(time.Millisecond); return nil }}
+		d := &fakeDisk{sync: func() error {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble
+			return nil
+		}}
 		s := newStore(d, 1000)
 		stop := run(t, s, nil)
 		began := time.Now()
