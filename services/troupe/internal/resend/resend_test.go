@@ -1,0 +1,63 @@
+package resend_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/services/troupe/internal/resend"
+)
+
+func TestAppendsEachRecordOnceMore(t *testing.T) {
+	cfg := brokertest.Fresh(t)
+	b, err := broker.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if err := b.Provision(t.Context(), []broker.Topic{{Name: "t", Partitions: 2}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := resend.Start(t.Context(), cfg.Brokers, []string{"t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 6 {
+		tp := broker.TopicPartition{Topic: "t", Partition: n % 2}
+		rec := broker.Record{Topic: "t", Partition: tp.Partition, Key: []byte("k"), Value: fmt.Append(nil, n),
+			Headers: []broker.Header{{Key: "ce_id", Value: fmt.Append(nil, n)}}}
+		b.Produce(t.Context(), []broker.Batch{{TopicPartition: tp, Records: []broker.Record{rec}}}, func(p broker.Produced) {
+			if p.Err != nil {
+				t.Error(p.Err)
+			}
+		})
+	}
+	deadline := time.After(30 * time.Second)
+	for r.Next("t", 0) < 6 || r.Next("t", 1) < 6 {
+		select {
+		case <-deadline:
+			t.Fatalf("looked at %d and %d records, %d copies", r.Next("t", 0), r.Next("t", 1), r.Copies())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	if err := r.Close(); err != nil || r.Copies() != 6 {
+		t.Errorf("%d copies, %v", r.Copies(), err)
+	}
+	for p := range 2 {
+		got, err := b.Fetch(t.Context(), []broker.Position{{TopicPartition: broker.TopicPartition{Topic: "t", Partition: p}}})
+		if err != nil || len(got[0].Records) != 6 {
+			t.Fatalf("partition %d: %+v, %v", p, got, err)
+		}
+		seen := map[string]int{}
+		for _, rec := range got[0].Records {
+			seen[string(rec.Headers[0].Value)+"="+string(rec.Value)+string(rec.Key)]++
+		}
+		for what, n := range seen {
+			if n != 2 {
+				t.Errorf("partition %d: %s is there %d times", p, what, n)
+			}
+		}
+	}
+}
