@@ -50,6 +50,7 @@ fuzz: ## every fuzz test for FUZZTIME (10s) each
 lint: ## formatting, vet, linters, import rules, contracts, generated code
 	go vet work
 	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
+	@for dir in $$(go list -m -f '{{.Dir}}'); do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against '../.git#ref=$(RELEASED),subdir=schemas'
 	scripts/generated
