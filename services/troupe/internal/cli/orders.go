@@ -89,7 +89,7 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 				if !d.json {
 					fmt.Fprintf(out, "order %s, idempotency key %s\n", style.Paint(terminal.Bold, a.ID), key)
 				}
-				return follow(ctx, c, out, style, d.json, a)
+				return follow(ctx, c, out, style, d.json, a, ended)
 			})
 		},
 	}
@@ -145,8 +145,8 @@ func cancelCommand() *cobra.Command {
 				switch {
 				case err != nil:
 					return err
-				case wait:
-					return follow(ctx, c, out, style, d.json, a)
+				case wait: // it may be settled still, as it was before
+					return follow(ctx, c, out, style, d.json, a, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
 				case d.json:
 					return printJSON(out, a.Raw)
 				}
@@ -166,7 +166,7 @@ func followCommand() *cobra.Command {
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				return follow(ctx, c, out, style, d.json, rest.Accepted{ID: args[0]})
+				return follow(ctx, c, out, style, d.json, rest.Accepted{ID: args[0]}, ended)
 			})
 		},
 	}
@@ -175,12 +175,14 @@ func followCommand() *cobra.Command {
 	return cmd
 }
 
-// follow tells the story from the write that a names until the end.
-func follow(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style, asJSON bool, a rest.Accepted) error {
+// ended: settled, and its customer told.
+func ended(o rest.Order) bool { return o.Settled && o.Told() }
+
+// follow tells the story from the write that a names until end.
+func follow(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style, asJSON bool, a rest.Accepted, end func(rest.Order) bool) error {
 	if _, err := c.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
 		return err
 	}
-	end := func(o rest.Order) bool { return o.Settled && o.Told() }
 	if asJSON {
 		var failed error
 		err := c.Follow(ctx, a.ID, func(o rest.Order) bool {

@@ -136,8 +136,7 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 	claims = append(claims, claim{
 		where: "ledger",
 		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total && m.Refunds == a.refunds && m.Refunded == int64(a.refunds)*o.Total,
-		text: fmt.Sprintf("%s over %s, %s over %s", count(m.Charges, "charge"), terminal.Money(m.Charged, o.Currency),
-			count(m.Refunds, "refund"), terminal.Money(m.Refunded, o.Currency)),
+		text:  sum(m.Charges, "charge", m.Charged, o.Currency) + ", " + sum(m.Refunds, "refund", m.Refunded, o.Currency),
 	})
 	mails, err := d.mails(ctx, a)
 	return append(claims, mails), err
@@ -157,18 +156,26 @@ func (d Demo) mails(ctx context.Context, a *act) (claim, error) {
 		}
 		want[n.Kind]--
 		c.holds = c.holds && n.Status == "sent" && want[n.Kind] == 0 && got > 0
-		kinds = append(kinds, fmt.Sprintf("“%s” (%s)", n.Kind, count(got, "copy")))
+		kind := "“" + n.Kind + "”"
+		if got != 1 { // sent again with the same Message-ID is allowed, and worth seeing
+			kind += fmt.Sprintf(" × %d", got)
+		}
+		kinds = append(kinds, kind)
 	}
 	c.text = count(len(kinds), "mail") + ": " + strings.Join(kinds, ", ")
 	return c, nil
 }
 
+func sum(n int, noun string, minor int64, currency string) string {
+	if n == 0 {
+		return "no " + noun
+	}
+	return count(n, noun) + " over " + terminal.Money(minor, currency)
+}
+
 func count(n int, noun string) string {
-	switch {
-	case n == 1:
+	if n == 1 {
 		return "1 " + noun
-	case strings.HasSuffix(noun, "y"):
-		noun = strings.TrimSuffix(noun, "y") + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
