@@ -93,6 +93,10 @@ func TestEveryCompression(t *testing.T) {
 // A leader with nothing to say must not hold back the records of another, nor be asked again for every one of them.
 func TestQuietLeadersDoNotHoldRecordsBack(t *testing.T) {
 	cluster, c := three(t, broker.Config{MaxWait: 5 * time.Second})
+	for p := range 3 { // until it knows where the leaders are now
+		eventually(t, c, a(p))
+	}
+	offset := int64(1)
 	var bells atomic.Int64
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1, When: func(r kmsg.Request) bool {
 		if f := r.(*kmsg.FetchRequest); f.MaxWaitMillis > 0 && f.Topics[0].Partitions[0].Partition != 0 {
@@ -100,12 +104,11 @@ func TestQuietLeadersDoNotHoldRecordsBack(t *testing.T) {
 		}
 		return true
 	}})
-	var offset int64
 	for range 20 {
 		arrived := make(chan broker.Fetched)
 		go func() {
 			for {
-				fetched, err := c.Fetch(t.Context(), []broker.Position{{TopicPartition: a(0), Offset: offset}, {TopicPartition: a(1)}, {TopicPartition: a(2)}})
+				fetched, err := c.Fetch(t.Context(), []broker.Position{{TopicPartition: a(0), Offset: offset}, {TopicPartition: a(1), Offset: 1}, {TopicPartition: a(2), Offset: 1}})
 				if err != nil {
 					return
 				}

@@ -68,8 +68,10 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 	}
 	bells, rung := []*poll{}, make(chan *poll, len(led))
 	for leader, positions := range led {
-		if a[positions[0].TopicPartition].Err == nil {
-			bells = append(bells, c.listen(leader, positions, rung))
+		// One log that fails would have its leader answer at once.
+		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a[p.TopicPartition].Err != nil })
+		if len(sound) > 0 {
+			bells = append(bells, c.listen(leader, sound, rung))
 		}
 	}
 	wait = c.cfg.MaxWait
