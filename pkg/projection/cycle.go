@@ -14,7 +14,7 @@ import (
 
 const (
 	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
-	compareEvery = time.Second
+	compareEvery = 800 * time.Millisecond
 	sweepEvery   = time.Minute
 	sweepItems   = 100
 	storeTimeout = 5 * time.Second
@@ -123,14 +123,7 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 		}
 		return
 	}
-	now := time.Now()
-	wake := compareEvery / 2
-	for _, at := range []time.Time{c.storeAt, c.fetchAt} {
-		if at.After(now) {
-			wake = min(wake, at.Sub(now))
-		}
-	}
-	t := time.NewTimer(wake)
+	t := time.NewTimer(c.nextWake(time.Now()))
 	defer t.Stop()
 	select {
 	case f := <-c.fetched:
@@ -138,6 +131,24 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+// nextWake is how long nothing is to be done without a fetch.
+func (c *cycle[D]) nextWake(now time.Time) time.Duration {
+	wake := compareEvery
+	soon := func(at time.Time) { wake = min(wake, max(at.Sub(now), time.Millisecond)) }
+	for _, t := range c.tasks {
+		if t.taken {
+			soon(t.compared.Add(compareEvery))
+		}
+	}
+	if c.storeAt.After(now) { // until then no task is looked at
+		wake = c.storeAt.Sub(now)
+	}
+	if c.fetchAt.After(now) {
+		soon(c.fetchAt)
+	}
+	return wake
 }
 
 // fetch starts reading every log that has room, when nothing is being read.

@@ -78,7 +78,7 @@ func (p *Projection[D]) awaitTopics(ctx context.Context) error {
 	return nil
 }
 
-// set records why a part is not ready; nil: it is. The first of a row of failures is logged.
+// set records why a part is not ready; nil: it is. Of a row of outages the first is logged.
 func (p *Projection[D]) set(part string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *Projection[D]) set(part string, err error) {
 		return
 	}
 	p.state[part] = err
-	if was == nil || was.Error() != err.Error() {
+	if fault.ClassOf(err) == fault.Unavailable && (was == nil || was.Error() != err.Error()) {
 		p.watch.waiting(part, err)
 	}
 }

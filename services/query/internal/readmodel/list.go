@@ -156,7 +156,7 @@ func (m *Model) scan(ctx context.Context, f Filter, after *cursor, partitions []
 	_, err := m.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for i, p := range partitions {
 			cmds[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-				Key: m.reader.Key(p, f.key()), Start: "-inf", Stop: limit, ByScore: true, Rev: true, Offset: offsets[p], Count: int64(n),
+				Key: m.reader.Key(p, f.key()), Start: limit, Stop: "-inf", ByScore: true, Rev: true, Offset: offsets[p], Count: int64(n),
 			})
 		}
 		return nil

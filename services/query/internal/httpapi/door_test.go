@@ -1,0 +1,378 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
+	"github.com/troupe-dev/troupe/services/query/internal/querytest"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// door is a server in front of a stage.
+type door struct {
+	*querytest.Stage
+	url string
+}
+
+func open(t *testing.T, cfg httpapi.Config) *door {
+	t.Helper()
+	s := querytest.New(t)
+	s.Play()
+	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	s.Run(tail.Run)
+	api, err := httpapi.New(s.Model, s.Log, tail, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(api.Handler(func(chi.Router) {}))
+	srv.Config.ReadTimeout = 50 * time.Millisecond // answers must be able to take longer than requests
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return &door{s, srv.URL}
+}
+
+// get sends a request; headers are pairs.
+func (d *door) get(ctx context.Context, path string, headers ...string) *http.Response {
+	d.T.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
+	if err != nil {
+		d.T.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.T.Fatal(err)
+	}
+	return resp
+}
+
+// read decodes an answer of 200.
+func read[A any](d *door, path string, headers ...string) (a A, h http.Header) {
+	d.T.Helper()
+	resp := d.get(d.T.Context(), path, headers...)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		d.T.Fatalf("GET %s: %s, %v: %s", path, resp.Status, err, body)
+	}
+	if strings.Contains(string(body), "ada") || strings.Contains(string(body), querytest.PaymentMethod) {
+		d.T.Errorf("GET %s shows what is private: %s", path, body)
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		d.T.Fatalf("GET %s: %v: %s", path, err, body)
+	}
+	return a, resp.Header
+}
+
+// refused reads a problem document.
+func refused(d *door, path string, headers ...string) problem.Problem {
+	d.T.Helper()
+	resp := d.get(d.T.Context(), path, headers...)
+	defer func() { _ = resp.Body.Close() }()
+	var p problem.Problem
+	body, _ := io.ReadAll(resp.Body)
+	if err := json.Unmarshal(body, &p); err != nil || resp.Header.Get("Content-Type") != problem.ContentType || p.Status != resp.StatusCode {
+		d.T.Fatalf("GET %s: %s is no problem document: %s", path, resp.Status, body)
+	}
+	return p
+}
+
+func TestOrderIsShownAfterItsToken(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	id := querytest.ID("o")
+	token := d.Put(d.Refunded(id, "c-1")...)
+	order, h := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "respond-async, wait=20")
+	if order.Status != httpapi.OrderStatusCancelled || order.Payment.Status != httpapi.PaymentStatusRefunded || !order.Settled ||
+		order.SettledAt.IsZero() || order.Cancellation == nil || order.Cancellation.Reason != httpapi.CancellationReasonCustomer ||
+		order.Cancellation.RequestedAt.IsZero() || len(order.Notifications) != 3 || order.Notifications[2].Status != httpapi.NotificationStatusFailed ||
+		order.Total != 2500 || len(order.Lines) != 1 || order.CustomerID != "c-1" {
+		t.Errorf("%+v", order)
+	}
+	if want := `"` + strconv.FormatInt(order.Version, 10) + `"`; h.Get("ETag") != want || order.Version != 9 {
+		t.Errorf("version %d, ETag %s", order.Version, h.Get("ETag"))
+	}
+}
+
+// A wait is longer than the server's patience with requests.
+func TestOpenOrderIsShownWhenTheWaitEnds(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	id := querytest.ID("o")
+	token := d.Put(d.Placed(id, "c-1"))
+	order, _ := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "wait=1")
+	if order.Settled || order.Status != httpapi.OrderStatusPlaced || order.Payment.Status != httpapi.PaymentStatusPending {
+		t.Errorf("%+v", order)
+	}
+}
+
+func TestBadRequestsNameTheParameter(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	d.Caught()
+	id := querytest.ID("o")
+	for _, c := range []struct {
+		path, field string
+		headers     []string
+	}{
+		{"/orders/not-a-uuid", "id", nil},
+		{"/orders/" + strings.ToUpper(id), "id", nil},
+		{"/orders/" + id + "?until=done", "until", nil},
+		{"/orders/" + id + "?untill=settled", "untill", nil},
+		{"/orders/" + id + "?until=settled&until=settled", "until", nil},
+		{"/orders/" + id, "Prefer", []string{"Prefer", "wait=31"}},
+		{"/orders/" + id, "Prefer", []string{"Prefer", "wait=-1"}},
+		{"/orders/" + id, "Prefer", []string{"Prefer", "wait=soon"}},
+		{"/orders/" + id, "Prefer", []string{"Prefer", "wait"}},
+		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", "a b"}},
+		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", "abc"}},
+		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", strings.Repeat("a", 600)}},
+		{"/orders/" + id + "/stream", "Last-Event-ID", []string{"Last-Event-ID", "x"}},
+		{"/orders/" + id + "/stream", "Last-Event-ID", []string{"Last-Event-ID", "-1"}},
+		{"/orders/x/stream", "id", nil},
+		{"/orders/x/events", "id", nil},
+		{"/orders?status=lost", "status", nil},
+		{"/orders?page_size=many", "page_size", nil},
+		{"/orders?page_size=-1", "page_size", nil},
+		{"/orders?page_size=99999999999", "page_size", nil},
+		{"/orders?page_token=abc", "page_token", nil},
+		{"/orders?page_token=%2F", "page_token", nil},
+		{"/orders?customer_id=%20", "customer_id", nil},
+		{"/orders?customer_id=" + strings.Repeat("c", 65), "customer_id", nil},
+		{"/orders?customer=c-1", "customer", nil},
+		{"/stats?minutes=0", "minutes", nil},
+		{"/stats?minutes=61", "minutes", nil},
+		{"/stats?minutes=all", "minutes", nil},
+		{"/stream?from=start", "from", nil},
+	} {
+		p := refused(d, c.path, c.headers...)
+		if p.Status != 400 || p.Type != problem.TypePrefix+problem.SlugInvalid || len(p.Errors) != 1 || p.Errors[0].Field != c.field || p.Errors[0].Detail == "" {
+			t.Errorf("GET %.60s %.60q: %+v", c.path, c.headers, p)
+		}
+	}
+	if p := refused(d, "/orders?status=lost&page_size=x"); len(p.Errors) != 2 {
+		t.Errorf("two faults: %+v", p)
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	d.Caught()
+	id := querytest.ID("nobody")
+	for _, path := range []string{"/orders/" + id, "/orders/" + id + "/events", "/orders/" + id + "/stream", "/nowhere"} {
+		if p := refused(d, path); p.Status != 404 || p.Type != problem.TypePrefix+problem.SlugNotFound {
+			t.Errorf("GET %s: %+v", path, p)
+		}
+	}
+	token := event.Token(broker.TopicPartition{Topic: readmodel.Topics[0]}, 1000)
+	resp := d.get(t.Context(), "/orders/"+id, "Consistency-Token", token, "Prefer", "wait=0")
+	defer func() { _ = resp.Body.Close() }()
+	var p problem.Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Type != problem.TypePrefix+readmodel.SlugBehind || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%+v, %v, Retry-After %q", p, err, resp.Header.Get("Retry-After"))
+	}
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/orders", nil)
+	posted, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = posted.Body.Close() }()
+	if posted.StatusCode != http.StatusMethodNotAllowed || posted.Header.Get("Allow") != "GET" {
+		t.Errorf("POST: %s, Allow %q", posted.Status, posted.Header.Get("Allow"))
+	}
+}
+
+func TestListsStoriesAndNumbers(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	d.Clock = time.Now().Truncate(time.Minute).UTC()
+	for i := range 5 {
+		d.Put(d.Confirmed(querytest.ID(strconv.Itoa(i)), "c-1")...)
+	}
+	d.Put(d.Declined(querytest.ID("other"), "c-2")...)
+	d.Caught()
+	page, _ := read[httpapi.OrderPage](d, "/orders?customer_id=c-1&page_size=3")
+	rest, _ := read[httpapi.OrderPage](d, "/orders?customer_id=c-1&page_size=3&page_token="+page.NextPageToken)
+	if len(page.Orders) != 3 || len(rest.Orders) != 2 || rest.NextPageToken != "" || page.Orders[0].ID != querytest.ID("4") {
+		t.Errorf("%d and %d orders", len(page.Orders), len(rest.Orders))
+	}
+	empty, _ := read[map[string]json.RawMessage](d, "/orders?status=placed")
+	if string(empty["orders"]) != "[]" || string(empty["next_page_token"]) != `""` {
+		t.Errorf("an empty page: %s", empty)
+	}
+	told, _ := read[httpapi.Story](d, "/orders/"+querytest.ID("0")+"/events")
+	if len(told.Events) != 4 || told.Events[0].GapMs != nil || told.Events[1].GapMs == nil || *told.Events[1].GapMs != 1 ||
+		told.Events[1].CausationID != told.Events[0].ID || !strings.Contains(string(told.Events[0].Data), `"email":"***"`) {
+		t.Errorf("%+v", told)
+	}
+	stats, _ := read[httpapi.Stats](d, "/stats?minutes=3")
+	var orders, revenue int64
+	for _, m := range stats.Minutes {
+		orders += m.Orders
+		for _, r := range m.Revenue {
+			revenue += r.Amount
+		}
+	}
+	if stats.Orders.Confirmed != 5 || stats.Orders.Cancelled != 1 || stats.Orders.Settled != 6 || stats.SettleTime.Count != 6 ||
+		stats.SettleTime.P99Ms < 2 || len(stats.Minutes) != 3 || orders != 6 || revenue != 5*2500 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// events reads server-sent events as they come; comments are left out.
+type events struct {
+	body    io.ReadCloser
+	lines   *bufio.Scanner
+	comment int
+}
+
+type sent struct{ name, id, data string }
+
+func (d *door) stream(path string, headers ...string) *events {
+	d.T.Helper()
+	ctx, cancel := context.WithCancel(d.T.Context())
+	d.T.Cleanup(cancel)
+	resp := d.get(ctx, path, headers...)
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		d.T.Fatalf("GET %s: %s, %s", path, resp.Status, resp.Header.Get("Content-Type"))
+	}
+	d.T.Cleanup(func() { _ = resp.Body.Close() })
+	return &events{body: resp.Body, lines: bufio.NewScanner(resp.Body)}
+}
+
+func (e *events) next(t *testing.T) (s sent) {
+	t.Helper()
+	for e.lines.Scan() {
+		key, value, _ := strings.Cut(e.lines.Text(), ": ")
+		switch key {
+		case "":
+			if value != "" {
+				e.comment++
+			} else if s != (sent{}) {
+				return s
+			}
+		case "event":
+			s.name = value
+		case "id":
+			s.id = value
+		case "data":
+			s.data = value
+		}
+	}
+	t.Fatalf("the stream ended: %v", e.lines.Err())
+	return s
+}
+
+func TestStreamFollowsAnOrderAndResumes(t *testing.T) {
+	d := open(t, httpapi.Config{Heartbeat: 5 * time.Millisecond})
+	id := querytest.ID("o")
+	story := d.Confirmed(id, "c-1")
+	d.Put(story[0])
+	d.Caught()
+	stream := d.stream("/orders/" + id + "/stream")
+	if first := stream.next(t); first.name != "order" || first.id != "1" || !strings.Contains(first.data, `"status":"placed"`) {
+		t.Fatalf("%+v", first)
+	}
+	for n, r := range story[1:] {
+		// Longer than the server's patience with requests, by heartbeats: the stream must not mind.
+		for beats := stream.comment; stream.comment < beats+15; {
+			if !stream.lines.Scan() {
+				t.Fatalf("the stream ended: %v", stream.lines.Err())
+			}
+			if strings.HasPrefix(stream.lines.Text(), ":") {
+				stream.comment++
+			}
+		}
+		d.Put(r)
+		got := stream.next(t)
+		if got.id != strconv.Itoa(n+2) {
+			t.Fatalf("after event %d: %+v", n+2, got)
+		}
+	}
+	again := d.stream("/orders/"+id+"/stream", "Last-Event-ID", "3")
+	if got := again.next(t); got.id != "4" || !strings.Contains(got.data, `"status":"confirmed"`) {
+		t.Errorf("%+v", got)
+	}
+	// A reader that has the newest hears nothing before the next change.
+	newest := d.stream("/orders/"+id+"/stream", "Last-Event-ID", "4")
+	d.Put(d.Next(0, id, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.Now()}, broker.Record{}))
+	if got := newest.next(t); got.id != "5" || !strings.Contains(got.data, `"cancellation":{"requested_at"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestStreamShowsAllEvents(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	stream := d.stream("/stream")
+	records := d.Confirmed(querytest.ID("o"), "c-1")
+	d.Put(records...)
+	for range records {
+		got := stream.next(t)
+		var e httpapi.Event
+		if err := json.Unmarshal([]byte(got.data), &e); err != nil || got.name != "event" || e.OrderID != querytest.ID("o") || e.Topic == "" || len(e.Data) == 0 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if strings.Contains(got.data, "ada") {
+			t.Errorf("an address: %s", got.data)
+		}
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	d := open(t, httpapi.Config{MaxStreams: 2})
+	id := querytest.ID("o")
+	d.Put(d.Placed(id, "c-1"))
+	d.Caught()
+	first := d.stream("/stream")
+	d.stream("/orders/" + id + "/stream")
+	for _, path := range []string{"/stream", "/orders/" + id + "/stream"} {
+		if p := refused(d, path); p.Status != 503 || !strings.Contains(p.Detail, "2 streams") {
+			t.Errorf("GET %s: %+v", path, p)
+		}
+	}
+	_ = first.body.Close() // its place is free again
+	querytest.Eventually(t, func() string {
+		resp := d.get(t.Context(), "/stream")
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode != http.StatusOK {
+			return resp.Status
+		}
+		return ""
+	})
+}
+
+func TestOutagesAre503(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	id := querytest.ID("o")
+	d.Put(d.Confirmed(id, "c-1")...)
+	d.Caught()
+	d.Log.Down(fault.New(fault.Unavailable, "the broker is away"))
+	if _, h := read[httpapi.Order](d, "/orders/"+id); h == nil {
+		t.Error("reads need no broker")
+	}
+	if p := refused(d, "/orders/"+id+"/events"); p.Status != 503 || p.Type != problem.TypePrefix+problem.SlugUnavailable {
+		t.Errorf("%+v", p)
+	}
+	_ = d.Redis.Close()
+	for _, path := range []string{"/orders/" + id, "/orders", "/stats", "/orders/" + id + "/stream"} {
+		if p := refused(d, path); p.Status != 503 || p.Type != problem.TypePrefix+problem.SlugUnavailable || strings.Contains(fmt.Sprint(p), "redis") {
+			t.Errorf("GET %s: %+v", path, p)
+		}
+	}
+}
