@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -22,7 +23,8 @@ type Config struct {
 	KeyMemory      time.Duration `env:"GATEWAY_KEY_MEMORY" envDefault:"23h" help:"age of an event from which on the gateway may have forgotten its idempotency keys, so that charges and refunds are looked up before any is made. Stripe remembers 24h; stay below the gateway's value by more than clocks differ, or an order may be charged twice"`
 	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
 
-	Partitions int `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
 
 	Kafka     broker.Config
 	Redis     store.Config
@@ -32,26 +34,28 @@ type Config struct {
 	Listening func(net.Addr) `env:"-"`
 }
 
-// Validate names the first wrong variable.
+// Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.GatewayURL)
-	switch {
-	case err != nil:
-		return fault.Field("PAYMENT_GATEWAY_URL", "must be a URL: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
-		return fault.Field("PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path")
-	case c.GatewayKey == "":
-		return fault.Field("PAYMENT_GATEWAY_KEY", "must be set")
-	case strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https":
-		return fault.Field("PAYMENT_GATEWAY_URL", "must be https with a key that moves real money")
-	case c.GatewayTimeout < 100*time.Millisecond || c.GatewayTimeout > time.Minute:
-		return fault.Field("PAYMENT_GATEWAY_TIMEOUT", "must be from 100ms to 1m")
-	case c.KeyMemory < time.Minute:
-		return fault.Field("GATEWAY_KEY_MEMORY", "must be at least 1m")
-	case c.Concurrency < 1 || c.Concurrency > 10_000:
-		return fault.Field("PAYMENT_CONCURRENCY", "must be from 1 to 10000")
-	case c.Partitions < 1 || c.Partitions > 1000:
-		return fault.Field("PARTITIONS", "must be from 1 to 1000")
+	var errs []error
+	refuse := func(bad bool, variable, rule string, args ...any) {
+		if bad {
+			errs = append(errs, fault.Field(variable, rule, args...))
+		}
 	}
-	return nil
+	u, err := url.Parse(c.GatewayURL)
+	if err != nil {
+		u = &url.URL{}
+	}
+	refuse(u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" ||
+		u.Fragment != "" || u.User != nil, "PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path")
+	refuse(strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https", "PAYMENT_GATEWAY_URL",
+		"must be https with a key that moves real money")
+	refuse(c.GatewayKey == "" || strings.ContainsAny(c.GatewayKey, " \r\n\t"), "PAYMENT_GATEWAY_KEY", "must be set, without spaces")
+	refuse(c.GatewayTimeout < 100*time.Millisecond || c.GatewayTimeout > time.Minute, "PAYMENT_GATEWAY_TIMEOUT",
+		"must be from 100ms to 1m, is %s", c.GatewayTimeout)
+	refuse(c.KeyMemory < time.Minute, "GATEWAY_KEY_MEMORY", "must be at least 1m, is %s", c.KeyMemory)
+	refuse(c.Concurrency < 1 || c.Concurrency > 10_000, "PAYMENT_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency)
+	refuse(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
+	refuse(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
+	return errors.Join(errs...)
 }

@@ -58,10 +58,10 @@ func TestPaymentAgainstSimulator(t *testing.T) {
 // deadline, or when the gateway has forgotten its keys.
 func TestPaymentThroughCrashes(t *testing.T) {
 	for name, cut := range map[string]func(*stage){
-		"create does not arrive":   func(st *stage) { st.refused["create"] = true },
-		"create's answer is lost":  func(st *stage) { st.lost["create"] = true },
-		"confirm does not arrive":  func(st *stage) { st.refused["confirm"] = true },
-		"confirm's answer is lost": func(st *stage) { st.lost["confirm"] = true },
+		"create does not arrive":   func(st *stage) { st.cut(st.refused, "create") },
+		"create's answer is lost":  func(st *stage) { st.cut(st.lost, "create") },
+		"confirm does not arrive":  func(st *stage) { st.cut(st.refused, "confirm") },
+		"confirm's answer is lost": func(st *stage) { st.cut(st.lost, "confirm") },
 	} {
 		for _, later := range []time.Duration{0, deadline + time.Second, keyMemory + 2*time.Hour} {
 			for _, method := range []string{"pm_card_visa", "pm_card_chargeDeclined"} {
@@ -74,7 +74,9 @@ func TestPaymentThroughCrashes(t *testing.T) {
 					}
 					_, taken, _ := st.money(m)
 					st.clock.add(later)
-					st.lost["cancel"] = later > deadline
+					if later > deadline {
+						st.cut(st.lost, "cancel")
+					}
 					fact := st.answer(m)
 					charge := method == "pm_card_visa" && (taken == 1 || later == 0)
 					if _, ok := fact.(*paymentv1.PaymentSucceeded); ok != charge {
@@ -87,7 +89,7 @@ func TestPaymentThroughCrashes(t *testing.T) {
 					st.wantMoney(m, 1, charges, 0)
 
 					c := st.cancelled(m)
-					st.lost["refund"] = true
+					st.cut(st.lost, "refund")
 					if charge {
 						if _, err := st.react(c, fact); fault.ClassOf(err) != fault.Unavailable {
 							t.Fatalf("refund: %v of class %s", err, fault.ClassOf(err))

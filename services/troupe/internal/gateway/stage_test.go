@@ -101,6 +101,13 @@ func (st *stage) wire(next http.Handler) http.Handler {
 	})
 }
 
+// cut makes the next request of a step lost or refused.
+func (st *stage) cut(how map[string]bool, step string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	how[step] = true
+}
+
 func (st *stage) placed(id, method string, total int64) event.Message {
 	now := st.clock.Now()
 	return event.Message{Event: event.Event{ID: id, Subject: "o-" + id, Time: now}, Body: &orderv1.OrderPlaced{
