@@ -6,17 +6,18 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/leavegroup"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // heartbeatEvery leaves room for two lost heartbeats before the session ends.
 func (c *Client) heartbeatEvery() time.Duration { return min(time.Second, c.cfg.SessionTimeout/3) }
 
-// Join implements Log. When ctx ends while a rebalance is under way it returns only after the other members have joined:
-// leaving in the middle would make them wait for the session time-out.
+// Join implements Log. When ctx ends before the first generation, it returns only after the group has let it in.
 func (c *Client) Join(ctx context.Context, group string, topics []string, serve func(context.Context, Generation) error) error {
 	said := ""
 	for failures := 0; ctx.Err() == nil; failures++ {
@@ -62,7 +63,8 @@ func (c *Client) member(ctx context.Context, group string, topics []string, serv
 	if err != nil {
 		return fault.New(fault.Permanent, "group %s: %w", group, err)
 	}
-	defer func() { _ = g.Close() }() // leaves the group and waits
+	m := &membership{client: c, group: g, name: group}
+	defer m.leave(context.WithoutCancel(ctx))
 	for failures := 0; ; {
 		gen, err := g.Next(ctx)
 		switch {
@@ -71,11 +73,19 @@ func (c *Client) member(ctx context.Context, group string, topics []string, serv
 		case errors.Is(err, kafka.RebalanceInProgress): // still a member, which is joining again
 			continue
 		case err != nil:
+			m.id = "" // kafka-go has left the group
 			return c.failed(asked, asked, err)
 		}
 		c.outage.answered(asked)
+		m.id = gen.MemberID
 		returned := make(chan served, 1)
-		gen.Start(func(over context.Context) { returned <- c.serve(ctx, over, gen, serve) })
+		gen.Start(func(over context.Context) {
+			s := c.serve(ctx, over, gen, serve)
+			if ctx.Err() != nil || fault.ClassOf(s.err) == fault.Permanent {
+				m.beginLeaving(context.WithoutCancel(ctx))
+			}
+			returned <- s
+		})
 		switch s := <-returned; {
 		case ctx.Err() != nil:
 			return nil
@@ -89,6 +99,43 @@ func (c *Client) member(ctx context.Context, group string, topics []string, serv
 			failures++
 		}
 	}
+}
+
+// membership is one kafka-go ConsumerGroup and how to get out of it. kafka-go joins again whenever a generation ends, and
+// sees that it was closed only when it has joined, which takes as long as the slowest other member; so the coordinator is
+// told first, which then refuses to let it in.
+type membership struct {
+	client  *Client
+	group   *kafka.ConsumerGroup
+	name    string
+	id      string // of the member, known since its first generation
+	closing sync.WaitGroup
+}
+
+// beginLeaving is called in a function of the generation, at whose return kafka-go would join again.
+func (m *membership) beginLeaving(ctx context.Context) {
+	m.closing.Go(func() { _ = m.group.Close() })
+	_, _ = m.group.Next(ctx) // returns when Close has begun
+	m.tell(ctx)
+}
+
+// tell takes the member out of the group.
+func (m *membership) tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	// Its answer has nothing to say: when the member stays, its session ends soon.
+	_, _ = m.client.transport.RoundTrip(ctx, m.client.addr, &leavegroup.Request{GroupID: m.name, MemberID: m.id,
+		Members: []leavegroup.RequestMember{{MemberID: m.id}}})
+	m.id = ""
+}
+
+// leave waits until nothing of the membership runs any more.
+func (m *membership) leave(ctx context.Context) {
+	m.closing.Go(func() { _ = m.group.Close() })
+	if m.id != "" { // it may be joining again
+		m.tell(ctx)
+	}
+	m.closing.Wait()
 }
 
 // counts returns the number of partitions of topics that exist and have equally many.
