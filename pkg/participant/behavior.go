@@ -44,11 +44,11 @@ type Behavior[S any] struct {
 	Deadline func(state S) (at time.Time, ok bool)
 }
 
-// Topic names of a participant.
-func FactsTopic(name string) string       { return name + ".events.v1" }
+// FactsTopic is the topic of a participant's facts. Only it writes there.
+func FactsTopic(name string) string { return name + ".events.v1" }
+
+// DeadLettersTopic is the topic of what a participant parked. Only it writes there.
 func DeadLettersTopic(name string) string { return name + ".dead-letters.v1" }
-func RedriveTopic(name string) string     { return name + ".redrive.v1" }
-func ActivityTopic(name string) string    { return name + ".activity.v1" }
 
 type nowKey struct{}
 

@@ -124,7 +124,8 @@ func (c *cycle) close(cancel context.CancelFunc) {
 		case <-c.answers:
 		case <-c.fetched:
 		case <-c.appended:
-		case <-c.commits:
+		case err := <-c.commits:
+			c.committed(err)
 		case <-done:
 			c.status.set(nil)
 			return
