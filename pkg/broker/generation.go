@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -134,7 +135,7 @@ func (g *generation) over(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if err == kafka.RebalanceInProgress {
+	if errors.Is(err, kafka.RebalanceInProgress) {
 		return fault.New(fault.Conflict, "%s of generation %s: %w", doing, g.ID(), err)
 	}
 	return classify(fmt.Sprintf("%s of generation %s", doing, g.ID()), err)

@@ -192,7 +192,7 @@ func (c *Client) checkSettings(want Topic, copies int, is map[string]string) err
 	}
 	ms, err := strconv.ParseInt(is["retention.ms"], 10, 64)
 	if kept := time.Duration(ms) * time.Millisecond; err == nil && ms >= 0 && (want.Retention == 0 || kept < want.Retention) {
-		slog.Warn("topic forgets sooner than configured", "topic", want.Name, "retention.ms", ms, "configured", want.Retention)
+		slog.Warn("topic forgets sooner than configured", "topic", want.Name, "kept", kept, "configured", want.Retention)
 	}
 	return nil
 }

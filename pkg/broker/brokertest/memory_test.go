@@ -101,7 +101,7 @@ func TestMemoryExpireFencesTheZombie(t *testing.T) {
 				generations <- g
 				if first { // it is paused and does not notice
 					first = false
-					time.Sleep(time.Minute)
+					time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
 					zombies <- errors.Join(g.Holds(ctx), g.Commit(ctx, map[broker.TopicPartition]int64{logA0: 9}))
 					return nil
 				}

@@ -218,7 +218,7 @@ func (s *suite) groupComesBackAfterError(t *testing.T) {
 	s.topics(t, 1, "a")
 	ctx, leave := context.WithCancel(s.ctx)
 	tries := 0
-	err := s.Join(ctx, "g", []string{"a"}, func(_ context.Context, g broker.Generation) error {
+	err := s.Join(ctx, "g", []string{"a"}, func(context.Context, broker.Generation) error {
 		if tries++; tries == 3 {
 			leave()
 		}
