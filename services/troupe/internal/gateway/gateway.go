@@ -25,7 +25,7 @@ const defaultKeyMemory = 24 * time.Hour
 // Config is everything that can be set from outside.
 type Config struct {
 	Addr string `env:"GATEWAY_ADDR" envDefault:"127.0.0.1:8090" help:"where the gateway simulator listens, host:port; it has no login, so keep it on loopback"`
-	Dir  string `env:"GATEWAY_DIR" envDefault:".play/gateway" help:"folder of the simulator's ledger; one simulator per folder. It grows by about 1 KiB per charge and is never cut"`
+	Dir  string `env:"GATEWAY_DIR" envDefault:".play/gateway" help:"folder of the simulator's ledger; one simulator per folder. It grows by about 1 KiB a charge, and the memory by 2 KiB, and is never cut"`
 
 	Telemetry telemetry.Config
 
