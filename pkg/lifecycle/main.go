@@ -48,7 +48,7 @@ func execute[C any](p process, run func(context.Context, C) error) int {
 	flags := flag.NewFlagSet(p.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it has to say is said below, once
 	version := flags.Bool("version", false, "say what was built, and exit")
-	health := flags.Bool("health", false, "ask the running service at HTTP_ADDR whether it lives: exit 0 if it does, 1 if not")
+	health := flags.Bool("health", false, "ask the running service whether it lives: exit 0 if it does, 1 if not")
 	err := flags.Parse(p.args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -113,16 +113,20 @@ func startHandler[C any](w io.Writer, cfg C) slog.Handler {
 	return slog.NewTextHandler(w, nil)
 }
 
-// checkHealth asks GET /livez at HTTP_ADDR.
+// checkHealth asks GET /livez at HTTP_ADDR, or at the variable that a configuration's HealthVariable names.
 func checkHealth[C any](p process, cfg C) int {
-	addr, ok := config.Value(cfg, "HTTP_ADDR")
+	variable := "HTTP_ADDR"
+	if named, ok := any(cfg).(interface{ HealthVariable() string }); ok {
+		variable = named.HealthVariable()
+	}
+	addr, ok := config.Value(cfg, variable)
 	if !ok {
-		fmt.Fprintf(p.stderr, "%s: has no HTTP_ADDR to ask\n", p.name)
+		fmt.Fprintf(p.stderr, "%s: has no %s to ask\n", p.name, variable)
 		return exitUsage
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "%s: HTTP_ADDR: %v\n", p.name, err)
+		fmt.Fprintf(p.stderr, "%s: %s: %v\n", p.name, variable, err)
 		return exitUsage
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {

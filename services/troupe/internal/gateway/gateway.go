@@ -37,6 +37,9 @@ type Config struct {
 	Listening func(net.Addr) `env:"-"`
 }
 
+// HealthVariable says where -health asks.
+func (Config) HealthVariable() string { return "GATEWAY_ADDR" }
+
 // Validate names the first wrong variable.
 func (c *Config) Validate() error {
 	if c.Dir == "" {
