@@ -40,7 +40,8 @@ func (c *cycle) apply() {
 			continue
 		}
 		if t.resend == nil {
-			if ch := c.change(t); len(ch.Ops) > 0 || now.Sub(t.compared) >= compareEvery {
+			// Without anything to write there can be something to follow: a duplicate behind an event that takes its time.
+			if ch := c.change(t); len(ch.Ops)+len(ch.ready) > 0 || now.Sub(t.compared) >= compareEvery {
 				t.resend = ch
 			}
 		} else {

@@ -481,3 +481,30 @@ func TestAdoptedHeadIsCheckedAgainstTheLog(t *testing.T) {
 		s.eventually("c", func() bool { return slices.Contains(s.facts("o1"), "c") })
 	})
 }
+
+// Row 4, 7: a duplicate behind an event that takes its time has nothing to write; it must not be forgotten for that.
+func TestDuplicateBehindASlowOrderIsCommitted(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		slow, quick := "o1", "o3" // of one partition
+		want(t, "partition", at(notes, slow), at(notes, quick))
+		asked, gate := make(chan struct{}), make(chan struct{})
+		_, stop := s.play(clerk(func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+			if m.Subject == slow {
+				close(asked)
+				<-gate
+			}
+			return stamp(ctx, l, m)
+		}))
+		defer stop()
+		r := s.hand(notes, quick, "a")
+		s.eventually("answer", func() bool { return s.copies(quick) == 1 })
+		s.hand(notes, slow, "b")
+		<-asked
+		s.log.Append(at(notes, quick), r)
+		for range 5 {
+			wait()
+		}
+		close(gate)
+		s.eventually("commit", func() bool { return s.log.Committed("clerk")[at(notes, quick)] == 3 })
+	})
+}
