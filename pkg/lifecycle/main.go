@@ -48,7 +48,7 @@ func execute[C any](p process, run func(context.Context, C) error) int {
 	flags := flag.NewFlagSet(p.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it has to say is said below, once
 	version := flags.Bool("version", false, "say what was built, and exit")
-	health := flags.Bool("health", false, "ask the running service whether it lives: exit 0 if it does, 1 if not")
+	health := flags.Bool("health", false, "ask the running service whether it is ready: exit 0 if it is, 1 if not")
 	err := flags.Parse(p.args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -113,7 +113,7 @@ func startHandler[C any](w io.Writer, cfg C) slog.Handler {
 	return slog.NewTextHandler(w, nil)
 }
 
-// checkHealth asks GET /livez at HTTP_ADDR, or at the variable that a configuration's HealthVariable names.
+// checkHealth asks GET /readyz at HTTP_ADDR, or at the variable that a configuration's HealthVariable names.
 func checkHealth[C any](p process, cfg C) int {
 	variable := "HTTP_ADDR"
 	if named, ok := any(cfg).(interface{ HealthVariable() string }); ok {
@@ -133,14 +133,14 @@ func checkHealth[C any](p process, cfg C) int {
 		host = "localhost"
 	}
 	c := http.Client{Timeout: 2 * time.Second}
-	resp, err := c.Get("http://" + net.JoinHostPort(host, port) + "/livez")
+	resp, err := c.Get("http://" + net.JoinHostPort(host, port) + "/readyz")
 	if err != nil {
 		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
 		return exitFailed
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		fmt.Fprintf(p.stderr, "%s: /livez answered %s\n", p.name, resp.Status)
+		fmt.Fprintf(p.stderr, "%s: /readyz answered %s\n", p.name, resp.Status)
 		return exitFailed
 	}
 	return exitOK

@@ -127,7 +127,7 @@ func TestAFailedRunExitsWith1(t *testing.T) {
 func TestHealthFlagAsksTheRunningService(t *testing.T) {
 	code := http.StatusOK
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/livez" {
+		if r.URL.Path != "/readyz" {
 			t.Errorf("asked %s", r.URL)
 		}
 		w.WriteHeader(code)
