@@ -75,10 +75,11 @@ type outage struct {
 func (o *outage) Error() string { return o.err.Error() }
 func (o *outage) Unwrap() error { return o.err }
 
-// commit tells the group how far the read model is, for whoever looks at the lag.
-func (c *cycle[D]) commit(ctx context.Context) {
+// commit tells the group how far the read model is, for whoever looks at the lag. A generation that is over
+// is left; any other failure waits for the next time.
+func (c *cycle[D]) commit(ctx context.Context) error {
 	if time.Since(c.committed) < c.cfg.CommitEvery {
-		return
+		return nil
 	}
 	c.committed = time.Now()
 	moved := map[broker.TopicPartition]int64{}
@@ -90,16 +91,20 @@ func (c *cycle[D]) commit(ctx context.Context) {
 		}
 	}
 	if len(moved) == 0 {
-		return
+		return nil
 	}
 	ctx, ended := telemetry.Commit(ctx, c.b.Name)
 	err := c.gen.Commit(ctx, moved)
 	ended(err)
-	if err != nil {
-		c.watch.commitFailed(err)
-		return
+	if err == nil {
+		maps.Copy(c.offsets, moved)
+		return nil
 	}
-	maps.Copy(c.offsets, moved)
+	c.watch.commitFailed(err)
+	if fault.ClassOf(err) == fault.Conflict {
+		return errLeave
+	}
+	return nil
 }
 
 // leave commits for the last time; the step under way is finished already.
@@ -107,7 +112,7 @@ func (c *cycle[D]) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	c.committed = time.Time{}
-	c.commit(ctx)
+	_ = c.commit(ctx) // it is reported, and the next owner starts from the positions in Redis
 	c.set(partTasks, nil)
 }
 

@@ -109,8 +109,8 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 	default:
 		return false, err
 	}
-	c.commit(ctx)
-	return slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || len(t.pending) > 0 }), nil
+	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || len(t.pending) > 0 })
+	return more, c.commit(ctx)
 }
 
 // await waits for a fetch, a time to act, or the end; not at all when there is more to do.

@@ -26,6 +26,7 @@ const pollEvery = time.Second
 type Feed struct {
 	rdb      redis.UniversalClient
 	channels []string
+	poll     time.Duration
 	mu       sync.Mutex
 	watches  map[string][]*Watch // by order id; of those for a whole partition by ""
 }
@@ -41,7 +42,7 @@ type Watch struct {
 
 // NewFeed returns the feed of a projection's partitions. It opens no connection.
 func NewFeed(rdb redis.UniversalClient, name string, partitions int) *Feed {
-	f := &Feed{rdb: rdb, watches: map[string][]*Watch{}}
+	f := &Feed{rdb: rdb, poll: pollEvery, watches: map[string][]*Watch{}}
 	s := store.New(rdb, name)
 	for p := range partitions {
 		f.channels = append(f.channels, s.Key(p, keyChanges))
@@ -54,7 +55,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	sub := f.rdb.Subscribe(ctx, f.channels...)
 	defer func() { _ = sub.Close() }()
 	messages := sub.Channel()
-	poll := time.NewTicker(pollEvery)
+	poll := time.NewTicker(f.poll)
 	defer poll.Stop()
 	for {
 		select {

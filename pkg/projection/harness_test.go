@@ -86,15 +86,17 @@ func (s *stage) provision() {
 
 // play runs an instance until stop is called, which waits for it.
 func (s *stage) play(b Behavior[script]) (p *Projection[script], stop func()) {
-	p = New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Millisecond})
+	p = New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
 	p.beyondFor = time.Millisecond
 	return p, s.run(p)
 }
 
-func (s *stage) run(p *Projection[script]) (stop func()) {
+func (s *stage) run(p *Projection[script]) (stop func()) { return s.runPart(p.Run) }
+
+func (s *stage) runPart(part func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	go func() { done <- part(ctx) }()
 	stopped := false
 	stop = func() {
 		if stopped {

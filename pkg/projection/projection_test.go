@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -287,6 +289,37 @@ func TestFencedOwnerAsksItsGroup(t *testing.T) {
 	}
 }
 
+// A zombie: its session timed out and nobody told it. It learns it when it is fenced, or commits, and joins again.
+func TestExpiredOwnerLeavesItsGeneration(t *testing.T) {
+	for how, every := range map[string]time.Duration{"fenced": time.Hour, "commits": time.Millisecond} {
+		t.Run(how, func(t *testing.T) {
+			s := newStage(t)
+			b := chronicle()
+			p := New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: every})
+			s.run(p)
+			s.say(talk, "o", "one")
+			s.shows(b, "o")
+			s.log.Expire(b.Name, "member-1")
+			if how == "fenced" {
+				if _, err := p.store.Claim(t.Context(), logOf(talk, "o").Partition, "somebody else"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.say(talk, "o", "two")
+			eventually(t, func() string {
+				if len(s.log.Assignments(b.Name)["member-1"]) == 0 {
+					return "it has not joined again"
+				}
+				return ""
+			})
+			s.shows(b, "o")
+			if n := s.words(); n != 2 {
+				t.Errorf("%d words counted, not 2", n)
+			}
+		})
+	}
+}
+
 func TestOutagesAreWaitedOut(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
@@ -364,11 +397,78 @@ func TestOldDocumentsAreForgotten(t *testing.T) {
 	}
 }
 
+// Whoever looks at the group sees the lag: offsets are committed while it runs, too.
+func TestOffsetsAreCommittedForTheEyes(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	p := New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Millisecond})
+	s.run(p)
+	s.say(talk, "o", "one", "two")
+	eventually(t, func() string {
+		if n := s.log.Committed(b.Name)[logOf(talk, "o")]; n != 2 {
+			return fmt.Sprint("committed ", n)
+		}
+		return ""
+	})
+}
+
+// lostAnswers lets commands take effect and loses their answers, while on.
+type lostAnswers struct{ on atomic.Bool }
+
+func (l *lostAnswers) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (l *lostAnswers) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (l *lostAnswers) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if l.on.Load() && cmds[0].Name() == "evalsha" {
+			err = errors.New("connection reset by peer")
+			for _, c := range cmds {
+				c.SetErr(err)
+			}
+		}
+		return err
+	}
+}
+
+// A change whose answer is lost is sent again, and found done: the task need not start anew.
+func TestLostAnswersOfTheStoreAreAskedForAgain(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	p, _ := s.play(b)
+	s.say(talk, "o", "one")
+	s.shows(b, "o")
+	owner := func() string {
+		return s.redis.HGet(t.Context(), NewReader(b, s.redis).Key(logOf(talk, "o").Partition, keyMeta), "owner").Val()
+	}
+	before := owner()
+	lost := &lostAnswers{}
+	s.redis.AddHook(lost)
+	lost.on.Store(true)
+	s.say(talk, "o", "two")
+	s.shows(b, "o")
+	eventually(t, func() string {
+		if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "connection reset") {
+			return fmt.Sprint("ready says ", err)
+		}
+		return ""
+	})
+	lost.on.Store(false)
+	s.say(talk, "o", "three")
+	s.shows(b, "o")
+	if after := owner(); after != before {
+		t.Error("the task was taken over again")
+	}
+	if n := s.words(); n != 3 {
+		t.Errorf("%d words counted, not 3", n)
+	}
+}
+
 func TestFeedWakesWhoWaits(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	_, _ = s.play(b)
 	feed := NewFeed(s.redis, b.Name, partitions)
+	feed.poll = time.Hour // messages alone
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- feed.Run(ctx) }()
@@ -390,16 +490,18 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 		t.Error("a watch of another order was woken")
 	default:
 	}
+	channel := NewReader(b, s.redis).Key(logOf(talk, "o").Partition, keyChanges)
+	eventually(t, func() string {
+		if n := s.redis.PubSubNumSub(t.Context(), channel).Val()[channel]; n != 1 {
+			return fmt.Sprint(n, " listen")
+		}
+		return ""
+	})
 	s.say(talk, "o", "one")
-	for !errors.Is(ctx.Err(), context.Canceled) {
-		<-mine.C
-		f, _, err := NewReader(b, s.redis).Get(t.Context(), logOf(talk, "o").Partition, "o")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.Version == 1 {
-			break
-		}
+	<-mine.C
+	<-part.C
+	if f, _, err := NewReader(b, s.redis).Get(t.Context(), logOf(talk, "o").Partition, "o"); err != nil || f.Version != 1 {
+		t.Errorf("woken at version %d, %v", f.Version, err)
 	}
 	mine.Stop()
 	other.Stop()
@@ -411,4 +513,16 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A message can get lost: whoever waits is woken now and then all the same.
+func TestFeedWakesWithoutMessages(t *testing.T) {
+	s := newStage(t)
+	feed := NewFeed(s.redis, "nobody", partitions)
+	feed.poll = time.Millisecond
+	s.runPart(feed.Run)
+	w := feed.Order("o")
+	defer w.Stop()
+	<-w.C
+	<-w.C
 }

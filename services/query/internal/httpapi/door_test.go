@@ -113,7 +113,7 @@ func TestOrderIsShownAfterItsToken(t *testing.T) {
 	}
 }
 
-// A wait is longer than the server's patience with requests.
+// The wait is longer than the server lets a request take to arrive.
 func TestOpenOrderIsShownWhenTheWaitEnds(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	id := querytest.ID("o")

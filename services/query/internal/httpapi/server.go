@@ -81,22 +81,13 @@ func (s *Server) Handler(others func(chi.Router)) http.Handler {
 	})
 	others(r)
 	r.Group(func(r chi.Router) {
-		r.Use(unhurried, s.check.middleware)
+		r.Use(s.check.middleware)
 		HandlerWithOptions(NewStrictHandlerWithOptions(s.reads, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: refuse})
 	})
 	return r
-}
-
-// unhurried lifts the time limit of reading the request, which has arrived by now: a server that keeps it takes a request
-// that waits longer for one whose caller has gone.
-func unhurried(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a recorder in a test has none
-		next.ServeHTTP(w, r)
-	})
 }
 
 // refuse answers what the generated code could not read although it passed the contract.

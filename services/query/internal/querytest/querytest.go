@@ -184,9 +184,13 @@ func (s *Stage) Caught() {
 		}
 		for p, state := range states {
 			for _, topic := range readmodel.Topics {
-				end := int64(len(s.Log.Read(broker.TopicPartition{Topic: topic, Partition: p})))
-				if state.Rebuilding || !state.Passed(topic, end-1) {
-					return fmt.Sprintf("%s/%d is folded to %d of %d", topic, p, state.Positions[topic], end)
+				tp := broker.TopicPartition{Topic: topic, Partition: p}
+				ends, err := s.Log.Ends(s.T.Context(), []broker.TopicPartition{tp})
+				if err != nil {
+					return err.Error()
+				}
+				if state.Rebuilding || !state.Passed(topic, ends[tp]-1) {
+					return fmt.Sprintf("%s/%d is folded to %d of %d", topic, p, state.Positions[topic], ends[tp])
 				}
 			}
 		}
