@@ -44,6 +44,9 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 			c.doubt = true
 		default:
 			c.watch.applied(t.change)
+			for _, tell := range t.change.stored {
+				tell()
+			}
 			t.done(began)
 		}
 	}

@@ -43,6 +43,9 @@ type Behavior[D any] struct {
 	// Pure. A document that is forgotten becomes the zero D. Nil: nothing. Keys "meta", "changes", "undecodable" and "order:…" are
 	// taken.
 	Index func(id string, before, after D) []Op
+	// Stored is told after each change that the store took; for metrics. A change that is folded again is told again. It must
+	// not block. Nil: nobody is told.
+	Stored func(before, after D)
 	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds). What is older
 	// than the retention is forgotten by it. Empty: nothing is forgotten.
 	Ages string

@@ -200,6 +200,9 @@ func (c *cycle[D]) write(t *task, ch *change, orders map[string]*order[D], bad [
 			add(op.Cmd, op.Key, op.Args...)
 		}
 		note.Orders[o.id] = o.Version
+		if c.b.Stored != nil {
+			ch.stored = append(ch.stored, func() { c.b.Stored(o.before, o.Doc) })
+		}
 	}
 	for _, u := range bad {
 		text, err := json.Marshal(u)

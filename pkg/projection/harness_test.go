@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -67,7 +68,6 @@ type stage struct {
 	log   *brokertest.Memory
 	redis redis.UniversalClient
 	heads map[string]chain
-	all   []broker.Record
 }
 
 func newStage(t *testing.T) *stage {
@@ -205,7 +205,7 @@ func (s *stage) words() (n int) {
 	r := NewReader(chronicle(), s.redis)
 	for p := range partitions {
 		v, err := s.redis.HGet(s.t.Context(), r.Key(p, "counts"), "words").Int()
-		if err != nil && err != redis.Nil {
+		if err != nil && !errors.Is(err, redis.Nil) {
 			s.t.Fatal(err)
 		}
 		n += v

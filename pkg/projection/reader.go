@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -46,8 +47,13 @@ type Found[D any] struct {
 	Version uint64
 }
 
+// readTimeout bounds every read: a reader is told that the store is away, not kept.
+const readTimeout = 3 * time.Second
+
 // Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable.
 func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D], State, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var meta *redis.MapStringStringCmd
 	var doc *redis.StringCmd
 	_, err := r.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
@@ -64,6 +70,8 @@ func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D]
 
 // Many reads documents of one partition; one that is missing has version 0. Errors are of class Unavailable.
 func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Found[D], error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	keys := make([]string, len(ids))
 	for i, id := range ids {
 		keys[i] = r.Key(partition, keyOrder+id)
@@ -83,6 +91,8 @@ func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Fo
 
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.
 func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	keys := make([]string, partitions)
 	for p := range keys {
 		keys[p] = r.Key(p, keyMeta)

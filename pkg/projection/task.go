@@ -50,6 +50,7 @@ type change struct {
 	items     int
 	positions []int64 // per source
 	delays    []time.Time
+	stored    []func() // tell the behaviour
 }
 
 func newTask(partition int, topics []string) *task {

@@ -52,6 +52,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	// Projection: the log into the read model
 	behavior := Behavior()
+	behavior.Stored = observeSettling
 	p := projection.New(behavior, projection.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
 	})
@@ -87,6 +88,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.HTTP("http", ln, telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)
+}
+
+var settling = telemetry.SettleDuration.Histogram()
+
+// observeSettling measures orders when they settle for the first time. What a rebuild folds again is old and not measured.
+func observeSettling(before, after Document) {
+	at := after.FirstSettled()
+	if before.FirstSettled() != 0 || at == 0 || time.Since(at.Time()) > time.Minute {
+		return
+	}
+	settling.Record(context.Background(), at.Time().Sub(after.Order.Placed.Time()).Seconds())
 }
 
 // ReadOrder reads an order from the read model that cfg names, as it is; ok is false when it is not there. It is for tools and

@@ -181,6 +181,10 @@ func TestServiceFromTopicToReader(t *testing.T) {
 		t.Errorf("%d %s", code, body)
 	}
 
+	if _, body := s.get("/metrics"); !strings.Contains(body, "troupe_order_settle_duration") || !strings.Contains(body, "troupe_projection_events") {
+		t.Error("metrics of the projection are missing")
+	}
+
 	// Redis forgets everything: nothing is wrong, and a moment later all is there again.
 	rdb := redis.NewClient(&redis.Options{Addr: s.cfg.Redis.Addrs[0]})
 	defer func() { _ = rdb.Close() }()

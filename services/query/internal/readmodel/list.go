@@ -152,6 +152,8 @@ func (m *Model) scan(ctx context.Context, f Filter, after *cursor, partitions []
 	if after != nil {
 		limit = strconv.FormatInt(after.Score, 10)
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	cmds := make([]*redis.ZSliceCmd, len(partitions))
 	_, err := m.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for i, p := range partitions {

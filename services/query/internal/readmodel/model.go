@@ -17,6 +17,9 @@ import (
 // SlugBehind is the problem of a read that the read model cannot answer yet.
 const SlugBehind = "read-model-behind"
 
+// readTimeout bounds one look-up in the indexes and counters.
+const readTimeout = 3 * time.Second
+
 var (
 	waits  = telemetry.ReadWait.Histogram()
 	behind = telemetry.ReadsBehind.Counter()

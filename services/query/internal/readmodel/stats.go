@@ -62,6 +62,8 @@ func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, e
 	for i := range minutes {
 		s.Minutes = append(s.Minutes, Minute{Start: time.Unix((first+int64(i))*60, 0).UTC(), Revenue: map[string]int64{}})
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var sizes []*redis.IntCmd
 	var hashes []*redis.MapStringStringCmd
 	_, err := m.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {

@@ -6,18 +6,25 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
-// parallel is how many events of a story are read at once.
-const parallel = 8
+const (
+	// parallel is how many events of a story are read at once.
+	parallel = 8
+	// readWithin bounds reading a whole story.
+	readWithin = 10 * time.Second
+)
 
 // Read reads the events of one order from where they lie, each after its cause, otherwise by time. What retention has taken
 // is left out. It blocks until all are read; errors are Unavailable.
 func Read(ctx context.Context, log broker.Log, orderID string, at []projection.At) ([]Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
 	var wg sync.WaitGroup
 	found := make([]*Event, len(at))
 	errs := make([]error, len(at))
