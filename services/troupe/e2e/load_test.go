@@ -18,6 +18,7 @@ import (
 var (
 	orders = flag.Int("orders", 2000, "orders of the load test")
 	rate   = flag.Float64("rate", 200, "orders a second of the load test")
+	quiet  = flag.Duration("quiet", 5*time.Minute, "how long the load test waits until nothing moves any more")
 	seed   = flag.Uint64("seed", 0, "seed of the load test; 0 takes one from the clock")
 )
 
@@ -44,7 +45,7 @@ func TestUnderLoad(t *testing.T) {
 			d.do(t)
 		}
 	})
-	r := p.verify(t, 5*time.Minute, result.Expected)
+	r := p.verify(t, *quiet, result.Expected)
 	if originals := r.Records - r.RecordCopies - r.VoidedRecords; twice.Copies() < originals || r.RecordCopies < originals {
 		t.Errorf("%d records of %d were appended a second time, %d copies are in the log", twice.Copies(), originals, r.RecordCopies)
 	}

@@ -84,7 +84,7 @@ func start(t *testing.T, args ...string) *playground {
 		p.stop(t)
 		_ = out.Close()
 		if t.Failed() {
-			t.Logf("the end of the playground's log:\n%s", tail(out.Name()))
+			t.Logf("the playground's log is in %s", keep(t, out.Name()))
 		}
 	})
 	p.awaitReady(t)
@@ -201,11 +201,22 @@ func eventually(t *testing.T, within time.Duration, what string, f func() error)
 	}
 }
 
-// tail is the end of a file.
-func tail(name string) string {
+// keep copies a file to where it outlives the test.
+func keep(t *testing.T, name string) string {
+	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return err.Error()
+		t.Fatal(err)
 	}
-	return string(b[max(0, len(b)-16<<10):])
+	kept, err := os.CreateTemp("", "troupe-e2e-*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept.Write(b); err != nil {
+		t.Error(err)
+	}
+	if err := kept.Close(); err != nil {
+		t.Error(err)
+	}
+	return kept.Name()
 }

@@ -3,6 +3,8 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -129,10 +131,15 @@ func behind(ctx context.Context, c *kgo.Client, group string, ends map[broker.To
 	if len(listens) == 0 {
 		return "group " + group + " has committed nothing"
 	}
+	var open []string
 	for tp, end := range ends {
 		if listens[tp.Topic] && end > 0 && committed[tp] < end {
-			return fmt.Sprintf("group %s has committed %s/%d to %d of %d", group, tp.Topic, tp.Partition, committed[tp], end)
+			open = append(open, fmt.Sprintf("%s/%d to %d of %d", tp.Topic, tp.Partition, committed[tp], end))
 		}
 	}
-	return ""
+	if len(open) == 0 {
+		return ""
+	}
+	slices.Sort(open)
+	return "group " + group + " has committed " + strings.Join(open, ", ")
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // BrokerConfig of the embedded broker.
@@ -62,8 +63,13 @@ func RunBroker(ctx context.Context, cfg BrokerConfig) error {
 	if err != nil {
 		return fmt.Errorf("open the broker's data in %q: %w", cfg.Dir, err)
 	}
-	<-ctx.Done()
-	cluster.Close()
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	watchSessions(cluster).run(ctx, client)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -74,6 +75,91 @@ func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
 	if strings.Join(got, " ") != "kept too" {
 		t.Errorf("after the restart the log holds %q", got)
 	}
+}
+
+// A member that dies while it waits for its join's answer must not keep its partitions.
+func TestMemberThatDiesInItsJoinLosesItsPlace(t *testing.T) {
+	cfg := embedded.BrokerConfig{Addr: free(t), LogLevel: "warn"}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	defer stop()
+	connect := func() *kgo.Client {
+		client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		return client
+	}
+	client, other := connect(), connect() // a join holds up what comes after it on its connection
+	join := func(member string) *kmsg.JoinGroupResponse {
+		t.Helper()
+		req := joinRequest(member)
+		resp, err := req.RequestWith(ctx, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	id := func() string { return join("").MemberID } // the broker asks for a second join with the id that it gave
+	alive, dead := id(), id()
+	generation := join(alive).Generation
+	// live syncs and beats until the group rebalances, and joins again.
+	live := func(meanwhile func()) *kmsg.JoinGroupResponse {
+		t.Helper()
+		sync := kmsg.NewPtrSyncGroupRequest()
+		sync.Group, sync.MemberID, sync.Generation = "g", alive, generation
+		if _, err := sync.RequestWith(ctx, client); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			beat := kmsg.NewPtrHeartbeatRequest()
+			beat.Group, beat.MemberID, beat.Generation = "g", alive, generation
+			resp, err := beat.RequestWith(ctx, client)
+			if err != nil {
+				t.Fatalf("the dead member keeps its place: %v", err)
+			}
+			if resp.ErrorCode == kerr.RebalanceInProgress.Code {
+				meanwhile()
+				again := join(alive)
+				generation = again.Generation
+				return again
+			}
+			time.Sleep(10 * time.Millisecond) // as a client does; nothing waits for it
+		}
+	}
+	joined := make(chan struct{})
+	go func() {
+		defer close(joined)
+		req := joinRequest(dead)
+		_, _ = req.RequestWith(ctx, other) // it does not live to see the answer
+	}()
+	die := func() {
+		other.Close()
+		<-joined
+		for range 200 { // the broker must have noticed before it answers; it tells nobody when it has
+			if err := client.Ping(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if again := live(die); len(again.Members) != 2 {
+		t.Fatalf("%d members", len(again.Members))
+	}
+	if again := live(func() {}); len(again.Members) != 1 {
+		t.Fatalf("%d members", len(again.Members))
+	}
+}
+
+func joinRequest(member string) *kmsg.JoinGroupRequest {
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.MemberID, req.ProtocolType = "g", member, "consumer"
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 1000, 30000
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name = "range"
+	req.Protocols = append(req.Protocols, p)
+	return req
 }
 
 func TestRedisExpiresAndFlushes(t *testing.T) {

@@ -1,0 +1,145 @@
+package embedded
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	lookEvery      = 500 * time.Millisecond
+	defaultSession = 10 * time.Second
+	leaveWithin    = 5 * time.Second
+)
+
+// sessions ends the membership of consumers that have died. Kafka counts a member's session from the answer to its join; kfake does
+// not when that answer cannot be delivered, so that a member killed while it joins would keep its partitions for ever. What is
+// done here is what Kafka does: a member that has been silent for its session time-out, in a group that is not rebalancing, leaves.
+type sessions struct {
+	cluster *kfake.Cluster
+
+	mu     sync.Mutex
+	groups map[string]*session
+}
+
+// session is what is known of one group.
+type session struct {
+	timeout time.Duration
+	epoch   int32
+	stable  time.Time            // since when the group is stable in this epoch; zero: it is not
+	heard   map[string]time.Time // by member
+}
+
+func watchSessions(cluster *kfake.Cluster) *sessions {
+	s := &sessions{cluster: cluster, groups: map[string]*session{}}
+	for _, key := range []kmsg.Key{kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat} {
+		cluster.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			s.hear(req)
+			return nil, nil, false // the broker answers
+		})
+	}
+	return s
+}
+
+func (s *sessions) hear(req kmsg.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	switch r := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		g := s.group(r.Group)
+		g.timeout = time.Duration(r.SessionTimeoutMillis) * time.Millisecond
+		g.heard[r.MemberID] = now
+	case *kmsg.SyncGroupRequest:
+		s.group(r.Group).heard[r.MemberID] = now
+	case *kmsg.HeartbeatRequest:
+		s.group(r.Group).heard[r.MemberID] = now
+	}
+}
+
+func (s *sessions) group(name string) *session {
+	g := s.groups[name]
+	if g == nil {
+		g = &session{timeout: defaultSession, heard: map[string]time.Time{}}
+		s.groups[name] = g
+	}
+	return g
+}
+
+// run looks at all groups until ctx ends.
+func (s *sessions) run(ctx context.Context, client *kgo.Client) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, name := range s.names() {
+			if info := s.cluster.GroupInfo(name); info != nil {
+				for _, member := range s.silent(info, time.Now()) {
+					leave(ctx, client, name, member)
+				}
+			}
+		}
+	}
+}
+
+func (s *sessions) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name := range s.groups {
+		names = append(names, name)
+	}
+	return names
+}
+
+// silent returns the members whose session is over.
+func (s *sessions) silent(info *kfake.GroupInfo, now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.group(info.Group)
+	if info.State != "Stable" {
+		g.stable = time.Time{}
+		return nil
+	}
+	if g.epoch != info.Epoch || g.stable.IsZero() {
+		g.epoch, g.stable = info.Epoch, now
+	}
+	heard := map[string]time.Time{}
+	var silent []string
+	for _, m := range info.Members {
+		last := g.heard[m.MemberID]
+		heard[m.MemberID] = last
+		if last.Before(g.stable) {
+			last = g.stable
+		}
+		if now.Sub(last) > g.timeout+lookEvery {
+			silent = append(silent, m.MemberID)
+		}
+	}
+	g.heard = heard // others are gone
+	return silent
+}
+
+func leave(ctx context.Context, client *kgo.Client, group, member string) {
+	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
+	defer cancel()
+	slog.InfoContext(ctx, "a member's session is over", "group", group, "member", member)
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = group, member
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID = member
+	req.Members = append(req.Members, m)
+	if _, err := req.RequestWith(ctx, client); err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "the member could not be taken out", "group", group, "member", member, "error", err)
+	}
+}
