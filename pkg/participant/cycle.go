@@ -23,12 +23,14 @@ type cycle struct {
 	ttl string // of an order's hash, in ms
 
 	tasks    map[int]*task
+	anew     map[int]bool                    // partitions whose store is to be folded from the start
+	stored   map[broker.TopicPartition]int64 // committed in this generation
 	work     sync.WaitGroup
 	slots    chan struct{} // one per React call under way
 	answers  chan answer
 	fetched  chan fetchResult
 	appended chan *appending
-	commits  chan error
+	commits  chan commitResult
 
 	fetching   bool
 	inFlight   int // produce requests
@@ -120,8 +122,8 @@ func (c *cycle) wait(ctx context.Context) {
 				c.receive(f)
 			case a := <-c.appended:
 				c.acknowledge(a)
-			case err := <-c.commits:
-				c.committed(err)
+			case r := <-c.commits:
+				c.committed(r)
 			default:
 				return
 			}
@@ -134,8 +136,8 @@ func (c *cycle) wait(ctx context.Context) {
 			c.receive(f)
 		case a := <-c.appended:
 			c.acknowledge(a)
-		case err := <-c.commits:
-			c.committed(err)
+		case r := <-c.commits:
+			c.committed(r)
 		case <-timer.C:
 		case <-done:
 			return
@@ -152,7 +154,10 @@ func (c *cycle) nap() time.Duration {
 			next = at
 		}
 	}
-	if !c.commitAt.IsZero() {
+	if c.leaving { // nothing is begun any more: only answers are waited for
+		return backoffMin
+	}
+	if !c.committing && !c.commitAt.IsZero() {
 		sooner(c.commitAt)
 	}
 	for _, t := range c.tasks {
@@ -167,7 +172,7 @@ func (c *cycle) nap() time.Duration {
 		if top, ok := t.timers.next(); ok {
 			sooner(top.at)
 		}
-		if len(t.due) > 0 {
+		if len(t.due)+len(t.dueSoon) > 0 {
 			sooner(now.Add(backoffMin))
 		}
 		for _, l := range t.own {
@@ -205,7 +210,6 @@ func (c *cycle) wake(ctx context.Context) {
 				break
 			}
 			t.due = append(t.due, id)
-			t.dueEnds = nil
 		}
 	}
 	c.fireDeadlines(ctx, now)
@@ -222,6 +226,11 @@ func (c *cycle) report() {
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+" is stopped: too many dead letters")
 		case t.mostlyWaiting():
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+": most orders wait for something unavailable")
+		}
+		for _, s := range t.sources {
+			if s.denied != nil {
+				r.why = append(r.why, "partition "+strconv.Itoa(p)+": "+firstLine(s.denied.Error()))
+			}
 		}
 	}
 	if c.noStore.Load() {
