@@ -74,4 +74,6 @@ type Topic struct {
 	Partitions int
 	// Retention of records; 0 means for ever.
 	Retention time.Duration
+	// MaxBytes is how large a batch may be; 0 means the broker's own limit (Kafka's default: 1 MiB).
+	MaxBytes int
 }

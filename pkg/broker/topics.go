@@ -79,13 +79,16 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 		if t.Retention > 0 {
 			retention = strconv.FormatInt(t.Retention.Milliseconds(), 10)
 		}
+		settings := []kafka.ConfigEntry{
+			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+			{ConfigName: "retention.ms", ConfigValue: retention},
+			{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(c.cfg.MinInsync())},
+		}
+		if t.MaxBytes > 0 {
+			settings = append(settings, kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(t.MaxBytes)})
+		}
 		request.Topics = append(request.Topics, kafka.TopicConfig{
-			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: c.cfg.ReplicationFactor,
-			ConfigEntries: []kafka.ConfigEntry{
-				{ConfigName: "cleanup.policy", ConfigValue: "delete"},
-				{ConfigName: "retention.ms", ConfigValue: retention},
-				{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(c.cfg.MinInsync())},
-			},
+			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: c.cfg.ReplicationFactor, ConfigEntries: settings,
 		})
 	}
 	response, err := c.admin.CreateTopics(ctx, request)
@@ -133,7 +136,7 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 		}
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: want.Name,
-			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "unclean.leader.election.enable"},
+			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "max.message.bytes", "unclean.leader.election.enable"},
 		})
 	}
 	if len(topics) == 0 {
@@ -189,6 +192,9 @@ func (c *Client) checkSettings(want Topic, copies int, is map[string]string) err
 	}
 	if is["unclean.leader.election.enable"] == "true" && copies > 1 {
 		return wrong(want.Name, "unclean.leader.election.enable is true: a stale copy could become the log; it must be false")
+	}
+	if most, err := strconv.Atoi(is["max.message.bytes"]); err == nil && most < want.MaxBytes {
+		return wrong(want.Name, "max.message.bytes is %d: it must be %d at least", most, want.MaxBytes)
 	}
 	ms, err := strconv.ParseInt(is["retention.ms"], 10, 64)
 	if kept := time.Duration(ms) * time.Millisecond; err == nil && ms >= 0 && (want.Retention == 0 || kept < want.Retention) {

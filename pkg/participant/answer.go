@@ -60,6 +60,9 @@ func (c *cycle) nothing(t *task, o *order, d *delivery) {
 	o.moved(d.topic(), d.ev)
 	o.answered(d.ev.ID)
 	c.watch.event(eventsUnanswered, d)
+	if d.src == nil {
+		t.arm(c.b, o) // the deadline is answered: its timer goes
+	}
 	c.release(t, o)
 	c.done(t, o, d)
 }
@@ -90,7 +93,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	o.answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.own[c.b.facts].TopicPartition, fact.ID)
 	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop...)
-	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Record: rec, ended: sent})
+	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
 	c.watch.event(eventsAnswered, d)

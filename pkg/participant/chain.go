@@ -19,6 +19,10 @@ func (c *cycle) judge(t *task, o *order, d *delivery) (judgement, error) {
 	if err != nil {
 		return void, err
 	}
+	if h.seq == 0 { // retention took what was adopted: there is nothing else to go by
+		h = o.heads[d.topic()]
+		h.adopted = false
+	}
 	o.heads[d.topic()] = h
 	o.changed[prefixHead+d.topic()] = h.String()
 	t.touch(o)

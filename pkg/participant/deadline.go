@@ -7,58 +7,57 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
 
 // fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they had
 // after the deadlines passed: after an outage, a waiting answer comes first. One at a parked order waits.
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	var ask []broker.TopicPartition
+	var asking []*task
 	for _, t := range c.tasks {
-		if !t.dead && len(t.due) > 0 && t.dueEnds == nil {
+		if !t.dead && len(t.due) > 0 && len(t.dueSoon) == 0 {
+			asking = append(asking, t)
 			for _, s := range t.sources {
 				ask = append(ask, s.TopicPartition)
 			}
 		}
 	}
-	if len(ask) > 0 {
+	if len(asking) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		ends, err := c.cfg.Log.Ends(ctx, ask)
 		if err != nil {
 			return
 		}
-		for _, t := range c.tasks {
-			if !t.dead && len(t.due) > 0 && t.dueEnds == nil {
-				t.dueEnds = ends
-			}
+		for _, t := range asking {
+			t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
 		}
 	}
 	for _, t := range c.tasks {
-		if t.dead || len(t.due) == 0 || t.dueEnds == nil || !t.readUpTo(t.dueEnds) {
+		if t.dead || len(t.dueSoon) == 0 || !t.readUpTo(t.dueEnds) {
 			continue
 		}
-		due := t.due
-		t.due, t.dueEnds = nil, nil
-		if err := c.loadOrders(ctx, map[*task][]string{t: due}); err != nil {
-			t.due = due
+		if err := c.loadOrders(ctx, map[*task][]string{t: t.dueSoon}); err != nil {
 			continue
 		}
+		due := t.dueSoon
+		t.dueSoon = nil
 		for _, id := range due {
 			c.deadline(t, t.orders[id], now)
 		}
 	}
 }
 
+// parkedDeadline is how often the deadline of an order with dead letters is looked at again.
+const parkedDeadline = 10 * time.Second
+
 func (c *cycle) deadline(t *task, o *order, now time.Time) {
 	at, ok := c.b.deadline(o.state)
 	switch {
 	case !ok || at.After(now) || o.seen[deadlineID(o.id, at)]:
-		t.timers.clear(o.id)
-		t.ops = append(t.ops, store.Op{Cmd: "ZREM", Key: "timers", Args: []string{o.id}})
 		t.arm(c.b, o)
 	case len(o.parked) > 0:
-		t.due = append(t.due, o.id)
+		t.timers.set(o.id, now.Add(parkedDeadline))
 	default:
 		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o.id, at))
 		c.pump(t, o)

@@ -18,7 +18,8 @@ import (
 const (
 	// markerTTL is how long a marker serves comparisons; the folded order takes over within moments.
 	markerTTL = 24 * time.Hour
-	// markerInFlight is how long a marker without an answer counts as a request under way. Longer than a produce can take.
+	// markerInFlight is how long a marker without an answer counts as a request under way: longer than a produce usually takes. One
+	// that takes longer still publishes the same event as the retry.
 	markerInFlight = 15 * time.Second
 	// doorPoll is how often the door looks whether the fold has come far enough.
 	doorPoll = 5 * time.Millisecond
@@ -88,7 +89,7 @@ if ARGV[1] ~= '' and not o[2] and meta[1] and meta[1] == ARGV[2] and tonumber(me
 end
 return {meta[1] or '', meta[2] or '0', meta[3] or '-1', o[1] or '', o[2] or '', o[3] or '-1', marker or '', new}`)
 
-// seen is the answer of look.
+// looked is the answer of look.
 type looked struct {
 	view
 	folded         int64

@@ -56,12 +56,8 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		if l.expected > ends[tp] {
 			c.watch.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
 				"topic", tp.Topic, "partition", tp.Partition, "offset", l.expected, "end", ends[tp])
-			if err := c.claim(ctx, t, true); err != nil {
-				return 0, err
-			}
-			if topic != c.b.facts {
-				return 0, errContradicted
-			}
+			c.anew[t.partition] = true
+			return 0, errAnew
 		}
 		l.expected = max(l.expected, starts[tp])
 		left += ends[tp] - l.expected
@@ -122,11 +118,6 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 			if topic == c.b.letters {
 				c.foldLetter(t, r)
 			} else if err := c.foldFact(t, r); err != nil {
-				if errors.Is(err, errContradicted) {
-					if err := c.claim(ctx, t, true); err != nil {
-						return n, err
-					}
-				}
 				return n, err
 			}
 		}
@@ -150,15 +141,17 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 	}
 	o := t.orders[e.Subject]
 	if o.own.seq > 0 && e.Sequence <= o.own.seq {
-		own := t.undelivered(o.id, e.Sequence)
-		if own == nil {
-			return nil
-		}
-		if own.ID != e.ID {
+		switch own := t.undelivered(o.id, e.Sequence); {
+		case own == nil:
+		case own.contradicts(e):
 			c.watch.contradicted(r)
-			return errContradicted
+			c.anew[t.partition] = true
+			return errAnew
+		case own.ID == e.ID:
+			own.acked, own.offset = true, r.Offset
+		default:
+			c.watch.voidFolded(r)
 		}
-		own.acked, own.offset = true, r.Offset
 		return nil
 	}
 	if !o.follows(e) {

@@ -27,7 +27,7 @@ func (c *cycle) fetch(ctx context.Context) {
 			continue
 		}
 		for _, s := range t.sources {
-			if !s.full() {
+			if !s.full() && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
 				from[s.TopicPartition] = s
 				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
@@ -62,14 +62,24 @@ func (c *cycle) receive(f fetchResult) {
 			continue
 		}
 		if g.Err != nil {
+			c.cannotRead(s, g.Err)
 			continue
 		}
+		s.denied = nil
 		for _, r := range g.Records {
 			d := newDelivery(s, r)
 			s.add(d)
 			t.loading = append(t.loading, d)
 		}
 		s.cursor, s.end = g.Next, g.End
+	}
+}
+
+// cannotRead says aloud what waiting will not mend (a topic that this service may not read). An outage the client says itself.
+func (c *cycle) cannotRead(s *source, err error) {
+	if fault.ClassOf(err) == fault.Permanent && s.denied == nil {
+		s.denied = err
+		c.watch.log.Error("a topic cannot be read", "topic", s.Topic, "partition", s.Partition, "error", err)
 	}
 }
 
@@ -99,7 +109,9 @@ func (c *cycle) load(ctx context.Context) {
 	if err := c.loadOrders(ctx, want); err != nil {
 		if fault.ClassOf(err) != fault.Unavailable {
 			for t := range want {
-				c.lose(t, "unreadable")
+				if c.anew[t.partition] {
+					c.lose(t, "unreadable")
+				}
 			}
 		} else if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			c.storeDown(err)

@@ -177,6 +177,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 	if d.src == nil { // a deadline
 		if o.seen[d.ev.ID] || len(o.parked) > 0 {
 			c.done(t, o, d)
+			c.deadline(t, o, time.Now())
 			return
 		}
 		c.run(t, o, d, event.Message{Event: d.ev})
@@ -227,7 +228,7 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 	e := d.ev
 	switch {
 	case e.Sequence <= o.own.seq:
-		if other := t.undelivered(o.id, e.Sequence); other != nil && other.ID != e.ID {
+		if other := t.undelivered(o.id, e.Sequence); other != nil && other.contradicts(e) {
 			c.lose(t, "contradicted")
 			return false
 		}
@@ -244,8 +245,10 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 		t.arm(c.b, o)
 		o.answered(e.CausationID)
 		t.touch(o)
-	default:
-		c.lose(t, "contradicted")
+		c.release(t, o)
+	default: // what leads to it was void, so it is void too
+		c.watch.void(d)
+		c.done(t, o, d)
 		return false
 	}
 	if e.CausationID != "" {

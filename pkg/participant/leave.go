@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -24,7 +25,7 @@ func (c *cycle) commit() {
 	c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
 		defer cancel()
-		c.commits <- c.store(ctx, offsets)
+		c.commits <- commitResult{offsets, c.store(ctx, offsets)}
 	})
 }
 
@@ -53,9 +54,15 @@ func (c *cycle) offsets() map[broker.TopicPartition]int64 {
 	return out
 }
 
-func (c *cycle) committed(err error) {
+type commitResult struct {
+	offsets map[broker.TopicPartition]int64
+	err     error
+}
+
+func (c *cycle) committed(r commitResult) {
 	c.committing = false
-	if err == nil {
+	if r.err == nil {
+		maps.Copy(c.stored, r.offsets)
 		return
 	}
 	for _, t := range c.tasks { // tell them again with the next commit
@@ -63,7 +70,7 @@ func (c *cycle) committed(err error) {
 			s.committed = -1
 		}
 	}
-	c.watch.log.Warn("offsets not committed", "error", err)
+	c.watch.log.Warn("offsets not committed", "error", r.err)
 }
 
 // leave finishes what is in flight, publishes it, commits it: no new work, and nothing twice.
@@ -124,8 +131,8 @@ func (c *cycle) close(cancel context.CancelFunc) {
 		case <-c.answers:
 		case <-c.fetched:
 		case <-c.appended:
-		case err := <-c.commits:
-			c.committed(err)
+		case r := <-c.commits:
+			c.committed(r)
 		case <-done:
 			c.status.set(nil)
 			return

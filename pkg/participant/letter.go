@@ -32,6 +32,9 @@ const (
 	maxMessageBytes = 4 << 10
 )
 
+// maxLetterBytes is what a dead-letter topic must take: the largest record of any other topic (1 MiB), and the letter's headers.
+const maxLetterBytes = 2 << 20
+
 // Bounds of what may be parked. At a bound the partition stops, loudly: parking more would hide an outage.
 const (
 	maxParkedOrders    = 10_000
@@ -52,7 +55,7 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 	}
 	rec := c.letter(o, d, cause, id)
 	o.park(id)
-	if d.src != nil {
+	if d.src != nil && d.bad == nil {
 		o.moved(d.topic(), d.ev)
 	}
 	t.enqueue(o, &entry{Order: o.id, ID: id, Record: rec})

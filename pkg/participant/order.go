@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,12 +154,12 @@ func (o *order) follows(e event.Event) bool {
 // evolve folds one fact of the own topic into the state and moves the decided head.
 func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 	if fact.Body != nil {
-		o.state = b.evolve(o.state, fact)
-		s, err := b.encode(o.state)
+		state, text, err := b.evolved(o.state, fact)
 		if err != nil {
-			return fault.New(fault.Permanent, "encode state of order %s: %w", o.id, err)
+			return fault.New(fault.Permanent, "order %s after %s: %w", o.id, fact.Type, err)
 		}
-		o.changed[fieldState] = s
+		o.state = state
+		o.changed[fieldState] = text
 	}
 	o.own = head{seq: fact.Sequence, id: fact.ID}
 	o.changed[fieldOwn] = o.own.String()
@@ -204,6 +205,20 @@ type behavior struct {
 	zero        func() any
 	encode      func(any) (string, error)
 	decode      func(string) (any, error)
+}
+
+// evolved is the state after a fact, and its text. A panic of Evolve or Deadline is an error: an event that causes one is parked
+// and does not end the process.
+func (b *behavior) evolved(state any, fact event.Message) (after any, text string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicked{value: r, stack: debug.Stack()}
+		}
+	}()
+	after = b.evolve(state, fact)
+	b.deadline(after)
+	text, err = b.encode(after)
+	return after, text, err
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.

@@ -46,7 +46,7 @@ func (cfg Config) withDefaults() Config {
 func (p *Participant[S]) Topics() []broker.Topic {
 	return []broker.Topic{
 		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
-		{Name: p.b.letters, Partitions: p.cfg.Partitions},
+		{Name: p.b.letters, Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
 	}
 }
 
@@ -74,13 +74,14 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
 			ttl:   strconv.FormatInt(p.cfg.Retention.Milliseconds(), 10),
-			tasks: map[int]*task{}, slots: make(chan struct{}, p.cfg.Concurrency), answers: make(chan answer, p.cfg.Concurrency),
-			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan error),
+			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{}, slots: make(chan struct{}, p.cfg.Concurrency), answers: make(chan answer, p.cfg.Concurrency),
+			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
 		if len(c.partitions()) == 0 { // more instances than partitions: stand by
 			p.status.set(&report{})
 			<-ctx.Done()
+			p.status.set(nil)
 			return nil
 		}
 		return c.serve(ctx)

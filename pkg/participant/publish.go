@@ -17,7 +17,7 @@ const (
 	batchRecords = 2000
 )
 
-// append is one batch of one task on its way.
+// appending is one batch of one task on its way.
 type appending struct {
 	t       *task
 	log     *ownLog
@@ -44,7 +44,6 @@ func (c *cycle) publish() {
 			}
 			b := broker.Batch{TopicPartition: l.TopicPartition}
 			for _, e := range entries {
-				e.sent = true
 				b.Records = append(b.Records, e.Record)
 			}
 			l.busy = true
@@ -115,9 +114,6 @@ func (c *cycle) acknowledge(a *appending) {
 	t.inFlight--
 	l.busy = false
 	if a.result.Err != nil {
-		for _, e := range a.entries {
-			e.sent = false
-		}
 		l.tries++
 		c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))
 		l.retryAt = time.Now().Add(backoff(l.tries))
@@ -141,7 +137,7 @@ func (c *cycle) acknowledge(a *appending) {
 	if c.b.door && l.Topic == c.b.facts {
 		return // read back as input
 	}
-	if base != l.expected && !c.readGap(t, l, base) {
+	if base < l.expected || base > l.expected && !c.readGap(t, l, base) {
 		c.lose(t, "contradicted")
 		return
 	}
@@ -193,7 +189,7 @@ func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) 
 		return false
 	}
 	own := t.undelivered(o.id, e.Sequence)
-	return own == nil || own.ID == e.ID
+	return own == nil || !own.contradicts(e)
 }
 
 // orderOf returns an order, from memory or read from the store.

@@ -9,6 +9,9 @@ const (
 	maxWindowEvents = 2000
 	maxWindowBytes  = 8 << 20
 	fetchBytes      = 1 << 20
+	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that a door
+	// writes: there, what waits may wait for what is read next.
+	maxWindowKept = 10 * maxWindowEvents
 )
 
 // source is one input topic of a task: where to read next, and the deliveries read but not yet both applied and settled,
@@ -21,6 +24,7 @@ type source struct {
 	pending   int   // deliveries in the window not yet applied
 	bytes     int   // of those
 	committed int64 // last offset committed; -1: none
+	denied    error // why the broker will not let it be read; nil when it does
 }
 
 func (s *source) full() bool { return s.pending >= maxWindowEvents || s.bytes >= maxWindowBytes }

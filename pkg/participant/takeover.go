@@ -13,8 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
 
-// errContradicted: the log disagrees with what the store kept; fold from the start.
-var errContradicted = errors.New("the log contradicts the store")
+// errAnew: what the store keeps is not worth keeping (the log contradicts it, or it cannot be read): claim again, fold from the
+// start.
+var errAnew = errors.New("the store is folded anew")
 
 // takeOver makes this instance the one that decides for some partitions. Always the same steps: claim, fold the own topics to
 // their ends, drain what the fold did not meet, consume. It returns the tasks, whole, or an error when the generation is over.
@@ -50,6 +51,7 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 	}
 	for _, t := range tasks {
 		c.tasks[t.partition] = t
+		delete(c.anew, t.partition)
 	}
 	return nil
 }
@@ -58,14 +60,11 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	began := time.Now()
 	for _, t := range tasks {
-		if err := c.claim(ctx, t, false); err != nil {
+		if err := c.claim(ctx, t, c.anew[t.partition]); err != nil {
 			return err
 		}
 	}
 	n, err := c.fold(ctx, tasks)
-	if errors.Is(err, errContradicted) {
-		return err
-	}
 	if err != nil {
 		return err
 	}
@@ -151,6 +150,9 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 func (c *cycle) begin(ctx context.Context, t *task) error {
 	for _, s := range t.sources {
 		s.committed = c.gen.Committed(s.TopicPartition)
+		if at, ok := c.stored[s.TopicPartition]; ok { // committed since the generation began
+			s.committed = at
+		}
 		if v, ok := t.stored["in:"+s.Topic]; ok {
 			s.cursor = number(v, 0)
 			continue
@@ -194,8 +196,9 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 	for i, m := range ms {
 		o, err := loadOrder(m.id, hashes[i], c.b)
 		if err != nil {
-			c.watch.log.Error("redis holds an order that cannot be read; folding again", "error", err)
-			return err
+			c.watch.log.Error("redis holds an order that cannot be read", "partition", m.t.partition, "error", err)
+			c.anew[m.t.partition] = true
+			return errAnew
 		}
 		if pending := m.t.pending[m.id]; len(pending) > 0 {
 			o.entry = pending[len(pending)-1].number

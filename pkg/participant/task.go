@@ -35,7 +35,8 @@ type task struct {
 	kept      int64               // every entry up to this number is in the store, and may be published
 	settled   int64               // every entry up to this number is in Kafka, and trimmed from the store
 	timers    timers
-	due       []string // orders whose deadline passed, waiting until the inputs are read up to dueEnds
+	due       []string // orders whose deadline passed
+	dueSoon   []string // those of them that wait until the inputs are read up to dueEnds
 	dueEnds   map[broker.TopicPartition]int64
 	retries   map[*order]time.Time
 	holds     map[*delivery]*order
@@ -69,12 +70,12 @@ type entry struct {
 	Order  string
 	ID     string
 	Seq    uint64 `json:",omitempty"`
+	Prev   string `json:",omitempty"` // previousid
 	Record broker.Record
 
 	number int64
 	body   string      // as kept in the store
 	ended  func(error) // of the producer span; nil for what another instance decided
-	sent   bool
 	acked  bool
 	offset int64 // once acked
 }
@@ -182,6 +183,10 @@ func newDelivery(s *source, r broker.Record) *delivery {
 	d.order = orderOfRecord(r, d.id())
 	return d
 }
+
+// contradicts says whether a fact of the same order and sequence is another decision about the same place. One that names another
+// fact before it is void: nobody heeds it.
+func (e *entry) contradicts(f event.Event) bool { return e.ID != f.ID && e.Prev == f.PreviousID }
 
 func (e *entry) encode() (string, error) {
 	b, err := json.Marshal(e)

@@ -81,12 +81,12 @@ func (m *Memory) Produce(ctx context.Context, batches []broker.Batch, each func(
 }
 
 func (m *Memory) produce(ctx context.Context, b broker.Batch) (int64, error) {
-	if err := refuse(b); err != nil {
+	m.mu.Lock()
+	decide, limit := m.fate, m.limit(b.Topic)
+	m.mu.Unlock()
+	if err := refuse(b, limit); err != nil {
 		return -1, err
 	}
-	m.mu.Lock()
-	decide := m.fate
-	m.mu.Unlock()
 	var fate Fate
 	if decide != nil {
 		fate = decide(b)
@@ -123,8 +123,16 @@ func (m *Memory) produce(ctx context.Context, b broker.Batch) (int64, error) {
 	return base, nil
 }
 
+// limit is how large a batch of a topic may be. The caller holds the lock.
+func (m *Memory) limit(topic string) int {
+	if t, ok := m.topics[topic]; ok && t.topic.MaxBytes > 0 {
+		return t.topic.MaxBytes
+	}
+	return maxBatchBytes
+}
+
 // refuse says why no broker would ever take the batch.
-func refuse(b broker.Batch) error {
+func refuse(b broker.Batch, limit int) error {
 	if len(b.Records) == 0 {
 		return fault.New(fault.Permanent, "an empty batch for %s/%d", b.Topic, b.Partition)
 	}
@@ -135,7 +143,7 @@ func refuse(b broker.Batch) error {
 		}
 		size += recordBytes(r)
 	}
-	if size > maxBatchBytes {
+	if size > limit {
 		return fault.New(fault.Permanent, "a batch of %d bytes for %s/%d is too large", size, b.Topic, b.Partition)
 	}
 	return nil

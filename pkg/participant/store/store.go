@@ -229,6 +229,16 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'seq', '0')
 return 0`)
 
+// remove deletes keys of a task that still has this owner; what the next owner wrote is not ours to delete.
+var remove = redis.NewScript(`
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
+for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+return 0`)
+
+func (s *Store) remove(ctx context.Context, meta, owner string, keys []string) error {
+	return remove.Run(ctx, s.rdb, append([]string{meta}, keys...), owner).Err()
+}
+
 // whole marks a task as empty and whole.
 var whole = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
@@ -251,14 +261,14 @@ func (s *Store) Reset(ctx context.Context, partition int, owner, foldVersion str
 				batch = append(batch, k)
 			}
 			if len(batch) == 500 {
-				if err := s.rdb.Unlink(ctx, batch...).Err(); err != nil {
+				if err := s.remove(ctx, meta, owner, batch); err != nil {
 					return err
 				}
 				batch = batch[:0]
 			}
 		}
 		if len(batch) > 0 {
-			if err := s.rdb.Unlink(ctx, batch...).Err(); err != nil {
+			if err := s.remove(ctx, meta, owner, batch); err != nil {
 				return err
 			}
 		}
