@@ -3,8 +3,6 @@ package projection
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -134,51 +132,6 @@ func (c *cycle[D]) fold(ctx context.Context, t *task, ch *change, orders map[str
 	}
 	c.watch.folded(ctx, r, e, [...]string{valid: "folded", duplicate: "duplicate", void: "void", contradicted: "void"}[j], nil)
 	return nil, nil
-}
-
-// refold makes an order anew from the start of the logs up to what is folded of them: a fact contradicts the head of a chain
-// that began in the middle.
-func (c *cycle[D]) refold(ctx context.Context, t *task, o *order[D], until []int64) error {
-	var logs []broker.TopicPartition
-	for _, s := range t.sources {
-		logs = append(logs, s.TopicPartition)
-	}
-	c.watch.refold(t.partition, o.id)
-	at, err := c.cfg.Log.Starts(ctx, logs)
-	if err != nil {
-		return &outage{partKafka, err}
-	}
-	fresh := newOrder(c.b, o.id)
-	for {
-		var from []broker.Position
-		for i, tp := range logs {
-			if at[tp] < until[i] {
-				from = append(from, broker.Position{TopicPartition: tp, Offset: at[tp]})
-			}
-		}
-		if len(from) == 0 {
-			break
-		}
-		fetched, err := c.cfg.Log.Fetch(ctx, from)
-		for _, f := range fetched {
-			err = errors.Join(err, f.Err)
-		}
-		if err != nil {
-			return &outage{partKafka, err}
-		}
-		for _, f := range fetched {
-			i := slices.Index(logs, f.TopicPartition)
-			at[f.TopicPartition] = f.Next
-			for _, r := range f.Records {
-				if e, err := event.FromRecord(r); err == nil && e.Subject == o.id && r.Offset < until[i] {
-					_, _ = fresh.take(c.b, i, e, At{f.TopicPartition, r.Offset})
-				}
-			}
-		}
-	}
-	fresh.confirm()
-	o.record, o.changed = fresh.record, true
-	return nil
 }
 
 // write makes the commands of a change.

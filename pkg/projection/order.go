@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -37,6 +38,15 @@ const (
 	maxSeen = 64
 )
 
+// keep is an id as it is stored: ids that JSON would change, or that are longer than any of ours, by their hash.
+func keep(id string) string {
+	if len(id) <= 64 && utf8.ValidString(id) {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 func mark(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
@@ -58,7 +68,7 @@ func (c *chain) accept(e event.Event) {
 		if c.Sequence == 0 {
 			c.Adopted = e.Sequence > 1
 		}
-		c.Sequence, c.ID = e.Sequence, e.ID
+		c.Sequence, c.ID = e.Sequence, keep(e.ID)
 	}
 	if c.saw(e.ID) {
 		return
@@ -84,12 +94,12 @@ const (
 func (c *chain) judge(e event.Event) judgement {
 	known := c.saw(e.ID)
 	switch {
-	case e.Sequence == 0, c.Sequence == 0, e.Sequence == c.Sequence+1 && e.PreviousID == c.ID:
+	case e.Sequence == 0, c.Sequence == 0, e.Sequence == c.Sequence+1 && keep(e.PreviousID) == c.ID:
 		if known {
 			return duplicate
 		}
 		return valid
-	case e.Sequence <= c.Sequence && (known || e.ID == c.ID):
+	case e.Sequence <= c.Sequence && (known || keep(e.ID) == c.ID):
 		return duplicate
 	case c.Adopted:
 		return contradicted

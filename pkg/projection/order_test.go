@@ -50,6 +50,27 @@ func TestChainJudges(t *testing.T) {
 	}
 }
 
+// Ids of other producers may hold any bytes: the chain goes on after it was stored all the same.
+func TestChainOfStrangeIDs(t *testing.T) {
+	b := chronicle()
+	o := newOrder(b, "o")
+	prev := ""
+	for i, id := range []string{"\xff\xfe", strings.Repeat("long", 1000), "plain"} {
+		e := event.Event{ID: id, Sequence: uint64(i + 1), PreviousID: prev, Type: event.TypeOf(&wrapperspb.StringValue{})}
+		if j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)}); j != valid || err != nil {
+			t.Fatalf("id %.20q: judged %d, %v", id, j, err)
+		}
+		text, err := o.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err = loadOrder(b, "o", text); err != nil {
+			t.Fatal(err)
+		}
+		prev = id
+	}
+}
+
 func TestChainKeepsTheNewestMarks(t *testing.T) {
 	var c chain
 	for i := range maxSeen + 10 {

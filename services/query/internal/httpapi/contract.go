@@ -54,7 +54,7 @@ func (c *contract) check(r *http.Request) error {
 	for i, key := range route.URLParams.Keys {
 		path[key] = route.URLParams.Values[i]
 	}
-	return errors.Join(unknown(r, op), explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+	return errors.Join(strict(r, op), explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request:    r,
 		PathParams: path,
 		Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: r.Method, Operation: op},
@@ -62,8 +62,9 @@ func (c *contract) check(r *http.Request) error {
 	})))
 }
 
-// unknown refuses query parameters that the operation does not have: a misspelt filter must not answer with everything.
-func unknown(r *http.Request, op *openapi3.Operation) error {
+// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything), and
+// whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
+func strict(r *http.Request, op *openapi3.Operation) error {
 	var errs []error
 	query := r.URL.Query()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -72,6 +73,14 @@ func unknown(r *http.Request, op *openapi3.Operation) error {
 			errs = append(errs, fault.Field(name, "is not a known parameter"))
 		case len(query[name]) > 1:
 			errs = append(errs, fault.Field(name, "must be given once"))
+		}
+	}
+	if lines := r.Header.Values("Prefer"); len(lines) > 1 {
+		r.Header.Set("Prefer", strings.Join(lines, ", "))
+	}
+	for _, p := range op.Parameters {
+		if p.Value.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Value.Name)) > 1 {
+			errs = append(errs, fault.Field(p.Value.Name, "must be given once"))
 		}
 	}
 	return errors.Join(errs...)

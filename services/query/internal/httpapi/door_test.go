@@ -54,7 +54,7 @@ func (d *door) get(ctx context.Context, path string, headers ...string) *http.Re
 		d.T.Fatal(err)
 	}
 	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+		req.Header.Add(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -141,6 +141,8 @@ func TestBadRequestsNameTheParameter(t *testing.T) {
 		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", "a b"}},
 		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", "abc"}},
 		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", strings.Repeat("a", 600)}},
+		{"/orders/" + id, "Consistency-Token", []string{"Consistency-Token", "abc", "Consistency-Token", "abd"}},
+		{"/orders/" + id, "Prefer", []string{"Prefer", "respond-async", "Prefer", "wait=99"}},
 		{"/orders/" + id + "/stream", "Last-Event-ID", []string{"Last-Event-ID", "x"}},
 		{"/orders/" + id + "/stream", "Last-Event-ID", []string{"Last-Event-ID", "-1"}},
 		{"/orders/x/stream", "id", nil},

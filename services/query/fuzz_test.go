@@ -1,0 +1,47 @@
+package query_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/services/query"
+	"github.com/troupe-dev/troupe/services/query/internal/querytest"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+)
+
+// Whatever bytes a record has, they fold into a document that survives being stored.
+func FuzzFoldAnyRecord(f *testing.F) {
+	for _, story := range stories {
+		for _, r := range story(querytest.NewWriter(), querytest.ID("o"), "c-1") {
+			for _, h := range r.Headers {
+				if h.Key == "ce_type" {
+					f.Add(r.Topic, string(h.Value), r.Value)
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, topic, typ string, value []byte) {
+		r := querytest.NewWriter().Placed(querytest.ID("o"), "c-1")
+		r.Topic, r.Value = topic, value
+		for i, h := range r.Headers {
+			if h.Key == "ce_type" {
+				r.Headers[i].Value = []byte(typ)
+			}
+		}
+		doc := query.FoldOrder([]broker.Record{r})
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again query.Document
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(doc, again); d != "" {
+			t.Fatal(d)
+		}
+		readmodel.Index("o", query.Document{}, doc)
+	})
+}
