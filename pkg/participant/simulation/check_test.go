@@ -1,0 +1,367 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant"
+)
+
+// story is what one topic says about one order, read from the log's start as the protocol says to read it: the first fact that is the
+// next of its order is valid, whatever else claims its place is not.
+type story struct {
+	valid  []event.Message
+	accept []int64          // offsets of everything that counts: valid facts, first copies of requests, records that cannot be read
+	offset map[string]int64 // of the first valid copy, by id; requests too
+	void   []string
+}
+
+func (w *world) story(part int, id string) story {
+	s := story{offset: map[string]int64{}}
+	for _, r := range w.log.Read(logOf(participant.FactsTopic(names[part]), id)) {
+		if string(r.Key) != id {
+			continue
+		}
+		e, err := event.FromRecord(r)
+		n := uint64(len(s.valid))
+		at, known := s.offset[e.ID]
+		switch {
+		case err != nil:
+			s.accept = append(s.accept, r.Offset)
+		case e.Sequence == 0:
+			if !known {
+				s.offset[e.ID] = r.Offset
+				s.accept = append(s.accept, r.Offset)
+			}
+		case e.Sequence == n+1 && (n == 0 || e.PreviousID == s.valid[n-1].ID):
+			m, err := event.Decode(e)
+			if err != nil {
+				w.wrong("%s: %v", r.Topic, err)
+			}
+			s.valid = append(s.valid, m)
+			s.offset[e.ID] = r.Offset
+			s.accept = append(s.accept, r.Offset)
+		case !known || e.Sequence > n || s.valid[e.Sequence-1].ID != e.ID:
+			s.void = append(s.void, fmt.Sprintf("%s %d (first at %d)", e.Type, e.Sequence, at))
+		}
+	}
+	return s
+}
+
+func (s story) find(kind string) (event.Message, bool) {
+	for _, m := range s.valid {
+		if kindOf(m.Event) == kind {
+			return m, true
+		}
+	}
+	return event.Message{}, false
+}
+
+func (s story) has(kind string) bool { _, ok := s.find(kind); return ok }
+
+func (s story) kinds() []string {
+	out := []string{}
+	for _, m := range s.valid {
+		out = append(out, kindOf(m.Event))
+	}
+	return out
+}
+
+// letter is one dead letter, read from the log.
+type letter struct {
+	id, topic, class string
+	from             int64 // offset it was read from
+	parked           time.Time
+}
+
+// letters are the distinct ones of an order, in order of the log.
+func (w *world) letters(part int, id string) []letter {
+	var out []letter
+	for _, r := range w.log.Read(logOf(participant.DeadLettersTopic(names[part]), id)) {
+		if string(r.Key) != id {
+			continue
+		}
+		l := letter{from: -1}
+		for _, h := range r.Headers {
+			v := string(h.Value)
+			switch h.Key {
+			case "__dlq.id":
+				l.id = v
+			case "__dlq.errors.topic":
+				l.topic = v
+			case "__dlq.errors.offset":
+				l.from, _ = strconv.ParseInt(v, 10, 64)
+			case "__dlq.errors.class":
+				l.class = v
+			case "__dlq.errors.last.failure":
+				l.parked, _ = time.Parse(time.RFC3339Nano, v)
+			}
+		}
+		if !slices.ContainsFunc(out, func(o letter) bool { return o.id == l.id }) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// unsettled names an order that is neither settled nor parked.
+func (w *world) unsettled() string {
+	for n := range w.schedule.Orders {
+		id := orderID(n)
+		if len(w.letters(order, id)) > 0 {
+			continue
+		}
+		o, p := w.story(order, id), w.story(payment, id)
+		switch {
+		case (o.has(confirmed) || o.has(cancelled)) && len(w.letters(payment, id)) > 0: // the deadline sees to it
+		case o.has(cancelled) && p.has(declined), o.has(cancelled) && p.has(refunded):
+		case o.has(confirmed) && !o.has(cancelled) && p.has(succeeded):
+		default:
+			return fmt.Sprintf("%s is not settled: order %v, payment %v", id, o.kinds(), p.kinds())
+		}
+	}
+	return ""
+}
+
+// checkAll reads the whole log, the store and the gateway's ledger and holds them against the promises.
+func (w *world) checkAll() {
+	store := w.redis.snapshot()
+	for n, plan := range w.schedule.Orders {
+		id := orderID(n)
+		stories := [participants]story{}
+		for part := range participants {
+			stories[part] = w.story(part, id)
+		}
+		for part := range participants {
+			w.checkChain(part, id, stories)
+			w.checkLetters(part, id, plan, stories)
+			w.checkFold(part, id, stories[part], store)
+		}
+		w.checkMoney(id, stories)
+		w.checkMails(id, stories)
+	}
+}
+
+// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise.
+func (w *world) twoDeciders() bool { return w.schedule.has("flush", "restore") }
+
+// checkChain: one valid fact per cause, causes valid and in their order, nothing before its cause, nothing void for no reason.
+func (w *world) checkChain(part int, id string, stories [participants]story) {
+	s := stories[part]
+	if len(s.void) > 0 && !w.twoDeciders() {
+		w.wrong("%s of %s: void facts with one decider: %v", names[part], id, s.void)
+	}
+	answered := map[string]bool{}
+	last := map[int]int64{}
+	for _, m := range s.valid {
+		if m.CausationID == "" {
+			continue // a door's
+		}
+		if answered[m.CausationID] {
+			w.wrong("%s of %s: two valid facts answer %s", names[part], id, m.CausationID)
+		}
+		answered[m.CausationID] = true
+		found := strings.HasPrefix(text(m), participant.DeadlinePassed)
+		for _, heard := range hears[part] {
+			at, ok := stories[heard].offset[m.CausationID]
+			if !ok {
+				continue
+			}
+			found = true
+			if at < last[heard] {
+				w.wrong("%s of %s: %s answers an event that lies before one answered already", names[part], id, kindOf(m.Event))
+			}
+			last[heard] = at
+			if i := slices.IndexFunc(stories[heard].valid, func(c event.Message) bool { return c.ID == m.CausationID }); i >= 0 {
+				if cause := stories[heard].valid[i]; m.Time.Before(cause.Time) {
+					w.wrong("%s of %s: %s was decided before its cause", names[part], id, kindOf(m.Event))
+				}
+			}
+		}
+		if !found {
+			w.wrong("%s of %s: %s answers what is not valid: %s", names[part], id, kindOf(m.Event), m.CausationID)
+		}
+	}
+}
+
+// checkLetters: only what is poisoned is parked, with its reason, and all that comes behind it, in order; nothing behind it is answered.
+func (w *world) checkLetters(part int, id string, p plan, stories [participants]story) {
+	letters := w.letters(part, id)
+	poisoned := p.Poison.How == "garbage" && slices.Contains(hears[part], p.Poison.Part) ||
+		p.Poison.How != "" && p.Poison.How != "flaky" && p.Poison.How != "garbage" && p.Poison.Part == part
+	if len(letters) > 0 && !poisoned {
+		w.wrong("%s of %s: parked for no reason: %+v", names[part], id, letters)
+		return
+	}
+	if len(letters) == 0 {
+		return
+	}
+	want := map[string]string{"unknown": "transient"}[p.Poison.How]
+	if want == "" {
+		want = "permanent"
+	}
+	if first := letters[0]; first.class != want {
+		w.wrong("%s of %s: the first letter is of class %s, not %s", names[part], id, first.class, want)
+	}
+	from, began := map[string]int64{}, map[string]int64{}
+	for i, l := range letters {
+		if _, ok := began[l.topic]; !ok {
+			began[l.topic] = l.from
+		}
+		if l.from < began[l.topic] && w.twoDeciders() {
+			continue // answered with nothing, which leaves no trace; delivered again it waits behind what came after it, for nothing
+		}
+		if i > 0 && l.class != "behind" {
+			w.wrong("%s of %s: a letter of class %s behind another", names[part], id, l.class)
+		}
+		if first, ok := from[l.topic]; ok && l.from < first {
+			w.wrong("%s of %s: letters of %s out of order", names[part], id, l.topic)
+		}
+		from[l.topic] = l.from
+	}
+	w.checkBehind(part, id, letters, stories)
+}
+
+func (w *world) checkBehind(part int, id string, letters []letter, stories [participants]story) {
+	for _, m := range stories[part].valid {
+		if slices.ContainsFunc(letters, func(l letter) bool { return l.id == m.CausationID }) && !w.twoDeciders() {
+			w.wrong("%s of %s: %s is parked and answered", names[part], id, m.CausationID)
+		}
+		if m.CausationID != "" && m.Time.After(letters[0].parked) && !w.twoDeciders() {
+			w.wrong("%s of %s: %s was decided after the order was parked", names[part], id, kindOf(m.Event))
+		}
+	}
+	for _, heard := range hears[part] {
+		topic := participant.FactsTopic(names[heard])
+		i := slices.IndexFunc(letters, func(l letter) bool { return l.topic == topic })
+		if i < 0 {
+			continue
+		}
+		for _, m := range stories[part].valid {
+			if at, ok := stories[heard].offset[m.CausationID]; ok && at > letters[i].from {
+				w.wrong("%s of %s: %s answers what lies behind a letter", names[part], id, kindOf(m.Event))
+			}
+		}
+		for _, at := range stories[heard].accept {
+			if at <= letters[i].from || part == heard && w.ownFact(part, id, at) {
+				continue
+			}
+			if !slices.ContainsFunc(letters, func(l letter) bool { return l.topic == topic && w.same(topic, id, l.from, at) }) {
+				w.wrong("%s of %s: %s@%d lies behind a letter and is not parked", names[part], id, topic, at)
+			}
+		}
+	}
+}
+
+// ownFact says whether a record is a fact that the participant decided itself.
+func (w *world) ownFact(part int, id string, at int64) bool {
+	e, err := event.FromRecord(w.log.Read(logOf(participant.FactsTopic(names[part]), id))[at])
+	return err == nil && e.CausationID != ""
+}
+
+// same says whether two records of a topic are copies of one event.
+func (w *world) same(topic, id string, a, b int64) bool {
+	records := w.log.Read(logOf(topic, id))
+	one, err1 := event.FromRecord(records[a])
+	two, err2 := event.FromRecord(records[b])
+	return a == b || err1 == nil && err2 == nil && one.ID == two.ID
+}
+
+// checkFold: what the store keeps of an order is the fold of its log.
+func (w *world) checkFold(part int, id string, s story, store map[string]any) {
+	task := fmt.Sprintf("{%s:%d}:", names[part], broker.Partition([]byte(id), partitions))
+	kept, _ := store[task+"order:"+id].(map[string]string)
+	var want, got state
+	own := ""
+	for i, m := range s.valid {
+		want = evolve(w.version[part])(want, m)
+		own = strconv.Itoa(i+1) + " " + m.ID
+	}
+	_ = json.Unmarshal([]byte(kept["state"]), &got) // unreadable is unequal
+	if len(s.valid) > 0 && !reflect.DeepEqual(got, want) {
+		w.wrong("%s of %s: the store has the state %+v, the log %+v", names[part], id, got, want)
+	}
+	if kept["own"] != own {
+		w.wrong("%s of %s: the store has the head %q, the log %q", names[part], id, kept["own"], own)
+	}
+	var parked []string
+	for _, l := range w.letters(part, id) {
+		if !slices.ContainsFunc(s.valid, func(m event.Message) bool { return m.CausationID == l.id }) {
+			parked = append(parked, l.id)
+		}
+	}
+	if got := strings.Fields(kept["parked"]); !slices.Equal(got, parked) {
+		w.wrong("%s of %s: the store has %v parked, the log %v", names[part], id, got, parked)
+	}
+	if list, _ := store[task+"parked:"+id].([]string); len(list) != len(parked) {
+		w.wrong("%s of %s: the store has %d letters, the log %d", names[part], id, len(list), len(parked))
+	}
+	timers, _ := store[task+"timers"].(map[string]float64)
+	if _, armed := timers[id]; armed && (want.Status != placed || part != order) {
+		w.wrong("%s of %s: a deadline is armed in state %s", names[part], id, want.Status)
+	}
+}
+
+// checkMoney: at most one charge and one refund, each told in the log, and money is kept for a confirmed order only.
+func (w *world) checkMoney(id string, stories [participants]story) {
+	w.gateway.mu.Lock()
+	defer w.gateway.mu.Unlock()
+	charges, refunds := 0, 0
+	for _, i := range w.gateway.intents {
+		if i.order == id && i.paid {
+			charges++
+		}
+	}
+	o, p := stories[order], stories[payment]
+	for key, of := range w.gateway.refunds {
+		if of != id {
+			continue
+		}
+		refunds++
+		if m, ok := o.find(cancelled); !ok || m.ID != key {
+			w.wrong("%s: refunded for %s, which is no valid cancellation", id, key)
+		}
+	}
+	parked := len(w.letters(payment, id)) > 0
+	if charges > 1 || refunds > charges {
+		w.wrong("%s: %d charges, %d refunds", id, charges, refunds)
+	}
+	if p.has(succeeded) && charges == 0 || charges > 0 && !p.has(succeeded) && !parked {
+		w.wrong("%s: %d charges, and payment says %v", id, charges, p.kinds())
+	}
+	if p.has(refunded) && refunds == 0 || refunds > 0 && !p.has(refunded) && !parked {
+		w.wrong("%s: %d refunds, and payment says %v", id, refunds, p.kinds())
+	}
+}
+
+// checkMails: one mail about everything there was to tell.
+func (w *world) checkMails(id string, stories [participants]story) {
+	if len(w.letters(mail, id)) > 0 {
+		return
+	}
+	want := map[string]int{}
+	for _, s := range stories[:mail] {
+		for _, m := range s.valid {
+			if k := kindOf(m.Event); k == confirmed || k == cancelled || k == refunded {
+				want[k]++
+			}
+		}
+	}
+	got := map[string]int{}
+	for _, m := range stories[mail].valid {
+		if kindOf(m.Event) == mailed {
+			got[text(m)]++
+		}
+	}
+	if !maps.Equal(got, want) {
+		w.wrong("%s: mails %v, want %v", id, got, want)
+	}
+}

@@ -1,0 +1,133 @@
+package simulation
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"pgregory.net/rapid"
+)
+
+// schedule is what one run does: orders, and steps from which everything else follows. It is plain data, printed when it fails.
+type schedule struct {
+	Orders []plan
+	Steps  []step
+}
+
+// plan is what an order is like.
+type plan struct {
+	Card   string        // good or bad
+	Cancel time.Duration // how long after it is placed its customer cancels it; 0: never
+	Twice  bool          // every request is sent twice at once
+	Slow   time.Duration // how long the gateway takes, one way
+	Poison poison
+}
+
+// step is one thing that happens.
+type step struct {
+	Do    string
+	Part  int           // participant
+	Slot  int           // its instance
+	Place string        // where a fault strikes the instance; empty: now
+	Skip  int           // times the place is passed before
+	For   time.Duration // how long it lasts
+	Back  int           // how many snapshots
+}
+
+func (s schedule) String() string {
+	var b strings.Builder
+	for i, p := range s.Orders {
+		fmt.Fprintf(&b, "  order %d: %+v\n", i, p)
+	}
+	for _, st := range s.Steps {
+		fmt.Fprintf(&b, "  %s\n", st)
+	}
+	return b.String()
+}
+
+func (s step) String() string {
+	out := s.Do
+	if s.Place != "" {
+		out += fmt.Sprintf(" when %s/%d comes to %q, after %d", names[s.Part], s.Slot, s.Place, s.Skip)
+	} else if !slices.Contains([]string{"wait", "place"}, s.Do) {
+		out += fmt.Sprintf(" %s/%d", names[s.Part], s.Slot)
+	}
+	return out + fmt.Sprintf(" (for %v, back %d)", s.For, s.Back)
+}
+
+// mild happens any number of times and changes nothing but the order of things; hard is what a schedule has a few of.
+var (
+	mild = []string{"wait", "wait", "wait", "wait", "place", "place", "duplicate", "rebalance", "appendLate"}
+	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "restore", "restore", "upgrade",
+		"produceLost", "produceLate", "produceLate", "produceDropped", "produceHeld", "produceCopied",
+		"storeDown", "storeAnswerLost", "storeTwice", "brokerDown", "gatewayDown"}
+	places = []string{"", "", "apply out", "apply back", "produce out", "produce back", "commit out", "commit back",
+		"gateway out", "gateway back", "claim back", "reset back", "load back", "fetch back", "ends back"}
+	waits = []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}
+)
+
+func draw[T any](t *rapid.T, label string, from ...T) T {
+	return rapid.SampledFrom(from).Draw(t, label)
+}
+
+var anyPlan = rapid.Custom(func(t *rapid.T) plan {
+	p := plan{
+		Card:   draw(t, "card", "good", "good", "bad"),
+		Cancel: draw(t, "cancel", 0, 0, time.Millisecond, 5*time.Millisecond, 500*time.Millisecond, 3*time.Second),
+		Twice:  rapid.Bool().Draw(t, "twice"),
+		Slow:   draw(t, "slow", latency, latency, 100*time.Millisecond, 6*time.Second),
+	}
+	if draw(t, "poison", false, false, false, true) {
+		p.Poison = draw(t, "poison",
+			poison{order, succeeded, "permanent"}, poison{order, requested, "panic"}, poison{payment, placed, "permanent"},
+			poison{payment, cancelled, "panic"}, poison{payment, cancelled, "unknown"}, poison{mail, placed, "permanent"},
+			poison{mail, confirmed, "permanent"}, poison{mail, cancelled, "permanent"}, poison{mail, refunded, "panic"},
+			poison{order, participant.DeadlinePassed, "permanent"}, poison{payment, placed, "flaky"}, poison{mail, cancelled, "flaky"},
+			poison{order, "", "garbage"}, poison{payment, "", "garbage"})
+	}
+	return p
+})
+
+var mildStep = rapid.Custom(func(t *rapid.T) step {
+	return step{
+		Do: draw(t, "do", mild...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Slot: rapid.IntRange(0, 5).Draw(t, "which"),
+		For: draw(t, "for", waits...),
+	}
+})
+
+var hardStep = rapid.Custom(func(t *rapid.T) step {
+	return step{
+		Do: draw(t, "do", hard...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Slot: rapid.IntRange(0, instances-1).Draw(t, "slot"),
+		Place: draw(t, "place", places...), Skip: draw(t, "skip", 0, 0, 0, 1, 2, 5),
+		For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: rapid.IntRange(1, 4).Draw(t, "back"),
+	}
+})
+
+// maxFaults is how many hard steps a schedule has at most: alone and in pairs, and a produce on the wire beside them.
+func maxFaults() int {
+	if n, err := strconv.Atoi(os.Getenv("SIM_FAULTS")); err == nil {
+		return n
+	}
+	return 2
+}
+
+var anySchedule = rapid.Custom(func(t *rapid.T) schedule {
+	s := schedule{
+		Orders: rapid.SliceOfN(anyPlan, 1, 3).Draw(t, "orders"),
+		Steps:  rapid.SliceOfN(mildStep, 1, 10).Draw(t, "steps"),
+	}
+	for _, h := range rapid.SliceOfN(hardStep, 0, maxFaults()).Draw(t, "faults") {
+		at := rapid.IntRange(0, len(s.Steps)).Draw(t, "at")
+		s.Steps = slices.Insert(s.Steps, at, h)
+	}
+	return s
+})
+
+// has says whether the schedule does one of these.
+func (s schedule) has(what ...string) bool {
+	return slices.ContainsFunc(s.Steps, func(st step) bool { return slices.Contains(what, st.Do) })
+}

@@ -1,0 +1,280 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant"
+)
+
+const (
+	partitions = 2
+	instances  = 2 // of each participant
+	// payWithin is the deadline of an order.
+	payWithin = 10 * time.Second
+	holdLimit = time.Minute
+)
+
+// world is everything outside the instances: the log, the store, the gateway and what befalls them.
+type world struct {
+	schedule schedule
+	began    time.Time
+	log      *brokertest.Memory
+	redis    *redisMemory
+	gateway  *gateway
+	work     sync.WaitGroup
+	healed   chan struct{} // closed when nothing bad happens any more
+
+	mu        sync.Mutex
+	version   [participants]int
+	slots     [participants][instances]*instance
+	armed     []step
+	fates     []step // of produces, waiting for their batch
+	stores    []step // of applies, waiting for theirs
+	storeGone bool
+	failures  map[string]int
+	acked     map[string]bool // orders whose customer has the answer 202
+	waiting   int             // customers without their answer
+	history   []map[string]any
+	wrongs    []string
+}
+
+func newWorld(s schedule) *world {
+	w := &world{
+		schedule: s, began: time.Now(), log: brokertest.New(), redis: newRedis(), gateway: newGateway(), healed: make(chan struct{}),
+		failures: map[string]int{}, acked: map[string]bool{},
+	}
+	w.log.RebalanceTimeout = 4 * time.Second
+	w.log.OnProduce(w.produceFate)
+	for part := range participants {
+		w.version[part] = 1
+	}
+	return w
+}
+
+// wrong records that a promise was broken.
+func (w *world) wrong(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrongs = append(w.wrongs, fmt.Sprintf(format, args...))
+}
+
+func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
+
+func (w *world) plan(id string) plan {
+	for n, p := range w.schedule.Orders {
+		if orderID(n) == id {
+			return p
+		}
+	}
+	return plan{}
+}
+
+func logOf(topic, id string) broker.TopicPartition {
+	return broker.TopicPartition{Topic: topic, Partition: broker.Partition([]byte(id), partitions)}
+}
+
+func (w *world) isHealed() bool {
+	select {
+	case <-w.healed:
+		return true
+	default:
+		return false
+	}
+}
+
+// later does something after a while, or as soon as the world is healed.
+func (w *world) later(after time.Duration, do func()) {
+	w.work.Go(func() {
+		t := time.NewTimer(after)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-w.healed:
+		}
+		do()
+	})
+}
+
+// strike lets the faults happen that wait for an instance at a place.
+func (w *world) strike(in *instance, place string) {
+	w.mu.Lock()
+	var due []step
+	kept := w.armed[:0:0]
+	for _, s := range w.armed {
+		switch {
+		case s.Part != in.part || s.Place != place:
+			kept = append(kept, s)
+		case s.Skip > 0:
+			s.Skip--
+			kept = append(kept, s)
+		default:
+			due = append(due, s)
+		}
+	}
+	w.armed = kept
+	w.mu.Unlock()
+	for _, s := range due {
+		w.strikeNow(s, in)
+	}
+}
+
+// strikeNow lets one fault happen, to an instance.
+func (w *world) strikeNow(s step, in *instance) {
+	expire := func() {
+		in.mu.Lock()
+		member := in.member
+		in.mu.Unlock()
+		w.log.Expire(names[in.part], member)
+	}
+	switch s.Do {
+	case "kill", "crash": // the group notices a crash at once, and a kill when the session is over
+		in.kill()
+		if s.Do == "crash" {
+			expire()
+		}
+		w.later(s.For, func() { w.start(in.part, in.slot) })
+	case "zombie":
+		in.freeze()
+		expire()
+		w.later(s.For, in.unfreeze)
+	case "pause":
+		in.freeze()
+		w.later(s.For, in.unfreeze)
+	case "expire":
+		expire()
+	case "flush":
+		w.redis.Flush()
+	case "restore":
+		w.mu.Lock()
+		old := w.history[max(0, len(w.history)-s.Back)]
+		w.mu.Unlock()
+		w.redis.restore(old)
+	case "upgrade":
+		w.upgrade(in.part)
+	case "storeDown":
+		w.setStore(true)
+		w.later(s.For, func() { w.setStore(false) })
+	case "brokerDown":
+		w.log.Down(errors.New("the broker is down"))
+		w.later(s.For, func() { w.log.Down(nil) })
+	case "gatewayDown":
+		w.gateway.set(true)
+		w.later(s.For, func() { w.gateway.set(false) })
+	case "storeAnswerLost", "storeTwice":
+		w.mu.Lock()
+		w.stores = append(w.stores, s)
+		w.mu.Unlock()
+	default: // produce…
+		w.mu.Lock()
+		w.fates = append(w.fates, s)
+		w.mu.Unlock()
+	}
+}
+
+// upgrade replaces the instances of a participant by those of a new release, one after the other.
+func (w *world) upgrade(part int) {
+	w.mu.Lock()
+	w.version[part]++
+	w.mu.Unlock()
+	w.work.Go(func() {
+		for slot := range instances {
+			w.mu.Lock()
+			in := w.slots[part][slot]
+			w.mu.Unlock()
+			in.stop()
+			<-in.done
+			in.mu.Lock()
+			dead := in.dead // then somebody else starts the next
+			in.mu.Unlock()
+			if !dead {
+				w.start(part, slot)
+			}
+		}
+	})
+}
+
+func (w *world) setStore(gone bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.storeGone = gone
+}
+
+var errStore = errors.New("connection refused")
+
+// storeFate runs commands as the store and the way to it are at the moment.
+func (w *world) storeFate(cmds []redis.Cmder, do func(redis.Cmder)) error {
+	w.mu.Lock()
+	gone, fate := w.storeGone, ""
+	if len(w.stores) > 0 && !gone && w.redis.placeOf(cmds[0]) == "apply" {
+		fate = w.stores[0].Do
+		w.stores = w.stores[1:]
+	}
+	w.mu.Unlock()
+	if gone {
+		return errStore
+	}
+	for _, c := range cmds {
+		do(c)
+		if fate == "storeTwice" { // a client that sends again what broke off
+			c.SetErr(nil)
+			do(c)
+		}
+	}
+	if fate == "storeAnswerLost" {
+		return errStore
+	}
+	return nil
+}
+
+// produceFate is what becomes of a batch.
+func (w *world) produceFate(b broker.Batch) brokertest.Fate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, s := range w.fates {
+		if b.Topic != participant.FactsTopic(names[s.Part]) && b.Topic != participant.DeadLettersTopic(names[s.Part]) {
+			continue
+		}
+		if s.Skip > 0 {
+			w.fates[i].Skip--
+			continue
+		}
+		w.fates = append(w.fates[:i:i], w.fates[i+1:]...)
+		switch s.Do {
+		case "produceLost":
+			return brokertest.Fate{Answer: brokertest.ErrLost}
+		case "produceLate":
+			return brokertest.Fate{Answer: brokertest.ErrLost, Late: true}
+		case "produceDropped":
+			return brokertest.Fate{Answer: brokertest.ErrLost, Drop: true}
+		case "produceCopied":
+			return brokertest.Fate{Copies: 1}
+		}
+		hold := make(chan struct{})
+		w.later(s.For, func() { close(hold) })
+		return brokertest.Fate{Hold: hold}
+	}
+	return brokertest.Fate{}
+}
+
+// duplicate appends a record of a topic again, one of the latest.
+func (w *world) duplicate(topic string, back int) {
+	records := w.log.ReadTopic(topic)
+	if len(records) == 0 {
+		return
+	}
+	r := records[max(0, len(records)-1-back)]
+	w.log.Append(broker.TopicPartition{Topic: topic, Partition: r.Partition}, r)
+}
+
+// garbage appends a record that nobody can read to a participant's topic, under an order's key.
+func (w *world) garbage(part int, id string) {
+	tp := logOf(participant.FactsTopic(names[part]), id)
+	w.log.Append(tp, broker.Record{Key: []byte(id), Value: []byte("{}"), Headers: []broker.Header{{Key: "ce_id", Value: []byte(event.MakeID(id, "garbage"))}}})
+}
