@@ -58,7 +58,9 @@ func TestVoidOwnFactAfterWipe(t *testing.T) {
 		e := first("o1", "x")
 		s.log.Append(tp, event.ToRecord(e, tp.Topic, tp.Partition))
 		s.hand(notes, "o1", "a")
-		s.eventually("commit", func() bool { return s.log.Committed("clerk")[tp] == 2 && s.log.Committed("clerk")[at(notes, "o1")] == 1 })
+		s.eventually("commit", func() bool {
+			return s.log.Committed("clerk")[tp] == 2 && s.log.Committed("clerk")[at(notes, "o1")] == 1
+		})
 		stop()
 		s.mini.FlushAll()
 		e.ID, e.Sequence, e.PreviousID, e.CausationID = "late", 4, "never-landed", "some-cause"

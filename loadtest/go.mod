@@ -1,0 +1,3 @@
+module github.com/troupe-dev/troupe/loadtest
+
+go 1.26.8
