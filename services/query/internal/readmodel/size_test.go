@@ -12,7 +12,10 @@ import (
 
 // The longest ordinary story of one order: confirmed, cancelled, refunded, three mails, one line.
 func TestOrderTakesFewBytes(t *testing.T) {
-	const orders = 2000
+	orders := 300
+	if os.Getenv("TEST_REDIS_ADDR") != "" {
+		orders = 2000 // so many that what Redis takes for itself does not show
+	}
 	s := querytest.New(t)
 	for i := range orders {
 		s.Put(s.Refunded(querytest.ID(strconv.Itoa(i)), fmt.Sprint("c-", i%500))...)
@@ -30,7 +33,7 @@ func TestOrderTakesFewBytes(t *testing.T) {
 		}
 		bytes += n
 	}
-	if per := bytes / orders; per == 0 || per > 1300 {
+	if per := bytes / int64(orders); per == 0 || per > 1300 {
 		t.Errorf("a document has %d bytes", per)
 	} else {
 		t.Logf("a document has %d bytes", per)
@@ -39,7 +42,7 @@ func TestOrderTakesFewBytes(t *testing.T) {
 		t.Log("memory with indexes: not measured (the embedded Redis has no figure for it)")
 		return
 	}
-	per := (usedMemory(t, s) - before) / orders
+	per := (usedMemory(t, s) - before) / int64(orders)
 	t.Logf("an order takes %d bytes of Redis's memory, indexes included", per)
 	if per > 2048 {
 		t.Errorf("an order takes %d bytes of Redis's memory", per)
