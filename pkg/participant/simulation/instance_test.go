@@ -71,12 +71,15 @@ func (in *instance) alive() bool {
 	}
 }
 
-func (in *instance) kill() {
+// kill says whether it was alive.
+func (in *instance) kill() bool {
 	in.mu.Lock()
+	alive := !in.dead
 	in.dead = true
 	in.mu.Unlock()
 	in.unfreeze()
 	in.stop()
+	return alive
 }
 
 func (in *instance) freeze() {
@@ -120,25 +123,27 @@ func (in *instance) call(ctx context.Context, place string, wire time.Duration, 
 
 // store is every command to Redis.
 func (in *instance) store(cmds []redis.Cmder, do func(redis.Cmder)) error {
-	place := in.world.redis.placeOf(cmds[0])
-	return in.call(context.Background(), place, latency, func() error { return in.world.storeFate(cmds, do) })
+	place := in.world.redis.placeOf(cmds)
+	return in.call(context.Background(), place, latency, func() error { return in.world.storeFate(place, cmds, do) })
 }
 
-// placeOf names what a command is for, by its script.
-func (m *redisMemory) placeOf(cmd redis.Cmder) string {
-	script, _ := cmd.Args()[min(1, len(cmd.Args())-1)].(string)
+// placeOf names what commands that are sent together are for, by their scripts.
+func (m *redisMemory) placeOf(cmds []redis.Cmder) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if known, ok := m.scripts[script]; ok {
-		script = known
-	}
-	switch {
-	case strings.Contains(script, "unpack(ARGV"):
-		return "apply"
-	case strings.Contains(script, "HSETNX"):
-		return "claim"
-	case strings.Contains(script, "'DEL'"), strings.Contains(script, "'fold_version', ARGV[2]"):
-		return "reset"
+	for _, cmd := range cmds {
+		script, _ := cmd.Args()[min(1, len(cmd.Args())-1)].(string)
+		if known, ok := m.scripts[script]; ok {
+			script = known
+		}
+		switch {
+		case strings.Contains(script, "unpack(ARGV"):
+			return "apply"
+		case strings.Contains(script, "HSETNX"):
+			return "claim"
+		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'fold_version', ARGV[2]"):
+			return "reset"
+		}
 	}
 	return "load"
 }

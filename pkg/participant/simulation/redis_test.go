@@ -103,6 +103,8 @@ func (m *redisMemory) do(cmd redis.Cmder) {
 		c.SetVal(v.(string))
 	case *redis.IntCmd:
 		c.SetVal(v.(int64))
+	case *redis.SliceCmd:
+		c.SetVal(list)
 	case *redis.StringSliceCmd:
 		c.SetVal(texts(list))
 	case *redis.ScanCmd:

@@ -135,7 +135,9 @@ func (w *world) strikeNow(s step, in *instance) {
 	}
 	switch s.Do {
 	case "kill", "crash": // the group notices a crash at once, and a kill when the session is over
-		in.kill()
+		if !in.kill() {
+			return
+		}
 		if s.Do == "crash" {
 			expire()
 		}
@@ -209,10 +211,10 @@ func (w *world) setStore(gone bool) {
 var errStore = errors.New("connection refused")
 
 // storeFate runs commands as the store and the way to it are at the moment.
-func (w *world) storeFate(cmds []redis.Cmder, do func(redis.Cmder)) error {
+func (w *world) storeFate(place string, cmds []redis.Cmder, do func(redis.Cmder)) error {
 	w.mu.Lock()
 	gone, fate := w.storeGone, ""
-	if len(w.stores) > 0 && !gone && w.redis.placeOf(cmds[0]) == "apply" {
+	if len(w.stores) > 0 && !gone && place == "apply" {
 		fate = w.stores[0].Do
 		w.stores = w.stores[1:]
 	}
