@@ -166,10 +166,10 @@ func (m *redisMemory) exec(args []string) (any, error) {
 		m.data[args[1]] = args[2]
 		return "OK", nil
 	}
-	switch {
-	case name[0] == 'H':
+	switch name[0] {
+	case 'H':
 		return m.hash(name, args[1], args[2:])
-	case name[0] == 'Z':
+	case 'Z':
 		return m.sorted(name, args[1], args[2:])
 	}
 	return m.list(name, args[1], args[2:])

@@ -80,15 +80,6 @@ func logOf(topic, id string) broker.TopicPartition {
 	return broker.TopicPartition{Topic: topic, Partition: broker.Partition([]byte(id), partitions)}
 }
 
-func (w *world) isHealed() bool {
-	select {
-	case <-w.healed:
-		return true
-	default:
-		return false
-	}
-}
-
 // later does something after a while, or as soon as the world is healed.
 func (w *world) later(after time.Duration, do func()) {
 	w.work.Go(func() {

@@ -148,7 +148,9 @@ func TestKilledPlayLeavesNothing(t *testing.T) {
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended
+	if err := <-p.ended; err == nil {
+		t.Error("it was killed and says that it stopped")
+	}
 	p.ended <- nil // it was meant to die
 	p.control = nil
 	for _, s := range list {

@@ -96,7 +96,7 @@ func command() *cobra.Command {
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long.`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("unknown command %q", args[0])}
 			}

@@ -19,7 +19,8 @@ const (
 
 // sessions ends the membership of consumers that have died. Kafka counts a member's session from the answer to its join; kfake does
 // not when that answer cannot be delivered, so that a member killed while it joins would keep its partitions for ever. What is
-// done here is what Kafka does: a member that has been silent for its session time-out, in a group that is not rebalancing, leaves.
+// done here is what Kafka does: a member that has been silent for its session time-out leaves, unless it waits for an answer of the
+// broker itself.
 type sessions struct {
 	cluster *kfake.Cluster
 
@@ -31,9 +32,24 @@ type sessions struct {
 type session struct {
 	timeout time.Duration
 	epoch   int32
-	stable  time.Time            // since when the group is stable in this epoch; zero: it is not
-	heard   map[string]time.Time // by member
+	state   string
+	since   time.Time        // when it was first seen in this epoch and state
+	before  time.Time        // when it was looked at last before that
+	looked  time.Time        // when it was looked at last
+	heard   map[string]heard // by member
 }
+
+// heard is a member's last request.
+type heard struct {
+	at  time.Time
+	key kmsg.Key
+}
+
+const preparing = "PreparingRebalance"
+
+// waitsIn is the state of a group in which the answer to a request may take long: until all have joined, until the leader has
+// synced.
+var waitsIn = map[string]kmsg.Key{preparing: kmsg.JoinGroup, "CompletingRebalance": kmsg.SyncGroup}
 
 func watchSessions(cluster *kfake.Cluster) *sessions {
 	s := &sessions{cluster: cluster, groups: map[string]*session{}}
@@ -50,23 +66,23 @@ func watchSessions(cluster *kfake.Cluster) *sessions {
 func (s *sessions) hear(req kmsg.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	last := heard{at: time.Now(), key: kmsg.Key(req.Key())}
 	switch r := req.(type) {
 	case *kmsg.JoinGroupRequest:
 		g := s.group(r.Group)
 		g.timeout = time.Duration(r.SessionTimeoutMillis) * time.Millisecond
-		g.heard[r.MemberID] = now
+		g.heard[r.MemberID] = last
 	case *kmsg.SyncGroupRequest:
-		s.group(r.Group).heard[r.MemberID] = now
+		s.group(r.Group).heard[r.MemberID] = last
 	case *kmsg.HeartbeatRequest:
-		s.group(r.Group).heard[r.MemberID] = now
+		s.group(r.Group).heard[r.MemberID] = last
 	}
 }
 
 func (s *sessions) group(name string) *session {
 	g := s.groups[name]
 	if g == nil {
-		g = &session{timeout: defaultSession, heard: map[string]time.Time{}}
+		g = &session{timeout: defaultSession, heard: map[string]heard{}}
 		s.groups[name] = g
 	}
 	return g
@@ -107,26 +123,31 @@ func (s *sessions) silent(info *kfake.GroupInfo, now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.group(info.Group)
-	if info.State != "Stable" {
-		g.stable = time.Time{}
-		return nil
+	if g.epoch != info.Epoch || g.state != info.State {
+		g.epoch, g.state, g.since, g.before = info.Epoch, info.State, now, g.looked
 	}
-	if g.epoch != info.Epoch || g.stable.IsZero() {
-		g.epoch, g.stable = info.Epoch, now
-	}
-	heard := map[string]time.Time{}
+	g.looked = now
+	known := map[string]heard{}
 	var silent []string
 	for _, m := range info.Members {
-		last := g.heard[m.MemberID]
-		heard[m.MemberID] = last
-		if last.Before(g.stable) {
-			last = g.stable
+		last, ok := g.heard[m.MemberID]
+		if !ok && info.State == preparing {
+			continue // it joins, and has no name yet
+		} else if !ok {
+			last.at = now // it has joined without one
 		}
-		if now.Sub(last) > g.timeout+lookEvery {
+		known[m.MemberID] = last
+		if wait, waits := waitsIn[info.State]; waits && last.key == wait && last.at.After(g.before) {
+			continue
+		}
+		if info.State != preparing && last.at.Before(g.since) {
+			last.at = g.since // before that it may have waited
+		}
+		if now.Sub(last.at) > g.timeout+lookEvery {
 			silent = append(silent, m.MemberID)
 		}
 	}
-	g.heard = heard // others are gone
+	g.heard = known // others are gone
 	return silent
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -145,7 +146,7 @@ func (p *Process) once(ctx context.Context) string {
 	lines := &lineWriter{emit: func(line []byte) { p.out(p.spec.Name, line) }}
 	defer lines.flush()
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
-	cmd.Env = append(p.spec.Env[:len(p.spec.Env):len(p.spec.Env)], parentVariable+"=3")
+	cmd.Env = slices.Concat(p.spec.Env, []string{parentVariable + "=3"})
 	cmd.Stdout, cmd.Stderr = lines, lines
 	cmd.WaitDelay = drainWithin
 	cmd.SysProcAttr = attributes()
