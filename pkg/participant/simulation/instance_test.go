@@ -25,6 +25,7 @@ type instance struct {
 
 	mu     sync.Mutex
 	dead   bool
+	heir   bool          // somebody sees to its successor
 	thaw   chan struct{} // closed when it goes on; nil while it runs
 	member string        // of its consumer group
 }
@@ -71,15 +72,21 @@ func (in *instance) alive() bool {
 	}
 }
 
-// kill says whether it was alive.
-func (in *instance) kill() bool {
+func (in *instance) kill() {
 	in.mu.Lock()
-	alive := !in.dead
 	in.dead = true
 	in.mu.Unlock()
 	in.unfreeze()
 	in.stop()
-	return alive
+}
+
+// replace says, once, that the caller is the one to start its successor.
+func (in *instance) replace() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	first := !in.heir
+	in.heir = true
+	return first
 }
 
 func (in *instance) freeze() {

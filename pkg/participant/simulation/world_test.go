@@ -126,13 +126,13 @@ func (w *world) strikeNow(s step, in *instance) {
 	}
 	switch s.Do {
 	case "kill", "crash": // the group notices a crash at once, and a kill when the session is over
-		if !in.kill() {
-			return
-		}
+		in.kill()
 		if s.Do == "crash" {
 			expire()
 		}
-		w.later(s.For, func() { w.start(in.part, in.slot) })
+		if in.replace() {
+			w.later(s.For, func() { w.start(in.part, in.slot) })
+		}
 	case "zombie":
 		in.freeze()
 		expire()
@@ -183,10 +183,7 @@ func (w *world) upgrade(part int) {
 			w.mu.Unlock()
 			in.stop()
 			<-in.done
-			in.mu.Lock()
-			dead := in.dead // then somebody else starts the next
-			in.mu.Unlock()
-			if !dead {
+			if in.replace() {
 				w.start(part, slot)
 			}
 		}
