@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -46,6 +47,9 @@ func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	if err := supervise.Dialable(ctx, cfg.Addr); err != nil {
+		t.Fatal(err)
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +88,9 @@ func TestMembersThatDieInTheirJoinsLoseTheirPlaces(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	if err := supervise.Dialable(ctx, cfg.Addr); err != nil {
+		t.Fatal(err)
+	}
 	defer stop()
 	connect := func() *kgo.Client {
 		client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr))
