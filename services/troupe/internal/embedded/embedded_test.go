@@ -164,7 +164,7 @@ func TestMembersThatDieInTheirJoinsLoseTheirPlaces(t *testing.T) {
 func joinRequest(member string) *kmsg.JoinGroupRequest {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Group, req.MemberID, req.ProtocolType = "g", member, "consumer"
-	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 1000, 30000
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 2000, 30000
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name = "range"
 	req.Protocols = append(req.Protocols, p)

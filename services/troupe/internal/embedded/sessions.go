@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	lookEvery      = 500 * time.Millisecond
+	lookEvery      = 250 * time.Millisecond
 	defaultSession = 10 * time.Second
 	leaveWithin    = 5 * time.Second
 )
