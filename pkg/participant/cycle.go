@@ -2,6 +2,8 @@ package participant
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -218,7 +220,8 @@ func (c *cycle) wake(ctx context.Context) {
 // report tells readiness what the tasks are doing.
 func (c *cycle) report() {
 	r := &report{leaving: c.leaving}
-	for p, t := range c.tasks {
+	for _, p := range slices.Sorted(maps.Keys(c.tasks)) {
+		t := c.tasks[p]
 		switch {
 		case t.dead:
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+" is being folded")
