@@ -194,22 +194,13 @@ func (w *world) checkChain(part int, id string, stories [participants]story) {
 
 // checkLetters: only what is poisoned is parked, with its reason, and all that comes behind it, in order; nothing behind it is answered.
 func (w *world) checkLetters(part int, id string, p plan, stories [participants]story) {
-	letters := w.letters(part, id)
-	poisoned := p.Poison.How == "garbage" && slices.Contains(hears[part], p.Poison.Part) ||
-		p.Poison.How != "" && p.Poison.How != "flaky" && p.Poison.How != "garbage" && p.Poison.Part == part
-	if len(letters) > 0 && !poisoned {
-		w.wrong("%s of %s: parked for no reason: %+v", names[part], id, letters)
-		return
-	}
+	letters, reasons := w.letters(part, id), w.reasons(part, id, p)
 	if len(letters) == 0 {
 		return
 	}
-	want := map[string]string{"unknown": "transient"}[p.Poison.How]
-	if want == "" {
-		want = "permanent"
-	}
-	if first := letters[0]; first.class != want {
-		w.wrong("%s of %s: the first letter is of class %s, not %s", names[part], id, first.class, want)
+	if first := letters[0]; !slices.Contains(reasons, first.class) {
+		w.wrong("%s of %s: parked for no reason: %+v", names[part], id, letters)
+		return
 	}
 	from, began := map[string]int64{}, map[string]int64{}
 	for i, l := range letters {
@@ -228,6 +219,24 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 		from[l.topic] = l.from
 	}
 	w.checkBehind(part, id, letters, stories)
+}
+
+// reasons are the classes of which a participant's first letter of an order may be; none: nothing may be parked.
+func (w *world) reasons(part int, id string, p plan) []string {
+	var classes []string
+	switch {
+	case p.Poison.How == "garbage" && slices.Contains(hears[part], p.Poison.Part):
+		classes = append(classes, "permanent")
+	case p.Poison.Part != part:
+	case p.Poison.How == "unknown":
+		classes = append(classes, "transient")
+	case p.Poison.How == "permanent", p.Poison.How == "panic":
+		classes = append(classes, "permanent")
+	}
+	if part == mail && len(w.letters(order, id)) > 0 { // it waits for what order will never say
+		classes = append(classes, "not_yet")
+	}
+	return classes
 }
 
 func (w *world) checkBehind(part int, id string, letters []letter, stories [participants]story) {
@@ -350,7 +359,7 @@ func (w *world) checkMails(id string, stories [participants]story) {
 	want := map[string]int{}
 	for _, s := range stories[:mail] {
 		for _, m := range s.valid {
-			if k := kindOf(m.Event); k == confirmed || k == cancelled || k == refunded {
+			if k := kindOf(m.Event); k == confirmed || k == cancelled || k == succeeded || k == refunded {
 				want[k]++
 			}
 		}

@@ -35,7 +35,9 @@ type step struct {
 	Place string        // where a fault strikes the instance; empty: now
 	Skip  int           // times the place is passed before
 	For   time.Duration // how long it lasts
-	Back  int           // how many snapshots
+	Back  int           // how many snapshots, batches, or applies of others that wake a zombie
+
+	sleeper *instance // that a wake wakes
 }
 
 func (s schedule) String() string {
@@ -99,12 +101,27 @@ var mildStep = rapid.Custom(func(t *rapid.T) step {
 	}
 })
 
-var hardStep = rapid.Custom(func(t *rapid.T) step {
-	return step{
-		Do: draw(t, "do", hard...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Slot: rapid.IntRange(0, instances-1).Draw(t, "slot"),
-		Place: draw(t, "place", places...), Skip: draw(t, "skip", 0, 0, 0, 1, 2, 5),
-		For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: rapid.IntRange(1, 4).Draw(t, "back"),
+// hardSteps are the faults of a schedule. Half of the schedules let all of them befall one participant, at the places where it
+// matters most, and one of them befall the store: that is where two things that are harmless alone meet.
+var hardSteps = rapid.Custom(func(t *rapid.T) []step {
+	meet := rapid.Bool().Draw(t, "meet")
+	n, part := rapid.IntRange(0, maxFaults()).Draw(t, "faults"), rapid.IntRange(0, participants-1).Draw(t, "part")
+	var steps []step
+	for i := range n {
+		s := step{
+			Do: draw(t, "do", hard...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Place: draw(t, "place", places...),
+			Slot: rapid.IntRange(0, instances-1).Draw(t, "slot"), Skip: draw(t, "skip", 0, 0, 0, 1, 2, 5),
+			For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: rapid.IntRange(1, 5).Draw(t, "back"),
+		}
+		if meet {
+			s.Part, s.Place = part, draw(t, "at", places[:8]...)
+			if i == 0 {
+				s.Do = draw(t, "store", "flush", "restore")
+			}
+		}
+		steps = append(steps, s)
 	}
+	return steps
 })
 
 // maxFaults is how many hard steps a schedule has at most: alone and in pairs, and a produce on the wire beside them.
@@ -120,7 +137,7 @@ var anySchedule = rapid.Custom(func(t *rapid.T) schedule {
 		Orders: rapid.SliceOfN(anyPlan, 1, 3).Draw(t, "orders"),
 		Steps:  rapid.SliceOfN(mildStep, 1, 10).Draw(t, "steps"),
 	}
-	for _, h := range rapid.SliceOfN(hardStep, 0, maxFaults()).Draw(t, "faults") {
+	for _, h := range hardSteps.Draw(t, "hard") {
 		at := rapid.IntRange(0, len(s.Steps)).Draw(t, "at")
 		s.Steps = slices.Insert(s.Steps, at, h)
 	}

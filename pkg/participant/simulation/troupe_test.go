@@ -121,7 +121,7 @@ func behavior(in *instance, version int) participant.Behavior[state] {
 		hear(order, placed, cancelled)
 	case mail:
 		hear(order, placed, confirmed, cancelled)
-		hear(payment, refunded)
+		hear(payment, succeeded, refunded)
 	}
 	return b
 }
@@ -202,15 +202,17 @@ func (in *instance) reactPayment(ctx context.Context, s state, m event.Message) 
 	return nil, nil
 }
 
+// reactMail tells of a payment only after it told what became of the order, which every order makes it wait for.
 func reactMail(s state, m event.Message) (proto.Message, error) {
 	kind := kindOf(m.Event)
+	told := func(kind string) bool { return slices.Contains(s.Mails, kind) }
 	switch {
 	case kind == placed && s.Status == "":
 		return body(noted, "address"), nil
-	case kind == placed || slices.Contains(s.Mails, kind):
+	case kind == placed || told(kind):
 		return nil, nil
-	case s.Status == "", kind == refunded && !slices.Contains(s.Mails, cancelled):
-		return nil, fault.New(fault.NotYet, "no address, or no mail about the cancellation yet")
+	case s.Status == "", kind == refunded && !told(cancelled), kind == succeeded && !told(confirmed) && !told(cancelled):
+		return nil, fault.New(fault.NotYet, "no address, or what it follows from is not told yet")
 	}
 	return body(mailed, kind), nil
 }

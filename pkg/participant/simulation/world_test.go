@@ -136,7 +136,16 @@ func (w *world) strikeNow(s step, in *instance) {
 	case "zombie":
 		in.freeze()
 		expire()
-		w.later(s.For, in.unfreeze)
+		if s.For > 0 {
+			w.later(s.For, in.unfreeze)
+			return
+		}
+		w.mu.Lock()
+		w.armed = append(w.armed, step{Do: "wake", Part: in.part, Place: "apply back", Skip: s.Back - 1, sleeper: in})
+		w.mu.Unlock()
+		w.later(time.Hour, in.unfreeze)
+	case "wake":
+		s.sleeper.unfreeze()
 	case "pause":
 		in.freeze()
 		w.later(s.For, in.unfreeze)
@@ -235,7 +244,9 @@ func (w *world) produceFate(b broker.Batch) brokertest.Fate {
 			w.fates[i].Skip--
 			continue
 		}
-		w.fates = append(w.fates[:i:i], w.fates[i+1:]...)
+		if w.fates[i].Back--; w.fates[i].Back <= 0 {
+			w.fates = append(w.fates[:i:i], w.fates[i+1:]...)
+		}
 		switch s.Do {
 		case "produceLost":
 			return brokertest.Fate{Answer: brokertest.ErrLost}
