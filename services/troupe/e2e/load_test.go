@@ -28,7 +28,7 @@ func TestUnderLoad(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d: go test ./services/troupe/e2e -run TestUnderLoad -seed %d", *seed, *seed)
+	t.Logf("seed %d: go test ./services/troupe/e2e -run TestUnderLoad -args -seed %d", *seed, *seed)
 	p := start(t)
 	var topics []string
 	for _, s := range []string{"order", "payment", "notification"} {

@@ -1,5 +1,5 @@
-// Package check finds out from outside whether a troupe kept its promises: it reads the whole log, the gateway's ledger, the mailbox
-// and the read model, and compares them with each other and with what the customers were promised.
+// Package check finds out from outside whether a troupe kept its promises: it reads the whole log, the gateway's ledger, the
+// mailbox and the read model, and compares them with each other and with what the customers were promised.
 package check
 
 import (
@@ -64,7 +64,8 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "orders %d: %d confirmed, %d cancelled\n", r.Orders, r.Confirmed, r.Cancelled)
 	fmt.Fprintf(&b, "ledger: %d charges, %d declines, %d refunds\n", r.Charges, r.Declines, r.Refunds)
 	fmt.Fprintf(&b, "mails: %d, and %d copies with the same Message-ID\n", r.Mails, r.MailCopies)
-	fmt.Fprintf(&b, "log: %d records, %d of them copies, %d void; %d dead letters\n", r.Records, r.RecordCopies, r.VoidedRecords, r.DeadLetters)
+	fmt.Fprintf(&b, "log: %d records, %d of them copies, %d void; %d dead letters\n",
+		r.Records, r.RecordCopies, r.VoidedRecords, r.DeadLetters)
 	fmt.Fprintf(&b, "violations: %d\n", len(r.Violations))
 	for _, v := range r.Violations[:min(len(r.Violations), maxShown)] {
 		fmt.Fprintf(&b, "  %s\n", v)

@@ -53,7 +53,8 @@ func (l *Log) outcome(r *Report, e Expected) {
 		r.violation("order %s over %d was refunded %d", e.ID, e.Total, f.returned)
 	}
 	for kind, want := range map[notificationv1.Kind]int{
-		notificationv1.Kind_KIND_CONFIRMED: f.confirmed, notificationv1.Kind_KIND_CANCELLED: f.cancelled, notificationv1.Kind_KIND_REFUNDED: f.refunded,
+		notificationv1.Kind_KIND_CONFIRMED: f.confirmed, notificationv1.Kind_KIND_CANCELLED: f.cancelled,
+		notificationv1.Kind_KIND_REFUNDED: f.refunded,
 	} {
 		if got := f.mails[kind]; got != want {
 			r.violation("order %s: its customer was told %s %d times, not %d", e.ID, kind, got, want)

@@ -39,7 +39,8 @@ checks the read model, the gateway's ledger and the mailbox at the end. Exit cod
 			return perform(cmd.Context(), cmd.OutOrStdout(), at)
 		},
 	}
-	cmd.Flags().BoolVar(&own, "play", false, "start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
+	cmd.Flags().BoolVar(&own, "play", false,
+		"start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
 	cmd.Flags().StringVar(&controlURL, "control-url", variable("TROUPE_CONTROL_URL", "http://127.0.0.1:8089"),
 		"control API of the running playground [TROUPE_CONTROL_URL]")
 	return cmd
@@ -65,7 +66,9 @@ func find(ctx context.Context, controlURL string) (at play.Playground, err error
 }
 
 func perform(ctx context.Context, out io.Writer, at play.Playground) error {
-	d := demo.Demo{Orders: rest.New(at.Order, at.Query), Gateway: at.Gateway, Mailbox: at.Mailbox, Out: out, Style: terminal.StyleOf(out)}
+	d := demo.Demo{
+		Orders: rest.New(at.Order, at.Query), Gateway: at.Gateway, Mailbox: at.Mailbox, Out: out, Style: terminal.StyleOf(out),
+	}
 	ok, err := d.Run(ctx)
 	if err == nil && !ok {
 		err = errUntrue
@@ -73,7 +76,8 @@ func perform(ctx context.Context, out io.Writer, at play.Playground) error {
 	return err
 }
 
-// demoOnItsOwn starts a playground, performs there, and stops it. When the demo fails, the playground's files stay, and it says where.
+// demoOnItsOwn starts a playground, performs there, and stops it. When the demo fails, the playground's files stay, and it says
+// where.
 func demoOnItsOwn(cmd *cobra.Command) (err error) {
 	dir, err := os.MkdirTemp("", "troupe-demo-")
 	if err != nil {

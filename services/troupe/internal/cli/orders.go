@@ -27,8 +27,10 @@ type doors struct {
 
 func (d *doors) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"), "base URL of the order service [TROUPE_ORDER_URL]")
-	f.StringVar(&d.query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"), "base URL of the query service [TROUPE_QUERY_URL]")
+	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"),
+		"base URL of the order service [TROUPE_ORDER_URL]")
+	f.StringVar(&d.query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
+		"base URL of the query service [TROUPE_QUERY_URL]")
 	f.BoolVar(&d.json, "json", false, "print JSON as the service gives it")
 	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
 }
@@ -40,22 +42,31 @@ func variable(name, otherwise string) string {
 	return otherwise
 }
 
-// with calls f with a client and a context that ends after the timeout.
-func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error) error {
+// talk is one command's conversation with the services, and where it is told.
+type talk struct {
+	*rest.Client
+	out   io.Writer
+	style terminal.Style
+	json  bool
+}
+
+// with calls f with a context that ends after the timeout.
+func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
 	if d.timeout <= 0 {
 		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout)
 	defer cancel()
-	err := f(ctx, rest.New(d.order, d.query), cmd.OutOrStdout(), terminal.StyleOf(cmd.OutOrStdout()))
+	out := cmd.OutOrStdout()
+	err := f(ctx, talk{Client: rest.New(d.order, d.query), out: out, style: terminal.StyleOf(out), json: d.json})
 	if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
 		return fmt.Errorf("not done after %s: %w", d.timeout, context.DeadlineExceeded)
 	}
 	return err
 }
 
-func printJSON(out io.Writer, raw json.RawMessage) error {
-	_, err := fmt.Fprintln(out, strings.TrimSpace(string(raw)))
+func (t talk) printJSON(raw json.RawMessage) error {
+	_, err := fmt.Fprintln(t.out, strings.TrimSpace(string(raw)))
 	return err
 }
 
@@ -77,19 +88,19 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 			if key == "" {
 				key = uuid.NewString()
 			}
-			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				a, err := c.Place(ctx, key, o)
+			return d.with(cmd, func(ctx context.Context, t talk) error {
+				a, err := t.Place(ctx, key, o)
 				if err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "idempotency key %s; the same key and order again is safe\n", key)
 					return err
 				}
 				if !wait {
-					return printPlaced(out, style, d.json, key, a)
+					return t.printPlaced(key, a)
 				}
-				if !d.json {
-					fmt.Fprintf(out, "order %s, idempotency key %s\n", style.Paint(terminal.Bold, a.ID), key)
+				if !t.json {
+					fmt.Fprintf(t.out, "order %s, idempotency key %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), key)
 				}
-				return follow(ctx, c, out, style, d.json, a, ended)
+				return t.follow(ctx, a, ended)
 			})
 		},
 	}
@@ -99,7 +110,8 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 	f.StringVar(&o.Email, "email", "ada@example.com", "where the customer is told")
 	f.StringVar(&o.Currency, "currency", "EUR", "ISO 4217")
 	f.StringVar(&o.PaymentMethod, "payment-method", "pm_card_visa", "the gateway's token for a payment method, never a card number")
-	f.StringArrayVar(&lines, "line", []string{"TEA-250:Green tea:2:1250"}, "SKU:NAME:QUANTITY:UNIT_PRICE, the price in minor units; may be repeated")
+	f.StringArrayVar(&lines, "line", []string{"TEA-250:Green tea:2:1250"},
+		"SKU:NAME:QUANTITY:UNIT_PRICE, the price in minor units; may be repeated")
 	f.StringVar(&key, "key", "", "Idempotency-Key; made and printed when missing")
 	f.BoolVar(&wait, "wait", false, "follow the order until it is settled and its customer told")
 	return cmd
@@ -125,12 +137,12 @@ func parseLines(args []string) ([]rest.Line, error) {
 	return lines, nil
 }
 
-func printPlaced(out io.Writer, style terminal.Style, asJSON bool, key string, a rest.Accepted) error {
-	if asJSON {
-		return printJSON(out, a.Raw)
+func (t talk) printPlaced(key string, a rest.Accepted) error {
+	if t.json {
+		return t.printJSON(a.Raw)
 	}
-	_, err := fmt.Fprintf(out, "order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
-		style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
+	_, err := fmt.Fprintf(t.out, "order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
+		t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
 	return err
 }
 
@@ -140,17 +152,18 @@ func cancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				a, err := c.Cancel(ctx, args[0])
+			return d.with(cmd, func(ctx context.Context, t talk) error {
+				a, err := t.Cancel(ctx, args[0])
 				switch {
 				case err != nil:
 					return err
 				case wait: // it may be settled still, as it was before
-					return follow(ctx, c, out, style, d.json, a, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
-				case d.json:
-					return printJSON(out, a.Raw)
+					return t.follow(ctx, a, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+				case t.json:
+					return t.printJSON(a.Raw)
 				}
-				_, err = fmt.Fprintf(out, "cancellation of order %s asked for; it was %s\n", style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
+				_, err = fmt.Fprintf(t.out, "cancellation of order %s asked for; it was %s\n",
+					t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
 				return err
 			})
 		},
@@ -165,13 +178,14 @@ func followCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				return follow(ctx, c, out, style, d.json, rest.Accepted{ID: args[0]}, ended)
+			return d.with(cmd, func(ctx context.Context, t talk) error {
+				return t.follow(ctx, rest.Accepted{ID: args[0]}, ended)
 			})
 		},
 	}
 	d.flags(cmd)
-	cmd.Long = "Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order after a change."
+	cmd.Long = `Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order
+after a change.`
 	return cmd
 }
 
@@ -179,14 +193,14 @@ func followCommand() *cobra.Command {
 func ended(o rest.Order) bool { return o.Settled && o.Told() }
 
 // follow tells the story from the write that a names until end.
-func follow(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style, asJSON bool, a rest.Accepted, end func(rest.Order) bool) error {
-	if _, err := c.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
+func (t talk) follow(ctx context.Context, a rest.Accepted, end func(rest.Order) bool) error {
+	if _, err := t.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
 		return err
 	}
-	if asJSON {
+	if t.json {
 		var failed error
-		err := c.Follow(ctx, a.ID, func(o rest.Order) bool {
-			failed = printJSON(out, o.Raw)
+		err := t.Follow(ctx, a.ID, func(o rest.Order) bool {
+			failed = t.printJSON(o.Raw)
 			return failed != nil || end(o)
 		})
 		if failed != nil {
@@ -194,10 +208,10 @@ func follow(ctx context.Context, c *rest.Client, out io.Writer, style terminal.S
 		}
 		return err
 	}
-	o, err := narrate.New(out, style, c, a.ID).Until(ctx, end)
+	o, err := narrate.New(t.out, t.style, t.Client, a.ID).Until(ctx, end)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, "  "+outcome(style, o))
+	_, err = fmt.Fprintln(t.out, "  "+outcome(t.style, o))
 	return err
 }

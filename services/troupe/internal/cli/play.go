@@ -49,7 +49,8 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	f := cmd.Flags()
 	f.StringVar(&o.Dir, "dir", ".play", "directory of the broker's log, the ledger and the mails")
 	f.BoolVar(&o.Fresh, "fresh", false, "forget everything in --dir first")
-	f.BoolVar(&o.SyncWrites, "sync-writes", false, "let the embedded broker write through to the disk: orders survive a power cut too, and take longer")
+	f.BoolVar(&o.SyncWrites, "sync-writes", false,
+		"let the embedded broker write through to the disk: orders survive a power cut too, and take longer")
 	f.StringVar(&ports, "ports", "fixed", "fixed, or auto: free ones for every port that is not set")
 	f.StringVar(&instances, "instances", "", "several instances of services, such as order=2,payment=3")
 	f.StringVar(&kafka, "kafka-brokers", "", "host:port of a real Kafka, separated by commas, instead of the embedded broker")

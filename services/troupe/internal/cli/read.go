@@ -23,19 +23,19 @@ func showCommand() *cobra.Command {
 			if wait < 0 || wait > 30*time.Second {
 				return usageError{fault.Field("--wait", "must be 0s to 30s, is %s", wait)}
 			}
-			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				o, err := c.Order(ctx, args[0], rest.Read{Token: token, Wait: wait, UntilSettled: wait > 0})
+			return d.with(cmd, func(ctx context.Context, t talk) error {
+				o, err := t.Order(ctx, args[0], rest.Read{Token: token, Wait: wait, UntilSettled: wait > 0})
 				if err != nil {
 					return err
 				}
-				if d.json {
-					return printJSON(out, o.Raw)
+				if t.json {
+					return t.printJSON(o.Raw)
 				}
-				s, err := c.Story(ctx, args[0])
+				s, err := t.Story(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				return printOrder(out, style, o, s)
+				return t.printOrder(o, s)
 			})
 		},
 	}
@@ -45,9 +45,9 @@ func showCommand() *cobra.Command {
 	return cmd
 }
 
-func printOrder(out io.Writer, style terminal.Style, o rest.Order, s rest.Story) error {
-	p := printer{out: out}
-	p.f("order %s  %s\n", style.Paint(terminal.Bold, terminal.Clean(o.ID)), outcome(style, o))
+func (t talk) printOrder(o rest.Order, s rest.Story) error {
+	p := printer{out: t.out}
+	p.f("order %s  %s\n", t.style.Paint(terminal.Bold, terminal.Clean(o.ID)), outcome(t.style, o))
 	p.f("  customer  %s, %s\n", terminal.Clean(o.CustomerID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"))
 	for _, l := range o.Lines {
 		p.f("  %8d  %s (%s) at %s\n", l.Quantity, terminal.Clean(l.Name), terminal.Clean(l.SKU), terminal.Money(l.UnitPrice, o.Currency))
@@ -59,7 +59,7 @@ func printOrder(out io.Writer, style terminal.Style, o rest.Order, s rest.Story)
 	}
 	p.f("\n")
 	for _, e := range s.Events {
-		p.f("%s", narrate.Line(style, e, s.Events[0].Time))
+		p.f("%s", narrate.Line(t.style, e, s.Events[0].Time))
 	}
 	return p.err
 }
@@ -86,18 +86,18 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return d.with(cmd, func(ctx context.Context, c *rest.Client, out io.Writer, style terminal.Style) error {
-				page, err := c.List(ctx, f)
+			return d.with(cmd, func(ctx context.Context, t talk) error {
+				page, err := t.List(ctx, f)
 				if err != nil {
 					return err
 				}
-				if d.json {
-					return printJSON(out, page.Raw)
+				if t.json {
+					return t.printJSON(page.Raw)
 				}
-				p := printer{out: out}
+				p := printer{out: t.out}
 				for _, o := range page.Orders {
 					p.f("%s  %s  %-12s %14s  %s\n", terminal.Clean(o.ID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"),
-						terminal.Clean(o.CustomerID), terminal.Money(o.Total, o.Currency), outcome(style, o))
+						terminal.Clean(o.CustomerID), terminal.Money(o.Total, o.Currency), outcome(t.style, o))
 				}
 				if len(page.Orders) == 0 {
 					p.f("no orders\n")

@@ -47,7 +47,7 @@ func Listen(addr string) (net.Listener, error) {
 		return nil, fault.New(fault.Invalid, "control address %q: %w", addr, err)
 	}
 	if !loopback(host) {
-		return nil, fault.New(fault.Invalid, "control address %q: must be a loopback address: whoever reaches it can stop everything", addr)
+		return nil, fault.New(fault.Invalid, "control address %q: must be a loopback address: who reaches it can stop all", addr)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -126,7 +126,8 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 	o := a.order
 	claims := []claim{{
 		where: "read model", holds: o.Status == a.status && o.Payment.Status == a.payment && o.Settled,
-		text: fmt.Sprintf("the order is %s, its payment %s, settled after %d ms", o.Status, o.Payment.Status, o.SettledAt.Sub(o.PlacedAt).Milliseconds()),
+		text: fmt.Sprintf("the order is %s, its payment %s, settled after %d ms", o.Status, o.Payment.Status,
+			o.SettledAt.Sub(o.PlacedAt).Milliseconds()),
 	}}
 	ledger, err := check.Ledger(ctx, d.Gateway, o.ID)
 	if err != nil {
@@ -135,8 +136,9 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 	m := check.Moved(ledger.Orders[o.ID])
 	claims = append(claims, claim{
 		where: "ledger",
-		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total && m.Refunds == a.refunds && m.Refunded == int64(a.refunds)*o.Total,
-		text:  sum(m.Charges, "charge", m.Charged, o.Currency) + ", " + sum(m.Refunds, "refund", m.Refunded, o.Currency),
+		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total &&
+			m.Refunds == a.refunds && m.Refunded == int64(a.refunds)*o.Total,
+		text: sum(m.Charges, "charge", m.Charged, o.Currency) + ", " + sum(m.Refunds, "refund", m.Refunded, o.Currency),
 	})
 	mails, err := d.mails(ctx, a)
 	return append(claims, mails), err

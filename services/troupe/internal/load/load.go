@@ -53,10 +53,15 @@ type customer struct {
 func (p Plan) customer(n int) customer {
 	r := rand.New(rand.NewPCG(p.Seed, uint64(n)))
 	one := func(in int) bool { return in > 0 && r.IntN(in) == 0 }
-	c := customer{key: fmt.Sprintf("load-%016x-%06d", p.Seed, n), bad: one(p.DeclinedOneIn), cancel: one(p.CancelledOneIn), twice: one(p.TwiceOneIn)}
-	c.late = r.IntN(2) == 0
-	c.order = rest.PlaceOrder{CustomerID: fmt.Sprintf("c-%d", r.IntN(1000)), Email: fmt.Sprintf("customer-%d@example.com", n), Currency: "EUR",
-		PaymentMethod: "pm_card_visa", Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1 + r.IntN(5), UnitPrice: 100 + r.Int64N(5000)}}}
+	c := customer{
+		key: fmt.Sprintf("load-%016x-%06d", p.Seed, n), bad: one(p.DeclinedOneIn), cancel: one(p.CancelledOneIn),
+		twice: one(p.TwiceOneIn), late: r.IntN(2) == 0,
+	}
+	c.order = rest.PlaceOrder{
+		CustomerID: fmt.Sprintf("c-%d", r.IntN(1000)), Email: fmt.Sprintf("customer-%d@example.com", n), Currency: "EUR",
+		PaymentMethod: "pm_card_visa",
+		Lines:         []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1 + r.IntN(5), UnitPrice: 100 + r.Int64N(5000)}},
+	}
 	if c.bad {
 		c.order.PaymentMethod = "pm_card_chargeDeclined"
 	}

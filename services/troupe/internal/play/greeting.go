@@ -14,7 +14,8 @@ import (
 func greeting(o Options, at Playground, l *logs, title string) string {
 	var b strings.Builder
 	row := func(name, where, what string) {
-		fmt.Fprintf(&b, "  %s %-36s %s\n", l.style.Paint(terminal.Bold, fmt.Sprintf("%-9s", name)), where, l.style.Paint(terminal.Dim, what))
+		name, what = l.style.Paint(terminal.Bold, fmt.Sprintf("%-9s", name)), l.style.Paint(terminal.Dim, what)
+		fmt.Fprintf(&b, "  %s %-36s %s\n", name, where, what)
 	}
 	fmt.Fprintf(&b, "\n%s Everything is on this machine only.\n\n", l.style.Paint(terminal.Bold, title))
 	row("look", at.Query+"/orders", "the read side: orders, their stories, live streams")

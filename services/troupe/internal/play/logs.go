@@ -33,7 +33,8 @@ func (l *logs) line(name string, raw []byte) {
 	}
 	service, _, _ := strings.Cut(name, "-")
 	l.print(fmt.Sprintf("%s %s %s %s\n", l.style.Paint(terminal.Dim, at.Local().Format("15:04:05.000")),
-		l.style.Paint(terminal.Of[service], fmt.Sprintf("%-*s", l.width, name)), l.style.Paint(levelColours[level], fmt.Sprintf("%-5s", level)), text))
+		l.style.Paint(terminal.Of[service], fmt.Sprintf("%-*s", l.width, name)),
+		l.style.Paint(levelColours[level], fmt.Sprintf("%-5s", level)), text))
 }
 
 func (l *logs) print(text string) {

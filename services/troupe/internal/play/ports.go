@@ -31,8 +31,8 @@ func (o *Options) settlePorts() error {
 		if other := used[*n]; other != "" {
 			taken = append(taken, fault.Field("--"+p.Flag(), "port %d is that of %s too", *n, other))
 		} else if !isFree(*n) {
-			taken = append(taken, fault.Field("--"+p.Flag(), "port %d is taken by another program; stop that, or choose another port by this flag or %s",
-				*n, p.Variable()))
+			taken = append(taken, fault.Field("--"+p.Flag(),
+				"port %d is taken by another program; stop that, or choose another port by this flag or %s", *n, p.Variable()))
 		}
 		used[*n] = p.Name
 	}

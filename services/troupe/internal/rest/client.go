@@ -126,7 +126,8 @@ func (c *Client) Story(ctx context.Context, id string) (s Story, err error) {
 	return s, err
 }
 
-func (c *Client) call(ctx context.Context, method, to string, h http.Header, body []byte, wait time.Duration) (json.RawMessage, error) {
+// call returns the answer's body; wait is how long the server may take beyond the usual.
+func (c *Client) call(ctx context.Context, method, to string, h http.Header, body []byte, wait time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+callWithin)
 	defer cancel()
 	resp, err := c.send(ctx, method, to, h, body)

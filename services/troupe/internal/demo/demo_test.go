@@ -1,0 +1,140 @@
+package demo_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/troupe-dev/troupe/services/troupe/internal/demo"
+	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
+	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+)
+
+// theatre answers as a playground does in which every order is at its end at once.
+type theatre struct {
+	mu     sync.Mutex
+	orders map[string]map[string]any
+	ledger map[string]gateway.LedgerOrder
+	copies int // of each mail
+}
+
+func (s *theatre) place(method string) string {
+	id := fmt.Sprintf("order-%d", len(s.orders)+1)
+	status, payment, charge := "confirmed", "succeeded", "succeeded"
+	if method == "pm_card_chargeDeclined" {
+		status, payment, charge = "cancelled", "declined", "failed"
+	}
+	s.ledger[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Charges: []gateway.LedgerCharge{{Status: charge, Amount: 2500}}}}}
+	s.orders[id] = map[string]any{"id": id, "version": 1, "status": status, "total": 2500, "currency": "EUR", "settled": true,
+		"payment": map[string]any{"status": payment}, "notifications": []any{mail(id, status)}}
+	return id
+}
+
+func mail(id, kind string) map[string]any {
+	return map[string]any{"kind": kind, "status": "sent", "message_id": id + kind + "@x"}
+}
+
+func (s *theatre) cancel(id string) {
+	o := s.orders[id]
+	o["version"], o["status"], o["payment"] = 2, "cancelled", map[string]any{"status": "refunded"}
+	o["notifications"] = []any{mail(id, "confirmed"), mail(id, "cancelled"), mail(id, "refunded")}
+	s.ledger[id].Intents[0].Refunds = []gateway.LedgerRefund{{Status: "succeeded", Amount: 2500}}
+}
+
+func (s *theatre) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	part := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case r.URL.Path == "/ledger":
+		_ = json.NewEncoder(w).Encode(gateway.Ledger{Orders: s.ledger})
+	case r.URL.Path == "/api/messages":
+		fmt.Fprintf(w, `{"total":%d}`, s.copies)
+	case r.Method == http.MethodPost && len(part) == 1:
+		var o rest.PlaceOrder
+		_ = json.NewDecoder(r.Body).Decode(&o)
+		fmt.Fprintf(w, `{"id":%q,"consistency_token":"t"}`, s.place(o.PaymentMethod))
+	case r.Method == http.MethodPost:
+		s.cancel(part[1])
+		fmt.Fprintf(w, `{"id":%q,"consistency_token":"t"}`, part[1])
+	case len(part) == 2:
+		_ = json.NewEncoder(w).Encode(s.orders[part[1]])
+	case part[2] == "events":
+		fmt.Fprint(w, `{"events":[]}`)
+	default:
+		b, _ := json.Marshal(s.orders[part[1]])
+		fmt.Fprintf(w, "event: order\ndata: %s\n\n", b)
+	}
+}
+
+func perform(t *testing.T, s http.Handler) (bool, string) {
+	t.Helper()
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	var out strings.Builder
+	ok, err := demo.Demo{Orders: rest.New(srv.URL, srv.URL), Gateway: srv.URL, Mailbox: srv.URL, Out: &out}.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok, out.String()
+}
+
+func newTheatre() *theatre {
+	return &theatre{orders: map[string]map[string]any{}, ledger: map[string]gateway.LedgerOrder{}, copies: 1}
+}
+
+func TestSaysThatAllIsTrue(t *testing.T) {
+	ok, out := perform(t, newTheatre())
+	if !ok || strings.Count(out, "✓") != 9 || !strings.Contains(out, "All of it is.") {
+		t.Errorf("ok = %v\n%s", ok, out)
+	}
+}
+
+// Each row makes one thing untrue at the end; the demo must say so.
+func TestSaysWhatIsNot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lie  func(s *theatre)
+		says string
+	}{
+		"charged twice": {func(s *theatre) {
+			in := &s.ledger["order-1"].Intents[0]
+			in.Charges = append(in.Charges, in.Charges[0])
+		}, "✗ 1. ledger"},
+		"declined and charged": {func(s *theatre) { s.ledger["order-2"].Intents[0].Charges[0].Status = "succeeded" }, "✗ 2. ledger"},
+		"not refunded":         {func(s *theatre) { s.ledger["order-3"].Intents[0].Refunds = nil }, "✗ 3. ledger"},
+		"mails lost":           {func(s *theatre) { s.copies = 0 }, "✗ 1. mailbox"},
+	} {
+		s := newTheatre()
+		lying := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/ledger" || r.URL.Path == "/api/messages" {
+				s.mu.Lock()
+				tt.lie(s)
+				s.mu.Unlock()
+			}
+			s.ServeHTTP(w, r)
+		})
+		if ok, out := perform(t, lying); ok || !strings.Contains(out, tt.says) || !strings.Contains(out, "Not all of it is.") {
+			t.Errorf("%s: ok = %v\n%s", name, ok, out)
+		}
+	}
+}
+
+// One mail too many, with a Message-ID of its own, is as wrong as one too few.
+func TestCountsMailsByMessageID(t *testing.T) {
+	s := newTheatre()
+	twice := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.ServeHTTP(w, r)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if o := s.orders["order-1"]; o != nil {
+			o["notifications"] = []any{mail("order-1", "confirmed"), mail("order-1 again", "confirmed")}
+		}
+	})
+	if ok, out := perform(t, twice); ok || !strings.Contains(out, "✗ 1. mailbox") {
+		t.Errorf("ok = %v\n%s", ok, out)
+	}
+}
