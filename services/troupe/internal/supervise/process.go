@@ -244,10 +244,10 @@ func (p *Process) set(f func(*Status)) {
 }
 
 func (p *Process) awaitNeeds(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, needsWithin)
+	within, cancel := context.WithTimeout(ctx, needsWithin)
 	defer cancel()
 	for _, addr := range p.spec.Needs {
-		if err := Dialable(ctx, addr); err != nil {
+		if err := Dialable(within, addr); err != nil && ctx.Err() == nil {
 			p.log.Warn("starting without what it needs", "address", addr)
 		}
 	}
