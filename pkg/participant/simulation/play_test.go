@@ -157,6 +157,9 @@ func (w *world) insist(ask func(*participant.Door[state]) bool) {
 
 // order is what a service does to place one; it says whether the answer is 202.
 func (w *world) order(d *participant.Door[state], first event.Event) bool {
+	if d == nil { // no instance is up
+		return false
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	a, err := d.Admit(ctx, first.Subject, "hash", 2*time.Second)
