@@ -179,6 +179,9 @@ func (w *world) order(d *participant.Door[state], first event.Event) bool {
 }
 
 func (w *world) cancel(d *participant.Door[state], id string) bool {
+	if d == nil {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, found, err := d.Find(ctx, id, 2*time.Second)
