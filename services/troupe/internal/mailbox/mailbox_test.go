@@ -265,6 +265,18 @@ func TestAddressesAreChecked(t *testing.T) {
 	}
 }
 
+// A stop can come before the SMTP server has taken its listener.
+func TestAStopRightAfterTheStart(t *testing.T) {
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg := Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Dir: t.TempDir(), MaxMessages: 1}
+		cfg.Listening = func(net.Addr, net.Addr) { cancel() }
+		if err := Run(ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkMail(b *testing.B) {
 	cfg := Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Dir: b.TempDir(), MaxMessages: 10_000_000}
 	listening := make(chan string, 1)

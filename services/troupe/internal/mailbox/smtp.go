@@ -61,7 +61,9 @@ func (v *server) run(ctx context.Context) error {
 	cut := context.AfterFunc(deadline, v.door.closeAll)
 	defer cut()
 	v.door.stop()
-	return errors.Join(v.smtp.Shutdown(deadline), <-served)
+	err := v.smtp.Shutdown(deadline)
+	_ = v.door.Close() // Shutdown leaves it open when it came before Serve
+	return errors.Join(err, <-served)
 }
 
 // cutOff ends what the control says must not go on.
