@@ -101,6 +101,7 @@ const (
 	keyUndecodable = "undecodable" // list of the newest records that could not be read
 	keyOrder       = "order:"
 
+	fieldSpace       = "space" // prefix of the keys that are live, after the hash tag; missing: none
 	fieldPosition    = "pos:"  // + topic: the next offset to fold
 	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"

@@ -34,7 +34,7 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 		t.Error("a watch of another order was woken")
 	default:
 	}
-	channel := NewReader(b, s.redis).Key(logOf(talk, "o").Partition, keyChanges)
+	channel := NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyChanges)
 	eventually(t, func() string {
 		if n := s.redis.PubSubNumSub(t.Context(), channel).Val()[channel]; n != 1 {
 			return fmt.Sprint(n, " listen")

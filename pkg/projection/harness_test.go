@@ -204,7 +204,7 @@ func (s *stage) words() (n int) {
 	s.t.Helper()
 	r := NewReader(chronicle(), s.redis)
 	for p := range partitions {
-		v, err := s.redis.HGet(s.t.Context(), r.Key(p, "counts"), "words").Int()
+		v, err := s.redis.HGet(s.t.Context(), r.store.Key(p, "counts"), "words").Int()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			s.t.Fatal(err)
 		}

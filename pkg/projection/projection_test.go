@@ -86,7 +86,7 @@ func TestUnreadableRecordsArePassedAndRemembered(t *testing.T) {
 	if got := strings.Join(f.Doc.Talk, " "); got != "one ? three" {
 		t.Errorf("document: %s", got)
 	}
-	kept, err := s.redis.LRange(t.Context(), r.Key(tp.Partition, keyUndecodable), 0, -1).Result()
+	kept, err := s.redis.LRange(t.Context(), r.store.Key(tp.Partition, keyUndecodable), 0, -1).Result()
 	if err != nil || len(kept) != 4 {
 		t.Fatalf("kept %q, %v", kept, err)
 	}
@@ -97,7 +97,7 @@ func TestUnreadableRecordsArePassedAndRemembered(t *testing.T) {
 			t.Errorf("kept %s, %v", text, err)
 		}
 	}
-	if n, err := s.redis.HGet(t.Context(), r.Key(tp.Partition, keyMeta), fieldUndecodable).Int(); err != nil || n != 4 {
+	if n, err := s.redis.HGet(t.Context(), r.store.Key(tp.Partition, keyMeta), fieldUndecodable).Int(); err != nil || n != 4 {
 		t.Errorf("counted %d, %v", n, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestOldDocumentsAreForgotten(t *testing.T) {
 	if n := s.words(); n != 1 {
 		t.Errorf("%d words counted, not 1", n)
 	}
-	if n := s.redis.ZCard(t.Context(), r.Key(logOf(talk, "old").Partition, "all")).Val(); n > 1 {
+	if n := s.redis.ZCard(t.Context(), r.store.Key(logOf(talk, "old").Partition, "all")).Val(); n > 1 {
 		t.Errorf("%d entries in the index", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,15 +19,75 @@ type Reader[D any] struct {
 	b     Behavior[D]
 	rdb   redis.UniversalClient
 	store *store.Store
+
+	mu     sync.Mutex
+	spaces map[int]string // by partition: the key space that was live when last read
 }
 
 // NewReader returns the reader of a projection. It opens no connection.
 func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
-	return &Reader[D]{b: b, rdb: rdb, store: store.New(rdb, b.Name)}
+	return &Reader[D]{b: b, rdb: rdb, store: store.New(rdb, b.Name), spaces: map[int]string{}}
 }
 
-// Key is the full name of a key that Index writes.
-func (r *Reader[D]) Key(partition int, rest string) string { return r.store.Key(partition, rest) }
+// Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
+type Keys func(partition int, rest string) string
+
+// maxMoves is how often one read follows a pointer that moves under it; it moves once per rebuild.
+const maxMoves = 5
+
+// Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition, commands and state
+// are of one moment. ask is called again when a rebuild was swapped in meanwhile: what it queued before does not count then.
+// Errors are of class Unavailable; that a key is missing is none.
+func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys)) ([]State, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for range maxMoves {
+		spaces := r.known(partitions)
+		metas := make([]*redis.MapStringStringCmd, len(partitions))
+		_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i, p := range partitions {
+				metas[i] = pipe.HGetAll(ctx, r.store.Key(p, keyMeta))
+			}
+			ask(pipe, func(p int, rest string) string { return r.store.Key(p, spaces[p]+rest) })
+			return nil
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, unavailable(err)
+		}
+		states := make([]State, len(partitions))
+		moved := false
+		for i, p := range partitions {
+			meta := metas[i].Val()
+			moved = moved || r.follow(p, meta[fieldSpace], spaces[p])
+			states[i] = r.state(meta)
+		}
+		if !moved {
+			return states, nil
+		}
+	}
+	return nil, unavailable(errors.New("it is swapped all the time"))
+}
+
+func (r *Reader[D]) known(partitions []int) map[int]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	spaces := make(map[int]string, len(partitions))
+	for _, p := range partitions {
+		spaces[p] = r.spaces[p]
+	}
+	return spaces
+}
+
+// follow remembers the space that is live and says whether another one was read.
+func (r *Reader[D]) follow(partition int, live, read string) bool {
+	if live == read {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spaces[partition] = live
+	return true
+}
 
 // State is how far a partition of the read model is.
 type State struct {
@@ -52,37 +113,31 @@ const readTimeout = 3 * time.Second
 
 // Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable.
 func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D], State, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	var meta *redis.MapStringStringCmd
 	var doc *redis.StringCmd
-	_, err := r.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		meta = p.HGetAll(ctx, r.Key(partition, keyMeta))
-		doc = p.Get(ctx, r.Key(partition, keyOrder+id))
-		return nil
+	states, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
+		doc = pipe.Get(ctx, keys(partition, keyOrder+id))
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return Found[D]{}, State{}, unavailable(err)
+	if err != nil {
+		return Found[D]{}, State{}, err
 	}
 	f, err := decode[D](id, doc.Val())
-	return f, r.state(meta.Val()), err
+	return f, states[0], err
 }
 
 // Many reads documents of one partition; one that is missing has version 0. Errors are of class Unavailable.
 func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Found[D], error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	keys := make([]string, len(ids))
-	for i, id := range ids {
-		keys[i] = r.Key(partition, keyOrder+id)
-	}
-	texts, err := r.store.Strings(ctx, keys)
+	docs := make([]*redis.StringCmd, len(ids))
+	_, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
+		for i, id := range ids {
+			docs[i] = pipe.Get(ctx, keys(partition, keyOrder+id))
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	found := make([]Found[D], len(ids))
-	for i, text := range texts {
-		if found[i], err = decode[D](ids[i], text); err != nil {
+	for i, doc := range docs {
+		if found[i], err = decode[D](ids[i], doc.Val()); err != nil {
 			return nil, err
 		}
 	}
@@ -95,7 +150,7 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 	defer cancel()
 	keys := make([]string, partitions)
 	for p := range keys {
-		keys[p] = r.Key(p, keyMeta)
+		keys[p] = r.store.Key(p, keyMeta)
 	}
 	metas, err := r.store.Hashes(ctx, keys)
 	if err != nil {

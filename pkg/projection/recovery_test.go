@@ -93,7 +93,7 @@ func TestContradictedHeadIsReadFromTheStart(t *testing.T) {
 	stop()
 	r := NewReader(b, s.redis)
 	tp := logOf(talk, "o")
-	if err := s.redis.Del(t.Context(), r.Key(tp.Partition, keyOrder+"o")).Err(); err != nil {
+	if err := s.redis.Del(t.Context(), r.store.Key(tp.Partition, keyOrder+"o")).Err(); err != nil {
 		t.Fatal(err)
 	}
 	s.say(talk, "o", "three")
@@ -143,7 +143,7 @@ func TestAnotherLogIsFoldedFromItsStart(t *testing.T) {
 	fresh := newStage(t)
 	fresh.redis = s.redis
 	fresh.say(talk, "o", "other")
-	if err := s.redis.HSet(t.Context(), NewReader(b, s.redis).Key(logOf(talk, "o").Partition, keyMeta), fieldPosition+talk, 3).Err(); err != nil {
+	if err := s.redis.HSet(t.Context(), NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyMeta), fieldPosition+talk, 3).Err(); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = fresh.play(b)
@@ -249,7 +249,7 @@ func TestLostAnswersOfTheStoreAreAskedForAgain(t *testing.T) {
 	s.say(talk, "o", "one")
 	s.shows(b, "o")
 	owner := func() string {
-		return s.redis.HGet(t.Context(), NewReader(b, s.redis).Key(logOf(talk, "o").Partition, keyMeta), "owner").Val()
+		return s.redis.HGet(t.Context(), NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyMeta), "owner").Val()
 	}
 	before := owner()
 	lost := &lostAnswers{}

@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
 // Filter of a list; empty fields let everything pass.
@@ -118,10 +118,7 @@ func (f Filter) key() string {
 // refs merges the indexes of all partitions: the next n places after a cursor.
 func (m *Model) refs(ctx context.Context, f Filter, after *cursor, n int) ([]cursor, error) {
 	offsets, kept := make([]int64, m.partitions), make([]int, m.partitions)
-	open := make([]int, m.partitions)
-	for p := range open {
-		open[p] = p
-	}
+	open := m.every()
 	var all []cursor
 	for len(open) > 0 {
 		got, err := m.scan(ctx, f, after, open, offsets, n)
@@ -152,19 +149,16 @@ func (m *Model) scan(ctx context.Context, f Filter, after *cursor, partitions []
 	if after != nil {
 		limit = strconv.FormatInt(after.Score, 10)
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	cmds := make([]*redis.ZSliceCmd, len(partitions))
-	_, err := m.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := m.reader.Read(ctx, partitions, func(pipe redis.Pipeliner, keys projection.Keys) {
 		for i, p := range partitions {
 			cmds[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-				Key: m.reader.Key(p, f.key()), Start: limit, Stop: "-inf", ByScore: true, Rev: true, Offset: offsets[p], Count: int64(n),
+				Key: keys(p, f.key()), Start: limit, Stop: "-inf", ByScore: true, Rev: true, Offset: offsets[p], Count: int64(n),
 			})
 		}
-		return nil
 	})
 	if err != nil {
-		return nil, fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
+		return nil, err
 	}
 	got := make([][]redis.Z, len(cmds))
 	for i, c := range cmds {

@@ -17,9 +17,6 @@ import (
 // SlugBehind is the problem of a read that the read model cannot answer yet.
 const SlugBehind = "read-model-behind"
 
-// readTimeout bounds one look-up in the indexes and counters.
-const readTimeout = 3 * time.Second
-
 var (
 	waits  = telemetry.ReadWait.Histogram()
 	behind = telemetry.ReadsBehind.Counter()
@@ -29,13 +26,12 @@ var (
 type Model struct {
 	reader     *projection.Reader[Document]
 	feed       *projection.Feed
-	rdb        redis.UniversalClient
 	partitions int
 }
 
 // New returns a model. The feed must run.
 func New(b projection.Behavior[Document], feed *projection.Feed, rdb redis.UniversalClient, partitions int) *Model {
-	return &Model{reader: projection.NewReader(b, rdb), feed: feed, rdb: rdb, partitions: partitions}
+	return &Model{reader: projection.NewReader(b, rdb), feed: feed, partitions: partitions}
 }
 
 // Found is one order as it is now.
@@ -57,6 +53,15 @@ func (m *Model) Events(f Found) []projection.At {
 
 // Partition of an order.
 func (m *Model) Partition(id string) int { return broker.Partition([]byte(id), m.partitions) }
+
+// every partition.
+func (m *Model) every() []int {
+	all := make([]int, m.partitions)
+	for p := range all {
+		all[p] = p
+	}
+	return all
+}
 
 // Token is what a read must have passed.
 type Token struct {

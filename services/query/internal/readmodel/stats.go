@@ -2,13 +2,12 @@ package readmodel
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
 // Stats are numbers over all orders that the read model holds.
@@ -62,24 +61,22 @@ func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, e
 	for i := range minutes {
 		s.Minutes = append(s.Minutes, Minute{Start: time.Unix((first+int64(i))*60, 0).UTC(), Revenue: map[string]int64{}})
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	var sizes []*redis.IntCmd
 	var hashes []*redis.MapStringStringCmd
-	_, err := m.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+	_, err := m.reader.Read(ctx, m.every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+		sizes, hashes = nil, nil
 		for p := range m.partitions {
 			for _, status := range Statuses {
-				sizes = append(sizes, pipe.ZCard(ctx, m.reader.Key(p, keyStatus+string(status))))
+				sizes = append(sizes, pipe.ZCard(ctx, keys(p, keyStatus+string(status))))
 			}
-			hashes = append(hashes, pipe.HGetAll(ctx, m.reader.Key(p, keyStats)))
+			hashes = append(hashes, pipe.HGetAll(ctx, keys(p, keyStats)))
 			for i := range minutes {
-				hashes = append(hashes, pipe.HGetAll(ctx, m.reader.Key(p, keyMinute+strconv.FormatInt(first+int64(i), 10))))
+				hashes = append(hashes, pipe.HGetAll(ctx, keys(p, keyMinute+strconv.FormatInt(first+int64(i), 10))))
 			}
 		}
-		return nil
 	})
 	if err != nil {
-		return Stats{}, fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
+		return Stats{}, err
 	}
 	for i, c := range sizes {
 		s.ByStatus[Statuses[i%len(Statuses)]] += c.Val()
