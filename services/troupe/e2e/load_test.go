@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/services/troupe/internal/load"
-	"github.com/troupe-dev/troupe/services/troupe/internal/resend"
+	"github.com/troupe-dev/troupe/services/troupe/load"
+	"github.com/troupe-dev/troupe/services/troupe/resend"
 )
 
 var (

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/troupe/internal/check"
-	"github.com/troupe-dev/troupe/services/troupe/internal/load"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 
 // troupe runs the command against a playground and returns its output and exit code.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/services/troupe/internal/demo"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // theatre answers as a playground does in which every order is at its end at once.

@@ -12,7 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 func TestTellsEachEventOnce(t *testing.T) {

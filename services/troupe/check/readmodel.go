@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // readers is how many documents are read at once.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/load"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/load"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // door answers as the order service does, with trouble now and then.

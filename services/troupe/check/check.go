@@ -15,7 +15,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // Expected is what a customer was promised: an order answered with 202.

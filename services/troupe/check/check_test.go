@@ -17,10 +17,10 @@ import (
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/services/troupe/internal/check"
+	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"google.golang.org/protobuf/proto"
 )
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/check"
-	"github.com/troupe-dev/troupe/services/troupe/internal/rest"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // Plan says who orders what. It is the same crowd for the same seed.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
-	"github.com/troupe-dev/troupe/services/troupe/internal/resend"
+	"github.com/troupe-dev/troupe/services/troupe/resend"
 )
 
 func TestAppendsEachRecordOnceMore(t *testing.T) {
