@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -162,49 +160,6 @@ func TestKeyGivenTwice(t *testing.T) {
 	w := doTwice(h)
 	if p := read(t, w); w.Code != 400 || len(d.published) > 0 || !strings.Contains(p.Detail, "Idempotency-Key") {
 		t.Errorf("%d %+v", w.Code, p)
-	}
-}
-
-// TestContractMeansTheSameAs30 holds the schemas of requests to keywords that mean the same in OpenAPI 3.0 and 3.1: the door has
-// them validated as 3.0.
-func TestContractMeansTheSameAs30(t *testing.T) {
-	raw, err := GetSpecJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var doc struct {
-		Components struct {
-			Schemas map[string]map[string]any `json:"schemas"`
-		} `json:"components"`
-	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		t.Fatal(err)
-	}
-	same := strings.Fields("type required properties additionalProperties items minItems maxItems minLength maxLength pattern " +
-		"minimum maximum format description $ref")
-	var walk func(at string, s map[string]any)
-	walk = func(at string, s map[string]any) {
-		for _, keyword := range slices.Sorted(maps.Keys(s)) {
-			if !slices.Contains(same, keyword) {
-				t.Errorf("%s uses %s", at, keyword)
-			}
-		}
-		if _, one := s["type"].(string); !one && s["$ref"] == nil {
-			t.Errorf("%s has type %v", at, s["type"])
-		}
-		properties, _ := s["properties"].(map[string]any)
-		for name, p := range properties {
-			walk(at+"/"+name, p.(map[string]any))
-		}
-		if items, ok := s["items"].(map[string]any); ok {
-			walk(at+"/items", items)
-		}
-	}
-	for _, name := range []string{"PlaceOrder", "Line", "OrderID"} {
-		if len(doc.Components.Schemas[name]) == 0 {
-			t.Fatalf("no schema %s", name)
-		}
-		walk(name, doc.Components.Schemas[name])
 	}
 }
 

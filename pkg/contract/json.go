@@ -1,4 +1,4 @@
-package httpapi
+package contract
 
 import (
 	"bytes"
@@ -13,11 +13,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// maxDepth of nested objects and arrays; the contract needs three.
+// maxDepth of nested objects and arrays.
 const maxDepth = 16
 
 // checkJSON refuses what Go's decoder would quietly mend or choose from: bytes that are no UTF-8, half a surrogate pair, a key
-// given twice, more after the value, and numbers that are no whole numbers as written (every number of this door is one).
+// given twice, more after the value, and numbers that are no whole numbers as written (every number of our doors is one).
 func checkJSON(body []byte) error {
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:

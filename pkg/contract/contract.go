@@ -1,0 +1,188 @@
+// Package contract is what every HTTP door generated from an OpenAPI document shares: a router whose every failure is a problem
+// document, and a check of each request against the document that names each field at fault, unknown ones too.
+package contract
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+)
+
+// Contract holds requests against an OpenAPI document.
+type Contract struct {
+	doc *openapi3.T
+	cfg Config
+}
+
+// Config of a contract.
+type Config struct {
+	// MaxBody bounds a request's body, in bytes. Default 64 KiB.
+	MaxBody int64
+	// Rules are own words for what a parameter must be, by its name, where the document's keywords do not say it well.
+	Rules map[string]string
+}
+
+// New returns the contract of a document. The error is Permanent: the document uses what it may not.
+func New(doc *openapi3.T, cfg Config) (*Contract, error) {
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 64 << 10
+	}
+	c := &Contract{doc, cfg}
+	if err := c.plain(); err != nil {
+		return nil, err
+	}
+	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that means
+	// something else in 3.0 (plain has seen to that), so the validator may take the document for such.
+	doc.OpenAPI = "3.0.3"
+	return c, nil
+}
+
+// keywords mean the same in OpenAPI 3.0 and 3.1, or nothing to a validator.
+var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description default enum example examples " +
+	"required properties additionalProperties items $ref")
+
+// plain holds the schemas of all that comes in to keywords that mean the same in OpenAPI 3.0 and 3.1.
+func (c *Contract) plain() error {
+	for path, item := range c.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+				if err := plain(p.Value.Schema.Value); err != nil {
+					return fault.New(fault.Permanent, "contract of %s %s: parameter %s: %w", method, path, p.Value.Name, err)
+				}
+			}
+			if op.RequestBody == nil {
+				continue
+			}
+			for _, media := range op.RequestBody.Value.Content {
+				if err := plain(media.Schema.Value); err != nil {
+					return fault.New(fault.Permanent, "contract of %s %s: body: %w", method, path, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func plain(s *openapi3.Schema) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	var uses map[string]json.RawMessage
+	if err := json.Unmarshal(text, &uses); err != nil {
+		return err
+	}
+	for keyword := range uses {
+		if !slices.Contains(keywords, keyword) && !strings.HasPrefix(keyword, "x-") {
+			return fmt.Errorf("uses the keyword %s", keyword)
+		}
+	}
+	if len(s.Type.Slice()) > 1 {
+		return fmt.Errorf("has the types %v", s.Type.Slice())
+	}
+	for name, p := range s.Properties {
+		if err := plain(p.Value); err != nil {
+			return fmt.Errorf("/%s: %w", name, err)
+		}
+	}
+	if s.Items != nil {
+		return plain(s.Items.Value)
+	}
+	return nil
+}
+
+// Check lets only requests through that keep the contract. It belongs on routes, where chi knows the pattern: patterns are the
+// paths of the document.
+func (c *Contract) Check(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := c.check(w, r); err != nil {
+			problem.Write(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
+	route := chi.RouteContext(r.Context())
+	pattern := route.RoutePattern()
+	item := c.doc.Paths.Value(pattern)
+	if item == nil || item.GetOperation(r.Method) == nil {
+		return fault.New(fault.Permanent, "%s %s is served and not in the contract", r.Method, pattern)
+	}
+	op := item.GetOperation(r.Method)
+	if op.RequestBody != nil {
+		if err := c.readBody(w, r); err != nil {
+			return err
+		}
+	}
+	path := map[string]string{}
+	for i, key := range route.URLParams.Keys {
+		path[key] = route.URLParams.Values[i]
+	}
+	return errors.Join(strict(r, slices.Concat(item.Parameters, op.Parameters)),
+		c.explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+			Request:    r,
+			PathParams: path,
+			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: r.Method, Operation: op},
+			Options:    &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
+		})))
+}
+
+// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything), and
+// whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
+func strict(r *http.Request, parameters openapi3.Parameters) error {
+	var errs []error
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil:
+			errs = append(errs, fault.Field(name, "is not a known parameter"))
+		case len(query[name]) > 1:
+			errs = append(errs, fault.Field(name, "must be given once"))
+		}
+	}
+	if lines := r.Header.Values("Prefer"); len(lines) > 1 {
+		r.Header.Set("Prefer", strings.Join(lines, ", "))
+	}
+	for _, p := range parameters {
+		if p.Value.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Value.Name)) > 1 {
+			errs = append(errs, fault.Field(p.Value.Name, "must be given once"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readBody reads the whole body and refuses what is not one plain JSON value. It puts the body back for those who follow.
+func (c *Contract) readBody(w http.ResponseWriter, r *http.Request) error {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := params["charset"]
+	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
+		return problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
+			"the body must be application/json in UTF-8, without a content encoding",
+			problem.Field{Field: "Content-Type", Detail: "must be application/json"})
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.cfg.MaxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return err
+	}
+	if err != nil {
+		return fault.Field("body", "did not arrive whole")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return checkJSON(body)
+}
