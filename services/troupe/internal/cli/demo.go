@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/demo"
 	"github.com/troupe-dev/troupe/services/troupe/internal/play"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // errUntrue is a demo that did not end as it should; what was wrong is printed by then.

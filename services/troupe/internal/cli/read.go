@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 func showCommand() *cobra.Command {

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // actWithin bounds each of the three orders.

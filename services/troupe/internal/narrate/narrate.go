@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // Narrator prints one line per event of one order.
