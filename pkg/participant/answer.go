@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -81,7 +82,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	typ := event.TypeOf(body)
 	fact := event.Message{Body: body, Event: event.Event{
 		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: time.Now().UTC(),
-		Sequence: o.own.seq + 1, PreviousID: o.own.id, CausationID: d.ev.ID, TraceParent: d.ev.TraceParent, Data: data,
+		Sequence: o.own.seq + 1, PreviousID: o.own.id, CausationID: d.ev.ID, TraceParent: cmp.Or(o.trace, d.ev.TraceParent), Data: data,
 	}}
 	if err := o.evolve(c.b, fact, -1); err != nil {
 		c.park(t, o, d, err)

@@ -57,7 +57,7 @@ func (c *cycle) apply() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	began := time.Now()
+	began, events := time.Now(), 0
 	for i, out := range c.st.Apply(ctx, changes) {
 		t := tasks[i]
 		if out.Err != nil {
@@ -70,9 +70,10 @@ func (c *cycle) apply() {
 			continue
 		}
 		t.compared = now
+		events += len(t.resend.ready)
 		c.applied(t)
 	}
-	c.watch.applied(began)
+	c.watch.applied(began, events)
 }
 
 // change gathers what a task has to write. A change without ops only compares.

@@ -239,6 +239,6 @@ func (c *cycle) report() {
 	if c.noStore.Load() {
 		r.why = append(r.why, "redis is unavailable")
 	}
-	c.watch.gauges(c.tasks)
+	c.measure()
 	c.status.set(r)
 }

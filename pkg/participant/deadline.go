@@ -59,7 +59,7 @@ func (c *cycle) deadline(t *task, o *order, now time.Time) {
 	case len(o.parked) > 0:
 		t.timers.set(o.id, now.Add(parkedDeadline))
 	default:
-		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o.id, at))
+		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o, at))
 		c.pump(t, o)
 	}
 }
@@ -78,9 +78,9 @@ func (t *task) readUpTo(ends map[broker.TopicPartition]int64) bool {
 }
 
 // localEvent makes the delivery of a deadline.
-func localEvent(b *behavior, partition int, orderID string, at time.Time) *delivery {
-	e := event.Event{ID: deadlineID(orderID, at), Type: DeadlinePassed, Source: b.name, Subject: orderID, Time: at.UTC()}
-	return &delivery{ev: e, order: orderID, rec: event.ToRecord(e, "", partition), judged: true}
+func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
+	e := event.Event{ID: deadlineID(o.id, at), Type: DeadlinePassed, Source: b.name, Subject: o.id, Time: at.UTC(), TraceParent: o.trace}
+	return &delivery{ev: e, order: o.id, rec: event.ToRecord(e, "", partition), judged: true}
 }
 
 // timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap and is passed over.

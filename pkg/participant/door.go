@@ -50,6 +50,8 @@ type Found[S any] struct {
 	// Offset of the order's first fact in the participant's own topic, -1 when the log no longer holds it.
 	Offset    int64
 	Partition int
+	// TraceParent of the transmission that began the order; empty when unknown. See telemetry.Rejoin.
+	TraceParent string
 }
 
 // Admission is what a door knows about an order id before it publishes the order's first fact.
@@ -78,7 +80,7 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq).
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded')
-local o = redis.call('HMGET', KEYS[2], 'state', 'own', 'first')
+local o = redis.call('HMGET', KEYS[2], 'state', 'own', 'first', 'trace')
 local marker = redis.call('GET', KEYS[3])
 local new = 0
 if ARGV[1] ~= '' and not o[2] and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
@@ -87,13 +89,14 @@ if ARGV[1] ~= '' and not o[2] and meta[1] and meta[1] == ARGV[2] and tonumber(me
     new = 1
   end
 end
-return {meta[1] or '', meta[2] or '0', meta[3] or '-1', o[1] or '', o[2] or '', o[3] or '-1', marker or '', new}`)
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', o[1] or '', o[2] or '', o[3] or '-1', marker or '', new, o[4] or ''}`)
 
 // looked is the answer of look.
 type looked struct {
 	view
 	folded         int64
 	state, own     string
+	trace          string
 	first          int64
 	marker         string
 	marked, exists bool
@@ -108,7 +111,7 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 	text := func(i int) string { s, _ := v[i].(string); return s }
 	l := looked{
 		view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), state: text(3), own: text(4), first: number(text(5), -1),
-		marker: text(6), exists: text(4) != "",
+		marker: text(6), exists: text(4) != "", trace: text(8),
 	}
 	n, _ := v[7].(int64)
 	l.marked = n == 1
@@ -135,7 +138,7 @@ func (d *Door[S]) found(p int, l looked) (Found[S], error) {
 	if err != nil {
 		return Found[S]{}, fault.New(fault.Permanent, "state of an order in partition %d cannot be read: %w", p, err)
 	}
-	return Found[S]{State: s.(S), Offset: l.first, Partition: p}, nil
+	return Found[S]{State: s.(S), Offset: l.first, Partition: p, TraceParent: l.trace}, nil
 }
 
 // reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that was.

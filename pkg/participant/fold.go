@@ -63,7 +63,9 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		left += ends[tp] - l.expected
 	}
 	said := time.Now()
+	defer c.watch.fold(topic, 0)
 	for {
+		c.watch.fold(topic, left-total)
 		var from []broker.Position
 		for tp, t := range byLog {
 			if t.own[topic].expected < ends[tp] {

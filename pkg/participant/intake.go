@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -71,7 +72,7 @@ func (c *cycle) receive(f fetchResult) {
 			s.add(d)
 			t.loading = append(t.loading, d)
 		}
-		s.cursor, s.end = g.Next, g.End
+		s.cursor, s.end, s.toldAt = g.Next, g.End, time.Now()
 	}
 }
 

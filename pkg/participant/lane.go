@@ -192,7 +192,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 		switch j {
 		case duplicate:
 			o.moved(d.topic(), d.ev)
-			c.watch.event(eventsDuplicate, d)
+			c.watch.duplicate(o, d)
 			c.done(t, o, d)
 			return
 		case void:

@@ -62,6 +62,7 @@ type order struct {
 	seen   map[string]bool // events answered
 	parked []string        // letters waiting, in order
 	entry  int64           // number of its latest outbox entry
+	trace  string          // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
 
 	changed map[string]string // hash fields to write with the next apply
@@ -73,6 +74,7 @@ const (
 	fieldOwn    = "own"
 	fieldFirst  = "first"
 	fieldParked = "parked"
+	fieldTrace  = "trace"
 	prefixHead  = "head:"
 	prefixSeen  = "seen:"
 )
@@ -96,6 +98,8 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 			o.own, err = parseHead(v)
 		case k == fieldFirst:
 			o.first, err = strconv.ParseInt(v, 10, 64)
+		case k == fieldTrace:
+			o.trace = v
 		case k == fieldParked:
 			o.parked = strings.Fields(v)
 		case strings.HasPrefix(k, prefixHead):
@@ -163,6 +167,10 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 	}
 	o.own = head{seq: fact.Sequence, id: fact.ID}
 	o.changed[fieldOwn] = o.own.String()
+	if o.trace == "" && fact.TraceParent != "" {
+		o.trace = fact.TraceParent
+		o.changed[fieldTrace] = o.trace
+	}
 	if fact.Sequence == 1 && offset >= 0 {
 		o.first = offset
 		o.changed[fieldFirst] = strconv.FormatInt(offset, 10)

@@ -54,7 +54,8 @@ func (p *Participant[S]) Topics() []broker.Topic {
 // it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error only for what waiting
 // cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
-	w := newWatch(p.b.name)
+	w := newWatch(p.b.name, p.cfg.Partitions)
+	defer w.close()
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
 		if err == nil {
@@ -84,6 +85,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 			p.status.set(nil)
 			return nil
 		}
+		defer w.left()
 		return c.serve(ctx)
 	})
 }

@@ -22,6 +22,7 @@ type appending struct {
 	t       *task
 	log     *ownLog
 	entries []*entry
+	began   time.Time
 	result  broker.Produced
 }
 
@@ -49,7 +50,7 @@ func (c *cycle) publish() {
 			l.busy = true
 			t.inFlight++
 			batches = append(batches, b)
-			sent[l.TopicPartition] = &appending{t: t, log: l, entries: entries}
+			sent[l.TopicPartition] = &appending{t: t, log: l, entries: entries, began: now}
 		}
 	}
 	if len(batches) == 0 {
@@ -113,6 +114,7 @@ func (c *cycle) acknowledge(a *appending) {
 	t, l := a.t, a.log
 	t.inFlight--
 	l.busy = false
+	c.watch.published(a)
 	if a.result.Err != nil {
 		l.tries++
 		c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))

@@ -1,6 +1,8 @@
 package participant
 
 import (
+	"time"
+
 	"github.com/troupe-dev/troupe/pkg/broker"
 )
 
@@ -21,10 +23,12 @@ type source struct {
 	cursor    int64 // next offset to fetch
 	end       int64 // of the log, as the last fetch told it; -1 before
 	window    []*delivery
-	pending   int   // deliveries in the window not yet applied
-	bytes     int   // of those
-	committed int64 // last offset committed; -1: none
-	denied    error // why the broker will not let it be read; nil when it does
+	pending   int       // deliveries in the window not yet applied
+	bytes     int       // of those
+	committed int64     // last offset committed; -1: none
+	toldAt    time.Time // when a fetch told the end
+	missedAt  time.Time // since when the log holds what was not fetched; zero: it does not
+	denied    error     // why the broker will not let it be read; nil when it does
 }
 
 func (s *source) full() bool { return s.pending >= maxWindowEvents || s.bytes >= maxWindowBytes }

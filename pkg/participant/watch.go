@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -25,30 +26,29 @@ var (
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
 	deadlinesFired    = telemetry.DeadlinesFired.Counter()
 	applyDuration     = telemetry.ApplyDuration.Histogram()
+	applySize         = telemetry.ApplySize.Sizes()
+	publishDuration   = telemetry.PublishDuration.Histogram()
+	publishSize       = telemetry.PublishSize.Sizes()
 	publishRetried    = telemetry.PublishRetried.Counter()
 	publishUnexpected = telemetry.PublishUnexpected.Counter()
 	tasksClaimed      = telemetry.TasksClaimed.Counter()
 	tasksLost         = telemetry.TasksLost.Counter()
-	tasksRunning      = telemetry.TasksRunning.Gauge()
 	recordsFolded     = telemetry.RecordsFolded.Counter()
-	outboxEntries     = telemetry.OutboxEntries.Gauge()
-	lanesWaiting      = telemetry.LanesWaiting.Gauge()
-	ordersParked      = telemetry.OrdersParked.Gauge()
-	lagRecords        = telemetry.LagRecords.Gauge()
-	lagTime           = telemetry.LagTime.Gauge()
 	offsetsOutOfRange = telemetry.OffsetsOutOfRange.Counter()
 )
 
-// watch counts, times and logs what the cycle of one participant does.
+// watch counts, times and logs what the cycle of one participant does. close ends it.
 type watch struct {
 	name  string
 	label attribute.KeyValue
 	log   *slog.Logger
-	said  time.Time // when the gauges were set last
+	gauges
 }
 
-func newWatch(name string) *watch {
-	return &watch{name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name)}
+func newWatch(name string, partitions int) *watch {
+	w := &watch{name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name)}
+	w.open(w.label, partitions)
+	return w
 }
 
 func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
@@ -57,6 +57,14 @@ func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
 
 func (w *watch) event(c metric.Int64Counter, d *delivery, kv ...attribute.KeyValue) {
 	w.count(c, 1, append(kv, telemetry.Topic.String(d.topic()))...)
+}
+
+// trace is the context of a delivery's logs: its last attempt, or else the hop that sent it.
+func (d *delivery) trace() context.Context {
+	if d.span.IsValid() {
+		return trace.ContextWithSpanContext(context.Background(), d.span)
+	}
+	return telemetry.Extract(context.Background(), d.rec.Headers)
 }
 
 // place are the log's fields that say which event it is about.
@@ -70,12 +78,20 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 		return
 	}
 	w.event(eventsRetried, d, telemetry.Reason.String(class.String()))
-	w.log.Warn("an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", firstLine(err.Error()))...)
+	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", firstLine(err.Error()))...)
+}
+
+func (w *watch) duplicate(o *order, d *delivery) {
+	reason := "answered"
+	if slices.Contains(o.parked, d.id()) {
+		reason = "parked"
+	}
+	w.event(eventsDuplicate, d, telemetry.Reason.String(reason))
 }
 
 func (w *watch) void(d *delivery) {
 	w.event(eventsVoid, d)
-	w.log.Warn("void fact passed over", d.place()...)
+	w.log.WarnContext(d.trace(), "void fact passed over", d.place()...)
 }
 
 func (w *watch) parked(d *delivery, cause error) {
@@ -84,7 +100,7 @@ func (w *watch) parked(d *delivery, cause error) {
 		class, message = classOf(cause).String(), firstLine(cause.Error())
 	}
 	w.event(eventsParked, d, telemetry.Reason.String(class))
-	w.log.Error("event parked", append(d.place(), "class", class, "error", message)...)
+	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", class, "error", message)...)
 }
 
 // unreadable is a record of an own topic that the fold cannot read.
@@ -105,47 +121,18 @@ func (w *watch) lost(t *task, why string) {
 	w.log.Warn("task lost, folding again", "partition", t.partition, "why", why)
 }
 
-func (w *watch) applied(began time.Time) {
-	applyDuration.Record(context.Background(), time.Since(began).Seconds(), metric.WithAttributes(w.label))
+func (w *watch) applied(began time.Time, events int) {
+	by := metric.WithAttributes(w.label)
+	applyDuration.Record(context.Background(), time.Since(began).Seconds(), by)
+	if events > 0 {
+		applySize.Record(context.Background(), float64(events), by)
+	}
 }
 
-// gauges says where the tasks are, once a second.
-func (w *watch) gauges(tasks map[int]*task) {
-	now := time.Now()
-	if now.Sub(w.said) < time.Second {
-		return
-	}
-	w.said = now
-	var running, outbox, waiting, parked, lag float64
-	var oldest time.Duration
-	for _, t := range tasks {
-		if t.dead {
-			continue
-		}
-		running++
-		outbox += float64(len(t.outbox))
-		parked += float64(len(t.parked))
-		for o := range t.retries {
-			if o.lane.waiting {
-				waiting++
-			}
-		}
-		for _, s := range t.sources {
-			lag += float64(max(0, s.end-s.cursor) + int64(s.pending))
-			if len(s.window) > 0 && s.pending > 0 {
-				oldest = max(oldest, now.Sub(s.window[0].rec.Time))
-			}
-		}
-	}
-	set := func(g metric.Float64Gauge, v float64) {
-		g.Record(context.Background(), v, metric.WithAttributes(w.label))
-	}
-	set(tasksRunning, running)
-	set(outboxEntries, outbox)
-	set(lanesWaiting, waiting)
-	set(ordersParked, parked)
-	set(lagRecords, lag)
-	set(lagTime, oldest.Seconds())
+func (w *watch) published(a *appending) {
+	by := metric.WithAttributes(w.label, telemetry.Topic.String(a.log.Topic))
+	publishDuration.Record(context.Background(), time.Since(a.began).Seconds(), by)
+	publishSize.Record(context.Background(), float64(len(a.entries)), by)
 }
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.

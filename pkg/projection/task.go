@@ -18,10 +18,12 @@ const (
 // source is one topic of a task.
 type source struct {
 	broker.TopicPartition
-	cursor  int64 // next offset to fetch
-	applied int64 // next offset to fold, as stored
-	pending int
-	beyond  time.Time // since when the log ends before the cursor; zero: it does not
+	cursor   int64 // next offset to fetch
+	applied  int64 // next offset to fold, as stored
+	end      int64 // of the log, as the last fetch told it
+	pending  int
+	missedAt time.Time // since when the log holds what was not fetched; zero: it does not
+	beyond   time.Time // since when the log ends before the cursor; zero: it does not
 }
 
 // item is one record on its way into the read model, or only a move of the position past what the log does not hold.

@@ -3,7 +3,6 @@ package projection
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -18,19 +17,23 @@ import (
 type watch struct {
 	log  *slog.Logger
 	name string
+	gauges
 }
 
 // The metrics of a projection.
 var (
-	events    = telemetry.Metric{Name: "troupe.projection.events", Unit: "{event}", Description: "Records read, by what became of them."}.Counter()
-	takeovers = telemetry.Metric{Name: "troupe.projection.takeovers", Unit: "{task}", Description: "Partitions taken over, by where the fold goes on: resume or start."}.Counter()
-	losses    = telemetry.Metric{Name: "troupe.projection.losses", Unit: "{task}", Description: "Partitions dropped and taken over again, by why: lost, fenced, replaced."}.Counter()
-	refolds   = telemetry.Metric{Name: "troupe.projection.refolds", Unit: "{order}", Description: "Orders folded again from the log's start, because a fact contradicted an adopted head."}.Counter()
-	forgotten = telemetry.Metric{Name: "troupe.projection.forgotten", Unit: "{order}", Description: "Documents deleted because they are older than the retention."}.Counter()
-	outOfSpan = telemetry.Metric{Name: "troupe.projection.skipped", Unit: "{record}", Description: "Offsets that retention took before they were read."}.Counter()
-	steps     = telemetry.Metric{Name: "troupe.projection.apply.duration", Unit: "s", Description: "How long one apply to Redis takes, for all tasks of an instance."}.Histogram()
-	delays    = telemetry.Metric{Name: "troupe.projection.delay", Unit: "s", Description: "From a record's append to its place in the read model."}.Histogram()
-	lags      = telemetry.Metric{Name: "troupe.projection.lag", Unit: "{record}", Description: "Records of a log that are not in the read model yet."}.Gauge()
+	eventsFolded      = telemetry.EventsAnswered.Counter()
+	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
+	eventsVoid        = telemetry.EventsVoid.Counter()
+	eventsUndecodable = telemetry.EventsUndecodable.Counter()
+	tasksClaimed      = telemetry.TasksClaimed.Counter()
+	tasksLost         = telemetry.TasksLost.Counter()
+	applyDuration     = telemetry.ApplyDuration.Histogram()
+	applySize         = telemetry.ApplySize.Sizes()
+	delays            = telemetry.ProjectionDelay.Histogram()
+	refolds           = telemetry.ProjectionRefolds.Counter()
+	forgotten         = telemetry.ProjectionForgets.Counter()
+	skipped           = telemetry.ProjectionSkipped.Counter()
 )
 
 func newWatch(name string) *watch { return &watch{log: slog.With("projection", name), name: name} }
@@ -52,17 +55,17 @@ func (w *watch) claimed(partition int, reset bool) {
 	if reset {
 		from = "start"
 	}
-	takeovers.Add(context.Background(), 1, w.set(attribute.String("from", from)))
+	tasksClaimed.Add(context.Background(), 1, w.set())
 	w.log.Info("partition taken over", "partition", partition, "from", from)
 }
 
 func (w *watch) lost(partition int, v store.Verdict) {
-	losses.Add(context.Background(), 1, w.set(attribute.String("verdict", v.String())))
+	tasksLost.Add(context.Background(), 1, w.set(telemetry.Reason.String(v.String())))
 	w.log.Warn("partition lost", "partition", partition, "verdict", v.String())
 }
 
 func (w *watch) replaced(partition int) {
-	losses.Add(context.Background(), 1, w.set(attribute.String("verdict", "replaced")))
+	tasksLost.Add(context.Background(), 1, w.set(telemetry.Reason.String("replaced")))
 	w.log.Error("what is stored does not belong to this log, folding from its start", "partition", partition)
 }
 
@@ -78,12 +81,8 @@ func (w *watch) refold(partition int, orderID string) {
 func (w *watch) forgot(n int) { forgotten.Add(context.Background(), int64(n), w.set()) }
 
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
-	outOfSpan.Add(context.Background(), to-from, w.set(telemetry.Topic.String(tp.Topic)))
+	skipped.Add(context.Background(), to-from, w.set(telemetry.Topic.String(tp.Topic)))
 	w.log.Warn("records were deleted before they were read", "topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
-}
-
-func (w *watch) lag(tp broker.TopicPartition, records int64) {
-	lags.Record(context.Background(), float64(records), w.set(telemetry.Topic.String(tp.Topic), telemetry.Partition.String(strconv.Itoa(tp.Partition))))
 }
 
 func (w *watch) commitFailed(err error) {
@@ -92,10 +91,19 @@ func (w *watch) commitFailed(err error) {
 
 // folded reports one record: a count, and a warning when it is bad.
 func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, outcome string, err error) {
-	events.Add(ctx, 1, w.set(telemetry.Topic.String(r.Topic), attribute.String("outcome", outcome)))
+	counter, by := eventsFolded, w.set(telemetry.Topic.String(r.Topic))
 	switch {
 	case err != nil:
-		w.log.WarnContext(ctx, "record cannot be read", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID, "error", err)
+		counter = eventsUndecodable
+	case outcome == "duplicate":
+		counter, by = eventsDuplicate, w.set(telemetry.Topic.String(r.Topic), telemetry.Reason.String("answered"))
+	case outcome == "void":
+		counter = eventsVoid
+	}
+	counter.Add(ctx, 1, by)
+	switch {
+	case err != nil:
+		w.log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID, "error", err)
 	case outcome == "void":
 		w.log.WarnContext(ctx, "void fact", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "order_id", e.Subject, "event_id", e.ID)
 	}
@@ -103,13 +111,16 @@ func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, out
 
 // applyTook reports one pipeline.
 func (w *watch) applyTook(began time.Time) {
-	steps.Record(context.Background(), time.Since(began).Seconds(), w.set())
+	applyDuration.Record(context.Background(), time.Since(began).Seconds(), w.set())
 }
 
 // applied reports one change that the store took.
 func (w *watch) applied(ch *change) {
 	if len(ch.Ops) == 0 {
 		return
+	}
+	if len(ch.delays) > 0 {
+		applySize.Record(context.Background(), float64(len(ch.delays)), w.set())
 	}
 	now := time.Now()
 	for _, at := range ch.delays {

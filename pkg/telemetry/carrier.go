@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // w3c is used as it is, not the global propagator: headers in the log must read the same whatever a process has set.
@@ -46,6 +47,17 @@ func Extract(ctx context.Context, headers []broker.Header) context.Context {
 		c = propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")}
 	}
 	return w3c.Extract(ctx, c)
+}
+
+// Rejoin returns ctx in the trace of a transmission that began earlier, as its ce_traceparent says: a later request about an order
+// goes on where the order began. The span of ctx gets a link to it. Without a valid traceParent it returns ctx as it is.
+func Rejoin(ctx context.Context, traceParent string) context.Context {
+	begun := trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.MapCarrier{traceparent: traceParent}))
+	if !begun.IsValid() {
+		return ctx
+	}
+	trace.SpanFromContext(ctx).AddLink(trace.Link{SpanContext: begun})
+	return trace.ContextWithRemoteSpanContext(ctx, begun)
 }
 
 const (

@@ -65,7 +65,7 @@ var (
 var (
 	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or applied by a projection."}
 	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
-	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped: answered or parked before."}
+	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered or parked before."}
 	EventsVoid        = Metric{"troupe.events.void", "{event}", "Facts dropped: the log holds another in their place."}
 	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
@@ -74,27 +74,44 @@ var (
 	DeadlinesFired    = Metric{"troupe.deadlines.fired", "{deadline}", "Deadlines that passed and were answered."}
 )
 
-// The cycle, by Participant.
+// The cycle, by Participant, which is the name of a projection too.
 var (
 	ApplyDuration     = Metric{"troupe.apply.duration", "s", "How long one apply to Redis takes, for all tasks of an instance."}
+	ApplySize         = Metric{"troupe.apply.size", "{event}", "Events that one apply takes together."}
+	PublishDuration   = Metric{"troupe.publish.duration", "s", "From handing a batch to the broker to its answer."}
+	PublishSize       = Metric{"troupe.publish.size", "{entry}", "Facts and letters in one batch."}
 	PublishRetried    = Metric{"troupe.publish.retried", "{batch}", "Batches that were not acknowledged and are sent again."}
 	PublishUnexpected = Metric{"troupe.publish.unexpected", "{batch}", "Batches appended at another offset than expected."}
 	TasksClaimed      = Metric{"troupe.tasks.claimed", "{task}", "Partitions taken over."}
-	TasksLost         = Metric{"troupe.tasks.lost", "{task}", "Tasks dropped and folded again, by Reason: lost, fenced, disagreed."}
+	TasksLost         = Metric{"troupe.tasks.lost", "{task}", "Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced."}
 	TasksRunning      = Metric{"troupe.tasks.running", "{task}", "Partitions that this instance serves now."}
+	TasksExpected     = Metric{"troupe.tasks.expected", "{task}", "Partitions that all instances together should serve."}
 	RecordsFolded     = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
+	FoldRemaining     = Metric{"troupe.fold.remaining", "{record}", "Records that a fold under way has still to read; 0 when none is."}
 	OutboxEntries     = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters decided and not yet known to be in Kafka."}
 	LanesWaiting      = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
 	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that nothing has redriven or discarded."}
-	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of the inputs not yet applied."}
-	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of the inputs not yet applied."}
+	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of a log not yet applied, by Topic and Partition."}
+	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of a log not yet applied; 0 when there is none."}
+	WatermarkAge      = Metric{"troupe.watermark.age", "s", "Age of the oldest record that a restart would read again; 0 when there is none."}
 	OffsetsOutOfRange = Metric{"troupe.offsets.out_of_range", "{fetch}", "Fetches of an offset that the log does not hold."}
+)
+
+// What only a projection does, by Participant.
+var (
+	ProjectionDelay   = Metric{"troupe.projection.delay", "s", "From a record's append to its place in the read model."}
+	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}", "Orders folded again from the log's start, because a fact contradicted an adopted head."}
+	ProjectionForgets = Metric{"troupe.projection.forgotten", "{order}", "Documents deleted because they are older than the retention."}
+	ProjectionSkipped = Metric{"troupe.projection.skipped", "{record}", "Offsets that retention took before they were read."}
 )
 
 // The doors.
 var (
 	OrdersPlaced    = Metric{"troupe.orders.placed", "{order}", "Orders taken with 202 for the first time."}
 	OrdersRepeated  = Metric{"troupe.orders.repeated", "{order}", "Requests to place an order that was placed already."}
+	OrdersOpen      = Metric{"troupe.orders.open", "{order}", "Orders in the read model that are not settled."}
+	OrdersOpenAge   = Metric{"troupe.orders.open.age", "s", "Age of the oldest order that is not settled; 0 when there is none."}
+	RetentionTime   = Metric{"troupe.retention.time", "s", "How long facts are kept: an order still open by then loses them."}
 	SettleDuration  = Metric{"troupe.order.settle.duration", "s", "From placed to settled, as the read model sees it."}
 	ReadWait        = Metric{"troupe.read.wait.duration", "s", "How long reads waited for their consistency token."}
 	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503 because the read model was behind."}
@@ -103,6 +120,9 @@ var (
 	GatewayDuration = Metric{"troupe.gateway.duration", "s", "How long calls to the payment gateway take."}
 	MailDuration    = Metric{"troupe.mail.duration", "s", "How long handing a mail to the mail server takes."}
 )
+
+// sizeBuckets are counts, up to what one batch can hold.
+var sizeBuckets = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000}
 
 // durationBuckets are seconds, from a cache hit to the longest wait a door allows.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -115,13 +135,6 @@ func (m Metric) Counter() metric.Int64Counter {
 	return c
 }
 
-// Gauge makes an instrument for a value that is set; see Counter.
-func (m Metric) Gauge() metric.Float64Gauge {
-	g, err := otel.Meter(scope).Float64Gauge(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
-	report(err)
-	return g
-}
-
 // UpDown makes an instrument for a value that is added to and taken from; see Counter.
 func (m Metric) UpDown() metric.Int64UpDownCounter {
 	c, err := otel.Meter(scope).Int64UpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
@@ -130,9 +143,14 @@ func (m Metric) UpDown() metric.Int64UpDownCounter {
 }
 
 // Histogram makes an instrument for durations in seconds; see Counter.
-func (m Metric) Histogram() metric.Float64Histogram {
+func (m Metric) Histogram() metric.Float64Histogram { return m.distribution(durationBuckets) }
+
+// Sizes makes an instrument for counts of things taken together; see Counter.
+func (m Metric) Sizes() metric.Float64Histogram { return m.distribution(sizeBuckets) }
+
+func (m Metric) distribution(bounds []float64) metric.Float64Histogram {
 	h, err := otel.Meter(scope).Float64Histogram(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description),
-		metric.WithExplicitBucketBoundaries(durationBuckets...))
+		metric.WithExplicitBucketBoundaries(bounds...))
 	report(err)
 	return h
 }

@@ -186,7 +186,7 @@ func TestServiceFromTopicToReader(t *testing.T) {
 	}
 
 	// Instruments stay with the first telemetry of a process, so a second -count cannot see them.
-	if _, body := s.get("/metrics"); starts == 1 && (!strings.Contains(body, "troupe_order_settle_duration") || !strings.Contains(body, "troupe_projection_events")) {
+	if _, body := s.get("/metrics"); starts == 1 && (!strings.Contains(body, "troupe_order_settle_duration") || !strings.Contains(body, "troupe_events_answered")) {
 		t.Error("metrics of the projection are missing")
 	}
 

@@ -57,6 +57,11 @@ type Config struct {
 	Now func() time.Time
 }
 
+var (
+	ordersPlaced   = telemetry.OrdersPlaced.Counter()
+	ordersRepeated = telemetry.OrdersRepeated.Counter()
+)
+
 // orders answers the operations of the contract.
 type orders struct {
 	Config
@@ -78,11 +83,13 @@ func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (Pl
 	case a.New:
 		return o.publishPlaced(ctx, id, hash, placed)
 	case a.Folded != nil && bytes.Equal(a.Folded.State.BodyHash, placed.BodyHash):
+		ordersRepeated.Add(ctx, 1)
 		return o.accepted(id, placed, a.Folded.Partition, a.Folded.Offset), nil
 	case a.Folded != nil || !a.SameBody:
 		return nil, problem.New(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
 			"this customer has used this Idempotency-Key for another body")
 	case a.Published:
+		ordersRepeated.Add(ctx, 1)
 		return o.accepted(id, placed, a.Partition, a.Offset), nil
 	}
 	return nil, fault.Later(inFlightRetry, "%w", problem.New(http.StatusConflict, "request-in-flight", "Request in flight",
@@ -97,6 +104,7 @@ func (o orders) publishPlaced(ctx context.Context, id, hash string, placed domai
 	if err != nil {
 		return nil, err
 	}
+	ordersPlaced.Add(ctx, 1)
 	if err := o.door.Admitted(ctx, id, hash, offset); err != nil {
 		// The order is in the log, which is what 202 says; a retry finds it there as soon as it is folded.
 		slog.WarnContext(ctx, "marker not written", "order_id", id, "error", err)
@@ -128,7 +136,7 @@ func (o orders) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (
 		return nil, problem.New(http.StatusConflict, "cancel-window-closed", "Cancel window closed",
 			"an order can be cancelled for "+o.CancelWindow.String()+" after it was placed")
 	}
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	ctx, done := context.WithTimeout(context.WithoutCancel(telemetry.Rejoin(ctx, found.TraceParent)), publishWithin)
 	defer done()
 	asked := event.Event{ID: event.MakeID(req.ID, "OrderCancellationRequested"), Subject: req.ID, Time: now}
 	partition, offset, err := o.publish(ctx, asked, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.New(now)})

@@ -1,0 +1,67 @@
+package telemetry_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/telemetry/telemetrytest"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// points are the values of a gauge by topic.
+func points(t *testing.T, m telemetry.Metric) map[string]float64 {
+	t.Helper()
+	found := map[string]float64{}
+	if got, ok := telemetrytest.Metric(t, m.Name); ok {
+		for _, p := range got.Data.(metricdata.Gauge[float64]).DataPoints {
+			topic, _ := p.Attributes.Value(telemetry.Topic)
+			found[topic.AsString()] = p.Value
+		}
+	}
+	return found
+}
+
+func TestGaugesForgetWhatIsNotReported(t *testing.T) {
+	now := map[string]float64{"a": 1, "b": 2}
+	stop := telemetry.Gauges(func(_ context.Context, observe telemetry.Observe) {
+		for topic, v := range now {
+			observe(telemetry.LagRecords, v, telemetry.Topic.String(topic))
+		}
+		observe(telemetry.LagTime, 1) // not among the registered: passed over
+	}, telemetry.LagRecords)
+	if got := points(t, telemetry.LagRecords); got["a"] != 1 || got["b"] != 2 {
+		t.Errorf("points %v, want a=1 b=2", got)
+	}
+	delete(now, "a")
+	if got := points(t, telemetry.LagRecords); len(got) != 1 || got["b"] != 2 {
+		t.Errorf("points %v, want b=2 alone", got)
+	}
+	stop()
+	if got := points(t, telemetry.LagRecords); len(got) != 0 {
+		t.Errorf("points %v after stop, want none", got)
+	}
+}
+
+func TestRejoin(t *testing.T) {
+	spans := telemetrytest.Spans(t)
+	ctx, order := otel.Tracer("test").Start(t.Context(), "POST /orders")
+	begun := telemetry.TraceParent(ctx)
+	order.End()
+	ctx, request := otel.Tracer("test").Start(t.Context(), "POST /orders/{id}/cancel")
+	_, sent := telemetry.Send(telemetry.Rejoin(ctx, begun), broker.TopicPartition{Topic: topic}, "e-1", "o-1")
+	sent(nil)
+	request.End()
+	send, cancel := named(t, spans.Ended(), "send "+topic), named(t, spans.Ended(), "POST /orders/{id}/cancel")
+	if send.Parent().SpanID() != order.SpanContext().SpanID() || send.SpanContext().TraceID() != order.SpanContext().TraceID() {
+		t.Errorf("the send span's parent is %v, want the span that began the order, %v", send.Parent(), order.SpanContext())
+	}
+	if len(cancel.Links()) != 1 || cancel.Links()[0].SpanContext.SpanID() != order.SpanContext().SpanID() {
+		t.Errorf("the request links to %v", cancel.Links())
+	}
+	if got := telemetry.Rejoin(t.Context(), "nonsense"); got != t.Context() {
+		t.Error("rejoined nonsense")
+	}
+}
