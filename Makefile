@@ -47,7 +47,8 @@ fuzz: ## every fuzz test for FUZZTIME (10s) each
 lint: ## formatting, vet, linters, import rules, contracts, generated code
 	go vet work
 	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
-	@for dir in $$(go list -m -f '{{.Dir}}'); do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
+	cd loadtest/bench && GOWORK=off $$(../../scripts/tool golangci-lint) run --timeout 10m ./...
+	@for dir in $$(go list -m -f '{{.Dir}}') loadtest/bench; do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb
 	scripts/generated
@@ -59,6 +60,10 @@ generate: ## generated code from the contracts
 		dir=$$(mktemp -d) && ln -s "$$tool" "$$dir/protoc-gen-go" && (cd schemas && PATH="$$dir:$$PATH" "$$buf" generate); \
 		code=$$?; rm -rf "$$dir"; exit $$code
 	go generate work
+
+.PHONY: bench-peers
+bench-peers: ## Troupe beside what people use instead, on a real Kafka and Redis; ARGS="-help" lists its flags
+	@scripts/bench $(ARGS)
 
 .PHONY: image-check
 image-check: ## builds every service as services/Dockerfile does, without Docker

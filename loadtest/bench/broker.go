@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	wkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/loadtest/bench/flow"
+	"github.com/troupe-dev/troupe/loadtest/bench/peers"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// testBroker prepares and reads the broker, beside what is measured.
+type testBroker struct {
+	addr   string
+	pid    int // 0: another machine's
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+func openBroker(addr string) (*testBroker, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.MaxBufferedRecords(100_000))
+	if err != nil {
+		return nil, err
+	}
+	return &testBroker{addr: addr, pid: listener(addr), client: c, admin: kadm.NewClient(c)}, nil
+}
+
+func (b *testBroker) close() { b.client.Close() }
+
+// fresh deletes every topic and group and makes the topics that the orders need.
+func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
+	groups, err := b.admin.ListGroups(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := b.admin.DeleteGroups(ctx, groups.Groups()...); err != nil {
+		return err
+	}
+	topics, err := b.admin.ListTopics(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := b.admin.DeleteTopics(ctx, topics.Names()...); err != nil {
+		return err
+	}
+	for left := 1; left > 0; { // a topic is deleted in the background
+		topics, err := b.admin.ListTopics(ctx)
+		if err != nil {
+			return err
+		}
+		left = len(topics)
+	}
+	want := append([]string{peers.Poisoned}, flow.Topics...)
+	if sys.troupe {
+		want = []string{participant.FactsTopic("order")}
+	}
+	made, err := b.admin.CreateTopics(ctx, int32(o.partitions), 1, nil, want...)
+	return errors.Join(err, made.Error())
+}
+
+func (o options) record(sys system, n int, due time.Time) *kgo.Record {
+	if !sys.troupe {
+		m := flow.Order(n, due)
+		id := kgo.RecordHeader{Key: wkafka.UUIDHeaderKey, Value: []byte(m.ID)} // Watermill knows a message by it, the others do not look
+		return &kgo.Record{Topic: flow.Placed, Key: []byte(m.OrderID), Value: m.Encode(), Headers: []kgo.RecordHeader{id}}
+	}
+	r := peers.TroupeOrder(n, due, o.partitions)
+	k := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return k
+}
+
+// place puts all orders into the log.
+func (b *testBroker) place(ctx context.Context, o options, sys system) error {
+	failed := make(chan error, 1)
+	now := time.Now()
+	for n := range o.orders {
+		b.client.Produce(ctx, o.record(sys, n, now), func(_ *kgo.Record, err error) {
+			if err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	err := b.client.Flush(ctx)
+	select {
+	case other := <-failed:
+		return errors.Join(err, other)
+	default:
+		return err
+	}
+}
+
+// send puts orders into the log when they are due, however slow the others are. Time counts from when an order was due.
+func (b *testBroker) send(ctx context.Context, o options, sys system) error {
+	failed := make(chan error, o.orders)
+	begin := time.Now().Add(5 * time.Second) // the worker has joined its groups by then
+	for n := range o.orders {
+		due := begin.Add(time.Duration(n) * time.Second / time.Duration(o.rate))
+		if wait := time.Until(due); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		b.client.Produce(ctx, o.record(sys, n, due), func(_ *kgo.Record, err error) { failed <- err })
+	}
+	var all error
+	for range o.orders {
+		all = errors.Join(all, <-failed)
+	}
+	return all
+}
+
+// verify reads what the run left: each topic of the flow must hold one event of each order. It returns how many are there twice.
+func (b *testBroker) verify(ctx context.Context, o options, sys system) (duplicates int, err error) {
+	topics := flow.Topics
+	if sys.troupe {
+		topics = []string{participant.FactsTopic("order"), participant.FactsTopic("payment"), participant.FactsTopic("notification")}
+	}
+	for _, topic := range topics {
+		kinds := 1
+		if topic == participant.FactsTopic("order") {
+			kinds = 2 // placed and confirmed
+		}
+		n, distinct, err := b.count(ctx, topic, sys)
+		if err != nil {
+			return 0, err
+		}
+		if distinct != kinds*o.orders {
+			return 0, fmt.Errorf("%s holds %d different events, must be %d", topic, distinct, kinds*o.orders)
+		}
+		duplicates += n - distinct
+	}
+	return duplicates, nil
+}
+
+func (b *testBroker) count(ctx context.Context, topic string, sys system) (n, distinct int, err error) {
+	ends, err := b.admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return 0, 0, err
+	}
+	from := map[int32]kgo.Offset{}
+	left := int64(0)
+	ends.Each(func(l kadm.ListedOffset) {
+		from[l.Partition] = kgo.NewOffset().At(0)
+		left += l.Offset
+	})
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.Close()
+	ids := map[string]bool{}
+	for int64(n) < left {
+		got := c.PollFetches(ctx)
+		if err := got.Err(); err != nil {
+			return 0, 0, err
+		}
+		for r := range got.RecordsAll() {
+			id := string(r.Key)
+			for _, h := range r.Headers {
+				if sys.troupe && h.Key == "ce_id" {
+					id = string(h.Value)
+				}
+			}
+			ids[id] = true
+			n++
+		}
+	}
+	return n, len(ids), nil
+}
+
+// listener is the process that listens on a local port, 0 when none of this machine does.
+func listener(addr string) int {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return 0
+	}
+	out, err := exec.Command("ss", "-Hltnp", "sport = :"+port).Output() //nolint:gosec // a port number
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(out), "pid=")
+	digits, _, _ := strings.Cut(rest, ",")
+	pid, _ := strconv.Atoi(digits)
+	return pid
+}
+
+// cpuOf is the processor time that a process has used, in steps of 10 ms (proc(5)); 0 when it is not known.
+func cpuOf(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func cpuOfRedis(ctx context.Context, rdb *redis.Client) time.Duration {
+	var sum float64
+	info, err := rdb.InfoMap(ctx, "cpu").Result()
+	if err != nil {
+		return 0
+	}
+	for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
+		v, _ := strconv.ParseFloat(info["CPU"][field], 64)
+		sum += v
+	}
+	return time.Duration(sum * float64(time.Second))
+}

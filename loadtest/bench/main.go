@@ -1,0 +1,127 @@
+// Bench measures Troupe side by side with what people use instead: the same choreography, the same broker, the same durability, in
+// alternating runs, each verified afterwards. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/troupe-dev/troupe/loadtest/bench/flow"
+	"github.com/troupe-dev/troupe/loadtest/bench/peers"
+)
+
+// system is what is measured.
+type system struct {
+	run func(context.Context, *flow.Env) error
+	// troupe: it performs on the product's own topics and events.
+	troupe bool
+	// raw: it does not look into what it moves.
+	raw bool
+}
+
+var systems = map[string]system{
+	"watermill":                {run: peers.Watermill},
+	"kafka-go-naive":           {run: peers.Naive},
+	"kafka-go-tuned":           {run: peers.Tuned},
+	"franz-go":                 {run: peers.Franz},
+	"troupe":                   {run: peers.Troupe, troupe: true},
+	"troupe-without-telemetry": {run: peers.Quiet, troupe: true},
+	"kafka-go-raw":             {run: peers.Raw, raw: true},
+}
+
+// order in which they take turns and stand in the table.
+var inOrder = []string{"kafka-go-naive", "watermill", "kafka-go-tuned", "franz-go", "troupe", "troupe-without-telemetry", "kafka-go-raw"}
+
+type options struct {
+	worker      bool
+	system      string
+	kafka       string
+	redis       string
+	orders      int
+	partitions  int
+	rate        int
+	charge      time.Duration
+	concurrency int
+	rounds      int
+	within      time.Duration
+	out         string
+	profile     string
+}
+
+func main() { os.Exit(start()) }
+
+func start() int {
+	o := flags()
+	if err := o.validate(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	run := measure
+	if o.worker {
+		run = work
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func flags() (o options) {
+	flag.BoolVar(&o.worker, "worker", false, "be the process that is measured (the benchmark starts these itself)")
+	flag.StringVar(&o.system, "system", "", "systems to measure, separated by commas; empty: all. There are "+strings.Join(inOrder, ", "))
+	flag.StringVar(&o.kafka, "kafka", os.Getenv("TEST_KAFKA_BROKERS"), "address of a Kafka whose topics may be deleted, host:port")
+	flag.StringVar(&o.redis, "redis", os.Getenv("TEST_REDIS_ADDR"), "address of a Redis that may be flushed, host:port")
+	flag.IntVar(&o.orders, "orders", 20_000, "orders of each run")
+	flag.IntVar(&o.partitions, "partitions", 12, "partitions of each topic")
+	flag.IntVar(&o.rate, "rate", 0, "orders a second, sent when they are due whatever happens; 0: all of them wait when the run begins")
+	flag.DurationVar(&o.charge, "charge", 0, "how long the gateway takes for a charge")
+	flag.IntVar(&o.concurrency, "concurrency", 256, "charges at once, where a system has such a setting")
+	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
+	flag.DurationVar(&o.within, "within", 5*time.Minute, "longest time of one run")
+	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile of each system's last run; empty: none")
+	flag.StringVar(&o.out, "out", "", "directory for results.json and chart.svg; empty: only the table")
+	flag.Parse()
+	return o
+}
+
+func (o options) validate() error {
+	switch {
+	case o.kafka == "":
+		return errors.New("-kafka: must be host:port (or TEST_KAFKA_BROKERS)")
+	case o.redis == "":
+		return errors.New("-redis: must be host:port (or TEST_REDIS_ADDR)")
+	case o.orders < 1 || o.orders > 10_000_000:
+		return fmt.Errorf("-orders: must be 1 to 10000000, is %d", o.orders)
+	case o.partitions < 1 || o.partitions > 1000:
+		return fmt.Errorf("-partitions: must be 1 to 1000, is %d", o.partitions)
+	case o.rate < 0 || o.rate > 100_000:
+		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
+	case o.rounds < 1 || o.rounds > 100:
+		return fmt.Errorf("-rounds: must be 1 to 100, is %d", o.rounds)
+	case o.charge < 0 || o.charge > time.Minute:
+		return fmt.Errorf("-charge: must be 0s to 1m, is %s", o.charge)
+	}
+	for _, s := range o.systems() {
+		if _, ok := systems[s]; !ok {
+			return fmt.Errorf("-system: there is no %q; there are %s", s, strings.Join(inOrder, ", "))
+		}
+	}
+	return nil
+}
+
+func (o options) systems() []string {
+	if o.system == "" {
+		return inOrder
+	}
+	return strings.Split(o.system, ",")
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Run is one measured run.
+type Run struct {
+	System string        `json:"system"`
+	Round  int           `json:"round"`
+	Orders int           `json:"orders"`
+	Took   time.Duration `json:"took"`
+	// CPU of the measured process and of the broker, from the first charge to the last document.
+	CPU       time.Duration `json:"cpu"`
+	BrokerCPU time.Duration `json:"broker_cpu"`
+	RedisCPU  time.Duration `json:"redis_cpu"`
+	// RSS is the most memory the process ever held, in bytes.
+	RSS     int64      `json:"rss"`
+	Settled *Quantiles `json:"settled,omitempty"`
+	// Duplicates are events that the log holds twice.
+	Duplicates int `json:"duplicates"`
+}
+
+// measure runs all systems in turns and prints the table.
+func measure(ctx context.Context, o options) error {
+	var runs []Run
+	for round := 1; round <= o.rounds; round++ {
+		for _, name := range o.systems() {
+			if systems[name].raw && o.rate > 0 {
+				continue
+			}
+			r, err := one(ctx, o, name, round)
+			if err != nil {
+				return fmt.Errorf("%s, round %d: %w", name, round, err)
+			}
+			runs = append(runs, r)
+			fmt.Fprintf(os.Stderr, "%d/%d %-26s %s\n", round, o.rounds, name, r.Took.Round(time.Millisecond))
+		}
+	}
+	return report(o, runs)
+}
+
+// one prepares the broker and Redis, starts a worker, and verifies what it did.
+func one(ctx context.Context, o options, name string, round int) (Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	sys := systems[name]
+	b, err := openBroker(o.kafka) // a new one for each run: clients remember topics that are deleted here
+	if err != nil {
+		return Run{}, err
+	}
+	defer b.close()
+	rdb := redis.NewClient(&redis.Options{Addr: o.redis})
+	defer func() { _ = rdb.Close() }()
+	if err := errors.Join(rdb.FlushAll(ctx).Err(), b.fresh(ctx, o, sys)); err != nil {
+		return Run{}, err
+	}
+	if o.rate == 0 {
+		if err := b.place(ctx, o, sys); err != nil {
+			return Run{}, err
+		}
+	}
+	first, last, err := perform(ctx, o, b, rdb, name)
+	if err != nil {
+		return Run{}, err
+	}
+	duplicates, err := b.verify(ctx, o, sys)
+	return Run{
+		System: name, Round: round, Orders: o.orders, Took: last.At.Sub(first.At), CPU: last.CPU - first.CPU,
+		BrokerCPU: last.broker - first.broker, RedisCPU: last.redis - first.redis, RSS: last.RSS, Settled: last.Settled, Duplicates: duplicates,
+	}, err
+}
+
+// sample is a worker's reading with what its neighbours had used at that moment.
+type sample struct {
+	Reading
+	broker, redis time.Duration
+}
+
+// perform runs the worker, and with a rate sends the orders meanwhile.
+func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, err error) {
+	cmd := exec.CommandContext(ctx, os.Args[0], "-worker", "-system", name, "-kafka", o.kafka, "-redis", o.redis,
+		"-orders", strconv.Itoa(o.orders), "-partitions", strconv.Itoa(o.partitions), "-charge", o.charge.String(),
+		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile)
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME=bench")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return first, last, err
+	}
+	if err := cmd.Start(); err != nil {
+		return first, last, err
+	}
+	sent := make(chan error, 1)
+	go func() { // received below
+		if o.rate == 0 {
+			sent <- nil
+			return
+		}
+		sent <- b.send(ctx, o, systems[name])
+	}()
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var r Reading
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return first, last, errors.Join(fmt.Errorf("the worker said %q: %w", lines.Text(), err), cmd.Cancel(), cmd.Wait(), <-sent)
+		}
+		s := sample{Reading: r, broker: cpuOf(b.pid), redis: cpuOfRedis(ctx, rdb)}
+		if r.Event == "first" {
+			first = s
+		} else {
+			last = s
+		}
+	}
+	err = errors.Join(cmd.Wait(), <-sent)
+	if err == nil && (first.At.IsZero() || last.At.IsZero()) {
+		err = errors.New("the worker ended without having done all orders")
+	}
+	return first, last, err
+}

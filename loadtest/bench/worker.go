@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/loadtest/bench/flow"
+)
+
+// Reading is what a worker says when the first order is worked on, and when the last one has reached the read model.
+type Reading struct {
+	Event string    `json:"event"` // first or last
+	At    time.Time `json:"at"`
+	// CPU of this process so far, user and system.
+	CPU time.Duration `json:"cpu"`
+	// RSS is the most memory the process ever held, in bytes.
+	RSS int64 `json:"rss"`
+	// Settled is the time from when an order was due until the read model had its last event, in microseconds; only with last.
+	Settled *Quantiles `json:"settled,omitempty"`
+}
+
+// Quantiles of a distribution, in microseconds.
+type Quantiles struct {
+	P50, P95, P99, Max int64
+}
+
+func read(what string) (Reading, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return Reading{}, err
+	}
+	return Reading{Event: what, At: time.Now(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), RSS: u.Maxrss << 10}, nil
+}
+
+// work performs with one peer until all orders are in the read model, then says what it took. Only the worker's own process is measured.
+func work(ctx context.Context, o options) error {
+	peer, ok := systems[o.system]
+	if !ok {
+		return fmt.Errorf("-system: there is no %q", o.system)
+	}
+	if o.profile != "" {
+		f, err := os.Create(filepath.Join(o.profile, o.system+".pprof"))
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			_ = f.Close()
+		}()
+	}
+	ctx, finish := context.WithCancel(ctx)
+	defer finish()
+	c := counting{orders: map[string]bool{}, moved: map[string]int64{}, wanted: o.orders, settled: hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3)}
+	c.all = sync.OnceFunc(func() {
+		c.say("last")
+		finish()
+	})
+	e := &flow.Env{
+		Brokers: []string{o.kafka}, Redis: redis.NewClient(&redis.Options{Addr: o.redis}), Partitions: o.partitions,
+		Charge: o.charge, Concurrency: o.concurrency,
+		First: func() { c.say("first") }, Done: c.done, Moved: c.movedTo,
+	}
+	defer func() { _ = e.Redis.Close() }()
+	err := peer.run(ctx, e)
+	if c.err != nil || ctx.Err() == nil {
+		return errors.Join(err, c.err)
+	}
+	return nil // ended because all was done; what a peer says on its way out is not measured
+}
+
+// counting knows which orders have arrived.
+type counting struct {
+	mu      sync.Mutex
+	orders  map[string]bool
+	moved   map[string]int64
+	wanted  int
+	settled *hdrhistogram.Histogram
+	all     func()
+	err     error
+}
+
+func (c *counting) done(id string, due time.Time) {
+	c.mu.Lock()
+	if !c.orders[id] {
+		c.orders[id] = true
+		_ = c.settled.RecordValue(max(1, time.Since(due).Microseconds())) // beyond an hour: counted as the longest
+	}
+	over := len(c.orders) == c.wanted
+	c.mu.Unlock()
+	if over {
+		c.all()
+	}
+}
+
+// movedTo counts for the raw limit: all is done when the last topic was read to as many records as there are orders.
+func (c *counting) movedTo(topic string, partition int, next int64) {
+	c.mu.Lock()
+	c.moved[fmt.Sprint(topic, partition)] = next
+	var sum int64
+	for _, n := range c.moved {
+		sum += n
+	}
+	over := sum == int64(len(flow.Topics)*c.wanted)
+	c.mu.Unlock()
+	if over {
+		c.all()
+	}
+}
+
+// say writes a reading to standard output, one JSON document a line.
+func (c *counting) say(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, err := read(what)
+	if what == "last" && c.settled.TotalCount() > 0 {
+		q := c.settled.ValueAtQuantile
+		r.Settled = &Quantiles{P50: q(50), P95: q(95), P99: q(99), Max: c.settled.Max()}
+	}
+	c.err = errors.Join(c.err, err, json.NewEncoder(os.Stdout).Encode(r))
+}
