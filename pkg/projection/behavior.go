@@ -7,6 +7,7 @@ package projection
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,12 @@ type Behavior[D any] struct {
 	// an event may change only what belongs to its own topic: then no order of arrival can corrupt the document. Body is nil when
 	// the body could not be decoded.
 	Fold func(doc D, m event.Message, at At) D
+	// Notes are further topics, with as many partitions, whose records are no facts in a chain: dead letters, requests. Nil: none.
+	Notes []string
+	// Note says which document a record of Notes belongs to (one of its own, see NoteID; never an order's), and how it is folded
+	// into it. The error says why the record cannot be read. Pure; fold must leave the document it is given as it is. A record that
+	// is in the log twice is folded twice.
+	Note func(r broker.Record) (id string, fold func(doc D) D, err error)
 	// Index returns what else to write when a document changes: index entries and counters, in the same script as the document.
 	// Pure. A document that is forgotten becomes the zero D. Nil: nothing. Keys "meta", "changes", "undecodable" and "order:…" are
 	// taken.
@@ -81,17 +88,12 @@ const layout = "1"
 
 // version names everything that the stored documents depend on.
 func (b Behavior[D]) version() string {
-	topics := sha256.Sum256([]byte(strings.Join(b.Topics, " ")))
+	topics := sha256.Sum256([]byte(strings.Join(b.topics(), " ")))
 	return layout + "." + strconv.Itoa(b.FoldVersion) + "." + base64.RawURLEncoding.EncodeToString(topics[:6])
 }
 
 func (b Behavior[D]) source(topic string) int {
-	for i, t := range b.Topics {
-		if t == topic {
-			return i
-		}
-	}
-	return -1
+	return slices.Index(b.topics(), topic)
 }
 
 // Names of what a task keeps, after the hash tag.

@@ -42,10 +42,13 @@ func (c *cycle[D]) load(ctx context.Context, tasks []*task) ([]map[string]*order
 	for i, t := range tasks {
 		loaded[i] = map[string]*order[D]{}
 		for _, it := range t.pending[:min(len(t.pending), stepItems)] {
-			if it.rec == nil || len(it.rec.Key) == 0 {
+			if it.rec == nil {
 				continue
 			}
-			id := string(it.rec.Key)
+			id := c.b.document(it.source, *it.rec)
+			if id == "" {
+				continue
+			}
 			if _, ok := loaded[i][id]; !ok {
 				loaded[i][id] = nil
 				ids, keys, of = append(ids, id), append(keys, c.store.Key(t.partition, keyOrder+id)), append(of, i)
@@ -110,9 +113,19 @@ type undecodable struct {
 // fold takes one record.
 func (c *cycle[D]) fold(ctx context.Context, t *task, ch *change, orders map[string]*order[D], it item) ([]undecodable, error) {
 	r := it.rec
-	e, err := event.FromRecord(*r)
+	var err error
 	ctx, ended := telemetry.Process(ctx, *r, c.b.Name)
 	defer func() { ended(err) }()
+	if c.b.isNote(it.source) {
+		if err = c.takeNote(ctx, orders, r); err != nil {
+			return []undecodable{{r.Topic, r.Partition, r.Offset, err.Error()}}, nil
+		}
+		return nil, nil
+	}
+	e, err := event.FromRecord(*r)
+	if err == nil {
+		err = checkSubject(e)
+	}
 	if err != nil {
 		c.watch.folded(ctx, r, e, "unreadable", err)
 		return []undecodable{{r.Topic, r.Partition, r.Offset, err.Error()}}, nil

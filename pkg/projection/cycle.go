@@ -53,7 +53,7 @@ func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	for _, tp := range g.Assigned() {
 		if !seen[tp.Partition] {
 			seen[tp.Partition] = true
-			c.tasks = append(c.tasks, newTask(tp.Partition, p.b.Topics))
+			c.tasks = append(c.tasks, newTask(tp.Partition, p.b.topics()))
 		}
 	}
 	slices.SortFunc(c.tasks, func(a, b *task) int { return a.partition - b.partition })
@@ -67,7 +67,6 @@ func (c *cycle[D]) run(ctx context.Context) error {
 	fetchCtx, stopFetch := context.WithCancel(ctx)
 	defer stopFetch()
 	defer c.set(partGroup, errors.New("is rejoining its consumer group"))
-	defer c.watch.measure(nil)
 	c.set(partGroup, nil)
 	c.watch.joined(c.gen.ID(), len(c.tasks))
 	for ctx.Err() == nil {
@@ -79,7 +78,6 @@ func (c *cycle[D]) run(ctx context.Context) error {
 			return err
 		}
 		c.fetch(fetchCtx, &wg)
-		c.watch.measure(c.tasks)
 		c.await(ctx, more)
 	}
 	c.leave(ctx)
@@ -199,7 +197,7 @@ func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 			t.sources[i].beyond = time.Time{}
 			t.add(i, l)
 			records += len(l.Records)
-			t.sources[i].end = l.End
+			c.watch.lag(l.TopicPartition, l.End-t.sources[i].applied)
 		}
 	}
 	if ctx.Err() != nil {

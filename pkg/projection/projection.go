@@ -47,19 +47,22 @@ func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 // and leaves. Outages are waited out. It returns an error only for what waiting cannot mend (a topic with the wrong number of
 // partitions), of class Permanent.
 func (p *Projection[D]) Run(ctx context.Context) error {
-	defer p.watch.open(p.cfg.Partitions)()
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.b.Topics, func(ctx context.Context, g broker.Generation) error {
+	return p.cfg.Log.Join(ctx, p.b.Name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
 		return newCycle(p, g).run(ctx)
 	})
 }
 
 func (p *Projection[D]) awaitTopics(ctx context.Context) error {
-	topics := make([]broker.Topic, len(p.b.Topics))
-	for i, t := range p.b.Topics {
-		topics[i] = broker.Topic{Name: t, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention}
+	var topics []broker.Topic
+	for i, t := range p.b.topics() {
+		topic := broker.Topic{Name: t, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention}
+		if p.b.isNote(i) {
+			topic.Retention = 0 // kept for ever
+		}
+		topics = append(topics, topic)
 	}
 	wait := newBackoff()
 	for ctx.Err() == nil {

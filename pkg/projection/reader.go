@@ -165,7 +165,7 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 
 func (r *Reader[D]) state(meta map[string]string) State {
 	s := State{Positions: map[string]int64{}, Rebuilding: meta["fold_version"] != r.b.version()}
-	for _, topic := range r.b.Topics {
+	for _, topic := range r.b.topics() {
 		at, err1 := strconv.ParseInt(meta[fieldPosition+topic], 10, 64)
 		goal, err2 := strconv.ParseInt(meta[fieldGoal+topic], 10, 64)
 		s.Positions[topic] = at

@@ -14,7 +14,7 @@ import (
 // that began in the middle. It reads a whole partition, at most once per order: afterwards no head of it is adopted.
 func (c *cycle[D]) refold(ctx context.Context, t *task, o *order[D], until []int64) error {
 	var logs []broker.TopicPartition
-	for _, s := range t.sources {
+	for _, s := range t.sources[:len(c.b.Topics)] {
 		logs = append(logs, s.TopicPartition)
 	}
 	c.watch.refold(t.partition, o.id)
