@@ -1,0 +1,143 @@
+package hold
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// maxBody bounds a request or an answer of the gateway.
+const maxBody = 1 << 20
+
+// Call is one HTTP request on its way; Body is all of it.
+type Call struct {
+	Client, Method, Path string
+	Header               http.Header
+	Body                 string
+}
+
+// HTTP is a proxy in front of one HTTP server, such as the payment gateway.
+type HTTP struct {
+	upstream string
+	doors    *doors
+	gate     gate[Call]
+	out      http.Transport
+}
+
+// NewHTTP returns a proxy for the server at upstream (host:port), which need not run yet. Close it.
+func NewHTTP(upstream string) *HTTP {
+	// What the client does not reuse is not reused here: the server's death must look as it is.
+	h := &HTTP{upstream: upstream, out: http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	h.doors = newDoors(h.serve)
+	return h
+}
+
+// Addr is the address (host:port) for one client, by whose name its requests are known.
+func (h *HTTP) Addr(client string) (string, error) { return h.doors.open(client) }
+
+// Hold keeps back the next request that matches. match must not block.
+func (h *HTTP) Hold(match func(Call) bool, when When) *Held { return h.gate.arm(match, when) }
+
+// Close ends all connections and waits for them. What is held is dropped.
+func (h *HTTP) Close() { h.doors.close() }
+
+// serve answers one connection.
+func (h *HTTP) serve(name string, client net.Conn) {
+	once := &oneConn{conn: client, over: make(chan struct{})}
+	server := http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.pass(w, r, name, client) }),
+		ReadHeaderTimeout: time.Minute,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				once.end()
+			}
+		},
+	}
+	_ = server.Serve(once) // it ends with the connection
+}
+
+func (h *HTTP) pass(w http.ResponseWriter, r *http.Request, name string, client net.Conn) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "the request cannot be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	call := Call{Client: name, Method: r.Method, Path: r.URL.Path, Header: r.Header, Body: string(body)}
+	var t *trap[Call]
+	if !h.gate.idle() {
+		t = h.gate.catch(call)
+	}
+	stay := func(when When) bool {
+		return t == nil || t.when != when || t.held.stay(call.hit(), h.doors.life.Done(), func() { _ = client.Close() })
+	}
+	if !stay(Before) {
+		panic(http.ErrAbortHandler)
+	}
+	resp, answer, err := h.ask(r, body)
+	if err != nil {
+		if t != nil && t.when == After {
+			h.gate.add(t)
+		}
+		panic(http.ErrAbortHandler) // as the server did
+	}
+	if !stay(After) {
+		panic(http.ErrAbortHandler)
+	}
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	_, _ = w.Write(answer)
+}
+
+// ask sends a request on, also when its client is gone.
+func (h *HTTP) ask(r *http.Request, body []byte) (*http.Response, []byte, error) {
+	url := *r.URL
+	url.Scheme, url.Host = "http", h.upstream
+	req, err := http.NewRequestWithContext(context.WithoutCancel(r.Context()), r.Method, url.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header, req.Host = r.Header, r.Host
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	defer context.AfterFunc(h.doors.life, cancel)()
+	resp, err := h.out.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	return resp, answer, err
+}
+
+func (c Call) hit() Hit { return Hit{Client: c.Client, Partition: -1, What: c.Method + " " + c.Path} }
+
+// changes is true for a call that makes a payment or a refund, of the kind that its path ends with.
+func (c Call) changes(end string) bool {
+	return c.Method == http.MethodPost && strings.HasSuffix(c.Path, end)
+}
+
+// oneConn is a listener with a single connection: its second Accept returns when that has ended.
+type oneConn struct {
+	conn net.Conn
+	over chan struct{}
+}
+
+func (o *oneConn) Accept() (net.Conn, error) {
+	if c := o.conn; c != nil {
+		o.conn = nil
+		return c, nil
+	}
+	<-o.over
+	return nil, errors.New("the connection has ended")
+}
+
+func (o *oneConn) end()           { closeOnce(o.over) }
+func (o *oneConn) Close() error   { return nil }
+func (o *oneConn) Addr() net.Addr { return &net.TCPAddr{} }

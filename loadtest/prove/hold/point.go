@@ -1,0 +1,203 @@
+package hold
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Proxies stand between the services of a playground and what they stand on.
+type Proxies struct {
+	Redis   *Redis
+	Kafka   *Kafka
+	Gateway *HTTP
+	SMTP    *SMTP
+}
+
+// NewProxies returns proxies in front of addresses (host:port), where nothing need run yet. Close them.
+func NewProxies(kafka []string, redis, gateway, smtp string) *Proxies {
+	return &Proxies{NewRedis(redis), NewKafka(kafka...), NewHTTP(gateway), NewSMTP(smtp)}
+}
+
+// Close ends all connections and waits for them. What is held is dropped.
+func (p *Proxies) Close() {
+	p.Redis.Close()
+	p.Kafka.Close()
+	p.Gateway.Close()
+	p.SMTP.Close()
+}
+
+// Environ has the variables (NAME=VALUE) that send one process, such as payment-2, through the proxies under its own name.
+func (p *Proxies) Environ(process string) ([]string, error) {
+	kafka, err := p.Kafka.Addrs()
+	if err != nil {
+		return nil, err
+	}
+	env := []string{"KAFKA_CLIENT_ID=" + process, "KAFKA_BROKERS=" + strings.Join(kafka, ",")}
+	for _, v := range []struct {
+		prefix string
+		addr   func(string) (string, error)
+	}{
+		{"REDIS_ADDRS=", p.Redis.Addr}, {"PAYMENT_GATEWAY_URL=http://", p.Gateway.Addr}, {"SMTP_ADDR=", p.SMTP.Addr},
+	} {
+		addr, err := v.addr(process)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, v.prefix+addr)
+	}
+	return env, nil
+}
+
+// Any partition.
+const Any = -1
+
+// Point is a place in the cycle at which a service can be made to stop.
+type Point struct {
+	// Name is for reports and the -faults list.
+	Name string
+	// Services that come by here.
+	Services []string
+	// First names the point at which the service must die right before for this one to be reached: arm this one, for the same
+	// partition, before that process is killed. Empty: none.
+	First string
+	// Arm waits for an instance of a service to come by, in one partition or Any.
+	Arm func(p *Proxies, service string, partition int) *Held
+}
+
+var (
+	participants = []string{"order", "payment", "notification"}
+	projections  = []string{"query"}
+	all          = slices.Concat(participants, projections)
+)
+
+// Points lists every crash point, in the order of the cycle.
+func Points() []Point {
+	return []Point{
+		{"before-apply", all, "", redisAt(decides, Before)},
+		{"after-apply", all, "", redisAt(decides, After)},
+		{"before-publish", participants, "", kafkaAt(publishes, Before)},
+		{"after-publish", participants, "", kafkaAt(publishes, After)},
+		{"before-settle", participants, "", redisAt(settles, Before)},
+		{"after-settle", participants, "", redisAt(settles, After)},
+		{"before-commit", all, "", kafkaAt(commits, Before)},
+		{"after-commit", all, "", kafkaAt(commits, After)},
+		{"during-claim", all, "before-apply", redisAt(claims, After)},
+		{"during-fold", participants, "after-publish", kafkaAt(folds, After)},
+		{"during-drain", participants, "after-apply", kafkaAt(publishes, Before)},
+		{"before-door-publish", []string{"order"}, "", kafkaAt(admits, Before)},
+		{"after-door-publish", []string{"order"}, "", kafkaAt(admits, After)},
+		{"before-charge", []string{"payment"}, "", gatewayAt("/confirm", Before)},
+		{"after-charge", []string{"payment"}, "", gatewayAt("/confirm", After)},
+		{"before-refund", []string{"payment"}, "", gatewayAt("/refunds", Before)},
+		{"after-refund", []string{"payment"}, "", gatewayAt("/refunds", After)},
+		{"before-mail", []string{"notification"}, "", mailAt(Before)},
+		{"after-mail", []string{"notification"}, "", mailAt(After)},
+		{"during-redrive", participants, "", kafkaAt(redrives, After)},
+	}
+}
+
+// Find returns a point by its name.
+func Find(name string) (Point, error) {
+	var names []string
+	for _, p := range Points() {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return Point{}, fmt.Errorf("no crash point %q; there are %s", name, strings.Join(names, ", "))
+}
+
+func redisAt(match func(c Command, service string) bool, when When) func(*Proxies, string, int) *Held {
+	return func(p *Proxies, service string, partition int) *Held {
+		return p.Redis.Hold(func(c Command) bool {
+			of, number, ok := c.Task()
+			return ok && of == service && (partition == Any || number == partition) && match(c, service)
+		}, when)
+	}
+}
+
+// decides: a participant puts a fact into its outbox, a projection writes what it folded.
+func decides(c Command, service string) bool {
+	return c.Decides() || slices.Contains(projections, service) && c.Change() != nil
+}
+
+func settles(c Command, _ string) bool { return c.Settles() }
+func claims(c Command, _ string) bool  { return c.Claim() }
+
+func kafkaAt(match func(r Request, service string, log Log) bool, when When) func(*Proxies, string, int) *Held {
+	return func(p *Proxies, of string, partition int) *Held {
+		return p.Kafka.Hold(func(r Request) bool {
+			return service(r.Client) == of && slices.ContainsFunc(r.Logs, func(l Log) bool {
+				return (partition == Any || l.Partition == partition) && match(r, of, l)
+			})
+		}, when)
+	}
+}
+
+func commits(r Request, service string, _ Log) bool {
+	return r.Key == kmsg.OffsetCommit && r.Group == service
+}
+
+// folds: only a fold reads nothing but topics of one's own.
+func folds(r Request, service string, _ Log) bool {
+	return r.Key == kmsg.Fetch && !slices.ContainsFunc(r.Logs, func(l Log) bool {
+		return l.Topic != service+".events.v1" && l.Topic != service+".dead-letters.v1"
+	})
+}
+
+// publishes: letters, and what a task decided, which names its cause; a door's facts have none.
+func publishes(r Request, service string, log Log) bool {
+	return r.Key == kmsg.Produce && (log.Topic == service+".dead-letters.v1" ||
+		log.Topic == service+".events.v1" && has(r, log, "ce_causationid"))
+}
+
+func admits(r Request, service string, log Log) bool {
+	return r.Key == kmsg.Produce && log.Topic == service+".events.v1" && !has(r, log, "ce_causationid")
+}
+
+// redrives: what became of a letter is in the log, that the redrive is closed is not.
+func redrives(r Request, service string, log Log) bool {
+	if r.Key != kmsg.Produce || log.Topic != service+".dead-letters.v1" {
+		return false
+	}
+	outcome := false
+	for _, record := range r.Records(log) {
+		switch value(record, "__dlq.record") {
+		case "redriven", "edited", "discarded":
+			outcome = true
+		case "closed":
+			return false
+		}
+	}
+	return outcome
+}
+
+func has(r Request, log Log, name string) bool {
+	return slices.ContainsFunc(r.Records(log), func(record *kgo.Record) bool { return value(record, name) != "" })
+}
+
+func value(r *kgo.Record, name string) string {
+	for _, h := range r.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func gatewayAt(end string, when When) func(*Proxies, string, int) *Held {
+	return func(p *Proxies, of string, _ int) *Held {
+		return p.Gateway.Hold(func(c Call) bool { return service(c.Client) == of && c.changes(end) }, when)
+	}
+}
+
+func mailAt(when When) func(*Proxies, string, int) *Held {
+	return func(p *Proxies, of string, _ int) *Held {
+		return p.SMTP.Hold(func(m Mail) bool { return service(m.Client) == of }, when)
+	}
+}

@@ -1,0 +1,223 @@
+package hold_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+)
+
+// within bounds every wait of these tests.
+const within = 30 * time.Second
+
+func hit(t *testing.T, h *hold.Held) hold.Hit {
+	t.Helper()
+	select {
+	case <-h.Hit():
+		return h.What()
+	case <-time.After(within):
+		t.Fatal("nothing was held")
+		panic("unreachable")
+	}
+}
+
+// until asks again and again until ok.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// redisPair is one client through the proxy, and one beside it.
+func redisPair(t *testing.T) (p *hold.Redis, through, beside *redis.Client) {
+	t.Helper()
+	upstream := storetest.Addr(t)
+	p = hold.NewRedis(upstream)
+	t.Cleanup(p.Close)
+	addr, err := p.Addr("payment-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(addr string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, PoolSize: 1, ReadTimeout: within})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	return p, open(addr), open(upstream)
+}
+
+func key(name string) func(hold.Command) bool {
+	return func(c hold.Command) bool {
+		return len(c.Args) > 1 && strings.EqualFold(c.Args[0], "SET") && c.Args[1] == name
+	}
+}
+
+func TestRedisPassesPipelinesAndEveryKindOfAnswer(t *testing.T) {
+	_, through, beside := redisPair(t)
+	pipe := through.Pipeline()
+	for i := range 2000 {
+		pipe.HSet(t.Context(), "h", fmt.Sprint(i), strings.Repeat("x\r\n", i%7))
+	}
+	all := pipe.HGetAll(t.Context(), "h")
+	none := pipe.Get(t.Context(), "none")
+	if _, err := pipe.Exec(t.Context()); err != nil && err != redis.Nil {
+		t.Fatal(err)
+	}
+	if len(all.Val()) != 2000 || none.Err() != redis.Nil || all.Val()["6"] != strings.Repeat("x\r\n", 6) {
+		t.Errorf("%d fields; a missing key is %v", len(all.Val()), none.Err())
+	}
+	if err := through.Do(t.Context(), "NONSENSE").Err(); err == nil {
+		t.Error("an error was lost")
+	}
+	got, err := redis.NewScript(`return {1, {"a", false}, {ok='fine'}}`).Run(t.Context(), through, []string{"k"}).Slice()
+	if err != nil || fmt.Sprint(got) != "[1 [a <nil>] fine]" {
+		t.Errorf("script answered %v, %v", got, err)
+	}
+	if n, err := beside.HLen(t.Context(), "h").Result(); err != nil || n != 2000 {
+		t.Errorf("beside the proxy: %d, %v", n, err)
+	}
+}
+
+func TestRedisHoldsBefore(t *testing.T) {
+	p, through, beside := redisPair(t)
+	h := p.Hold(key("b"), hold.Before)
+	set := set(through, "a", "b", "c")
+	if got := hit(t, h); got.Client != "payment-2" || got.What != "set b" && got.What != "SET b" {
+		t.Errorf("held %+v", got)
+	}
+	until(t, "what came before passes", func() bool { return exists(beside, "a") })
+	if exists(beside, "b") || exists(beside, "c") {
+		t.Error("what was held, or came behind it, has happened")
+	}
+	h.Release()
+	if err := <-set; err != nil || !exists(beside, "b") || !exists(beside, "c") {
+		t.Errorf("after the release: %v", err)
+	}
+}
+
+func TestRedisHoldsAfter(t *testing.T) {
+	p, through, beside := redisPair(t)
+	h := p.Hold(key("b"), hold.After)
+	set := set(through, "a", "b", "c")
+	hit(t, h)
+	if !exists(beside, "b") || exists(beside, "c") {
+		t.Error("held after: b must be done, and c behind it not")
+	}
+	select {
+	case err := <-set:
+		t.Fatalf("the answer was not held: %v", err)
+	default:
+	}
+	h.Drop()
+	if err := <-set; err == nil {
+		t.Error("a dropped answer arrived")
+	}
+	if exists(beside, "c") {
+		t.Error("what was behind the dropped answer has happened")
+	}
+}
+
+func TestRedisDropsBefore(t *testing.T) {
+	p, through, beside := redisPair(t)
+	h := p.Hold(key("b"), hold.Before)
+	set := set(through, "b")
+	hit(t, h)
+	h.Drop()
+	if err := <-set; err == nil || exists(beside, "b") {
+		t.Errorf("a dropped command: %v", err)
+	}
+}
+
+// The client is cut off, does it again, and what it had sent first arrives last.
+func TestRedisDeliversLate(t *testing.T) {
+	p, through, beside := redisPair(t)
+	h := p.Hold(key("b"), hold.Before)
+	set := set(through, "b")
+	hit(t, h)
+	h.Cut()
+	if err := <-set; err == nil {
+		t.Error("the client was not cut off")
+	}
+	if err := through.Set(t.Context(), "b", "again", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	h.Release()
+	until(t, "the late command arrives", func() bool { return beside.Get(t.Context(), "b").Val() == "1" })
+}
+
+// A refused change has not happened: its hold waits for one that has.
+func TestRedisWaitsForWhatHappened(t *testing.T) {
+	p, through, beside := redisPair(t)
+	h := p.Hold(func(c hold.Command) bool { return c.Args[0] == "INCR" || c.Args[0] == "incr" }, hold.After)
+	if err := beside.Set(t.Context(), "n", "no number", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := through.Incr(t.Context(), "n").Err(); err == nil {
+		t.Fatal("INCR of a word")
+	}
+	done := make(chan error, 1)
+	go func() { done <- through.Incr(context.Background(), "m").Err() }()
+	hit(t, h)
+	if !exists(beside, "m") {
+		t.Error("hit by what had not happened")
+	}
+	h.Release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedisTakesAHoldAway(t *testing.T) {
+	p, through, _ := redisPair(t)
+	p.Hold(key("b"), hold.Before).Release()
+	if err := <-set(through, "b"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedisCloseDropsWhatIsHeld(t *testing.T) {
+	p, through, beside := redisPair(t)
+	before, after := p.Hold(key("b"), hold.Before), p.Hold(key("c"), hold.After)
+	done := set(through, "c")
+	hit(t, after)
+	p.Close()
+	if err := <-done; err == nil {
+		t.Error("the connection outlived its proxy")
+	}
+	before.Release()
+	if _, err := p.Addr("late"); err == nil {
+		t.Error("a closed proxy opened a door")
+	}
+	if exists(beside, "b") {
+		t.Error("b was never sent")
+	}
+}
+
+// set sends all keys in one pipeline.
+func set(c *redis.Client, keys ...string) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		pipe := c.Pipeline()
+		for _, k := range keys {
+			pipe.Set(context.Background(), k, "1", 0)
+		}
+		_, err := pipe.Exec(context.Background())
+		done <- err
+	}()
+	return done
+}
+
+func exists(c *redis.Client, key string) bool {
+	n, err := c.Exists(context.Background(), key).Result()
+	return err == nil && n == 1
+}
