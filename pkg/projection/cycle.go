@@ -67,6 +67,7 @@ func (c *cycle[D]) run(ctx context.Context) error {
 	fetchCtx, stopFetch := context.WithCancel(ctx)
 	defer stopFetch()
 	defer c.set(partGroup, errors.New("is rejoining its consumer group"))
+	defer c.watch.measure(nil)
 	c.set(partGroup, nil)
 	c.watch.joined(c.gen.ID(), len(c.tasks))
 	for ctx.Err() == nil {
@@ -78,6 +79,7 @@ func (c *cycle[D]) run(ctx context.Context) error {
 			return err
 		}
 		c.fetch(fetchCtx, &wg)
+		c.watch.measure(c.tasks)
 		c.await(ctx, more)
 	}
 	c.leave(ctx)
@@ -197,7 +199,7 @@ func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 			t.sources[i].beyond = time.Time{}
 			t.add(i, l)
 			records += len(l.Records)
-			c.watch.lag(l.TopicPartition, l.End-t.sources[i].applied)
+			t.sources[i].end = l.End
 		}
 	}
 	if ctx.Err() != nil {

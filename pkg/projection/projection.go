@@ -47,6 +47,7 @@ func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 // and leaves. Outages are waited out. It returns an error only for what waiting cannot mend (a topic with the wrong number of
 // partitions), of class Permanent.
 func (p *Projection[D]) Run(ctx context.Context) error {
+	defer p.watch.open(p.cfg.Partitions)()
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
