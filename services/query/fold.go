@@ -19,7 +19,7 @@ import (
 type Document = readmodel.Document
 
 // FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
-const FoldVersion = 1
+const FoldVersion = 2
 
 // Behavior is what the projection does: the one place that says how events become documents.
 func Behavior() projection.Behavior[Document] {

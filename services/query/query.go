@@ -60,6 +60,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// Reads
 	feed := projection.NewFeed(redis, Name, cfg.Partitions)
 	model := readmodel.New(behavior, feed, redis, cfg.Partitions)
+	defer watchOpen(model, cfg.Retention)()
 	tail := story.NewTail(log, readmodel.Topics, cfg.Partitions)
 	door, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams})
 	if err != nil {

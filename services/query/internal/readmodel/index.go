@@ -59,7 +59,12 @@ func shareOf(d Document) share {
 	if d.Order.Confirmed != 0 {
 		minute(s.counters, d.Order.Confirmed, fieldRevenue+d.Order.Currency, d.Order.Total)
 	}
-	if d.Settled() != 0 {
+	switch {
+	case d.Settled() == 0 && d.Order.Cancelled != 0:
+		s.members[member{keyOpen}] = d.Order.Cancelled.Time().UnixMilli()
+	case d.Settled() == 0:
+		s.members[member{keyOpen}] = score
+	default:
 		s.counters[counter{key: keyStats, field: fieldSettled}] = 1
 	}
 	if at := d.FirstSettled(); at != 0 {
