@@ -55,6 +55,8 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	f.StringVar(&instances, "instances", "", "several instances of services, such as order=2,payment=3")
 	f.StringVar(&kafka, "kafka-brokers", "", "host:port of a real Kafka, separated by commas, instead of the embedded broker")
 	f.StringVar(&o.RedisAddr, "redis-addr", "", "host:port of a real Redis instead of the embedded one")
+	f.StringArrayVar(&o.Env, "env", nil,
+		"[PROCESS:]NAME=VALUE, a variable of one process (such as payment-2) or of all services that wins over what is set here: say, the address of a proxy put in between")
 	f.DurationVar(&o.PaymentDeadline, "payment-deadline", time.Minute, "how long an order waits for its payment")
 	for _, p := range play.PortList {
 		f.IntVar(p.Of(&o.Ports), p.Flag(), p.Default, "port of "+p.Name+" on 127.0.0.1; 0 takes a free one")

@@ -32,6 +32,9 @@ type Options struct {
 	// KafkaBrokers and RedisAddr name real ones to use instead of the embedded. Empty: embedded.
 	KafkaBrokers []string
 	RedisAddr    string
+	// Env has further variables, [PROCESS:]NAME=VALUE: of one process, or of all services. They win over what the
+	// playground sets, and the later over the earlier.
+	Env []string
 	// PaymentDeadline of new orders.
 	PaymentDeadline time.Duration
 	// Out gets the logs and the announcement; Style says whether in colour.
@@ -77,6 +80,9 @@ func (p Port) Variable() string { return "TROUPE_" + strings.ToUpper(p.Name) + "
 // services in the order in which they start; they stop in reverse.
 var services = []string{"order", "payment", "notification", "query"}
 
+// stores are the processes that the services stand on.
+var stores = []string{"broker", "redis", "gateway", "mailbox"}
+
 const maxInstances = 20
 
 func (o *Options) validate() error {
@@ -98,6 +104,9 @@ func (o *Options) validate() error {
 		if n < 1 || n > maxInstances {
 			return fault.Field("--instances", "%s must be 1 to %d, is %d", name, maxInstances, n)
 		}
+	}
+	if err := o.validateEnv(); err != nil {
+		return err
 	}
 	for _, b := range o.KafkaBrokers {
 		if _, _, err := net.SplitHostPort(b); err != nil {

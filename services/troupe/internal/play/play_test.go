@@ -31,6 +31,10 @@ func TestRefusesWrongOptions(t *testing.T) {
 		"too many":             {func(o *Options) { o.Instances = map[string]int{"order": 21} }, "--instances"},
 		"kafka without a port": {func(o *Options) { o.KafkaBrokers = []string{"kafka"} }, "--kafka-brokers"},
 		"redis without a port": {func(o *Options) { o.RedisAddr = "redis" }, "--redis-addr"},
+		"env without a value":  {func(o *Options) { o.Env = []string{"payment:KAFKA_MAX_WAIT"} }, "--env"},
+		"env without a name":   {func(o *Options) { o.Env = []string{"payment:=1"} }, "--env"},
+		"env of nobody":        {func(o *Options) { o.Env = []string{"paymint:A=1"} }, "--env"},
+		"env of no instance":   {func(o *Options) { o.Env = []string{"redis-2:A=1"} }, "--env"},
 		"short deadline":       {func(o *Options) { o.PaymentDeadline = time.Millisecond }, "--payment-deadline"},
 	} {
 		o := options(t)
@@ -142,6 +146,39 @@ func TestProcesses(t *testing.T) {
 	}
 	if !slices.Contains(list[4].Env, "KAFKA_BROKERS="+local(o.Ports.Kafka)) || !slices.Contains(list[4].Env, "KAFKA_REPLICATION_FACTOR=1") {
 		t.Errorf("order: environment %v", list[4].Env)
+	}
+}
+
+func TestEnvOfOneProcessAndOfAllServices(t *testing.T) {
+	o := options(t)
+	o.Instances = map[string]int{"payment": 2}
+	o.Env = []string{"REDIS_ADDRS=all:1", "payment-2:REDIS_ADDRS=two:2", "broker:A=http://b:3/=x"}
+	if err := o.settlePorts(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := o.processes(o.playground(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		want := map[string]string{"broker": "A=http://b:3/=x", "redis": "", "gateway": "", "mailbox": "",
+			"payment-2": "REDIS_ADDRS=two:2"}
+		set, special := want[p.Name]
+		if !special {
+			set = "REDIS_ADDRS=all:1"
+		}
+		var got []string
+		for _, e := range p.Env {
+			if strings.HasPrefix(e, "REDIS_ADDRS=") || strings.HasPrefix(e, "A=") {
+				got = append(got, e)
+			}
+		}
+		if strings.Join(got, " ") != set {
+			t.Errorf("%s has %q, want %q", p.Name, got, set)
+		}
+		if id := "KAFKA_CLIENT_ID=" + p.Name; slices.Contains(services, p.Service) && !slices.Contains(p.Env, id) {
+			t.Errorf("%s has no %s", p.Name, id)
+		}
 	}
 }
 

@@ -66,7 +66,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 					return nil, err
 				}
 			}
-			p := o.process(name, service, i, []string{"HTTP_ADDR=" + local(port)}, o.serviceEnviron(at))
+			p := o.process(name, service, i, []string{"HTTP_ADDR=" + local(port), "KAFKA_CLIENT_ID=" + name}, o.serviceEnviron(at))
 			p.Addresses = map[string]string{"http": "http://" + local(port)}
 			p.readyURL = "http://" + local(port) + "/readyz"
 			p.Needs, p.StopWithin = needs, 20*time.Second
@@ -104,7 +104,10 @@ func (o *Options) stores(at Playground) []process {
 }
 
 func (o *Options) process(name, service string, instance int, env, more []string) process {
-	all := environ(o.inherited(), append(append([]string{"LOG_FORMAT=json"}, more...), env...))
+	all := environ(o.inherited(), slices.Concat([]string{"LOG_FORMAT=json"}, more, env))
+	for _, e := range o.envOf(name, service) {
+		all = environ(all, []string{e})
+	}
 	return process{Spec: supervise.Spec{
 		Name: name, Service: service, Instance: instance, Path: o.Program, Args: []string{"run", service}, Env: all,
 	}}
