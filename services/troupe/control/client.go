@@ -32,7 +32,7 @@ func (c *Client) Processes(ctx context.Context) ([]supervise.Status, error) {
 	return l.Processes, err
 }
 
-// Do does kill, term, pause or resume to a process. It does not wait for the outcome.
+// Do does kill, term, pause, resume, stop or start to a process: what was stopped stays away until it is started. It does not wait for the outcome.
 func (c *Client) Do(ctx context.Context, process, action string) error {
 	return c.call(ctx, http.MethodPost, "/processes/"+url.PathEscape(process)+"/"+url.PathEscape(action), nil)
 }

@@ -28,6 +28,8 @@ func (f *fake) Kill() error          { return f.do("kill") }
 func (f *fake) Term() error          { return f.do("term") }
 func (f *fake) Pause() error         { return f.do("pause") }
 func (f *fake) Resume() error        { return f.do("resume") }
+func (f *fake) Stop() error          { return f.do("stop") }
+func (f *fake) Start() error         { return f.do("start") }
 
 func TestClientReachesEveryAction(t *testing.T) {
 	payment, flushed := &fake{name: "payment-2"}, 0
@@ -39,12 +41,12 @@ func TestClientReachesEveryAction(t *testing.T) {
 	if err != nil || len(list) != 2 || list[1].Name != "payment-2" || list[1].Addresses["http"] != "127.0.0.1:1" {
 		t.Fatalf("processes = %+v, %v", list, err)
 	}
-	for _, a := range []string{"kill", "term", "pause", "resume"} {
+	for _, a := range []string{"kill", "term", "pause", "resume", "stop", "start"} {
 		if err := c.Do(t.Context(), "payment-2", a); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	if got := strings.Join(payment.did, " "); got != "kill term pause resume" {
+	if got := strings.Join(payment.did, " "); got != "kill term pause resume stop start" {
 		t.Errorf("did %q", got)
 	}
 	if err := c.FlushRedis(t.Context()); err != nil || flushed != 1 {
@@ -64,7 +66,7 @@ func TestClientGetsClearErrors(t *testing.T) {
 		says  string
 	}{
 		"unknown process": {c.Do(t.Context(), "ordre", "kill"), fault.NotFound, `no process "ordre"; there are order`},
-		"unknown action":  {c.Do(t.Context(), "order", "maim"), fault.Invalid, "must be one of kill, pause, resume, term"},
+		"unknown action":  {c.Do(t.Context(), "order", "maim"), fault.Invalid, "must be one of kill, pause, resume, start, stop, term"},
 		"no process":      {c.Do(t.Context(), "order", "kill"), fault.Conflict, "has no process now"},
 		"flush fails":     {c.FlushRedis(t.Context()), fault.Unavailable, "connection refused"},
 		"nobody there":    {control.NewClient("http://127.0.0.1:1").FlushRedis(t.Context()), fault.Unavailable, "ask the playground"},

@@ -29,10 +29,13 @@ type Process interface {
 	Term() error
 	Pause() error
 	Resume() error
+	Stop() error
+	Start() error
 }
 
 var actions = map[string]func(Process) error{
 	"kill": Process.Kill, "term": Process.Term, "pause": Process.Pause, "resume": Process.Resume,
+	"stop": Process.Stop, "start": Process.Start,
 }
 
 // List is the answer of GET /processes.
@@ -85,7 +88,7 @@ func Handler(processes []Process, flush func(context.Context) error) http.Handle
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
-			"POST /processes/{name}/{kill|term|pause|resume} and POST /redis/flush", r.Method, r.URL.Path))
+			"POST /processes/{name}/{kill|term|pause|resume|stop|start} and POST /redis/flush", r.Method, r.URL.Path))
 	})
 	return guard(mux)
 }

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // The wait before a dead process is started again doubles from minWait to maxWait, and starts over once it lived for steady.
@@ -87,6 +85,7 @@ type Process struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd // nil while there is no process
 	status Status
+	wake   chan struct{} // not nil while it is to stay away; closed by Start
 }
 
 // New returns a process that does not run yet. out gets each line of its standard output and error without the line's end;
@@ -129,6 +128,10 @@ func (p *Process) Run(ctx context.Context) error {
 		if time.Since(began) >= steady {
 			wait = minWait
 		}
+		if p.away(ctx, exit) {
+			wait = minWait
+			continue
+		}
 		p.set(func(s *Status) { s.State, s.LastExit = Waiting, exit })
 		p.log.Warn("process ended, starting it again", "exit", exit, "after", wait.String())
 		select {
@@ -139,6 +142,26 @@ func (p *Process) Run(ctx context.Context) error {
 		p.set(func(s *Status) { s.Restarts++ })
 	}
 	return nil
+}
+
+// away waits until Start, or until ctx ends, when the process was stopped; false when it was not.
+func (p *Process) away(ctx context.Context, exit string) bool {
+	p.mu.Lock()
+	wake := p.wake
+	if wake != nil {
+		p.status.State, p.status.LastExit = Stopped, exit
+	}
+	p.mu.Unlock()
+	if wake == nil {
+		return false
+	}
+	p.log.Info("process stopped", "exit", exit)
+	select {
+	case <-ctx.Done():
+	case <-wake:
+		p.set(func(s *Status) { s.Restarts++ })
+	}
+	return true
 }
 
 // once runs the process to its end and says how it ended.
@@ -199,42 +222,6 @@ func (p *Process) end(ctx context.Context, gone <-chan struct{}) {
 		_ = p.signal(syscall.SIGKILL)
 		<-gone
 	}
-}
-
-// Kill ends the process at once (SIGKILL); it is started again. Conflict when there is no process.
-func (p *Process) Kill() error { return p.signal(syscall.SIGKILL) }
-
-// Term asks the process to end (SIGTERM); it is started again. Conflict when there is no process.
-func (p *Process) Term() error { return p.signal(syscall.SIGTERM) }
-
-// Pause freezes the process (SIGSTOP) until Resume. Conflict when there is no process.
-func (p *Process) Pause() error { return p.turn(syscall.SIGSTOP, Running, Paused) }
-
-// Resume lets a paused process go on (SIGCONT). Conflict when there is no process.
-func (p *Process) Resume() error { return p.turn(syscall.SIGCONT, Paused, Running) }
-
-func (p *Process) turn(s syscall.Signal, from, to State) error {
-	if err := p.signal(s); err != nil {
-		return err
-	}
-	p.set(func(st *Status) {
-		if st.State == from {
-			st.State = to
-		}
-	})
-	return nil
-}
-
-func (p *Process) signal(s syscall.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return fault.New(fault.Conflict, "%s has no process now, it is %s", p.spec.Name, p.status.State)
-	}
-	if err := p.cmd.Process.Signal(s); err != nil {
-		return fault.New(fault.Conflict, "send %s to %s: %w", s, p.spec.Name, err)
-	}
-	return nil
 }
 
 func (p *Process) set(f func(*Status)) {

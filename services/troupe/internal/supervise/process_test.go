@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -267,5 +268,42 @@ func TestChildEndsWithThePipe(t *testing.T) {
 	_ = w.Close()
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("child ended with %v, want exit status 1", err)
+	}
+}
+
+func TestStaysAwayFromStopUntilStart(t *testing.T) {
+	p, out, _ := supervised(t, spec("kind"))
+	out.await(t, "up", 1)
+	if err := p.Start(); fault.ClassOf(err) != fault.Conflict {
+		t.Errorf("start of what was not stopped: %v", err)
+	}
+	if err := p.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second changes nothing
+		if err := p.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out.await(t, "asked to end", 1)
+	deadline := time.Now().Add(20 * time.Second)
+	for p.Status().State != supervise.Stopped {
+		if time.Now().After(deadline) {
+			t.Fatalf("not stopped: %+v", p.Status())
+		}
+		runtime.Gosched()
+	}
+	if s := p.Status(); s.PID != 0 || s.Restarts != 0 {
+		t.Errorf("stopped, and status is %+v", s)
+	}
+	if err := p.Kill(); fault.ClassOf(err) != fault.Conflict {
+		t.Errorf("kill of what is stopped: %v", err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, "up", 2)
+	if s := p.Status(); s.Restarts != 1 {
+		t.Errorf("started again, and status is %+v", s)
 	}
 }
