@@ -19,7 +19,7 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 	began := time.Now()
 	for _, t := range c.tasks {
 		if t.taken && t.change == nil && began.Sub(t.compared) >= compareEvery {
-			t.change = &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
+			t.change = t.next()
 		}
 		if t.taken && t.change != nil {
 			tasks, changes = append(tasks, t), append(changes, t.change.Change)

@@ -32,8 +32,13 @@ type At struct {
 type Behavior[D any] struct {
 	// Name of the projection: its consumer group, and the prefix of its keys.
 	Name string
-	// FoldVersion must be raised whenever Fold, Index or D changes meaning: everything is then folded again from the log.
+	// FoldVersion must be raised whenever Fold, Index or D changes meaning: everything is then folded again from the log. Raising
+	// it, or adding topics at the end, is enough.
 	FoldVersion int
+	// Continues is the oldest fold version whose documents and indexes today's code can read and fold on; the topics must be
+	// the same, or new ones at the end. What such a version folded goes on being read and folded while it is folded again beside. 0,
+	// and anything older or newer: it is deleted first, and reads are refused until it is folded again.
+	Continues int
 	// Topics it folds, with equal numbers of partitions.
 	Topics []string
 	// Fold returns the document after one valid event. Pure, and it must leave doc as it is. The topics have no common order, so
@@ -47,8 +52,8 @@ type Behavior[D any] struct {
 	// is in the log twice is folded twice.
 	Note func(r broker.Record) (id string, fold func(doc D) D, err error)
 	// Index returns what else to write when a document changes: index entries and counters, in the same script as the document.
-	// Pure. A document that is forgotten becomes the zero D. Nil: nothing. Keys "meta", "changes", "undecodable" and "order:…" are
-	// taken.
+	// Pure, and what it writes must be a sum over the documents: the same whatever the steps in which they changed. A document that
+	// is forgotten becomes the zero D. Nil: nothing. Keys "meta", "rebuild", "changes", "undecodable", "order:…" and "~…" are taken.
 	Index func(id string, before, after D) []Op
 	// Stored is told after each change that the store took; for metrics. A change that is folded again is told again. It must
 	// not block. Nil: nobody is told.
@@ -88,23 +93,68 @@ const layout = "1"
 
 // version names everything that the stored documents depend on.
 func (b Behavior[D]) version() string {
-	topics := sha256.Sum256([]byte(strings.Join(b.topics(), " ")))
-	return layout + "." + strconv.Itoa(b.FoldVersion) + "." + base64.RawURLEncoding.EncodeToString(topics[:6])
+	return layout + "." + strconv.Itoa(b.FoldVersion) + "." + hashOf(b.topics())
+}
+
+func hashOf(topics []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(topics, " ")))
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// mixed follows a version whose documents another one folded on: not even the version itself may then take them for its own.
+const mixed = "+"
+
+// use is what can be done with what is stored.
+type use int
+
+const (
+	useNothing use = iota
+	// useForNow: it can be read and folded on while it is folded again.
+	useForNow
+	useAll
+)
+
+// use says what today's code can do with what a version folded, and how many of today's topics that version knew.
+func (b Behavior[D]) use(version string) (u use, topics int) {
+	if version == b.version() {
+		return useAll, len(b.topics())
+	}
+	part := strings.Split(strings.TrimSuffix(version, mixed), ".")
+	if len(part) != 3 || part[0] != layout || b.Continues == 0 {
+		return useNothing, 0
+	}
+	n, err := strconv.Atoi(part[1])
+	if err != nil || n < b.Continues || n > b.FoldVersion {
+		return useNothing, 0
+	}
+	for i := range b.topics() {
+		if part[2] == hashOf(b.topics()[:i+1]) {
+			return useForNow, i + 1
+		}
+	}
+	return useNothing, 0
 }
 
 func (b Behavior[D]) source(topic string) int {
 	return slices.Index(b.topics(), topic)
 }
 
-// Names of what a task keeps, after the hash tag.
+// Names of what a task keeps, after the hash tag. Those of a space have its name in front; the first space has none.
 const (
-	keyMeta        = "meta"
+	keyMeta        = "meta"        // outside of all spaces
+	keyRebuild     = "rebuild"     // outside of all spaces
 	keyChanges     = "changes"     // channel: what each step changed
 	keyUndecodable = "undecodable" // list of the newest records that could not be read
 	keyOrder       = "order:"
 
-	fieldSpace       = "space" // prefix of the keys that are live, after the hash tag; missing: none
+	fieldVersion     = "fold_version"
+	fieldSpace       = "space" // name of the space that is live; missing: the first
 	fieldPosition    = "pos:"  // + topic: the next offset to fold
 	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"
+	// What is folded beside the live space.
+	fieldBeside        = "beside" // its name; missing: nothing
+	fieldBesideVersion = "beside:fold_version"
+	fieldOld           = "old:" // + name: a space whose keys are to be deleted
+	prefixBeside       = "beside:"
 )

@@ -3,45 +3,82 @@ package projection
 import (
 	"context"
 	"encoding/json"
-	"time"
+	"errors"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // maxUndecodable is how many unreadable records a partition remembers, the newest.
 const maxUndecodable = 1000
 
+// work is what one space takes in one step.
+type work[D any] struct {
+	task      *task
+	space     *space
+	live      bool
+	items     []item
+	orders    map[string]*order[D]
+	positions []int64
+	bad       []undecodable
+}
+
 // build folds what is queued, per task as one change. The documents of all tasks are read in one pipeline.
 func (c *cycle[D]) build(ctx context.Context) error {
-	var idle []*task
-	for _, t := range c.tasks {
-		if t.taken && t.change == nil && len(t.pending) > 0 {
-			idle = append(idle, t)
-		}
-	}
-	loaded, err := c.load(ctx, idle)
-	if err != nil {
+	// A rebuild waits for the old documents to go; otherwise that is for idle tasks.
+	if err := c.sweep(ctx, func(t *task) bool { return t.level && !t.forgot }); err != nil {
 		return err
 	}
-	for i, t := range idle {
-		if err := c.change(ctx, t, loaded[i]); err != nil {
+	var all []*work[D]
+	for _, t := range c.tasks {
+		if !t.taken || t.change != nil {
+			continue
+		}
+		if t.change = c.steer(t); t.change == nil {
+			all = append(all, c.work(t)...)
+		}
+	}
+	if err := c.load(ctx, all); err != nil {
+		return err
+	}
+	for _, w := range all {
+		if err := c.take(ctx, w); err != nil {
 			return err
 		}
 	}
-	return c.sweep(ctx)
+	return c.sweep(ctx, func(*task) bool { return true })
 }
 
-// load reads the orders of the next step of each task.
-func (c *cycle[D]) load(ctx context.Context, tasks []*task) ([]map[string]*order[D], error) {
+// work chooses what a task folds next: the live space first, what is beside it as far as the live one is. Level spaces take
+// the same.
+func (c *cycle[D]) work(t *task) (all []*work[D]) {
+	add := func(s *space, items []item) {
+		if len(items) > 0 {
+			all = append(all, &work[D]{task: t, space: s, live: s == t.space, items: items, orders: map[string]*order[D]{}})
+		}
+	}
+	next := t.pending[:min(len(t.pending), stepItems)]
+	if t.closing() {
+		next = nil
+	}
+	add(t.space, next)
+	switch {
+	case t.beside == nil:
+	case t.level:
+		add(t.beside, next)
+	default:
+		add(t.beside, t.beside.pending[:min(len(t.beside.pending), stepItems)])
+	}
+	return all
+}
+
+// load reads the orders of the next steps. What cannot be read was written by a hand that is not ours: the log knows better.
+func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 	var ids, keys []string
-	var of []int
-	loaded := make([]map[string]*order[D], len(tasks))
-	for i, t := range tasks {
-		loaded[i] = map[string]*order[D]{}
-		for _, it := range t.pending[:min(len(t.pending), stepItems)] {
+	var of []*work[D]
+	for _, w := range all {
+		for _, it := range w.items {
 			if it.rec == nil {
 				continue
 			}
@@ -49,9 +86,9 @@ func (c *cycle[D]) load(ctx context.Context, tasks []*task) ([]map[string]*order
 			if id == "" {
 				continue
 			}
-			if _, ok := loaded[i][id]; !ok {
-				loaded[i][id] = nil
-				ids, keys, of = append(ids, id), append(keys, c.store.Key(t.partition, keyOrder+id)), append(of, i)
+			if _, ok := w.orders[id]; !ok {
+				w.orders[id] = nil
+				ids, keys, of = append(ids, id), append(keys, c.key(w.task, w.space, keyOrder+id)), append(of, w)
 			}
 		}
 	}
@@ -59,47 +96,64 @@ func (c *cycle[D]) load(ctx context.Context, tasks []*task) ([]map[string]*order
 	defer cancel()
 	texts, err := c.store.Strings(ctx, keys)
 	if err != nil {
-		return nil, &outage{partRedis, err}
+		return &outage{partRedis, err}
 	}
 	for i, text := range texts {
-		o, err := loadOrder(c.b, ids[i], text)
-		if err != nil { // written by a hand that is not ours: the log knows better
-			t := tasks[of[i]]
-			c.watch.unreadable(t.partition, err)
-			if err := c.startOver(ctx, t); err != nil {
-				return nil, err
-			}
-			return nil, &outage{partRedis, err}
+		w := of[i]
+		if w.orders[ids[i]], err = loadOrder(c.b, ids[i], text); err == nil {
+			continue
 		}
-		loaded[of[i]][ids[i]] = o
+		c.watch.unreadable(w.task.partition, err)
+		if !w.live {
+			w.task.spoiled = true
+		} else if err := c.startOver(ctx, w.task); err != nil {
+			return err
+		}
+		return &outage{partRedis, err}
 	}
-	return loaded, nil
+	return nil
 }
 
-// change folds the next records of a task into one change.
-func (c *cycle[D]) change(ctx context.Context, t *task, orders map[string]*order[D]) error {
-	ch := &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
-	for _, s := range t.sources {
-		ch.positions = append(ch.positions, s.applied)
+// key of a space.
+func (c *cycle[D]) key(t *task, s *space, rest string) string {
+	return c.store.Key(t.partition, s.name+rest)
+}
+
+// take folds the records of one step into the change of its task.
+func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
+	t := w.task
+	if t.change == nil {
+		t.change = t.next()
 	}
-	var bad []undecodable
-	for _, it := range t.pending[:min(len(t.pending), stepItems)] {
+	from := w.space
+	if t.level {
+		from = t.space // both are there
+	}
+	for _, s := range from.sources {
+		w.positions = append(w.positions, s.applied)
+	}
+	for _, it := range w.items {
 		if it.rec != nil {
-			u, err := c.fold(ctx, t, ch, orders, it)
-			if err != nil {
+			if err := c.fold(ctx, w, it); err != nil {
+				t.change = nil
 				return err
 			}
-			bad = append(bad, u...)
-			ch.delays = append(ch.delays, it.rec.Time)
 		}
-		ch.positions[it.source] = it.next
-		ch.items++
+		w.positions[it.source] = it.next
 	}
-	if err := c.write(t, ch, orders, bad); err != nil {
-		return err
+	m := move{space: w.space, items: len(w.items), positions: w.positions}
+	if t.level && !w.live {
+		m.items = 0 // they are those of the live space
 	}
-	t.change = ch
-	return nil
+	t.change.moves = append(t.change.moves, m)
+	if w.live {
+		for _, it := range w.items {
+			if it.rec != nil {
+				t.change.delays = append(t.change.delays, it.rec.Time)
+			}
+		}
+	}
+	return c.write(w)
 }
 
 // undecodable is a record that could not be read, as it is remembered.
@@ -110,50 +164,60 @@ type undecodable struct {
 	Error     string `json:"error"`
 }
 
-// fold takes one record.
-func (c *cycle[D]) fold(ctx context.Context, t *task, ch *change, orders map[string]*order[D], it item) ([]undecodable, error) {
+// fold takes one record. What is folded again is neither traced nor warned of again.
+func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item) error {
 	r := it.rec
-	var err error
-	ctx, ended := telemetry.Process(ctx, *r, c.b.Name)
-	defer func() { ended(err) }()
-	if c.b.isNote(it.source) {
-		if err = c.takeNote(ctx, orders, r); err != nil {
-			return []undecodable{{r.Topic, r.Partition, r.Offset, err.Error()}}, nil
-		}
-		return nil, nil
+	e, err := c.b.envelope(it.source, *r)
+	if w.live {
+		var ended func(error)
+		ctx, ended = telemetry.Process(ctx, *r, c.b.Name)
+		defer func() { ended(err) }()
 	}
-	e, err := event.FromRecord(*r)
+	outcome := "unreadable"
 	if err == nil {
-		err = checkSubject(e)
+		outcome, err = c.judge(ctx, w, it, e)
+		if wait := (*outage)(nil); errors.As(err, &wait) {
+			return wait
+		}
 	}
 	if err != nil {
-		c.watch.folded(ctx, r, e, "unreadable", err)
-		return []undecodable{{r.Topic, r.Partition, r.Offset, err.Error()}}, nil
+		w.bad = append(w.bad, undecodable{r.Topic, r.Partition, r.Offset, err.Error()})
 	}
-	o := orders[e.Subject]
-	at := At{broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}
+	if w.live {
+		c.watch.folded(ctx, r, e, outcome, err)
+	}
+	return nil
+}
+
+// judge takes one event into its order and says what became of it. An outage is an error that passes by itself; any other says
+// why the body could not be folded.
+func (c *cycle[D]) judge(ctx context.Context, w *work[D], it item, e event.Event) (string, error) {
+	if c.b.isNote(it.source) {
+		return c.takeNote(w.orders, *it.rec)
+	}
+	o := w.orders[e.Subject]
+	at := At{broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}, it.rec.Offset}
 	j, err := o.take(c.b, it.source, e, at)
 	if j == contradicted {
-		if err := c.refold(ctx, t, o, ch.positions); err != nil {
-			return nil, err
+		if err := c.refold(ctx, w.task, o, w.positions); err != nil {
+			return "", err
 		}
 		j, err = o.take(c.b, it.source, e, at)
 	}
 	if err != nil {
-		c.watch.folded(ctx, r, e, "undecodable", err)
-		return []undecodable{{r.Topic, r.Partition, r.Offset, err.Error()}}, nil
+		return "undecodable", err
 	}
-	c.watch.folded(ctx, r, e, [...]string{valid: "folded", duplicate: "duplicate", void: "void", contradicted: "void"}[j], nil)
-	return nil, nil
+	return [...]string{valid: "folded", duplicate: "duplicate", void: "void", contradicted: "void"}[j], nil
 }
 
-// write makes the commands of a change.
-func (c *cycle[D]) write(t *task, ch *change, orders map[string]*order[D], bad []undecodable) error {
-	add := func(cmd, rest string, args ...string) {
-		ch.Ops = append(ch.Ops, Op{Cmd: cmd, Key: c.store.Key(t.partition, rest), Args: args})
+// write makes the commands of a step.
+func (c *cycle[D]) write(w *work[D]) error {
+	t, ch := w.task, w.task.change
+	add := func(cmd, key string, args ...string) {
+		ch.Ops = append(ch.Ops, Op{Cmd: cmd, Key: key, Args: args})
 	}
 	note := Change{Partition: t.partition, Positions: map[string]int64{}, Orders: map[string]uint64{}}
-	for _, o := range orders {
+	for _, o := range w.orders {
 		if o == nil || !o.changed {
 			continue
 		}
@@ -161,37 +225,48 @@ func (c *cycle[D]) write(t *task, ch *change, orders map[string]*order[D], bad [
 		if err != nil {
 			return err
 		}
-		add("SET", keyOrder+o.id, text)
+		add("SET", c.key(t, w.space, keyOrder+o.id), text)
 		for _, op := range c.index(o.id, o.before, o.Doc) {
-			add(op.Cmd, op.Key, op.Args...)
+			add(op.Cmd, c.key(t, w.space, op.Key), op.Args...)
 		}
 		note.Orders[o.id] = o.Version
-		if c.b.Stored != nil {
+		if w.live && c.b.Stored != nil {
 			ch.stored = append(ch.stored, func() { c.b.Stored(o.before, o.Doc) })
 		}
 	}
-	for _, u := range bad {
+	prefix := prefixBeside
+	if w.live {
+		prefix = ""
+	}
+	meta := c.store.Key(t.partition, keyMeta)
+	for _, u := range w.bad {
 		text, err := json.Marshal(u)
 		if err != nil {
 			return err
 		}
-		add("LPUSH", keyUndecodable, string(text))
+		add("LPUSH", c.key(t, w.space, keyUndecodable), string(text))
 	}
-	if len(bad) > 0 {
-		add("LTRIM", keyUndecodable, "0", formatOffset(maxUndecodable-1))
-		add("HINCRBY", keyMeta, fieldUndecodable, formatOffset(int64(len(bad))))
+	if len(w.bad) > 0 {
+		add("LTRIM", c.key(t, w.space, keyUndecodable), "0", formatOffset(maxUndecodable-1))
+		add("HINCRBY", meta, prefix+fieldUndecodable, formatOffset(int64(len(w.bad))))
 	}
 	var positions []string
-	for i, s := range t.sources {
-		positions = append(positions, fieldPosition+s.Topic, formatOffset(ch.positions[i]))
-		note.Positions[s.Topic] = ch.positions[i]
+	for i, s := range w.space.sources {
+		positions = append(positions, prefix+fieldPosition+s.Topic, formatOffset(w.positions[i]))
+		note.Positions[s.Topic] = w.positions[i]
 	}
-	add("HSET", keyMeta, positions...)
+	add("HSET", meta, positions...)
+	if !w.live {
+		if !t.level {
+			c.progress(w)
+		}
+		return nil
+	}
 	text, err := json.Marshal(note)
 	if err != nil {
 		return err
 	}
-	add("PUBLISH", keyChanges, string(text))
+	add("PUBLISH", c.store.Key(t.partition, keyChanges), string(text))
 	return nil
 }
 
@@ -200,61 +275,4 @@ func (c *cycle[D]) index(id string, before, after D) []Op {
 		return nil
 	}
 	return c.b.Index(id, before, after)
-}
-
-// sweep forgets documents older than the retention, a few at a time, in tasks that have nothing else to do.
-func (c *cycle[D]) sweep(ctx context.Context) error {
-	if c.b.Ages == "" {
-		return nil
-	}
-	now := time.Now()
-	limit := now.Add(-c.cfg.Retention - 24*time.Hour).UnixMilli()
-	for _, t := range c.tasks {
-		if !t.taken || t.change != nil || now.Sub(t.swept) < sweepEvery {
-			continue
-		}
-		ids, err := c.store.Below(ctx, c.store.Key(t.partition, c.b.Ages), float64(limit), sweepItems)
-		if err != nil {
-			return &outage{partRedis, err}
-		}
-		if len(ids) < sweepItems {
-			t.swept = now
-		}
-		if err := c.forget(ctx, t, ids); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *cycle[D]) forget(ctx context.Context, t *task, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	keys := make([]string, len(ids))
-	for i, id := range ids {
-		keys[i] = c.store.Key(t.partition, keyOrder+id)
-	}
-	texts, err := c.store.Strings(ctx, keys)
-	if err != nil {
-		return &outage{partRedis, err}
-	}
-	ch := &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
-	for _, s := range t.sources {
-		ch.positions = append(ch.positions, s.applied)
-	}
-	for i, id := range ids {
-		var none D
-		o, err := loadOrder(c.b, id, texts[i])
-		if err == nil {
-			for _, op := range c.index(id, o.before, none) {
-				ch.Ops = append(ch.Ops, Op{Cmd: op.Cmd, Key: c.store.Key(t.partition, op.Key), Args: op.Args})
-			}
-		}
-		ch.Ops = append(ch.Ops,
-			Op{Cmd: "ZREM", Key: c.store.Key(t.partition, c.b.Ages), Args: []string{id}}, Op{Cmd: "DEL", Key: keys[i]})
-	}
-	c.watch.forgot(len(ids))
-	t.change = ch
-	return nil
 }

@@ -15,8 +15,6 @@ import (
 const (
 	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
 	compareEvery = 800 * time.Millisecond
-	sweepEvery   = time.Minute
-	sweepItems   = 100
 	storeTimeout = 5 * time.Second
 	leaveTimeout = 3 * time.Second
 )
@@ -28,25 +26,34 @@ type cycle[D any] struct {
 	gen       broker.Generation
 	tasks     []*task
 	doubt     bool // a task was lost: perhaps the generation is over
-	fetching  bool
-	fetched   chan fetchResult
-	fetchWait *backoff
+	news      chan func()
+	live      fetcher // what is live and what is beside it do not wait for each other's logs
+	beside    fetcher
+	pass      pass
 	storeWait *backoff
-	fetchAt   time.Time // not before
 	storeAt   time.Time // not before
+	heard     time.Time // when requests were last looked for
 	committed time.Time
 	offsets   map[broker.TopicPartition]int64 // as last committed
 }
 
+// fetcher reads logs, one request at a time.
+type fetcher struct {
+	busy bool
+	wait *backoff
+	at   time.Time // not before
+}
+
 type fetchResult struct {
 	logs  []broker.Fetched
-	epoch map[broker.TopicPartition]string // owner at the time of asking: what was read for an earlier claim is dropped
+	epoch map[broker.TopicPartition]string // who asked: what was read for an earlier claim or another space is dropped
 	err   error
 }
 
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
-		Projection: p, gen: g, fetched: make(chan fetchResult, 1), fetchWait: newBackoff(), storeWait: newBackoff(),
+		Projection: p, gen: g, news: make(chan func(), 3), storeWait: newBackoff(),
+		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
 		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(),
 	}
 	seen := map[int]bool{}
@@ -79,6 +86,8 @@ func (c *cycle[D]) run(ctx context.Context) error {
 			return err
 		}
 		c.fetch(fetchCtx, &wg)
+		c.fetchBeside(fetchCtx, &wg)
+		c.inspect(fetchCtx, &wg)
 		c.watch.measure(c.tasks)
 		c.await(ctx, more)
 	}
@@ -92,6 +101,9 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	if err = c.takeOver(ctx); err == nil {
+		err = c.listen(ctx)
+	}
+	if err == nil {
 		err = c.build(ctx)
 	}
 	if err == nil {
@@ -111,7 +123,7 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 	default:
 		return false, err
 	}
-	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || len(t.pending) > 0 })
+	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || t.ready() })
 	return more, c.commit(ctx)
 }
 
@@ -119,8 +131,8 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 func (c *cycle[D]) await(ctx context.Context, more bool) {
 	if more {
 		select {
-		case f := <-c.fetched:
-			c.took(ctx, f)
+		case tell := <-c.news:
+			tell()
 		default:
 		}
 		return
@@ -128,8 +140,8 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 	t := time.NewTimer(c.nextWake(time.Now()))
 	defer t.Stop()
 	select {
-	case f := <-c.fetched:
-		c.took(ctx, f)
+	case tell := <-c.news:
+		tell()
 	case <-t.C:
 	case <-ctx.Done():
 	}
@@ -147,17 +159,16 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	if c.storeAt.After(now) { // until then no task is looked at
 		wake = c.storeAt.Sub(now)
 	}
-	if c.fetchAt.After(now) {
-		soon(c.fetchAt)
+	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at} {
+		if at.After(now) {
+			soon(at)
+		}
 	}
 	return wake
 }
 
 // fetch starts reading every log that has room, when nothing is being read.
 func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
-	if c.fetching || time.Now().Before(c.fetchAt) {
-		return
-	}
 	epoch := map[broker.TopicPartition]string{}
 	var from []broker.Position
 	for _, t := range c.tasks {
@@ -168,21 +179,30 @@ func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		}
 	}
-	if len(from) == 0 {
+	c.read(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
+		c.took(ctx, fetchResult{logs: logs, epoch: epoch, err: err})
+	})
+}
+
+// read asks for logs in the background; took hears in the cycle what came.
+func (c *cycle[D]) read(ctx context.Context, wg *sync.WaitGroup, f *fetcher, from []broker.Position, took func([]broker.Fetched, error)) {
+	if f.busy || len(from) == 0 || time.Now().Before(f.at) {
 		return
 	}
-	c.fetching = true
+	f.busy = true
 	wg.Go(func() {
 		ended := telemetry.Poll(ctx, c.b.Name)
 		logs, err := c.cfg.Log.Fetch(ctx, from)
 		ended(logs, err)
-		c.fetched <- fetchResult{logs: logs, epoch: epoch, err: err}
+		c.news <- func() {
+			f.busy = false
+			took(logs, err)
+		}
 	})
 }
 
 // took queues what a fetch brought.
 func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
-	c.fetching = false
 	err, records := f.err, 0
 	for _, l := range f.logs {
 		t, i := c.find(l.TopicPartition)
@@ -202,17 +222,22 @@ func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 			t.sources[i].end = l.End
 		}
 	}
+	c.fetched(ctx, &c.live, records, err)
+}
+
+// fetched says how the broker is, and waits a little when nothing came because of an error.
+func (c *cycle[D]) fetched(ctx context.Context, f *fetcher, records int, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	if err == nil {
-		c.fetchWait.reset()
+		f.wait.reset()
 		c.set(partKafka, nil)
 		return
 	}
 	c.set(partKafka, err)
 	if records == 0 {
-		c.fetchAt = time.Now().Add(c.fetchWait.after())
+		f.at = time.Now().Add(f.wait.after())
 	}
 }
 

@@ -204,7 +204,13 @@ func (s *stage) words() (n int) {
 	s.t.Helper()
 	r := NewReader(chronicle(), s.redis)
 	for p := range partitions {
-		v, err := s.redis.HGet(s.t.Context(), r.store.Key(p, "counts"), "words").Int()
+		var cmd *redis.StringCmd
+		if _, err := r.Read(s.t.Context(), []int{p}, func(pipe redis.Pipeliner, keys Keys) {
+			cmd = pipe.HGet(s.t.Context(), keys(p, "counts"), "words")
+		}); err != nil {
+			s.t.Fatal(err)
+		}
+		v, err := cmd.Int()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			s.t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -45,18 +46,28 @@ func (b Behavior[D]) note(r broker.Record) (id string, fold func(D) D, err error
 	return b.Note(r)
 }
 
-// takeNote folds one record of a topic of notes.
-func (c *cycle[D]) takeNote(ctx context.Context, orders map[string]*order[D], r *broker.Record) error {
-	id, fold, err := c.b.note(*r)
+// envelope reads the event of a record; a note has none.
+func (b Behavior[D]) envelope(source int, r broker.Record) (event.Event, error) {
+	if b.isNote(source) {
+		return event.Event{}, nil
+	}
+	e, err := event.FromRecord(r)
+	if err == nil && strings.HasPrefix(e.Subject, notePrefix) {
+		err = fault.New(fault.Permanent, "attribute subject: must not begin with %s", notePrefix)
+	}
+	return e, err
+}
+
+// takeNote folds one record of a topic of notes and says what became of it.
+func (c *cycle[D]) takeNote(documents map[string]*order[D], r broker.Record) (string, error) {
+	id, fold, err := c.b.note(r)
 	if err == nil {
-		err = orders[NoteID(id)].note(fold)
+		err = documents[NoteID(id)].note(fold)
 	}
-	outcome := "folded"
 	if err != nil {
-		outcome = "unreadable"
+		return "unreadable", err
 	}
-	c.watch.folded(ctx, r, event.Event{}, outcome, err)
-	return err
+	return "folded", nil
 }
 
 func (o *order[D]) note(fold func(D) D) (err error) {
@@ -71,10 +82,20 @@ func (o *order[D]) note(fold func(D) D) (err error) {
 	return nil
 }
 
-// checkSubject refuses an order whose document would be that of notes.
-func checkSubject(e event.Event) error {
-	if strings.HasPrefix(e.Subject, notePrefix) {
-		return fault.New(fault.Permanent, "attribute subject: must not begin with %s", notePrefix)
+// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions; one that is missing has version 0.
+// Errors are of class Unavailable.
+func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], error) {
+	docs := make([]*redis.StringCmd, len(partitions))
+	_, err := r.Read(ctx, partitions, func(pipe redis.Pipeliner, keys Keys) {
+		for i, p := range partitions {
+			docs[i] = pipe.Get(ctx, keys(p, keyOrder+NoteID(id)))
+		}
+	})
+	found := make([]Found[D], len(partitions))
+	for i := range partitions {
+		if err == nil {
+			found[i], err = decode[D](id, docs[i].Val())
+		}
 	}
-	return nil
+	return found, err
 }

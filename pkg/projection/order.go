@@ -129,8 +129,11 @@ func loadOrder[D any](b Behavior[D], id, stored string) (*order[D], error) {
 	if err := json.Unmarshal([]byte(stored), &o.record); err != nil {
 		return nil, fault.New(fault.Permanent, "document of order %s: %w", id, err)
 	}
-	if len(o.Chains) != len(b.Topics) {
+	if len(o.Chains) > len(b.Topics) {
 		return nil, fault.New(fault.Permanent, "document of order %s has %d chains, not %d", id, len(o.Chains), len(b.Topics))
+	}
+	for len(o.Chains) < len(b.Topics) { // folded before there were so many topics
+		o.Chains = append(o.Chains, chain{})
 	}
 	o.before, o.known = o.Doc, true
 	return o, nil

@@ -94,7 +94,8 @@ type State struct {
 	// Positions is the next offset to fold, by topic.
 	Positions map[string]int64
 	// Rebuilding: not everything that the logs held at the last takeover is folded, or nothing is known (Redis was wiped and
-	// nobody took over yet). What is not found may exist.
+	// nobody took over yet, or what is stored is of no use to today's code). What is not found may exist. A rebuild beside a whole
+	// read model does not count.
 	Rebuilding bool
 }
 
@@ -164,12 +165,13 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 }
 
 func (r *Reader[D]) state(meta map[string]string) State {
-	s := State{Positions: map[string]int64{}, Rebuilding: meta["fold_version"] != r.b.version()}
-	for _, topic := range r.b.topics() {
+	use, topics := r.b.use(meta[fieldVersion])
+	s := State{Positions: map[string]int64{}, Rebuilding: use == useNothing}
+	for i, topic := range r.b.topics() {
 		at, err1 := strconv.ParseInt(meta[fieldPosition+topic], 10, 64)
 		goal, err2 := strconv.ParseInt(meta[fieldGoal+topic], 10, 64)
 		s.Positions[topic] = at
-		s.Rebuilding = s.Rebuilding || err1 != nil || err2 != nil || at < goal
+		s.Rebuilding = s.Rebuilding || i < topics && (err1 != nil || err2 != nil || at < goal)
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -47,7 +48,7 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// claim makes this task the owner of what is stored, or of nothing when what is stored was folded by other code.
+// claim makes this task the owner of what is stored, or of nothing when today's code has no use for it.
 func (c *cycle[D]) claim(ctx context.Context, t *task) error {
 	t.drop()
 	t.owner = uuid.NewString()
@@ -56,17 +57,26 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) error {
 		return &outage{partRedis, err}
 	}
 	t.seq = meta.Seq
-	reset := meta.FoldVersion != c.b.version()
+	use, topics := c.b.use(meta.FoldVersion)
+	t.name = meta.Fields[fieldSpace]
 	for i, s := range t.sources {
-		n, err := strconv.ParseInt(meta.Fields[fieldPosition+s.Topic], 10, 64)
+		text, there := meta.Fields[fieldPosition+s.Topic]
+		if i >= topics && !there {
+			text = "0"
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {
-			reset = true
+			use = useNothing
 			break
 		}
-		t.sources[i].cursor, t.sources[i].applied = n, n
+		s.cursor, s.applied = n, n
 	}
-	c.watch.claimed(t.partition, reset)
-	if reset {
+	if use == useForNow {
+		t.mixed = strings.TrimSuffix(meta.FoldVersion, mixed) + mixed
+	}
+	c.resume(t, meta.Fields)
+	c.watch.claimed(t.partition, use == useNothing)
+	if use == useNothing {
 		return c.reset(ctx, t)
 	}
 	return nil
@@ -82,7 +92,7 @@ func (c *cycle[D]) reset(ctx context.Context, t *task) error {
 	if err != nil {
 		return &outage{partRedis, err}
 	}
-	t.seq = 0
+	t.seq, t.name, t.rebuild = 0, "", rebuild{}
 	for _, s := range t.sources {
 		s.cursor, s.applied = 0, 0
 	}
@@ -97,14 +107,17 @@ func (c *cycle[D]) startOver(ctx context.Context, t *task) error {
 	return err
 }
 
-// goals is the first change of a task: where it stands, and how far the logs went when it was taken over.
+// goals is the first change of a task: where it stands, and how far the logs went when it was taken over. That another version
+// folded it is marked, whoever comes next.
 func (c *cycle[D]) goals(t *task, ends map[broker.TopicPartition]int64) *change {
 	op := Op{Cmd: "HSET", Key: c.store.Key(t.partition, keyMeta)}
-	ch := &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
+	if t.mixed != "" {
+		op.Args = append(op.Args, fieldVersion, t.mixed)
+	}
 	for _, s := range t.sources {
 		op.Args = append(op.Args, fieldPosition+s.Topic, formatOffset(s.applied), fieldGoal+s.Topic, formatOffset(ends[s.TopicPartition]))
-		ch.positions = append(ch.positions, s.applied)
 	}
+	ch := t.next()
 	ch.Ops = []Op{op}
 	return ch
 }

@@ -15,7 +15,27 @@ const (
 	stepItems  = 256 // records per script, so that it stays short in Redis
 )
 
-// source is one topic of a task.
+// task is one partition of the read model: whoever owns it alone writes it.
+type task struct {
+	partition int
+	taken     bool
+	owner     string
+	seq       int64
+	*space    // the live one
+	rebuild
+	change   *change // built, not yet known to be applied
+	compared time.Time
+	swept    time.Time
+}
+
+// space is one copy of what a task keeps, under a name of its own, folded from the logs up to some positions.
+type space struct {
+	name    string
+	sources []*source
+	pending []item
+}
+
+// source is one topic of a space.
 type source struct {
 	broker.TopicPartition
 	cursor   int64 // next offset to fetch
@@ -33,42 +53,45 @@ type item struct {
 	next   int64
 }
 
-// task is one partition of the read model: whoever owns it alone writes it.
-type task struct {
-	partition int
-	taken     bool
-	owner     string
-	seq       int64
-	sources   []*source
-	pending   []item
-	change    *change // built, not yet known to be applied
-	compared  time.Time
-	swept     time.Time
-}
-
 // change is one step as it is sent to the store, and what follows in memory when it is done.
 type change struct {
 	store.Change
-	items     int
-	positions []int64 // per source
-	delays    []time.Time
-	stored    []func() // tell the behaviour
+	moves  []move
+	delays []time.Time
+	stored []func() // tell the behaviour
+	then   func()   // what else follows; nil: nothing
+}
+
+// move is how far a change takes a space.
+type move struct {
+	space     *space
+	items     int // of its pending ones
+	positions []int64
 }
 
 func newTask(partition int, topics []string) *task {
-	t := &task{partition: partition}
+	return &task{partition: partition, space: newSpace("", partition, topics)}
+}
+
+func newSpace(name string, partition int, topics []string) *space {
+	s := &space{name: name}
 	for _, topic := range topics {
-		t.sources = append(t.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}})
+		s.sources = append(s.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}})
 	}
-	return t
+	return s
 }
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.pending, t.change = false, "", 0, nil, nil
+	t.taken, t.owner, t.seq, t.pending, t.change, t.rebuild, t.name = false, "", 0, nil, nil, rebuild{}, ""
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}
 	}
+}
+
+// next makes an empty change.
+func (t *task) next() *change {
+	return &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
 }
 
 // done follows a change that the store took.
@@ -79,37 +102,47 @@ func (t *task) done(now time.Time) {
 		return
 	}
 	t.seq++
-	for _, it := range t.pending[:ch.items] {
-		t.sources[it.source].pending--
+	for _, m := range ch.moves {
+		m.space.done(m.items, m.positions)
 	}
-	clear(t.pending[:ch.items])
-	t.pending = t.pending[ch.items:]
-	for i, p := range ch.positions {
-		t.sources[i].applied = p
+	if ch.then != nil {
+		ch.then()
+	}
+}
+
+// done takes off what was folded.
+func (s *space) done(items int, positions []int64) {
+	for _, it := range s.pending[:items] {
+		s.sources[it.source].pending--
+	}
+	clear(s.pending[:items])
+	s.pending = s.pending[items:]
+	for i, p := range positions {
+		s.sources[i].applied = p
 	}
 }
 
 // add queues what a fetch brought.
-func (t *task) add(source int, f broker.Fetched) {
-	s := t.sources[source]
+func (s *space) add(source int, f broker.Fetched) {
+	from := s.sources[source]
 	for i := range f.Records {
 		r := &f.Records[i]
-		t.pending = append(t.pending, item{source: source, rec: r, next: r.Offset + 1})
+		s.pending = append(s.pending, item{source: source, rec: r, next: r.Offset + 1})
 	}
-	s.pending += len(f.Records)
+	from.pending += len(f.Records)
 	if n := len(f.Records); n > 0 {
-		s.cursor = f.Records[n-1].Offset + 1
+		from.cursor = f.Records[n-1].Offset + 1
 	}
-	if f.Next > s.cursor {
-		t.skip(source, f.Next)
+	if f.Next > from.cursor {
+		s.skip(source, f.Next)
 	}
 }
 
 // skip moves the position past offsets that the log does not hold.
-func (t *task) skip(source int, to int64) {
-	t.sources[source].cursor = to
-	t.sources[source].pending++
-	t.pending = append(t.pending, item{source: source, next: to})
+func (s *space) skip(source int, to int64) {
+	s.sources[source].cursor = to
+	s.sources[source].pending++
+	s.pending = append(s.pending, item{source: source, next: to})
 }
 
 func formatOffset(n int64) string { return strconv.FormatInt(n, 10) }

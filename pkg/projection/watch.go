@@ -34,6 +34,10 @@ var (
 	refolds           = telemetry.ProjectionRefolds.Counter()
 	forgotten         = telemetry.ProjectionForgets.Counter()
 	skipped           = telemetry.ProjectionSkipped.Counter()
+	rebuilds          = telemetry.Rebuilds.Counter()
+	rebuildRecords    = telemetry.RebuildRecords.Counter()
+	rebuildDiffering  = telemetry.RebuildDiffering.Counter()
+	rebuildCleared    = telemetry.RebuildCleared.Counter()
 )
 
 func newWatch(name string) *watch { return &watch{log: slog.With("projection", name), name: name} }
@@ -129,3 +133,28 @@ func (w *watch) applied(ch *change) {
 		}
 	}
 }
+
+func (w *watch) rebuildBegan(partition int, r Rebuild) {
+	w.log.Info("rebuild began", "partition", partition, "rebuild", r.ID, "release", r.Release, "records", r.Of)
+}
+
+func (w *watch) rebuilt(records int64) { rebuildRecords.Add(context.Background(), records, w.set()) }
+
+// rebuildEnded reports a swap, or why there was none. Which keys differ is in its state: some names hold a customer's id.
+func (w *watch) rebuildEnded(partition int, r Rebuild) {
+	outcome, level := string(r.State), slog.LevelInfo
+	if r.State.Active() {
+		outcome, level = "broken_off", slog.LevelWarn
+	}
+	if r.Differing > 0 {
+		level = slog.LevelWarn
+		rebuildDiffering.Add(context.Background(), int64(r.Differing), w.set())
+	}
+	rebuilds.Add(context.Background(), 1, w.set(telemetry.Reason.String(outcome)))
+	w.log.Log(context.Background(), level, "rebuild ended", "partition", partition, "rebuild", r.ID, "outcome", outcome,
+		"records", r.Folded, "differing", r.Differing, "live_hash", r.LiveHash, "rebuilt_hash", r.RebuiltHash)
+}
+
+func (w *watch) passFailed(err error) { w.log.Warn("look through the key spaces failed", "error", err) }
+
+func (w *watch) cleared(keys int) { rebuildCleared.Add(context.Background(), int64(keys), w.set()) }

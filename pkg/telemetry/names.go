@@ -1,6 +1,9 @@
 package telemetry
 
 import (
+	"context"
+	"sync"
+
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -103,6 +106,10 @@ var (
 	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}", "Orders folded again from the log's start, because a fact contradicted an adopted head."}
 	ProjectionForgets = Metric{"troupe.projection.forgotten", "{order}", "Documents deleted because they are older than the retention."}
 	ProjectionSkipped = Metric{"troupe.projection.skipped", "{record}", "Offsets that retention took before they were read."}
+	Rebuilds          = Metric{"troupe.projection.rebuilds", "{task}", "Partitions rebuilt beside the live read model, by Reason: swapped, kept, cancelled, broken_off."}
+	RebuildRecords    = Metric{"troupe.projection.rebuild.records", "{record}", "Records folded again beside the live read model."}
+	RebuildDiffering  = Metric{"troupe.projection.rebuild.differing", "{key}", "Keys of the live read model that were not what the log says, found by a rebuild."}
+	RebuildCleared    = Metric{"troupe.projection.rebuild.cleared", "{key}", "Keys deleted that a rebuild left behind."}
 )
 
 // The doors.
@@ -132,7 +139,25 @@ var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2
 func (m Metric) Counter() metric.Int64Counter {
 	c, err := otel.Meter(scope).Int64Counter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
 	report(err)
+	counters.mu.Lock()
+	defer counters.mu.Unlock()
+	counters.all = append(counters.all, c)
 	return c
+}
+
+// counters are all that were made. Start has them begin at 0: what has never happened is then seen to be so, and its first time
+// is a step.
+var counters struct {
+	mu  sync.Mutex
+	all []metric.Int64Counter
+}
+
+func beginCounters(ctx context.Context) {
+	counters.mu.Lock()
+	defer counters.mu.Unlock()
+	for _, c := range counters.all {
+		c.Add(ctx, 0)
+	}
 }
 
 // UpDown makes an instrument for a value that is added to and taken from; see Counter.
