@@ -55,6 +55,28 @@ func TestDiesBetweenApplyAndPublish(t *testing.T) {
 	})
 }
 
+// Rows 2 and 8: what the new owner found in the outbox is not published yet when the store is wiped. Whoever took over must not
+// have committed what it answers.
+func TestTakesOverAndIsWipedBeforeItPublishes(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.log.OnProduce(func(b broker.Batch) brokertest.Fate {
+			return brokertest.Fate{Answer: brokertest.ErrLost, Drop: b.Topic == "clerk.events.v1"}
+		})
+		_, stop := s.play(clerk(stamp))
+		s.hand(notes, "o1", "a")
+		s.eventually("apply", func() bool { return s.outbox("o1") == 1 })
+		stop()
+		p, stop := s.play(clerk(stamp))
+		defer stop()
+		s.eventually("taken over", func() bool { return p.Ready() == nil })
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time: several commits
+		s.mini.FlushAll()
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's time: the wipe is noticed
+		s.log.OnProduce(nil)
+		s.eventually("answered again", func() bool { return s.copies("o1") == 1 })
+	})
+}
+
 func (s *stage) outbox(order string) int {
 	p := broker.Partition([]byte(order), partitions)
 	list, err := s.mini.List("{clerk:" + string(rune('0'+p)) + "}:outbox")

@@ -41,7 +41,7 @@ func (c *cycle) store(ctx context.Context, offsets map[broker.TopicPartition]int
 func (c *cycle) offsets() map[broker.TopicPartition]int64 {
 	out := map[broker.TopicPartition]int64{}
 	for _, t := range c.tasks {
-		if t.dead {
+		if t.dead || t.settled < t.inherited {
 			continue
 		}
 		for _, s := range t.sources {

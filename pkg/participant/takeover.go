@@ -127,7 +127,7 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 		}
 		t.remember(e)
 	}
-	t.kept = t.number
+	t.kept, t.inherited = t.number, t.number
 	at, err := c.st.Scores(ctx, c.st.Key(t.partition, "timers"))
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type task struct {
 	number    int64               // of the last outbox entry
 	kept      int64               // every entry up to this number is in the store, and may be published
 	settled   int64               // every entry up to this number is in Kafka, and trimmed from the store
+	inherited int64               // every entry up to this number was found in the store: whose answers they are is not known
 	timers    timers
 	due       []string // orders whose deadline passed
 	dueSoon   []string // those of them that wait until the inputs are read up to dueEnds
