@@ -91,6 +91,7 @@ func Start(ctx context.Context, service string, cfg Config) (stop func(context.C
 	}))
 	slog.SetDefault(slog.New(handler))
 	registry.Store(reg)
+	beginCounters(ctx)
 	return stop, nil
 }
 

@@ -67,6 +67,17 @@ func TestMetricsAreServedWithoutAnyExporter(t *testing.T) {
 	}
 }
 
+func TestCountersBeginAtZero(t *testing.T) {
+	telemetry.StreamsDropped.Counter()
+	if _, ok := telemetrytest.Metric(t, telemetry.StreamsDropped.Name); ok {
+		t.Fatal("counted before the start")
+	}
+	start(t)
+	if _, ok := telemetrytest.Metric(t, telemetry.StreamsDropped.Name); !ok {
+		t.Error("what never happened cannot be seen")
+	}
+}
+
 func TestTraceIDsExistButNothingIsRecordedWhereNobodyAsks(t *testing.T) {
 	start(t)
 	_, span := otel.Tracer("test").Start(t.Context(), "x")
