@@ -24,8 +24,9 @@
 //	control.Do(ctx, died.Client, "kill")
 //	held.Drop()                     // or Release: what was on the wire when the process died arrives after all
 //
-// Always end a hold by Release or Drop; both also take away one that was not hit. A hold that waits for an answer is armed again by
-// itself when the answer does not come, or says that nothing was done.
+// Be quick: callers have time-outs (3 s for Redis, 15 s for Kafka), after which they try again on another connection. Always end
+// a hold by Release or Drop; both also take away one that was not hit. A hold that waits for an answer is armed again by itself
+// when the answer does not come, or says that nothing was done.
 //
 // A point with a First is reached only by who takes over from an instance that died at that other point. Arm both:
 //
