@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -24,15 +23,33 @@ type Expected struct {
 	// Total in minor units.
 	Total    int64
 	Currency string
+	// Email is where the order's mails go; empty: not looked at.
+	Email string
 	// Declined: the payment method is one that the gateway declines.
 	Declined bool
 	// CancelAsked: a cancellation was answered with 202.
 	CancelAsked bool
 }
 
+// Log is how the log is read. Plain is one that shares no code with what is checked.
+type Log interface {
+	// Topic returns every record of a topic, partition by partition in their order.
+	Topic(ctx context.Context, topic string, partitions int) ([]broker.Record, error)
+	// Ends returns the end offset of every partition of the topics.
+	Ends(ctx context.Context, topics []string) (map[broker.TopicPartition]int64, error)
+	// Committed returns what a group has committed.
+	Committed(ctx context.Context, group string) (map[broker.TopicPartition]int64, error)
+}
+
+// Place of a record.
+type Place struct {
+	broker.TopicPartition
+	Offset int64
+}
+
 // System is what is looked at.
 type System struct {
-	Log        broker.Log
+	Log        Log
 	Partitions int
 	Orders     *rest.Client
 	// Gateway and Mailbox are base URLs of the simulator and the mailbox.
@@ -40,77 +57,68 @@ type System struct {
 	// Read reads an order's document from the read model, and Fold makes it from all records of the order: they must be the same.
 	Read func(ctx context.Context, id string) (doc any, ok bool, err error)
 	Fold func(records []broker.Record) any
-}
-
-// Report is what was found. Everything is right when Violations is empty.
-type Report struct {
-	Orders, Confirmed, Cancelled         int
-	Charges, Declines, Refunds           int
-	Mails, MailCopies                    int
-	Records, RecordCopies, VoidedRecords int
-	DeadLetters                          int
-	Violations                           []string
-}
-
-func (r *Report) violation(format string, args ...any) {
-	r.Violations = append(r.Violations, fmt.Sprintf(format, args...))
-}
-
-// maxShown bounds what String says of violations; a broken run has thousands.
-const maxShown = 40
-
-func (r *Report) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "orders %d: %d confirmed, %d cancelled\n", r.Orders, r.Confirmed, r.Cancelled)
-	fmt.Fprintf(&b, "ledger: %d charges, %d declines, %d refunds\n", r.Charges, r.Declines, r.Refunds)
-	fmt.Fprintf(&b, "mails: %d, and %d copies with the same Message-ID\n", r.Mails, r.MailCopies)
-	fmt.Fprintf(&b, "log: %d records, %d of them copies, %d void; %d dead letters\n",
-		r.Records, r.RecordCopies, r.VoidedRecords, r.DeadLetters)
-	fmt.Fprintf(&b, "violations: %d\n", len(r.Violations))
-	for _, v := range r.Violations[:min(len(r.Violations), maxShown)] {
-		fmt.Fprintf(&b, "  %s\n", v)
-	}
-	return b.String()
+	// Poison has the records that were appended from outside to be in the way: no facts, and to be parked.
+	Poison map[Place]bool
+	// Parked are orders that poison keeps: they need not settle, and what waits behind the poison is explained.
+	Parked map[string]bool
 }
 
 // Run checks a system that has come to rest (see Quiet). All orders in it must be among the expected. The error is for what could
 // not be looked at; what is wrong is in the report.
 func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
-	l, err := ReadLog(ctx, s.Log, s.Partitions)
+	l, err := s.readLog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Orders: len(expected), Records: l.Records}
-	if err := l.protocol(r); err != nil {
-		return nil, err
-	}
+	r := &Report{Orders: len(expected), Records: l.Records, PoisonRecords: l.poison,
+		ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
 	byID := map[string]Expected{}
 	for _, e := range expected {
 		byID[e.ID] = e
 	}
+	if err := l.protocol(r, s.Parked); err != nil {
+		return nil, err
+	}
+	l.order(r)
+	s.letters(r, l)
 	for _, id := range slices.Sorted(maps.Keys(l.Orders)) {
 		if _, ok := byID[id]; !ok {
-			r.violation("order %s is in the log, but nobody was promised it", id)
+			r.Violation(Choreography, id, "is in the log, but nobody was promised it")
 		}
 	}
+	var took []time.Duration
 	for _, e := range expected {
+		if s.Parked[e.ID] {
+			continue
+		}
 		l.outcome(r, e)
+		if d, ok := l.settleTime(e.ID); ok {
+			took = append(took, d)
+		}
 	}
-	ledger, err := s.ledger(ctx)
-	if err != nil {
+	r.Settle = settleOf(took)
+	if err := s.effects(ctx, r, l, byID); err != nil {
 		return nil, err
 	}
-	ledgerAgainst(r, ledger, l, byID)
-	mails, err := s.mails(ctx)
-	if err != nil {
-		return nil, err
-	}
-	mailAgainst(r, mails, l)
 	if err := s.readModel(ctx, r, l, expected); err != nil {
 		return nil, err
 	}
-	slices.Sort(r.Violations)
+	r.sort()
 	return r, nil
+}
+
+func (s System) effects(ctx context.Context, r *Report, l *log, expected map[string]Expected) error {
+	ledger, err := Ledger(ctx, s.Gateway, "")
+	if err != nil {
+		return err
+	}
+	ledgerAgainst(r, ledger, l, expected, s.Parked)
+	mails, err := s.mails(ctx)
+	if err != nil {
+		return err
+	}
+	mailAgainst(r, mails, l, expected)
+	return nil
 }
 
 var client = &http.Client{Timeout: 30 * time.Second}

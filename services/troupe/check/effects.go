@@ -6,14 +6,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 )
-
-func (s System) ledger(ctx context.Context) (gateway.Ledger, error) {
-	return Ledger(ctx, s.Gateway, "")
-}
 
 // Ledger reads the simulator's ledger: of one order, or of all when orderID is empty.
 func Ledger(ctx context.Context, gatewayURL, orderID string) (l gateway.Ledger, err error) {
@@ -50,38 +48,91 @@ func Moved(o gateway.LedgerOrder) (m Money) {
 }
 
 // ledgerAgainst checks that money moved exactly as the log says: one charge per paid order, one refund per cancelled paid order.
-func ledgerAgainst(r *Report, ledger gateway.Ledger, l *Log, expected map[string]Expected) {
+func ledgerAgainst(r *Report, ledger gateway.Ledger, l *log, expected map[string]Expected, parked map[string]bool) {
 	for id, o := range ledger.Orders {
 		m := Moved(o)
 		r.Charges, r.Declines, r.Refunds = r.Charges+m.Charges, r.Declines+m.Declines, r.Refunds+m.Refunds
 		if _, ok := expected[id]; !ok {
-			r.violation("the ledger has an order %q that nobody was promised", id)
+			r.Violation(Choreography, id, "is in the ledger, but nobody was promised it")
 		}
+		l.moneyInOrder(r, id, o)
 	}
 	for id, e := range expected {
 		f, m := l.facts(id), Moved(ledger.Orders[id])
+		r.ChargesPerOrder[m.Charges]++
+		if m.Charges > 0 && f.cancelled > 0 {
+			r.RefundsPerCancelled[m.Refunds]++
+		}
+		if m.Charges > 1 {
+			r.Violation(ChargedTwice, id, "the ledger has %d charges", m.Charges)
+		}
+		if m.Refunds > 1 {
+			r.Violation(RefundedTwice, id, "the ledger has %d refunds", m.Refunds)
+		}
+		if parked[id] {
+			continue
+		}
 		if m.Charges != f.succeeded || m.Charged != int64(f.succeeded)*e.Total {
-			r.violation("order %s: the ledger has %d charges over %d, the log %d over %d", id, m.Charges, m.Charged, f.succeeded, e.Total)
+			r.Violation(differs(m.Charges, f.succeeded), id, "the ledger has %d charges over %d, the log %d over %d",
+				m.Charges, m.Charged, f.succeeded, e.Total)
 		}
 		if m.Refunds != f.refunded || m.Refunded != int64(f.refunded)*e.Total {
-			r.violation("order %s: the ledger has %d refunds over %d, the log %d over %d", id, m.Refunds, m.Refunded, f.refunded, e.Total)
+			r.Violation(differs(m.Refunds, f.refunded), id, "the ledger has %d refunds over %d, the log %d over %d",
+				m.Refunds, m.Refunded, f.refunded, e.Total)
 		}
 	}
 }
 
-// mails reads the whole mailbox and returns how many mails each Message-ID has.
-func (s System) mails(ctx context.Context) (map[string]int, error) {
-	byID := map[string]int{}
+// differs: what the log does not know of will never be undone; what only the log knows of is a contradiction.
+func differs(ledger, log int) Guarantee {
+	if ledger > log {
+		return Lost
+	}
+	return Choreography
+}
+
+// moneyInOrder checks that no money moved before there was a reason to.
+func (l *log) moneyInOrder(r *Report, id string, o gateway.LedgerOrder) {
+	var placed, cancelled, charged time.Time
+	for _, m := range l.Accepted[id] {
+		switch m.Body.(type) {
+		case *orderv1.OrderPlaced:
+			placed = m.Time
+		case *orderv1.OrderCancelled:
+			cancelled = m.Time
+		}
+	}
+	before := func(what string, when time.Time, cause string, since time.Time) {
+		if since.IsZero() || when.Before(since) {
+			r.Violation(Misordered, id, "%s at %s, but %s at %s", what, when, cause, since)
+		}
+	}
+	for _, in := range o.Intents {
+		before("its payment was begun", in.Created, "it was placed", placed)
+		for _, c := range in.Charges {
+			before("it was charged", c.At, "its payment was begun", in.Created)
+			if c.Status != "failed" {
+				charged = c.At
+			}
+		}
+		for _, back := range in.Refunds {
+			before("it was refunded", back.At, "it was charged", charged)
+			before("it was refunded", back.At, "it was cancelled", cancelled)
+		}
+	}
+}
+
+// mails reads the whole mailbox, oldest first.
+func (s System) mails(ctx context.Context) ([]mailbox.Message, error) {
+	var all []mailbox.Message
 	for after := int64(0); ; {
 		var page mailbox.List
 		if err := get(ctx, s.Mailbox+"/api/messages?limit=10000&after="+strconv.FormatInt(after, 10), &page); err != nil {
 			return nil, fmt.Errorf("read the mailbox: %w", err)
 		}
-		for _, m := range page.Messages {
-			byID[bare(m.MessageID)]++
-		}
+		all = append(all, page.Messages...)
 		if after = page.NextAfter; after == 0 {
-			return byID, nil
+			return all, nil
 		}
 	}
 }
@@ -94,27 +145,3 @@ func MailCount(ctx context.Context, mailboxURL, messageID string) (int, error) {
 }
 
 func bare(messageID string) string { return strings.Trim(messageID, "<>") }
-
-// mailAgainst checks that there is one Message-ID per fact and no mail without one. Copies with the same Message-ID are allowed.
-func mailAgainst(r *Report, mails map[string]int, l *Log) {
-	owner := map[string]string{}
-	for id := range l.Accepted {
-		for message := range l.facts(id).messageIDs {
-			message = bare(message)
-			if other, taken := owner[message]; taken {
-				r.violation("orders %s and %s share the Message-ID %s", other, id, message)
-			}
-			owner[message] = id
-			if mails[message] == 0 {
-				r.violation("order %s: mail %s was sent, says the log, and is not in the mailbox", id, message)
-			}
-		}
-	}
-	for message, n := range mails {
-		r.Mails++
-		r.MailCopies += n - 1
-		if owner[message] == "" {
-			r.violation("mail %s is in the mailbox, and no fact says so", message)
-		}
-	}
-}

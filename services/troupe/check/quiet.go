@@ -9,10 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // askEvery is the pause between two looks at a system that is not quiet yet.
@@ -20,20 +17,18 @@ const askEvery = 200 * time.Millisecond
 
 // Quiet blocks until the system has come to rest: every expected order is settled and its customer told, every participant has
 // committed the whole of what it listens to, the read model has passed all of it, and nothing was appended meanwhile. When ctx ends
-// first, the error says what was still missing.
-func Quiet(ctx context.Context, s System, kafka []string, expected []Expected) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(kafka...))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	open := expected
+// first, the error says what was still missing. progress, when set, is told now and then.
+func Quiet(ctx context.Context, s System, expected []Expected, progress func(missing string)) error {
+	open := slices.DeleteFunc(slices.Clone(expected), func(e Expected) bool { return s.Parked[e.ID] })
 	for {
 		missing := ""
 		if open = s.unsettled(ctx, open); len(open) > 0 {
 			missing = fmt.Sprintf("%d orders are not settled and told, such as %s", len(open), open[0].ID)
-		} else if missing = s.restless(ctx, c, expected); missing == "" {
+		} else if missing = s.restless(ctx, expected); missing == "" {
 			return nil
+		}
+		if progress != nil {
+			progress(missing)
 		}
 		select {
 		case <-ctx.Done():
@@ -47,6 +42,9 @@ func Quiet(ctx context.Context, s System, kafka []string, expected []Expected) e
 func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
 	done := make([]bool, len(orders))
 	each(len(orders), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
 		o, err := s.Orders.Order(ctx, orders[i].ID, rest.Read{})
 		done[i] = err == nil && o.Settled && o.Told() && (!orders[i].CancelAsked || o.Status == "cancelled")
 	})
@@ -60,19 +58,14 @@ func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
 }
 
 // restless says what is still moving, or "".
-func (s System) restless(ctx context.Context, c *kgo.Client, expected []Expected) string {
-	var logs []broker.TopicPartition
-	for _, p := range participants {
-		for n := range s.Partitions {
-			logs = append(logs, broker.TopicPartition{Topic: participant.FactsTopic(p), Partition: n})
-		}
-	}
-	before, err := s.Log.Ends(ctx, logs)
+func (s System) restless(ctx context.Context, expected []Expected) string {
+	topics := FactTopics()
+	before, err := s.Log.Ends(ctx, topics)
 	if err != nil {
 		return err.Error()
 	}
 	for _, group := range participants {
-		if missing := behind(ctx, c, group, before); missing != "" {
+		if missing := s.behind(ctx, group, before); missing != "" {
 			return missing
 		}
 	}
@@ -87,7 +80,7 @@ func (s System) restless(ctx context.Context, c *kgo.Client, expected []Expected
 			}
 		}
 	}
-	after, err := s.Log.Ends(ctx, logs)
+	after, err := s.Log.Ends(ctx, topics)
 	if err != nil {
 		return err.Error()
 	}
@@ -100,36 +93,17 @@ func (s System) restless(ctx context.Context, c *kgo.Client, expected []Expected
 }
 
 // behind says where a group has not committed to the end of a topic that it listens to, or "".
-func behind(ctx context.Context, c *kgo.Client, group string, ends map[broker.TopicPartition]int64) string {
-	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Group = group
-	rg := kmsg.NewOffsetFetchRequestGroup()
-	rg.Group = group
-	req.Groups = append(req.Groups, rg)
-	resp, err := req.RequestWith(ctx, c)
+func (s System) behind(ctx context.Context, group string, ends map[broker.TopicPartition]int64) string {
+	committed, err := s.Log.Committed(ctx, group)
 	if err != nil {
-		return fmt.Sprintf("offsets of group %s: %v", group, err)
+		return err.Error()
 	}
-	committed := map[broker.TopicPartition]int64{}
-	listens := map[string]bool{}
-	take := func(topic string, partition int32, offset int64) {
-		listens[topic] = true
-		committed[broker.TopicPartition{Topic: topic, Partition: int(partition)}] = offset
-	}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			take(t.Topic, p.Partition, p.Offset)
-		}
-	}
-	for _, g := range resp.Groups {
-		for _, t := range g.Topics {
-			for _, p := range t.Partitions {
-				take(t.Topic, p.Partition, p.Offset)
-			}
-		}
-	}
-	if len(listens) == 0 {
+	if len(committed) == 0 {
 		return "group " + group + " has committed nothing"
+	}
+	listens := map[string]bool{}
+	for tp := range committed {
+		listens[tp.Topic] = true
 	}
 	var open []string
 	for tp, end := range ends {

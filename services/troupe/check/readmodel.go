@@ -13,7 +13,7 @@ import (
 const readers = 16
 
 // readModel checks that every order's document is what a fold of the log makes of it.
-func (s System) readModel(ctx context.Context, r *Report, l *Log, expected []Expected) error {
+func (s System) readModel(ctx context.Context, r *Report, l *log, expected []Expected) error {
 	found := make([]string, len(expected))
 	errs := make([]error, len(expected))
 	each(len(expected), func(i int) {
@@ -24,14 +24,39 @@ func (s System) readModel(ctx context.Context, r *Report, l *Log, expected []Exp
 			return errs[i]
 		}
 		if f != "" {
-			r.violation("%s", f)
+			r.Violation(ReadModel, expected[i].ID, "%s", f)
+		}
+	}
+	return s.lists(ctx, r, expected)
+}
+
+// lists checks that the list of all orders has each of them, once.
+func (s System) lists(ctx context.Context, r *Report, expected []Expected) error {
+	listed := map[string]int{}
+	for token := ""; ; {
+		page, err := s.Orders.List(ctx, rest.Filter{PageSize: pageSize, PageToken: token})
+		if err != nil {
+			return fmt.Errorf("list the orders: %w", err)
+		}
+		for _, o := range page.Orders {
+			listed[o.ID]++
+		}
+		if token = page.NextToken; token == "" {
+			break
+		}
+	}
+	for _, e := range expected {
+		if n := listed[e.ID]; n != 1 && !s.Parked[e.ID] {
+			r.Violation(ReadModel, e.ID, "is in the list of orders %d times", n)
 		}
 	}
 	return nil
 }
 
+const pageSize = 100
+
 // document returns what is wrong with an order's document, or "".
-func (s System) document(ctx context.Context, l *Log, id string) (string, error) {
+func (s System) document(ctx context.Context, l *log, id string) (string, error) {
 	if len(l.Orders[id]) == 0 {
 		return "", nil // said already
 	}
@@ -40,18 +65,18 @@ func (s System) document(ctx context.Context, l *Log, id string) (string, error)
 		return "", fmt.Errorf("order %s: read the read model: %w", id, err)
 	}
 	if !ok {
-		return fmt.Sprintf("order %s is not in the read model", id), nil
+		return "is not in the read model", nil
 	}
 	if want := s.Fold(l.Orders[id]); !reflect.DeepEqual(got, want) {
-		return fmt.Sprintf("order %s: the read model says %+v, a fold of the log %+v", id, got, want), nil
+		return fmt.Sprintf("the read model says %+v, a fold of the log %+v", got, want), nil
 	}
 	o, err := s.Orders.Order(ctx, id, rest.Read{})
 	if err != nil {
-		return fmt.Sprintf("order %s cannot be read: %v", id, err), nil
+		return fmt.Sprintf("cannot be read: %v", err), nil
 	}
-	if status, payment := l.facts(id).says(); o.Status != status || o.Payment.Status != payment || !o.Settled {
-		return fmt.Sprintf("order %s: a customer reads %s, payment %s, settled %t; the log says %s, payment %s",
-			id, o.Status, o.Payment.Status, o.Settled, status, payment), nil
+	if status, payment := l.facts(id).says(); o.Status != status || o.Payment.Status != payment || o.Settled != l.settled(id) {
+		return fmt.Sprintf("a customer reads %s, payment %s, settled %t; the log says %s, payment %s",
+			o.Status, o.Payment.Status, o.Settled, status, payment), nil
 	}
 	return "", nil
 }
@@ -74,6 +99,12 @@ func (f facts) says() (status, payment string) {
 		status = "confirmed"
 	}
 	return status, payment
+}
+
+// settled is what the outcome asks for: confirmed, or cancelled with its payment declined or refunded.
+func (l *log) settled(id string) bool {
+	f := l.facts(id)
+	return f.cancelled == 0 && f.confirmed > 0 || f.cancelled > 0 && f.declined+f.refunded > 0
 }
 
 // each calls f with 0 to n-1, several at once, and returns after the last.

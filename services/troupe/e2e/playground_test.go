@@ -54,7 +54,7 @@ type playground struct {
 	dir     string
 	control *control.Client
 	orders  *rest.Client
-	log     *broker.Client
+	log     *check.Plain
 	cmd     *exec.Cmd
 	ended   chan error
 }
@@ -90,10 +90,10 @@ func start(t *testing.T, args ...string) *playground {
 	p.awaitReady(t)
 	p.control = control.NewClient(p.Control)
 	p.orders = rest.New(p.Order, p.Query)
-	if p.log, err = broker.Open(broker.Config{Brokers: p.Kafka, ReplicationFactor: 1}); err != nil {
+	if p.log, err = check.NewPlain(p.Kafka); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.log.Close() })
+	t.Cleanup(p.log.Close)
 	return p
 }
 
@@ -167,7 +167,7 @@ func (p *playground) verify(t *testing.T, within time.Duration, expected []check
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	began := time.Now()
-	if err := check.Quiet(ctx, p.system(), p.Kafka, expected); err != nil {
+	if err := check.Quiet(ctx, p.system(), expected, nil); err != nil {
 		t.Errorf("after %s: %v", within, err)
 	} else {
 		t.Logf("quiet after %s", time.Since(began).Round(time.Millisecond))

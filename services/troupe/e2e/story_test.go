@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // troupe runs the command against a playground and returns its output and exit code.
@@ -113,7 +114,7 @@ func TestSurvivesTheDeathOfEachProcess(t *testing.T) {
 func (p *playground) crowd(t *testing.T, plan load.Plan, each func(answered int)) load.Result {
 	t.Helper()
 	began := time.Now()
-	r, err := plan.Run(t.Context(), p.orders, each)
+	r, err := plan.Run(t.Context(), []*rest.Client{p.orders}, each)
 	if err != nil {
 		t.Fatal(err)
 	}

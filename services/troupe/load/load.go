@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -22,10 +23,22 @@ type Plan struct {
 	Orders int
 	// PerSecond is the rate at which orders are begun, however long the answers take.
 	PerSecond float64
-	// One in so many is declined, cancelled, or sent twice at once; 0 means none.
+	// One in so many is declined, cancelled (at once, some seconds later, or when it is settled), or sent twice at once; 0 means
+	// none.
 	DeclinedOneIn, CancelledOneIn, TwiceOneIn int
-	Seed                                      uint64
+	// One in so many has a payment method with which the simulator takes its time, or does not say how it ended; 0 means none.
+	SlowOneIn, UnsureOneIn int
+	Seed                   uint64
+	// More, when set, makes customers come at MorePerSecond after the last of Orders, until it is closed.
+	More          <-chan struct{}
+	MorePerSecond float64
 }
+
+// Payment methods of the slow and the unsure.
+var (
+	slow   = []string{"pm_sim_slow_1s", "pm_sim_slow_2s", "pm_sim_processing_1s", "pm_sim_processing_3s", "pm_card_pendingRefund"}
+	unsure = []string{"pm_sim_lost_answer_once", "pm_sim_timeout_once"}
+)
 
 // inFlight bounds the customers that wait for an answer at one moment; beyond it, new ones come later.
 const inFlight = 1024
@@ -46,7 +59,8 @@ type customer struct {
 	total  int64
 	bad    bool // a card that is declined
 	cancel bool
-	late   bool // cancels when the order is settled, not at once
+	after  time.Duration // waits before it cancels
+	late   bool          // cancels when the order is settled
 	twice  bool
 }
 
@@ -57,13 +71,21 @@ func (p Plan) customer(n int) customer {
 		key: fmt.Sprintf("load-%016x-%06d", p.Seed, n), bad: one(p.DeclinedOneIn), cancel: one(p.CancelledOneIn),
 		twice: one(p.TwiceOneIn), late: r.IntN(2) == 0,
 	}
+	if r.IntN(2) == 0 {
+		c.after = time.Duration(r.Int64N(int64(5 * time.Second)))
+	}
 	c.order = rest.PlaceOrder{
 		CustomerID: fmt.Sprintf("c-%d", r.IntN(1000)), Email: fmt.Sprintf("customer-%d@example.com", n), Currency: "EUR",
 		PaymentMethod: "pm_card_visa",
 		Lines:         []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1 + r.IntN(5), UnitPrice: 100 + r.Int64N(5000)}},
 	}
-	if c.bad {
+	switch {
+	case c.bad:
 		c.order.PaymentMethod = "pm_card_chargeDeclined"
+	case one(p.SlowOneIn):
+		c.order.PaymentMethod = slow[r.IntN(len(slow))]
+	case one(p.UnsureOneIn):
+		c.order.PaymentMethod = unsure[r.IntN(len(unsure))]
 	}
 	c.total = int64(c.order.Lines[0].Quantity) * c.order.Lines[0].UnitPrice
 	return c
@@ -71,40 +93,58 @@ func (p Plan) customer(n int) customer {
 
 // crowd collects what became of the customers.
 type crowd struct {
-	orders *rest.Client
+	orders []*rest.Client
 	each   func(answered int)
+	turn   atomic.Uint64
 
 	mu     sync.Mutex
 	result Result
 }
 
-// Run places all orders and returns when every customer is answered, or ctx ends. each is called after every answered order with
-// how many there are by then, one call at a time.
-func (p Plan) Run(ctx context.Context, orders *rest.Client, each func(answered int)) (Result, error) {
+// Run places all orders at the services in turn, and returns when every customer is answered, or ctx ends. each is called after every
+// answered order with how many there are by then, one call at a time.
+func (p Plan) Run(ctx context.Context, orders []*rest.Client, each func(answered int)) (Result, error) {
 	w := &crowd{orders: orders, each: each}
 	room := make(chan struct{}, inFlight)
 	var wg sync.WaitGroup
-	began := time.Now()
-	for n := range p.Orders {
-		due := began.Add(time.Duration(float64(n) / p.PerSecond * float64(time.Second)))
-		if !pause(ctx, time.Until(due)) {
-			break
-		}
+	due := time.Now()
+	for n := 0; p.comes(n) && pause(ctx, time.Until(due)); n++ {
 		room <- struct{}{}
 		wg.Go(func() {
 			w.serve(ctx, p.customer(n))
 			<-room
 		})
+		rate := p.PerSecond
+		if n+1 >= p.Orders {
+			rate = p.MorePerSecond
+		}
+		due = due.Add(time.Duration(float64(time.Second) / rate))
 	}
 	wg.Wait()
 	slices.Sort(w.result.Violations)
 	return w.result, ctx.Err()
 }
 
+// comes says whether there is an nth customer, from 0.
+func (p Plan) comes(n int) bool {
+	if n < p.Orders || p.More == nil {
+		return n < p.Orders
+	}
+	select {
+	case <-p.More:
+		return false
+	default:
+		return true
+	}
+}
+
+// door is the service whose turn it is.
+func (w *crowd) door() *rest.Client { return w.orders[w.turn.Add(1)%uint64(len(w.orders))] }
+
 // serve is one customer from the first try to the last answer.
 func (w *crowd) serve(ctx context.Context, c customer) {
 	place := func() (a rest.Accepted, ok bool) {
-		return w.insist(ctx, "place "+c.key, func() (rest.Accepted, error) { return w.orders.Place(ctx, c.key, c.order) })
+		return w.insist(ctx, "place "+c.key, func() (rest.Accepted, error) { return w.door().Place(ctx, c.key, c.order) })
 	}
 	var again rest.Accepted
 	var second sync.WaitGroup
@@ -116,12 +156,14 @@ func (w *crowd) serve(ctx context.Context, c customer) {
 	if !ok {
 		return
 	}
-	e := check.Expected{ID: a.ID, Total: c.total, Currency: c.order.Currency, Declined: c.bad}
+	e := check.Expected{ID: a.ID, Total: c.total, Currency: c.order.Currency, Email: c.order.Email, Declined: c.bad}
 	if c.cancel {
-		if c.late { // settled or not after the wait: the cancellation must be right either way
-			_, _ = w.orders.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 5 * time.Second, UntilSettled: true})
+		if !c.late {
+			pause(ctx, c.after)
+		} else { // settled or not after the wait: the cancellation must be right either way
+			_, _ = w.door().Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 5 * time.Second, UntilSettled: true})
 		}
-		_, e.CancelAsked = w.insist(ctx, "cancel "+a.ID, func() (rest.Accepted, error) { return w.orders.Cancel(ctx, a.ID) })
+		_, e.CancelAsked = w.insist(ctx, "cancel "+a.ID, func() (rest.Accepted, error) { return w.door().Cancel(ctx, a.ID) })
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -63,7 +63,7 @@ func run(t *testing.T, d *door, p load.Plan) load.Result {
 	srv := httptest.NewServer(d)
 	defer srv.Close()
 	calls := 0
-	r, err := p.Run(t.Context(), rest.New(srv.URL, srv.URL), func(n int) {
+	r, err := p.Run(t.Context(), []*rest.Client{rest.New(srv.URL, srv.URL), rest.New(srv.URL, srv.URL)}, func(n int) {
 		if calls++; calls != n {
 			t.Errorf("call %d says %d", calls, n)
 		}
@@ -120,5 +120,20 @@ func TestKeepsTheRate(t *testing.T) {
 	run(t, &door{}, load.Plan{Orders: 21, PerSecond: 100, Seed: 1})
 	if took := time.Since(began); took < 200*time.Millisecond {
 		t.Errorf("21 orders at 100/s took %s", took)
+	}
+}
+
+func TestCustomersKeepComingUntilToldToStop(t *testing.T) {
+	d, enough := &door{posts: map[string]int{}, cancels: map[string]int{}}, make(chan struct{})
+	srv := httptest.NewServer(d)
+	defer srv.Close()
+	p := load.Plan{Orders: 2, PerSecond: 1e5, More: enough, MorePerSecond: 1e3, SlowOneIn: 1}
+	r, err := p.Run(t.Context(), []*rest.Client{rest.New(srv.URL, srv.URL)}, func(n int) {
+		if n == 20 {
+			close(enough)
+		}
+	})
+	if err != nil || len(r.Expected) < 20 || len(r.Expected) > 200 {
+		t.Errorf("%d orders, %v", len(r.Expected), err)
 	}
 }

@@ -1,0 +1,167 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Guarantee names a promise of Troupe in reports.
+type Guarantee string
+
+// Guarantees.
+const (
+	// Lost: an order, a cancellation, a charge, a refund or a mail that was promised is not there.
+	Lost          Guarantee = "lost"
+	ChargedTwice  Guarantee = "charged_twice"
+	RefundedTwice Guarantee = "refunded_twice"
+	// MailedTwice: a customer was told the same under two Message-IDs. Copies with one Message-ID are allowed.
+	MailedTwice Guarantee = "mailed_twice"
+	// Misordered: gaps and swaps of an order's facts, effects before their causes, records where they do not belong.
+	Misordered Guarantee = "misordered"
+	// Stuck: what has begun does not come to its end.
+	Stuck     Guarantee = "stuck"
+	ReadModel Guarantee = "read_model"
+	// Choreography: steps that the choreography does not know, answers given twice, facts and effects that contradict each other.
+	Choreography      Guarantee = "choreography"
+	UnexplainedLetter Guarantee = "unexplained_letter"
+	// NotProven: the run did not do what it was to show.
+	NotProven Guarantee = "not_proven"
+)
+
+// Guarantees lists all, in the order of reports.
+var Guarantees = []Guarantee{
+	Lost, ChargedTwice, RefundedTwice, MailedTwice, Misordered, Stuck, ReadModel, Choreography, UnexplainedLetter, NotProven,
+}
+
+// Violation is one promise that was not kept.
+type Violation struct {
+	Guarantee Guarantee `json:"guarantee"`
+	// Order is empty for what is not about one order.
+	Order string `json:"order,omitempty"`
+	Text  string `json:"text"`
+}
+
+func (v Violation) String() string {
+	if v.Order == "" {
+		return string(v.Guarantee) + ": " + v.Text
+	}
+	return string(v.Guarantee) + ": order " + v.Order + ": " + v.Text
+}
+
+// Settle has times by rank, from facts of the log.
+type Settle struct {
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
+}
+
+func settleOf(took []time.Duration) Settle {
+	if len(took) == 0 {
+		return Settle{}
+	}
+	slices.Sort(took)
+	at := func(share float64) time.Duration { return took[int(share*float64(len(took)-1))] }
+	return Settle{at(.5), at(.99), at(1)}
+}
+
+// Report is what was found. Everything is right when Violations is empty.
+type Report struct {
+	// Orders that were answered with 202, and how they ended.
+	Orders    int `json:"orders"`
+	Confirmed int `json:"confirmed"`
+	Cancelled int `json:"cancelled"`
+	// TimedOut are those of the cancelled whose payment came too late.
+	TimedOut int `json:"timed_out"`
+	// Settle is how long the orders took from placed to settled.
+	Settle Settle `json:"settle"`
+
+	Charges  int `json:"charges"`
+	Declines int `json:"declines"`
+	Refunds  int `json:"refunds"`
+	// ChargesPerOrder and RefundsPerCancelled say how many orders have so many; the latter of paid and cancelled orders.
+	ChargesPerOrder     map[int]int `json:"charges_per_order"`
+	RefundsPerCancelled map[int]int `json:"refunds_per_cancelled_payment"`
+
+	// Mails are different ones by Message-ID, MailCopies the further copies of the same; CopiesPerMail says how many mails are
+	// there so many times.
+	Mails         int         `json:"mails"`
+	MailCopies    int         `json:"mail_copies"`
+	CopiesPerMail map[int]int `json:"copies_per_mail"`
+
+	// Records of the topics of facts: all, copies, void ones, and those that were put there as poison.
+	Records       int `json:"records"`
+	RecordCopies  int `json:"record_copies"`
+	VoidedRecords int `json:"voided_records"`
+	PoisonRecords int `json:"poison_records"`
+	// DeadLetters counts letters, ExplainedLetters those that poison has made.
+	DeadLetters      int `json:"dead_letters"`
+	ExplainedLetters int `json:"explained_letters"`
+
+	Violations []Violation `json:"violations"`
+}
+
+// Violation adds one.
+func (r *Report) Violation(g Guarantee, order, format string, args ...any) {
+	r.Violations = append(r.Violations, Violation{g, order, fmt.Sprintf(format, args...)})
+}
+
+// Of returns the violations of one guarantee.
+func (r *Report) Of(g Guarantee) []Violation {
+	var of []Violation
+	for _, v := range r.Violations {
+		if v.Guarantee == g {
+			of = append(of, v)
+		}
+	}
+	return of
+}
+
+func (r *Report) sort() {
+	slices.SortFunc(r.Violations, func(a, b Violation) int {
+		return cmp.Or(slices.Index(Guarantees, a.Guarantee)-slices.Index(Guarantees, b.Guarantee),
+			cmp.Compare(a.Order, b.Order), cmp.Compare(a.Text, b.Text))
+	})
+}
+
+// maxShown bounds what String says of the violations of one guarantee; a broken run has thousands.
+const maxShown = 10
+
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "orders %d: %d confirmed, %d cancelled (%d because their payment came too late)\n",
+		r.Orders, r.Confirmed, r.Cancelled, r.TimedOut)
+	ms := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
+	fmt.Fprintf(&b, "settled after %s (half of them), %s (99 of 100), %s (all)\n", ms(r.Settle.P50), ms(r.Settle.P99), ms(r.Settle.Max))
+	fmt.Fprintf(&b, "ledger: %d charges (%s per order), %d declines, %d refunds (%s per cancelled payment)\n",
+		r.Charges, histogram(r.ChargesPerOrder), r.Declines, r.Refunds, histogram(r.RefundsPerCancelled))
+	fmt.Fprintf(&b, "mails: %d, and %d copies with the same Message-ID\n", r.Mails, r.MailCopies)
+	fmt.Fprintf(&b, "log: %d records, %d of them copies, %d void, %d poison; %d dead letters, %d of them explained\n",
+		r.Records, r.RecordCopies, r.VoidedRecords, r.PoisonRecords, r.DeadLetters, r.ExplainedLetters)
+	fmt.Fprintf(&b, "violations: %d\n", len(r.Violations))
+	for _, g := range Guarantees {
+		of := r.Of(g)
+		for _, v := range of[:min(len(of), maxShown)] {
+			fmt.Fprintf(&b, "  %s\n", v)
+		}
+		if more := len(of) - maxShown; more > 0 {
+			fmt.Fprintf(&b, "  %s: and %d more\n", g, more)
+		}
+	}
+	return b.String()
+}
+
+// histogram is like "0×12 1×988".
+func histogram(m map[int]int) string {
+	var parts []string
+	for _, n := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%d×%d", n, m[n]))
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, " ")
+}
