@@ -73,6 +73,12 @@ image-check: ## builds every service as services/Dockerfile does, without Docker
 compose-check: ## docker-compose.yml by a real Compose, and against the rules of the demo stack
 	@set -o pipefail; $$(scripts/tool docker-compose) config --format json | go run .ci/compose.go
 
+.PHONY: alerts-check
+alerts-check: ## alert rules, their tests and Prometheus' configuration, by promtool (Debian: prometheus)
+	@command -v promtool >/dev/null || { echo 'promtool is not installed (Debian: package prometheus)' >&2; exit 1; }
+	promtool check config k8s/observability/prometheus.yml
+	promtool test rules k8s/observability/alerts_test.yml
+
 .PHONY: ci
 ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
@@ -81,6 +87,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
+	@scripts/step 'alerts-check' $(MAKE) --no-print-directory alerts-check
 
 .PHONY: clean
 clean: ## removes what was built and played here
