@@ -46,7 +46,7 @@ type Options struct {
 
 // Ports where things listen, on 127.0.0.1.
 type Ports struct {
-	Query, Order, Payment, Notification, Kafka, Redis, Gateway, SMTP, Mailbox, Control int
+	Query, Console, Order, Payment, Notification, Kafka, Redis, Gateway, SMTP, Mailbox, Control int
 }
 
 // Port is one of them, for flags and for what is said when it is taken.
@@ -60,6 +60,7 @@ type Port struct {
 // PortList has every port, in the order in which people care.
 var PortList = []Port{
 	{"query", 8084, func(p *Ports) *int { return &p.Query }},
+	{"console", 8080, func(p *Ports) *int { return &p.Console }},
 	{"order", 8081, func(p *Ports) *int { return &p.Order }},
 	{"payment", 8082, func(p *Ports) *int { return &p.Payment }},
 	{"notification", 8083, func(p *Ports) *int { return &p.Notification }},

@@ -48,7 +48,7 @@ func TestRefusesWrongOptions(t *testing.T) {
 func TestNamesEveryTakenPort(t *testing.T) {
 	o := options(t)
 	var held []net.Listener
-	for _, p := range []*int{&o.Ports.Order, &o.Ports.Redis} {
+	for _, p := range []*int{&o.Ports.Order, &o.Ports.Redis, &o.Ports.Console} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func TestNamesEveryTakenPort(t *testing.T) {
 	}
 	o.Ports.Query = o.Ports.Order
 	err := Run(t.Context(), o)
-	for _, want := range []string{"--query-port", "--order-port", "is that of query too", "--redis-port", "TROUPE_REDIS_PORT"} {
+	for _, want := range []string{"--console-port", "TROUPE_CONSOLE_PORT", "--query-port", "--order-port", "is that of query too", "--redis-port", "TROUPE_REDIS_PORT"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
@@ -109,7 +109,7 @@ func names(list []process) string {
 
 func TestProcesses(t *testing.T) {
 	o := options(t)
-	o.Instances = map[string]int{"payment": 3}
+	o.Instances = map[string]int{"payment": 3, "query": 2}
 	o.Environ = []string{"PATH=/bin", "KAFKA_TLS=true", "KAFKA_SASL_USER=me", "REDIS_PASSWORD=p", "KAFKA_BROKERS=elsewhere:1"}
 	if err := o.settlePorts(); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := names(list); got != "broker redis gateway mailbox order payment payment-2 payment-3 notification query" {
+	if got := names(list); got != "broker redis gateway mailbox order payment payment-2 payment-3 notification query query-2" {
 		t.Fatalf("processes = %s", got)
 	}
 	addresses := map[string]bool{}
@@ -143,6 +143,13 @@ func TestProcesses(t *testing.T) {
 	}
 	if p := list[7]; p.Instance != 3 || p.Service != "payment" || strings.Join(p.Args, " ") != "run payment" {
 		t.Errorf("payment-3 = %+v", p.Spec)
+	}
+	for i, port := range []int{o.Ports.Console, o.Ports.Console + 100} {
+		q := list[9+i]
+		at := q.Addresses["console"]
+		if !slices.Contains(q.Env, "CONSOLE_ADDR="+strings.TrimPrefix(at, "http://")) || at != "http://"+local(port) && i == 0 || at == "" {
+			t.Errorf("%s: console at %q, environment %v", q.Name, at, q.Env)
+		}
 	}
 	if !slices.Contains(list[4].Env, "KAFKA_BROKERS="+local(o.Ports.Kafka)) || !slices.Contains(list[4].Env, "KAFKA_REPLICATION_FACTOR=1") {
 		t.Errorf("order: environment %v", list[4].Env)

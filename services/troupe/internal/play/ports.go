@@ -50,8 +50,12 @@ func (o *Options) settlePorts() error {
 	return nil
 }
 
-// instancePort is the port of a further instance: 100 apart from the one before when that is free, any free one otherwise.
+// instancePort is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one
+// otherwise.
 func (o *Options) instancePort(first, instance int, used map[int]string) (int, error) {
+	if instance == 1 {
+		return first, nil
+	}
 	n := first + 100*(instance-1)
 	if n <= 65535 && used[n] == "" && isFree(n) {
 		used[n] = "instance"

@@ -14,6 +14,7 @@ import (
 type Playground struct {
 	PID     int      `json:"pid"`
 	Query   string   `json:"query"`
+	Console string   `json:"console"`
 	Order   string   `json:"order"`
 	Gateway string   `json:"gateway"`
 	Mailbox string   `json:"mailbox"`
@@ -27,8 +28,8 @@ type Playground struct {
 func (o *Options) playground(pid int) Playground {
 	url := func(port int) string { return "http://" + local(port) }
 	p := Playground{
-		PID: pid, Query: url(o.Ports.Query), Order: url(o.Ports.Order), Gateway: url(o.Ports.Gateway), Mailbox: url(o.Ports.Mailbox),
-		Control: url(o.Ports.Control), SMTP: local(o.Ports.SMTP), Kafka: o.KafkaBrokers, Redis: o.RedisAddr, Dir: o.Dir,
+		PID: pid, Query: url(o.Ports.Query), Console: url(o.Ports.Console), Order: url(o.Ports.Order), Gateway: url(o.Ports.Gateway),
+		Mailbox: url(o.Ports.Mailbox), Control: url(o.Ports.Control), SMTP: local(o.Ports.SMTP), Kafka: o.KafkaBrokers, Redis: o.RedisAddr, Dir: o.Dir,
 	}
 	if len(p.Kafka) == 0 {
 		p.Kafka = []string{local(o.Ports.Kafka)}
@@ -58,16 +59,26 @@ func (o *Options) processes(at Playground) ([]process, error) {
 	}
 	for _, service := range services {
 		for i := 1; i <= max(1, o.Instances[service]); i++ {
-			port, name := first[service], service
+			name := service
 			if i > 1 {
 				name += "-" + strconv.Itoa(i)
-				var err error
-				if port, err = o.instancePort(first[service], i, used); err != nil {
+			}
+			port, err := o.instancePort(first[service], i, used)
+			if err != nil {
+				return nil, err
+			}
+			env := []string{"HTTP_ADDR=" + local(port), "KAFKA_CLIENT_ID=" + name}
+			addresses := map[string]string{"http": "http://" + local(port)}
+			if service == "query" {
+				console, err := o.instancePort(o.Ports.Console, i, used)
+				if err != nil {
 					return nil, err
 				}
+				env = append(env, "CONSOLE_ADDR="+local(console))
+				addresses["console"] = "http://" + local(console)
 			}
-			p := o.process(name, service, i, []string{"HTTP_ADDR=" + local(port), "KAFKA_CLIENT_ID=" + name}, o.serviceEnviron(at))
-			p.Addresses = map[string]string{"http": "http://" + local(port)}
+			p := o.process(name, service, i, env, o.serviceEnviron(at))
+			p.Addresses = addresses
 			p.readyURL = "http://" + local(port) + "/readyz"
 			p.Needs, p.StopWithin = needs, 20*time.Second
 			list = append(list, p)
