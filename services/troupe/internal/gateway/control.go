@@ -19,6 +19,9 @@ import (
 type Control struct {
 	// DeclinePercent of the charges that would succeed are declined (generic_decline). The same intent always is, or never.
 	DeclinePercent int `json:"decline_percent"`
+	// RefusePercent of the orders are refused (400) when their payment intent is to be created: a mistake of the shop's that
+	// nobody at the bank decides about. The same order always is, or never.
+	RefusePercent int `json:"refuse_percent"`
 	// DelayMS is added to every request, in milliseconds.
 	DelayMS int `json:"delay_ms"`
 	// Outage answers every request with 503 and does nothing.
@@ -46,6 +49,7 @@ func (c Control) validate() error {
 		}
 	}
 	within("decline_percent", c.DeclinePercent, 0, 100)
+	within("refuse_percent", c.RefusePercent, 0, 100)
 	within("delay_ms", c.DelayMS, 0, 60_000)
 	within("lose_answers_percent", c.LoseAnswersPercent, 0, 100)
 	within("reset_after_s", c.ResetAfterS, 0, 86_400)
@@ -87,6 +91,8 @@ func (c control) declines(intentID string, q quirks) quirks {
 	}
 	return q
 }
+
+func (c control) refuses(orderID string) bool { return share(orderID) < c.RefusePercent }
 
 // share turns a text into a number from 0 to 99, always the same.
 func share(text string) int {
@@ -173,6 +179,7 @@ func (c control) say(now time.Time) []string {
 	add(c.FlapMS > 0, "flapping every %d ms", c.FlapMS)
 	add(c.DelayMS > 0, "delay %d ms", c.DelayMS)
 	add(c.DeclinePercent > 0, "%d %% of charges declined", c.DeclinePercent)
+	add(c.RefusePercent > 0, "%d %% of orders refused", c.RefusePercent)
 	add(c.LoseAnswersPercent > 0, "%d %% of answers lost", c.LoseAnswersPercent)
 	add(len(out) > 0 && !c.until.IsZero(), "for another %d s", int(c.until.Sub(now).Seconds())+1)
 	return out

@@ -25,6 +25,8 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 		`{"decline_percent":101}`:              "/decline_percent",
 		`{"decline_percent":-1}`:               "/decline_percent",
 		`{"decline_percent":"5"}`:              "/decline_percent",
+		`{"refuse_percent":-1}`:                "/refuse_percent",
+		`{"refuse_percent":101}`:               "/refuse_percent",
 		`{"delay_ms":60001}`:                   "/delay_ms",
 		`{"delay_ms":1.5}`:                     "/delay_ms",
 		`{"outage":1}`:                         "/outage",
@@ -55,6 +57,40 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 }
 
 func long(n int) string { return strings.Repeat("x", n) }
+
+// What is refused began nothing: the same request with the same key goes through once the control ends, and only new intents are
+// refused.
+func TestRefusePercent(t *testing.T) {
+	c := newClock()
+	h := open(t, t.TempDir(), c.Now).Handler()
+	form := []string{"amount=2500", "currency=eur", "payment_method=pm_card_visa", "metadata[order_id]=o-2"}
+	id := create(t, h, "o-1", "pm_card_visa")
+	put(t, h, `{"refuse_percent":100,"reset_after_s":10}`).want(200)
+	ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "").want(200)
+	got := ask(t, h, "POST", "/v1/payment_intents", "k", form...).want(400)
+	if e, _ := got.get("error").(map[string]any); e["type"] != typeInvalid || e["param"] != nil {
+		t.Errorf("refused with %s", got.body)
+	}
+	if n := ledgerOf(t, h).Totals.Charges; n != 1 {
+		t.Errorf("%d charges", n)
+	}
+	c.add(10 * time.Second)
+	ask(t, h, "POST", "/v1/payment_intents", "k", form...).want(200)
+
+	put(t, h, `{"refuse_percent":30}`).want(200)
+	refused := 0
+	for i := range 100 {
+		order := fmt.Sprintf("metadata[order_id]=o-%d", i)
+		for range 2 { // the same answer twice
+			if ask(t, h, "POST", "/v1/payment_intents", "", "amount=2500", "currency=eur", order).status == 400 {
+				refused++
+			}
+		}
+	}
+	if refused%2 != 0 || refused < 30 || refused > 100 {
+		t.Errorf("%d of 200 requests were refused, 60 should be about", refused)
+	}
+}
 
 func TestOutage(t *testing.T) {
 	c := newClock()

@@ -29,6 +29,9 @@ func invalid(code, param, message string) *apiError {
 	return &apiError{Status: http.StatusBadRequest, Type: typeInvalid, Code: code, Param: param, Message: message}
 }
 
+// refused blames no parameter: nothing that a caller could take for its customer's doing.
+func refused(message string) *apiError { return invalid("", "", message) }
+
 func missing(kind, param, id string) *apiError {
 	status := http.StatusNotFound
 	if param == "payment_method" || param == "payment_intent" { // named in the body, not in the URL

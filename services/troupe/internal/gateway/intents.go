@@ -35,6 +35,9 @@ func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
+		if s.control.refuses(in.Metadata["order_id"]) {
+			return entry{}, refused("The simulator refuses this order, as its control says.")
+		}
 		in.Created = now
 		return entry{Intent: in}, nil
 	}})
@@ -79,10 +82,15 @@ func newIntent(p params) (*intent, *apiError) {
 }
 
 func checkMethod(p params) *apiError {
-	if m := p.get("payment_method"); m != "" {
-		if _, ok := quirksOf(m); !ok {
-			return missing("PaymentMethod", "payment_method", m)
-		}
+	m := p.get("payment_method")
+	if m == "" {
+		return nil
+	}
+	switch q, ok := quirksOf(m); {
+	case !ok:
+		return missing("PaymentMethod", "payment_method", m)
+	case q.refused:
+		return refused("The simulator refuses this payment method, whoever asks.")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type quirks struct {
 	settles           time.Duration // the charge is processing for so long, then succeeds
 	refundSettles     time.Duration // a refund is pending for so long, then succeeds
 	outage            bool          // confirming is answered 503 and does nothing
+	refused           bool          // every request that names it is refused for good, for a reason that is not the card's
 	hang              bool          // charged; the first answer does not come
 	drop              bool          // charged; the connection ends instead of the first answer
 	broken            bool          // charged; the answer is 500, and stays so for the key
@@ -33,6 +34,7 @@ var methods = map[string]quirks{
 	"pm_sim_lost_answer_once": {drop: true},
 	"pm_sim_error":            {broken: true},
 	"pm_sim_outage":           {outage: true},
+	"pm_sim_refused":          {refused: true},
 
 	"pm_card_authenticationRequired":         {action: true},
 	"pm_card_threeDSecureRequired":           {action: true},

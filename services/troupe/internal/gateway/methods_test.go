@@ -66,6 +66,21 @@ func TestPaymentMethods(t *testing.T) {
 	}
 }
 
+// Nothing was begun: the same key may come with another payment method, as it does when somebody put the order right.
+func TestRefusedMethod(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	form := []string{"amount=2500", "currency=eur", "metadata[order_id]=o-1", "payment_method="}
+	for range 2 {
+		got := ask(t, h, "POST", "/v1/payment_intents", "k", append(form[:3:3], form[3]+"pm_sim_refused")...).want(400)
+		if e, _ := got.get("error").(map[string]any); e["type"] != typeInvalid || e["param"] != nil || e["code"] != nil {
+			t.Errorf("refused with %s", got.body)
+		}
+	}
+	id := ask(t, h, "POST", "/v1/payment_intents", "k", append(form[:3:3], form[3]+"pm_card_visa")...).want(200).text("id")
+	ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "", "payment_method=pm_sim_refused").want(400)
+	ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "").want(200)
+}
+
 func TestProcessingSettlesByItself(t *testing.T) {
 	c := newClock()
 	dir := t.TempDir()
