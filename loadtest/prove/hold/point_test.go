@@ -40,7 +40,7 @@ var (
 func newStage(t *testing.T) *stage {
 	cluster := brokertest.Embedded(t, kfake.GroupMinSessionTimeout(time.Second)) // the dead are missed soon
 	s := &stage{t: t, addr: storetest.Addr(t), kafka: broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1,
-		SessionTimeout: time.Second, ProduceTimeout: 3 * time.Second, RebalanceTimeout: 5 * time.Second}}
+		SessionTimeout: time.Second, ProduceTimeout: time.Second, RebalanceTimeout: 1500 * time.Millisecond}}
 	s.redis = redis.NewClient(&redis.Options{Addr: s.addr})
 	var err error
 	if s.log, err = broker.Open(s.kafka); err != nil {
