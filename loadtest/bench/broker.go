@@ -84,12 +84,12 @@ func (o options) record(sys system, n int, due time.Time) *kgo.Record {
 	return k
 }
 
-// place puts all orders into the log.
-func (b *testBroker) place(ctx context.Context, o options, sys system) error {
+// place puts count orders into the log.
+func (b *testBroker) place(ctx context.Context, o options, sys system, from, count int) error {
 	failed := make(chan error, 1)
 	now := time.Now()
-	for n := range o.orders {
-		b.client.Produce(ctx, o.record(sys, n, now), func(_ *kgo.Record, err error) {
+	for n := range count {
+		b.client.Produce(ctx, o.record(sys, from+n, now), func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {
 				case failed <- err:
@@ -144,8 +144,8 @@ func (b *testBroker) verify(ctx context.Context, o options, sys system) (duplica
 		if err != nil {
 			return 0, err
 		}
-		if distinct != kinds*o.orders {
-			return 0, fmt.Errorf("%s holds %d different events, must be %d", topic, distinct, kinds*o.orders)
+		if distinct != kinds*(o.orders+o.flush) {
+			return 0, fmt.Errorf("%s holds %d different events, must be %d", topic, distinct, kinds*(o.orders+o.flush))
 		}
 		duplicates += n - distinct
 	}

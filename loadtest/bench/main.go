@@ -49,6 +49,7 @@ type options struct {
 	rate        int
 	charge      time.Duration
 	concurrency int
+	flush       int
 	rounds      int
 	within      time.Duration
 	out         string
@@ -86,6 +87,7 @@ func flags() (o options) {
 	flag.IntVar(&o.rate, "rate", 0, "orders a second, sent when they are due whatever happens; 0: all of them wait when the run begins")
 	flag.DurationVar(&o.charge, "charge", 0, "how long the gateway takes for a charge")
 	flag.IntVar(&o.concurrency, "concurrency", 256, "charges at once, where a system has such a setting")
+	flag.IntVar(&o.flush, "flush", 0, "when all orders are done, wipe Redis and place so many more; tells how long until those are done (Troupe only)")
 	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
 	flag.DurationVar(&o.within, "within", 5*time.Minute, "longest time of one run")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile of each system's last run; empty: none")
@@ -108,12 +110,17 @@ func (o options) validate() error {
 		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
 	case o.rounds < 1 || o.rounds > 100:
 		return fmt.Errorf("-rounds: must be 1 to 100, is %d", o.rounds)
+	case o.flush < 0 || o.flush > 10_000:
+		return fmt.Errorf("-flush: must be 0 to 10000, is %d", o.flush)
 	case o.charge < 0 || o.charge > time.Minute:
 		return fmt.Errorf("-charge: must be 0s to 1m, is %s", o.charge)
 	}
 	for _, s := range o.systems() {
 		if _, ok := systems[s]; !ok {
 			return fmt.Errorf("-system: there is no %q; there are %s", s, strings.Join(inOrder, ", "))
+		}
+		if o.flush > 0 && !systems[s].troupe {
+			return fmt.Errorf("-flush: %s does not come back from a wiped Redis; name a troupe by -system", s)
 		}
 	}
 	return nil

@@ -25,8 +25,10 @@ type Run struct {
 	BrokerCPU time.Duration `json:"broker_cpu"`
 	RedisCPU  time.Duration `json:"redis_cpu"`
 	// RSS is the most memory the process ever held, in bytes.
-	RSS     int64      `json:"rss"`
-	Settled *Quantiles `json:"settled,omitempty"`
+	RSS int64 `json:"rss"`
+	// Back is how long it took from the wipe of Redis until orders placed then were done.
+	Back    time.Duration `json:"back,omitempty"`
+	Settled *Quantiles    `json:"settled,omitempty"`
 	// Duplicates are events that the log holds twice.
 	Duplicates int `json:"duplicates"`
 }
@@ -44,10 +46,17 @@ func measure(ctx context.Context, o options) error {
 				return fmt.Errorf("%s, round %d: %w", name, round, err)
 			}
 			runs = append(runs, r)
-			fmt.Fprintf(os.Stderr, "%d/%d %-26s %s\n", round, o.rounds, name, r.Took.Round(time.Millisecond))
+			fmt.Fprintf(os.Stderr, "%d/%d %-26s %s%s\n", round, o.rounds, name, r.Took.Round(time.Millisecond), r.wiped())
 		}
 	}
 	return report(o, runs)
+}
+
+func (r Run) wiped() string {
+	if r.Back == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", back %s after Redis was wiped", r.Back.Round(time.Millisecond))
 }
 
 // one prepares the broker and Redis, starts a worker, and verifies what it did.
@@ -66,18 +75,18 @@ func one(ctx context.Context, o options, name string, round int) (Run, error) {
 		return Run{}, err
 	}
 	if o.rate == 0 {
-		if err := b.place(ctx, o, sys); err != nil {
+		if err := b.place(ctx, o, sys, 0, o.orders); err != nil {
 			return Run{}, err
 		}
 	}
-	first, last, err := perform(ctx, o, b, rdb, name)
+	first, last, back, err := perform(ctx, o, b, rdb, name)
 	if err != nil {
 		return Run{}, err
 	}
 	duplicates, err := b.verify(ctx, o, sys)
 	return Run{
 		System: name, Round: round, Orders: o.orders, Took: last.At.Sub(first.At), CPU: last.CPU - first.CPU,
-		BrokerCPU: last.broker - first.broker, RedisCPU: last.redis - first.redis, RSS: last.RSS, Settled: last.Settled, Duplicates: duplicates,
+		BrokerCPU: last.broker - first.broker, RedisCPU: last.redis - first.redis, RSS: last.RSS, Settled: last.Settled, Duplicates: duplicates, Back: back,
 	}, err
 }
 
@@ -88,18 +97,18 @@ type sample struct {
 }
 
 // perform runs the worker, and with a rate sends the orders meanwhile.
-func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, err error) {
+func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, back time.Duration, err error) {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-worker", "-system", name, "-kafka", o.kafka, "-redis", o.redis,
 		"-orders", strconv.Itoa(o.orders), "-partitions", strconv.Itoa(o.partitions), "-charge", o.charge.String(),
-		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile)
+		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile, "-flush", strconv.Itoa(o.flush))
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME=bench")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return first, last, err
+		return first, last, back, err
 	}
 	if err := cmd.Start(); err != nil {
-		return first, last, err
+		return first, last, back, err
 	}
 	sent := make(chan error, 1)
 	go func() { // received below
@@ -109,21 +118,31 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 		}
 		sent <- b.send(ctx, o, systems[name])
 	}()
+	var wiped time.Time
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var r Reading
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return first, last, errors.Join(fmt.Errorf("the worker said %q: %w", lines.Text(), err), cmd.Cancel(), cmd.Wait(), <-sent)
+			return first, last, back, errors.Join(fmt.Errorf("the worker said %q: %w", lines.Text(), err), cmd.Cancel(), cmd.Wait(), <-sent)
 		}
 		s := sample{Reading: r, broker: cpuOf(b.pid), redis: cpuOfRedis(ctx, rdb)}
-		if r.Event == "first" {
+		switch r.Event {
+		case "first":
 			first = s
-		} else {
+		case "last":
 			last = s
+			if o.flush > 0 {
+				wiped = time.Now()
+				if err := errors.Join(rdb.FlushAll(ctx).Err(), b.place(ctx, o, systems[name], o.orders, o.flush)); err != nil {
+					return first, last, back, errors.Join(err, cmd.Cancel(), cmd.Wait(), <-sent)
+				}
+			}
+		case "back":
+			back = r.At.Sub(wiped)
 		}
 	}
 	err = errors.Join(cmd.Wait(), <-sent)
 	if err == nil && (first.At.IsZero() || last.At.IsZero()) {
 		err = errors.New("the worker ended without having done all orders")
 	}
-	return first, last, err
+	return first, last, back, err
 }

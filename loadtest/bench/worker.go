@@ -17,9 +17,10 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 )
 
-// Reading is what a worker says when the first order is worked on, and when the last one has reached the read model.
+// Reading is what a worker says when the first order is worked on, when the last one has reached the read model, and when those have
+// that were placed after Redis was wiped.
 type Reading struct {
-	Event string    `json:"event"` // first or last
+	Event string    `json:"event"` // first, last, or back after Redis was wiped
 	At    time.Time `json:"at"`
 	// CPU of this process so far, user and system.
 	CPU time.Duration `json:"cpu"`
@@ -63,9 +64,17 @@ func work(ctx context.Context, o options) error {
 	}
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
-	c := counting{orders: map[string]bool{}, moved: map[string]int64{}, wanted: o.orders, settled: hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3)}
+	c := counting{
+		orders: map[string]bool{}, moved: map[string]int64{}, wanted: o.orders, more: o.flush, settled: hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3),
+	}
 	c.all = sync.OnceFunc(func() {
 		c.say("last")
+		if o.flush == 0 {
+			finish()
+		}
+	})
+	c.back = sync.OnceFunc(func() {
+		c.say("back")
 		finish()
 	})
 	e := &flow.Env{
@@ -87,8 +96,10 @@ type counting struct {
 	orders  map[string]bool
 	moved   map[string]int64
 	wanted  int
+	more    int // orders that are placed after Redis was wiped
 	settled *hdrhistogram.Histogram
 	all     func()
+	back    func()
 	err     error
 }
 
@@ -98,10 +109,13 @@ func (c *counting) done(id string, due time.Time) {
 		c.orders[id] = true
 		_ = c.settled.RecordValue(max(1, time.Since(due).Microseconds())) // beyond an hour: counted as the longest
 	}
-	over := len(c.orders) == c.wanted
+	over, back := len(c.orders) == c.wanted, c.more > 0 && len(c.orders) == c.wanted+c.more
 	c.mu.Unlock()
 	if over {
 		c.all()
+	}
+	if back {
+		c.back()
 	}
 }
 

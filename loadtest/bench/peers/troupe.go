@@ -68,7 +68,7 @@ func Quiet(ctx context.Context, e *flow.Env) error {
 		perform(func(log *broker.Client) func(context.Context) error {
 			b := query.Behavior()
 			b.Stored = func(before, after query.Document) {
-				if len(before.Mails) == 0 && len(after.Mails) > 0 {
+				if whole(after) && !whole(before) {
 					e.Done(after.Order.Customer, after.Order.Placed.Time())
 				}
 			}
@@ -78,10 +78,8 @@ func Quiet(ctx context.Context, e *flow.Env) error {
 	return errors.Join(err, g.Wait())
 }
 
-// TroupeTopics are provisioned before orders are placed; the participants make the others themselves.
-func TroupeTopics(partitions int) []broker.Topic {
-	return []broker.Topic{{Name: participant.FactsTopic(order.Name), Partitions: partitions, Retention: 30 * 24 * time.Hour}}
-}
+// whole says that a document has its first and its last event; topics are folded in any order.
+func whole(d query.Document) bool { return d.Order.Customer != "" && len(d.Mails) > 0 }
 
 // TroupeOrder is the record of the n-th order. The customer's id is the order's number, so that Done knows it in the read model.
 func TroupeOrder(n int, due time.Time, partitions int) broker.Record {
