@@ -57,8 +57,9 @@ type System struct {
 	// Read reads an order's document from the read model, and Fold makes it from all records of the order: they must be the same.
 	Read func(ctx context.Context, id string) (doc any, ok bool, err error)
 	Fold func(records []broker.Record) any
-	// Poison has the records that were appended from outside to be in the way: no facts, and to be parked.
-	Poison map[Place]bool
+	// Poison has the records that were appended from outside to be in the way, which are no facts, and the participants that
+	// must park each.
+	Poison map[Place][]string
 	// Parked are orders that poison keeps: they need not settle, and what waits behind the poison is explained.
 	Parked map[string]bool
 }
@@ -71,7 +72,7 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Orders: len(expected), Records: l.Records, PoisonRecords: l.poison,
-		ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
+		took: map[string]time.Duration{}, ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
 	byID := map[string]Expected{}
 	for _, e := range expected {
 		byID[e.ID] = e
@@ -86,17 +87,16 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 			r.Violation(Choreography, id, "is in the log, but nobody was promised it")
 		}
 	}
-	var took []time.Duration
 	for _, e := range expected {
 		if s.Parked[e.ID] {
 			continue
 		}
 		l.outcome(r, e)
 		if d, ok := l.settleTime(e.ID); ok {
-			took = append(took, d)
+			r.took[e.ID] = d
 		}
 	}
-	r.Settle = settleOf(took)
+	r.Settle = r.SettleOf(expected)
 	if err := s.effects(ctx, r, l, byID); err != nil {
 		return nil, err
 	}

@@ -24,26 +24,20 @@ func (s System) letters(r *Report, l *log) {
 			parked[from] = map[string]bool{}
 		}
 		parked[from][letter.Topic] = true
-		if s.Poison[from] || s.Parked[string(letter.Key)] {
+		if _, is := s.Poison[from]; is || s.Parked[string(letter.Key)] {
 			r.ExplainedLetters++
 			continue
 		}
 		r.Violation(UnexplainedLetter, string(letter.Key), "%s/%d@%d was parked in %s: %s: %s", from.Topic, from.Partition, from.Offset,
 			letter.Topic, h["__dlq.errors.class"], h["__dlq.errors.message"])
 	}
-	for p := range s.Poison {
-		for _, by := range listeners[p.Topic] {
+	for p, listeners := range s.Poison {
+		for _, by := range listeners {
 			if topic := participant.DeadLettersTopic(by); !parked[p][topic] {
 				r.Violation(Lost, "", "the poison at %s/%d@%d is not in %s", p.Topic, p.Partition, p.Offset, topic)
 			}
 		}
 	}
-}
-
-// listeners to the topics of facts.
-var listeners = map[string][]string{
-	participant.FactsTopic("order"):   {"order", "payment", "notification"},
-	participant.FactsTopic("payment"): {"order", "notification"},
 }
 
 func origin(h map[string]string) Place {

@@ -56,7 +56,7 @@ func (s System) readLog(ctx context.Context) (*log, error) {
 		seen := map[string]bool{}
 		for _, r := range records {
 			l.Records++
-			if s.Poison[Place{broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}] {
+			if _, is := s.Poison[Place{broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}]; is {
 				l.poison++
 				continue
 			}

@@ -59,7 +59,14 @@ type Settle struct {
 	Max time.Duration `json:"max_ns"`
 }
 
-func settleOf(took []time.Duration) Settle {
+// SettleOf says how long some of the orders took; those that did not settle are left out.
+func (r *Report) SettleOf(orders []Expected) Settle {
+	var took []time.Duration
+	for _, e := range orders {
+		if d, ok := r.took[e.ID]; ok {
+			took = append(took, d)
+		}
+	}
 	if len(took) == 0 {
 		return Settle{}
 	}
@@ -102,6 +109,8 @@ type Report struct {
 	ExplainedLetters int `json:"explained_letters"`
 
 	Violations []Violation `json:"violations"`
+
+	took map[string]time.Duration // by order
 }
 
 // Violation adds one.

@@ -46,7 +46,7 @@ type world struct {
 	document map[string]document
 	list     []string // ids as they are listed
 	expected []check.Expected
-	poison   map[check.Place]bool
+	poison   map[check.Place][]string
 	parked   map[string]bool
 	clock    time.Time
 }
@@ -68,7 +68,7 @@ func (l logOf) Committed(context.Context, string) (map[broker.TopicPartition]int
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, log: brokertest.New(), heads: map[string]event.Event{}, said: map[string]int{}, document: map[string]document{},
-		poison: map[check.Place]bool{}, parked: map[string]bool{}, clock: time.Unix(1000, 0).UTC()}
+		poison: map[check.Place][]string{}, parked: map[string]bool{}, clock: time.Unix(1000, 0).UTC()}
 	w.ledger.Orders = map[string]gateway.LedgerOrder{}
 	var topics []broker.Topic
 	for _, p := range []string{"order", "payment", "notification"} {
@@ -170,11 +170,11 @@ func (w *world) mail(id, cause string, kind notificationv1.Kind) {
 		To: []string{id + "@example.com"}, Subject: "order " + id + " " + kind.String()})
 }
 
-// plant appends poison and has it parked by some.
+// plant appends poison that all must park, and has it parked by some.
 func (w *world) plant(topic string, by ...string) {
 	tp := broker.TopicPartition{Topic: topic, Partition: 1}
 	at := w.log.Append(tp, broker.Record{Key: []byte("poison"), Value: []byte("?")})
-	w.poison[check.Place{TopicPartition: tp, Offset: at}] = true
+	w.poison[check.Place{TopicPartition: tp, Offset: at}] = []string{"order", "payment", "notification"}
 	for _, p := range by {
 		w.letter(p, "poison", topic, 1, at)
 	}
