@@ -159,6 +159,7 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	if c.storeAt.After(now) { // until then no task is looked at
 		wake = c.storeAt.Sub(now)
 	}
+	soon(c.heard.Add(c.hearEvery))
 	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at} {
 		if at.After(now) {
 			soon(at)

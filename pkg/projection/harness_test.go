@@ -87,7 +87,7 @@ func (s *stage) provision() {
 // play runs an instance until stop is called, which waits for it.
 func (s *stage) play(b Behavior[script]) (p *Projection[script], stop func()) {
 	p = New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.beyondFor = time.Millisecond
+	p.beyondFor, p.hearEvery = time.Millisecond, time.Millisecond
 	return p, s.run(p)
 }
 

@@ -29,7 +29,7 @@ func (c *cycle[D]) inspect(ctx context.Context, wg *sync.WaitGroup) {
 		case !t.taken:
 		case t.level && t.forgot && t.found == nil && t.mixed == "":
 			compared[t.partition] = &comparison{owner: t.owner, liveName: t.name, besideName: t.beside.name}
-		case len(t.old) > len(t.cleared) && t.beside == nil:
+		case len(t.old) > 0 && len(t.cleared) == 0 && t.beside == nil:
 			old[t.partition] = &clearing{owner: t.owner, names: slices.Clone(t.old)}
 		}
 	}

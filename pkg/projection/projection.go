@@ -21,6 +21,8 @@ type Projection[D any] struct {
 	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at once)
 	// before it counts as another log.
 	beyondFor time.Duration
+	// hearEvery is how often requests for a rebuild are looked for.
+	hearEvery time.Duration
 
 	mu    sync.Mutex
 	state map[string]error // why this instance is not ready, by what
@@ -39,7 +41,8 @@ func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 	cfg = cfg.withDefaults()
 	return &Projection[D]{
 		b: b, cfg: cfg, store: store.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
-		state: map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
+		hearEvery: compareEvery,
+		state:     map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
 	}
 }
 

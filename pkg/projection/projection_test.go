@@ -151,16 +151,21 @@ func TestRunWaitsForItsTopicsAndRefusesWrongOnes(t *testing.T) {
 	}
 }
 
+// age makes an event older.
+func age(r broker.Record, by time.Duration) {
+	for i, h := range r.Headers {
+		if h.Key == "ce_time" {
+			r.Headers[i].Value = []byte(time.Now().Add(-by).Format(time.RFC3339))
+		}
+	}
+}
+
 func TestOldDocumentsAreForgotten(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	old := s.fact(talk, "old", "one")
-	for i, h := range old.Headers {
-		if h.Key == "ce_time" {
-			old.Headers[i].Value = []byte(time.Now().Add(-32 * 24 * time.Hour).Format(time.RFC3339))
-		}
-	}
-	_, stop := s.play(b)
+	age(old, 32*24*time.Hour)
+	stop := s.run(New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, Retention: 60 * 24 * time.Hour}))
 	s.put(old)
 	s.say(talk, "new", "one")
 	s.shows(b, "old", "new")

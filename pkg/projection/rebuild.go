@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,7 +195,10 @@ func (c *cycle[D]) struck(t *task) *change {
 	for _, name := range gone {
 		c.meta(t, ch, "HDEL", fieldOld+name)
 	}
-	ch.then = func() { t.old, t.cleared = t.old[len(gone):], nil } // it is always the first that are cleared
+	ch.then = func() {
+		t.old = slices.DeleteFunc(t.old, func(name string) bool { return slices.Contains(gone, name) })
+		t.cleared = nil
+	}
 	return ch
 }
 

@@ -199,7 +199,9 @@ func TestRebuildFindsAndHealsWhatIsWrong(t *testing.T) {
 			s.redis.Set(t.Context(), key("order-0", keyOrder+"order-0"), strings.Replace(doc, "two", "lie", 1), 0)
 			s.redis.Set(t.Context(), key("order-0", keyOrder+"ghost"), doc, 0)
 			s.redis.HIncrBy(t.Context(), key("order-0", "counts"), "words", 7)
-			s.redis.HSet(t.Context(), key("order-0", "counts"), "nothing", "0") // a counter of 0 is none
+			for _, id := range ids {
+				s.redis.HSet(t.Context(), key(id, "counts"), "nothing", "0") // a counter of 0 is none
+			}
 			s.redis.ZAdd(t.Context(), key("order-0", "all"), redis.Z{Score: float64(time.Now().UnixMilli()), Member: "ghost"})
 			if err := s.redis.Del(t.Context(), key("order-1", keyOrder+"order-1")).Err(); err != nil {
 				t.Fatal(err)
@@ -272,6 +274,7 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 	g := newGate(s.log)
 	g.shut(1)
 	p := New(next, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
+	p.hearEvery = time.Millisecond
 	stop = s.run(p)
 	eventually(t, func() string {
 		if g.waiting() == 0 {
@@ -377,6 +380,7 @@ func TestRebuildsAreRefusedAndCancelled(t *testing.T) {
 	ids := s.orders(20)
 	g := newGate(s.log)
 	p := New(b, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
+	p.hearEvery = time.Millisecond
 	s.run(p)
 	s.shows(b, ids...)
 	g.shut(1)

@@ -181,7 +181,7 @@ func (r *Rebuilds[D]) State(ctx context.Context) ([]Rebuild, error) {
 
 // listen looks for requests, about once a second.
 func (c *cycle[D]) listen(ctx context.Context) error {
-	due := time.Since(c.heard) >= compareEvery
+	due := time.Since(c.heard) >= c.hearEvery
 	var tasks []*task
 	var keys []string
 	for _, t := range c.tasks {

@@ -1,0 +1,305 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+)
+
+// mortal lets a client live for some scripts; the last one takes effect or not. Then nothing gets through any more.
+type mortal struct {
+	left atomic.Int64
+	last bool // takes effect
+	dead chan struct{}
+}
+
+var errDead = errors.New("this instance is dead")
+
+func (m *mortal) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (m *mortal) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return m.do([]redis.Cmder{cmd}, func() error { return next(ctx, cmd) })
+	}
+}
+
+func (m *mortal) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return m.do(cmds, func() error { return next(ctx, cmds) })
+	}
+}
+
+func (m *mortal) do(cmds []redis.Cmder, next func() error) error {
+	script := slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "evalsha" || c.Name() == "eval" })
+	left := m.left.Load()
+	if script {
+		left = m.left.Add(-1)
+	}
+	if left > 0 {
+		return next()
+	}
+	if script && left == 0 {
+		if m.last {
+			_ = next()
+		}
+		close(m.dead)
+	}
+	for _, c := range cmds {
+		c.SetErr(errDead)
+	}
+	return errDead
+}
+
+// playUntil runs an instance that dies with one of its scripts, counted from when arm is called.
+func (s *stage) playUntil(b Behavior[script], scripts int64, last bool) (dead <-chan struct{}, arm, stop func()) {
+	rdb := redis.NewClient(&redis.Options{Addr: s.redis.(*redis.Client).Options().Addr, MaxRetries: -1})
+	s.t.Cleanup(func() { _ = rdb.Close() })
+	m := &mortal{last: last, dead: make(chan struct{})}
+	m.left.Store(1 << 40)
+	rdb.AddHook(m)
+	p := New(b, Config{Log: s.log, Redis: rdb, Partitions: partitions, CommitEvery: time.Hour})
+	p.hearEvery = time.Millisecond
+	return m.dead, func() { m.left.Store(scripts) }, s.run(p)
+}
+
+// Whichever script is the last of an instance, and whether it took effect or not: the next instance ends the rebuild, with
+// the space that was begun, and nothing is left of it.
+func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		resumed := 0
+		for scripts := int64(1); ; scripts++ {
+			s := newStage(t)
+			b := chronicle()
+			ids := s.orders(250)
+			dead, arm, stop := s.playUntil(b, scripts, last)
+			s.shows(b, ids...)
+			arm()
+			s.ask(b, false)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				door := NewRebuilds(b, s.redis, partitions)
+				for {
+					over := true
+					for _, r := range must(door.State(t.Context())) {
+						over = over && r.State == Swapped && !r.Clearing
+					}
+					if over {
+						return
+					}
+					select {
+					case <-dead:
+						return
+					default:
+					}
+				}
+			}()
+			<-done
+			stop()
+			select {
+			case <-dead:
+			default:
+				if scripts < 6 || resumed == 0 {
+					t.Errorf("a rebuild took only %d scripts, %d times a space was resumed", scripts, resumed)
+				}
+				t.Logf("last script done %v: it takes fewer than %d scripts, %d spaces were resumed", last, scripts, resumed)
+				goto next
+			}
+			begun := s.spaces(b, fieldBeside)
+			_, stop = s.play(b)
+			s.say(talk, ids[0], "after")
+			equal(t, s.rebuilt(b, Swapped))
+			s.shows(b, ids...)
+			if n := s.words(); n != 250*5+1 {
+				t.Errorf("dead with script %d: %d words counted, not %d", scripts, n, 250*5+1)
+			}
+			for p, live := range s.spaces(b, fieldSpace) {
+				if begun[p] != "" {
+					if resumed++; begun[p] != live {
+						t.Errorf("dead with script %d: partition %d has space %s, not %s", scripts, p, live, begun[p])
+					}
+				}
+			}
+			stop()
+		}
+	next:
+	}
+}
+
+// spaces reads names from the metas.
+func (s *stage) spaces(b Behavior[script], field string) (names []string) {
+	for p := range partitions {
+		names = append(names, s.redis.HGet(s.t.Context(), NewReader(b, s.redis).store.Key(p, keyMeta), field).Val())
+	}
+	return names
+}
+
+// Whatever happens, and however often records come twice: in the end what is live is what a rebuild makes of the log.
+func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			dice := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a schedule, not a secret
+			s := newStage(t)
+			b := gossip()
+			if err := s.log.Provision(t.Context(), []broker.Topic{{Name: rumours, Partitions: partitions}}); err != nil {
+				t.Fatal(err)
+			}
+			ids := s.orders(30)
+			door := NewRebuilds(b, s.redis, partitions)
+			stops := []func(){}
+			start := func() { _, stop := s.play(b); stops = append(stops, stop) }
+			start()
+			s.shows(b, ids...)
+			for range 60 {
+				id := ids[dice.IntN(len(ids))]
+				switch n := dice.IntN(20); {
+				case n < 8:
+					r := s.fact(talk, id, "word")
+					s.put(r)
+					if n < 3 {
+						s.put(r)
+					}
+				case n < 11:
+					s.say(song, id, "note")
+				case n == 11: // folded twice where it is told twice
+					s.put(broker.Record{Topic: rumours, Partition: logOf(talk, id).Partition, Value: []byte("bob sings")})
+				case n == 12:
+					eventually(t, func() string {
+						if r := s.rebuildOf(b, dice.IntN(partitions)); r.State.Active() {
+							return fmt.Sprintf("%+v", r)
+						}
+						return ""
+					})
+				case n < 15:
+					_, _ = door.Start(t.Context(), n == 14) // refused while one is under way
+				case n == 15:
+					_, _ = door.Cancel(t.Context())
+				case n == 16:
+					s.log.Rebalance(b.Name)
+				case n == 17 && len(stops) < 3:
+					start()
+				case n == 18 && len(stops) > 1:
+					stops[0]()
+					stops = stops[1:]
+				case n == 19 && dice.IntN(3) == 0:
+					if err := s.redis.FlushAll(t.Context()).Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			s.shows(b, ids...)
+			eventually(t, func() string {
+				_, err := door.Start(t.Context(), true)
+				if err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+			equal(t, s.rebuilt(b, Swapped))
+			s.shows(b, ids...)
+		})
+	}
+}
+
+func TestWipeEndsARebuild(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	g := newGate(s.log)
+	p := New(b, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
+	p.hearEvery = time.Millisecond
+	s.run(p)
+	s.shows(b, ids...)
+	g.shut(1)
+	s.ask(b, false)
+	eventually(t, func() string {
+		for p, name := range s.spaces(b, fieldBeside) {
+			if name == "" {
+				return fmt.Sprint("no space beside that of partition ", p)
+			}
+		}
+		return ""
+	})
+	if err := s.redis.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	g.lift()
+	s.shows(b, ids...)
+	for _, r := range must(NewRebuilds(b, s.redis, partitions).State(t.Context())) {
+		if r.State != "" || r.ID != "" {
+			t.Errorf("after a wipe: %+v", r)
+		}
+	}
+	s.ask(b, false)
+	equal(t, s.rebuilt(b, Swapped))
+}
+
+// A space that another release began is of no use.
+func TestSpaceOfAnotherReleaseIsNotResumed(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	_, stop := s.play(b)
+	s.shows(b, ids...)
+	stop()
+	st := NewReader(b, s.redis).store
+	for p := range partitions {
+		s.redis.HSet(t.Context(), st.Key(p, keyMeta), fieldBeside, "~theirs:", fieldBesideVersion, "1.9.other", prefixBeside+fieldPosition+talk, "3",
+			prefixBeside+fieldPosition+song, "3")
+		s.redis.HSet(t.Context(), st.Key(p, keyRebuild), fieldWant, `{"id":"r"}`, fieldIs, `{"id":"r","state":"folding","folded":3}`)
+		s.redis.Set(t.Context(), st.Key(p, "~theirs:order:x"), "nonsense", 0)
+	}
+	_, _ = s.play(b)
+	equal(t, s.rebuilt(b, Swapped))
+	s.shows(b, ids...)
+}
+
+// What is older than the retention need not be in the log any more: that is no difference.
+func TestRebuildForgetsWhatTheLogNeedNotHold(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	old, alsoOld := s.fact(talk, "old", "one"), s.fact(talk, "old", "two")
+	age(old, 30*24*time.Hour+time.Hour)
+	s.put(old, alsoOld)
+	ids := s.orders(10)
+	_, _ = s.play(b)
+	s.shows(b, append(ids, "old")...) // for one more day
+	s.log.Trim(logOf(talk, "old"), 1)
+	s.ask(b, false)
+	equal(t, s.rebuilt(b, Swapped))
+	s.shows(b, ids...)
+	if n := s.words(); n != 10*5 {
+		t.Errorf("%d words counted, not %d", n, 10*5)
+	}
+}
+
+// A paused owner that comes back deletes nothing, and nobody deletes what is in use.
+func TestOnlyTheOwnerClears(t *testing.T) {
+	s := newStage(t)
+	meta, key := "{chronicle:0}:meta", "{chronicle:0}:~a:order:x"
+	s.redis.HSet(t.Context(), meta, "owner", "me", fieldSpace, "~live:", fieldBeside, "~beside:")
+	s.redis.Set(t.Context(), key, "x", 0)
+	for _, c := range []struct {
+		owner, name string
+		refused     int
+	}{{"other", "~a:", 1}, {"me", "~live:", 1}, {"me", "~beside:", 1}, {"me", "~a:", 0}} {
+		if n, err := remove.Run(t.Context(), s.redis, []string{meta, key}, c.owner, c.name).Int(); n != c.refused || err != nil {
+			t.Errorf("%+v: %d, %v", c, n, err)
+		}
+		if there := s.redis.Exists(t.Context(), key).Val(); there != int64(c.refused) {
+			t.Errorf("%+v: %d keys are there", c, there)
+		}
+	}
+	s.redis.HDel(t.Context(), meta, fieldSpace)
+	if n, err := remove.Run(t.Context(), s.redis, []string{meta, key}, "me", "").Int(); n != 1 || err != nil {
+		t.Errorf("the first space is live: %d, %v", n, err)
+	}
+}
