@@ -40,8 +40,12 @@ func collect(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/v1/traces", func(w http.ResponseWriter, r *http.Request) { take(t, w, r, &traces.ExportTraceServiceRequest{}, c.takeSpans) })
-	mux.HandleFunc("/v1/logs", func(w http.ResponseWriter, r *http.Request) { take(t, w, r, &logs.ExportLogsServiceRequest{}, c.takeLogs) })
+	mux.HandleFunc("/v1/traces", func(w http.ResponseWriter, r *http.Request) {
+		take(t, w, r, &traces.ExportTraceServiceRequest{}, c.takeSpans)
+	})
+	mux.HandleFunc("/v1/logs", func(w http.ResponseWriter, r *http.Request) {
+		take(t, w, r, &logs.ExportLogsServiceRequest{}, c.takeLogs)
+	})
 	mux.HandleFunc("/v1/metrics", func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
