@@ -71,7 +71,7 @@ image-check: ## builds every service as services/Dockerfile does, without Docker
 
 .PHONY: compose-check
 compose-check: ## docker-compose.yml by a real Compose, and against the rules of the demo stack
-	@set -o pipefail; $$(scripts/tool docker-compose) config --format json | go run .ci/compose.go
+	@set -o pipefail; $$(scripts/tool docker-compose) --profile '*' config --format json | go run .ci/compose.go
 
 .PHONY: alerts-check
 alerts-check: ## alert rules, their tests and Prometheus' configuration, by promtool (Debian: prometheus)
