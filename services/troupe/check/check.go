@@ -41,11 +41,9 @@ type Log interface {
 	Committed(ctx context.Context, group string) (map[broker.TopicPartition]int64, error)
 }
 
-// Place of a record.
-type Place struct {
-	broker.TopicPartition
-	Offset int64
-}
+// PoisonHeader marks records that were appended from outside to be in the way. They are no facts, and to be parked by the
+// participants that its value lists, separated by commas.
+const PoisonHeader = "poison"
 
 // System is what is looked at.
 type System struct {
@@ -57,9 +55,6 @@ type System struct {
 	// Read reads an order's document from the read model, and Fold makes it from all records of the order: they must be the same.
 	Read func(ctx context.Context, id string) (doc any, ok bool, err error)
 	Fold func(records []broker.Record) any
-	// Poison has the records that were appended from outside to be in the way, which are no facts, and the participants that
-	// must park each.
-	Poison map[Place][]string
 	// Parked are orders that poison keeps: they need not settle, and what waits behind the poison is explained.
 	Parked map[string]bool
 }
@@ -71,7 +66,7 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Orders: len(expected), Records: l.Records, PoisonRecords: l.poison,
+	r := &Report{Orders: len(expected), Records: l.Records, PoisonRecords: len(l.poison),
 		took: map[string]time.Duration{}, ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
 	byID := map[string]Expected{}
 	for _, e := range expected {
@@ -81,7 +76,7 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 		return nil, err
 	}
 	l.order(r)
-	s.letters(r, l)
+	l.lettersExplained(r, s.Parked)
 	for _, id := range slices.Sorted(maps.Keys(l.Orders)) {
 		if _, ok := byID[id]; !ok {
 			r.Violation(Choreography, id, "is in the log, but nobody was promised it")

@@ -31,7 +31,7 @@ type log struct {
 	// Accepted has the facts and requests of each order that every reader must take: the first of the chain, no copies.
 	Accepted map[string][]event.Message
 
-	poison    int
+	poison    []broker.Record
 	letters   []broker.Record
 	events    []recorded
 	envelopes []choreography.Recorded
@@ -56,8 +56,8 @@ func (s System) readLog(ctx context.Context) (*log, error) {
 		seen := map[string]bool{}
 		for _, r := range records {
 			l.Records++
-			if _, is := s.Poison[Place{broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}]; is {
-				l.poison++
+			if header(r, PoisonHeader) != "" {
+				l.poison = append(l.poison, r)
 				continue
 			}
 			l.take(r, s.Partitions, heads, seen)
@@ -129,7 +129,7 @@ func (l *log) protocol(r *Report, parked map[string]bool) error {
 	for _, messages := range l.Accepted {
 		accepted += len(messages)
 	}
-	r.RecordCopies = l.Records - l.poison - accepted - r.VoidedRecords
+	r.RecordCopies = l.Records - len(l.poison) - accepted - r.VoidedRecords
 	return nil
 }
 

@@ -11,19 +11,19 @@ import (
 // order checks that every order's events lie as they happened: no fact before the one that it follows, no gap, nothing decided
 // before its cause was. Facts that no reader takes are looked at too: they also were decided by somebody.
 func (l *log) order(r *Report) {
-	type place struct{ topic, order, id string }
-	lies := map[place]bool{}
+	type name struct{ topic, order, id string }
+	lies := map[name]bool{}
 	for _, e := range l.events {
-		lies[place{e.Topic, e.Subject, e.ID}] = true
+		lies[name{e.Topic, e.Subject, e.ID}] = true
 	}
-	passed := map[place]bool{}
+	passed := map[name]bool{}
 	first := map[[2]string]recorded{} // by order and id
 	for _, e := range l.events {
-		passed[place{e.Topic, e.Subject, e.ID}] = true
+		passed[name{e.Topic, e.Subject, e.ID}] = true
 		if _, copied := first[[2]string{e.Subject, e.ID}]; !copied {
 			first[[2]string{e.Subject, e.ID}] = e
 		}
-		before := place{e.Topic, e.Subject, e.PreviousID}
+		before := name{e.Topic, e.Subject, e.PreviousID}
 		switch {
 		case e.PreviousID == "" || passed[before]:
 		case lies[before]:
@@ -43,5 +43,8 @@ func (l *log) order(r *Report) {
 
 // at says what and where a record is.
 func at(e event.Event, r broker.Record) string {
-	return fmt.Sprintf("%s %s at %s/%d@%d", e.Type[strings.LastIndexByte(e.Type, '.')+1:], e.ID, r.Topic, r.Partition, r.Offset)
+	return fmt.Sprintf("%s %s at %s", e.Type[strings.LastIndexByte(e.Type, '.')+1:], e.ID, place(r))
 }
+
+// place of a record.
+func place(r broker.Record) string { return fmt.Sprintf("%s/%d@%d", r.Topic, r.Partition, r.Offset) }

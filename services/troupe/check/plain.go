@@ -63,6 +63,22 @@ func (p *Plain) Committed(ctx context.Context, group string) (map[broker.TopicPa
 	return committed, nil
 }
 
+// Members returns the client ids of a consumer group's members.
+func (p *Plain) Members(ctx context.Context, group string) ([]string, error) {
+	groups, err := p.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = groups.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe group %s: %w", group, err)
+	}
+	var members []string
+	for _, m := range groups[group].Members {
+		members = append(members, m.ClientID)
+	}
+	return members, nil
+}
+
 // Topic implements Log.
 func (p *Plain) Topic(ctx context.Context, topic string, partitions int) ([]broker.Record, error) {
 	starts, err := p.admin.ListStartOffsets(ctx, topic)

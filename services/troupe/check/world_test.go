@@ -46,7 +46,6 @@ type world struct {
 	document map[string]document
 	list     []string // ids as they are listed
 	expected []check.Expected
-	poison   map[check.Place][]string
 	parked   map[string]bool
 	clock    time.Time
 }
@@ -68,7 +67,7 @@ func (l logOf) Committed(context.Context, string) (map[broker.TopicPartition]int
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, log: brokertest.New(), heads: map[string]event.Event{}, said: map[string]int{}, document: map[string]document{},
-		poison: map[check.Place][]string{}, parked: map[string]bool{}, clock: time.Unix(1000, 0).UTC()}
+		parked: map[string]bool{}, clock: time.Unix(1000, 0).UTC()}
 	w.ledger.Orders = map[string]gateway.LedgerOrder{}
 	var topics []broker.Topic
 	for _, p := range []string{"order", "payment", "notification"} {
@@ -173,20 +172,20 @@ func (w *world) mail(id, cause string, kind notificationv1.Kind) {
 // plant appends poison that all must park, and has it parked by some.
 func (w *world) plant(topic string, by ...string) {
 	tp := broker.TopicPartition{Topic: topic, Partition: 1}
-	at := w.log.Append(tp, broker.Record{Key: []byte("poison"), Value: []byte("?")})
-	w.poison[check.Place{TopicPartition: tp, Offset: at}] = []string{"order", "payment", "notification"}
+	mark := broker.Header{Key: check.PoisonHeader, Value: []byte("order,payment,notification")}
+	at := w.log.Append(tp, broker.Record{Key: []byte("poison"), Value: []byte("?"), Headers: []broker.Header{mark}})
 	for _, p := range by {
-		w.letter(p, "poison", topic, 1, at)
+		w.letter(p, "poison", topic, 1, at, mark)
 	}
 }
 
-func (w *world) letter(by, key, topic string, partition int, offset int64) {
+func (w *world) letter(by, key, topic string, partition int, offset int64, more ...broker.Header) {
 	h := func(name, value string) broker.Header {
 		return broker.Header{Key: "__dlq." + name, Value: []byte(value)}
 	}
 	w.log.Append(broker.TopicPartition{Topic: participant.DeadLettersTopic(by), Partition: partition}, broker.Record{Key: []byte(key),
-		Headers: []broker.Header{h("record", "letter"), h("errors.topic", topic), h("errors.partition", strconv.Itoa(partition)),
-			h("errors.offset", strconv.FormatInt(offset, 10)), h("errors.class", "permanent"), h("errors.message", "undecodable")}})
+		Headers: append(more, h("record", "letter"), h("errors.topic", topic), h("errors.partition", strconv.Itoa(partition)),
+			h("errors.offset", strconv.FormatInt(offset, 10)), h("errors.class", "permanent"), h("errors.message", "undecodable"))})
 }
 
 func (w *world) run() *check.Report {
@@ -226,7 +225,7 @@ func (w *world) run() *check.Report {
 		}
 		return len(ids)
 	}
-	r, err := check.Run(w.t.Context(), check.System{Log: logOf{w.log}, Poison: w.poison, Parked: w.parked, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
+	r, err := check.Run(w.t.Context(), check.System{Log: logOf{w.log}, Parked: w.parked, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
 		Gateway: srv.URL, Mailbox: srv.URL, Read: read, Fold: fold}, w.expected)
 	if err != nil {
 		w.t.Fatal(err)
