@@ -21,11 +21,21 @@ import (
 
 // Exit codes.
 const (
-	exitOK      = 0
-	exitFailed  = 1
-	exitUsage   = 2
-	exitTimeout = 3
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitTimeout  = 3
+	exitParked   = 4
+	exitNotThere = 5
 )
+
+// codedError ends the program with a code of its own.
+type codedError struct {
+	error
+	code int
+}
+
+func (e codedError) Unwrap() error { return e.error }
 
 // usageError is a mistake in the command line.
 type usageError struct{ error }
@@ -74,7 +84,10 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	}
 	explain(errs, terminal.StyleOf(errs), err)
 	var usage usageError
+	var coded codedError
 	switch {
+	case errors.As(err, &coded):
+		return coded.code
 	case errors.As(err, &usage):
 		fmt.Fprintln(errs, "See troupe --help, or troupe COMMAND --help.")
 		return exitUsage
@@ -93,8 +106,9 @@ func command() *cobra.Command {
   troupe play     start everything here, nothing installed
   troupe demo     watch three orders
   troupe place    place one yourself; then show, follow, cancel, list
+  troupe dead-letters   what is stuck, why, and the ways to bring it back
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-letters go on: 4 still parked, 5 not there.`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -107,7 +121,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		gatewayCommand(), versionCommand())
+		deadLettersCommand(), gatewayCommand(), versionCommand())
 	return root
 }
 

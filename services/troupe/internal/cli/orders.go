@@ -65,8 +65,10 @@ func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, t talk) err
 	return err
 }
 
-func (t talk) printJSON(raw json.RawMessage) error {
-	_, err := fmt.Fprintln(t.out, strings.TrimSpace(string(raw)))
+func (t talk) printJSON(raw json.RawMessage) error { return printJSON(t.out, raw) }
+
+func printJSON(out io.Writer, raw json.RawMessage) error {
+	_, err := fmt.Fprintln(out, strings.TrimSpace(string(raw)))
 	return err
 }
 

@@ -38,10 +38,15 @@ var Of = map[string]Colour{
 // Style paints when it is true.
 type Style bool
 
+// Is returns whether w (or a reader) is a terminal.
+func Is(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // StyleOf returns whether to use colours on w: on a terminal, unless NO_COLOR is set.
 func StyleOf(w io.Writer) Style {
-	f, ok := w.(*os.File)
-	return Style(ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())))
+	return Style(os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(w))
 }
 
 // Paint returns text in a colour, or as it is.

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+// errStillParked is what was asked for and failed again; the outcome is printed by then.
+var errStillParked = errors.New("still parked")
+
+func redriveCommand() *cobra.Command {
+	var d consoleDoor
+	var w who
+	var b bulk
+	cmd := &cobra.Command{
+		Use: "redrive ORDER | --group PARTICIPANT/CLASS/TYPE | --all", Short: "Bring an order back, or a group, or all: first in, first out, until one fails again",
+		Long: `Runs the chain of an order from its first event, through the service that parked it, and says what became of it. At the first
+event that fails again it stops; that one and all behind it wait on. What happened already does not happen again.
+
+With --group or --all it does so with every chain meant, so many orders a second, and shows how far it is; Ctrl-C stops it, and
+what was asked for by then goes on. A chain whose head failed five redrives is passed over without --force.`,
+		Example: `  troupe dead-letters redrive payment/0f8fad5b-d9cb-569f-a165-70867728950e
+  troupe dead-letters redrive --group payment/permanent/OrderPlaced --dry-run
+  troupe dead-letters redrive --all --rate 200 --reason 'gateway account put right'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(b.check(cmd, args), w.check(false)); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return b.run(cmd, &d, "redrive", w)
+			}
+			return d.with(cmd, false, func(ctx context.Context, o operator) error {
+				name, err := o.chain(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return o.act(ctx, name, "redrive", rest.Act{By: w.by, Reason: w.reason, Force: b.Force})
+			})
+		},
+	}
+	d.flags(cmd)
+	b.flags(cmd)
+	w.flags(cmd, "why it will go well now")
+	cmd.Flags().BoolVar(&b.Force, "force", false, "also when the head failed five redrives")
+	return cmd
+}
+
+func discardCommand() *cobra.Command {
+	var d consoleDoor
+	var w who
+	var b bulk
+	var letter string
+	cmd := &cobra.Command{
+		Use: "discard ORDER | --group PARTICIPANT/CLASS/TYPE | --all", Short: "Give an event up for good; what stands behind it waits for a redrive",
+		Long: `Takes one event out of its chain, the first unless --letter names another: it counts as seen from then on, and no answer to it
+will ever come. It stays in the log with who did it and why. With --group or --all it does so with the first event of every chain
+meant, and asks before unless --yes is given.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(b.check(cmd, args), w.check(!b.DryRun)); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				if letter != "" {
+					return usageError{fault.Field("--letter", "goes with one order")}
+				}
+				return b.run(cmd, &d, "discard", w)
+			}
+			return d.with(cmd, false, func(ctx context.Context, o operator) error {
+				name, err := o.chain(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				id := letter
+				if id == "" {
+					head, err := o.head(ctx, name)
+					if err != nil {
+						return err
+					}
+					id = head.ID
+				}
+				return o.act(ctx, name, "discard", rest.Act{By: w.by, Reason: w.reason, LetterID: id})
+			})
+		},
+	}
+	d.flags(cmd)
+	b.flags(cmd)
+	w.flags(cmd, "why nobody will miss it")
+	cmd.Flags().StringVar(&letter, "letter", "", "id of the event, where it is not the first")
+	cmd.Flags().BoolVar(&b.yes, "yes", false, "do not ask before discarding a group, or all")
+	return cmd
+}
+
+// head is the first letter of a chain.
+func (o operator) head(ctx context.Context, name chainName) (rest.ChainLetter, error) {
+	c, err := o.Chain(ctx, name.participant, name.order, rest.Paging{Size: 1})
+	if err != nil {
+		return rest.ChainLetter{}, err
+	}
+	if len(c.Letters) == 0 {
+		return rest.ChainLetter{}, fault.New(fault.NotFound, "nothing of %s waits any more", name)
+	}
+	return c.Letters[0], nil
+}
+
+// act asks, waits for the outcome until ctx ends, and says it.
+func (o operator) act(ctx context.Context, name chainName, action string, a rest.Act) error {
+	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
+	for err == nil && s.State == "waiting" {
+		var next rest.RequestState
+		if next, err = o.Request(ctx, s.RequestID, patience(ctx)); err == nil {
+			s = next
+		}
+	}
+	if err != nil && s.RequestID == "" {
+		return err
+	}
+	if err != nil {
+		if o.json {
+			err = errors.Join(printJSON(o.out, s.Raw), err)
+		}
+		return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s: %w",
+			terminal.Clean(s.RequestID), name, err)
+	}
+	return o.printOutcome(name, s)
+}
+
+// patience is how long a call may wait: what the door allows, and less when ctx ends before.
+func patience(ctx context.Context) time.Duration {
+	if ends, ok := ctx.Deadline(); ok {
+		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))
+	}
+	return rest.MaxWait
+}
+
+func (o operator) printOutcome(name chainName, s rest.RequestState) (err error) {
+	if o.json {
+		err = printJSON(o.out, s.Raw)
+	} else {
+		p := printer{out: o.out}
+		p.f("%s  %s\n", o.style.Paint(terminal.Bold, name.String()), o.became(s))
+		if s.Waiting > 0 && s.State != "refused" {
+			p.f("%s; look: troupe dead-letters show %s\n", count(s.Waiting, "letter still waits", "letters still wait"), name)
+		}
+		err = p.err
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.State == "failed":
+		return codedError{errStillParked, exitParked}
+	case s.State != "done":
+		return fmt.Errorf("%s: %s", terminal.Clean(s.State), line(s.Message, 500))
+	}
+	return nil
+}
+
+func (o operator) became(s rest.RequestState) string {
+	back := count(s.Redriven, "letter came back", "letters came back")
+	switch {
+	case s.State == "done" && s.Action == "discard":
+		return o.style.Paint(terminal.Green, "discarded")
+	case s.State == "done":
+		return o.style.Paint(terminal.Green, back)
+	case s.State == "failed":
+		return fmt.Sprintf("%s, then %s %s (%s): %s", back, terminal.Clean(s.LetterID), o.style.Paint(terminal.Red, "failed again"),
+			terminal.Clean(s.Class), line(s.Message, 500))
+	}
+	return o.style.Paint(terminal.Red, "not done")
+}

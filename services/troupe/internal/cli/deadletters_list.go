@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+// manyOrders is how many chains are shown one by one when nobody asked for groups.
+const manyOrders = 20
+
+// letterFilter are the flags that choose chains.
+func letterFilter(cmd *cobra.Command, f *rest.LetterFilter) {
+	cmd.Flags().StringVar(&f.Participant, "participant", "", "only what this service parked")
+	cmd.Flags().StringVar(&f.Class, "class", "", "only what failed so: invalid, not_found, conflict, permanent, transient, not_yet")
+	cmd.Flags().StringVar(&f.Type, "type", "", "only chains with an event of this type at their head, such as OrderPlaced")
+	cmd.Flags().StringVar(&f.OrderID, "order", "", "only of this order")
+}
+
+func paging(cmd *cobra.Command, p *rest.Paging) {
+	cmd.Flags().IntVar(&p.Size, "page-size", 0, "at most so many; 0 is the service's default")
+	cmd.Flags().StringVar(&p.Token, "page-token", "", "what the page before named as more")
+}
+
+func lettersListCommand() *cobra.Command {
+	var d consoleDoor
+	var f rest.LetterFilter
+	var p rest.Paging
+	var groups, orders, behind bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "What is stuck: orders, the longest waiting first, or groups of them", Args: none,
+		Long: `Lists the orders that wait behind a dead letter, the longest waiting first, each by the head of its chain: what must be put
+right first. When more than 20 wait and no flag chooses among them, it lists groups by participant, class and event type instead.
+With --json it does so only with --groups.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if groups && (orders || behind || p != rest.Paging{}) {
+				return usageError{errors.New("--groups does not go with --orders, --behind, --page-size and --page-token")}
+			}
+			return d.with(cmd, false, func(ctx context.Context, o operator) error {
+				one := orders || behind || p != rest.Paging{} || f != rest.LetterFilter{}
+				if groups || !one && !o.json {
+					g, err := o.Groups(ctx, f)
+					if err != nil {
+						return err
+					}
+					if groups || g.Orders > manyOrders {
+						return o.printGroups(g)
+					}
+				}
+				page, err := o.Letters(ctx, f, !behind, p)
+				if err != nil {
+					return err
+				}
+				return o.printLetters(page)
+			})
+		},
+	}
+	d.flags(cmd)
+	letterFilter(cmd, &f)
+	paging(cmd, &p)
+	cmd.Flags().BoolVar(&groups, "groups", false, "groups, however few wait")
+	cmd.Flags().BoolVar(&orders, "orders", false, "orders, however many wait")
+	cmd.Flags().BoolVar(&behind, "behind", false, "what stands behind the heads too")
+	return cmd
+}
+
+func (o operator) printGroups(g rest.Groups) error {
+	if o.json {
+		return printJSON(o.out, g.Raw)
+	}
+	p := printer{out: o.out}
+	if len(g.Groups) == 0 {
+		p.f("nothing is parked\n")
+		return p.err
+	}
+	p.f("%s\n", o.style.Paint(terminal.Dim, " orders  letters   oldest  participant/class/type and the newest reason"))
+	for _, r := range g.Groups {
+		p.f("%7d  %7d  %7s  %s\n%s%s\n", r.Orders, r.Letters, ago(r.Oldest), o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)),
+			"                            ", line(r.Message, 100))
+	}
+	p.f("\n%s in %s, %s in all. Look into the first, then see what a redrive would take:\n",
+		count(g.Orders, "order waits", "orders wait"), count(len(g.Groups), "group", "groups"), count(g.Letters, "letter", "letters"))
+	first := g.Groups[0]
+	p.f("  troupe dead-letters list --participant %s --class %s%s\n", terminal.Clean(first.Participant), terminal.Clean(first.Class), typeFlag(first.Type))
+	p.f("  troupe dead-letters redrive --group %s --dry-run\n", groupName(first.Participant, first.Class, first.Type))
+	return p.err
+}
+
+// groupName is what --group takes.
+func groupName(participant, class, eventType string) string {
+	name := terminal.Clean(participant + "/" + class)
+	if eventType != "" {
+		name += "/" + short(eventType)
+	}
+	return name
+}
+
+func typeFlag(eventType string) string {
+	if eventType == "" {
+		return ""
+	}
+	return " --type " + short(eventType)
+}
+
+func (o operator) printLetters(page rest.LetterPage) error {
+	if o.json {
+		return printJSON(o.out, page.Raw)
+	}
+	p := printer{out: o.out}
+	if len(page.Letters) == 0 {
+		p.f("nothing is parked, or nothing that was asked for\n")
+		return p.err
+	}
+	for _, l := range page.Letters {
+		place := ""
+		if l.Position > 1 {
+			place = fmt.Sprintf(", no. %d of its chain", l.Position)
+		}
+		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", o.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
+			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives), place, line(l.Message, 110))
+	}
+	if page.NextToken != "" {
+		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextToken))
+	}
+	first := nameOf(page.Letters[0])
+	p.f("\nWhy, and what stands behind it:  troupe dead-letters show %s\nAfter a fix:                     troupe dead-letters redrive %s\n", first, first)
+	return p.err
+}
+
+func redrives(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return ", " + count(n, "redrive failed", "redrives failed")
+}

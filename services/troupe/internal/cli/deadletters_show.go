@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+// maxBytesShown of a body that cannot be decoded.
+const maxBytesShown = 512
+
+func lettersShowCommand() *cobra.Command {
+	var d consoleDoor
+	var query string
+	var p rest.Paging
+	cmd := &cobra.Command{
+		Use: "show PARTICIPANT/ORDER | ORDER", Short: "Why an order waits, what stands behind it, and what was done so far", Args: oneChain,
+		Long: `Shows the chain of one order at one participant, first in, first out: each event with its error, headers, payload and place,
+then who did what about it, and the order's story. Payloads are shown as they are, private ones too.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.with(cmd, false, func(ctx context.Context, o operator) error {
+				name, err := o.chain(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				chain, err := o.Chain(ctx, name.participant, name.order, p)
+				if err != nil {
+					return err
+				}
+				if o.json {
+					return printJSON(o.out, chain.Raw)
+				}
+				return errors.Join(o.printChain(name, chain), o.printStory(ctx, rest.New("", query), name.order), o.printNext(name, chain))
+			})
+		},
+	}
+	d.flags(cmd)
+	paging(cmd, &p)
+	cmd.Flags().StringVar(&query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
+		"base URL of the query service's customers' door, for the story [TROUPE_QUERY_URL]")
+	return cmd
+}
+
+func (o operator) printChain(name chainName, c rest.Chain) error {
+	p := &printer{out: o.out}
+	p.f("%s  ", o.style.Paint(terminal.Bold, name.String()))
+	if c.Waiting == 0 {
+		p.f("%s\n", o.style.Paint(terminal.Green, "nothing waits any more"))
+	} else {
+		p.f("%s, in partition %d\n", o.style.Paint(terminal.Yellow, count(c.Waiting, "letter waits", "letters wait")), c.Partition)
+	}
+	for _, l := range c.Letters {
+		o.printLetter(p, l)
+	}
+	if c.NextToken != "" {
+		p.f("\nmore: troupe dead-letters show %s --page-token %s\n", name, terminal.Clean(c.NextToken))
+	}
+	if len(c.Outcomes) > 0 {
+		p.f("\nWhat was done, the newest first\n")
+	}
+	for _, e := range c.Outcomes {
+		p.f("  %s\n", o.entry(e))
+	}
+	return p.err
+}
+
+func (o operator) printNext(name chainName, c rest.Chain) error {
+	p := printer{out: o.out}
+	if c.Waiting > 0 {
+		p.f("\nAfter a fix:                         troupe dead-letters redrive %s\n", name)
+		p.f("Put the first right, then redrive:   troupe dead-letters edit %s --reason WHY\n", name)
+		p.f("Give the first up for good:          troupe dead-letters discard %s --reason WHY\n", name)
+	}
+	return p.err
+}
+
+func (o operator) printLetter(p *printer, l rest.ChainLetter) {
+	state := o.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives)
+	if l.Behind != "" && l.Position > 1 {
+		state = o.style.Paint(terminal.Dim, "behind the one before, for "+ago(l.FirstFailure))
+	}
+	p.f("\n%d. %s  %s\n", l.Position, o.style.Paint(terminal.Bold, short(l.Type)), state)
+	p.f("   %s\n", terminal.Clean(l.Message))
+	p.f("   id       %s\n", terminal.Clean(l.ID))
+	p.f("   event    %s partition %d offset %d, tried %s by %s\n", terminal.Clean(l.Topic), l.Partition, l.Offset,
+		count(l.Deliveries, "time", "times"), terminal.Clean(l.Group))
+	p.f("   letter   %s offset %d\n", terminal.Clean(l.LetterTopic), l.LetterOffset)
+	for i, h := range l.Headers {
+		title := "headers"
+		if i > 0 {
+			title = ""
+		}
+		p.f("   %-7s  %s\n", title, o.style.Paint(terminal.Dim, terminal.Clean(h.Name)+": "+header(h)))
+	}
+	if l.Exception != "" {
+		p.f("   panic\n")
+		for _, text := range bytes.Split([]byte(l.Exception), []byte("\n")) {
+			p.f("     %s\n", terminal.Clean(string(bytes.ReplaceAll(text, []byte("\t"), []byte("  ")))))
+		}
+	}
+	if l.PayloadError != "" || len(l.Payload) == 0 {
+		p.f("   payload  %s\n", o.style.Paint(terminal.Red, "cannot be decoded: "+terminal.Clean(l.PayloadError)))
+		p.f("            %s in base64: %s\n", count(len(l.Bytes), "byte", "bytes"), base64.StdEncoding.EncodeToString(l.Bytes[:min(len(l.Bytes), maxBytesShown)]))
+		return
+	}
+	p.f("   payload  %s\n", pretty(l.Payload, "            "))
+}
+
+func header(h rest.Header) string {
+	if h.Base64 {
+		return terminal.Clean(h.Value) + " (base64)"
+	}
+	return terminal.Clean(h.Value)
+}
+
+// pretty indents JSON, each line cleaned for the terminal.
+func pretty(raw json.RawMessage, prefix string) string {
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "", "  ") != nil {
+		return terminal.Clean(string(raw))
+	}
+	var out []byte
+	for i, text := range bytes.Split(b.Bytes(), []byte("\n")) {
+		if i > 0 {
+			out = append(out, "\n"+prefix...)
+		}
+		out = append(out, terminal.Clean(string(text))...)
+	}
+	return string(out)
+}
+
+// printStory is beside the point when the chain is known, so what fails there is said and nothing more.
+func (o operator) printStory(ctx context.Context, orders *rest.Client, order string) error {
+	p := printer{out: o.out}
+	story, err := orders.Story(ctx, order)
+	if err != nil {
+		p.f("\nThe order's story is not there: %s\n", line(err.Error(), 200))
+		return p.err
+	}
+	p.f("\nThe order so far\n")
+	for _, e := range story.Events {
+		p.f("%s", narrate.Line(o.style, e, story.Events[0].Time))
+	}
+	return p.err
+}
