@@ -2,6 +2,8 @@
 // recorded logs against it. Tests use it to keep the services' code and the file the same.
 package choreography
 
+//go:generate go run ./cmd/asyncapi -write ../asyncapi.yaml
+
 import (
 	"errors"
 	"fmt"
