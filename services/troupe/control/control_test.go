@@ -3,8 +3,10 @@ package control_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +35,8 @@ func (f *fake) Start() error         { return f.do("start") }
 
 func TestClientReachesEveryAction(t *testing.T) {
 	payment, flushed := &fake{name: "payment-2"}, 0
-	h := control.Handler([]control.Process{&fake{name: "order"}, payment}, func(context.Context) error { flushed++; return nil })
+	h := control.Handler([]control.Process{&fake{name: "order"}, payment},
+		control.Stores{Flush: func(context.Context) error { flushed++; return nil }})
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	c := control.NewClient(srv.URL + "/")
@@ -54,9 +57,45 @@ func TestClientReachesEveryAction(t *testing.T) {
 	}
 }
 
+func TestClientReachesTheStores(t *testing.T) {
+	var did []string
+	note := func(what string) func(context.Context) error {
+		return func(context.Context) error { did = append(did, what); return nil }
+	}
+	h := control.Handler(nil, control.Stores{Snapshot: note("snapshot"), Restore: note("restore"),
+		Broker: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			did = append(did, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(body)))
+			_, _ = w.Write([]byte(`{"faults":[{"api":"produce","hits":3}]}`))
+		})})
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	c := control.NewClient(srv.URL)
+	states, err := c.SetFaults(t.Context(), control.Fault{API: "produce", DelayMS: 5})
+	if err != nil || len(states) != 1 || states[0].Hits != 3 {
+		t.Errorf("faults %+v, %v", states, err)
+	}
+	if states, err = c.Faults(t.Context()); err != nil || states[0].API != "produce" {
+		t.Errorf("faults %+v, %v", states, err)
+	}
+	for _, do := range []func(context.Context) error{c.MoveLeaders, c.MoveCoordinators, c.SnapshotRedis, c.RestoreRedis} {
+		if err := do(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{`PUT /faults {"faults":[{"api":"produce","delay_ms":5}]}`, "GET /faults", "POST /leaders/move",
+		"POST /coordinators/move", "snapshot", "restore"}
+	if !slices.Equal(did, want) {
+		t.Errorf("did %q, want %q", did, want)
+	}
+}
+
 func TestClientGetsClearErrors(t *testing.T) {
 	dead := &fake{name: "order", err: fault.New(fault.Conflict, "order has no process now")}
-	h := control.Handler([]control.Process{dead}, func(context.Context) error { return errors.New("connection refused") })
+	h := control.Handler([]control.Process{dead}, control.Stores{
+		Flush:   func(context.Context) error { return errors.New("connection refused") },
+		Restore: func(context.Context) error { return fault.New(fault.Conflict, "there is no snapshot") },
+	})
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	c := control.NewClient(srv.URL)
@@ -69,6 +108,8 @@ func TestClientGetsClearErrors(t *testing.T) {
 		"unknown action":  {c.Do(t.Context(), "order", "maim"), fault.Invalid, "must be one of kill, pause, resume, start, stop, term"},
 		"no process":      {c.Do(t.Context(), "order", "kill"), fault.Conflict, "has no process now"},
 		"flush fails":     {c.FlushRedis(t.Context()), fault.Unavailable, "connection refused"},
+		"no snapshot":     {c.RestoreRedis(t.Context()), fault.Conflict, "there is no snapshot"},
+		"no broker here":  {c.MoveLeaders(t.Context()), fault.Conflict, "only the embedded broker"},
 		"nobody there":    {control.NewClient("http://127.0.0.1:1").FlushRedis(t.Context()), fault.Unavailable, "ask the playground"},
 	} {
 		if tt.err == nil || fault.ClassOf(tt.err) != tt.class || !strings.Contains(tt.err.Error(), tt.says) {
@@ -100,7 +141,7 @@ func TestRefusesWhatAWebPageCouldSend(t *testing.T) {
 			r.Header = tt.header
 		}
 		w := httptest.NewRecorder()
-		control.Handler([]control.Process{p}, nil).ServeHTTP(w, r)
+		control.Handler([]control.Process{p}, control.Stores{}).ServeHTTP(w, r)
 		if w.Code != tt.want || (len(p.did) == 1) != (tt.want == 200) {
 			t.Errorf("%s: status %d, want %d; did %v; %s", name, w.Code, tt.want, p.did, w.Body)
 		}

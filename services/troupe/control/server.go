@@ -59,8 +59,16 @@ func Listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// Handler serves the API over processes in the order given. flush wipes the playground's Redis.
-func Handler(processes []Process, flush func(context.Context) error) http.Handler {
+// Stores is what can be done to what the services stand on.
+type Stores struct {
+	// Flush wipes Redis; Snapshot remembers what it holds, and Restore brings that back.
+	Flush, Snapshot, Restore func(context.Context) error
+	// Broker serves /faults, /leaders/move and /coordinators/move; nil when the broker is not the embedded one.
+	Broker http.Handler
+}
+
+// Handler serves the API over processes in the order given.
+func Handler(processes []Process, stores Stores) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, _ *http.Request) {
 		list := List{Processes: make([]supervise.Status, len(processes))}
@@ -78,19 +86,34 @@ func Handler(processes []Process, flush func(context.Context) error) http.Handle
 		slog.Info("process signalled", "process", r.PathValue("name"), "action", r.PathValue("action"))
 		answer(w, p.Status())
 	})
-	mux.HandleFunc("POST /redis/flush", func(w http.ResponseWriter, r *http.Request) {
-		if err := flush(r.Context()); err != nil {
-			problem.Write(w, r, shown(err))
-			return
-		}
-		slog.Info("redis flushed")
-		w.WriteHeader(http.StatusNoContent)
-	})
+	for action, do := range map[string]func(context.Context) error{
+		"flush": stores.Flush, "snapshot": stores.Snapshot, "restore": stores.Restore,
+	} {
+		mux.HandleFunc("POST /redis/"+action, func(w http.ResponseWriter, r *http.Request) {
+			if err := do(r.Context()); err != nil {
+				problem.Write(w, r, shown(err))
+				return
+			}
+			slog.Info("redis was treated", "action", action)
+			w.WriteHeader(http.StatusNoContent)
+		})
+	}
+	mux.Handle("/broker/", broker(stores.Broker))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
-			"POST /processes/{name}/{kill|term|pause|resume|stop|start} and POST /redis/flush", r.Method, r.URL.Path))
+			"POST /processes/{name}/{kill|term|pause|resume|stop|start}, POST /redis/{flush|snapshot|restore}, "+
+			"GET and PUT /broker/faults and POST /broker/{leaders|coordinators}/move", r.Method, r.URL.Path))
 	})
-	return guard(mux)
+	return Guard(mux)
+}
+
+func broker(h http.Handler) http.Handler {
+	if h != nil {
+		return http.StripPrefix("/broker", h)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, fault.New(fault.Conflict, "only the embedded broker can be made to fail: this playground runs on another"))
+	})
 }
 
 func act(processes []Process, name, action string) (Process, error) {
@@ -109,12 +132,15 @@ func act(processes []Process, name, action string) (Process, error) {
 
 // shown lets the caller read what is otherwise said of a 5xx to the log only: here they are the same person.
 func shown(err error) error {
+	if fault.ClassOf(err) == fault.Conflict {
+		return err
+	}
 	return problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
 }
 
-// guard keeps other origins out: the Host must be loopback (a name that resolves here is not enough), and a request that changes
+// Guard keeps other origins out: the Host must be loopback (a name that resolves here is not enough), and a request that changes
 // something must bear Header and no Origin.
-func guard(next http.Handler) http.Handler {
+func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {

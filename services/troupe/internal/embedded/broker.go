@@ -11,23 +11,32 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // BrokerConfig of the embedded broker.
 type BrokerConfig struct {
-	Addr       string `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
-	Dir        string `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
-	SyncWrites bool   `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
-	LogLevel   string `env:"BROKER_LOG_LEVEL" envDefault:"warn" help:"error, warn, info or debug"`
-	LogFormat  string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+	Addr        string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
+	Further     []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
+	ControlAddr string   `env:"BROKER_CONTROL_ADDR" help:"loopback address on which the broker can be told to fail; empty: it cannot"`
+	Dir         string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
+	SyncWrites  bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
+	LogLevel    string   `env:"BROKER_LOG_LEVEL" envDefault:"warn" help:"error, warn, info or debug"`
+	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 }
 
 // Validate names the variable at fault.
 func (c BrokerConfig) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		return fault.Field("BROKER_ADDR", "must be host:port: %w", err)
+	}
+	for _, addr := range c.Further {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fault.Field("BROKER_FURTHER_ADDRS", "must be host:port separated by commas: %w", err)
+		}
 	}
 	if _, ok := levels[strings.ToLower(c.LogLevel)]; !ok {
 		return fault.Field("BROKER_LOG_LEVEL", "must be error, warn, info or debug, is %q", c.LogLevel)
@@ -39,16 +48,20 @@ var levels = map[string]kfake.LogLevel{
 	"error": kfake.LogLevelError, "warn": kfake.LogLevelWarn, "info": kfake.LogLevelInfo, "debug": kfake.LogLevelDebug,
 }
 
-// RunBroker serves one Kafka-protocol broker until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
+// RunBroker serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
 // so that a killed service is missed within a second or two.
 func RunBroker(ctx context.Context, cfg BrokerConfig) error {
-	ln, err := net.Listen("tcp", cfg.Addr)
+	lns, err := listenAll(cfg)
 	if err != nil {
-		return fault.New(fault.Permanent, "BROKER_ADDR: %w", err)
+		return err
 	}
+	nodes, next := len(lns), 0
 	opts := []kfake.Opt{
-		kfake.NumBrokers(1),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
+		kfake.NumBrokers(nodes),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { // called once per broker, in order
+			next++
+			return lns[next-1], nil
+		}),
 		kfake.ClusterID("troupe-playground"),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.WithLogger(logger{levels[strings.ToLower(cfg.LogLevel)]}),
@@ -69,8 +82,40 @@ func RunBroker(ctx context.Context, cfg BrokerConfig) error {
 		return err
 	}
 	defer client.Close()
-	watchSessions(cluster).run(ctx, client)
-	return nil
+	parts := []lifecycle.Part{{Name: "sessions", Run: func(ctx context.Context) error {
+		watchSessions(cluster).run(ctx, client)
+		return nil
+	}}}
+	if cfg.ControlAddr != "" {
+		ln, err := control.Listen(cfg.ControlAddr)
+		if err != nil {
+			return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
+		}
+		f := &faults{cluster: cluster, nodes: nodes}
+		defer f.set(nil)
+		parts = append(parts, lifecycle.HTTP("control", ln, f.handler()))
+	}
+	return lifecycle.Run(ctx, parts...)
+}
+
+// listenAll opens the addresses of all brokers, or none.
+func listenAll(cfg BrokerConfig) ([]net.Listener, error) {
+	var lns []net.Listener
+	for i, addr := range append([]string{cfg.Addr}, cfg.Further...) {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			for _, ln := range lns {
+				_ = ln.Close()
+			}
+			variable := "BROKER_ADDR"
+			if i > 0 {
+				variable = "BROKER_FURTHER_ADDRS"
+			}
+			return nil, fault.New(fault.Permanent, "%s: %w", variable, err)
+		}
+		lns = append(lns, ln)
+	}
+	return lns, nil
 }
 
 // logger passes the broker's messages on.

@@ -53,18 +53,12 @@ func RunRedis(ctx context.Context, cfg RedisConfig) error {
 
 // Flush wipes the Redis at addr (FLUSHALL). It blocks for 5 s at most.
 func Flush(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	c, done, err := dial(ctx, addr, 5*time.Second)
 	if err != nil {
-		return fault.New(fault.Unavailable, "reach redis at %s: %w", addr, err)
-	}
-	defer func() { _ = c.Close() }()
-	deadline, _ := ctx.Deadline()
-	if err := c.SetDeadline(deadline); err != nil {
 		return err
 	}
-	answer, err := proto.NewClient(c).Do("FLUSHALL")
+	defer done()
+	answer, err := c.Do("FLUSHALL")
 	if err != nil {
 		return fault.New(fault.Unavailable, "flush redis at %s: %w", addr, err)
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	Ports      Ports
 	// Instances of a service beside the first, by its name; their ports are 100 apart, or free ones.
 	Instances map[string]int
+	// Brokers is how many the embedded cluster has, 1 to 5; 0 is 1. They share one process: with several, leaders can move.
+	Brokers int
 	// KafkaBrokers and RedisAddr name real ones to use instead of the embedded. Empty: embedded.
 	KafkaBrokers []string
 	RedisAddr    string
@@ -42,6 +44,9 @@ type Options struct {
 	Style terminal.Style
 	// Ready, when set, is called once, when everything answers.
 	Ready func(Playground)
+
+	further       []int // ports of the embedded brokers beside the first
+	brokerControl int   // port on which the embedded broker can be told to fail
 }
 
 // Ports where things listen, on 127.0.0.1.
@@ -84,7 +89,10 @@ var services = []string{"order", "payment", "notification", "query"}
 // stores are the processes that the services stand on.
 var stores = []string{"broker", "redis", "gateway", "mailbox"}
 
-const maxInstances = 20
+const (
+	maxInstances = 20
+	maxBrokers   = 5
+)
 
 func (o *Options) validate() error {
 	if o.Dir == "" {
@@ -105,6 +113,9 @@ func (o *Options) validate() error {
 		if n < 1 || n > maxInstances {
 			return fault.Field("--instances", "%s must be 1 to %d, is %d", name, maxInstances, n)
 		}
+	}
+	if o.Brokers < 0 || o.Brokers > maxBrokers {
+		return fault.Field("--brokers", "must be 1 to %d, is %d", maxBrokers, o.Brokers)
 	}
 	if err := o.validateEnv(); err != nil {
 		return err

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
@@ -57,9 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	slog.SetDefault(log)
 	running := make([]control.Process, len(list))
-	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, control.Handler(running, func(ctx context.Context) error {
-		return embedded.Flush(ctx, at.Redis)
-	}))}
+	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, control.Handler(running, o.controlled(at)))}
 	for i, p := range list {
 		s := supervise.New(p.Spec, out.line, log)
 		running[i] = s
@@ -69,6 +70,28 @@ func Run(ctx context.Context, o Options) error {
 		return announce(ctx, o, at, list, out)
 	}})
 	return lifecycle.Run(ctx, parts...)
+}
+
+// controlled is what can be done to the stores from outside.
+func (o *Options) controlled(at Playground) control.Stores {
+	snapshots := &embedded.Snapshots{}
+	s := control.Stores{
+		Flush:    func(ctx context.Context) error { return embedded.Flush(ctx, at.Redis) },
+		Snapshot: func(ctx context.Context) error { return snapshots.Take(ctx, at.Redis) },
+		Restore:  func(ctx context.Context) error { return snapshots.Restore(ctx, at.Redis) },
+	}
+	if len(o.KafkaBrokers) == 0 {
+		s.Broker = &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(&url.URL{Scheme: "http", Host: local(o.brokerControl)})
+			},
+			ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+				problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable",
+					"the broker does not answer: "+err.Error()))
+			},
+		}
+	}
+	return s
 }
 
 func width(list []process) int {

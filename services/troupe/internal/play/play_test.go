@@ -35,6 +35,7 @@ func TestRefusesWrongOptions(t *testing.T) {
 		"env without a name":   {func(o *Options) { o.Env = []string{"payment:=1"} }, "--env"},
 		"env of nobody":        {func(o *Options) { o.Env = []string{"paymint:A=1"} }, "--env"},
 		"env of no instance":   {func(o *Options) { o.Env = []string{"redis-2:A=1"} }, "--env"},
+		"too many brokers":     {func(o *Options) { o.Brokers = 6 }, "--brokers"},
 		"short deadline":       {func(o *Options) { o.PaymentDeadline = time.Millisecond }, "--payment-deadline"},
 	} {
 		o := options(t)
@@ -185,6 +186,30 @@ func TestEnvOfOneProcessAndOfAllServices(t *testing.T) {
 		}
 		if id := "KAFKA_CLIENT_ID=" + p.Name; slices.Contains(services, p.Service) && !slices.Contains(p.Env, id) {
 			t.Errorf("%s has no %s", p.Name, id)
+		}
+	}
+}
+
+func TestSeveralBrokers(t *testing.T) {
+	o := options(t)
+	o.Brokers, o.Instances = 3, map[string]int{"payment": 3}
+	if err := o.settlePorts(); err != nil {
+		t.Fatal(err)
+	}
+	at := o.playground(1)
+	list, err := o.processes(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(at.Kafka) != 3 || !slices.Contains(list[0].Env, "BROKER_FURTHER_ADDRS="+at.Kafka[1]+","+at.Kafka[2]) {
+		t.Errorf("kafka at %v; the broker's environment %v", at.Kafka, list[0].Env)
+	}
+	for _, p := range list[4:8] {
+		if !slices.Contains(p.Env, "KAFKA_BROKERS="+strings.Join(at.Kafka, ",")) {
+			t.Errorf("%s: environment %v", p.Name, p.Env)
+		}
+		if slices.Contains(at.Kafka, strings.TrimPrefix(p.Addresses["http"], "http://")) {
+			t.Errorf("%s has the port of a broker", p.Name)
 		}
 	}
 }

@@ -47,7 +47,37 @@ func (o *Options) settlePorts() error {
 			used[*n] = p.Name
 		}
 	}
+	return o.settleBrokerPorts(used)
+}
+
+// settleBrokerPorts takes a port for each embedded broker beside the first, and for what makes them fail.
+func (o *Options) settleBrokerPorts(used map[int]string) (err error) {
+	if len(o.KafkaBrokers) > 0 {
+		return nil
+	}
+	for i := 2; i <= o.Brokers; i++ {
+		n, err := o.instancePort(o.Ports.Kafka, i, used)
+		if err != nil {
+			return err
+		}
+		o.further = append(o.further, n)
+	}
+	if o.brokerControl = freePort(used); o.brokerControl == 0 {
+		return fault.New(fault.Unavailable, "no free port between %d and %d", freeFrom, freeTo)
+	}
 	return nil
+}
+
+// takenPorts are all that were settled.
+func (o *Options) takenPorts() map[int]string {
+	used := map[int]string{o.brokerControl: "broker control"}
+	for _, n := range o.further {
+		used[n] = "broker"
+	}
+	for _, p := range PortList {
+		used[*p.Of(&o.Ports)] = p.Name
+	}
+	return used
 }
 
 // instancePort is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one

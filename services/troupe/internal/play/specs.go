@@ -33,6 +33,9 @@ func (o *Options) playground(pid int) Playground {
 	}
 	if len(p.Kafka) == 0 {
 		p.Kafka = []string{local(o.Ports.Kafka)}
+		for _, n := range o.further {
+			p.Kafka = append(p.Kafka, local(n))
+		}
 	}
 	if p.Redis == "" {
 		p.Redis = local(o.Ports.Redis)
@@ -53,10 +56,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 	first := map[string]int{
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
 	}
-	used := map[int]string{}
-	for _, p := range PortList {
-		used[*p.Of(&o.Ports)] = p.Name
-	}
+	used := o.takenPorts()
 	for _, service := range services {
 		for i := 1; i <= max(1, o.Instances[service]); i++ {
 			name := service
@@ -101,8 +101,12 @@ func (o *Options) stores(at Playground) []process {
 		list = append(list, p)
 	}
 	if len(o.KafkaBrokers) == 0 {
-		add("broker", map[string]string{"broker": at.Kafka[0]},
-			"BROKER_ADDR="+at.Kafka[0], "BROKER_DIR="+filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES="+strconv.FormatBool(o.SyncWrites))
+		env := []string{"BROKER_ADDR=" + at.Kafka[0], "BROKER_CONTROL_ADDR=" + local(o.brokerControl),
+			"BROKER_DIR=" + filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES=" + strconv.FormatBool(o.SyncWrites)}
+		if len(at.Kafka) > 1 {
+			env = append(env, "BROKER_FURTHER_ADDRS="+strings.Join(at.Kafka[1:], ","))
+		}
+		add("broker", map[string]string{"broker": at.Kafka[0]}, env...)
 	}
 	if o.RedisAddr == "" {
 		add("redis", map[string]string{"redis": at.Redis}, "REDIS_ADDR="+at.Redis)

@@ -1,0 +1,156 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/proto"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+const (
+	snapshotWithin = 25 * time.Second
+	// restoreArgs bounds the arguments of one command while restoring.
+	restoreArgs = 1000
+)
+
+// Snapshots keeps one moment of a Redis, real or embedded, to go back to. Its zero value has none.
+type Snapshots struct {
+	mu   sync.Mutex
+	keys []kept
+}
+
+// kept is one key.
+type kept struct {
+	name, kind, ttl string // ttl in ms, -1 for none
+	items           []string
+}
+
+// everything reads all keys at one moment: name, type, time to live in ms, number of items, the items.
+const everything = `
+local out = {}
+for _, k in ipairs(redis.call('KEYS', '*')) do
+  local t = redis.call('TYPE', k)
+  if type(t) == 'table' then t = t.ok end
+  local v
+  if t == 'string' then v = {redis.call('GET', k)}
+  elseif t == 'hash' then v = redis.call('HGETALL', k)
+  elseif t == 'list' then v = redis.call('LRANGE', k, 0, -1)
+  elseif t == 'set' then v = redis.call('SMEMBERS', k)
+  elseif t == 'zset' then v = redis.call('ZRANGE', k, 0, -1, 'WITHSCORES')
+  else return redis.error_reply('key ' .. k .. ' is a ' .. t .. ', which a snapshot cannot hold') end
+  out[#out+1] = k
+  out[#out+1] = t
+  out[#out+1] = tostring(redis.call('PTTL', k))
+  out[#out+1] = tostring(#v)
+  for _, item in ipairs(v) do out[#out+1] = item end
+end
+return out`
+
+// Take remembers what the Redis at addr holds now, in the place of what was remembered. It blocks for 25 s at most.
+func (s *Snapshots) Take(ctx context.Context, addr string) error {
+	c, done, err := dial(ctx, addr, snapshotWithin)
+	if err != nil {
+		return err
+	}
+	defer done()
+	answer, err := refused(c.Do("EVAL", everything, "0"))
+	if err != nil {
+		return fault.New(fault.Unavailable, "read redis at %s: %w", addr, err)
+	}
+	flat, err := proto.ReadStrings(answer)
+	if err != nil {
+		return fmt.Errorf("read redis at %s: %w", addr, err)
+	}
+	var keys []kept
+	for len(flat) >= 4 {
+		n, err := strconv.Atoi(flat[3])
+		if err != nil || n < 0 || 4+n > len(flat) {
+			return fmt.Errorf("read redis at %s: key %q has %q items", addr, flat[0], flat[3])
+		}
+		keys = append(keys, kept{flat[0], flat[1], flat[2], flat[4 : 4+n]})
+		flat = flat[4+n:]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys = keys; keys == nil {
+		s.keys = []kept{}
+	}
+	return nil
+}
+
+// Restore puts what was remembered in the place of all that the Redis at addr holds, at one moment. Conflict when nothing was
+// remembered. It blocks for 25 s at most.
+func (s *Snapshots) Restore(ctx context.Context, addr string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil {
+		return fault.New(fault.Conflict, "there is no snapshot of redis to restore")
+	}
+	c, done, err := dial(ctx, addr, snapshotWithin)
+	if err != nil {
+		return err
+	}
+	defer done()
+	commands := [][]string{{"MULTI"}, {"FLUSHALL"}}
+	for _, k := range s.keys {
+		commands = append(commands, k.commands()...)
+	}
+	for _, cmd := range append(commands, []string{"EXEC"}) {
+		if _, err := refused(c.Do(cmd...)); err != nil {
+			return fault.New(fault.Unavailable, "restore redis at %s: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+// commands make the key anew.
+func (k kept) commands() [][]string {
+	verb := map[string]string{"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zset": "ZADD"}[k.kind]
+	items := k.items
+	if k.kind == "zset" { // read as member, score; written as score, member
+		items = make([]string, len(k.items))
+		for i := 0; i+1 < len(items); i += 2 {
+			items[i], items[i+1] = k.items[i+1], k.items[i]
+		}
+	}
+	var out [][]string
+	for len(items) > 0 {
+		n := min(len(items), restoreArgs)
+		out = append(out, append([]string{verb, k.name}, items[:n]...))
+		items = items[n:]
+	}
+	if k.ttl != "-1" {
+		out = append(out, []string{"PEXPIRE", k.name, k.ttl})
+	}
+	return out
+}
+
+// refused makes an error of an answer that is one.
+func refused(answer string, err error) (string, error) {
+	if message, not := proto.ReadError(answer); err == nil && not == nil {
+		err = errors.New(message)
+	}
+	return answer, err
+}
+
+// dial opens a connection that ends by itself.
+func dial(ctx context.Context, addr string, within time.Duration) (c *proto.Client, done func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		cancel()
+		return nil, nil, fault.New(fault.Unavailable, "reach redis at %s: %w", addr, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return proto.NewClient(conn), func() {
+		stop()
+		cancel()
+		_ = conn.Close()
+	}, nil
+}
