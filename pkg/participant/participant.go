@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -42,11 +43,13 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Topics are those that bear the participant's name: it provisions them, and only it writes them.
+// Topics are those that bear the participant's name: it provisions them, and only it writes them, except that operators write
+// requests to its redrive topic.
 func (p *Participant[S]) Topics() []broker.Topic {
 	return []broker.Topic{
 		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
 		{Name: p.b.letters, Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
+		{Name: deadletter.RedriveTopic(p.b.name), Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
 	}
 }
 
