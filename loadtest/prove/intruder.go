@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// intruder appends to the topics of facts what nobody has decided.
+type intruder struct {
+	log        *check.Plain
+	client     *kgo.Client
+	partitions int
+}
+
+const (
+	copiesAtOnce = 25
+	poisonAtOnce = 2
+)
+
+func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		return nil, err
+	}
+	return &intruder{log: log, client: c, partitions: partitions}, nil
+}
+
+// copies appends old records again, as a producer does whose request was on its way for long.
+func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	var again []*kgo.Record
+	for _, topic := range check.FactTopics() {
+		old, err := in.log.Topic(ctx, topic, in.partitions)
+		if err != nil {
+			return "", err
+		}
+		for range min(copiesAtOnce, len(old)) {
+			again = append(again, record(old[r.IntN(len(old))]))
+		}
+	}
+	if len(again) == 0 {
+		return "", fmt.Errorf("there are no records to copy")
+	}
+	return fmt.Sprintf("%d records are there again", len(again)), in.append(ctx, again)
+}
+
+// record makes a record to append, byte for byte the same; poison is left where it is.
+func record(r broker.Record) *kgo.Record {
+	again := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		again.Headers = append(again.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return again
+}
+
+// listeners to the topics of facts: each must park what it cannot read.
+var listeners = map[string]string{
+	"order.events.v1": "order,payment,notification", "payment.events.v1": "order,notification", "notification.events.v1": "nobody",
+}
+
+// poison appends garbage of every kind to every topic of facts.
+func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	var all []*kgo.Record
+	for range poisonAtOnce {
+		for _, topic := range check.FactTopics() {
+			all = append(all, in.garbage(r, topic)...)
+		}
+	}
+	return fmt.Sprintf("%d records", len(all)), in.append(ctx, all)
+}
+
+// garbage returns records that no reader can understand: bytes under a key, bytes without a key, half an envelope.
+func (in *intruder) garbage(r *rand.Rand, topic string) []*kgo.Record {
+	bytes := func() []byte {
+		b := make([]byte, 1+r.IntN(200))
+		for i := range b {
+			b[i] = byte(r.UintN(256))
+		}
+		return b
+	}
+	key := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
+	half := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
+	at := func(key []byte) int32 { return int32(broker.Partition(key, in.partitions)) }
+	mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
+	return []*kgo.Record{
+		{Topic: topic, Partition: at(key), Key: key, Value: bytes(), Headers: []kgo.RecordHeader{mark}},
+		{Topic: topic, Partition: int32(r.IntN(in.partitions)), Value: bytes(), Headers: []kgo.RecordHeader{mark}},
+		{Topic: topic, Partition: at(half), Key: half, Value: bytes(), Headers: []kgo.RecordHeader{mark,
+			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_type", Value: bytes()}}},
+	}
+}
+
+func (in *intruder) append(ctx context.Context, records []*kgo.Record) error {
+	return in.client.ProduceSync(ctx, records...).FirstErr()
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/load"
+)
+
+// report is what report.json says.
+type report struct {
+	Seed    string `json:"seed"`
+	Command string `json:"command"`
+	Kept    bool   `json:"kept"`
+	// Verdicts counts the violations of each guarantee.
+	Verdicts map[check.Guarantee]int `json:"verdicts"`
+	// Happened counts what was to happen, by what it was: 0 makes the run not proven.
+	Happened map[string]int `json:"happened"`
+	Found    *check.Report  `json:"found"`
+	Poison   *poisoned      `json:"poison,omitempty"`
+	Faults   []done         `json:"faults"`
+	Took     time.Duration  `json:"took_ns"`
+	Dir      string         `json:"-"`
+}
+
+// poisoned compares the orders before one was poisoned with those after.
+type poisoned struct {
+	Before check.Settle `json:"settled_before"`
+	After  check.Settle `json:"settled_after"`
+}
+
+// done is a deed in the report.
+type done struct {
+	Key    string        `json:"fault"`
+	What   string        `json:"what"`
+	Began  time.Duration `json:"began_ns"`
+	Took   time.Duration `json:"took_ns"`
+	Seen   string        `json:"seen,omitempty"`
+	Failed string        `json:"failed,omitempty"`
+}
+
+// prove counts what happened. What was in the schedule and did not is a violation.
+func (r *report) prove(faults []schedule.Fault, deeds []deed) {
+	r.Happened = map[string]int{}
+	why := map[string]string{}
+	for _, f := range faults {
+		r.Happened[f.Key()] = 0
+	}
+	for _, d := range deeds {
+		shown := done{Key: d.Key(), What: d.String(), Began: d.Began, Took: d.Took, Seen: d.Seen}
+		if d.Err == nil {
+			r.Happened[d.Key()]++
+		} else {
+			shown.Seen, shown.Failed = "", d.Err.Error()
+			why[d.Key()] = shown.Failed
+		}
+		r.Faults = append(r.Faults, shown)
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Happened)) {
+		if r.Happened[key] == 0 {
+			r.Found.Violation(check.NotProven, "", "%s did not happen: %s", key, why[key])
+		}
+	}
+}
+
+// poisoned compares the half of the orders before the poison with the half after it.
+func (r *report) poisoned(results []load.Result) {
+	r.Poison = &poisoned{r.Found.SettleOf(results[0].Expected), r.Found.SettleOf(results[2].Expected)}
+}
+
+// end writes the report, says what it says, and returns whether all promises were kept.
+func (r *report) end(out io.Writer) (bool, error) {
+	r.Verdicts = map[check.Guarantee]int{}
+	for _, g := range check.Guarantees {
+		r.Verdicts[g] = len(r.Found.Of(g))
+	}
+	r.Kept = len(r.Found.Violations) == 0
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s", r.Found)
+	if p := r.Poison; p != nil {
+		fmt.Fprintf(&b, "before the poison half of the orders settled after %s, 99 of 100 after %s; behind it after %s and %s\n",
+			p.Before.P50, p.Before.P99, p.After.P50, p.After.P99)
+	}
+	fmt.Fprintf(&b, "faults: %d kinds, %d times\n", len(r.Happened), len(r.Faults))
+	for _, g := range check.Guarantees {
+		fmt.Fprintf(&b, "  %-18s %d\n", g, r.Verdicts[g])
+	}
+	verdict := "Every promise was kept."
+	if !r.Kept {
+		verdict = "Not every promise was kept, or not everything happened."
+	}
+	fmt.Fprintf(&b, "%s Took %s. The same again: %s\n", verdict, r.Took.Round(time.Second), r.Command)
+	if !r.Kept {
+		fmt.Fprintf(&b, "report.json, junit.xml and the logs are in %s\n", r.Dir)
+	}
+	_, _ = io.WriteString(out, b.String()) // nobody looks; the files still count
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return false, err
+	}
+	if err := os.WriteFile(filepath.Join(r.Dir, "report.json"), append(raw, '\n'), 0o644); err != nil {
+		return false, err
+	}
+	return r.Kept, r.junit()
+}
+
+type suite struct {
+	XMLName  xml.Name `xml:"testsuite"`
+	Name     string   `xml:"name,attr"`
+	Tests    int      `xml:"tests,attr"`
+	Failures int      `xml:"failures,attr"`
+	Time     float64  `xml:"time,attr"`
+	Cases    []tested `xml:"testcase"`
+}
+
+type tested struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	Failure *failure `xml:"failure"`
+}
+
+type failure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// junit writes one test case for each guarantee.
+func (r *report) junit() error {
+	s := suite{Name: "prove seed " + r.Seed, Time: r.Took.Seconds()}
+	for _, g := range check.Guarantees {
+		c := tested{Class: "prove", Name: string(g)}
+		if of := r.Found.Of(g); len(of) > 0 {
+			s.Failures++
+			var texts []string
+			for _, v := range of {
+				texts = append(texts, v.String())
+			}
+			c.Failure = &failure{fmt.Sprintf("%d violations; %s", len(of), r.Command), strings.Join(texts, "\n")}
+		}
+		s.Tests++
+		s.Cases = append(s.Cases, c)
+	}
+	raw, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.Dir, "junit.xml"), append([]byte(xml.Header), append(raw, '\n')...), 0o644)
+}

@@ -1,0 +1,108 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// Do does something to a process by the control API. What has no process at the moment is tried again.
+func (r *Rig) Do(ctx context.Context, process, action string) error {
+	return until(ctx, action+" "+process, func() (string, error) {
+		err := r.Control.Do(ctx, process, action)
+		if fault.ClassOf(err) == fault.Conflict {
+			return err.Error(), nil
+		}
+		return "", err
+	})
+}
+
+// Kill kills a process and blocks until another one is there in its place.
+func (r *Rig) Kill(ctx context.Context, process string) error {
+	before, err := r.starts(ctx, process)
+	if err != nil {
+		return err
+	}
+	if err := r.Do(ctx, process, "kill"); err != nil {
+		return err
+	}
+	return r.Again(ctx, process, before)
+}
+
+// starts is how often a process was started again.
+func (r *Rig) starts(ctx context.Context, process string) (int, error) {
+	list, err := r.Control.Processes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range list {
+		if p.Name == process {
+			return p.Restarts, nil
+		}
+	}
+	return 0, fmt.Errorf("no process %s", process)
+}
+
+// Again blocks until a process runs that was started again more often than before.
+func (r *Rig) Again(ctx context.Context, process string, before int) error {
+	return until(ctx, process+" started again", func() (string, error) {
+		list, err := r.Control.Processes(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range list {
+			if p.Name == process && p.PID != 0 && p.Restarts > before {
+				return "", nil
+			}
+		}
+		return "it has no new process", nil
+	})
+}
+
+// Term asks a process to end and blocks until another one is there in its place.
+func (r *Rig) Term(ctx context.Context, process string) error {
+	before, err := r.starts(ctx, process)
+	if err != nil {
+		return err
+	}
+	if err := r.Do(ctx, process, "term"); err != nil {
+		return err
+	}
+	return r.Again(ctx, process, before)
+}
+
+// Member blocks until a process is, or is not, a member of its service's consumer group.
+func (r *Rig) Member(ctx context.Context, service, process string, is bool) error {
+	what := map[bool]string{true: " in its group", false: " out of its group"}[is]
+	return until(ctx, process+what, func() (string, error) {
+		members, err := r.Log.Members(ctx, service)
+		if err != nil {
+			return err.Error(), nil // the broker may be away
+		}
+		if slices.Contains(members, process) != is {
+			return fmt.Sprintf("its members are %v", members), nil
+		}
+		return "", nil
+	})
+}
+
+// until asks until nothing is missing.
+func until(ctx context.Context, what string, ask func() (missing string, err error)) error {
+	for {
+		missing, err := ask()
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if missing == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %s: %w", what, missing, ctx.Err())
+		case <-time.After(askEvery):
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	kafkaVersion = "4.3.1"
+	startWithin  = time.Minute
+)
+
+// kafka is a real one of our own: one broker in KRaft mode, with its data in the rig's directory, so that it can be killed and
+// started again with its log. Its programs are those of scripts/kafka.
+type kafka struct {
+	*child
+	addr, dir string
+	java      []string
+}
+
+func startKafka(ctx context.Context, dir string, port, controller int) (*kafka, error) {
+	fetch := exec.CommandContext(ctx, "scripts/kafka", "fetch", kafkaVersion)
+	fetch.Stderr = os.Stderr
+	if err := fetch.Run(); err != nil {
+		return nil, fmt.Errorf("get Kafka (run this from the repository's root): %w", err)
+	}
+	libs, err := filepath.Abs(filepath.Join(".cache", "kafka-"+kafkaVersion, "libs"))
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	k := &kafka{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, java: []string{"-cp", filepath.Join(libs, "*")}}
+	if err := os.WriteFile(filepath.Join(dir, "server.properties"), []byte(k.properties(controller)), 0o644); err != nil {
+		return nil, err
+	}
+	id, err := k.tool(ctx, "random-uuid")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.tool(ctx, "format", "-t", strings.TrimSpace(id), "-c", filepath.Join(dir, "server.properties")); err != nil {
+		return nil, err
+	}
+	return k, k.start(ctx)
+}
+
+func (k *kafka) properties(controller int) string {
+	return fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%[2]d
+listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=PLAINTEXT://%[1]s
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs=%[3]s/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+`, k.addr, controller, k.dir)
+}
+
+func (k *kafka) tool(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "java", append(append(k.java, "kafka.tools.StorageTool"), args...)...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("kafka.tools.StorageTool %s: %w: %s", args[0], err, said.String())
+	}
+	return string(out), nil
+}
+
+func (k *kafka) start(ctx context.Context) (err error) {
+	args := append([]string{"-Xms512m", "-Xmx1g"}, append(k.java, "kafka.Kafka", filepath.Join(k.dir, "server.properties"))...)
+	if k.child, err = startChild(filepath.Join(k.dir, "server.log"), nil, "java", args...); err != nil {
+		return err
+	}
+	return answers(ctx, k.child, k.addr)
+}
+
+// again kills it and starts it with the log that it has.
+func (k *kafka) again(ctx context.Context) error {
+	_ = k.stop(syscall.SIGKILL, startWithin)
+	return k.start(ctx)
+}
+
+// redisServer is a real one of our own. It writes nothing by itself.
+type redisServer struct {
+	*child
+	addr, dir string
+}
+
+func startRedis(ctx context.Context, dir string, port int) (*redisServer, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir}
+	return s, s.start(ctx)
+}
+
+func (s *redisServer) start(ctx context.Context) (err error) {
+	_, port, _ := net.SplitHostPort(s.addr)
+	if s.child, err = startChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", "--bind", "127.0.0.1", "--port", port,
+		"--dir", s.dir, "--save", "", "--appendonly", "no"); err != nil {
+		return err
+	}
+	return answers(ctx, s.child, s.addr)
+}
+
+// again kills it and starts it after a while: with the file that is there, or empty.
+func (s *redisServer) again(ctx context.Context, away time.Duration, file string) error {
+	_ = s.stop(syscall.SIGKILL, startWithin)
+	dump := filepath.Join(s.dir, "dump.rdb")
+	err := os.Remove(dump)
+	if file != "" {
+		err = os.Rename(file, dump)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(away):
+	}
+	return s.start(ctx)
+}
+
+// answers waits until something accepts connections there.
+func answers(ctx context.Context, c *child, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-c.ended:
+			return fmt.Errorf("%s ended: %w", c.cmd.Path, c.err)
+		case <-ctx.Done():
+			return fmt.Errorf("nothing answers at %s: %w", addr, err)
+		case <-time.After(askEvery):
+		}
+	}
+}

@@ -1,0 +1,290 @@
+// Package rig sets a whole troupe up to be broken: the program that is to be proven as a child, in a fresh directory, on free ports
+// of loopback, with proxies between the services and what they stand on.
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+const (
+	readyWithin = 2 * time.Minute
+	stopWithin  = time.Minute
+	askEvery    = 50 * time.Millisecond
+)
+
+// Services that are proven.
+var Services = []string{"order", "payment", "notification", "query"}
+
+// Config of a rig.
+type Config struct {
+	// Troupe is the path of the program to prove.
+	Troupe string
+	// Dir keeps its log and what it writes; it must be empty or absent.
+	Dir string
+	// Instances of each service, 1 at least.
+	Instances int
+	// PaymentDeadline of the orders.
+	PaymentDeadline time.Duration
+	// Kafka and Redis are the addresses of what runs already; empty: the embedded ones, or own ones when Real.
+	Kafka []string
+	Redis string
+	// Real starts a Kafka and a redis-server of its own.
+	Real bool
+}
+
+// Rig is a running troupe. Make it with Start, end it with Stop.
+type Rig struct {
+	Config
+	Proxies *hold.Proxies
+	Control *control.Client
+	// Orders has a client for every instance of the order service; all read from the first query service.
+	Orders []*rest.Client
+	Log    *check.Plain
+	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.
+	Gateway, Mailbox, SMTP string
+	KafkaAddrs             []string
+	RedisAddr              string
+
+	control string       // its address
+	kafka   *kafka       // nil unless Real
+	redis   *redisServer // nil unless Real
+	play    *child
+	stored  sync.Mutex // held while Redis is stopped, saved or restored
+}
+
+// Start blocks until everything is ready. The error says where the log is; nothing runs then.
+func Start(ctx context.Context, c Config) (r *Rig, err error) {
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	r = &Rig{Config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%w (logs are in %s)", err, c.Dir), r.Stop())
+		}
+	}()
+	if err = r.stores(ctx); err != nil {
+		return r, err
+	}
+	args, err := r.arguments()
+	if err != nil {
+		return r, err
+	}
+	if r.play, err = startChild(filepath.Join(c.Dir, "play.log"), nil, c.Troupe, args...); err != nil {
+		return r, err
+	}
+	if err = r.ready(ctx); err != nil {
+		return r, err
+	}
+	return r, r.connect(ctx)
+}
+
+// stores starts what is to be started, and decides on the addresses of everything.
+func (r *Rig) stores(ctx context.Context) (err error) {
+	ports := freePorts(6)
+	if ports == nil {
+		return errors.New("no free ports between 20000 and 32000")
+	}
+	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
+	r.KafkaAddrs, r.RedisAddr = r.Kafka, r.Redis
+	if r.Real {
+		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5]); err != nil {
+			return err
+		}
+		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1]); err != nil {
+			return err
+		}
+		r.KafkaAddrs, r.RedisAddr = []string{addr(0)}, addr(1)
+	}
+	if len(r.KafkaAddrs) == 0 {
+		r.KafkaAddrs = []string{addr(0)}
+	}
+	if r.RedisAddr == "" {
+		r.RedisAddr = addr(1)
+	}
+	r.Gateway, r.SMTP = addr(2), addr(3)
+	r.control = addr(4)
+	r.Control = control.NewClient("http://" + r.control)
+	r.Proxies = hold.NewProxies(r.KafkaAddrs, r.RedisAddr, r.Gateway, r.SMTP)
+	r.Gateway = "http://" + r.Gateway
+	r.Log, err = check.NewPlain(r.KafkaAddrs)
+	return err
+}
+
+// EmbeddedKafka is true when the broker is a process of the playground, EmbeddedRedis when Redis is.
+func (r *Rig) EmbeddedKafka() bool { return len(r.Kafka) == 0 && !r.Real }
+
+// EmbeddedRedis is true when Redis is a process of the playground.
+func (r *Rig) EmbeddedRedis() bool { return r.Redis == "" && !r.Real }
+
+func (r *Rig) arguments() ([]string, error) {
+	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+	args := []string{
+		"play", "--ports", "auto", "--dir", r.Dir, "--payment-deadline", r.PaymentDeadline.String(),
+		"--gateway-port", port(r.Gateway), "--smtp-port", port(r.SMTP), "--control-port", port(r.control),
+		// What the simulator leaves open on purpose is asked again soon.
+		"--env", "PAYMENT_GATEWAY_TIMEOUT=3s",
+	}
+	if r.EmbeddedKafka() {
+		args = append(args, "--kafka-port", port(r.KafkaAddrs[0]))
+	} else {
+		args = append(args, "--kafka-brokers", strings.Join(r.KafkaAddrs, ","), "--env", "KAFKA_SESSION_TIMEOUT="+r.Session().String())
+	}
+	if r.EmbeddedRedis() {
+		args = append(args, "--redis-port", port(r.RedisAddr))
+	} else {
+		args = append(args, "--redis-addr", r.RedisAddr)
+	}
+	var instances []string
+	for _, service := range Services {
+		instances = append(instances, fmt.Sprintf("%s=%d", service, r.Instances))
+		for _, process := range r.Processes(service) {
+			env, err := r.Proxies.Environ(process)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range env {
+				args = append(args, "--env", process+":"+e)
+			}
+		}
+	}
+	return append(args, "--instances", strings.Join(instances, ",")), nil
+}
+
+// Session is the silence after which a group gives an instance's partitions away. Kafka itself allows no shorter one by default.
+func (r *Rig) Session() time.Duration {
+	if r.EmbeddedKafka() {
+		return 3 * time.Second
+	}
+	return 6 * time.Second
+}
+
+// Processes are the names of a service's instances.
+func (r *Rig) Processes(service string) []string {
+	names := []string{service}
+	for n := 2; n <= r.Instances; n++ {
+		names = append(names, fmt.Sprintf("%s-%d", service, n))
+	}
+	return names
+}
+
+func (r *Rig) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for {
+		if _, err := os.Stat(filepath.Join(r.Dir, "playground.json")); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the playground is not ready: %w", ctx.Err())
+		case <-r.play.ended:
+			return fmt.Errorf("the playground ended: %w", r.play.err)
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+// connect finds what the playground has chosen itself.
+func (r *Rig) connect(ctx context.Context) error {
+	var at struct{ Query, Mailbox string }
+	b, err := os.ReadFile(filepath.Join(r.Dir, "playground.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &at)
+	}
+	if err != nil {
+		return err
+	}
+	r.Mailbox = at.Mailbox
+	list, err := r.Control.Processes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if p.Service == "order" {
+			r.Orders = append(r.Orders, rest.New(p.Addresses["http"], at.Query))
+		}
+	}
+	return nil
+}
+
+// Ended is closed when the playground has ended by itself.
+func (r *Rig) Ended() <-chan struct{} { return r.play.ended }
+
+// Stop ends everything, and waits for it.
+func (r *Rig) Stop() error {
+	var errs []error
+	if r.play != nil {
+		if err := r.play.stop(syscall.SIGTERM, stopWithin); err != nil {
+			errs = append(errs, fmt.Errorf("the playground ended with %w", err))
+		}
+	}
+	if r.Log != nil {
+		r.Log.Close()
+	}
+	if r.Proxies != nil {
+		r.Proxies.Close()
+	}
+	if r.kafka != nil {
+		_ = r.kafka.stop(syscall.SIGKILL, stopWithin) // nobody reads it again
+	}
+	if r.redis != nil {
+		_ = r.redis.stop(syscall.SIGKILL, stopWithin)
+	}
+	return errors.Join(errs...)
+}
+
+// child is a process with its output in a file.
+type child struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // how it ended
+}
+
+func startChild(log string, env []string, program string, args ...string) (*child, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = out.Close() }() // the child has its own
+	c := &child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	c.cmd.Stdout, c.cmd.Stderr = out, out
+	c.cmd.Env = append(os.Environ(), env...)
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us: we stop it in order
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { // ends with the child, for whose end stop waits
+		c.err = c.cmd.Wait()
+		close(c.ended)
+	}()
+	return c, nil
+}
+
+// stop sends a signal, insists after a while, and waits. It returns what the child ended with.
+func (c *child) stop(s syscall.Signal, within time.Duration) error {
+	_ = c.cmd.Process.Signal(s) // it may have ended; what it ended with counts
+	select {
+	case <-c.ended:
+	case <-time.After(within):
+		_ = c.cmd.Process.Kill()
+		<-c.ended
+		return fmt.Errorf("no end within %s", within)
+	}
+	return c.err
+}

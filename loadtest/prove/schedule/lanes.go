@@ -1,0 +1,65 @@
+package schedule
+
+import "time"
+
+// lanes returns what happens in one round, by lane: the stores' first, then one for each service. Within a lane one fault begins
+// when the one before is over; the lanes do not wait for each other.
+func (d *drawing) lanes() [][]Fault {
+	lanes := [][]Fault{d.stores()}
+	for i, service := range d.Services {
+		lane := []Fault{
+			d.kill(service), d.pause(service), {Class: Rolling, Target: service},
+			{Class: Leave, Target: d.instance(service), Length: d.between(time.Second, 3*time.Second)},
+		}
+		for _, p := range d.Points {
+			for _, s := range p.Services {
+				if s == service {
+					lane = append(lane, Fault{Class: Crash, Target: service, Point: p.Name})
+				}
+			}
+		}
+		lanes = append(lanes, append(lane, d.pairs(i, service)...))
+	}
+	return lanes
+}
+
+func (d *drawing) kill(service string) Fault { return Fault{Class: Kill, Target: service} }
+
+func (d *drawing) pause(service string) Fault {
+	return Fault{Class: Pause, Target: d.instance(service), Length: d.Session + d.between(time.Second, 3*time.Second)}
+}
+
+// stores is what happens to the broker, Redis, the gateway, the mailbox and the log.
+func (d *drawing) stores() []Fault {
+	length := func() time.Duration { return d.between(2*time.Second, 4*time.Second) }
+	faults := []Fault{
+		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Empty}, {Class: Restore}, {Class: Reborn}, {Class: Redrive},
+	}
+	for range 2 {
+		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})
+	}
+	for _, c := range []Class{Produce, Slow, Answer, Late, Fetch, Lag, Away, Outage, Delay, Flap, Unsure, NoMail, MailLag} {
+		faults = append(faults, Fault{Class: c, Length: length()})
+	}
+	return faults
+}
+
+// pairs are two faults within a second. Each kind of pair is drawn in the lane of one service.
+func (d *drawing) pairs(nth int, service string) []Fault {
+	late := func() Fault { return Fault{Class: Late, Target: service, Length: 2 * time.Second} }
+	flush, restore := Fault{Class: Flush}, Fault{Class: Restore}
+	kinds := [][2]Fault{
+		{d.kill(service), flush}, {d.pause(service), flush}, {late(), flush}, {late(), restore},
+		{d.kill(service), restore}, {d.pause(service), late()}, {flush, restore}, {d.kill(service), late()},
+	}
+	var faults []Fault
+	for i, kind := range kinds {
+		if i%len(d.Services) != nth {
+			continue
+		}
+		first, second := kind[0], kind[1]
+		second.At = d.between(0, time.Second)
+		faults = append(faults, Fault{Class: Pair, Target: service, Length: max(first.Length, second.Length), Parts: []Fault{first, second}})
+	}
+	return faults
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
+	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
+)
+
+// striker makes faults happen, and says by what one can see that they did.
+type striker struct {
+	*rig.Rig
+	intruder *intruder
+	past     past
+	// answered counts the customers' requests that were answered.
+	answered atomic.Int64
+}
+
+// hitWithin bounds the wait for a service to come by a crash point.
+const hitWithin = 15 * time.Second
+
+// strike blocks until a fault is over and what it struck is there again. The error says why it did not happen.
+func (s *striker) strike(ctx context.Context, f schedule.Fault) (seen string, err error) {
+	switch f.Class {
+	case schedule.Pair:
+		return s.pair(ctx, f)
+	case schedule.Crash:
+		return s.crash(ctx, f)
+	case schedule.Kill, schedule.Pause, schedule.Rolling, schedule.Leave:
+		return s.process(ctx, f)
+	case schedule.Broker:
+		return "another process is there", s.RestartBroker(ctx)
+	case schedule.Leader:
+		return "moved", errors.Join(s.Control.MoveLeaders(ctx), s.Control.MoveCoordinators(ctx))
+	case schedule.Produce, schedule.Slow, schedule.Answer, schedule.Late, schedule.Fetch, schedule.Lag:
+		return s.requests(ctx, f)
+	case schedule.Flush, schedule.Empty, schedule.Away, schedule.Restore:
+		return s.memory(ctx, f)
+	case schedule.Reborn:
+		return "another process is there", s.Kill(ctx, "gateway")
+	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.NoMail, schedule.MailLag:
+		return s.outside(ctx, f)
+	case schedule.Copies:
+		return s.intruder.copies(ctx, f.Seed)
+	case schedule.Poison:
+		return s.intruder.poison(ctx, f.Seed)
+	}
+	return "", fmt.Errorf("nobody knows how to do %s", f.Class)
+}
+
+// pair does both, the second as long after the first as it says.
+func (s *striker) pair(ctx context.Context, f schedule.Fault) (string, error) {
+	var seen [2]string
+	var errs [2]error
+	first := make(chan struct{})
+	go func() { // received below
+		defer close(first)
+		seen[0], errs[0] = s.strike(ctx, f.Parts[0])
+	}()
+	pause(ctx, f.Parts[1].At)
+	seen[1], errs[1] = s.strike(ctx, f.Parts[1])
+	<-first
+	return seen[0] + "; " + seen[1], errors.Join(errs[:]...)
+}
+
+// crash kills a process while one of its calls is held. Where a point is reached only by who takes over, one is killed for it first.
+func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
+	point, err := hold.Find(f.Point)
+	if err != nil {
+		return "", err
+	}
+	partition, seen := hold.Any, ""
+	if point.First == "" {
+		seen, err = s.die(ctx, point.Arm(s.Proxies, f.Target, partition), f.Seed)
+		return seen, err
+	}
+	first, err := hold.Find(point.First)
+	if err != nil {
+		return "", err
+	}
+	held := first.Arm(s.Proxies, f.Target, hold.Any)
+	if err := hit(ctx, held); err != nil {
+		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
+	}
+	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
+	if _, err := s.die(ctx, held, f.Seed); err != nil {
+		next.Drop()
+		return "", err
+	}
+	return s.die(ctx, next, f.Seed>>1)
+}
+
+// die kills the process whose call is held, and lets the call arrive late, or never.
+func (s *striker) die(ctx context.Context, held *hold.Held, seed uint64) (string, error) {
+	defer held.Drop()
+	if err := hit(ctx, held); err != nil {
+		return "", err
+	}
+	what := held.What()
+	if err := s.Kill(ctx, what.Client); err != nil {
+		return "", err
+	}
+	end := "the call never arrived"
+	if seed%2 == 0 {
+		held.Release()
+		end = "the call arrived after all"
+	}
+	return fmt.Sprintf("%s died at %s; %s", what.Client, what.What, end), nil
+}
+
+func hit(ctx context.Context, held *hold.Held) error {
+	late := time.NewTimer(hitWithin)
+	defer late.Stop()
+	select {
+	case <-held.Hit():
+		return nil
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	held.Drop()
+	return errors.New("nobody came by")
+}
+
+// outside breaks the payment gateway or the mail server for a while. They count nothing; that orders were answered meanwhile
+// says that there was something to do for them.
+func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error) {
+	base, settings := s.Gateway, map[string]any{}
+	switch f.Class {
+	case schedule.Outage:
+		settings["outage"] = true
+	case schedule.Delay:
+		settings["delay_ms"] = 1500
+	case schedule.Flap:
+		settings["flap_ms"] = 400
+	case schedule.Unsure:
+		settings["lose_answers_percent"] = 50
+	case schedule.NoMail:
+		base, settings["outage"] = s.Mailbox, true
+	case schedule.MailLag:
+		base, settings["delay_ms"] = s.Mailbox, 1500
+	}
+	settings["reset_after_s"] = int(f.Length/time.Second) + 5 // if we should not come to it
+	before := s.answered.Load()
+	if err := put(ctx, base+"/control", settings); err != nil {
+		return "", err
+	}
+	pause(ctx, f.Length)
+	if err := put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
+		return "", err
+	}
+	meanwhile := s.answered.Load() - before
+	if meanwhile == 0 {
+		return "", errors.New("nobody ordered anything meanwhile")
+	}
+	return fmt.Sprintf("%d orders were placed meanwhile", meanwhile), nil
+}
+
+var client = &http.Client{Timeout: 10 * time.Second}
+
+func put(ctx context.Context, url string, body any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode/100 != 2 {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return fmt.Errorf("PUT %s: %s: %s", url, resp.Status, said)
+	}
+	return nil
+}
+
+// pause waits; false means that ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
