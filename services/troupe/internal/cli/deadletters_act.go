@@ -113,8 +113,12 @@ func (o operator) head(ctx context.Context, name chainName) (rest.ChainLetter, e
 func (o operator) act(ctx context.Context, name chainName, action string, a rest.Act) error {
 	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
 	for err == nil && s.State == "waiting" {
+		wait := patience(ctx)
+		if wait < time.Second {
+			pause(ctx)
+		}
 		var next rest.RequestState
-		if next, err = o.Request(ctx, s.RequestID, patience(ctx)); err == nil {
+		if next, err = o.Request(ctx, s.RequestID, wait); err == nil {
 			s = next
 		}
 	}
@@ -131,12 +135,20 @@ func (o operator) act(ctx context.Context, name chainName, action string, a rest
 	return o.printOutcome(name, s)
 }
 
-// patience is how long a call may wait: what the door allows, and less when ctx ends before.
+// patience is how long a call may wait: what the door allows, and less when ctx ends before, so that the answer is still heard.
 func patience(ctx context.Context) time.Duration {
 	if ends, ok := ctx.Deadline(); ok {
 		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))
 	}
 	return rest.MaxWait
+}
+
+// pause waits for a moment, or until ctx ends.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(askEvery):
+	}
 }
 
 func (o operator) printOutcome(name chainName, s rest.RequestState) (err error) {

@@ -102,7 +102,7 @@ func (o operator) consent(cmd *cobra.Command, would rest.DryRun) error {
 	if !o.interactive || !terminal.Is(cmd.InOrStdin()) {
 		return usageError{fault.Field("--yes", "is needed where nobody can be asked: %s would be discarded", count(would.Orders, "event", "events"))}
 	}
-	if err := o.printDryRun("discard", would); err != nil {
+	if err := o.drawReasons("discard", would); err != nil {
 		return err
 	}
 	answer, err := ask(o, bufio.NewReader(cmd.InOrStdin()), "Discard them for good? [y/N] ")
@@ -125,16 +125,14 @@ func ask(o operator, in *bufio.Reader, question string) (string, error) {
 
 // watch shows how far a job is until it ends. When the command is interrupted, the job is stopped; when it only has no more time, not.
 func (o operator) watch(ctx context.Context, cmd *cobra.Command, job rest.Job) error {
-	began, shown := time.Now(), rest.Job{}
+	shown := int64(0)
 	for job.State == "running" {
-		if now := job; !o.json && (now.Done != shown.Done || now.Failed != shown.Failed || now.PassedOver != shown.PassedOver) {
-			o.progress(now, began)
-			shown = now
+		if gone := job.Done + job.Failed + job.PassedOver; gone != shown && !o.json {
+			o.progress(job, gone)
+			shown = gone
 		}
-		select {
-		case <-ctx.Done():
-			return o.leave(ctx, cmd, job.ID)
-		case <-time.After(askEvery):
+		if pause(ctx); ctx.Err() != nil {
+			return o.leave(ctx, cmd, job)
 		}
 		next, err := o.Job(ctx, job.ID)
 		switch {
@@ -150,27 +148,36 @@ func (o operator) watch(ctx context.Context, cmd *cobra.Command, job rest.Job) e
 }
 
 // leave ends the watch of a job that runs.
-func (o operator) leave(ctx context.Context, cmd *cobra.Command, id string) error {
+func (o operator) leave(ctx context.Context, cmd *cobra.Command, job rest.Job) (err error) {
+	id := terminal.Clean(job.ID)
 	if cmd.Context().Err() == nil {
-		return fmt.Errorf("job %s goes on; who comes back: troupe dead-letters log: %w", terminal.Clean(id), ctx.Err())
+		if o.json {
+			err = printJSON(o.out, job.Raw)
+		}
+		return errors.Join(fmt.Errorf("job %s goes on; what comes back: troupe dead-letters log: %w", id, ctx.Err()), err)
 	}
 	within, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
-	job, err := o.Cancel(within, id)
-	if err != nil {
-		return fmt.Errorf("job %s could not be stopped, and may go on: %w", terminal.Clean(id), err)
+	if job, err = o.Cancel(within, job.ID); err != nil {
+		return fmt.Errorf("job %s could not be stopped, and may go on: %w", id, err)
 	}
 	return o.printJob(job)
 }
 
-func (o operator) progress(j rest.Job, began time.Time) {
-	gone := j.Done + j.Failed + j.PassedOver
-	text := fmt.Sprintf("%d of %d, %d failed again, %d passed over, %s", gone, j.Total, j.Failed, j.PassedOver, time.Since(began).Round(time.Second))
+func (o operator) progress(j rest.Job, gone int64) {
+	text := fmt.Sprintf("%d of %d, %d %s, %d passed over", gone, j.Total, j.Failed, failedAgain(j), j.PassedOver)
 	if o.interactive {
 		fmt.Fprintf(o.errs, "\r\x1b[K%s", text)
 		return
 	}
 	fmt.Fprintln(o.errs, text)
+}
+
+func failedAgain(j rest.Job) string {
+	if j.Action == "discard" {
+		return "refused"
+	}
+	return "failed again"
 }
 
 func (o operator) printJob(j rest.Job) error {
@@ -182,8 +189,8 @@ func (o operator) printJob(j rest.Job) error {
 		if o.interactive {
 			fmt.Fprint(o.errs, "\r\x1b[K")
 		}
-		p.f("%s %s: %s, %d failed again, %d passed over, %d not answered yet, of %d\n", terminal.Clean(j.Action), terminal.Clean(j.State),
-			o.style.Paint(terminal.Green, count(j.Done, "order done", "orders done")), j.Failed, j.PassedOver, j.Waiting, j.Total)
+		p.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", terminal.Clean(j.Action), terminal.Clean(j.State),
+			o.style.Paint(terminal.Green, count(j.Done, "order done", "orders done")), j.Failed, failedAgain(j), j.PassedOver, j.Waiting, j.Total)
 		if j.Failed+j.PassedOver > 0 {
 			p.f("What is left: troupe dead-letters list\n")
 		}
@@ -195,19 +202,33 @@ func (o operator) printJob(j rest.Job) error {
 		return errors.New("stopped before the end")
 	case j.State != "finished":
 		return fmt.Errorf("the job is %s: %s", terminal.Clean(j.State), line(j.Error, 500))
+	case j.Waiting > 0:
+		return fmt.Errorf("%s not answered yet, and goes on: %w", count(j.Waiting, "order is", "orders are"), context.DeadlineExceeded)
 	case j.Failed+j.PassedOver > 0:
 		return codedError{errStillParked, exitParked}
 	}
 	return nil
 }
 
-// printDryRun draws how often each reason is there.
 func (o operator) printDryRun(action string, d rest.DryRun) error {
 	if o.json {
 		return printJSON(o.out, d.Raw)
 	}
+	if err := o.drawReasons(action, d); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(o.out, "To do it, leave --dry-run out.")
+	return err
+}
+
+// drawReasons says what would be done, and draws how often each reason is there.
+func (o operator) drawReasons(action string, d rest.DryRun) error {
 	p := printer{out: o.out}
-	p.f("would %s %s with %s", action, count(d.Orders, "order", "orders"), count(d.Letters, "letter", "letters"))
+	if action == "discard" {
+		p.f("would discard the first event of %s, for good", count(d.Orders, "order", "orders"))
+	} else {
+		p.f("would redrive %s with %s", count(d.Orders, "order", "orders"), count(d.Letters, "letter", "letters"))
+	}
 	if d.PassedOver > 0 {
 		p.f("; %s whose first event failed five redrives would be passed over without --force", count(d.PassedOver, "order", "orders"))
 	}

@@ -39,15 +39,19 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 				return err
 			}
 			var given json.RawMessage
-			if file != "" {
-				var err error
-				if given, err = readPayload(cmd.InOrStdin(), file); err != nil {
-					return err
-				}
+			var err error
+			switch {
+			case file != "":
+				given, err = readPayload(cmd.InOrStdin(), file)
+			case !terminal.Is(cmd.InOrStdin()) || !terminal.Is(cmd.OutOrStdout()):
+				err = usageError{fault.Field("--payload", "is needed where there is no terminal for an editor")}
+			}
+			if err != nil {
+				return err
 			}
 			var name chainName
 			var head rest.ChainLetter
-			err := d.with(cmd, false, func(ctx context.Context, o operator) (err error) {
+			err = d.with(cmd, false, func(ctx context.Context, o operator) (err error) {
 				if name, err = o.chain(ctx, args[0]); err == nil {
 					head, err = o.head(ctx, name)
 				}
@@ -119,9 +123,6 @@ func object(raw []byte) error {
 // edited lets the operator change the payload of a letter in an editor, and returns it, and the file where it is kept, once they
 // agree to what it changes. Otherwise it is an error, and the file is gone unless something was changed in it.
 func edited(cmd *cobra.Command, head rest.ChainLetter) (payload json.RawMessage, kept string, err error) {
-	if !terminal.Is(cmd.InOrStdin()) || !terminal.Is(cmd.OutOrStdout()) {
-		return nil, "", usageError{fault.Field("--payload", "is needed where there is no terminal for an editor")}
-	}
 	before := []byte("{}\n")
 	if head.PayloadError != "" {
 		fmt.Fprintf(cmd.OutOrStdout(), "the payload cannot be decoded (%s); the editor begins empty\n", line(head.PayloadError, 200))

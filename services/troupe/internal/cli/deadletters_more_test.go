@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// With --json what is printed is what the service said, and nothing else.
+func TestJSON(t *testing.T) {
+	failed := state("failed", `,"redriven":0,"waiting":1,"letter_id":"e-1","class":"permanent","message":"no"`)
+	for args, tc := range map[string]struct {
+		key, body string
+		status    int
+		code      int
+	}{
+		"list":                      {getLetters, page("", head[:strings.Index(head, `,"raw"`)]+"}"), 200, 0},
+		"list --groups":             {getGroups, groups(1), 200, 0},
+		"show payment/o-1":          {getChain, chain(2, "", head, second), 200, 0},
+		"log":                       {getLog, `{"entries":[` + strings.Join(trail, ",") + `],"next_page_token":""}`, 200, 0},
+		"redrive payment/o-1":       {redrive, failed, 200, 4},
+		"redrive --all --dry-run":   {redriveAll, dryRun, 200, 0},
+		"redrive --all":             {redriveAll, job("finished", 8, 1, 0, 0), 202, 4},
+		"discard --all --dry-run":   {discardAll, dryRun, 200, 0},
+		"redrive --group payment//": {redriveAll, job("finished", 8, 0, 0, 1), 202, 3},
+	} {
+		c := serve(t, answers{tc.key: says(tc.status, tc.body)})
+		code, out, _ := c.run("", append([]string{"dead-letters", "--json", "--console-url", c.url}, strings.Fields(args)...)...)
+		if out != "" || code != 2 { // flags belong to the commands below
+			t.Errorf("%s: flags before the command: code %d, %s", args, code, out)
+		}
+		code, out, _ = c.run("", append(append([]string{"dead-letters"}, strings.Fields(args)...), "--json", "--by", "ada", "--console-url", c.url)...)
+		if strings.HasPrefix(args, "l") || strings.HasPrefix(args, "s") {
+			code, out, _ = c.run("", append(append([]string{"dead-letters"}, strings.Fields(args)...), "--json", "--console-url", c.url)...)
+		}
+		if code != tc.code || out != tc.body+"\n" {
+			t.Errorf("%s: code %d, want %d; got\n%s\nwant\n%s", args, code, tc.code, out, tc.body)
+		}
+	}
+}
+
+// An outcome that does not come in time is no failure: the request goes on, and its id is said.
+func TestOutcomeThatDoesNotCome(t *testing.T) {
+	c := serve(t, answers{redrive: says(202, state("waiting", "")), getRequest: says(202, state("waiting", ""))})
+	code, _, errs := c.run("", "dead-letters", "redrive", "payment/o-1", "--by", "ada", "--timeout", "1100ms", "--console-url", c.url)
+	if code != exitTimeout || !strings.Contains(errs, "r-9") || !strings.Contains(errs, "show payment/o-1") {
+		t.Errorf("code %d, %s", code, errs)
+	}
+	if len(c.asked) > 10 {
+		t.Errorf("asked %d times in a second", len(c.asked))
+	}
+	code, out, _ := c.run("", "dead-letters", "redrive", "payment/o-1", "--by", "ada", "--timeout", "500ms", "--json", "--console-url", c.url)
+	if code != exitTimeout || out != state("waiting", "")+"\n" {
+		t.Errorf("code %d, %s", code, out)
+	}
+}
+
+// The door is asked to wait as long as the command may, and no longer than the door allows.
+func TestAsksForAWait(t *testing.T) {
+	for timeout, most := range map[string]int{"5m": 30, "10s": 9} {
+		c := serve(t, answers{redrive: says(200, state("done", `,"redriven":1,"waiting":0`))})
+		c.run("", "dead-letters", "redrive", "payment/o-1", "--by", "ada", "--timeout", timeout, "--console-url", c.url)
+		found := regexp.MustCompile(`wait=(\d+)`).FindStringSubmatch(c.asked[0])
+		if n, _ := strconv.Atoi(found[1]); n > most || n < most-3 {
+			t.Errorf("timeout %s: asked for %s", timeout, found[0])
+		}
+	}
+}
+
+func TestJobThatTakesLonger(t *testing.T) {
+	running := says(200, job("running", 1, 0, 0, 8))
+	c := serve(t, answers{redriveAll: says(202, job("running", 0, 0, 0, 0)), getJob: running})
+	code, _, errs := c.run("", "dead-letters", "redrive", "--all", "--by", "ada", "--timeout", "600ms", "--console-url", c.url)
+	if code != exitTimeout || !strings.Contains(errs, "j-1 goes on") || strings.Contains(strings.Join(c.asked, "\n"), "DELETE") {
+		t.Errorf("code %d, asked %q, %s", code, c.asked, errs)
+	}
+}
+
+// Ctrl-C stops the job; a door that is away for a moment does not.
+func TestInterruptStopsTheJob(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	polls := 0
+	c := serve(t, answers{
+		redriveAll: says(202, job("running", 0, 0, 0, 0)), stopJob: says(200, job("cancelled", 3, 0, 0, 1)),
+		getJob: func(*http.Request) (int, string) {
+			switch polls++; polls {
+			case 1:
+				return 503, refusal(503, "unavailable", "")
+			case 3:
+				interrupt()
+			}
+			return 200, job("running", 1, 0, 0, 8)
+		},
+	})
+	var out, errs bytes.Buffer
+	code := execute(ctx, []string{"dead-letters", "redrive", "--all", "--by", "ada", "--console-url", c.url}, strings.NewReader(""), &out, &errs)
+	if last := c.asked[len(c.asked)-1]; code != exitFailed || last != "DELETE /jobs/j-1" || !strings.Contains(out.String(), "cancelled: 3 orders done") {
+		t.Errorf("code %d, asked %q, %s%s", code, c.asked, out.String(), errs.String())
+	}
+}
+
+func TestDoorThatIsNotThere(t *testing.T) {
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), []string{"dead-letters", "list", "--console-url", "http://127.0.0.1:1"}, nil, &out, &errs)
+	if code != exitFailed || !strings.Contains(errs.String(), "Is the playground running?") {
+		t.Errorf("code %d, %s", code, errs.String())
+	}
+}
+
+// editing plays an operator: what the editor leaves each time, and what is answered to each question.
+func editing(t *testing.T, before, answers string, leaves ...string) (payload, file, said string, err error) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	turn := 0
+	raw, kept, err := operator{out: &out}.editUntilAgreed(bufio.NewReader(strings.NewReader(answers)), file, []byte(before), func(file string) error {
+		turn++
+		if turn > len(leaves) {
+			return errors.New("exit status 1")
+		}
+		return os.WriteFile(file, []byte(leaves[turn-1]), 0o600)
+	})
+	return string(raw), kept, out.String(), err
+}
+
+func TestEditor(t *testing.T) {
+	const before = "{\n  \"a\": 1,\n  \"b\": 2\n}\n"
+	after := strings.Replace(before, "1", "7", 1)
+	if got, _, said, err := editing(t, before, "y\n", after); err != nil || got != after || !strings.Contains(said, "- "+`  "a": 1,`+"\n+ "+`  "a": 7,`) {
+		t.Errorf("yes: %q, %v, %s", got, err, said)
+	}
+	if got, _, said, err := editing(t, before, "e\ny\n", "{", after); err != nil || got != after || !strings.Contains(said, "cannot be sent") {
+		t.Errorf("wrong, then again: %q, %v, %s", got, err, said)
+	}
+	if got, _, _, err := editing(t, before, "y\n", "{"); err == nil || got != "" {
+		t.Errorf("yes to what is wrong: %q, %v", got, err)
+	}
+	for _, no := range []string{"\n", "n\n", ""} {
+		got, file, _, err := editing(t, before, no, after)
+		if err == nil || got != "" || !strings.Contains(err.Error(), file) {
+			t.Errorf("answer %q: %q, %v", no, got, err)
+		}
+		if left, _ := os.ReadFile(file); string(left) != after {
+			t.Errorf("answer %q: the edit is lost: %q", no, left)
+		}
+	}
+	if _, file, _, err := editing(t, before, "y\n", before+"\n"); err == nil || !strings.Contains(err.Error(), "nothing was changed") || file != "" {
+		t.Errorf("unchanged: %v, %s", err, file)
+	}
+	if _, _, _, err := editing(t, before, "y\n"); err == nil || !strings.Contains(err.Error(), "editor") {
+		t.Errorf("editor fails: %v", err)
+	}
+}
+
+func TestRunEditor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "with a space.json")
+	t.Setenv("VISUAL", "")
+	t.Setenv("EDITOR", "cp /dev/null") // a command line of two words
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := runEditor(file); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadFile(file); err != nil || len(left) != 0 {
+		t.Errorf("left %q, %v", left, err)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	for _, tc := range []struct{ before, after, want string }{
+		{"a\nb\nc", "a\nx\nc", "  a\n- b\n+ x\n  c\n"},
+		{"a\nb\nc\nd", "b\nx\nd\ne", "- a\n  b\n- c\n+ x\n  d\n+ e\n"},
+		{"a", "a\nb", "  a\n+ b\n"},
+		{"a\nb", "b", "- a\n  b\n"},
+		{"a\n\x1b[2J", "a", "  a\n- �[2J\n"},
+	} {
+		if got := (operator{}).diff(tc.before, tc.after); got != tc.want {
+			t.Errorf("%q to %q: got\n%s", tc.before, tc.after, got)
+		}
+	}
+	// More than the table may hold: all of the old, then all of the new.
+	old, fresh := strings.Repeat("x\nsame\n", 1500)+"end", strings.Repeat("y\nsame\n", 1500)+"end"
+	if got := (operator{}).diff(old, fresh); !strings.HasPrefix(got, "- x\n- same\n") || strings.Count(got, "\n") < 5900 {
+		t.Errorf("large: %d lines, %.40q", strings.Count(got, "\n"), got)
+	}
+}

@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write what the commands say into testdata")
+
+type answers = map[string]func(*http.Request) (int, string)
+
+const (
+	getGroups  = "GET /api/dead-letters/groups"
+	getLetters = "GET /api/dead-letters"
+	getChain   = "GET /api/dead-letters/{participant}/{order_id}"
+	getRequest = "GET /api/dead-letters/requests/{request_id}"
+	getLog     = "GET /api/dead-letters/log"
+	getJob     = "GET /api/dead-letters/jobs/{job_id}"
+	stopJob    = "DELETE /api/dead-letters/jobs/{job_id}"
+	redrive    = "POST /api/dead-letters/{participant}/{order_id}/redrive"
+	edit       = "POST /api/dead-letters/{participant}/{order_id}/edit"
+	discard    = "POST /api/dead-letters/{participant}/{order_id}/discard"
+	redriveAll = "POST /api/dead-letters/redrive"
+	discardAll = "POST /api/dead-letters/discard"
+)
+
+const reason = "gateway: create: HTTP 400, type \\\"invalid_request_error\\\": The simulator refuses this payment method, whoever asks."
+
+func letter(participant, order string, position int, more string) string {
+	class, kind := "permanent", "OrderPlaced"
+	if position > 1 {
+		class, kind, more = "behind", "OrderCancelled", more+`,"behind":"e-1"`
+	}
+	return fmt.Sprintf(`{"participant":%q,"order_id":%q,"letter_id":"e-%d","position":%d,"type":"troupe.order.v1.%s","class":%q,
+		"message":"%s","topic":"order.events.v1","partition":3,"offset":%d,"first_failure":%q,"last_failure":%q,"redrives":0%s}`,
+		participant, order, position, position, kind, class, reason, 16+position, since(12*time.Minute), since(12*time.Minute), more)
+}
+
+func page(token string, letters ...string) string {
+	return fmt.Sprintf(`{"letters":[%s],"next_page_token":%q}`, strings.Join(letters, ","), token)
+}
+
+func groups(orders int) string {
+	return fmt.Sprintf(`{"orders":%d,"letters":%d,"groups":[
+		{"participant":"payment","class":"permanent","type":"troupe.order.v1.OrderPlaced","orders":%d,"letters":%d,"oldest":%q,"newest":%q,"message":"%s"},
+		{"participant":"order","class":"permanent","type":"","orders":1,"letters":1,"oldest":%q,"newest":%q,"message":"bad \u001b[2J\nbody"}]}`,
+		orders, orders+1, orders-1, orders, since(49*time.Hour), since(time.Minute), reason, since(3*time.Hour), since(time.Second))
+}
+
+func entry(kind, more string) string {
+	return fmt.Sprintf(`{"kind":%q,"at":"2026-03-01T02:5%d:00Z","participant":"payment","order_id":"o-1","request_id":"r-1",
+		"topic":"t","partition":3,"offset":1%s}`, kind, len(kind)%10, more)
+}
+
+var trail = []string{
+	entry("closed", `,"redriven":0,"waiting":2,"message":"a letter failed"`),
+	entry("failed", `,"letter_id":"e-1","class":"permanent","message":"no","redrives":1`),
+	entry("request", `,"action":"redrive","by":"ada","reason":"they said it works"`),
+	entry("redriven", `,"letter_id":"e-1"`), entry("discarded", `,"letter_id":"e-1"`), entry("edited", `,"letter_id":"e-1"`),
+	entry("request", `,"action":"discard","by":"eve\u001b","letter_id":"e-1"`),
+}
+
+func chain(waiting int, token string, letters ...string) string {
+	return fmt.Sprintf(`{"participant":"payment","order_id":"o-1","partition":3,"waiting":%d,"letters":[%s],"outcomes":[%s],
+		"story":"/orders/o-1/events","next_page_token":%q}`, waiting, strings.Join(letters, ","), strings.Join(trail[:3], ","), token)
+}
+
+const (
+	where   = `,"raw":"AP8=","group":"payment","deliveries":1,"letter_topic":"payment.dead-letters.v1","letter_offset":2`
+	headers = `,"headers":[{"name":"ce_id","value":"e-1"},{"name":"odd","value":"AP8=","base64":true}]`
+	payload = `,"payload":{"paymentMethod":"pm_sim_refused","total":"2500"}`
+	broken  = `,"payload_error":"cannot parse invalid wire-format data","exception":"panic: x\n\tat y"`
+)
+
+var (
+	head   = letter("payment", "o-1", 1, where+headers+payload)
+	second = letter("payment", "o-1", 2, where+`,"headers":[]`+broken)
+)
+
+func state(state, more string) string {
+	return fmt.Sprintf(`{"request_id":"r-9","participant":"payment","order_id":"o-1","action":"redrive","state":%q%s}`, state, more)
+}
+
+func job(state string, done, failed, passed, waiting int) string {
+	return fmt.Sprintf(`{"id":"j-1","action":"redrive","state":%q,"by":"ada","total":9,"done":%d,"failed":%d,"passed_over":%d,"waiting":%d,
+		"started_at":"2026-03-01T02:58:00Z"}`, state, done, failed, passed, waiting)
+}
+
+const dryRun = `{"orders":412,"letters":530,"passed_over":2,"reasons":[
+	{"participant":"payment","class":"permanent","type":"troupe.order.v1.OrderPlaced","message":"HTTP …","orders":400,"letters":500},
+	{"participant":"order","class":"transient","type":"","message":"panic","orders":12,"letters":30}]}`
+
+func refusal(status int, slug, field string) string {
+	errs := ""
+	if field != "" {
+		errs = fmt.Sprintf(`,"errors":[{"field":%q,"detail":"is wrong"}]`, field)
+	}
+	return fmt.Sprintf(`{"type":"urn:troupe:problem:%s","title":"Refused","status":%d,"detail":"because"%s}`, slug, status, errs)
+}
+
+// sequence answers each time the next, and the last from then on.
+func sequence(status int, bodies ...string) func(*http.Request) (int, string) {
+	n := 0
+	return func(*http.Request) (int, string) {
+		n++
+		return status, bodies[min(n, len(bodies))-1]
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	one := page("", letter("payment", "o-1", 1, ""))
+	both := page("", letter("payment", "o-1", 1, ""), letter("notification", "o-1", 1, ""))
+	for _, tc := range []struct {
+		name    string
+		args    string
+		in      string
+		answers answers
+		code    int
+	}{
+		{"list", "list", "", answers{getGroups: says(200, groups(2)), getLetters: says(200, page("next", letter("payment", "o-1", 1, ""),
+			letter("order", "raw:AP8", 1, `,"behind":""`)))}, 0},
+		{"list many", "list", "", answers{getGroups: says(200, groups(21))}, 0},
+		{"list groups", "list --groups --participant payment", "", answers{getGroups: says(200, groups(2))}, 0},
+		{"list filtered", "list --participant payment --class permanent --type OrderPlaced --order o-1 --behind --page-size 2 --page-token abc", "",
+			answers{getLetters: says(200, page("", letter("payment", "o-1", 1, ""), letter("payment", "o-1", 2, "")))}, 0},
+		{"list nothing", "list", "", answers{getGroups: says(200, `{"orders":0,"letters":0,"groups":[]}`), getLetters: says(200, page(""))}, 0},
+		{"list no groups", "list --groups", "", answers{getGroups: says(200, `{"orders":0,"letters":0,"groups":[]}`)}, 0},
+		{"list wrong class", "list --class Permanent", "", answers{}, 1},
+		{"list behind in groups", "list --groups --behind", "", answers{}, 2},
+
+		{"show", "show payment/o-1", "", answers{getChain: says(200, chain(2, "next", head, second))}, 0},
+		{"show by order", "show o-1", "", answers{getLetters: says(200, one), getChain: says(200, chain(1, "", head))}, 0},
+		{"show nothing left", "show payment/o-1", "", answers{getChain: says(200, chain(0, ""))}, 0},
+		{"show ambiguous", "show o-1", "", answers{getLetters: says(200, both)}, 2},
+		{"show unknown order", "show o-1", "", answers{getLetters: says(200, page(""))}, 5},
+		{"show unknown chain", "show payment/o-1", "", answers{getChain: says(404, refusal(404, "not-found", "x"))}, 5},
+		{"show no name", "show payment/", "", answers{}, 2},
+		{"show nothing", "show", "", answers{}, 2},
+
+		{"redrive", "redrive o-1 --by ada", "", answers{getLetters: says(200, one), redrive: says(200, state("done", `,"redriven":2,"waiting":0`))}, 0},
+		{"redrive fails again", "redrive payment/o-1 --by ada --reason fixed --force", "", answers{
+			redrive: says(200, state("failed", `,"redriven":1,"waiting":2,"letter_id":"e-2","class":"permanent","message":"still no"`))}, 4},
+		{"redrive waits", "redrive payment/o-1 --by ada --timeout 20s", "", answers{redrive: says(202, state("waiting", "")),
+			getRequest: sequence(200, state("waiting", ""), state("done", `,"redriven":1,"waiting":0`))}, 0},
+		{"redrive refused", "redrive payment/o-1 --by ada", "", answers{redrive: says(200, state("refused", `,"message":"the letter is gone"`))}, 1},
+		{"redrive too often", "redrive payment/o-1 --by ada", "", answers{redrive: says(409, refusal(409, "redriven-too-often", "/force"))}, 1},
+		{"redrive unknown", "redrive payment/o-1 --by ada", "", answers{redrive: says(404, refusal(404, "not-found", "order_id"))}, 5},
+		{"redrive nobody", "redrive payment/o-1 --by=", "", answers{}, 2},
+		{"redrive what", "redrive", "", answers{}, 2},
+		{"redrive both", "redrive o-1 --all", "", answers{}, 2},
+		{"redrive group and all", "redrive --group payment// --all", "", answers{}, 2},
+		{"redrive one with a rate", "redrive o-1 --rate 9", "", answers{}, 2},
+
+		{"redrive group", "redrive --group payment/permanent/OrderPlaced --by ada --rate 9 --limit 7 --force --reason fixed", "",
+			answers{redriveAll: says(202, job("running", 0, 0, 0, 0)), getJob: sequence(200, job("running", 4, 0, 0, 5), job("finished", 9, 0, 0, 0))}, 0},
+		{"redrive all, some fail", "redrive --all --by ada", "", answers{redriveAll: says(202, job("running", 0, 0, 0, 9)),
+			getJob: says(200, job("finished", 6, 1, 2, 0))}, 4},
+		{"redrive broken job", "redrive --all --by ada", "", answers{redriveAll: says(202, strings.Replace(job("broken", 0, 0, 0, 9), `"by"`, `"error":"Kafka is away","by"`, 1))}, 1},
+		{"redrive dry run", "redrive --group payment//OrderPlaced --dry-run --by ada", "", answers{redriveAll: says(200, dryRun)}, 0},
+		{"redrive job running", "redrive --all --by ada", "", answers{redriveAll: says(409, refusal(409, "job-running", ""))}, 1},
+		{"redrive empty group", "redrive --group //", "", answers{}, 2},
+		{"redrive too fast", "redrive --all --rate 1001", "", answers{}, 2},
+		{"redrive negative limit", "redrive --all --limit -1", "", answers{}, 2},
+
+		{"discard", "discard payment/o-1 --by ada --reason test", "", answers{getChain: says(200, chain(2, "", head)),
+			discard: says(200, strings.Replace(state("done", `,"waiting":1`), `"redrive"`, `"discard"`, 1))}, 0},
+		{"discard another", "discard payment/o-1 --letter e-2 --by ada --reason test", "",
+			answers{discard: says(409, refusal(409, "letter-not-waiting", "/letter_id"))}, 1},
+		{"discard nothing left", "discard payment/o-1 --by ada --reason test", "", answers{getChain: says(200, chain(0, ""))}, 5},
+		{"discard without a reason", "discard payment/o-1", "", answers{}, 2},
+		{"discard all unasked", "discard --all --by ada --reason test", "", answers{discardAll: says(200, dryRun)}, 2},
+		{"discard all", "discard --all --yes --by ada --reason test", "", answers{discardAll: says(202, job("finished", 9, 0, 0, 0))}, 0},
+		{"discard dry run", "discard --all --dry-run --by ada", "", answers{discardAll: says(200, dryRun)}, 0},
+		{"discard letter of all", "discard --all --letter e-1 --reason x", "", answers{}, 2},
+
+		{"edit", "edit payment/o-1 --by ada --reason wrong --payload -", `{"paymentMethod":"pm_card_visa"}`, answers{getChain: says(200, chain(1, "", head)),
+			edit: says(200, strings.Replace(state("done", `,"redriven":1,"waiting":0`), `"redrive"`, `"edit"`, 1))}, 0},
+		{"edit invalid", "edit payment/o-1 --by ada --reason wrong --payload -", `{"x":1}`, answers{getChain: says(200, chain(1, "", head)),
+			edit: says(422, refusal(422, "invalid-payload", "/payload/x"))}, 1},
+		{"edit no JSON", "edit payment/o-1 --by ada --reason wrong --payload -", "{\n\"x\":\n}", answers{}, 2},
+		{"edit no object", "edit payment/o-1 --by ada --reason wrong --payload -", "[]", answers{}, 2},
+		{"edit no file", "edit payment/o-1 --by ada --reason wrong --payload testdata/none.json", "", answers{}, 2},
+		{"edit without a terminal", "edit payment/o-1 --by ada --reason wrong", "", answers{}, 2},
+		{"edit without a reason", "edit payment/o-1 --by ada", "", answers{}, 2},
+
+		{"log", "log --participant payment --order o-1 --page-size 7", "", answers{getLog: says(200, fmt.Sprintf(`{"entries":[%s],"next_page_token":"more"}`,
+			strings.Join(trail, ",")))}, 0},
+		{"log empty", "log", "", answers{getLog: says(200, `{"entries":[],"next_page_token":""}`)}, 0},
+		{"behind", "log", "", answers{getLog: says(503, refusal(503, "read-model-behind", ""))}, 1},
+		{"no timeout", "log --timeout 0s", "", answers{}, 2},
+		{"unknown", "lst", "", answers{}, 2},
+		{"help", "--help", "", answers{}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := serve(t, tc.answers)
+			t.Setenv("TROUPE_CONSOLE_URL", c.url)
+			t.Setenv("TROUPE_QUERY_URL", c.url)
+			t.Setenv("USER", "operator")
+			code, out, errs := c.run(tc.in, append([]string{"dead-letters"}, strings.Fields(tc.args)...)...)
+			if code != tc.code {
+				t.Errorf("exit code %d, want %d", code, tc.code)
+			}
+			got := fmt.Sprintf("$ troupe dead-letters %s\n%s%sexit code %d\n", tc.args, out, marked("! ", errs), code)
+			if len(c.asked) > 0 {
+				asked := waits.ReplaceAllString(strings.Join(c.asked, "\n"), "wait=…")
+				got += "\nasked\n" + marked("  ", asked+"\n")
+			}
+			golden(t, got)
+		})
+	}
+}
+
+// waits depend on how long the calls before took.
+var waits = regexp.MustCompile(`wait=\d+`)
+
+// marked puts a mark before each line.
+func marked(mark, text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(mark + line)
+	}
+	return b.String()
+}
+
+func golden(t *testing.T, got string) {
+	t.Helper()
+	name := filepath.Join("testdata", strings.ReplaceAll(filepath.Base(t.Name()), ",", "")+".txt")
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("other than %s; go test -update writes it (-want +got):\n%s", name, diff)
+	}
+}
