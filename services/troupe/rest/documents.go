@@ -128,4 +128,10 @@ type Event struct {
 	Data        json.RawMessage `json:"data"`
 	// GapMS is the time since its cause in milliseconds; nil when the cause is not known.
 	GapMS *float64 `json:"gap_ms"`
+	// Kind is event, or what became of one that Participant parked for Class and Message: dead_letter, redriven, edited, discarded,
+	// failed or closed. Empty is event.
+	Kind        string `json:"kind"`
+	Participant string `json:"participant"`
+	Class       string `json:"class"`
+	Message     string `json:"message"`
 }

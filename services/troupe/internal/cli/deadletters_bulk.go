@@ -138,8 +138,10 @@ func (o operator) watch(ctx context.Context, cmd *cobra.Command, job rest.Job) e
 		switch {
 		case err == nil:
 			job = next
-		case ctx.Err() == nil && fault.ClassOf(err) == fault.Unavailable:
-			// The job is where it was, or gone with its process, which NotFound will say.
+		case ctx.Err() == nil && fault.ClassOf(err) == fault.Unavailable: // it may go on nevertheless
+		case ctx.Err() == nil && fault.ClassOf(err) == fault.NotFound:
+			return fmt.Errorf("job %s ended with the process that ran it; what it asked for already goes on; what is left: troupe dead-letters list",
+				terminal.Clean(job.ID))
 		case ctx.Err() == nil:
 			return fmt.Errorf("job %s: %w", terminal.Clean(job.ID), err)
 		}

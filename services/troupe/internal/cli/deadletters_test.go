@@ -165,6 +165,8 @@ func TestDeadLetters(t *testing.T) {
 		{"redrive all, some fail", "redrive --all --by ada", "", answers{redriveAll: says(202, job("running", 0, 0, 0, 9)),
 			getJob: says(200, job("finished", 6, 1, 2, 0))}, 4},
 		{"redrive broken job", "redrive --all --by ada", "", answers{redriveAll: says(202, strings.Replace(job("broken", 0, 0, 0, 9), `"by"`, `"error":"Kafka is away","by"`, 1))}, 1},
+		{"redrive lost job", "redrive --all --by ada", "", answers{redriveAll: says(202, job("running", 0, 0, 0, 9)),
+			getJob: says(404, refusal(404, "not-found", ""))}, 1},
 		{"redrive dry run", "redrive --group payment//OrderPlaced --dry-run --by ada", "", answers{redriveAll: says(200, dryRun)}, 0},
 		{"redrive job running", "redrive --all --by ada", "", answers{redriveAll: says(409, refusal(409, "job-running", ""))}, 1},
 		{"redrive empty group", "redrive --group //", "", answers{}, 2},

@@ -2,6 +2,7 @@
 package narrate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,6 +68,11 @@ func (n *Narrator) tellNew(ctx context.Context) error {
 // Line is one event as a line of text: when it happened since began, who said what, and how long after its cause.
 func Line(style terminal.Style, e rest.Event, began time.Time) string {
 	name := e.Type[strings.LastIndexByte(e.Type, '.')+1:]
+	told := detail(name, e.Data)
+	if e.Kind != "" && e.Kind != "event" {
+		name = strings.TrimSpace(cmp.Or(became[e.Kind], e.Kind) + " " + name)
+		told = strings.TrimPrefix(e.Class+": "+e.Message, ": ")
+	}
 	gap := ""
 	if e.GapMS != nil {
 		gap = fmt.Sprintf("+%.0f ms", max(0, *e.GapMS))
@@ -74,8 +80,11 @@ func Line(style terminal.Style, e rest.Event, began time.Time) string {
 	return fmt.Sprintf("  %7.0f ms  %s  %s %s %s\n", float64(e.Time.Sub(began).Microseconds())/1000,
 		style.Paint(terminal.Of[e.Source], fmt.Sprintf("%-12s", terminal.Clean(e.Source))),
 		style.Paint(terminal.Bold, fmt.Sprintf("%-26s", terminal.Clean(name))),
-		style.Paint(terminal.Dim, fmt.Sprintf("%8s", gap)), terminal.Clean(detail(name, e.Data)))
+		style.Paint(terminal.Dim, fmt.Sprintf("%8s", gap)), terminal.Clean(told))
 }
+
+// became is what happened to an event that could not be answered, in a word.
+var became = map[string]string{"dead_letter": "parked", "closed": "redrive ended"}
 
 // body has what is worth telling of any event; protobuf's JSON writes 64-bit numbers as strings.
 type body struct {

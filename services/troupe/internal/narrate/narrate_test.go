@@ -56,3 +56,19 @@ func TestTellsEachEventOnce(t *testing.T) {
 		t.Errorf("told\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestTellsWhatWasParked(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tc := range []struct{ kind, typ, class, message, want string }{
+		{"event", "troupe.order.v1.OrderPlaced", "", "", "OrderPlaced"},
+		{"dead_letter", "troupe.order.v1.OrderPlaced", "permanent", "no\x1b", "parked OrderPlaced                  permanent: no�"},
+		{"failed", "troupe.order.v1.OrderPlaced", "", "no", "failed OrderPlaced                  no"},
+		{"discarded", "", "", "", "discarded"},
+		{"closed", "", "", "2 wait", "redrive ended                       2 wait"},
+	} {
+		got := narrate.Line(false, rest.Event{Kind: tc.kind, Type: tc.typ, Source: "payment", Class: tc.class, Message: tc.message, Time: at}, at)
+		if want := "        0 ms  payment       " + tc.want; strings.TrimRight(got, " \n") != want {
+			t.Errorf("%s: got\n%q, want\n%q", tc.kind, got, want)
+		}
+	}
+}
