@@ -122,7 +122,8 @@ func (w *world) unsettled() string {
 		o, p := w.story(order, id), w.story(payment, id)
 		switch {
 		case (o.has(confirmed) || o.has(cancelled)) && len(w.letters(payment, id)) > 0: // the deadline sees to it
-		case o.has(cancelled) && p.has(declined), o.has(cancelled) && p.has(refunded):
+		case o.has(cancelled) && p.has(declined), o.has(closed):
+		case o.has(cancelled) && p.has(refunded) && len(w.letters(mail, id)) > 0: // nobody will say that it was told
 		case o.has(confirmed) && !o.has(cancelled) && p.has(succeeded):
 		default:
 			return fmt.Sprintf("%s is not settled: order %v, payment %v", id, o.kinds(), p.kinds())
@@ -359,7 +360,7 @@ func (w *world) checkMails(id string, stories [participants]story) {
 	want := map[string]int{}
 	for _, s := range stories[:mail] {
 		for _, m := range s.valid {
-			if k := kindOf(m.Event); k == confirmed || k == cancelled || k == succeeded || k == refunded {
+			if k := kindOf(m.Event); k == confirmed || k == cancelled || k == succeeded || k == refunded || k == closed {
 				want[k]++
 			}
 		}

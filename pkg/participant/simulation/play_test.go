@@ -18,6 +18,7 @@ const quietWithin = 5 * time.Minute
 // play runs a schedule and returns every promise that was broken. It is called inside a bubble.
 func play(s schedule) []string {
 	w := newWorld(s)
+	w.keep()
 	w.raise()
 	next := 0
 	place := func() {
@@ -28,7 +29,6 @@ func play(s schedule) []string {
 	}
 	place()
 	for _, st := range s.Steps {
-		w.keep()
 		switch {
 		case st.Do == "wait":
 			pause(context.Background(), st.For)
@@ -65,8 +65,11 @@ func play(s schedule) []string {
 	return w.wrongs
 }
 
-// keep takes a snapshot of the store, for a restore to go back to.
+// keep takes a snapshot of the store, as it is before an apply, for a restore to go back to.
 func (w *world) keep() {
+	if !w.schedule.has("restore") {
+		return
+	}
 	s := w.redis.snapshot()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -35,7 +35,8 @@ type step struct {
 	Place string        // where a fault strikes the instance; empty: now
 	Skip  int           // times the place is passed before
 	For   time.Duration // how long it lasts
-	Back  int           // how many snapshots, batches, or applies of others that wake a zombie
+	Back  int           // how many applies a restore goes back, batches a fate befalls, or calls at Wake are passed
+	Wake  string        // the place where another instance wakes a zombie that is frozen for no set time
 
 	sleeper *instance // that a wake wakes
 }
@@ -67,6 +68,9 @@ var (
 	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "restore", "restore", "upgrade",
 		"produceLost", "produceLate", "produceLate", "produceDropped", "produceHeld", "produceCopied",
 		"storeDown", "storeAnswerLost", "storeTwice", "brokerDown", "gatewayDown"}
+	// meeting is what a store that forgot can meet in one participant: what it decided comes, late or from a sleeper, after all.
+	meeting = []string{"kill", "crash", "zombie", "zombie", "expire", "produceLost", "produceLate", "produceLate", "produceHeld",
+		"produceDropped", "storeAnswerLost", "gatewayDown"}
 	places = []string{"", "", "apply out", "apply back", "produce out", "produce back", "commit out", "commit back",
 		"gateway out", "gateway back", "claim back", "reset back", "load back", "fetch back", "ends back"}
 	waits = []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}
@@ -88,6 +92,7 @@ var anyPlan = rapid.Custom(func(t *rapid.T) plan {
 			poison{order, succeeded, "permanent"}, poison{order, requested, "panic"}, poison{payment, placed, "permanent"},
 			poison{payment, cancelled, "panic"}, poison{payment, cancelled, "unknown"}, poison{mail, placed, "permanent"},
 			poison{mail, confirmed, "permanent"}, poison{mail, cancelled, "permanent"}, poison{mail, refunded, "panic"},
+			poison{order, mailed, "permanent"}, poison{mail, closed, "permanent"},
 			poison{order, participant.DeadlinePassed, "permanent"}, poison{payment, placed, "flaky"}, poison{mail, cancelled, "flaky"},
 			poison{order, "", "garbage"}, poison{payment, "", "garbage"})
 	}
@@ -101,22 +106,26 @@ var mildStep = rapid.Custom(func(t *rapid.T) step {
 	}
 })
 
-// hardSteps are the faults of a schedule. Half of the schedules let all of them befall one participant, at the places where it
-// matters most, and one of them befall the store: that is where two things that are harmless alone meet.
+// hardSteps are the faults of a schedule. In half of the schedules all of them befall one participant, at the places where it
+// matters most, often at the same one, and the first befalls the store: that is where two things that are harmless alone meet.
 var hardSteps = rapid.Custom(func(t *rapid.T) []step {
 	meet := rapid.Bool().Draw(t, "meet")
-	n, part := rapid.IntRange(0, maxFaults()).Draw(t, "faults"), rapid.IntRange(0, participants-1).Draw(t, "part")
+	n, part := min(maxFaults(), draw(t, "faults", 0, 1, 1, 2, 2, 2, 2, 3)), rapid.IntRange(0, participants-1).Draw(t, "part")
 	var steps []step
 	for i := range n {
 		s := step{
 			Do: draw(t, "do", hard...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Place: draw(t, "place", places...),
 			Slot: rapid.IntRange(0, instances-1).Draw(t, "slot"), Skip: draw(t, "skip", 0, 0, 0, 1, 2, 5),
-			For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: rapid.IntRange(1, 5).Draw(t, "back"),
+			For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: draw(t, "back", 1, 2, 3, 5, 8, 13),
+			Wake: draw(t, "wake", "apply back", "apply back", "claim back", "load back"),
 		}
-		if meet {
-			s.Part, s.Place = part, draw(t, "at", places[:8]...)
-			if i == 0 {
-				s.Do = draw(t, "store", "flush", "restore")
+		switch {
+		case meet && i == 0:
+			s.Do, s.Part, s.Place = draw(t, "store", "flush", "restore"), part, draw(t, "at", places[:8]...)
+		case meet:
+			s.Do, s.Part, s.Place = draw(t, "meets", meeting...), part, draw(t, "at", places[:8]...)
+			if rapid.Bool().Draw(t, "together") {
+				s.Place, s.Skip = steps[0].Place, steps[0].Skip
 			}
 		}
 		steps = append(steps, s)

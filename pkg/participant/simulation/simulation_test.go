@@ -4,9 +4,11 @@ package simulation
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,7 +20,10 @@ import (
 )
 
 // schedulesByDefault is how many schedules a plain run plays.
-const schedulesByDefault = 400
+const schedulesByDefault = 2000
+
+// lanes are how many schedules are played at a time. With a seed there is one, to be played again.
+var lanes = runtime.GOMAXPROCS(0)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -27,45 +32,55 @@ func TestMain(m *testing.M) {
 		out, level = os.Stderr, slog.LevelInfo
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})))
-	set := func(name, value string) {
-		given := false
-		flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-		if !given {
-			_ = flag.Set(name, value)
+	checks := schedulesByDefault
+	flag.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "rapid.checks":
+			checks, _ = strconv.Atoi(f.Value.String()) // rapid has parsed it
+		case "rapid.seed":
+			lanes = 1
 		}
-	}
-	set("rapid.checks", strconv.Itoa(schedulesByDefault))
-	set("rapid.nofailfile", "true") // the seed is printed
+	})
+	_ = flag.Set("rapid.checks", strconv.Itoa((checks+lanes-1)/lanes))
+	_ = flag.Set("rapid.nofailfile", "true") // the seed is printed
 	os.Exit(m.Run())
 }
 
 // Any schedule of faults, alone and in pairs, leaves a log that keeps the promises. SIM_SECONDS plays for so long instead.
 func TestAnySchedule(t *testing.T) {
 	seconds, _ := strconv.Atoi(os.Getenv("SIM_SECONDS"))
-	until := time.Now().Add(time.Duration(seconds) * time.Second)
-	var played atomic.Int64
-	var failed atomic.Bool
 	began := time.Now()
-	for {
-		rapid.Check(t, func(rt *rapid.T) {
-			s := anySchedule.Draw(rt, "schedule")
+	var played, failedAt atomic.Int64
+	t.Cleanup(func() {
+		if n := failedAt.Load(); n > 0 {
+			t.Logf("found after %d schedules", n)
+			return
+		}
+		t.Logf("%d schedules in %v", played.Load(), time.Since(began).Round(time.Millisecond))
+	})
+	for lane := range lanes {
+		t.Run(fmt.Sprintf("lane%d", lane), func(t *testing.T) {
+			t.Parallel()
 			times := 1
-			if failed.Load() {
-				times = 20 // the schedule is the same, goroutines are not
-			}
-			for range times {
-				played.Add(1)
-				if wrongs := playIn(t, s); len(wrongs) > 0 {
-					failed.Store(true)
-					rt.Fatalf("broken promises:\n  %s\nschedule:\n%s", strings.Join(wrongs, "\n  "), s)
+			one := func(rt *rapid.T) {
+				s := anySchedule.Draw(rt, "schedule")
+				if times == 1 && failedAt.Load() > 0 {
+					return // another lane has found something
+				}
+				for range times {
+					n := played.Add(1)
+					if wrongs := playIn(t, s); len(wrongs) > 0 {
+						times = 20 // the schedule is the same when it is played again, the order of goroutines is not
+						failedAt.CompareAndSwap(0, n)
+						rt.Fatalf("broken promises:\n  %s\nschedule:\n%s", strings.Join(wrongs, "\n  "), s)
+					}
 				}
 			}
+			for rapid.Check(t, one); time.Since(began) < time.Duration(seconds)*time.Second; {
+				rapid.Check(t, one)
+			}
 		})
-		if !time.Now().Before(until) {
-			break
-		}
 	}
-	t.Logf("%d schedules in %v", played.Load(), time.Since(began).Round(time.Millisecond))
 }
 
 // playIn plays a schedule in a bubble of its own.

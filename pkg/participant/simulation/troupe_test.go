@@ -37,6 +37,7 @@ const (
 	requested = "CancellationRequested"
 	confirmed = "Confirmed"
 	cancelled = "Cancelled"
+	closed    = "Closed" // the refund was told: the order's fourth fact, so that a chain has a middle
 	succeeded = "Succeeded"
 	declined  = "Declined"
 	refunded  = "Refunded"
@@ -49,7 +50,7 @@ var messages = func() map[string]protoreflect.MessageType {
 	file := &descriptorpb.FileDescriptorProto{
 		Name: proto.String("simulation.proto"), Package: proto.String("simulation"), Syntax: proto.String("proto3"),
 	}
-	kinds := []string{placed, requested, confirmed, cancelled, succeeded, declined, refunded, noted, mailed}
+	kinds := []string{placed, requested, confirmed, cancelled, closed, succeeded, declined, refunded, noted, mailed}
 	for _, kind := range kinds {
 		file.MessageType = append(file.MessageType, &descriptorpb.DescriptorProto{
 			Name: proto.String(kind),
@@ -116,18 +117,19 @@ func behavior(in *instance, version int) participant.Behavior[state] {
 	case order:
 		hear(order, requested)
 		hear(payment, succeeded, declined)
+		hear(mail, mailed)
 		b.Deadline = func(s state) (time.Time, bool) { return s.Deadline, s.Status == placed }
 	case payment:
 		hear(order, placed, cancelled)
 	case mail:
-		hear(order, placed, confirmed, cancelled)
+		hear(order, placed, confirmed, cancelled, closed)
 		hear(payment, succeeded, refunded)
 	}
 	return b
 }
 
 // hears says which participants' topics a participant hears.
-var hears = [participants][]int{order: {order, payment}, payment: {order}, mail: {order, payment}}
+var hears = [participants][]int{order: {order, payment, mail}, payment: {order}, mail: {order, payment}}
 
 func evolve(version int) func(state, event.Message) state {
 	return func(s state, m event.Message) state {
@@ -175,6 +177,8 @@ func reactOrder(s state, m event.Message) (proto.Message, error) {
 		return body(confirmed, ""), nil
 	case kind == declined && waits, kind == requested && (waits || s.Status == confirmed), m.Type == participant.DeadlinePassed && waits:
 		return body(cancelled, kind), nil
+	case kind == mailed && text(m) == refunded && s.Status == cancelled:
+		return body(closed, ""), nil
 	}
 	return nil, nil
 }

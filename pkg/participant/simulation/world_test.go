@@ -141,7 +141,7 @@ func (w *world) strikeNow(s step, in *instance) {
 			return
 		}
 		w.mu.Lock()
-		w.armed = append(w.armed, step{Do: "wake", Part: in.part, Place: "apply back", Skip: s.Back - 1, sleeper: in})
+		w.armed = append(w.armed, step{Do: "wake", Part: in.part, Place: s.Wake, Skip: s.Back - 1, sleeper: in})
 		w.mu.Unlock()
 		w.later(time.Hour, in.unfreeze)
 	case "wake":
@@ -218,6 +218,9 @@ func (w *world) storeFate(place string, cmds []redis.Cmder, do func(redis.Cmder)
 	w.mu.Unlock()
 	if gone {
 		return errStore
+	}
+	if place == "apply" {
+		w.keep()
 	}
 	for _, c := range cmds {
 		do(c)
