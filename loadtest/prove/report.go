@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -78,6 +79,28 @@ func (r *report) poisoned(results []load.Result) {
 	r.Poison = &poisoned{r.Found.SettleOf(results[0].Expected), r.Found.SettleOf(results[2].Expected)}
 }
 
+// maxStories bounds the stories that are told.
+const maxStories = 50
+
+// tell writes the stories of the orders that something is wrong with to stories.txt.
+func (r *report) tell(ctx context.Context, s check.System) error {
+	told := map[string]bool{}
+	var b strings.Builder
+	for _, v := range r.Found.Violations {
+		if v.Order == "" || told[v.Order] || len(told) == maxStories {
+			continue
+		}
+		told[v.Order] = true
+		if err := r.Found.Tell(ctx, &b, s, v.Order); err != nil {
+			return err
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(r.Dir, "stories.txt"), []byte(b.String()), 0o644)
+}
+
 // end writes the report, says what it says, and returns whether all promises were kept.
 func (r *report) end(out io.Writer) (bool, error) {
 	r.Verdicts = map[check.Guarantee]int{}
@@ -101,7 +124,7 @@ func (r *report) end(out io.Writer) (bool, error) {
 	}
 	fmt.Fprintf(&b, "%s Took %s. The same again: %s\n", verdict, r.Took.Round(time.Second), r.Command)
 	if !r.Kept {
-		fmt.Fprintf(&b, "report.json, junit.xml and the logs are in %s\n", r.Dir)
+		fmt.Fprintf(&b, "report.json, junit.xml, stories.txt and the logs are in %s\n", r.Dir)
 	}
 	_, _ = io.WriteString(out, b.String()) // nobody looks; the files still count
 	raw, err := json.MarshalIndent(r, "", "  ")

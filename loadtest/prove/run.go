@@ -125,6 +125,9 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 		rep.poisoned(results)
 	}
 	rep.prove(faults, p.deeds)
+	if err := rep.tell(ctx, s); err != nil {
+		return false, err
+	}
 	rep.Took = time.Since(p.began)
 	return rep.end(p.out)
 }

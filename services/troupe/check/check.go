@@ -67,7 +67,7 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Orders: len(expected), Records: l.Records, PoisonRecords: len(l.poison),
-		took: map[string]time.Duration{}, ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
+		log: l, took: map[string]time.Duration{}, ChargesPerOrder: map[int]int{}, RefundsPerCancelled: map[int]int{}, CopiesPerMail: map[int]int{}}
 	byID := map[string]Expected{}
 	for _, e := range expected {
 		byID[e.ID] = e

@@ -90,7 +90,7 @@ func TestFindsEveryBrokenPromise(t *testing.T) {
 		}, "mailed_twice: order good: its customer was told KIND_CONFIRMED 2 times"},
 		"not told": {func(w *world) { w.say("declined", "order", "", &orderv1.OrderConfirmed{}) },
 			"lost: order declined: its customer was told KIND_CONFIRMED 0 times"},
-		"mails swapped":           {func(w *world) { w.mails[3].ID, w.mails[4].ID = 5, 4 }, "misordered: order refunded: mail "},
+		"mails swapped":           {func(w *world) { w.mails[2].ID, w.mails[3].ID = 4, 3 }, "misordered: order refunded: mail "},
 		"mailed before its cause": {func(w *world) { w.mails[0].Received = time.Unix(1, 0) }, "came before what it tells about"},
 		"confirmed and cancelled, not refunded": {func(w *world) {
 			w.say("good", "order", w.say("good", "order", "", &orderv1.OrderCancellationRequested{}), &orderv1.OrderCancelled{})

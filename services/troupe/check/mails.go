@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 )
 
-// mailAgainst checks that there is one Message-ID per fact and no mail without one, and that an order's mails came in the order of
-// its facts, each after its cause. Copies with the same Message-ID are allowed.
+// mailAgainst checks that there is one Message-ID per fact and no mail without one, and that an order's mails came each after its
+// cause, and in the order of their causes where these have one: within a topic. Copies with the same Message-ID are allowed.
 func mailAgainst(r *Report, mails []mailbox.Message, l *log, expected map[string]Expected) {
 	first := map[string]mailbox.Message{} // by Message-ID
 	copies := map[string]int{}
@@ -24,7 +24,7 @@ func mailAgainst(r *Report, mails []mailbox.Message, l *log, expected map[string
 	}
 	owner := map[string]string{}
 	for id, messages := range l.Accepted {
-		var last mailbox.Message
+		last := map[string]mailbox.Message{} // by the source of the cause
 		for _, m := range messages {
 			sent, ok := m.Body.(*notificationv1.NotificationSent)
 			if !ok {
@@ -40,11 +40,15 @@ func mailAgainst(r *Report, mails []mailbox.Message, l *log, expected map[string
 				r.Violation(Lost, id, "mail %s was sent, says the log, and is not in the mailbox", message)
 				continue
 			}
-			if got.ID < last.ID {
-				r.Violation(Misordered, id, "mail %s came before %s", message, last.MessageID)
+			cause, known := causeOf(messages, m.CausationID)
+			if !known {
+				continue // the choreography says so
 			}
-			last = got
-			if cause, known := causeOf(messages, m.CausationID); known && got.Received.Before(cause.Time) {
+			if before := last[cause.Source]; got.ID < before.ID {
+				r.Violation(Misordered, id, "mail %s came before %s, which tells about something earlier", message, before.MessageID)
+			}
+			last[cause.Source] = got
+			if got.Received.Before(cause.Time) {
 				r.Violation(Misordered, id, "mail %s came before what it tells about", message)
 			}
 		}

@@ -111,6 +111,7 @@ type Report struct {
 	Violations []Violation `json:"violations"`
 
 	took map[string]time.Duration // by order
+	log  *log
 }
 
 // Violation adds one.
