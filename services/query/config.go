@@ -12,18 +12,19 @@ import (
 
 // Config is everything that can be set from outside; see -help.
 type Config struct {
-	HTTPAddr   string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
-	MaxStreams int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
-	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
-	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
-	Drain      time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+	HTTPAddr    string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
+	ConsoleAddr string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
+	MaxStreams  int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
+	Retention   time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
+	Partitions  int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Drain       time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
 	Kafka     broker.Config
 	Redis     store.Config
 	Telemetry telemetry.Config
 
-	// Listening is called once with the address of the HTTP door; nil: nobody is told.
-	Listening func(net.Addr) `env:"-"`
+	// Listening is called once with the addresses of the customers' door and of the operators'; nil: nobody is told.
+	Listening func(customers, operators net.Addr) `env:"-"`
 }
 
 // Validate names the first wrong variable.

@@ -19,13 +19,13 @@ import (
 type Document = readmodel.Document
 
 // FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
-const FoldVersion = 2
+const FoldVersion = 3
 
 // Behavior is what the projection does: the one place that says how events become documents.
 func Behavior() projection.Behavior[Document] {
 	return projection.Behavior[Document]{
 		Name: Name, FoldVersion: FoldVersion, Topics: readmodel.Topics, Ages: readmodel.KeyAll,
-		Fold: fold, Index: readmodel.Index,
+		Fold: fold, Index: readmodel.Index, Notes: readmodel.Notes, Note: note,
 	}
 }
 

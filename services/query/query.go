@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -67,15 +68,26 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 
-	// HTTP and health
-	health := lifecycle.NewHealth()
-	health.Check(Name, p.Ready)
-	ln, err := lifecycle.Listen(cfg.HTTPAddr)
+	// Operators
+	jobs := console.NewJobs()
+	desk, err := console.New(model, log, jobs, cfg.Partitions)
 	if err != nil {
 		return err
 	}
+
+	// HTTP and health
+	health := lifecycle.NewHealth()
+	health.Check(Name, p.Ready)
+	customers, err := lifecycle.Listen(cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	operators, err := lifecycle.Listen(cfg.ConsoleAddr)
+	if err != nil {
+		return errors.Join(err, customers.Close())
+	}
 	if cfg.Listening != nil {
-		cfg.Listening(ln.Addr())
+		cfg.Listening(customers.Addr(), operators.Addr())
 	}
 	handler := door.Handler(func(r chi.Router) {
 		health.Routes(r)
@@ -86,7 +98,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
 		lifecycle.Part{Name: "changes", Run: feed.Run},
 		lifecycle.Part{Name: "tail", Run: tail.Run},
-		lifecycle.HTTP("http", ln, telemetry.HTTP(Name)(handler)),
+		lifecycle.Part{Name: "jobs", Run: jobs.Run},
+		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(nil))),
+		lifecycle.HTTP("http", customers, telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)
 }

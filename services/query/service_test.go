@@ -28,11 +28,12 @@ import (
 // service is a running query service on an empty broker and store.
 type service struct {
 	*querytest.Writer
-	t    *testing.T
-	url  string
-	log  *broker.Client
-	cfg  query.Config
-	stop func() error
+	t       *testing.T
+	url     string
+	console string // the operators' door
+	log     *broker.Client
+	cfg     query.Config
+	stop    func() error
 }
 
 // starts counts the services of this process.
@@ -46,7 +47,7 @@ func start(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.Partitions = "127.0.0.1:0", querytest.Partitions
+	cfg.HTTPAddr, cfg.ConsoleAddr, cfg.Partitions = "127.0.0.1:0", "127.0.0.1:0", querytest.Partitions
 	log, err := broker.Open(cfg.Kafka)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +61,8 @@ func start(t *testing.T) *service {
 // run starts the service, which is stopped when the test ends at the latest.
 func (s *service) run() {
 	s.t.Helper()
-	listening := make(chan net.Addr, 1)
-	s.cfg.Listening = func(a net.Addr) { listening <- a }
+	listening := make(chan [2]net.Addr, 1)
+	s.cfg.Listening = func(customers, operators net.Addr) { listening <- [2]net.Addr{customers, operators} }
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- query.Run(ctx, s.cfg) }()
@@ -69,7 +70,7 @@ func (s *service) run() {
 	s.t.Cleanup(func() { _ = s.stop() })
 	select {
 	case a := <-listening:
-		s.url = "http://" + a.String()
+		s.url, s.console = "http://"+a[0].String(), "http://"+a[1].String()
 	case err := <-ended:
 		ended <- err
 		s.t.Fatalf("did not start: %v", err)
@@ -82,6 +83,9 @@ func (s *service) open() {
 	var topics []broker.Topic
 	for _, name := range readmodel.Topics {
 		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions, Retention: 30 * 24 * time.Hour})
+	}
+	for _, name := range readmodel.Notes {
+		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions})
 	}
 	if err := s.log.Provision(s.t.Context(), topics); err != nil {
 		s.t.Fatal(err)

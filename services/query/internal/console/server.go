@@ -3,3 +3,60 @@
 package console
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config ../../../../schemas/openapi/console.gen.yaml -o api.gen.go ../../../../schemas/openapi/console.yaml
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/contract"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+)
+
+// maxBody bounds a request's body, in bytes: an edit brings a whole event.
+const maxBody = 2 << 20
+
+// Server is the HTTP door.
+type Server struct {
+	door     door
+	contract *contract.Contract
+}
+
+// door answers the operations.
+type door struct {
+	model      *readmodel.Model
+	log        broker.Log
+	jobs       *Jobs
+	partitions int
+}
+
+// New returns a server; it fails only when the contract it was built with cannot be read. jobs must run.
+func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int) (*Server, error) {
+	doc, err := GetSpec()
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
+	}
+	c, err := contract.New(doc, contract.Config{MaxBody: maxBody})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{contract: c, door: door{model: model, log: log, jobs: jobs, partitions: partitions}}, nil
+}
+
+// Handler routes the operations of the contract and whatever others adds (nil: nothing). Every answer that is not a success is a
+// problem document. A page of another origin cannot change anything.
+func (s *Server) Handler(others func(chi.Router)) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		problem.Write(w, r, problem.New(http.StatusForbidden, "cross-origin", "Cross-origin request",
+			"a page of another origin may not change anything here"))
+	}))
+	return origin.Handler(s.contract.Router(func(r chi.Router) {
+		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
+			RequestErrorHandlerFunc:  contract.Refuse,
+			ResponseErrorHandlerFunc: problem.Write,
+		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
+	}, others))
+}

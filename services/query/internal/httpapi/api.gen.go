@@ -44,6 +44,39 @@ func (e CancellationReason) Valid() bool {
 	}
 }
 
+// Defines values for EventKind.
+const (
+	EventKindClosed     EventKind = "closed"
+	EventKindDeadLetter EventKind = "dead_letter"
+	EventKindDiscarded  EventKind = "discarded"
+	EventKindEdited     EventKind = "edited"
+	EventKindEvent      EventKind = "event"
+	EventKindFailed     EventKind = "failed"
+	EventKindRedriven   EventKind = "redriven"
+)
+
+// Valid indicates whether the value is a known member of the EventKind enum.
+func (e EventKind) Valid() bool {
+	switch e {
+	case EventKindClosed:
+		return true
+	case EventKindDeadLetter:
+		return true
+	case EventKindDiscarded:
+		return true
+	case EventKindEdited:
+		return true
+	case EventKindEvent:
+		return true
+	case EventKindFailed:
+		return true
+	case EventKindRedriven:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NotificationKind.
 const (
 	NotificationKindCancelled NotificationKind = "cancelled"
@@ -163,15 +196,27 @@ type Event struct {
 	// CausationID The id of the event that it answers. Absent when it came in at a door.
 	CausationID string `json:"causation_id,omitempty,omitzero"`
 
+	// Class Why it failed. Absent for an event.
+	Class string `json:"class,omitempty,omitzero"`
+
 	// Data The body as protobuf JSON, the mail address masked. Absent when it cannot be decoded.
 	Data json.RawMessage `json:"data,omitempty,omitzero"`
 
 	// GapMs Milliseconds since its cause. Absent when the cause is not known. Clocks of two machines may make it negative.
-	GapMs     *float64 `json:"gap_ms,omitempty"`
-	ID        string   `json:"id"`
-	Offset    int64    `json:"offset"`
-	OrderID   OrderID  `json:"order_id"`
-	Partition int32    `json:"partition"`
+	GapMs *float64 `json:"gap_ms,omitempty"`
+	ID    string   `json:"id"`
+
+	// Kind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered).
+	Kind EventKind `json:"kind,omitempty,omitzero"`
+
+	// Message Why it failed, mail addresses and payment methods masked. Absent for an event.
+	Message string  `json:"message,omitempty,omitzero"`
+	Offset  int64   `json:"offset"`
+	OrderID OrderID `json:"order_id"`
+
+	// Participant Who parked it. Absent for an event.
+	Participant string `json:"participant,omitempty,omitzero"`
+	Partition   int32  `json:"partition"`
 
 	// PreviousID The id of the fact before it in the same topic.
 	PreviousID string `json:"previous_id,omitempty,omitzero"`
@@ -184,9 +229,14 @@ type Event struct {
 	Time   time.Time `json:"time"`
 	Topic  string    `json:"topic"`
 
-	// Type Examples: troupe.order.v1.OrderPlaced
+	// Type Of the event, or of the one that was parked.
+	//
+	// Examples: troupe.order.v1.OrderPlaced
 	Type string `json:"type"`
 }
+
+// EventKind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered).
+type EventKind string
 
 // FieldProblem defines model for FieldProblem.
 type FieldProblem struct {
@@ -1666,78 +1716,82 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Fv/b9vGkv9XFrwCbe9ImZItf1FxwPnStMihTYImRYDGfvaKHEr7TO6yu0s7eoH+98PsF4oUV5aU3gtw",
-	"r780lsjd2dmZz3zmiz5HmahqwYFrFc0+R0ugOUjzz99Ay9V1oUHiXzmoTLJaM8GjWfQOMsFzRbQgT5Rp",
-	"ModCSCB6CUTRCoiEPxtQmjBFFHBN6IIyPoriSGVLqCguWDHOqqaKZuM40qsaolnEuIYFyGi9XsdRTSWt",
-	"QDthXgiumNLAs9V78QB8KNL7JZBs89SdxseIKAglT5JpGBF8gnL1BJKopXhSRC+ptl/GREgUdpqeknsJ",
-	"NE8qkUOZzGHJeH6PkjPcxKoniiNOK5S4I1Zi5eoe8RsJRTSL/u1ko+MT+606GRwIz/xG5iBf/Rg+nMAv",
-	"v1WE5TGh5PffX/1IGCelwPNkVEErZE31ciMiy6M4wvtgEvJopmUDh8roxUHR3kooQpbw208vyMXkLB0Z",
-	"Q/jP1zOyFE+konxF1JaRUE0qoXRMUvzoNI3JE9NL0WjCNJmMyLV9zNwKU4QLoppsSXhTzcHcjoSiUZD/",
-	"QIRegiS1EQl4BopQCYQtuJCQox7gE63qEo9vpJruuj93qp5d0k+/AF/oZTSbTM9b21RaMr6wpilB1YIr",
-	"MJb538ZE8F+Z4Bq4xn/Sui5ZRlFHJ7UU8xKq//i7EsZsD9P9W/uW3bCv8oCBzozr4efEfE6WFBWoSU2V",
-	"gtx823EOYp0D1c+4+RLV5J1gDowviIR5w0o9IvcNp4+UlXRegttIafT2XIDdxDqVdTDv+RVdkTlsef82",
-	"uiQtvIRU4Z4+6QCR0cbLR+D6nZZAqy21a/ikTwC/TlT7/Ubfgascupl98Qe0SUDrfVoCb7ULkizw1EJa",
-	"PYB8ZJnRR61G0TqOXvFHWrL8N6uFI6zCWazRTU0XcKfYPwD/eKRlA9bvNGVlNIuqRiHioj+VQJUmKVq8",
-	"lAI1+3HfgwWDMjco4TdZ36J3KE15huo5MUCj0Ck01Y2KZmdpGkeaaeNQ7oT+oqM40pJmcMdw0bN5cTUp",
-	"TqcXF/PTs5ye09MMriZXeQopnF2cnketPzWSz7QUTQ0zp4oZsysnfmVzQX/dW7aWvZ8RoNmSGD2gagra",
-	"lBZwaAW5BSV74U0JaAZzCfTBXu9roX8SzVd2dy50UuCu1vsQ6TboaC5rRF7DI4Y1ynLytGQlbOPBtluT",
-	"76bp6ffmTH7rr3ika75C5FkQKDFube7Zxno0xLKk9uHPUS1FDVIz6xwSqBOjv+ZbCQZsWn81msGDZ3Y9",
-	"Fxk4co6PUdYoLSqD/TVdVcD1XQ5ZyTjknY80q0A0OrodxAEbU0FpyO+oPkAcvyGh6gFyUiDWapSoELLC",
-	"FaKcakhwx2gYddpPxPzvkGncfz8lelPTPxsYkXcoiBZGjD8bkKsWuKgyH1qkJQM2E6P5V/QBA6y1JhOh",
-	"G65ZiV9ZGvWEAVsvTYC24P8khTZ8pBNMp+NJjKTP/z1GLWsNEiX928fr5A+a/CNNru6S23//Jgro28D+",
-	"0B4y2ihjKgaBQsSJ5UgD8ZwmNDiC4cOWGpHr+eaqmCYZMljGERsoyYWQo5A4OdXGBWieM9yMlm87clma",
-	"NZRlLvIVar2WQot5U5D/effmdWyEqygrCc1zCUqRylhJQDSOAXcOJIdM5Nak+5YRR5+ShUjch+iyo9/o",
-	"06+gFF0ACr6g9V2lhqr6lZUl85xNMZ4h+KH3NAr6ghhzxo8tEGnywMUTH5EXpcgelFH2kyAVzZaMgzJU",
-	"AI0ID8BhQTV7hL7hi2ZedqzeMr7uSRL1wOpE1FbRSS0wVZDRrKClgnUc2asf3JEoCgXGZtq9GNfnZ1G8",
-	"ST/SYfoRRwY7nEEdxJBNvqKZh6zudqeTvdvVEh6ZaNQBJlzQrE23mCaOvpmkS4uaZUFbVeiXJrpvL+6u",
-	"FdHoqeXdaPe4T++SBoobh06iRCND++AhjIYyVlPvg3UzL5laQu6QcCC3AcOuOp+ByDgy5w/agf2gS7I+",
-	"RpZ8jGz8fByPzFW+LWkGeQDu190c6qNNqlojcU+3p/eidI2iNUZ3qtsAov+ElKQTjvtA52ldSLWGqmiL",
-	"w+CojactAU05DjgwBoNGxHkXYdzFDASt2HNeZEk2rXZRQ0jS5uqjaJ/m7NaxP01IDb8wDruR1bh8vKUb",
-	"m871kzckrbvjzd9ubj6laXJz82lc3Nx8uih2RJ0/G8o106uwV9NPzhfS1G33nG88NFsynp/9X4jYcKbv",
-	"aslCfveKk4pxIQk+pDyI+FJC1kjMn1dhR/eHu3L/PY9iW/eMh3VpdkeJPWFDd/8r442GofG7nGRIs4zD",
-	"WhhkCs/aaHget4IILJEaNCHgEpqWfcUpTKULJqvBxjERHEgNsqdZpsHG2+ciya+Cw2qDVRGVkpq/laZS",
-	"HwqC25dg3o2jNqPzxwyq3kgw0DytRMP1PssKqnyoZq8Wm+X22N/t59P1N3tP1C4Qe8FCR3ktNCtc9jI8",
-	"0YOr17SpgL/NKI7aXMEoq2h4HgwHcVRZQrUzYiOb+1YRx7uSVz8GgXhXMvNhuXIZXMZqZogXbetfO0I8",
-	"18FE5INnbIZfIvEHSbQQDxh0t/llQZnLkw4Lub5CsFEmLoevm4X2B1JzF+06PbWGLtYE6VAO0M8Yny28",
-	"dp89gmIeb7pxm2Te7eCnRxFMzE3NaQ/CExNE1wbFX9nnx2k6RBfe8ZTDF+/5VwCzXPq8t0LgHsM3DI47",
-	"Az7Q9kBrtLGBxb/w/mw4S+vRtrCDUdCJR3zCj495Zx+R6w682xpCRjmmXJuVStrnOnMhSqC8I9X+moB7",
-	"8Et8ba/BvLOPGk6saflF4P08l2lqlDV8zPfMMkTDFuEJlO4l3ooUosxN7Dz88I8gFQsh5c/SlCDwauER",
-	"5IpkS8oXbn+mSC6yBi/76DOGGL+Xou/ZHfiy6o67Ycq6bdfCe9rb2PHGbbbdcicSvsAIGGBFbyxNaROC",
-	"bmNAlLmKyXxFUGhDlYJYah3rSBa1iaTHv2v18wUvdnDgqDe3LtjtH++kA36fnbdhG3cden963qP3+Gc3",
-	"cqTJFU2K28+X66T999kB/x5PwtHGZrB0EaDPHD7pO1Px1+FS4cuq1itf3WEKvRQNp6RKE3wvVMwbllta",
-	"kn5QFLHBvBejJsMYtXVNLZXdPtLOa3k34Ch7rjpE995uItph9PiD6S1ThXgkFxiL2BGYm+4jzwMBfcWa",
-	"mQr+Tlq6oBqe6OpbdTQdZfY4Pmb+QLZq5P3yqRbCRMkd22Cs/UIZh5SzBp7jl3GkmiwDyMEWGNpq/jNE",
-	"fpgw4eIhW+rUZYYd8Kuz6cUQSndVbK7nqC/jZ4KHVeTbeQe6Uq9ytJ/1bbp94TqdXvr47Sr6PWttJEva",
-	"1vvzV9TWEKa98sFZGjRw12IMyWQKnIWQLsi7jpStQ+FC4fJh25jcXvInZgYTOv1qTOTxcUUoz0kpFsb6",
-	"QnB9ugN+fZFxa1JG03kJIzLsdyINKsUT5BiM28qaidl4O7lqiwtdDtMtYR7QQ709/N62XMGVNO2dxM95",
-	"xjsTGN+7Wu0zTYVCiopY8CVaeAZsrtWWLaXSBOEkJgKzVFqWvuKyk8qMyO91DZLMRYNbiALvjkqmlxXL",
-	"yLzJHkCrH0jadi5C7dMhCfKgfiyJmaautzJsbgTedI0OfPFq+qUvXn3Ji9tlFXPeVv5Wnnb94L1rasnn",
-	"VkQ8IoezZTO1Y+CpzNEzjVn8QKirsbVDQ84yLFORJuQcXm2zZcYeUp4HgHLDaPYSGcfFW0J655sXz73Z",
-	"cZ3tK6G9wl13zY3awrciZKCMZzKwwwOKbbaud2jkmM5YiL/ZrMmJNDzE2oSoQgRiLXq/VcqIvMRQYOcI",
-	"vFu7zNIAjeGvYoGGI0y6TwvT1dBkSesaDIehgamoYb+7EPKGGwSyK43Ia+EnCQ0I4R7d7q2QhLZVhgr0",
-	"UuSjG26SwQy4MmbBcuCY5IFERlDTbAnJZJRuZtM6n21iY/Te4H3c7+N3UtNZNB6l9hVRA6c1i2bR6Whs",
-	"VsbIbq7+ZGPYCwhVKugCdWBC0PWrt8l4ejki19zVQxyE20ETU/E2jzPl25EWyfFTM1LGCXc8By3SJLWv",
-	"8mgW/cKUfuMtvDvv+XGQ0PJy5R3eZ/Y+BW/nHo1KNvrbStFDA37P91/akYTRjpmEdXyInDZy7pKyLR0c",
-	"MZLpyzvD/a/tiCVRwo5gWlEw/FVAuSLTNCaVndSlnExS//kkTUfk2t6Yn9xbCon+4uHWjg/5pHDXcTZT",
-	"Zd0T5WCGrKLZNI2P640Pj/jeVJV6uZ8nq0Z82xu3w4huTrS1LOIn4tqeOXXR49nz6MFk73YqfMwky/p2",
-	"a4J0kqbPDF8dN3S1qQEExq7eOFc1Y19ndtfQYq10J1vjjOs4mqan+19zM7FGAHfz+17ZTIthGldVFIOY",
-	"QQhnxHG3nmgABlVLF6pTFbjFtx22nXxm+boDcH3o+Rks8gyBJyTm5pHA3Ha89x03ZTy05Q9MLz0Njk2s",
-	"US0bFo3OhM2kR6Rt4ph49J0CIHbR7+2QqtFH3B97swEKcgPjmjDlRhtb2k1LtdPuzYhXz+Q3DZ7tMthf",
-	"NOzu5GuvgNhOvm4KH9HL33/bqr7OoiwZp+k4su2UKC0uC5pP50l+lc2T6flVkdDx+TS5SC/PLy4ml1fT",
-	"FNqyLF64O/HPElDHQLv96tnEte2j9y+vk8k07XewZ+PJNMVjb7VRPvomY6/C1G0ZRuP5GUwu5zSZFHSc",
-	"TMf5JLm8PC2SNB2f56dZRs8mF//lZlT8NHunyxdN0sl5kp4m6fh9ejU7TWdpOkrPzv7ojO3aXhyK1+nH",
-	"+HrVZIo5+ECzgTJSVLO7cW/ZtsrSb9yEZRpP/ugUT/3vDzpdkvBrp+PeUbp6dD0Ne4JuI2KHUi7+6PKj",
-	"syPGil2FMjwo7lLHL4fSs/Rs/2vtxPFXx17Ltbk7aAhsj8XONie43YLpk012EqSjhum7JpIoXA3IzFgR",
-	"2qml4YKxne72XN/PLw64pw8AL+3O/8SQbBOynb82EHL1r25Efl6Ulva8eIdfybA2PwMJGtY7Mw6RmK6s",
-	"tcGZL0O1oXQTPjVGYf+nMzFjbbbnOCL3Zo2ZffE+Jvcsn92bpXwJ71t1wx0UxeQ+p5rO7gnl5I0d439h",
-	"FlJeQS5xRUZOpWSPhq9iKkWu/c9RTFqKREGROc0ebIj/hSqdGMtOXv1IFqAV5q+dAykh3EkUceLgkRYS",
-	"TGfb5Kp9f7G/t9nBmYZ27Rft1e0wXaZq54/pelL3uMdxfb0dNOR58+3+qOhf1ht/MhXnoO+V7BH+sucp",
-	"XxHcxbltyXCP/bxzyaurcjlay6Hzy0BtC8Qr0ITxrGzcJHyIyfpaWTAfHU/jZ6Y6z/eMdP5TMzmrqh1h",
-	"w5Zx1f+fRM5NJFCeEzeDaMYk27FJ+7WfSohNF2DTI+jYqTu5S/W+AN49Rpv/3fdA2GAAYis6A9GUlTPz",
-	"KxdNpUare4o3v3mUoJoKYtstAvoIyu1ww9tmaAf3mCIKXe87v716YHUNeSsA+Xxjq/A30Yzw9f33u0H4",
-	"WcpyFMp9XRv4QDUys7J0mnLFl5UJX0MoMi+bCwyBhAmqVh5fdo1JKURtoqDgpRk2liXGGa3r2cnJeHIx",
-	"SkfpaDy7TC/PTF7kdmxzQEdAhon60JDsnFhl4jPmko6UjqdEkQeAWvnf3HLIcBEiauDbcZsp0yg3lmEq",
-	"mkhvi9EGvIwqUBz3t7f+9e36fwMAAP//",
+	"3Fv/b9vGkv9XFrwCbe8omZItO1ZwwPnStMihTYI6RYHGfvaKHEn7TO6yu0sreoH/98PM7lKkSFlSei/A",
+	"vfwSi192Z2bny2e+8HOUqqJUEqQ10fRztASegaY/fwWr11dzCxp/ZWBSLUorlIym0TWkSmaGWcVWXFg2",
+	"g7nSwOwSmOEFMA1/VmAsE4YZkJbxBRdyGMWRSZdQcFywEFIUVRFNR3Fk1yVE00hICwvQ0dPTUxyVXPMC",
+	"rCfmlZJGGAsyXX9QDyC7JH1YAks3T91ZfIypOeNspYWFIcMnuDQr0Mws1cowu+TW3YyZ0kjsJDll9xp4",
+	"NihUBvlgBkshs3ukXOAmTjxRHEleIMUNsgaOriaL32iYR9Po3042Mj5xd81JhyHk+Z3OQL/5oZ85hTe/",
+	"NUxkMePst9/e/MCEZLlCflJuoCay5Ha5IVFkURzheQgNWTS1uoJDaQzkIGnvNcz7NOHXH1+xi/FZMiRF",
+	"+M+3U7ZUK1ZwuWZmS0m4ZYUyNmYJXjpNYrYSdqkqy4Rl4yG7co/RqQjDpGKmSpdMVsUM6HQ0zCsD2Uum",
+	"7BI0K4kkkCkYxjUwsZBKQ4ZygE+8KHNkn6ia7Do/z1VLL/mnn0Eu7DKajifntW4aq4VcONXUYEolDZBm",
+	"/jepCP6VKmlBWvyTl2UuUo4yOim1muVQ/MffjSK1PUz2791bbsO2yHsUdEqmh9cZXWdLjgK0rOTGQEZ3",
+	"G8bBnHGg+IWkmyimYAQzEHLBNMwqkdshu68kf+Qi57Mc/EbGorVnCtwmzqicgQXLL/iazWDL+re9y6B2",
+	"L32i8E+fNBwRSeP1I0h7bTXwYkvsFj7ZE8DbA1Pf38i75yi7ZuZefIk6Cai9qyXIWrqg2QK5VtrJAfSj",
+	"SEkepRlGT3H0Rj7yXGS/OikcoRVeY0k2JV/AnRH/APzxyPMKnN1ZLvJoGhWVQY+L9pQDN5YlqPFaK5Ts",
+	"x30PzgXkGXmJsMnTLVqHsVymKJ4TcjQGjcJyW5loepYkcWSFJYPyHIaDjuLIap7CncBFz2bzy/H8dHJx",
+	"MTs9y/g5P03hcnyZJZDA2cXpeVTbU6Xl1GpVlTD1opgKt/IgrEwH9NetZWvZ+ykDni4ZyQFFM+dV7hwO",
+	"LyBzTskdeJUDqsFMA39wx/tW2R9V9ZXNXSo7mOOuzvrQ0228Ix3WkL2FRwxrXGRstRQ5bPuDbbNm302S",
+	"0++Jp7D1V2TpSq7R8ywY5Bi3NufsYj0qYp5z9/DnqNSqBG2FMw4N3JPRXvO9BnI2tb2SZJDx1K3nI4NE",
+	"zPExSitjVUG+v+TrAqS9yyDNhYSsccmKAlRlo9tOHHAxFYyF7I7bA8gJGzJuHiBjc/S1FimaK13gClHG",
+	"LQxwx6gbdeoravZ3SC3uvx8SvSv5nxUM2TUSYhWR8WcFel07Lm7oovO0rINmYlT/gj9ggHXaRBG6klbk",
+	"eMvBqBUGbLukAO2c/0orS3ikEUwno3GMoC/8HqGUrQWNlP7t49XgDz74RzK4vBvc/vs3UY+8ye139SHl",
+	"lSFVIQ/UB5xEhjAQ+aTQ4AFGCFtmyK5mm6MSlqWIYIVE38BZppQe9pGT5tyY7oa/L9e4xpwLVLiwNJ42",
+	"l27/3tUybsmgeJYJXInn7xtcOtDW5WymsjWeYamVVbNqzv7n+t3bmFgtuMgZzzINxrCCdK6HUYnhewYs",
+	"g1RlzkDaehZHnwYLNfAX0QEMf+WrX8AYvgAkfMHLu6JHDr+IPBcBARohU3SlaIuVgTYhZBx42bk1yx6k",
+	"Wskhe5Wr9MHQ0a0UK3i6FBIMAQtUSWRAwoJb8QhtM1LVLG/YkMOPTU4G5kGUA1U6QQ9KhYmHjqZznht4",
+	"iiOnSJ0zevA4b9uXuWN9WR+wzyvwXLhGW5+t2X3JtRWpKLm09zHpwz1p0D3jMmP3hZPo/UuEFmRQMyA9",
+	"JM3ldso0ZFo8gmTfCbe4U1/Ivo8ZZMJChndwz3WuyFLRHsucp/RIJkzKdYYBzummXwdfUfL7mKW5QqT4",
+	"Hd9YcXOTpu8kLiNUSJ7d5YBGTDmGIxAfJHrwibArHhBtG6Hl4E69PtWLYY9ZxS3tRuckM+ZdNivALlXW",
+	"0fm9FqjmcwPkX2pNEtKen0XxJlVNuqlqHFGc8c7noGyKctugDH2sqqA4wh5OP60ZQmaThdPxXhZKDY9C",
+	"VeYAFzrnaZ3uC8t8+kBJv1WlSHtpM6hRhC471rPhblXnfeh3cZ+WWXcOY9THiVGV7tsHmWhI3ZloWc1y",
+	"YZZO0H10UzBuivOZEB1HxH+v53AXOuG5EZQo9/IiVhK2XUgjp0WMHznkPHTg73E0JN16T7beY1dPzQLA",
+	"R1cRqLXWP12LLvDR1KjaOrxIbnvgyI+IpxtYsh2lQ07Sdy6Es60DEeBxecDcPWL2CUxHkyj4Me/MmZAe",
+	"8GCMjEPCJr1L5QHyKM3qQtMw2ic5t3UcuOkTw89Cwu5AThEm3pKNq0W0Kw+Yce0GS3+7ufmUJIObm0+j",
+	"+c3Np4v5Dsj0Z8WlFXbd7xL4J29ISeK3e86wHqotGs/P/i9IrKSwd6UWfUb7RrJCSKUZPmRq8/B1sLTS",
+	"GqFqv5cIzF36f8+7wK1zRmZ9jaghxBaxfWf/i5CVha7y+4S6myOQwTofKgzyWll43un1um+NLqTq83rK",
+	"8rwtOMNSJedCF52NY3I8JeiWZIUFB++eC22/KAnrjaOLuNacfhvLtT3Ug24fAr0bR3U5IrDZK3qioCN5",
+	"XqiqL8a2NatX5F0xB7G4Ek0rdbn9fPr0zV6O6gXiQFgfK2+VFXOfenc5CiC0zmPDaSKwCokuCWteyex5",
+	"mLUz3CO8+tYwD/MHb37odcS7MnHEaq78kIpSEM7ndfF2Bz6QtjeL/j0kCAT4MGsFzaxSD01oFNIZn3Md",
+	"mFJvylsbYRqHaz1S3RtI6SzqdVpi7TtYCtJ9CWy73PFs16D57BEZzfGqG9cVkrsd6dBRiDfH3A2fP8if",
+	"UBB9Ii/+xj0/SpKud5ENSzl88ZZ99fgsn0jsLW/5x/AN8uNegQ/UPbAWdayj8a+CPRNmqS3aVSV9fkd5",
+	"TqhW4WPB2IfsquHeXQEs5RIz/M1KOW9jnZlSOXDZoGp/Qcs/+CW2tldhrt2jBKgtz7/IeT+PZaoSae1n",
+	"84MISTcwCSvMg5tVI8PmKs8odh7O/CNoI/o85U+a6md4tPAIes3SJZcLv78wLFNpVfiE7yge+xB/oKJt",
+	"2Q335cQdN8OUM9umhrekt9Hjjdlsm+VOT/gKI2APKnrnYEqdEDS7WirPTMxma4ZEE1Tq9aXOsI5EUZtI",
+	"evy7Tj5f8GLDDxz15tYB+/3jnXAg7LPzNFzXuQHvT89b8B5/NiNHMrjkg/nt5xdPg/rvswP+Ho37o43L",
+	"YH3tZys/gk/2jtpVtr/O/boo7ToUE4VBK0XFybmxDN/rq0R36z81SD8oirhg3opR426M2jqmGspus7Tz",
+	"WK47GGXPUffBvfebiHYYPP49VB/SJdcLjEXiCJ+b7APPPbUr124R1H7aCUsX3MKKr781R8NRXzINMfMl",
+	"22rwtGv/VimKkju2wVj7hTR2IWcJMsObcWSqNAVwtdJGK+oZIN9NmHDxPl1q1GW64xuXZ5OLrivdVbG5",
+	"mqG8yM6U7BdR6EUfaEqtytF+1LdpVfcX+ewyxG9fyG5pa6XFoJ4bef6I6hrCpFU+OEt6Fdz3x/toouro",
+	"XGkf5H071dWhcKH+2mPdVd9e8kdBUzWNYQtM5PFxVwnP1YK0r89dn+5wv/0VymvLZzkMWbdZjzAoVyvX",
+	"3KgraxSz8XQyUxcXmhimWcI8YADg9vBz2zIFX9J0ZxI/ZxnXFBg/+ELvMz2suVYFc86XWRUQMB2rK1tq",
+	"Yxm6k5gpzFJ5noeKy04oM2S/lSVoNlMVbqHmeHZcC7ssRMpmVfoA1rxkSd0o6+v9d0FQcOrHgphJ4lt5",
+	"3V5az5u+r4YvXk6+9MXLL3lxu6xC/Nb01/TU6/eeu+UOfG5FxCNyOFc2Mzum9fIMLZPU4iXjvsZWT7x5",
+	"zXBIRVPIObza5sqMLU953uMoN4hmL5DxWLwGpHeh8/Hcmw3T2T4S3ircNdfciK3/VJTuKeNRBnZ4QHGT",
+	"Ak87JHJMq64Pv7msyZPUZeKJQtRc9cRatH4nlCF7jaHADcEEs/aZJTkawq9qgYqjKN3nc+pqWLbkZQmE",
+	"YXjPSF93WGOu9I0kD+RWGrK3KozBkhPCPZrDAkozvtVNHd5ISgZTkIbUQmQgMckDjYig5OkSBuNhshms",
+	"bFzbxMboA/n7uD2E0khNp9FomLhXVAmSlyKaRqfDEa2MkZ2O/mSj2Avoq1TwBcqAQtDVm/eD0eTFkF1J",
+	"Xw/xLtxNSVHFmx4XJvQynSfHqzQPKZn0OAc1kpLaN1k0jX4Wxr4LGt4cVv7YSWhlvg4GHzL7kILXQ7sk",
+	"ko38tlL0vunU5/sv9TzNcMdAzVN8CJ0ucu6isi4dHDFPHMo73f2v3HwwM8rNDztSMPwVwKVhkyRmhRsz",
+	"55KNk3B9nCRDduVOLIydLpVGewnu1s2+haRwFzubkcgmRxnQhGA0nSTxcY31LosfqKrUyv0CWCXyXWPd",
+	"TdL6Iedas1gY56wb7txHj2f5sZ2x9O1U+JgxrKfbrfHncZI8Mzl43MTgpgbQMzP4zpsqzSyeuV37Fqup",
+	"O9maxX2Ko0lyuv81P9BNBPiT3/fKZtQR07ii4BjEyEN4JY6b9URyMChavjCNqsAtvu1928lnkT01HFzb",
+	"9fwEzvN0HU8fmZtHej46iPe+40fku7r8u7DLAINjP0kU0LCqbKpcJj1kdROH4tF3BoC5Rb93E9Ykj7g9",
+	"sxnmjsiNWyaMn8utYTfPzU69p/nElspvGjzbZbC/qNjNse1WAbEe294UPqLXv/26VX2dRulglCSjyLVT",
+	"omT+Ys6zyWyQXaazweT8cj7go/PJ4CJ5cX5xMX5xOUmgLsvigXuOf9KAMgbe7FdPx75tH314fTUYT5J2",
+	"B3s6Gk8SZHurjfIxNBlbFaZmyzAazc5g/GLGB+M5Hw0mo2w8ePHidD5IktF5dpqm/Gx88V9+RiV8itHo",
+	"8kXjZHw+SE4HyehDcjk9TaZJMkzOzv5ozJy7XhyS1+jHhHrVeII5eEeyPWWkqBR3o9aydZWl3bjpp2k0",
+	"/qNRPA0fzzS6JP2vnY5arDTl6HsajoNmI2KHUC7+aOKjsyNm4n2Fsv8rB586frkrPUvO9r9Wj8t/dd/r",
+	"sLb0jPY522N9Z50T3G656ZNNdtILRwnp+yaSmvsaEM1YMd6opeGCsfs0IWB9Py77kqo6q62hUjVnwsZs",
+	"5bIHuhVvHmxPj3bRawghrx3t/8Sg7lK6nR/bKL3+V1fDMODMc8cvnspXUs3NV1C9qnlNAxUD6us6LZ6G",
+	"QlYdjDcB2GIcDz+9kpK+uq7lkN3TGlP34n3M7kU2vaelQhHwW3MjvTOL2X3GLZ/eMy7ZO/cVyytayAQB",
+	"+dQXMT3XWjwS4sVkjF2Fr7EosUWoYdiMpw8OJPzMjR2QZg/e/MAWYA1mwA2GjFKeE8M8OcjSQgP1xinb",
+	"bduL+9xsB+rq6nVYtFX5w4Sbm53fkraobqGX4zqDO4DM8+rb/KbuX9Yaf6Sada/t5eIR/rLlmVBT3IXa",
+	"XdFxj/5c+/TX18ni9kywH5CmEvMaLBMyzSv/6UYfFg7Vtt6MdjSJn5kLPd8zFPpPzQWdqHaEDVcINv9/",
+	"UkE/04Dh2U8x0qBlPXjpboe5hpj6CJsuQ0NPPec+WfwC9x58NP1333LC5APQt6IxMMtFPqWPvCzXFrVu",
+	"FW8++dVgqgIc4MiBP4LxO9zIup3a8HvCMIOm913Y3jyIsoSsJoB9vnF1/JtoyuTT/fe7nfCzkOUoL/d1",
+	"deB3bhHb5bmXlC/frCl8dV0RvUwH2OckKKg6ekLhNma5UiVFQSVzGlfWOcYZa8vpyclofDFMhslwNH2R",
+	"vDijzMrvWGeRHoB0U/2uIrlJs4LiM2ajHtaOJsywB4DShE/OJaS4CFMlyO24LQy12kkzqCaKAHk+3Dgv",
+	"EgWS438H7X+6ffrfAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

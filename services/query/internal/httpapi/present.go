@@ -43,7 +43,7 @@ func shown(e story.Event) Event {
 	s := Event{
 		ID: e.ID, OrderID: e.Subject, Type: e.Type, Source: e.Source, Topic: e.Topic, Partition: int32(e.Partition),
 		Offset: e.Offset, Time: e.Time.UTC(), Sequence: int64(e.Sequence), CausationID: e.CausationID, PreviousID: e.PreviousID,
-		Data: e.Body,
+		Data: e.Body, Kind: EventKind(e.Kind), Participant: e.Participant, Class: e.Class, Message: e.Message,
 	}
 	if e.Gap != nil {
 		ms := float64(*e.Gap) / float64(time.Millisecond)

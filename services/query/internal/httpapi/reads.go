@@ -7,25 +7,22 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
 
-// Bounds of Prefer: wait.
-const (
-	defaultWait = 2
-	maxWait     = 30
-)
+// defaultWait is how long a read waits that does not say.
+const defaultWait = 2 * time.Second
 
 // GetOrder implements GET /orders/{id}.
 func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
 	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled}
 	var err error
-	if want.Wait, err = waitOf(req.Params.Prefer); err != nil {
+	if want.Wait, err = contract.Wait(req.Params.Prefer, defaultWait); err != nil {
 		return nil, err
 	}
 	if t := req.Params.ConsistencyToken; t != "" {
@@ -40,25 +37,6 @@ func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrde
 		return nil, err
 	}
 	return orderAnswer(order(found)), nil
-}
-
-// waitOf reads the header Prefer (RFC 7240): of all preferences, only wait is known here.
-func waitOf(prefer string) (time.Duration, error) {
-	seconds := defaultWait
-	for p := range strings.SplitSeq(prefer, ",") {
-		p, _, _ = strings.Cut(p, ";")
-		name, value, _ := strings.Cut(p, "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-			continue
-		}
-		n, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
-		if err != nil || n < 0 || n > maxWait {
-			return 0, fault.Field("Prefer", "wait must be a number of seconds from 0 to %d", maxWait)
-		}
-		seconds = n
-		break // the first of its name counts
-	}
-	return time.Duration(seconds) * time.Second, nil
 }
 
 // orderAnswer is an Order with its version as ETag.
@@ -99,7 +77,11 @@ func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	events, err := story.Read(ctx, s.log, req.ID, s.model.Events(found))
+	notes, err := s.model.Notes(ctx, req.ID)
+	if err != nil {
+		return nil, err
+	}
+	events, err := story.Read(ctx, s.log, req.ID, s.model.Events(found), notes)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const tailWithin = 5 * time.Second
 
 // StreamOrder implements GET /orders/{id}/stream.
 func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
-	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait * time.Second})
+	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait})
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ type Stage struct {
 // New returns an empty stage; nothing is folded before Play.
 func New(t testing.TB) *Stage {
 	s := &Stage{Writer: NewWriter(), T: t, Log: brokertest.New(), Redis: storetest.Fresh(t)}
-	for _, topic := range readmodel.Topics {
+	for _, topic := range readmodel.AllTopics() {
 		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: Partitions}}); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func (s *Stage) Caught() {
 			return err.Error()
 		}
 		for p, state := range states {
-			for _, topic := range readmodel.Topics {
+			for _, topic := range readmodel.AllTopics() {
 				tp := broker.TopicPartition{Topic: topic, Partition: p}
 				ends, err := s.Log.Ends(s.T.Context(), []broker.TopicPartition{tp})
 				if err != nil {

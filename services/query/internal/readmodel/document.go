@@ -39,6 +39,8 @@ type Document struct {
 	Order   Order   `json:"o,omitzero"`
 	Payment Payment `json:"p,omitzero"`
 	Mails   []Mail  `json:"m,omitempty"`
+	// Chain is the whole document of a chain of dead letters; an order's has none.
+	Chain *Chain `json:"d,omitempty"`
 	// Updated is the time of the newest event.
 	Updated Moment `json:"u,omitempty"`
 	// Events says where the order's events lie, by topic and offset. Beyond MaxEvents the later ones are left out.

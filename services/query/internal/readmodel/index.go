@@ -29,12 +29,14 @@ const (
 // MinutesKept is how far back the counters per minute go.
 const MinutesKept = 60
 
-// member is one entry of a sorted set; counter is one number in a hash that sums over all documents.
-type member struct{ key string }
+// member is one entry of a sorted set: the document itself, or a value of its own.
+type member struct{ key, value string }
 
+// counter is one number that sums over all documents, in a hash, or in a sorted set that holds what is not zero.
 type counter struct {
 	key, field string
 	expire     int64 // Unix second; 0: never
+	sorted     bool
 }
 
 // share is what one document adds to the indexes and the counters.
@@ -45,25 +47,29 @@ type share struct {
 
 func shareOf(d Document) share {
 	s := share{members: map[member]int64{}, counters: map[counter]int64{}}
+	if d.Chain != nil {
+		s.chain(*d.Chain)
+		return s
+	}
 	if d.Order.Placed == 0 {
 		if d.Updated != 0 {
-			s.members[member{KeyAll}] = d.Updated.Time().UnixMilli() // for its age alone
+			s.members[member{key: KeyAll}] = d.Updated.Time().UnixMilli() // for its age alone
 		}
 		return s
 	}
 	score := d.Order.Placed.Time().UnixMilli()
-	s.members[member{KeyAll}] = score
-	s.members[member{keyStatus + string(d.Status())}] = score
-	s.members[member{keyCustomer + d.Order.Customer}] = score
+	s.members[member{key: KeyAll}] = score
+	s.members[member{key: keyStatus + string(d.Status())}] = score
+	s.members[member{key: keyCustomer + d.Order.Customer}] = score
 	minute(s.counters, d.Order.Placed, fieldOrders, 1)
 	if d.Order.Confirmed != 0 {
 		minute(s.counters, d.Order.Confirmed, fieldRevenue+d.Order.Currency, d.Order.Total)
 	}
 	switch {
 	case d.Settled() == 0 && d.Order.Cancelled != 0:
-		s.members[member{keyOpen}] = d.Order.Cancelled.Time().UnixMilli()
+		s.members[member{key: keyOpen}] = d.Order.Cancelled.Time().UnixMilli()
 	case d.Settled() == 0:
-		s.members[member{keyOpen}] = score
+		s.members[member{key: keyOpen}] = score
 	default:
 		s.counters[counter{key: keyStats, field: fieldSettled}] = 1
 	}
@@ -76,7 +82,7 @@ func shareOf(d Document) share {
 
 func minute(counters map[counter]int64, at Moment, field string, n int64) {
 	m := at.Time().Unix() / 60
-	counters[counter{keyMinute + strconv.FormatInt(m, 10), field, (m + 2*MinutesKept) * 60}] = n
+	counters[counter{key: keyMinute + strconv.FormatInt(m, 10), field: field, expire: (m + 2*MinutesKept) * 60}] = n
 }
 
 // Index returns what to write when a document changes: what it adds to indexes and counters now, without what it added before.
@@ -89,12 +95,12 @@ func Index(id string, before, after Document) []projection.Op {
 	old, now := shareOf(before), shareOf(after)
 	for m := range old.members {
 		if _, ok := now.members[m]; !ok {
-			add("ZREM", m.key, id)
+			add("ZREM", m.key, cmp.Or(m.value, id))
 		}
 	}
 	for m, score := range now.members {
 		if was, ok := old.members[m]; !ok || was != score {
-			add("ZADD", m.key, strconv.FormatInt(score, 10), id)
+			add("ZADD", m.key, strconv.FormatInt(score, 10), cmp.Or(m.value, id))
 		}
 	}
 	change := maps.Clone(now.counters)
@@ -102,7 +108,12 @@ func Index(id string, before, after Document) []projection.Op {
 		change[c] -= n
 	}
 	for c, n := range change {
-		if n == 0 {
+		switch {
+		case n == 0:
+			continue
+		case c.sorted:
+			add("ZINCRBY", c.key, strconv.FormatInt(n, 10), c.field)
+			add("ZREMRANGEBYSCORE", c.key, "0", "0")
 			continue
 		}
 		add("HINCRBY", c.key, c.field, strconv.FormatInt(n, 10))
@@ -110,7 +121,7 @@ func Index(id string, before, after Document) []projection.Op {
 			add("EXPIREAT", c.key, strconv.FormatInt(c.expire, 10))
 		}
 	}
-	// The same document gives the same commands; HINCRBY stays before the EXPIREAT of its key.
+	// HINCRBY stays before the EXPIREAT of its key.
 	slices.SortStableFunc(ops, func(a, b projection.Op) int { return cmp.Compare(a.Key, b.Key) })
 	return ops
 }

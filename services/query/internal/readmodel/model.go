@@ -195,3 +195,37 @@ func (m *Model) behind(ctx context.Context, s projection.State) error {
 	}
 	return fault.Later(time.Second, "%w", problem.New(503, SlugBehind, "Read model behind", detail))
 }
+
+// Passed waits until all that was in some logs is folded, at most as long as said; then it is the problem SlugBehind. ends are the
+// offsets that the next records will get.
+func (m *Model) Passed(ctx context.Context, ends map[broker.TopicPartition]int64, within time.Duration) error {
+	limit := time.NewTimer(within)
+	defer limit.Stop()
+	for last := false; ; {
+		states, err := m.reader.States(ctx, m.partitions)
+		if err != nil {
+			return err
+		}
+		at := -1
+		for tp, end := range ends {
+			if s := states[tp.Partition]; s.Rebuilding || !s.Passed(tp.Topic, end-1) {
+				at = tp.Partition
+			}
+		}
+		switch {
+		case at < 0:
+			return nil
+		case last:
+			return m.behind(ctx, states[at])
+		}
+		moved := m.feed.Partition(at)
+		select {
+		case <-moved.C:
+		case <-limit.C:
+			last = true
+		case <-ctx.Done():
+			last = true
+		}
+		moved.Stop()
+	}
+}

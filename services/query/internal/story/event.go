@@ -17,9 +17,15 @@ import (
 // Event is one event as it is shown.
 type Event struct {
 	event.Event
-	Topic     string
-	Partition int
-	Offset    int64
+	// Kind is KindEvent, KindDeadLetter, or that of an outcome. All but the first concern a dead letter: Participant parked it,
+	// for Class and Message.
+	Kind        string
+	Participant string
+	Class       string
+	Message     string
+	Topic       string
+	Partition   int
+	Offset      int64
 	// Body is protobuf JSON without what is private; nil when the body cannot be decoded.
 	Body json.RawMessage
 	// Gap since its cause; nil when the cause is not among the events.
@@ -36,7 +42,7 @@ func show(r broker.Record) (e Event, ok bool) {
 	if err != nil {
 		return Event{}, false
 	}
-	e = Event{Event: env, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	e = Event{Event: env, Kind: KindEvent, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	if m, err := event.Decode(env); err == nil {
 		e.Body = body(m.Body)
 	}

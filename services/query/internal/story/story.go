@@ -3,74 +3,39 @@ package story
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
-const (
-	// parallel is how many events of a story are read at once.
-	parallel = 8
-	// readWithin bounds reading a whole story.
-	readWithin = 10 * time.Second
-)
-
-// Read reads the events of one order from where they lie, each after its cause, otherwise by time. What retention has taken
-// is left out. It blocks until all are read; errors are Unavailable.
-func Read(ctx context.Context, log broker.Log, orderID string, at []projection.At) ([]Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, readWithin)
-	defer cancel()
-	var wg sync.WaitGroup
-	found := make([]*Event, len(at))
-	errs := make([]error, len(at))
-	slots := make(chan struct{}, parallel)
-	for i, a := range at {
-		slots <- struct{}{}
-		wg.Go(func() {
-			found[i], errs[i] = read(ctx, log, orderID, a)
-			<-slots
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, fault.As(fault.Unavailable, err)
-	}
-	var events []Event
-	for _, e := range found {
-		if e != nil {
-			events = append(events, *e)
-		}
-	}
-	return tell(events), nil
-}
-
-// read reads one event; nil when the log no longer holds it.
-func read(ctx context.Context, log broker.Log, orderID string, at projection.At) (*Event, error) {
-	got, err := log.Fetch(ctx, []broker.Position{{TopicPartition: at.TopicPartition, Offset: at.Offset, MaxBytes: 1}})
+// Read reads the events of one order from where they lie, and what is said of its dead letters, each after its cause, otherwise by
+// time. What retention has taken is left out. It blocks until all are read; errors are Unavailable.
+func Read(ctx context.Context, log broker.Log, orderID string, events, notes []projection.At) ([]Event, error) {
+	records, err := Records(ctx, log, slices.Concat(events, notes))
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range got {
-		switch {
-		case errors.Is(f.Err, broker.ErrOutOfRange):
-			return nil, nil
-		case f.Err != nil:
-			return nil, f.Err
-		}
-		for _, r := range f.Records {
-			if r.Offset == at.Offset && string(r.Key) == orderID {
-				if e, ok := show(r); ok {
-					return &e, nil
-				}
-			}
+	var told []Event
+	for _, at := range events {
+		if e, ok := show(records[at]); ok && e.Subject == orderID {
+			told = append(told, e)
 		}
 	}
-	return nil, nil
+	letters := map[string]string{} // the event of a letter that waited, by the letter's id
+	for _, at := range notes {
+		e, letter, ok := showNote(records[at])
+		if !ok {
+			continue
+		}
+		if e.Kind == KindDeadLetter {
+			letters[letter] = e.ID
+		} else {
+			e.CausationID = letters[letter]
+		}
+		told = append(told, e)
+	}
+	return tell(told), nil
 }
 
 // tell puts each event after its cause, otherwise by time, and measures the gaps.

@@ -29,7 +29,7 @@ func read(t *testing.T, s *querytest.Stage, id string) []story.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := story.Read(t.Context(), s.Log, id, s.Model.Events(f))
+	events, err := story.Read(t.Context(), s.Log, id, s.Model.Events(f), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestStoryIsUnavailableWithoutTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Log.Down(fault.New(fault.Unavailable, "the broker is away"))
-	if _, err := story.Read(t.Context(), s.Log, id, s.Model.Events(f)); fault.ClassOf(err) != fault.Unavailable {
+	if _, err := story.Read(t.Context(), s.Log, id, s.Model.Events(f), nil); fault.ClassOf(err) != fault.Unavailable {
 		t.Error(err)
 	}
 }

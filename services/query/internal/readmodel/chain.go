@@ -1,0 +1,224 @@
+package readmodel
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+)
+
+// Participants that park letters, in the order that places in the log refer to them by. A change needs a new fold version.
+var Participants = []string{"order", "payment", "notification"}
+
+// Notes are the topics of dead letters and of requests about them: for each participant the one, then the other.
+var Notes = notes()
+
+// AllTopics are those of facts, and Notes.
+func AllTopics() []string { return slices.Concat(Topics, Notes) }
+
+func notes() (topics []string) {
+	for _, p := range Participants {
+		topics = append(topics, deadletter.Topic(p), deadletter.RedriveTopic(p))
+	}
+	return topics
+}
+
+// Chain is what one participant parked of one order, in a document of its own. What was folded from the letters' topic and what
+// from the requests' is kept apart, so that no order of arrival can corrupt it.
+type Chain struct {
+	Participant string `json:"p"`
+	// Order by its NameOf.
+	Order     string `json:"o"`
+	Partition int    `json:"n"`
+	// Letters that wait, the head first.
+	Letters []Letter `json:"l,omitempty"`
+	// Gone holds a mark of goneLen characters for each letter that came out, the newest maxGone.
+	Gone string `json:"g,omitempty"`
+	// Told says where the letters' topic speaks of this chain, Asked the requests' topic: the newest maxTold and maxAsked.
+	Told  []Told  `json:"t,omitempty"`
+	Asked []Asked `json:"a,omitempty"`
+	// Updated is the time of the newest record.
+	Updated Moment `json:"u,omitempty"`
+}
+
+// Bounds of a chain's document. A participant parks 1,000 letters of an order at most.
+const (
+	goneLen    = 8
+	maxGone    = 4096
+	maxTold    = 3000
+	maxAsked   = 200
+	maxMessage = 500
+)
+
+// Letter is one event that waits. Ids are names.
+type Letter struct {
+	ID string `json:"i"`
+	// At is its offset in the letters' topic.
+	At int64 `json:"a"`
+	// Topic, Partition and Offset say where the event itself lies.
+	Topic     string `json:"t"`
+	Partition int    `json:"p"`
+	Offset    int64  `json:"o"`
+	// Type of the event; empty when it has none that is plain text.
+	Type     string `json:"y,omitempty"`
+	Class    string `json:"c"`
+	Message  string `json:"m,omitempty"`
+	First    Moment `json:"f"`
+	Last     Moment `json:"l"`
+	Redrives int    `json:"r,omitempty"`
+	Behind   string `json:"b,omitempty"`
+}
+
+// Told is one record of the letters' topic.
+type Told struct {
+	At     int64           `json:"o"`
+	Kind   deadletter.Kind `json:"k"`
+	Moment Moment          `json:"t"`
+	// Request that was answered; of closed, how many letters came back and how many still waited.
+	Request  string `json:"r,omitempty"`
+	Redriven int    `json:"d,omitempty"`
+	Waiting  int    `json:"w,omitempty"`
+}
+
+// Asked is one request.
+type Asked struct {
+	ID     string            `json:"i"`
+	At     int64             `json:"o"`
+	Action deadletter.Action `json:"c"`
+	Moment Moment            `json:"t"`
+}
+
+// ID of the chain's document, as Behavior.Note gives it.
+func (c Chain) ID() string { return ChainID(c.Participant, c.Order) }
+
+// ChainID is the id of the document of a participant's chain of an order, which is given by its NameOf.
+func ChainID(participant, order string) string { return participant + ":" + order }
+
+// Head is why the chain waits; nil when it does not.
+func (c Chain) Head() *Letter {
+	if len(c.Letters) == 0 {
+		return nil
+	}
+	return &c.Letters[0]
+}
+
+// Find returns the place of a letter that waits, or -1.
+func (c Chain) Find(letter string) int {
+	return slices.IndexFunc(c.Letters, func(l Letter) bool { return l.ID == letter })
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
+// NameOf is how an order or a letter is called where only plain text will do: what is plain by itself, and what is not encoded.
+func NameOf(s string) string {
+	id, keyless := strings.CutPrefix(s, deadletter.Keyless)
+	switch {
+	case plain.MatchString(s), keyless && plain.MatchString(id):
+		return s
+	case len(s) <= 256:
+		return "raw:" + base64.RawURLEncoding.EncodeToString([]byte(s))
+	}
+	sum := sha256.Sum256([]byte(s))
+	return "hash:" + hex.EncodeToString(sum[:])
+}
+
+func mark(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return base64.RawURLEncoding.EncodeToString(sum[:])[:goneLen]
+}
+
+func (c Chain) gone(letter string) bool {
+	m := mark(letter)
+	for i := 0; i+goneLen <= len(c.Gone); i += goneLen {
+		if c.Gone[i:i+goneLen] == m {
+			return true
+		}
+	}
+	return false
+}
+
+// WithRequest returns the chain after a request was put to it.
+func (c Chain) WithRequest(r deadletter.Request, at int64) Chain {
+	id := NameOf(r.ID)
+	if slices.ContainsFunc(c.Asked, func(a Asked) bool { return a.ID == id }) {
+		return c
+	}
+	c.Asked = append(slices.Clone(c.Asked), Asked{ID: id, At: at, Action: r.Action, Moment: At(r.At)})
+	c.Asked = c.Asked[max(0, len(c.Asked)-maxAsked):]
+	c.Updated = max(c.Updated, At(r.At))
+	return c
+}
+
+// WithRecord returns the chain after a record of the letters' topic. A letter that is there already, or came out before, and an
+// outcome that says what is known, change nothing.
+func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Chain {
+	id := NameOf(r.ID)
+	at := At(when(r, rec))
+	switch i := c.Find(id); {
+	case r.Kind == deadletter.Letter:
+		if i >= 0 || c.gone(id) {
+			return c
+		}
+		c.Letters = append(slices.Clone(c.Letters), letter(r, typ, rec))
+	case r.Kind == deadletter.Failed:
+		if i >= 0 {
+			c.Letters = slices.Clone(c.Letters)
+			l := &c.Letters[i]
+			l.Class, l.Message, l.Last, l.Redrives = Plain(r.Class), cut(r.Message), at, max(l.Redrives, r.Redrives)
+		}
+	case r.Kind == deadletter.Closed:
+	default:
+		if i >= 0 {
+			c.Letters = slices.Delete(slices.Clone(c.Letters), i, i+1)
+		}
+		if !c.gone(id) {
+			c.Gone += mark(id)
+			c.Gone = c.Gone[max(0, len(c.Gone)-maxGone*goneLen):]
+		}
+	}
+	t := Told{At: rec.Offset, Kind: r.Kind, Moment: at, Redriven: r.Redriven, Waiting: r.Waiting}
+	if r.RequestID != "" {
+		t.Request = NameOf(r.RequestID)
+	}
+	c.Told = append(slices.Clone(c.Told), t)
+	c.Told = c.Told[max(0, len(c.Told)-maxTold):]
+	c.Updated = max(c.Updated, at)
+	return c
+}
+
+func letter(r deadletter.Record, typ string, rec broker.Record) Letter {
+	l := Letter{
+		ID: NameOf(r.ID), At: rec.Offset, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Type: Plain(typ), Class: Plain(r.Class),
+		Message: cut(r.Message), First: At(r.FirstFailure), Last: At(r.LastFailure), Redrives: r.Redrives,
+	}
+	if r.Behind != "" {
+		l.Behind = NameOf(r.Behind)
+	}
+	return l
+}
+
+// when a record was written, as its writer says, or the log.
+func when(r deadletter.Record, rec broker.Record) time.Time {
+	if r.Kind == deadletter.Letter && !r.LastFailure.IsZero() {
+		return r.LastFailure
+	}
+	return rec.Time
+}
+
+// Plain is a class or a type that can be shown as it is, and be part of a key; empty otherwise.
+func Plain(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	return ""
+}
+
+func cut(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxMessage)], "")
+}

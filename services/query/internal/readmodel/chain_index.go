@@ -1,0 +1,73 @@
+package readmodel
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/projection"
+)
+
+// Keys of what waits, per partition.
+const (
+	keyGroups = "letters:groups" // sorted set of groups, by how many letters wait in their chains
+	keyGroup  = "letters:group:" // + group: sorted set of its chains, by the millisecond in which the head failed first
+	keyLog    = "letters:log"    // sorted set of places of requests and outcomes, by millisecond
+	keyAsked  = "letters:asked:" // + request id: the chain that it was put to
+)
+
+// group is how chains are grouped: by their heads.
+type group struct{ participant, class, typ string }
+
+func groupOf(c Chain) group { return group{c.Participant, c.Letters[0].Class, c.Letters[0].Type} }
+
+// The parts are plain text, which holds no such separator.
+func (g group) String() string { return g.participant + "|" + g.class + "|" + g.typ }
+
+func parseGroup(text string) group {
+	part := append(strings.Split(text, "|"), "", "", "")
+	return group{part[0], part[1], part[2]}
+}
+
+// place names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
+func place(partition, topic int, offset int64) string {
+	return strconv.Itoa(partition) + "." + strconv.Itoa(topic) + "." + strconv.FormatInt(offset, 10)
+}
+
+func parsePlace(text string) (at projection.At, ok bool) {
+	part := strings.Split(text, ".")
+	if len(part) != 3 {
+		return at, false
+	}
+	partition, err1 := strconv.Atoi(part[0])
+	topic, err2 := strconv.Atoi(part[1])
+	offset, err3 := strconv.ParseInt(part[2], 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil || topic < 0 || topic >= len(Notes) {
+		return at, false
+	}
+	at.Topic, at.Partition, at.Offset = Notes[topic], partition, offset
+	return at, true
+}
+
+// chain is what the document of a chain adds: while something waits, its place in its group; otherwise an age, by which it is
+// forgotten.
+func (s share) chain(c Chain) {
+	if c.Head() == nil {
+		s.members[member{key: KeyAll}] = c.Updated.Time().UnixMilli()
+	} else {
+		g := groupOf(c).String()
+		s.members[member{key: keyGroup + g}] = c.Letters[0].First.Time().UnixMilli()
+		s.counters[counter{key: keyGroups, field: g, sorted: true}] = int64(len(c.Letters))
+	}
+	topic := 2 * slices.Index(Participants, c.Participant)
+	for _, t := range c.Told {
+		if t.Kind != deadletter.Letter {
+			s.members[member{keyLog, place(c.Partition, topic, t.At)}] = t.Moment.Time().UnixMilli()
+		}
+	}
+	for _, a := range c.Asked {
+		s.members[member{keyLog, place(c.Partition, topic+1, a.At)}] = a.Moment.Time().UnixMilli()
+		s.members[member{key: keyAsked + a.ID}] = a.Moment.Time().UnixMilli()
+	}
+}

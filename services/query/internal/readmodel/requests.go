@@ -1,0 +1,213 @@
+package readmodel
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/projection"
+)
+
+// Answer is a request and what is known of it.
+type Answer struct {
+	Chain Chain
+	Asked Asked
+	// Closed ends the answer; nil: the request waits.
+	Closed *Told
+	// Failed is the last failure that it led to.
+	Failed *Told
+	// Discarded: the letter was taken out.
+	Discarded bool
+}
+
+// States of a request.
+const (
+	StateWaiting = "waiting"
+	StateDone    = "done"
+	StateFailed  = "failed"
+	StateRefused = "refused"
+)
+
+// State is waiting until the request is closed; then failed when a letter failed again, refused when nothing was done of what was
+// asked, and otherwise done.
+func (a Answer) State() string {
+	switch {
+	case a.Closed == nil:
+		return StateWaiting
+	case a.Failed != nil:
+		return StateFailed
+	case a.Asked.Action == deadletter.Discard && a.Discarded, a.Asked.Action != deadletter.Discard && a.Closed.Redriven > 0 && a.Closed.Waiting == 0:
+		return StateDone
+	}
+	return StateRefused
+}
+
+// Why says where the reason lies that a request was not done.
+func (a Answer) Why() []projection.At {
+	t := cmp.Or(a.Failed, a.Closed)
+	if t == nil {
+		return nil
+	}
+	at := projection.At{Offset: t.At}
+	at.Topic, at.Partition = deadletter.Topic(a.Chain.Participant), a.Chain.Partition
+	return []projection.At{at}
+}
+
+// Answer returns what became of a request to this chain; ok is false when it is not known.
+func (c Chain) Answer(request string) (a Answer, ok bool) {
+	i := slices.IndexFunc(c.Asked, func(a Asked) bool { return a.ID == request })
+	if i < 0 {
+		return Answer{}, false
+	}
+	a = Answer{Chain: c, Asked: c.Asked[i]}
+	for i, t := range c.Told {
+		switch {
+		case t.Request != request:
+		case t.Kind == deadletter.Closed:
+			a.Closed = &c.Told[i]
+		case t.Kind == deadletter.Failed:
+			a.Failed = &c.Told[i]
+		case t.Kind == deadletter.Discarded:
+			a.Discarded = true
+		}
+	}
+	return a, true
+}
+
+// Request returns a request by its id; ok is false when the read model does not know it. Errors are Unavailable.
+func (m *Model) Request(ctx context.Context, id string) (Answer, bool, error) {
+	var sets []*redis.StringSliceCmd
+	_, err := m.reader.Read(ctx, m.every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+		sets = nil
+		for _, p := range m.every() {
+			sets = append(sets, pipe.ZRange(ctx, keys(p, keyAsked+id), 0, 0))
+		}
+	})
+	if err != nil {
+		return Answer{}, false, err
+	}
+	for p, set := range sets {
+		if len(set.Val()) == 0 {
+			continue
+		}
+		found, err := m.documents(ctx, []cursor{{ID: set.Val()[0], Partition: p}})
+		if err != nil || found[0].Chain == nil {
+			return Answer{}, false, err
+		}
+		a, ok := found[0].Chain.Answer(id)
+		return a, ok, nil
+	}
+	return Answer{}, false, nil
+}
+
+// Trail filters the audit trail; empty fields let everything pass.
+type Trail struct {
+	Participant string `json:"p,omitempty"`
+	Order       string `json:"o,omitempty"`
+}
+
+// Log returns one page of the places where requests and what became of them lie, the newest first, and the token of the next
+// page. Sizes and errors as those of List.
+func (m *Model) Log(ctx context.Context, f Trail, size int, token string) (page []projection.At, next string, err error) {
+	after, err := parsePage(token, f)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := m.whole(ctx); err != nil {
+		return nil, "", err
+	}
+	size = pageSize(size)
+	for range maxRounds {
+		refs, err := m.trail(ctx, f, after, size+1)
+		if err != nil {
+			return nil, "", err
+		}
+		for i, r := range refs {
+			if len(page) == size {
+				return page, encodePage(*after, f), nil
+			}
+			after = &refs[i]
+			if at, ok := parsePlace(r.ID); ok && (f.Participant == "" || ofParticipant(at.Topic) == f.Participant) {
+				page = append(page, at)
+			}
+		}
+		if len(refs) <= size {
+			return page, "", nil
+		}
+	}
+	return page, encodePage(*after, f), nil
+}
+
+func ofParticipant(topic string) string {
+	if i := slices.Index(Notes, topic); i >= 0 {
+		return Participants[i/2]
+	}
+	return ""
+}
+
+// trail is the next n entries after a cursor.
+func (m *Model) trail(ctx context.Context, f Trail, after *cursor, n int) ([]cursor, error) {
+	w := walk{keys: []string{keyLog}}
+	if f.Order == "" {
+		return m.refs(ctx, w, after, n)
+	}
+	var all []cursor
+	for _, participant := range Participants {
+		found, err := m.reader.Notes(ctx, m.every(), ChainID(participant, f.Order))
+		if err != nil {
+			return nil, err
+		}
+		for p, d := range found {
+			if d.Doc.Chain == nil {
+				continue
+			}
+			for member, score := range shareOf(d.Doc).members {
+				if member.key == keyLog {
+					all = append(all, cursor{score, member.value, p})
+				}
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(c cursor) bool { return after != nil && w.compare(*after, c) >= 0 })
+	slices.SortFunc(all, w.compare)
+	return all[:min(n, len(all))], nil
+}
+
+// Trail returns where the newest n requests to a chain, and what became of them, lie, the newest first.
+func (c Chain) Trail(n int) []projection.At {
+	var all []cursor
+	for member, score := range shareOf(Document{Chain: &c}).members {
+		if member.key == keyLog {
+			all = append(all, cursor{Score: score, ID: member.value})
+		}
+	}
+	slices.SortFunc(all, walk{}.compare)
+	var places []projection.At
+	for _, e := range all[:min(n, len(all))] {
+		if at, ok := parsePlace(e.ID); ok {
+			places = append(places, at)
+		}
+	}
+	return places
+}
+
+// Notes returns where all lies that is said in the letters' topics of an order that is given by its id: its letters and what
+// became of them, in the order of the log for each participant. Errors are Unavailable.
+func (m *Model) Notes(ctx context.Context, order string) (places []projection.At, err error) {
+	for i, participant := range Participants {
+		found, err := m.reader.Notes(ctx, []int{m.Partition(order)}, ChainID(participant, order))
+		if err != nil {
+			return nil, err
+		}
+		if c := found[0].Doc.Chain; c != nil {
+			for _, t := range c.Told {
+				at := projection.At{Offset: t.At}
+				at.Topic, at.Partition = Notes[2*i], c.Partition
+				places = append(places, at)
+			}
+		}
+	}
+	return places, nil
+}
