@@ -81,12 +81,13 @@ func Points() []Point {
 		{"after-apply", all, "", redisAt(decides, After)},
 		{"before-publish", participants, "", kafkaAt(publishes, Before)},
 		{"after-publish", participants, "", kafkaAt(publishes, After)},
+		{"before-position", participants, "", redisAt(moves, Before)},
 		{"before-settle", participants, "", redisAt(settles, Before)},
 		{"after-settle", participants, "", redisAt(settles, After)},
 		{"before-commit", all, "", kafkaAt(commits, Before)},
 		{"after-commit", all, "", kafkaAt(commits, After)},
 		{"during-claim", all, "before-apply", redisAt(claims, After)},
-		{"during-fold", participants, "after-publish", kafkaAt(folds, After)},
+		{"during-fold", participants, "before-position", kafkaAt(folds, After)},
 		{"during-drain", participants, "after-apply", kafkaAt(publishes, Before)},
 		{"before-door-publish", []string{"order"}, "", kafkaAt(admits, Before)},
 		{"after-door-publish", []string{"order"}, "", kafkaAt(admits, After)},
@@ -124,6 +125,13 @@ func redisAt(match func(c Command, service string) bool, when When) func(*Proxie
 // decides: a participant puts a fact into its outbox, a projection writes what it folded.
 func decides(c Command, service string) bool {
 	return c.Decides() || slices.Contains(projections, service) && c.Change() != nil
+}
+
+// moves: the log has a fact, and the store is about to know that it was read: until then a fold has to read it.
+func moves(c Command, service string) bool {
+	return slices.ContainsFunc(c.Change(), func(op Op) bool {
+		return op.Cmd == "HSET" && strings.HasSuffix(op.Key, "}:meta") && slices.Contains(op.Args, "own:"+service+".events.v1")
+	})
 }
 
 func settles(c Command, _ string) bool { return c.Settles() }
