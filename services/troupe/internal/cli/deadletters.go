@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
@@ -84,8 +83,8 @@ func (d *consoleDoor) with(cmd *cobra.Command, unbounded bool, f func(ctx contex
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && cmd.Context().Err() == nil:
-		return fmt.Errorf("not done after %s: %w", d.timeout, errors.Join(context.DeadlineExceeded, err))
+	case ctx.Err() != nil && cmd.Context().Err() == nil: // whatever class the error has, the door was there
+		return codedError{fmt.Errorf("not done after %s: %s", d.timeout, err.Error()), exitTimeout}
 	case fault.ClassOf(err) == fault.NotFound:
 		return codedError{err, exitNotThere}
 	}
@@ -187,13 +186,4 @@ func count[N int | int64](n N, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// line is a text of the services on one line, cut for the screen.
-func line(text string, most int) string {
-	runes := []rune(terminal.Clean(strings.Join(strings.Fields(text), " ")))
-	if len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return string(runes)
 }

@@ -112,27 +112,40 @@ func (o operator) head(ctx context.Context, name chainName) (rest.ChainLetter, e
 // act asks, waits for the outcome until ctx ends, and says it.
 func (o operator) act(ctx context.Context, name chainName, action string, a rest.Act) error {
 	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
-	for err == nil && s.State == "waiting" {
-		wait := patience(ctx)
-		if wait < time.Second {
-			pause(ctx)
-		}
-		var next rest.RequestState
-		if next, err = o.Request(ctx, s.RequestID, wait); err == nil {
-			s = next
-		}
-	}
-	if err != nil && s.RequestID == "" {
+	if err != nil {
 		return err
 	}
-	if err != nil {
-		if o.json {
-			err = errors.Join(printJSON(o.out, s.Raw), err)
-		}
-		return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s: %w",
-			terminal.Clean(s.RequestID), name, err)
+	for s.State == "waiting" && err == nil {
+		s, err = o.again(ctx, s)
 	}
-	return o.printOutcome(name, s)
+	switch {
+	case err == nil:
+		return o.printOutcome(name, s)
+	case ctx.Err() == nil:
+		return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
+	case o.json:
+		if err := printJSON(o.out, s.Raw); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s", terminal.Clean(s.RequestID), name)
+}
+
+// again asks what became of a request; a door that is away for a moment has forgotten nothing.
+func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestState, error) {
+	wait := patience(ctx)
+	if wait < time.Second {
+		pause(ctx)
+	}
+	next, err := o.Request(ctx, s.RequestID, wait)
+	if err == nil {
+		return next, nil
+	}
+	if ctx.Err() == nil && fault.ClassOf(err) == fault.Unavailable {
+		pause(ctx)
+		err = nil
+	}
+	return s, err
 }
 
 // patience is how long a call may wait: what the door allows, and less when ctx ends before, so that the answer is still heard.
@@ -168,7 +181,7 @@ func (o operator) printOutcome(name chainName, s rest.RequestState) (err error) 
 	case s.State == "failed":
 		return codedError{errStillParked, exitParked}
 	case s.State != "done":
-		return fmt.Errorf("%s: %s", terminal.Clean(s.State), line(s.Message, 500))
+		return fmt.Errorf("%s: %s", terminal.Clean(s.State), terminal.Cut(s.Message, 500))
 	}
 	return nil
 }
@@ -182,7 +195,7 @@ func (o operator) became(s rest.RequestState) string {
 		return o.style.Paint(terminal.Green, back)
 	case s.State == "failed":
 		return fmt.Sprintf("%s, then %s %s (%s): %s", back, terminal.Clean(s.LetterID), o.style.Paint(terminal.Red, "failed again"),
-			terminal.Clean(s.Class), line(s.Message, 500))
+			terminal.Clean(s.Class), terminal.Cut(s.Message, 500))
 	}
 	return o.style.Paint(terminal.Red, "not done")
 }

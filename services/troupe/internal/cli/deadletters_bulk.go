@@ -156,7 +156,7 @@ func (o operator) leave(ctx context.Context, cmd *cobra.Command, job rest.Job) (
 		if o.json {
 			err = printJSON(o.out, job.Raw)
 		}
-		return errors.Join(fmt.Errorf("job %s goes on; what comes back: troupe dead-letters log: %w", id, ctx.Err()), err)
+		return errors.Join(fmt.Errorf("job %s goes on; what comes back: troupe dead-letters log", id), err)
 	}
 	within, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
@@ -203,7 +203,7 @@ func (o operator) printJob(j rest.Job) error {
 	case j.State == "cancelled":
 		return errors.New("stopped before the end")
 	case j.State != "finished":
-		return fmt.Errorf("the job is %s: %s", terminal.Clean(j.State), line(j.Error, 500))
+		return fmt.Errorf("the job is %s: %s", terminal.Clean(j.State), terminal.Cut(j.Error, 500))
 	case j.Waiting > 0:
 		return fmt.Errorf("%s not answered yet, and goes on: %w", count(j.Waiting, "order is", "orders are"), context.DeadlineExceeded)
 	case j.Failed+j.PassedOver > 0:
@@ -242,7 +242,7 @@ func (o operator) drawReasons(action string, d rest.DryRun) error {
 	for _, r := range d.Reasons {
 		bar := strings.Repeat("█", int(max(1, 20*r.Orders/most)))
 		p.f("%7d  %s%s  %s\n%s%s\n", r.Orders, o.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
-			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)), strings.Repeat(" ", 31), line(r.Message, 100))
+			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)), strings.Repeat(" ", 31), terminal.Cut(r.Message, 100))
 	}
 	return p.err
 }

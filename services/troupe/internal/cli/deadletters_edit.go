@@ -32,7 +32,7 @@ func editCommand() *cobra.Command {
 who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) with the payload, shows what was changed, and asks.
 --timeout begins when the payload is there.`,
 		Example: `  troupe dead-letters edit ORDER --reason 'card method does not exist'
-  troupe dead-letters show ORDER --json | jq '.letters[0].payload | .paymentMethod = "pm_card_visa"' |
+  troupe dead-letters show ORDER --json | jq '.letters[0].payload | .payment_method = "pm_card_visa"' |
     troupe dead-letters edit ORDER --payload - --reason 'card method does not exist'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := w.check(true); err != nil {
@@ -125,7 +125,7 @@ func object(raw []byte) error {
 func edited(cmd *cobra.Command, head rest.ChainLetter) (payload json.RawMessage, kept string, err error) {
 	before := []byte("{}\n")
 	if head.PayloadError != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "the payload cannot be decoded (%s); the editor begins empty\n", line(head.PayloadError, 200))
+		fmt.Fprintf(cmd.OutOrStdout(), "the payload cannot be decoded (%s); the editor begins empty\n", terminal.Cut(head.PayloadError, 200))
 	} else {
 		before = append([]byte(pretty(head.Payload, "")), '\n')
 	}

@@ -80,7 +80,7 @@ func (o operator) printGroups(g rest.Groups) error {
 	p.f("%s\n", o.style.Paint(terminal.Dim, " orders  letters   oldest  participant/class/type and the newest reason"))
 	for _, r := range g.Groups {
 		p.f("%7d  %7d  %7s  %s\n%s%s\n", r.Orders, r.Letters, ago(r.Oldest), o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)),
-			"                            ", line(r.Message, 100))
+			"                            ", terminal.Cut(r.Message, 100))
 	}
 	p.f("\n%s in %s, %s in all. Look into the first, then see what a redrive would take:\n",
 		count(g.Orders, "order waits", "orders wait"), count(len(g.Groups), "group", "groups"), count(g.Letters, "letter", "letters"))
@@ -121,7 +121,7 @@ func (o operator) printLetters(page rest.LetterPage) error {
 			place = fmt.Sprintf(", no. %d of its chain", l.Position)
 		}
 		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", o.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
-			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives), place, line(l.Message, 110))
+			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives), place, terminal.Cut(l.Message, 110))
 	}
 	if page.NextToken != "" {
 		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextToken))

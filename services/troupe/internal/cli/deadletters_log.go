@@ -60,18 +60,18 @@ func (o operator) said(e rest.LogEntry) string {
 			text += " " + letter
 		}
 		if e.Reason != "" {
-			text += ": " + line(e.Reason, 200)
+			text += ": " + terminal.Cut(e.Reason, 200)
 		}
 		return text + o.style.Paint(terminal.Dim, "  request "+terminal.Clean(e.RequestID))
 	case "redriven":
 		return letter + o.style.Paint(terminal.Green, " came back")
 	case "failed":
-		return fmt.Sprintf("%s %s, %s: %s", letter, o.style.Paint(terminal.Red, "failed again"), terminal.Clean(e.Class), line(e.Message, 200)) +
+		return fmt.Sprintf("%s %s, %s: %s", letter, o.style.Paint(terminal.Red, "failed again"), terminal.Clean(e.Class), terminal.Cut(e.Message, 200)) +
 			redrives(e.Redrives)
 	case "closed":
 		text := fmt.Sprintf("done: %d came back, %d still waiting", e.Redriven, e.Waiting)
 		if e.Message != "" {
-			text += "; " + line(e.Message, 200)
+			text += "; " + terminal.Cut(e.Message, 200)
 		}
 		return text
 	}

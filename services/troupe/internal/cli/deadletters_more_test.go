@@ -63,6 +63,21 @@ func TestOutcomeThatDoesNotCome(t *testing.T) {
 	}
 }
 
+// The door may be away while one waits: it forgets nothing.
+func TestDoorIsAwayWhileOneWaits(t *testing.T) {
+	asked := 0
+	c := serve(t, answers{redrive: says(202, state("waiting", "")), getRequest: func(*http.Request) (int, string) {
+		if asked++; asked == 1 {
+			return 503, refusal(503, "unavailable", "")
+		}
+		return 200, state("done", `,"redriven":1,"waiting":0`)
+	}})
+	code, out, errs := c.run("", "dead-letters", "redrive", "payment/o-1", "--by", "ada", "--console-url", c.url)
+	if code != exitOK || asked != 2 {
+		t.Errorf("code %d after %d questions, %s%s", code, asked, out, errs)
+	}
+}
+
 // The door is asked to wait as long as the command may, and no longer than the door allows.
 func TestAsksForAWait(t *testing.T) {
 	for timeout, most := range map[string]int{"5m": 30, "10s": 9} {

@@ -13,6 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
+// classBehind is that of a letter that did not fail itself.
+const classBehind = "behind"
+
 // maxBytesShown of a body that cannot be decoded.
 const maxBytesShown = 512
 
@@ -83,11 +86,13 @@ func (o operator) printNext(name chainName, c rest.Chain) error {
 
 func (o operator) printLetter(p *printer, l rest.ChainLetter) {
 	state := o.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives)
-	if l.Behind != "" && l.Position > 1 {
-		state = o.style.Paint(terminal.Dim, "behind the one before, for "+ago(l.FirstFailure))
+	if l.Class == classBehind {
+		state = o.style.Paint(terminal.Dim, "behind those before, for "+ago(l.FirstFailure))
 	}
 	p.f("\n%d. %s  %s\n", l.Position, o.style.Paint(terminal.Bold, short(l.Type)), state)
-	p.f("   %s\n", terminal.Clean(l.Message))
+	if l.Class != classBehind {
+		p.f("   %s\n", terminal.Clean(l.Message))
+	}
 	p.f("   id       %s\n", terminal.Clean(l.ID))
 	p.f("   event    %s partition %d offset %d, tried %s by %s\n", terminal.Clean(l.Topic), l.Partition, l.Offset,
 		count(l.Deliveries, "time", "times"), terminal.Clean(l.Group))
@@ -141,7 +146,7 @@ func (o operator) printStory(ctx context.Context, orders *rest.Client, order str
 	p := printer{out: o.out}
 	story, err := orders.Story(ctx, order)
 	if err != nil {
-		p.f("\nThe order's story is not there: %s\n", line(err.Error(), 200))
+		p.f("\nThe order's story is not there: %s\n", terminal.Cut(err.Error(), 200))
 		return p.err
 	}
 	p.f("\nThe order so far\n")

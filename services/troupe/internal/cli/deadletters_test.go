@@ -77,7 +77,7 @@ func chain(waiting int, token string, letters ...string) string {
 const (
 	where   = `,"raw":"AP8=","group":"payment","deliveries":1,"letter_topic":"payment.dead-letters.v1","letter_offset":2`
 	headers = `,"headers":[{"name":"ce_id","value":"e-1"},{"name":"odd","value":"AP8=","base64":true}]`
-	payload = `,"payload":{"paymentMethod":"pm_sim_refused","total":"2500"}`
+	payload = `,"payload":{"payment_method":"pm_sim_refused","total":"2500"}`
 	broken  = `,"payload_error":"cannot parse invalid wire-format data","exception":"panic: x\n\tat y"`
 )
 
@@ -184,7 +184,7 @@ func TestDeadLetters(t *testing.T) {
 		{"discard dry run", "discard --all --dry-run --by ada", "", answers{discardAll: says(200, dryRun)}, 0},
 		{"discard letter of all", "discard --all --letter e-1 --reason x", "", answers{}, 2},
 
-		{"edit", "edit payment/o-1 --by ada --reason wrong --payload -", `{"paymentMethod":"pm_card_visa"}`, answers{getChain: says(200, chain(1, "", head)),
+		{"edit", "edit payment/o-1 --by ada --reason wrong --payload -", `{"payment_method":"pm_card_visa"}`, answers{getChain: says(200, chain(1, "", head)),
 			edit: says(200, strings.Replace(state("done", `,"redriven":1,"waiting":0`), `"redrive"`, `"edit"`, 1))}, 0},
 		{"edit invalid", "edit payment/o-1 --by ada --reason wrong --payload -", `{"x":1}`, answers{getChain: says(200, chain(1, "", head)),
 			edit: says(422, refusal(422, "invalid-payload", "/payload/x"))}, 1},

@@ -71,7 +71,7 @@ func Line(style terminal.Style, e rest.Event, began time.Time) string {
 	told := detail(name, e.Data)
 	if e.Kind != "" && e.Kind != "event" {
 		name = strings.TrimSpace(cmp.Or(became[e.Kind], e.Kind) + " " + name)
-		told = strings.TrimPrefix(e.Class+": "+e.Message, ": ")
+		told = terminal.Cut(strings.TrimPrefix(e.Class+": "+e.Message, ": "), 120)
 	}
 	gap := ""
 	if e.GapMS != nil {

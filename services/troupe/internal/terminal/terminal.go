@@ -67,6 +67,17 @@ func Clean(s string) string {
 	}, s)
 }
 
+// Cut makes text one line of at most so many characters. It cuts in the middle: the step that failed stands at the beginning of an
+// error, and its cause at the end.
+func Cut(text string, most int) string {
+	runes := []rune(Clean(strings.Join(strings.Fields(text), " ")))
+	if len(runes) <= most {
+		return string(runes)
+	}
+	end := 2 * most / 3
+	return string(runes[:most-1-end]) + "…" + string(runes[len(runes)-end:])
+}
+
 // Money renders minor units of an ISO 4217 currency: 1250 EUR is 12.50 EUR, 1250 JPY is 1250 JPY. An unknown currency has two
 // decimals.
 func Money(minor int64, code string) string {

@@ -7,6 +7,16 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 )
 
+func TestCut(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "exactly 9": "exactly 9", " two\n lines\x1b ": "tw…lines�", "gateway: create: refused": "ga…efused", "ääääääöööööö": "ää…öööööö",
+	} {
+		if got := terminal.Cut(text, 9); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestMoney(t *testing.T) {
 	for _, tt := range []struct {
 		minor    int64
