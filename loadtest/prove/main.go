@@ -158,14 +158,14 @@ func (o *options) faults(r *rig.Rig) []schedule.Fault {
 		points = append(points, schedule.Point{Name: p.Name, Services: p.Services})
 	}
 	return schedule.Plan{
-		Services: rig.Services, Instances: o.instances, Points: points, Only: o.classes(), Without: append(r.Cannot(), schedule.Redrive, schedule.Leader, schedule.Restore), Session: r.Session(),
+		Services: rig.Services, Writers: rig.Services[:3], Instances: o.instances, Points: points, Only: o.classes(), Without: append(r.Cannot(), schedule.Redrive), Session: r.Session(),
 		Rounds: o.rounds,
 	}.Make(o.seedNumber())
 }
 
 // classes that a schedule can have.
 func classes() []string {
-	all := schedule.Plan{Services: rig.Services, Instances: 2, Points: []schedule.Point{{Name: "x", Services: rig.Services}}}.Make(0)
+	all := schedule.Plan{Services: rig.Services, Writers: rig.Services, Instances: 2, Points: []schedule.Point{{Name: "x", Services: rig.Services}}}.Make(0)
 	var names []string
 	for _, f := range all {
 		if !slices.Contains(names, string(f.Class)) {

@@ -223,7 +223,6 @@ func (p *run) lane(ctx context.Context, faults []schedule.Fault) {
 			}
 			if !p.done(ctx, f) {
 				again = append(again, f)
-				p.say("%s is tried again at the end", f.Key())
 			}
 		}
 		if faults = again; len(faults) == 0 || try == tries-1 {

@@ -141,7 +141,7 @@ func (r *Rig) arguments() ([]string, error) {
 		"--env", "PAYMENT_GATEWAY_TIMEOUT=3s",
 	}
 	if r.EmbeddedKafka() {
-		args = append(args, "--kafka-port", port(r.KafkaAddrs[0]))
+		args = append(args, "--kafka-port", port(r.KafkaAddrs[0]), "--brokers", "3")
 	} else {
 		args = append(args, "--kafka-brokers", strings.Join(r.KafkaAddrs, ","), "--env", "KAFKA_SESSION_TIMEOUT="+r.Session().String())
 	}

@@ -1,24 +1,25 @@
 package schedule
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // lanes returns what happens in one round, by lane: the stores' first, then one for each service. Within a lane one fault begins
 // when the one before is over; the lanes do not wait for each other.
 func (d *drawing) lanes() [][]Fault {
 	lanes := [][]Fault{d.stores()}
-	for i, service := range d.Services {
+	for _, service := range d.Services {
 		lane := []Fault{
 			d.kill(service), d.pause(service), {Class: Rolling, Target: service},
 			{Class: Leave, Target: d.instance(service), Length: d.between(time.Second, 3*time.Second)},
 		}
 		for _, p := range d.Points {
-			for _, s := range p.Services {
-				if s == service {
-					lane = append(lane, Fault{Class: Crash, Target: service, Point: p.Name})
-				}
+			if slices.Contains(p.Services, service) {
+				lane = append(lane, Fault{Class: Crash, Target: service, Point: p.Name})
 			}
 		}
-		lanes = append(lanes, append(lane, d.pairs(i, service)...))
+		lanes = append(lanes, append(lane, d.pairs(service)...))
 	}
 	return lanes
 }
@@ -44,8 +45,9 @@ func (d *drawing) stores() []Fault {
 	return faults
 }
 
-// pairs are two faults within a second. Each kind of pair is drawn in the lane of one service.
-func (d *drawing) pairs(nth int, service string) []Fault {
+// pairs are two faults within a second. Each kind of pair is in the lane of one of the writers.
+func (d *drawing) pairs(service string) []Fault {
+	nth := slices.Index(d.Writers, service)
 	late := func() Fault { return Fault{Class: Late, Target: service, Length: 2 * time.Second} }
 	flush, restore := Fault{Class: Flush}, Fault{Class: Restore}
 	kinds := [][2]Fault{
@@ -54,7 +56,7 @@ func (d *drawing) pairs(nth int, service string) []Fault {
 	}
 	var faults []Fault
 	for i, kind := range kinds {
-		if i%len(d.Services) != nth {
+		if nth < 0 || i%len(d.Writers) != nth {
 			continue
 		}
 		first, second := kind[0], kind[1]

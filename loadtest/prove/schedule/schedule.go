@@ -109,6 +109,8 @@ type Point struct {
 // Plan says what there is to break.
 type Plan struct {
 	Services []string
+	// Writers are those of them that publish facts.
+	Writers []string
 	// Instances of each service.
 	Instances int
 	Points    []Point
