@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func (c *cycle[D]) background(ctx context.Context, wg *sync.WaitGroup, run func(
 func (c *cycle[D]) compared(found map[int]*comparison) {
 	for _, t := range c.tasks {
 		f := found[t.partition]
-		if f != nil && !f.moved && t.taken && t.owner == f.owner && t.level && t.beside.name == f.besideName {
+		if f != nil && t.taken && t.owner == f.owner && t.level && t.beside.name == f.besideName {
 			t.found = f
 		}
 	}
@@ -134,5 +133,3 @@ func spaceOf(rest string) string {
 
 // reserved keys belong to no space.
 func reserved(rest string) bool { return rest == keyMeta || rest == keyRebuild }
-
-var errMoved = errors.New("the partition has another owner or other spaces")

@@ -1,0 +1,133 @@
+package projection
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// What was folded before goes on being read, and folded, until it is replaced as a whole.
+func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	_, stop := s.play(b)
+	s.shows(b, ids...)
+	stop()
+	next := loud()
+	next.Continues = 1
+	g := newGate(s.log)
+	g.shut(0, 1)
+	p := New(next, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
+	p.hearEvery = time.Millisecond
+	s.run(p)
+	g.reached(t)
+	s.say(talk, "order-3", "four")
+	reads := s.watchReads(next, ids)
+	r := NewReader(next, s.redis)
+	eventually(t, func() string {
+		f, state, err := r.Get(t.Context(), logOf(talk, "order-3").Partition, "order-3")
+		if got := strings.Join(f.Doc.Talk, " "); got != "one two three four!" || state.Rebuilding || err != nil {
+			return fmt.Sprint("what is live is not folded on: ", got, state, err)
+		}
+		return ""
+	})
+	if _, err := NewRebuilds(next, s.redis, partitions).Cancel(t.Context()); fault.ClassOf(err) != fault.Conflict {
+		t.Errorf("what a release needs can be cancelled: %v", err)
+	}
+	_, state, err := NewReader(b, s.redis).Get(t.Context(), 0, "nobody")
+	if err != nil || !state.Rebuilding {
+		t.Errorf("the old version takes what the new one folded on for its own: %v", err)
+	}
+	g.lift()
+	for _, r := range s.rebuilt(next, Swapped) {
+		if !r.Release || r.ID != "" {
+			t.Errorf("%+v", r)
+		}
+	}
+	s.shows(next, ids...)
+	reads()
+	for p, version := range s.spaces(next, fieldVersion) {
+		if version != next.version() {
+			t.Errorf("partition %d is called %s afterwards: it would be built again", p, version)
+		}
+	}
+}
+
+// loud is the next version of the chronicle.
+func loud() Behavior[script] {
+	next := chronicle()
+	next.FoldVersion = 2
+	fold := next.Fold
+	next.Fold = func(doc script, m event.Message, at At) script {
+		doc = fold(doc, m, at)
+		if at.Topic == talk {
+			doc.Talk[len(doc.Talk)-1] += "!"
+		}
+		return doc
+	}
+	return next
+}
+
+func TestVersionsThatCanBeUsed(t *testing.T) {
+	b := loud()
+	b.Topics = []string{talk, song}
+	more := b
+	more.Topics = []string{talk, song, "dance"}
+	more.Continues, more.FoldVersion = 2, 3
+	old := b
+	old.FoldVersion = 1
+	swapped := b
+	swapped.Topics = []string{song, talk}
+	newer := more
+	newer.FoldVersion = 4
+	for _, c := range []struct {
+		name    string
+		version string
+		use     use
+		topics  int
+	}{
+		{"own", more.version(), useAll, 3},
+		{"own, folded on by another", more.version() + mixed, useForNow, 3},
+		{"the one before, with fewer topics", b.version(), useForNow, 2},
+		{"the same, folded on by another", b.version() + mixed, useForNow, 2},
+		{"too old", old.version(), useNothing, 0},
+		{"too new", newer.version(), useNothing, 0},
+		{"topics in another order", swapped.version(), useNothing, 0},
+		{"nothing", "", useNothing, 0},
+		{"garbage", "1.x.y", useNothing, 0},
+		{"another layout", "0" + b.version()[1:], useNothing, 0},
+	} {
+		if u, n := more.use(c.version); u != c.use || n != c.topics {
+			t.Errorf("%s: %d with %d topics", c.name, u, n)
+		}
+	}
+	more.Continues = 0
+	if u, _ := more.use(b.version()); u != useNothing {
+		t.Error("a version is continued without a word that it can be")
+	}
+}
+
+// A space that another release began is of no use.
+func TestSpaceOfAnotherReleaseIsNotResumed(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	_, stop := s.play(b)
+	s.shows(b, ids...)
+	stop()
+	st := NewReader(b, s.redis).store
+	for p := range partitions {
+		s.redis.HSet(t.Context(), st.Key(p, keyMeta), fieldBeside, "~theirs:", fieldBesideVersion, "1.9.other", prefixBeside+fieldPosition+talk, "3",
+			prefixBeside+fieldPosition+song, "3")
+		s.redis.HSet(t.Context(), st.Key(p, keyRebuild), fieldWant, `{"id":"r"}`, fieldIs, `{"id":"r","state":"folding","folded":3}`)
+		s.redis.Set(t.Context(), st.Key(p, "~theirs:order:x"), "nonsense", 0)
+	}
+	_, _ = s.play(b)
+	equal(t, s.rebuilt(b, Swapped))
+	s.shows(b, ids...)
+}
