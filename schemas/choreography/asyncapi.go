@@ -147,7 +147,9 @@ func (c *Choreography) listens(d *asyncAPI, name string) {
 
 // cloudEvent is the JSON schema of a record's headers.
 func cloudEvent() map[string]any {
-	text := func(description string) map[string]any { return map[string]any{"type": "string", "description": description} }
+	text := func(description string) map[string]any {
+		return map[string]any{"type": "string", "description": description}
+	}
 	return map[string]any{
 		"type":     "object",
 		"required": []string{"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "content-type"},
