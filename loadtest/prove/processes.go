@@ -138,6 +138,10 @@ func (s *striker) memory(ctx context.Context, f schedule.Fault) (string, error) 
 	case schedule.Away:
 		return "another process is there, empty", s.EmptyRedis(ctx, f.Length)
 	}
-	age, err := s.restore(ctx)
-	return fmt.Sprintf("what it held %s ago is back", age.Round(time.Millisecond)), err
+	for {
+		age, err := s.Restore(ctx)
+		if err == nil || !pause(ctx, 50*time.Millisecond) { // it may be away
+			return fmt.Sprintf("what it held %s ago is back", age.Round(time.Millisecond)), err
+		}
+	}
 }

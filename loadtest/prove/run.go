@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -198,18 +197,7 @@ func (p *run) strikeAll(ctx context.Context, faults []schedule.Fault) {
 	for _, lane := range lanes {
 		working.Go(func() { p.lane(ctx, lane) })
 	}
-	over := make(chan struct{})
-	var remembering sync.WaitGroup
-	if slices.ContainsFunc(faults, remembers) {
-		remembering.Go(func() { p.past.remember(ctx, p.Rig, over) })
-	}
 	working.Wait()
-	close(over)
-	remembering.Wait()
-}
-
-func remembers(f schedule.Fault) bool {
-	return f.Class == schedule.Restore || slices.ContainsFunc(f.Parts, remembers)
 }
 
 // lane does its faults one after the other. What could not be done is tried again at the end.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 type striker struct {
 	*rig.Rig
 	intruder *intruder
-	past     past
 	// answered counts the customers' requests that were answered.
 	answered atomic.Int64
 }
@@ -30,9 +30,36 @@ const hitWithin = 15 * time.Second
 
 // strike blocks until a fault is over and what it struck is there again. The error says why it did not happen.
 func (s *striker) strike(ctx context.Context, f schedule.Fault) (seen string, err error) {
-	switch f.Class {
-	case schedule.Pair:
+	if remembers(f) {
+		if err := s.remember(ctx, f.Seed); err != nil {
+			return "", err
+		}
+	}
+	if f.Class == schedule.Pair {
 		return s.pair(ctx, f)
+	}
+	return s.single(ctx, f)
+}
+
+// remembers is true for what goes back to an earlier moment.
+func remembers(f schedule.Fault) bool { return f.Class == schedule.Restore || slices.ContainsFunc(f.Parts, remembers) }
+
+// remember takes a snapshot of Redis and lets something happen after it.
+func (s *striker) remember(ctx context.Context, seed uint64) error {
+	for {
+		err := s.Snapshot(ctx)
+		if err == nil {
+			pause(ctx, time.Second+time.Duration(seed%2000)*time.Millisecond)
+			return nil
+		}
+		if !pause(ctx, 50*time.Millisecond) { // it may be away
+			return err
+		}
+	}
+}
+
+func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, err error) {
+	switch f.Class {
 	case schedule.Crash:
 		return s.crash(ctx, f)
 	case schedule.Kill, schedule.Pause, schedule.Rolling, schedule.Leave:
@@ -64,10 +91,10 @@ func (s *striker) pair(ctx context.Context, f schedule.Fault) (string, error) {
 	first := make(chan struct{})
 	go func() { // received below
 		defer close(first)
-		seen[0], errs[0] = s.strike(ctx, f.Parts[0])
+		seen[0], errs[0] = s.single(ctx, f.Parts[0])
 	}()
 	pause(ctx, f.Parts[1].At)
-	seen[1], errs[1] = s.strike(ctx, f.Parts[1])
+	seen[1], errs[1] = s.single(ctx, f.Parts[1])
 	<-first
 	return seen[0] + "; " + seen[1], errors.Join(errs[:]...)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -78,7 +79,7 @@ func (h *HTTP) pass(w http.ResponseWriter, r *http.Request, name string, client 
 	if !stay(Before) {
 		panic(http.ErrAbortHandler)
 	}
-	resp, answer, err := h.ask(r, body)
+	got, err := h.ask(r, body)
 	if err != nil {
 		if t != nil && t.when == After {
 			h.gate.add(t)
@@ -88,32 +89,37 @@ func (h *HTTP) pass(w http.ResponseWriter, r *http.Request, name string, client 
 	if !stay(After) {
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(resp.StatusCode)
-	_, _ = w.Write(answer)
+	maps.Copy(w.Header(), got.header)
+	w.WriteHeader(got.status)
+	_, _ = w.Write(got.body)
+}
+
+// reply is a whole answer.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
 }
 
 // ask sends a request on, also when its client is gone.
-func (h *HTTP) ask(r *http.Request, body []byte) (*http.Response, []byte, error) {
+func (h *HTTP) ask(r *http.Request, body []byte) (reply, error) {
 	url := *r.URL
 	url.Scheme, url.Host = "http", h.upstream
-	req, err := http.NewRequestWithContext(context.WithoutCancel(r.Context()), r.Method, url.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Header, req.Host = r.Header, r.Host
-	ctx, cancel := context.WithCancel(req.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	defer context.AfterFunc(h.doors.life, cancel)()
-	resp, err := h.out.RoundTrip(req.WithContext(ctx))
+	req, err := http.NewRequestWithContext(ctx, r.Method, url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
+	}
+	req.Header, req.Host = r.Header, r.Host
+	resp, err := h.out.RoundTrip(req)
+	if err != nil {
+		return reply{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	return resp, answer, err
+	return reply{resp.StatusCode, resp.Header, answer}, err
 }
 
 func (c Call) hit() Hit { return Hit{Client: c.Client, Partition: -1, What: c.Method + " " + c.Path} }

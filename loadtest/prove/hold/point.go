@@ -127,10 +127,13 @@ func decides(c Command, service string) bool {
 	return c.Decides() || slices.Contains(projections, service) && c.Change() != nil
 }
 
-// moves: the log has a fact, and the store is about to know that it was read: until then a fold has to read it.
+// moves: the log has a fact, and the store is about to know that it was read: until then a fold has to read it. Where nothing else is
+// written, the position is only noted for the first time.
 func moves(c Command, service string) bool {
-	return slices.ContainsFunc(c.Change(), func(op Op) bool {
-		return op.Cmd == "HSET" && strings.HasSuffix(op.Key, "}:meta") && slices.Contains(op.Args, "own:"+service+".events.v1")
+	ops := c.Change()
+	return len(ops) > 1 && slices.ContainsFunc(ops, func(op Op) bool {
+		i := slices.Index(op.Args, "own:"+service+".events.v1")
+		return op.Cmd == "HSET" && strings.HasSuffix(op.Key, "}:meta") && i >= 0 && i+1 < len(op.Args) && op.Args[i+1] != "0"
 	})
 }
 

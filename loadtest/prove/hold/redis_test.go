@@ -2,6 +2,7 @@ package hold_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,10 +71,10 @@ func TestRedisPassesPipelinesAndEveryKindOfAnswer(t *testing.T) {
 	}
 	all := pipe.HGetAll(t.Context(), "h")
 	none := pipe.Get(t.Context(), "none")
-	if _, err := pipe.Exec(t.Context()); err != nil && err != redis.Nil {
+	if _, err := pipe.Exec(t.Context()); err != nil && !errors.Is(err, redis.Nil) {
 		t.Fatal(err)
 	}
-	if len(all.Val()) != 2000 || none.Err() != redis.Nil || all.Val()["6"] != strings.Repeat("x\r\n", 6) {
+	if len(all.Val()) != 2000 || !errors.Is(none.Err(), redis.Nil) || all.Val()["6"] != strings.Repeat("x\r\n", 6) {
 		t.Errorf("%d fields; a missing key is %v", len(all.Val()), none.Err())
 	}
 	if err := through.Do(t.Context(), "NONSENSE").Err(); err == nil {

@@ -53,11 +53,11 @@ func openMailbox(t *testing.T) (p *hold.SMTP, addr string, box *mailbox) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(ln) }) // it ends with Close
 	t.Cleanup(func() {
 		_ = srv.Close()
-		<-ended
+		serving.Wait()
 	})
 	p = hold.NewSMTP(ln.Addr().String())
 	t.Cleanup(p.Close)

@@ -133,7 +133,7 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 	dump := filepath.Join(s.dir, "dump.rdb")
 	err := os.Remove(dump)
 	if file != "" {
-		err = os.Rename(file, dump)
+		err = os.Link(file, dump)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

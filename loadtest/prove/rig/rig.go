@@ -64,7 +64,9 @@ type Rig struct {
 	kafka   *kafka       // nil unless Real
 	redis   *redisServer // nil unless Real
 	play    *child
-	stored  sync.Mutex // held while Redis is stopped, saved or restored
+
+	stored   sync.Mutex // held while Redis is stopped, saved or restored
+	snapshot time.Time  // when it was taken
 }
 
 // Start blocks until everything is ready. The error says where the log is; nothing runs then.

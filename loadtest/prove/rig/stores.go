@@ -72,9 +72,14 @@ func (r *Rig) FlushRedis(ctx context.Context) (keys int, err error) {
 }
 
 // Snapshot remembers what Redis holds now.
-func (r *Rig) Snapshot(ctx context.Context) error {
+func (r *Rig) Snapshot(ctx context.Context) (err error) {
 	r.stored.Lock()
 	defer r.stored.Unlock()
+	defer func() {
+		if err == nil {
+			r.snapshot = time.Now()
+		}
+	}()
 	if r.redis == nil {
 		return r.Control.SnapshotRedis(ctx)
 	}
@@ -85,17 +90,18 @@ func (r *Rig) Snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.redis.dir, "snapshot"), b, 0o644)
+	return os.WriteFile(filepath.Join(r.redis.dir, "snapshot"), b, 0o600)
 }
 
-// Restore puts the last snapshot in the place of what Redis holds.
-func (r *Rig) Restore(ctx context.Context) error {
+// Restore puts the last snapshot in the place of what Redis holds, and says how old that is.
+func (r *Rig) Restore(ctx context.Context) (age time.Duration, err error) {
 	r.stored.Lock()
 	defer r.stored.Unlock()
+	age = time.Since(r.snapshot)
 	if r.redis == nil {
-		return r.Control.RestoreRedis(ctx)
+		return age, r.Control.RestoreRedis(ctx)
 	}
-	return r.redis.again(ctx, 0, filepath.Join(r.redis.dir, "snapshot"))
+	return age, r.redis.again(ctx, 0, filepath.Join(r.redis.dir, "snapshot"))
 }
 
 // redisSays sends one command and returns the first line of its answer.
