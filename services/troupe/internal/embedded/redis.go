@@ -58,7 +58,7 @@ func Flush(ctx context.Context, addr string) error {
 		return err
 	}
 	defer done()
-	answer, err := c.Do("FLUSHALL")
+	answer, err := proto.NewClient(c).Do("FLUSHALL")
 	if err != nil {
 		return fault.New(fault.Unavailable, "flush redis at %s: %w", addr, err)
 	}

@@ -1,11 +1,13 @@
 package embedded
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,13 +61,12 @@ func (s *Snapshots) Take(ctx context.Context, addr string) error {
 		return err
 	}
 	defer done()
-	answer, err := refused(c.Do("EVAL", everything, "0"))
-	if err != nil {
+	if err = proto.Write(c, []string{"EVAL", everything, "0"}); err != nil {
 		return fault.New(fault.Unavailable, "read redis at %s: %w", addr, err)
 	}
-	flat, err := proto.ReadStrings(answer)
+	flat, err := readList(bufio.NewReaderSize(c, 1<<20))
 	if err != nil {
-		return fmt.Errorf("read redis at %s: %w", addr, err)
+		return fault.New(fault.Unavailable, "read redis at %s: %w", addr, err)
 	}
 	var keys []kept
 	for len(flat) >= 4 {
@@ -97,16 +98,40 @@ func (s *Snapshots) Restore(ctx context.Context, addr string) error {
 		return err
 	}
 	defer done()
+	client := proto.NewClient(c)
 	commands := [][]string{{"MULTI"}, {"FLUSHALL"}}
 	for _, k := range s.keys {
 		commands = append(commands, k.commands()...)
 	}
 	for _, cmd := range append(commands, []string{"EXEC"}) {
-		if _, err := refused(c.Do(cmd...)); err != nil {
+		if _, err := refused(client.Do(cmd...)); err != nil {
 			return fault.New(fault.Unavailable, "restore redis at %s: %w", addr, err)
 		}
 	}
 	return nil
+}
+
+// readList reads an answer that is a list of texts. proto.Read takes time with the square of its length.
+func readList(r *bufio.Reader) ([]string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(line[1:]))
+	if line[0] != '*' || err != nil {
+		return nil, fmt.Errorf("answered %q", line)
+	}
+	list := make([]string, max(n, 0))
+	for i := range list {
+		item, err := proto.Read(r)
+		if err == nil {
+			list[i], err = proto.ReadString(item)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // commands make the key anew.
@@ -140,7 +165,7 @@ func refused(answer string, err error) (string, error) {
 }
 
 // dial opens a connection that ends by itself.
-func dial(ctx context.Context, addr string, within time.Duration) (c *proto.Client, done func(), err error) {
+func dial(ctx context.Context, addr string, within time.Duration) (c net.Conn, done func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -148,7 +173,7 @@ func dial(ctx context.Context, addr string, within time.Duration) (c *proto.Clie
 		return nil, nil, fault.New(fault.Unavailable, "reach redis at %s: %w", addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return proto.NewClient(conn), func() {
+	return conn, func() {
 		stop()
 		cancel()
 		_ = conn.Close()
