@@ -42,7 +42,9 @@ func (s *striker) strike(ctx context.Context, f schedule.Fault) (seen string, er
 }
 
 // remembers is true for what goes back to an earlier moment.
-func remembers(f schedule.Fault) bool { return f.Class == schedule.Restore || slices.ContainsFunc(f.Parts, remembers) }
+func remembers(f schedule.Fault) bool {
+	return f.Class == schedule.Restore || slices.ContainsFunc(f.Parts, remembers)
+}
 
 // remember takes a snapshot of Redis and lets something happen after it.
 func (s *striker) remember(ctx context.Context, seed uint64) error {
