@@ -19,6 +19,8 @@ type Config struct {
 	Partitions  int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
 	Drain       time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
+	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
+
 	Kafka     broker.Config
 	Redis     store.Config
 	Telemetry telemetry.Config

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
+	"github.com/troupe-dev/troupe/services/query/internal/web"
 )
 
 // Name of the service, of its consumer group, and the prefix of its keys.
@@ -74,6 +75,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	pages, err := web.New(model, log, web.Config{Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL})
+	if err != nil {
+		return err
+	}
 
 	// HTTP and health
 	health := lifecycle.NewHealth()
@@ -99,7 +104,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "changes", Run: feed.Run},
 		lifecycle.Part{Name: "tail", Run: tail.Run},
 		lifecycle.Part{Name: "jobs", Run: jobs.Run},
-		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(nil))),
+		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),
 		lifecycle.HTTP("http", customers, telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)

@@ -5,18 +5,20 @@ package web
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
-	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
 
 //go:embed templates static
@@ -28,33 +30,36 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // Config of the console.
 type Config struct {
-	Partitions int
-	// ControlURL of the playground's control API; empty outside a playground: then nothing can be broken from here.
-	ControlURL string
+	// Customers is where the customers' door listens, for commands that are shown.
+	Customers string
+	// TraceURL is the address of a trace, with {trace_id} in it; empty: none is known.
+	TraceURL string
 }
 
 // Pages is the console.
 type Pages struct {
 	model *readmodel.Model
 	log   broker.Log
-	tail  *story.Tail
 	cfg   Config
 	pages map[string]*template.Template
+	// streams has a place for each page that is live.
+	streams chan struct{}
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
-func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (*Pages, error) {
-	p := &Pages{model: model, log: log, tail: tail, cfg: cfg, pages: map[string]*template.Template{}}
+func New(model *readmodel.Model, log broker.Log, cfg Config) (*Pages, error) {
+	p := &Pages{model: model, log: log, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		t, err := template.New("layout.html").Funcs(functions).ParseFS(files, "templates/layout.html", name)
+		t, err := template.New("layout.html").Funcs(functions).Funcs(template.FuncMap{"trace": p.trace}).
+			ParseFS(files, "templates/layout.html", "templates/story.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("console, %s: %w", name, err)
 		}
-		p.pages[name] = t
+		p.pages[strings.TrimSuffix(path.Base(name), ".html")[len("page_"):]] = t
 	}
 	return p, nil
 }
@@ -65,6 +70,10 @@ func (p *Pages) Routes(r chi.Router) {
 	if err != nil {
 		panic(err) // embedded
 	}
+	r.Method(http.MethodGet, "/", http.RedirectHandler("/orders", http.StatusSeeOther))
+	r.Get("/orders", p.orders)
+	r.Get("/orders/{id}", p.order)
+	r.Get("/orders/{id}/live", p.live)
 	r.Method(http.MethodGet, "/static/*", http.StripPrefix("/static/", http.FileServerFS(static)))
 }
 
@@ -73,16 +82,14 @@ type view struct {
 	Title string
 	// Here is the entry of the navigation that is lit.
 	Here string
-	// CanBreak: there is a playground to break.
-	CanBreak bool
-	Page     any
+	Page any
 }
 
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := view{Title: title, Here: name, CanBreak: p.cfg.ControlURL != "", Page: page}
-	if err := p.pages["templates/page_"+name+".html"].Execute(&b, v); err != nil {
+	v := view{Title: title, Here: here(name), Page: page}
+	if err := p.pages[name].Execute(&b, v); err != nil {
 		slog.ErrorContext(r.Context(), "console page", "page", name, "error", err)
 		problem.Write(w, r, err)
 		return
@@ -97,6 +104,17 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
 }
 
+// here is the entry of the navigation that a page belongs to.
+func here(page string) string {
+	if page == "order" {
+		return "orders"
+	}
+	return page
+}
+
+// trace is the address of a trace, empty when none is known.
+func (p *Pages) trace(id string) string { return strings.ReplaceAll(p.cfg.TraceURL, "{trace_id}", id) }
+
 // functions of the templates.
 var functions = template.FuncMap{
 	// ago is how long a moment lies back, in one unit.
@@ -106,7 +124,28 @@ var functions = template.FuncMap{
 		return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
 	},
 	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
-	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"settled": func(d readmodel.Document) string {
+		if d.FirstSettled() == 0 {
+			return ""
+		}
+		return span(d.FirstSettled().Time().Sub(d.Order.Placed.Time()))
+	},
+	"gap": func(d *time.Duration) string {
+		if d == nil {
+			return ""
+		}
+		return fmt.Sprintf("+%.1f ms", float64(*d)/float64(time.Millisecond))
+	},
+	"kind": func(kind string) string { return strings.ReplaceAll(kind, "_", " ") },
+	"add":  func(a, b int) int { return a + b },
+	"pretty": func(raw json.RawMessage) string {
+		var b bytes.Buffer
+		if json.Indent(&b, raw, "", "  ") != nil {
+			return string(raw)
+		}
+		return b.String()
+	},
+	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 }
 
 // span writes a duration in one unit.

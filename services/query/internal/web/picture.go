@@ -1,0 +1,81 @@
+package web
+
+import (
+	"slices"
+
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+)
+
+// picture is a story as lifelines and arrows, in units of the SVG's viewBox.
+type picture struct {
+	Width, Height int
+	Lines         []lifeline
+	Arrows        []arrow
+	Waits         []wait
+}
+
+type lifeline struct {
+	Name string
+	X    int
+}
+
+// arrow goes from where the cause was to where the event happened.
+type arrow struct {
+	told
+	X1, Y1, X2, Y2 int
+	Kind           string // class of the arrow: who published it, and what is special
+}
+
+// wait is a time parked: from a letter to its outcome, or to the end of the picture.
+type wait struct{ X, Y1, Y2 int }
+
+const (
+	pictureTop  = 52
+	pictureStep = 44
+	pictureLeft = 80
+	lineGap     = 220
+)
+
+var lines = []string{"customer", "order", "payment", "notification"}
+
+func lineOf(participant string) int {
+	return pictureLeft + lineGap*max(0, slices.Index(lines, participant))
+}
+
+// draw lays out the events in their order, one a row.
+func draw(events []told) picture {
+	p := picture{Width: 2*pictureLeft + lineGap*(len(lines)-1) + 120, Height: pictureTop + pictureStep*len(events) + 12}
+	for _, l := range lines {
+		p.Lines = append(p.Lines, lifeline{l, lineOf(l)})
+	}
+	row := func(n int) int { return pictureTop + pictureStep*(n-1) + 16 }
+	since := map[string]int{} // row of the letter that a participant waits with
+	for _, e := range events {
+		a := arrow{told: e, X1: lineOf("customer"), Y1: row(e.N), X2: lineOf(e.Source), Y2: row(e.N), Kind: e.Source}
+		if e.Cause > 0 {
+			a.X1, a.Y1 = lineOf(events[e.Cause-1].Source), row(e.Cause)
+		}
+		switch {
+		case e.Kind == story.KindDeadLetter:
+			a.Kind = "letter"
+			if since[e.Source] == 0 {
+				since[e.Source] = a.Y2
+			}
+		case e.Kind != story.KindEvent:
+			a.Kind = "outcome"
+			a.X1, a.Y1 = a.X2, a.Y2
+			if from := since[e.Source]; from > 0 && e.Kind != string(deadletter.Failed) {
+				p.Waits = append(p.Waits, wait{a.X2, from, a.Y2})
+				delete(since, e.Source)
+			}
+		case e.Name == "PaymentRefunded" || e.Name == "OrderCancelled":
+			a.Kind += " compensation"
+		}
+		p.Arrows = append(p.Arrows, a)
+	}
+	for source, from := range since {
+		p.Waits = append(p.Waits, wait{lineOf(source), from, p.Height - 4})
+	}
+	return p
+}

@@ -1,0 +1,145 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
+)
+
+// storyPage is one order, and all that happened to it.
+type storyPage struct {
+	row
+	Picture picture
+	Events  []told
+	// Parked are the participants where something of this order waits.
+	Parked []string
+	Curl   string
+}
+
+// told is one event of the table.
+type told struct {
+	story.Event
+	N       int    // from 1
+	Cause   int    // number of the event that caused it; 0: it came in at a door
+	Name    string // type without its package
+	Trace   string // id of the trace that it belongs to; empty: none
+	Problem bool   // something went wrong here
+}
+
+func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
+	page, err := p.story(r, chi.URLParam(r, "id"))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.show(w, r, http.StatusOK, "order", "Order", page)
+}
+
+func (p *Pages) story(r *http.Request, id string) (storyPage, error) {
+	ctx := r.Context()
+	found, err := p.model.Known(ctx, id)
+	if err != nil {
+		return storyPage{}, err
+	}
+	notes, err := p.model.Notes(ctx, id)
+	if err != nil {
+		return storyPage{}, err
+	}
+	events, err := story.Read(ctx, p.log, id, p.model.Events(found), notes)
+	if err != nil {
+		return storyPage{}, err
+	}
+	page := storyPage{row: rows([]readmodel.Found{found})[0], Curl: fmt.Sprintf("curl -s http://%s/orders/%s/events", p.cfg.Customers, id)}
+	page.Events = tell(events)
+	page.Parked = parked(events)
+	page.Picture = draw(page.Events)
+	return page, nil
+}
+
+func tell(events []story.Event) []told {
+	all := make([]told, len(events))
+	byID := map[string]int{}
+	for i, e := range events {
+		all[i] = told{
+			Event: e, N: i + 1, Cause: byID[e.CausationID], Name: e.Type[strings.LastIndexByte(e.Type, '.')+1:],
+			Problem: e.Kind == story.KindDeadLetter || e.Kind == string(deadletter.Failed),
+		}
+		if part := strings.Split(e.TraceParent, "-"); len(part) == 4 {
+			all[i].Trace = part[1]
+		}
+		byID[e.ID] = i + 1
+	}
+	return all
+}
+
+// parked are the participants that have parked more letters of an order than have come out again.
+func parked(events []story.Event) (at []string) {
+	waiting := map[string]int{}
+	for _, e := range events {
+		switch deadletter.Kind(e.Kind) {
+		case deadletter.Redriven, deadletter.Edited, deadletter.Discarded:
+			waiting[e.Participant]--
+		default:
+			if e.Kind == story.KindDeadLetter {
+				waiting[e.Participant]++
+			}
+		}
+	}
+	for _, p := range readmodel.Participants {
+		if waiting[p] > 0 {
+			at = append(at, p)
+		}
+	}
+	return at
+}
+
+// heartbeat shows a reader's proxy that a quiet stream is alive.
+const heartbeat = 15 * time.Second
+
+// live tells the version of an order whenever it changes; the page fetches itself again then. A reader that comes back is told the
+// version at once, so nothing is missed.
+func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.streams <- struct{}{}:
+		defer func() { <-p.streams }()
+	default:
+		problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", "too many pages are open"))
+		return
+	}
+	id := chi.URLParam(r, "id")
+	changed := p.model.Watch(id)
+	defer changed.Stop()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	out := newStream(w)
+	have := uint64(0)
+	for {
+		var err error
+		if now, e := p.model.Known(r.Context(), id); e == nil && now.Version > have {
+			have = now.Version
+			err = out.send("version", fmt.Sprint(have))
+		}
+		if err != nil {
+			return // the reader is gone
+		}
+		select {
+		case <-changed.C:
+		case <-beat.C:
+			if out.send("beat", "") != nil {
+				return
+			}
+		case <-lifecycle.Draining(r.Context()):
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
