@@ -36,8 +36,9 @@ type Behavior[D any] struct {
 	// it, or adding topics at the end, is enough.
 	FoldVersion int
 	// Continues is the oldest fold version whose documents and indexes today's code can read and fold on; the topics must be
-	// the same, or new ones at the end. What such a version folded goes on being read and folded while it is folded again beside. 0,
-	// and anything older or newer: it is deleted first, and reads are refused until it is folded again.
+	// the same, or new ones at the end (until those are read, State says Rebuilding). What such a version folded goes on being read
+	// and folded while it is folded again beside; indexes and counters that it did not have lack what it folded until then. 0, and
+	// anything older or newer: it is deleted first, and State says Rebuilding until it is folded again.
 	Continues int
 	// Topics it folds, with equal numbers of partitions.
 	Topics []string
@@ -114,25 +115,26 @@ const (
 	useAll
 )
 
-// use says what today's code can do with what a version folded, and how many of today's topics that version knew.
-func (b Behavior[D]) use(version string) (u use, topics int) {
+// use says what today's code can do with what a version folded.
+func (b Behavior[D]) use(version string) use {
 	if version == b.version() {
-		return useAll, len(b.topics())
+		return useAll
 	}
 	part := strings.Split(strings.TrimSuffix(version, mixed), ".")
 	if len(part) != 3 || part[0] != layout || b.Continues == 0 {
-		return useNothing, 0
+		return useNothing
 	}
 	n, err := strconv.Atoi(part[1])
 	if err != nil || n < b.Continues || n > b.FoldVersion {
-		return useNothing, 0
+		return useNothing
 	}
-	for i := range b.topics() {
-		if part[2] == hashOf(b.topics()[:i+1]) {
-			return useForNow, i + 1
+	topics := b.topics()
+	for i := range topics {
+		if part[2] == hashOf(topics[:i+1]) {
+			return useForNow
 		}
 	}
-	return useNothing, 0
+	return useNothing
 }
 
 func (b Behavior[D]) source(topic string) int {

@@ -165,13 +165,12 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 }
 
 func (r *Reader[D]) state(meta map[string]string) State {
-	use, topics := r.b.use(meta[fieldVersion])
-	s := State{Positions: map[string]int64{}, Rebuilding: use == useNothing}
-	for i, topic := range r.b.topics() {
+	s := State{Positions: map[string]int64{}, Rebuilding: r.b.use(meta[fieldVersion]) == useNothing}
+	for _, topic := range r.b.topics() {
 		at, err1 := strconv.ParseInt(meta[fieldPosition+topic], 10, 64)
 		goal, err2 := strconv.ParseInt(meta[fieldGoal+topic], 10, 64)
 		s.Positions[topic] = at
-		s.Rebuilding = s.Rebuilding || i < topics && (err1 != nil || err2 != nil || at < goal)
+		s.Rebuilding = s.Rebuilding || err1 != nil || err2 != nil || at < goal
 	}
 	return s
 }

@@ -15,6 +15,7 @@ type gate struct {
 	broker.Log
 	mu       sync.Mutex
 	from, to int64
+	logs     []string // nil: all
 	open     chan struct{}
 	waits    int
 }
@@ -37,7 +38,9 @@ func (g *gate) lift() {
 func (g *gate) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
 	g.mu.Lock()
 	open := g.open
-	wait := slices.ContainsFunc(from, func(p broker.Position) bool { return g.from <= p.Offset && p.Offset < g.to })
+	wait := slices.ContainsFunc(from, func(p broker.Position) bool {
+		return g.from <= p.Offset && p.Offset < g.to && (g.logs == nil || slices.Contains(g.logs, p.Topic))
+	})
 	if wait {
 		g.waits++
 	}

@@ -57,12 +57,12 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) error {
 		return &outage{partRedis, err}
 	}
 	t.seq = meta.Seq
-	use, topics := c.b.use(meta.FoldVersion)
+	use := c.b.use(meta.FoldVersion)
 	t.name = meta.Fields[fieldSpace]
-	for i, s := range t.sources {
+	for _, s := range t.sources {
 		text, there := meta.Fields[fieldPosition+s.Topic]
-		if i >= topics && !there {
-			text = "0"
+		if use == useForNow && !there {
+			text = "0" // that version did not know the topic
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {

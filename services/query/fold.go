@@ -21,10 +21,14 @@ type Document = readmodel.Document
 // FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
 const FoldVersion = 3
 
+// Continues is the oldest fold version that today's code can read and fold on, so that reads go on while it is replaced.
+// Meanwhile the list of open orders lacks what version 1 did not keep.
+const Continues = 1
+
 // Behavior is what the projection does: the one place that says how events become documents.
 func Behavior() projection.Behavior[Document] {
 	return projection.Behavior[Document]{
-		Name: Name, FoldVersion: FoldVersion, Topics: readmodel.Topics, Ages: readmodel.KeyAll,
+		Name: Name, FoldVersion: FoldVersion, Continues: Continues, Topics: readmodel.Topics, Ages: readmodel.KeyAll,
 		Fold: fold, Index: readmodel.Index, Notes: readmodel.Notes, Note: note,
 	}
 }

@@ -115,6 +115,39 @@ func (e LogEntryKind) Valid() bool {
 	}
 }
 
+// Defines values for RebuildPartitionState.
+const (
+	RebuildPartitionStateCancelled RebuildPartitionState = "cancelled"
+	RebuildPartitionStateComparing RebuildPartitionState = "comparing"
+	RebuildPartitionStateFolding   RebuildPartitionState = "folding"
+	RebuildPartitionStateKept      RebuildPartitionState = "kept"
+	RebuildPartitionStateNone      RebuildPartitionState = "none"
+	RebuildPartitionStateRequested RebuildPartitionState = "requested"
+	RebuildPartitionStateSwapped   RebuildPartitionState = "swapped"
+)
+
+// Valid indicates whether the value is a known member of the RebuildPartitionState enum.
+func (e RebuildPartitionState) Valid() bool {
+	switch e {
+	case RebuildPartitionStateCancelled:
+		return true
+	case RebuildPartitionStateComparing:
+		return true
+	case RebuildPartitionStateFolding:
+		return true
+	case RebuildPartitionStateKept:
+		return true
+	case RebuildPartitionStateNone:
+		return true
+	case RebuildPartitionStateRequested:
+		return true
+	case RebuildPartitionStateSwapped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RequestStateAction.
 const (
 	RequestStateActionDiscard RequestStateAction = "discard"
@@ -572,6 +605,54 @@ type ReasonCount struct {
 	Type        string `json:"type"`
 }
 
+// Rebuild defines model for Rebuild.
+type Rebuild struct {
+	// Active Some partition is under way.
+	Active bool `json:"active"`
+
+	// Differing Keys that were not what the log says.
+	Differing int64 `json:"differing"`
+
+	// Folded Records folded again.
+	Folded int64 `json:"folded"`
+
+	// Of Records to fold; events that go on arriving add to it.
+	Of         int64              `json:"of"`
+	Partitions []RebuildPartition `json:"partitions"`
+}
+
+// RebuildPartition defines model for RebuildPartition.
+type RebuildPartition struct {
+	BeganAt time.Time `json:"began_at,omitempty,omitzero"`
+
+	// Clearing What is no longer used is being deleted.
+	Clearing  bool  `json:"clearing"`
+	Differing int64 `json:"differing"`
+
+	// Differs The first of them, order ids or names of indexes and counters.
+	Differs []string  `json:"differs"`
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+	Folded  int64     `json:"folded"`
+	Keep    bool      `json:"keep,omitempty,omitzero"`
+
+	// LiveHash Over all documents, indexes and counters, whatever their order; while events arrive, as they were looked at.
+	LiveHash    string `json:"live_hash,omitempty,omitzero"`
+	Of          int64  `json:"of"`
+	Partition   int32  `json:"partition"`
+	RebuiltHash string `json:"rebuilt_hash,omitempty,omitzero"`
+
+	// Release A new version of the service began it; then nothing is compared.
+	Release     bool      `json:"release,omitempty,omitzero"`
+	RequestID   string    `json:"request_id,omitempty,omitzero"`
+	RequestedAt time.Time `json:"requested_at,omitempty,omitzero"`
+
+	// State none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. kept: it differed, and what was live stays.
+	State RebuildPartitionState `json:"state"`
+}
+
+// RebuildPartitionState none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. kept: it differed, and what was live stays.
+type RebuildPartitionState string
+
 // Redrive defines model for Redrive.
 type Redrive struct {
 	// By Who asks.
@@ -618,6 +699,12 @@ type RequestStateState string
 
 // RequiredReason Why. Kept for ever, with who and when.
 type RequiredReason = string
+
+// StartRebuild defines model for StartRebuild.
+type StartRebuild struct {
+	// Keep A partition that differs stays as it is, to be looked into.
+	Keep bool `json:"keep,omitempty,omitzero"`
+}
 
 // FilterClass invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
 type FilterClass = Class
@@ -672,6 +759,9 @@ type JobTaken = Job
 
 // NotFound RFC 9457.
 type NotFound = Problem
+
+// RebuildNow defines model for RebuildNow.
+type RebuildNow = Rebuild
 
 // StillWaiting defines model for StillWaiting.
 type StillWaiting = RequestState
@@ -787,6 +877,9 @@ type EditLetterJSONRequestBody = Edit
 // RedriveChainJSONRequestBody defines body for RedriveChain for application/json ContentType.
 type RedriveChainJSONRequestBody = Redrive
 
+// StartRebuildJSONRequestBody defines body for StartRebuild for application/json ContentType.
+type StartRebuildJSONRequestBody = StartRebuild
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListLetters List the letters that wait, chain by chain, the longest waiting first
@@ -825,6 +918,15 @@ type ServerInterface interface {
 	// RedriveChain Run the chain from its head, until it is empty or a letter fails
 	// (POST /api/dead-letters/{participant}/{order_id}/redrive)
 	RedriveChain(w http.ResponseWriter, r *http.Request, participant Participant, orderID OrderName, params RedriveChainParams)
+	// CancelRebuild Give up what is under way; what is live stays
+	// (DELETE /api/rebuild)
+	CancelRebuild(w http.ResponseWriter, r *http.Request)
+	// GetRebuild The last rebuild of the read model, partition by partition
+	// (GET /api/rebuild)
+	GetRebuild(w http.ResponseWriter, r *http.Request)
+	// StartRebuild Fold the read model again beside the live one, compare, and swap
+	// (POST /api/rebuild)
+	StartRebuild(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -900,6 +1002,24 @@ func (_ Unimplemented) EditLetter(w http.ResponseWriter, r *http.Request, partic
 // RedriveChain Run the chain from its head, until it is empty or a letter fails
 // (POST /api/dead-letters/{participant}/{order_id}/redrive)
 func (_ Unimplemented) RedriveChain(w http.ResponseWriter, r *http.Request, participant Participant, orderID OrderName, params RedriveChainParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelRebuild Give up what is under way; what is live stays
+// (DELETE /api/rebuild)
+func (_ Unimplemented) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRebuild The last rebuild of the read model, partition by partition
+// (GET /api/rebuild)
+func (_ Unimplemented) GetRebuild(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartRebuild Fold the read model again beside the live one, compare, and swap
+// (POST /api/rebuild)
+func (_ Unimplemented) StartRebuild(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1538,6 +1658,48 @@ func (siw *ServerInterfaceWrapper) RedriveChain(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// CancelRebuild operation middleware
+func (siw *ServerInterfaceWrapper) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelRebuild(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRebuild operation middleware
+func (siw *ServerInterfaceWrapper) GetRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRebuild(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartRebuild operation middleware
+func (siw *ServerInterfaceWrapper) StartRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartRebuild(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -1687,6 +1849,15 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/dead-letters/log", wrapper.ListLog)
 	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/api/rebuild", wrapper.CancelRebuild)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/rebuild", wrapper.GetRebuild)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/rebuild", wrapper.StartRebuild)
+	})
 
 	return r
 }
@@ -1726,6 +1897,8 @@ type JobTakenJSONResponse struct {
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type RebuildNowJSONResponse Rebuild
 
 type StillWaitingResponseHeaders struct {
 	Location string
@@ -3202,6 +3375,280 @@ func (response RedriveChaindefaultApplicationProblemPlusJSONResponse) VisitRedri
 	return err
 }
 
+type CancelRebuildRequestObject struct {
+}
+
+type CancelRebuildResponseObject interface {
+	VisitCancelRebuildResponse(w http.ResponseWriter) error
+}
+
+type CancelRebuild202JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response CancelRebuild202JSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild403ApplicationProblemPlusJSONResponse struct {
+	CrossOriginApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild403ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild409ApplicationProblemPlusJSONResponse Problem
+
+func (response CancelRebuild409ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild503ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelRebuilddefaultApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuildRequestObject struct {
+}
+
+type GetRebuildResponseObject interface {
+	VisitGetRebuildResponse(w http.ResponseWriter) error
+}
+
+type GetRebuild200JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response GetRebuild200JSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild503ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRebuilddefaultApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuildRequestObject struct {
+	Body *StartRebuildJSONRequestBody
+}
+
+type StartRebuildResponseObject interface {
+	VisitStartRebuildResponse(w http.ResponseWriter) error
+}
+
+type StartRebuild202JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response StartRebuild202JSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild400ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild403ApplicationProblemPlusJSONResponse struct {
+	CrossOriginApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild403ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartRebuild409ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild413ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild415ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild503ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartRebuilddefaultApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListLetters List the letters that wait, chain by chain, the longest waiting first
@@ -3240,6 +3687,15 @@ type StrictServerInterface interface {
 	// RedriveChain Run the chain from its head, until it is empty or a letter fails
 	// (POST /api/dead-letters/{participant}/{order_id}/redrive)
 	RedriveChain(ctx context.Context, request RedriveChainRequestObject) (RedriveChainResponseObject, error)
+	// CancelRebuild Give up what is under way; what is live stays
+	// (DELETE /api/rebuild)
+	CancelRebuild(ctx context.Context, request CancelRebuildRequestObject) (CancelRebuildResponseObject, error)
+	// GetRebuild The last rebuild of the read model, partition by partition
+	// (GET /api/rebuild)
+	GetRebuild(ctx context.Context, request GetRebuildRequestObject) (GetRebuildResponseObject, error)
+	// StartRebuild Fold the read model again beside the live one, compare, and swap
+	// (POST /api/rebuild)
+	StartRebuild(ctx context.Context, request StartRebuildRequestObject) (StartRebuildResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -3633,111 +4089,204 @@ func (sh *strictHandler) RedriveChain(w http.ResponseWriter, r *http.Request, pa
 	}
 }
 
+// CancelRebuild operation middleware
+func (sh *strictHandler) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+	var request CancelRebuildRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelRebuild(ctx, request.(CancelRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelRebuildResponseObject); ok {
+		if err := validResponse.VisitCancelRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRebuild operation middleware
+func (sh *strictHandler) GetRebuild(w http.ResponseWriter, r *http.Request) {
+	var request GetRebuildRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRebuild(ctx, request.(GetRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRebuildResponseObject); ok {
+		if err := validResponse.VisitGetRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartRebuild operation middleware
+func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request) {
+	var request StartRebuildRequestObject
+
+	var body StartRebuildJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartRebuild(ctx, request.(StartRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartRebuildResponseObject); ok {
+		if err := validResponse.VisitStartRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3vbtu4lvirEPpdYGZ+KztOmrSNg/2Q9nZm2tvbFmkXA+ykN6GlY5uNTPqSVFzfwsA+zT7YPsniHJKS",
-	"bEu27KZpZ7ZfitSWyMPz/x+PP0WJmkyVBGlN1P8UjYGnoOnPlyrhViiJf6dgEi2m7r/RuzGwKbdjNhuD",
-	"BmYV4+aG8REXshvFkUnGMOH4mp1PIepHxmohR9FiEUcXYPX8fGhBry/7FhIlU4PrzbiwbABDhcuPgRk+",
-	"AabhnzkYy4RhBqSt23AipJjkk6h/GIfNhbQwAh0tcPsp13wC1p/wZ5FZ0E8zbsw6NK9lNmfJmAtp2Gys",
-	"DDDEDRtykUHKZsKOmR0LwxJ8HaEQ+NY/c9DzKI4kn+Dm9OUShH/RMIz60f87KPF+4L41Bw4ShNNB9lqn",
-	"dXgiyNTQba/wmabt6csrkbaG4BW+VwLwhmsrEjHl0m4Bw4C+FQk0ATKtLNQWlurmJUjviKotiYX48QDC",
-	"LbIM8sQZcRRCxDgyIv0348ayVFk2E1nGUtV0EGKqtid4hnsSwAg/UZMQXCtQRKsfDMONit1RymrJibIg",
-	"NKRR3+ocdibvGz6Ct+JfNaCcWzZRxjKj2ITL+RnrsQlwadhJL2YTJ49csqNe+Pyo1+uyczblI2ATPmcD",
-	"YGasNCIWhUTlKMhCjgo0N/PICK4MAlU9TgpDnmc26p/04mio9IRbJ9QPjqK4lPdejby7Y75TN9CgwyR8",
-	"tFe0rcWHHK+AO4pTPl1GpLFj0KzUHWySGzxVqZq4wb81bDwbbbKsrvjHlyBHdhz1D3tHx6ifrAWNC/zj",
-	"9/POf/LOv3qd06vO+///lyiu0aYb5RMh92KJNLN4gBtIHR0A9zENfLYsrfux2qr0vtEwrFNmFz8/ZY+O",
-	"jntd0vn//qrPxmpGrMfMij0YKierKreJQqQ7Vo1ZDx950IsLhhOWHRJX0nt0eGGYVMzkyZjJfDIAjZ9o",
-	"GOYG0rNAYYIRZAKGcQ1MjKTSkCKW4COfTDNEDoF5EhDn7GWJOn/MBiIfnTxcJ+MCUWymShogM3QuzQwI",
-	"32icpQVHXD6dZsJZ5IMPxpnldqS4cHbzreUW3H7rjBJs64wbxj0AZ+za4DvXzPC5Qbp0o0UcPYGxkJug",
-	"m2o1yGDyb7tB+ca9VQfgtQaediYqhawzoN2v+8QJ+Dmjz5Ga7ivH32oUM6W95tEwyEVmu+w6l/yWi4wP",
-	"MrjuswtIyYKyv/HhDWepAmQS6xFAC5BU4+JWKTZB7rGKpQp5T8kEztAFkowv4c8q1A3TfJAJM4YUudEr",
-	"RiEDdEzCLWg7hgyMiRmXKfo0KUIrvGcT4GFjrifIgxXfjNyoTuFH1eHVP31Q8bgItU+VHGYisfdKQKdv",
-	"OlLZDsqPkCNPQfcFoZpnWdDAZMnjkiAkxqgSJqSTr3EdO4YOnvG6zxRaf3yPjH7CJeIaUmEh7bJrDakW",
-	"tyA7VqmOGlqQfu+qPzcUt8hO9CSxBO50xq6HSidwXX4jHN0dICgNT7Uy5rUWIyHvFaMJ7ttRtPF1n3Fn",
-	"tdSQcemUmfuKOA9RmIy5HAEi0Y6Ry5y1WsTRs8nUzp1vda8HANy3M6SNr/uoYtg1z7I+QytzjUKE/gX6",
-	"bdqBTNA+l7c8E6lXaTsA7BU4Sc9gjv/e8iz3DpDlIkPXwbDC2MURaK1Q2n5vfGIoIEujfnQwmEeL92gR",
-	"jOUyQe1+wKfiIEW15U3twZTPJyDtQW/4eMjTk0EnPU0GnZOHp8MOP3x40nnUe/zw0aOjx6cnPTjw/IZ2",
-	"xHKbm6h/3EMXR1iyQR4LQeugb6B5Auga9qPjwfD0aPjg5NGjwYPjlD/kDxI4PTpNe9CD40cPHpaeRK5l",
-	"32qVT6Hv0dUXbuVOWJko9/nEXln2us+AJ2NGCERdSj4e2Wg+gTQO4RUwnWeAQjfQwG8MscALNXilZndm",
-	"HV+oQZNR/KAGYceLXEo01/cpIR/UoKPdviThH9SgEnc6yWE6l+aMCWuYoHjHmxjHsQH6d9z7wPeAMTbm",
-	"aIpHuVyxWdV8wiaDVTxHe7xS9meV37O/gfZliLs6S+E8gOA+OmXEXqFmYoaLlM3GIoOtDgn78aT34Cci",
-	"Sdj7Hs90HhQ/ZMYp/rdWZNlvzhp/FV+z5FbEDrpApfMFKZuDvRMOeqfUS65HcK8cNFDpnByODLf2Dgd+",
-	"iKemz7QPpNnfxROix39Ik0+nGDmnf4dU8JDpuDeY8xKAzgQh6KCdqMIe4t5V/iD4f1N5lj6BvyoJd8ZO",
-	"f9Xzi1zWQfsbKsJUz690LmM2wxBvhgAgeKmScIbMRAw/42g3CjNGnPQkz27+KkzCNSkWnqYC1+XZG62m",
-	"oK1AR2HIMwNxNK189CniWbaUlvAPLQP3rHBaXPCJ/qs5YxIghdSFDFW14lR5tzTMA6Uy4BKx6nyVTTh6",
-	"MsfnkpDFbJFgjCOPuO0nocQa+mbrGK6HNxMTYbemlVy2y8Re+uXIxU6ki9hQaJclak731KR34zI91ioL",
-	"Fi+lOXbJZsSRRu22mpxaQRwdkHGfxag/Dv/oj9ND727z6TRw06z6qvoXvdML9/QirLRLorJM+PyO7Fds",
-	"/b4ASw0+QEKYQEG68M7qd0G6S0GiyHP7uueZURTJGoehunj2u6R+k5J6ZxJaK5jzddL+NqZKHfFDNfV8",
-	"9JiOVPx/OQ/9j8vLj71e5/Ly4+Hw8vLjo2FtNjqOno65y4Esy7mPf/FPYWGyXbRwmZf0Eq464R+fu9eO",
-	"emWSn2vNSVpXUvjrZ6b0RtAU6HGast6D763igtLwa2erMuz6ly4fXVND9N6wIeeWBH8ACZ+Az3NNnFRJ",
-	"mKFQkTAtfXLU650x5Vxk+tYneWQ2p8x9G3S+VKNn0up5C1yuSNnaOen74H/vVIqJI2OVnm+oJPvEXyiC",
-	"0eOMW5cNzI1VE9DmB5YqpWN24HTSwSeRLg6osFdVcSXAszK4Wd7WsZdZSTcqSTlIxLHZrNTqq01VqVwu",
-	"oVQKdyUSS/jiQkgqzBRwts7jdeJelRpnXF8PKXW1kTeClK3KbAqZuAUt6nj6VzVjlEUl1LmyKmW9tYA0",
-	"1OyF+8xVnHbGZRzBxwSmzc0HxvLkhpKdbMqlSGqpP9Iqn9a/nyhp8gloRs9UDWftSpUQdMVWmgoSULDL",
-	"EpSlKrRnMEfe1jL7qysqLdZF1C10pYZDA3ZVDB8eb8Wrf9+qqUjq7AP4fgv3HBPWQDZkmQCfYyq41+lR",
-	"bpdEqBZ5Uz7PFN8QZrmq4jqRCKs/GBd5IjNpZdUgH7IXb1+/6rLzATWBkGYXiH0pFQWnKSQqhTRmBlC5",
-	"0O5XlMytwOclJ44+dkaq4z+kUPaCz/4OxvARVKB379dhbF5Gx2sg1OJD82ru8plMVEo6KhpwA0TCdVQM",
-	"5hYKbVXFS8yEZO7Fbm2FuKqTAhs7GFaYYZW31pXMe1Qz9b0yPr0bY8x9RYmzGGWM6kwxm4KecOTwmFnN",
-	"pRH0Jz46B3sWsmRDpZ2JNFapNHwaqhmlBFWM9cPjTX4L7/yroXIeR/vF/m1DCI/J9v7tfrHdhlCtCkOd",
-	"ufB5lU3O2mqYkYWmAc+Hxgu9OSPSpQ6j5L8I7SMSnvnwZkc15ez7OhRPXYePXQqhLL8BuccmU24MpFfq",
-	"tq4t4WlT49dSYOUiUcMoVtsDBEct02CkGg/LBujRzpdQ7cBz7iPFb0NKs0pbBmmtbI9jrqcqd/FT6TIe",
-	"rruMKwzoqVb1Zqo4Lo9bx5HPUheMfgFx3CWSDimFZpo3BNO7inzFLK6TfjZWGUUB9cYvXjUFCE+XnUvm",
-	"8Nndbte+qMYpT1dL6SKUXSrL/h65UmTXdTTeHnYpMH+T8QRooWofjQ/CGzR/0TnVbTQAPwvI0koZZtX/",
-	"dfXeOtpQRZKE0oVlgILpq5M1G/ka8Zo+JUKyqUJtoJmQVhWORGg8oWKo83Kd6cbPiy607fbebR2H09TR",
-	"4pfgIy+fv8iBrR1nHwMRe2e4Ug5z3ZkyyfJ0PT5ooTgnnpMbHTIfQVekuJY67rFaT1g2rFOT9Eq5hY4V",
-	"E6jbQmXp5i1o7TK7WSTZ9txus+mk+jGVMR1T7WU3N6cJbG2H7lIexh96zA2TSnpx8n072kO1mbeX4+vQ",
-	"Zu27c2sMkadCQfGShRrFwqzLxaj4vJUtddK1akV7TWGd2SOga+UpcWF3pvMKvv3Ja3Bbhz8fwK7hz4c4",
-	"tXqV2nF8Hn+acSGZhY+23tpK30W9xnuVnp7q+s9DkOQY0P+NIazOYTuz0XZh8brzvlCD9cPyJCQwQCKS",
-	"f4/Krh7vLVcWK8/g3Jq1j5t1cuorrg0eLMb0rujADePmBlL6K93PNQeZQnrFl5MPGzVSETqv20bScFuc",
-	"b4+0oA6pNZIsJB7CN/DucY6mXO6mRO/2BOn2iIJaHIgIQ6X7NS78srcZfIG564GUynce7hlq1IJtLNd2",
-	"R6JSY/D6IQda3YDsU0KGQhY87kgxJeOifdtBwoRkRVKmEBDfZYVuk6TmWVTuXCaQZfS3W79WbKyyPGtE",
-	"uyhaczGCKrJGAxjxfWLHYOPap5w9HAXpG/tdPkdLk+/t9U6gUezcdIcerywK0VuN0MqMdIUp6jRemWpe",
-	"0fBFc/i6hhfpcj7UN+ZXU8XeR6z11ZoVILlIV3ikXEN7Hs74Xm9VI71Nh/Q3jgrHrvZQGx1ZUWSl2dPc",
-	"Mm7ZSa/nk4FCskyYhlX3zg9/pvrbvz40VUbU5/ufW4P+QFJ0z1NQccYOQymvzo1tUYMOGra+wkGl76Lr",
-	"u4wgdjzW1kS7Y5JMQD0h633pdyuh/xmD0rteyoXv40xXilVLIX2gUOFmB6878HA47nKRy/PiqpSuiF+F",
-	"Hs3q5o2XlM8rMH9bteUVUpQRS5uqX1Hc3eB8rjQ7DMvLKkuWt3BNIRV2i4e6i6OwzZtdA29DtH5Ta1rO",
-	"w3nOVkvsGFp6UzMgbfpjuAvSD2anvOvk7ov0fZmL0lfexSTtk56FFDf+6YD0q+AbSv50hq5akikT0rAg",
-	"U5e9qcV36NwPIHnUk1Eudqpaard0LUGWbFJ7G1NgO6Z0srAsFekZwhyO4T82Vk2nDUT549maDa5wQYw6",
-	"XAWkFBcUQ76L+G3Ak5s9LESzGapQZ3x3FskzXhPeC4PV3rOtw4yxIstqEw+7NlKQzJPKiZvtVOVQG41Q",
-	"gw6ttysgbeiAuOtOm69hWcJx2lmWcE+9ssnJ4VHLpHu/Keu+cl+5mvz316NWEv1bK7y9zmnjZmV2f/3K",
-	"8enxySNEYru8//nAtXQIVPTQbcxytGeWpfrDtjpb9WbZtg6qiq0pxC7XolNcbW6K5nPj6e0k8+T0tCKn",
-	"x71699bdR6tt0UGdiHEuXeBj/raCs4dUrqp1d4tbbKtL/izoJnj19ohk9LhrrsvUiDzoKnv0Oqe8M3z/",
-	"6cHR4i/tneu3lg8y6LL1y3FsqLJMzTBKnZf1Get6FjjCJ7y4pirJkZsrN8eJyVtcuHvfnm4rAu69ckeT",
-	"gqZ1wn1RGMC1mLPL/gZTWxDO38SbjZVvYXSV9iXVg6yxT79otdK8XwXqropGr2gggGMk4cgoLE0AMGM1",
-	"k4wbdv0///Xf193NBZcvVEf5jEJIGZm1Stvv18j/LZXhd2u9btdJvXSlbacsf4tQalsc5CIJeipoeB8y",
-	"d3dMTq0sWU3BbQi5tscOJDU+D08BQ7OU7OvsN3vlv96tK77RNW5IeXu/uL+ezKUSSxFp4n/coAdUrqGq",
-	"gf9HNikzW+jrUTqnW0SZPFCrWgNxCtkHn15P8ywLVXZhu4EqBQgIoQNjPRfvCV2NUctk8GrS2C9cy9GN",
-	"ccIaraqto3cYMSwFA40hw0qWvEnwK90vd2guP/eyxYJcwqGqg6noIwgdlCxFHRoGbXDfgTHjczepRPuZ",
-	"IyQ07I3LfDhb6BtGly0hFaO4hphNtbjlFtAlpvko3Ut5KUNrPZWrhPQtIH3KxUzdFKVAENqDSBL76w1C",
-	"hr9Ubrvst4prRZUCU4z1mo3njHvWoePGzKhL6crUsb8I5k5RTpCgZtk8u2EjFVw4Sh5T51Rl/BYLV8rc",
-	"tfozxtkNzKtzhMoCNRPmUl5rPutfO/8BMU/15Vxn7MfrMTfjyldvfz3vHJ08LFK1wvV7/OQIw5mGRGnf",
-	"DjLmKe6FWwvDrm9gnoEx5WKX0hH1BwSyy176nu3UEWymhQ1d+uSMz/i8e0mNWiIBaUiViRSkFUMBGi3v",
-	"lCdj6Bx1e+U8o8pnpb8fvSMfNmZoCLlV4WZGFEe3oI3jxMNuz72kpiD5VET96EH3kNbGeIWM3tqUDGqy",
-	"gJpuGQzRDbKfkOz8+ZvO4cnjLjv3DEDYmqhbMP4qPjEbveEH70yEMZBSgk6hzz7zs+rcAYSSz9OoH70U",
-	"xr6s9C6WswIbLlKUjxysD8xbxC1fCpcJWz7uboG1fdrNEMTHa+4jFh6WGrqBHEUbf90QM3zySslsXj+g",
-	"zXtzq05ZC0iLaXQtn3Uj3RbvVwZnHfV6d3bxvFJwqLl8/trzF917P3bb1q1WgHewMrdmEUcnvQfbX/Oz",
-	"tggAj+Ztr5Q3/OPI5JMJ13PP2tXJb2VdMvZCNJiHe1CNNz3REPERRbKZUjfRe9xjfdJNWjbXT5VrfVuW",
-	"M999f55lZe7uiUrnd0a96vX+xbJ/YHUOi3rG2YzX6niDRRwd9Y62v1OMXtmfTY7bsEl1CBW9c9oKtjDU",
-	"Bl85bLFNMUmDXjjZ/kLtSAt8+agF8qqDqe5dXjz3LGtIymR5n6O8GEAdFMZ3AyO0Z+EeCzku3g0LnnpF",
-	"htAVaZKhstPQm8N1S/VLaMn7UxmqL6nUPcYaxtIE39El2vWouJPbZeFO/GHc6/Xc/FiTT5yfpW6BZtf9",
-	"cWxBGSPEqPUrHnnsWrJ8vsE7z35sbgjXqFetpSX4oAbm4NMHNbgS6cJfLAUXRC/z81Pq8XqhBtE+qtlP",
-	"BLtvJXu8/Z1ietW9E/mtVVM3M8yrI2GrzWeZBp7O2UhBvVKK6/XOL2C/IpG+aYT/qmZsyLWf0yZMHU5X",
-	"NHXN6F0nKxun7rYujxUVuYb5we9rZTZTo8Yo7IKysVpNwtQuNx+5MvXsRqqZs4XUNVEkefw9isMeatAi",
-	"3ChKtE6nUuWW3p4YyDCcuwGYVgaDTuIi1dIQvanRfRrEMrj6A0Y4vu79pwhvkAt5TnlUzUXWD1XCHSZv",
-	"tDRpuqyR1Ac3vojyZYObUKn5Htx8D252lxbPPa0DmpYxS5C5g09lCn7RGML8AvaiaIJb0dgrtf9gcFx1",
-	"hfmrkpVOhxpDulQFuAdj2kKvu9HwTUp9MyGLofBtpXNpuuef1uk6D787s6rjeXU2cgu1/qkSBS0OPoVC",
-	"0aLRFVrKPYeSHZNqhv8pyoBWqaImtASfsGXVobjolCid+hImrjxTpYNk2I9FcSCMmOEsN3yQAbuB+U90",
-	"mRJfCUMZaJySLPpTQnXNVOFbd6J+AevmeO3qRX2DHo47SEO07zLd4YdLQKaGAddZ0URfNAEbNtJq5jIC",
-	"3T+vJJFrj/zik8DEtNNqNbC4Q5jiY0ZhtLMuXbvzzU5+d/kjOg3hS5MgL2Wl7wvCeHMC3N9E2BllVUNy",
-	"9/7lXSfOv57puoekTitvtPjJjXv3Re85CuM3UL10oXLrAvaRUmltVrxyf6KiSnhid7XTB+Dnx3x12X6W",
-	"CvttCjaN2Pku1X98qfYR5r0Nhg89yt4d8BPhwyUp4RrLUO5rxhKdbfylj+7XcHTcbdLqEaqdaD+4JiPX",
-	"kKPzyp3Tz9RQ1czR11ZSPgOwp6v/ZdXUXee2vmuq/yv+x0VVWl2dIvQMxiyXVmS+5c4F60ovd9aadQHH",
-	"5UHf1uel3O/sOIXG01TTL7llSk0HNJ3WNUrlOov60djaaf/g4PDoUbfX7XUP+497j3skQX7DTyFvRWHU",
-	"ertWccnVlex8CixTI3SrFP0UzdrPO7rfTwvFP8PnpsuuB3P/c34zPwx8+RduMjUSMoyi8CDxxNZA9EIN",
-	"DMvEbXEvf6pVAsZ3FlmlbnyincrI0v9krrBd9sr/MIcars6lqZYmqTPSNS3JCjCUgFy8X/xvAAAA//8=",
+	"7H3rcts4lvCroPhNVXd/S8myEycdufaHO9PXySQpJ1up2k7GhsQjCTEFcADQiiblqn2afbB9kq1zAJCg",
+	"ROoWx+nu7T8uWSKJg4Nzv/FjMlbzQkmQ1iTDj8kMeAaaPj5TY26Fkvg5AzPWonD/Jq9nwApuZ2wxAw3M",
+	"KsbNNeNTLmQ/SRMznsGc4212WUAyTIzVQk6T29s0uQCrl+cTC3r9sa9grGRm8HkLLiwbwUTh42fADJ8D",
+	"0/DPEoxlwjAD0rYtOBdSzMt5MjxOw+JCWpiCTm5x+YJrPgfrd/iDyC3opzk3Zh2aFzJfsvGMC2nYYqYM",
+	"MMQNm3CRQ8YWws6YnQnDxng7QiHwrn+WoJdJmkg+x8XpxwaEf9EwSYbJ/zuq8X7kfjVHDhKE00H2Qmdt",
+	"eCLI1MQtr/CaruXpx0uR7QzBc7yvBuAl11aMRcGl3QKGAX0jxtAFSBE9aFdY4sVrkF7Tqe54WIgfDyDc",
+	"IMkgTZwRRSFEjCMh0r85N5ZlyrKFyHOWqa6NEFHtuoPvcU0CGOGn0yQEtzIUndVXhuFC1erIZa3Hibwg",
+	"NGTJ0OoS9j7el3wKr8S/WkA5t2yujGVGsTmXyzM2YHPg0rDTQcrmjh+5ZCeD8P3JYNBn56zgU2BzvmQj",
+	"YGamNCIWmUSVyMhCTis0d9PIFC4NAhVvJ4MJL3ObDE8HaTJRes6tY+oHJ0la8/ughd/dNl+ra+iQYRI+",
+	"2Eta1uJFjlbAbcUJnz6jo7Ez0KyWHWxeGtxVLZq4wc8aNu6NFmmKK/7hGcipnSXD48HJQ5RP1oLGB/zj",
+	"1/Pef/Levwa9J5e9d///L0naIk038idC7tkSz8ziBq4hc+cAuI7poLMmtx5Gaqvc+1LDpE2YXfzwlD0+",
+	"eTjok8z/9+dDNlMLIj1mVvTBRDleVaUdK0S6I9WUDfCSB4O0Ijhh2TFRJd1HmxeGScVMOZ4xWc5HoPEb",
+	"DZPSQHYWTphgBDkGw7gGJqZSacgQS/CBz4sckUNgngbEOX1Zo85vs+OQT04frR/jLaLYFEoaIDV0Ls0C",
+	"CN+onKUFd7i8KHLhNPLRe+PU8m5HceH05ivLLbj11gkl6NYFN4x7AM7YlcF7rpjhS4Pn0k9u0+Q7mAm5",
+	"CbpCq1EO83/bD8qX7q42AK808Kw3VxnkvRGtfjUkSsDvGX2Pp+l+cvStpilT2kseDaNS5LbPrkrJb7jI",
+	"+SiHqyG7gIw0KPsbn1xzlilAIrEeAfQA4mp8uFWKzZF6rGKZQtpTcgxnaAJJxhv4swplQ1GOcmFmkCE1",
+	"esEoZICOSbgBbWeQgzEp4zJDmyZDaIW3bAI8bMb1HGkwss3IjOpVdlQbXv3VR5HFRah9quQkF2N7rwfo",
+	"5E1PKttD/hFy6k/Q/UCo5nkeJDBp8rQ+EGJjFAlzkslX+Bw7gx7u8WrIFGp/vI+U/phLxDVkwkLWZ1ca",
+	"Mi1uQPasUj01sSD92rE9NxE3SE50JZEErnTGriZKj+Gq/kW4c3eAIDc81cqYF1pMhbxXjI5x3Z6iha+G",
+	"jDutpSaMSyfM3E9EeYjC8YzLKSAS7QypzGmr2zT5fl7YpbOt7nUDgOv2JrTw1RBFDLvieT5kqGWukInQ",
+	"vkC7TTuQCdqf5Q3PReZF2h4AewFO3DNa4t8bnpfeALJc5Gg6GFYpuzQBrRVy26+dV0wE5FkyTI5Gy+T2",
+	"HWoEY7kco3Q/4oU4ylBseVV7VPDlHKQ9Gky+nfDsdNTLnoxHvdNHTyY9fvzotPd48O2jx49Pvn1yOoAj",
+	"T2+oRyy3pUmGDwdo4ghLOshjIUgdtA00HwOahsPk4Wjy5GTy4PTx49GDhxl/xB+M4cnJk2wAA3j4+MGj",
+	"2pIotRxarcoChh5dQ+Ge3AtPppP79MNeeezVkAEfzxghEGUp2Xiko/kcsjS4V8B0mQMy3UgDvzZEAr+o",
+	"0XO1uDPt+IsadSnF92oUVrwopUR1fZ8c8l6NetqtSxz+Xo0iv9NxDtOlNGdMWMME+TtexTiKDdC/5t4G",
+	"vgeMsRlHVTwt5YrOiuMJmxRWdR2t8VzZH1R5z/YG6pcJruo0hbMAgvnohBF7jpKJGS4ytpiJHLYaJOzr",
+	"08GDb+hIwtr3uKfzIPghN07wX5BVlN0lL/lHdhuZ9DN6S8Jb5M6kfGVFnr9xhsEXMXtrxsGDQmustgMh",
+	"Y0uwd0LMr5V6xvUU7pWYRypbku2T49Le9sEvcdf0nfY+Pfu7+I7O4z+kKYsCnfjs75AJHoIu9wZzWQPQ",
+	"myMEPVRZMezBBV+lD4L/jSrz7Dv4q5JwZ+T0V728KGUbtG9QJmd6ealLmbIFepsLBADBy5SEMyQm4r0F",
+	"RxVWaVSipO/K/Pqvwoy5JhnHs0zgc3n+UqsCtBVos0x4biBNiuirjwnP80aExF/UBO77yn5yfjCa0uaM",
+	"SYAMMue9xBLOaZV+bSOMlMqBS8SqM5s24ei7JV43DgHVHWKdaeIRt30nFONDM3Edw+3w5mIu7NYIlwu8",
+	"mdRzv5w6N45kEZsI7QJW3ZGnlkhzWkfqdgrIpY2Iyz6BlTTRKN1W42QriKMNMu4DKu3b4R/8dgZoaG7e",
+	"nQZuukVfLH/RUL5wV9+GJ+0TM61jT78i+VVLv6vAUqP3MCZMICNdeLv5T0a6S0YiJ3j7c89zo8ipNg5D",
+	"ba71n5z6m+TUO+PQVsZcrh/tmxklDYke4ij4ybe0per/Zkj8H2/ffhgMem/ffjievH374fGkNTCeJk9n",
+	"3IVjmnzuXXH8KCzMt7MWPuYZ3YRPnfMPP7vbTgZ1voFrzYlbV7IJ63umSEuQFGhxmjr1hPet4oIyAmt7",
+	"iwl2/UcXGm9JZ3pr2JBxS4w/gjGfgw+5zR1XSVggUxEzNb45GQzOmHImMv3q400yX1ISYRd0PlPT76XV",
+	"yx1wucJla/uk34P9vVdWKE2MVXq5IantY5AhH0eXM25dYLI0Vs1Bm69YppRO2ZGTSUcfRXZ7RDnGWMTV",
+	"AC9q56a5rCMvsxL5VJLCoYhjs1motSe+Yq5sZnOiHGKNxBq+tGKSiJgCztZpvI3dY65xyvXFhKJoG2kj",
+	"cNkqz2aQixvQoo2mf1ILRgFdQp3L8FIAXgvIQvmAcN+55NfeuEwT+DCGorsOwlg+vqa4Kyu4FOPW059q",
+	"VRbt94+VNOUcNKNrYsXZ+qTIBV3RlSZCAjJ2nQ2zlBD3BOaOd2ee/cnlt27XWdQ96FJNJgbsKhs+ergV",
+	"r/5+qwoxbtMP4Es/3HVMWAP5hOUCfLirol4nR7ltsFAr8gq+zBXf4Ga5BOf6IRFWvzLO80Ri0sqqUTlh",
+	"v7x68bzPzkdUj0KSXSD2pVTknGYwVhlkKTOAwoVWv6S4cgSf55w0+dCbqp7/klzZC774OxjDpxBB7+5v",
+	"w9iy9o7XQGjFh+Zx6Od7OVYZyahkxA3QEa6jYrS0UEmrGC8pE5K5G/utyepYJgUydjCsEMMqba0LmXco",
+	"ZtrLdnykOUWf+5JieCnyGKW8UlaAnnOk8JRZzaUR9BEvXYI9CwG7idJORRqrVBa+DYmVmoMiZf3o4Sa7",
+	"hff+1ZHET5PDfP9dXQiPyd3t28N8uw2uWgxDm7rwcZVNxtqqm5GH+gVPh8YzvTmjo8scRsl+Edp7JDz3",
+	"7s2eYsrp93UonrpiI9twoSy/BnnAIgU3BrJLddNWIfG0qwat4Vg5T9Qw8tUOAMGdlulQUp2bZSO0aJcN",
+	"VDvwnPlI/tuEwqzS1k7aTrrHEddTVTr/qTYZj9dNxhUC9KcWWzMxjuvttlHk95lzRj8DO+7jSYeQQveZ",
+	"dzjT+7J8pBbXj34xUzl5Ae3KL11VBQhPn51L5vDZ367XPqvEqXfXetKVK9vIEP+auKxo3xVX3hz3yTF/",
+	"mfMx0IPikh7vhHdI/qqIq9+pAH4QkGdRRmjV/nWp57azoeQoMaVzywAZ0ydKWxby6eo1eUoHyQqF0kAz",
+	"Ia2qDIlQA0N5WWflOtWN31cFcdv1vVs6DbtpO4sfg43c3H8VA1vbziEKIvXGcJSZc4WicpyX2bp/sIPg",
+	"nHtK7jTIvAcdcXHr6bjLWi1h2fGclqBXxi30rJhD2xIqzzYvQc+uo5tVkO3A5TarTkplU0bVEdVBenNz",
+	"mMC2Fgs34jB+0zNumFTSs5MvIdIeqs203fSvQ8W3LxRuUUT+FKoTr0moky3MOl9Mq+930qWOu1a16KDL",
+	"rTMHOHQ7WUpc2L3PeQXffuctuG3Dn3dg1/DnXZxWuUqVQT6OX+RcSGbhg23XttIXdK/RXlReFD//5+Ak",
+	"OQL0n9GF1SVsJzZaLjy8bb+/qNH6Zvk4BDBAIpJ/TeoCI28tRw+r9+DMmrWvu2Vy5jOuHRYs+vQu6cAN",
+	"4+YaMvqUHWaag8wgu+TN4MNGiVS5zuu6kSTcFuPbIy2IQ6rSJA2Jm/C1xAfsoyuWuynQuz1Aut2joBIH",
+	"OoSJ0sMWE75pbQZbYOnKMaXyRZAHuhqtYBvLtd3zUKlGeX2TI62uQQ4pIEMuC253qpiSaVVJ7iBhQrIq",
+	"KFMxiC/4QrNJUh0vCncux5Dn9Nk9v5VtrLI870S7qKqE0YOqokYjmPJDfMeg43YPOXs4qqPvrHf5FClN",
+	"treXO+GMUmemO/R4YVGx3qqHVkekI6Jok3h1qHlFwld16usSXmTNeKjvEYhDxd5GbLXVugUgmUiXuKVS",
+	"w+40nPOD7oo9vU2b9M1PlWHXuqmNhqyootLsaWkZt+x0MPDBQCFZLkzHUw+OD3+i+Ds8P1QoI9rj/T9b",
+	"g/bAuCrkJ6fijB2HVF6bGbtDDjpI2PYMB6W+qwL02oPYc1tbA+2OSHIB7QfZbku/XnH9zxjU1nUjFn6I",
+	"MR0lqxoufTihyswOVneg4bDdZpLL0+Iql66wX3Qe3eLmpeeUT0sw/7ZyyytHUXssu2T9quTuBuNzpdhh",
+	"UvfNNDRvZZpCJuwWC3UfQ2GbNbsG3gZv/bpVtZyH/ZytptjRtfSqZkTS9OvQljIMaqduu3KtK0Of5qLw",
+	"lTcxSfpkZyHEjR8dkP4peIeS35yhqTbOlQlhWJCZi9604js0EQSQPOpJKVcrxZraPbr1QBo6aXcdU2E7",
+	"pXCysCwT2RnCHLbhvzZWFUXHofz+dM0GU7g6jDZcBaRUvZIh3kX0NuLj6wM0RLcaik5ndncayRNeF94r",
+	"hbW7ZduGGWNFnrcGHvYtpCCeJ5GTduupaFMblVCHDG3XKyBtqIC460qbL6FZwnZ20yyhZT5a5PT4ZMeg",
+	"+7Ar6r7SOh0H/32n1kqgf2uGd9B70rlYHd1f735+8vD0MSJxt7j/+ciVdAgU9NDvjHLsTiyN/MO2PFvc",
+	"5LatgirSNRXblVr0qi7rLm++NP68HWeePnkS8enDQbt561rjWkt0UCain0u9hMx3Kzh9SOmqVnO3aqhb",
+	"feQPgprS4+4RyehyV1yXqylZ0DF5DHpPeG/y7uODk9u/7G5cv7J8lEOfrffpsYnKc7VAL3VZ52esq1ng",
+	"CJ/w7JqpcYnUHDWxE5Hv0Pv3bvdzW2Fwb5W7M6nOtI25LyoFuOZz9tnfoLDVwfmmwMVM+RJGl2lviB4k",
+	"jUPqReNM82EZqLtKGj2n2QSOkIQ7RmFpGIGZqYVk3LCr//mv/77qb064fKY8yickQmrPbKewfegka/Um",
+	"btp4Rc2hWRNWygw0W/Ble+A+E5MJ6FYz4m+wDPkKdI6pAz1kWXM1pXEIB0TqJirP2mLMFzBWmko38Pd6",
+	"rNG+Ruyk+9FW0dPPnK/uN0fBUMa1FjdCThnPMrzugARNZODsrnb8Cb+sTKPbLTUd/uQrPNKO43NsgLGB",
+	"qF7GBvtqzHDK5V7R53EOvJ2K3tRjRyiPqllpIHN9oYjvDHKwDU+mizr3PAx3b0cpjyveroq+iRlJ0ihN",
+	"SoRS5kJm8MGrszFKxTArJhzsumMXGQ3rNsP+mZqaV/bc/DVAEUHYaDK5gcsZN7MWv+EG3PyJoC1N2ooD",
+	"191Hjb8uW0LoO/MNwJ63iKEg9TOBlk6G5EpdI2/bDsf1UKF9sN9JE1EqdLR4nzlw0zYfimqBbkAbFLPe",
+	"0gtjhoh9mLA0YktWbY/CMBQAXHdR+xZP0P98N3khqSQMmVS+nCnkQJQEZoQcg58Ks+CGLUQBWZ9Vy7uI",
+	"jFpI0L5gwDIDLtC5BNtnZsGLAq+rkpwe0dRqK26gz66hsEMX30AuRVe16sjAG/AqtOGchgkxGulSJRUk",
+	"Xgo6qedw63MlDoIEGaGwjZTVu51irysJm25ZG6RMJALbZe4hHXm/pXq6/XqodmuJavSm75Wu3yEmui2g",
+	"6UKCdFVgYB/77u+ZZVp5ZJxL2xA73R4EJJbwCXWK/HWbu4dG7brDaz/dbUxto2TrkFE+wDVcz8pSrUQV",
+	"MsZ/nPxAERbKE/B/JJM6RYXih/Iy/SpczMNpxcUMThT5KLJ3uFAt+nI5YfvhVCoQEEIHxnpS3R90LMjq",
+	"rO5q9tc/uJWiOwN+a2cV94DcYeivEdXrjP2tpLu7GD8qY71Dv/fTuyZfWa5t5HjtIa+D1bVFDEcOGgkJ",
+	"r0OcvqvGgqR+gpq3mYS0qk0y366h95bCUxPVYYs7wg7dHCxDNRDmj3FfDbpAQHB57UexEd+zly4L46xB",
+	"37zS9MrJ1OMaUlZoccMtoEVBY+P6b+VbGdr8qHRGSF+OOiSzo3DDJQNN0RpEVam31oUMn1Rp++xNFOah",
+	"qgVTTTtdzJaMe+qn7abMqLfSlcylvind7aIerEWNO2V+jQ7hqB6k5qq4o6mkLLS3u2lDZ4yza1jG4xXr",
+	"YjkmzFt5pflieOViGYh5qnUrdc6+vkLDM/rp1U/nvZPTR1XaWLja02/cwXCmyY91S814hmvh0sKwq2tY",
+	"5mBM/bC30h3qVwhknz3z/WOZO7CFFjZ0DFJgcMGX/bdUNC7GIJ3JKzKQVkwEaKTago9n0DvpD+oxj9F3",
+	"dewxeU3xtJQhZ3CrQpdokibeXk6GyXF/4G5SBUheiGSYPOgf07MLbmfETWvDw6jgE1oqd1/yKTjGkez8",
+	"55e949Nv++zcEwBha65uwHgHhYiN7vDzCOfCoEuqNKOBmnbhR/i6DQglf86SYfJMGPss6qOoRyh3NHXW",
+	"lxytzxG+TXe8KQw22PFy15G+69VutDJe3jIboTIS1cTNKataCttmu+KVl0rmy/a5tV4SrkuvrZBWQ3p3",
+	"vNZNur19tzJP9GQwuLMhOFHxQ8sgnBeevmgGz0O3bNvTKvCOVsb53abJ6eDB9tv8CFICwKN52y31tKE0",
+	"MeV8zvXSk3Y8ELeukUo9E42WoSe7c+oE6iY+pag6qqzkHa6xPgAwqxv9CuXK8Jt85jsBz/O8dvW+U9ny",
+	"zk4vHjV02zRxrC7htp1wNuM1HrV0myYng5Pt91QT6Q4nk4e7kEk8m5PuebITbGHWH95yvMMy1VQvuuF0",
+	"+w2t47Xw5pMdkBfP67x3fvHU05SQlFXzNkfdpEjVnMZ3JiG0Z6GnlgwXb4YFZyPiITRFunio7nrw6nBd",
+	"U/0Y2gP+UIrqcwp1j7GOEXnBdnRJfz2t5oP0WZjPc5wOBgM3Vt+Uc2dnKR9S/f3ogtpHSFHqRxZ56srD",
+	"fcjEG8/+bQLB46S6+R01wXs1Mkcf36vRpchu/ZALcHGAJj0/peDdL2qUHCKa/aDU+xayD7ffUw31vPdD",
+	"fmVV4UapenEkbFwIn2vg2ZJNFbQLpbRd7vwI9gse0m8a4T+pBZtw7cfXCtOG0xVJ3fJGAscrG19GsHOp",
+	"TlUd1PFahXetPJuraacXdkEBZa3mIUPsXhsRDYO9lmrhdCFVcFZxKt/TeTxACVq5G1WUxMlUqiKju+cG",
+	"cnTnrgGKaF76PK2iRR3em5rep0KsnavfoYfja/D+EO4NUiEvKRSsuciHIZW1xxSwHVWartM87c6NzwN9",
+	"XucmJJv+dG7+dG725xZPPTs7NDv6LIHnjj7WWYTbThfmR7AXVUH+isReqUMMCscliJgf2xBVXbYo0kYi",
+	"4x6U6Q5y3b0xp0uobz7I6l05u3JnY9L4H9boOg+v41uV8Tx+ZcQOYv1j5AXdHn0Mua7bTlOoEXsOWUcm",
+	"1QL/qTKZVqkqrdWAT9g661A1XbsSNroEn7xQtYFk2NdVciCMu+OsNHyUA7uG5TdUp4G3hAFRNNpRVrWy",
+	"IUFoYvjWjagfwbqZovtaUb9BC8dtpMPbd5Hu8D43kJlhwHVeNfRVDUmGTbVauIhA/4/LSWTaI734IDAR",
+	"bRFnA6vKnYxKiBR6O+vctT/d7GV31+8W7HBfuhi5EZW+LwjTzQFw3xW5N8piRXL39uVdB86/nOq6h6DO",
+	"TtZo9Saye7dF79kL49cQN4Cq0jqHfapU1hoVj3o5I1HCx3ZfPX0EfpbdF+ft7zNhf5uMTeP+/uTq3z9X",
+	"ew/z3l5SE/qlvDng304TGraFq41Dvm8ZkXi28QVo/S9h6LjJFvEW4mK6r1yRkSvI0WU0/+ITJVQcOfrS",
+	"QspHAA409T+vmLrr2Nafkur/iv1xEXOry1OEmsGUldKK3JfcOWdd6WZxsOlkcF3Xim7OYIai0jU63YHs",
+	"otfUfVpo9B7fHtjzmLkaxkMlw+DkqiWj2aXIXoQrOfPtN76hxg3R+QJK4UdxA6wsfKY0Avas+qruV4nI",
+	"JBDGpoRpJ00M9qWJ+8+p0PCD8DbDqts9ZPvSqMw5FBKEcUUtCAqqaD2naEKLZp67RKCYQ5+9mYnxjHrQ",
+	"Qis+9SR5zV0FxkYwFZLiFUJWbxQ68/Nvq4N0K/ia4nCcoh41w3jVOlP1LJmUInalCe+8dC1OSOhUgtzS",
+	"Kds8/Uah+efRlo0ldlKZB4ii+07u3OP71mmj0dtn/eiEuL+68W71UDrR/6Mr0x9Unq2+6tWF2kdgRObf",
+	"WYJcRE0xvu/Rv+F9wYtWIUBLgL5pT/S49/k6D4FnmaY3xudKFSN69YyrPC51ngyTmbXF8Ojo+ORxf9Af",
+	"9I+H3w6+HZBJ6hf9GBJBFJdcr3+uJli5GhifU8rVFCW+IqnjxyNGDV/0nvZQTUMsz65Gyyv66BpXzLVp",
+	"vkk3Vyid/JxJDxIf2xaIflGjIJa8jNNqDMaX6lqlrn3mmuqypMsDUCLhuW8/VZPVobNxrQ+1GrgqYBkB",
+	"Qxm9dWher73kl1NnfTVOUk0dJH6E9GpPf5WG85Lp3e3/BgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

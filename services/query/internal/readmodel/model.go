@@ -25,13 +25,16 @@ var (
 // Model reads the read model, in whatever instance its partitions are written.
 type Model struct {
 	reader     *projection.Reader[Document]
+	rebuilds   *projection.Rebuilds[Document]
 	feed       *projection.Feed
 	partitions int
 }
 
 // New returns a model. The feed must run.
 func New(b projection.Behavior[Document], feed *projection.Feed, rdb redis.UniversalClient, partitions int) *Model {
-	return &Model{reader: projection.NewReader(b, rdb), feed: feed, partitions: partitions}
+	return &Model{
+		reader: projection.NewReader(b, rdb), rebuilds: projection.NewRebuilds(b, rdb, partitions), feed: feed, partitions: partitions,
+	}
 }
 
 // Found is one order as it is now.
