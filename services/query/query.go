@@ -75,7 +75,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(model, log, web.Config{Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL})
+	pages, err := web.New(model, log, desk, web.Config{Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL})
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type Config struct {
 type Pages struct {
 	model *readmodel.Model
 	log   broker.Log
+	desk  Desk
 	cfg   Config
 	pages map[string]*template.Template
 	// streams has a place for each page that is live.
@@ -47,8 +48,8 @@ type Pages struct {
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
-func New(model *readmodel.Model, log broker.Log, cfg Config) (*Pages, error) {
-	p := &Pages{model: model, log: log, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
+func New(model *readmodel.Model, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
+	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
 		return nil, err
@@ -74,6 +75,8 @@ func (p *Pages) Routes(r chi.Router) {
 	r.Get("/orders", p.orders)
 	r.Get("/orders/{id}", p.order)
 	r.Get("/orders/{id}/live", p.live)
+	r.Get("/dead-letters", p.letters)
+	r.Get("/dead-letters/{participant}/{order}", p.letter)
 	r.Method(http.MethodGet, "/static/*", http.StripPrefix("/static/", http.FileServerFS(static)))
 }
 
@@ -106,8 +109,11 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 
 // here is the entry of the navigation that a page belongs to.
 func here(page string) string {
-	if page == "order" {
+	switch page {
+	case "order":
 		return "orders"
+	case "letter":
+		return "letters"
 	}
 	return page
 }
@@ -124,6 +130,8 @@ var functions = template.FuncMap{
 		return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
 	},
 	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	// short is a type without its package.
+	"short": func(typ string) string { return typ[strings.LastIndexByte(typ, '.')+1:] },
 	"settled": func(d readmodel.Document) string {
 		if d.FirstSettled() == 0 {
 			return ""

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/services/query/internal/console"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+)
+
+// Desk reads chains with their payloads.
+type Desk interface {
+	Chain(ctx context.Context, participant, order string) (console.Chain, error)
+}
+
+// lettersPage shows what waits: in groups, and the heads of the chains that pass the filter, the longest waiting first.
+type lettersPage struct {
+	Participants []string
+	Filter       readmodel.Waiting
+	Filtered     bool
+	Groups       []readmodel.Group
+	Heads        []readmodel.LetterAt
+	Next         string
+}
+
+func (p *Pages) letters(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	page := lettersPage{Participants: readmodel.Participants, Filter: readmodel.Waiting{
+		Participant: q.Get("participant"), Class: q.Get("class"), Type: q.Get("type"), Order: q.Get("order"),
+	}}
+	page.Filtered = page.Filter != readmodel.Waiting{}
+	groups, err := p.model.Groups(r.Context(), page.Filter)
+	var next string
+	if err == nil {
+		page.Groups = groups
+		page.Heads, next, err = p.model.Letters(r.Context(), page.Filter, true, 50, q.Get("page"))
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	if next != "" {
+		q.Set("page", next)
+		page.Next = "/dead-letters?" + q.Encode()
+	}
+	p.show(w, r, http.StatusOK, "letters", "Dead letters", page)
+}
+
+func (p *Pages) letter(w http.ResponseWriter, r *http.Request) {
+	chain, err := p.desk.Chain(r.Context(), chi.URLParam(r, "participant"), chi.URLParam(r, "order"))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.show(w, r, http.StatusOK, "letter", "Dead letters of one order", chain)
+}
