@@ -167,10 +167,10 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 		}
 		c.Letters = append(slices.Clone(c.Letters), letter(r, typ, rec))
 	case r.Kind == deadletter.Failed:
-		if i >= 0 {
+		if i >= 0 && r.Redrives > c.Letters[i].Redrives { // otherwise a late copy
 			c.Letters = slices.Clone(c.Letters)
 			l := &c.Letters[i]
-			l.Class, l.Message, l.Last, l.Redrives = Plain(r.Class), cut(r.Message), at, max(l.Redrives, r.Redrives)
+			l.Class, l.Message, l.Last, l.Redrives = Plain(r.Class), cut(r.Message), at, r.Redrives
 		}
 	case r.Kind == deadletter.Closed:
 	default:
@@ -219,6 +219,13 @@ func Plain(s string) string {
 	return ""
 }
 
-func cut(s string) string {
-	return strings.ToValidUTF8(s[:min(len(s), maxMessage)], "")
+// private is what an error may repeat of an event: mail addresses and payment methods.
+var private = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;]+|pm_\w+`)
+
+// Masked is a message without what is private.
+func Masked(message string) string { return private.ReplaceAllString(message, "***") }
+
+func cut(message string) string {
+	message = Masked(message)
+	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }

@@ -1,13 +1,13 @@
 package story
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
 // Kinds of what a story tells beside the kinds of outcomes, which are called as deadletter calls them.
@@ -15,9 +15,6 @@ const (
 	KindEvent      = "event"
 	KindDeadLetter = "dead_letter"
 )
-
-// private is what an error message may repeat of an event: mail addresses and payment methods.
-var private = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;]+|pm_\w+`)
 
 // showNote makes the Event of a record of dead letters, and names the letter that it is about. ok is false for a record that cannot
 // be read.
@@ -29,7 +26,7 @@ func showNote(r broker.Record) (e Event, letter string, ok bool) {
 	came, _ := event.FromRecord(deadletter.Original(r))
 	e = Event{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: string(rec.Kind), Participant: strings.TrimSuffix(r.Topic, deadletter.Topic("")),
-		Class: rec.Class, Message: private.ReplaceAllString(rec.Message, mask),
+		Class: rec.Class, Message: readmodel.Masked(rec.Message),
 	}
 	e.Subject, e.Time, e.Type, e.Source = rec.Order, r.Time, came.Type, e.Participant
 	e.ID = event.MakeID(r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))
