@@ -1,0 +1,202 @@
+package query_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/services/query/internal/querytest"
+)
+
+// rebuild is the answer of the operators' door.
+type rebuild struct {
+	Active                bool
+	Folded, Of, Differing int64
+	Partitions            []struct {
+		State       string
+		LiveHash    string `json:"live_hash"`
+		RebuiltHash string `json:"rebuilt_hash"`
+		Differs     []string
+		Clearing    bool
+	}
+	Type string // of a problem
+}
+
+// operate asks the operators' door.
+func (s *service) operate(method, body string) (code int, r rebuild) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.console+"/api/rebuild", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, text, err)
+	}
+	return resp.StatusCode, r
+}
+
+// rebuilt waits until every partition is in a state.
+func (s *service) rebuilt(state string) (last rebuild) {
+	s.t.Helper()
+	querytest.Eventually(s.t, func() string {
+		code, r := s.operate("GET", "")
+		for p, of := range r.Partitions {
+			if code != http.StatusOK || of.State != state || of.Clearing {
+				return fmt.Sprint(code, " partition ", p, of)
+			}
+		}
+		last = r
+		return ""
+	})
+	return last
+}
+
+// readAlways reads at full speed until stop is called; every answer must be 200.
+func (s *service) readAlways(paths []string) (stop func() int64) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	var readers sync.WaitGroup
+	var reads atomic.Int64
+	for reader := range 4 {
+		readers.Go(func() {
+			for i := reader; ctx.Err() == nil; i++ {
+				path := paths[i%len(paths)]
+				req, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
+				if err != nil {
+					s.t.Error(err)
+					return
+				}
+				resp, err := http.DefaultClient.Do(req)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+				switch {
+				case ctx.Err() != nil:
+				case err != nil || resp.StatusCode != http.StatusOK:
+					s.t.Errorf("%s: %v %v", path, resp, err)
+					return
+				default:
+					reads.Add(1)
+				}
+			}
+		})
+	}
+	return func() int64 { cancel(); readers.Wait(); return reads.Load() }
+}
+
+func TestReadsGoOnWhileTheReadModelIsRebuilt(t *testing.T) {
+	s := start(t)
+	s.open()
+	first := s.url
+	s.run() // the partitions are shared by two instances
+	s.open()
+	s.url = first
+	var all []broker.Record
+	paths := []string{"/orders", "/orders?status=cancelled", "/orders?customer_id=c-1", "/stats"}
+	for i := range 30 {
+		id := querytest.ID(strconv.Itoa(i))
+		all = append(all, s.Refunded(id, "c-"+strconv.Itoa(i%5))...)
+		paths = append(paths, "/orders/"+id)
+	}
+	s.get("/orders/"+querytest.ID("29"), "Consistency-Token", s.put(all...), "Prefer", "wait=30")
+	for i := range 30 {
+		if code, body := s.get(paths[i+4]+"?until=settled", "Prefer", "wait=30"); code != http.StatusOK {
+			t.Fatal(code, body)
+		}
+	}
+	stop := s.readAlways(paths)
+	for round := range 2 {
+		if code, r := s.operate("POST", `{}`); code != http.StatusAccepted || !r.Active {
+			t.Fatal(code, r)
+		}
+		token := s.put(s.Confirmed(querytest.ID(fmt.Sprint("round ", round)), "c-9")...)
+		r := s.rebuilt("swapped")
+		for p, of := range r.Partitions {
+			if of.LiveHash == "" || of.LiveHash != of.RebuiltHash || r.Differing != 0 || r.Folded != r.Of {
+				t.Errorf("partition %d: %+v", p, r)
+			}
+		}
+		if code, body := s.get("/orders/"+querytest.ID(fmt.Sprint("round ", round)), "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
+			t.Error(code, body)
+		}
+	}
+	if reads := stop(); reads < 100 {
+		t.Errorf("only %d reads", reads)
+	} else {
+		t.Logf("%d reads, all answered", reads)
+	}
+}
+
+func TestOperatorsRebuildTheReadModel(t *testing.T) {
+	s := start(t)
+	if code, r := s.operate("POST", `{}`); code != http.StatusServiceUnavailable {
+		t.Errorf("beside nothing: %d %+v", code, r)
+	}
+	s.open()
+	id := querytest.ID("o")
+	token := s.put(s.Confirmed(id, "c-1")...)
+	s.get("/orders/"+id, "Consistency-Token", token, "Prefer", "wait=30")
+	if code, r := s.operate("GET", ""); code != http.StatusOK || r.Active || len(r.Partitions) != querytest.Partitions || r.Partitions[0].State != "none" {
+		t.Errorf("before the first: %d %+v", code, r)
+	}
+	for _, c := range []struct {
+		method, body, problem string
+		code                  int
+	}{
+		{"DELETE", "", "no-rebuild", 409}, {"POST", `{"keep":"yes"}`, "invalid-request", 400}, {"POST", `{"kept":true}`, "invalid-request", 400},
+	} {
+		if code, r := s.operate(c.method, c.body); code != c.code || r.Type != "urn:troupe:problem:"+c.problem {
+			t.Errorf("%s %s: %d %+v", c.method, c.body, code, r)
+		}
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: s.cfg.Redis.Addrs[0]})
+	defer func() { _ = rdb.Close() }()
+	key := fmt.Sprintf("{query:%d}:order:%s", broker.Partition([]byte(id), querytest.Partitions), id)
+	doc := rdb.Get(t.Context(), key).Val()
+	if err := rdb.Set(t.Context(), key, strings.Replace(doc, "Green tea", "Black tea", 1), 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if code, r := s.operate("POST", `{"keep":true}`); code != http.StatusAccepted {
+		t.Fatal(code, r)
+	}
+	if code, r := s.operate("POST", `{}`); code != http.StatusConflict || r.Type != "urn:troupe:problem:rebuild-running" {
+		t.Errorf("one beside the other: %d %+v", code, r)
+	}
+	querytest.Eventually(t, func() string {
+		if _, r := s.operate("GET", ""); r.Active || r.Differing != 1 {
+			return fmt.Sprintf("%+v", r)
+		}
+		return ""
+	})
+	if _, body := s.get("/orders/" + id); !strings.Contains(body, "Black tea") {
+		t.Errorf("not kept: %s", body)
+	}
+	if code, r := s.operate("POST", `{"keep":false}`); code != http.StatusAccepted {
+		t.Fatal(code, r)
+	}
+	if r := s.rebuilt("swapped"); r.Differing != 1 || !strings.Contains(fmt.Sprint(r), id) {
+		t.Errorf("not found: %+v", r)
+	}
+	if _, body := s.get("/orders/" + id); !strings.Contains(body, "Green tea") {
+		t.Errorf("not healed: %s", body)
+	}
+}
