@@ -9,25 +9,16 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/telemetry/telemetrytest"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/protobuf/proto"
 )
 
 // gauge is a gauge's value for a topic, summed over partitions; -1 when nobody reports it.
 func gauge(t *testing.T, m telemetry.Metric, topic string) float64 {
 	t.Helper()
-	sum, found := 0.0, false
-	if got, ok := telemetrytest.Metric(t, m.Name); ok {
-		for _, p := range got.Data.(metricdata.Gauge[float64]).DataPoints {
-			if v, _ := p.Attributes.Value(telemetry.Topic); v.AsString() == topic {
-				sum, found = sum+p.Value, true
-			}
-		}
+	if sum, ok := telemetrytest.Gauge(t, m, topic); ok {
+		return sum
 	}
-	if !found {
-		return -1
-	}
-	return sum
+	return -1
 }
 
 // blocked is a React that waits until open is closed.

@@ -8,21 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/telemetry/telemetrytest"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
-
-// points are the values of a gauge by topic.
-func points(t *testing.T, m telemetry.Metric) map[string]float64 {
-	t.Helper()
-	found := map[string]float64{}
-	if got, ok := telemetrytest.Metric(t, m.Name); ok {
-		for _, p := range got.Data.(metricdata.Gauge[float64]).DataPoints {
-			topic, _ := p.Attributes.Value(telemetry.Topic)
-			found[topic.AsString()] = p.Value
-		}
-	}
-	return found
-}
 
 func TestGaugesForgetWhatIsNotReported(t *testing.T) {
 	now := map[string]float64{"a": 1, "b": 2}
@@ -32,17 +18,20 @@ func TestGaugesForgetWhatIsNotReported(t *testing.T) {
 		}
 		observe(telemetry.LagTime, 1) // not among the registered: passed over
 	}, telemetry.LagRecords)
-	if got := points(t, telemetry.LagRecords); got["a"] != 1 || got["b"] != 2 {
-		t.Errorf("points %v, want a=1 b=2", got)
+	want := func(when string, values map[string]float64) {
+		t.Helper()
+		for _, topic := range []string{"a", "b"} {
+			v, there := values[topic]
+			if got, ok := telemetrytest.Gauge(t, telemetry.LagRecords, topic); ok != there || got != v {
+				t.Errorf("%s: topic %s is %v, %t; want %v", when, topic, got, ok, values)
+			}
+		}
 	}
+	want("both", map[string]float64{"a": 1, "b": 2})
 	delete(now, "a")
-	if got := points(t, telemetry.LagRecords); len(got) != 1 || got["b"] != 2 {
-		t.Errorf("points %v, want b=2 alone", got)
-	}
+	want("one", map[string]float64{"b": 2})
 	stop()
-	if got := points(t, telemetry.LagRecords); len(got) != 0 {
-		t.Errorf("points %v after stop, want none", got)
-	}
+	want("after stop", nil)
 }
 
 func TestRejoin(t *testing.T) {

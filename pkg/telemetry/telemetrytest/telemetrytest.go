@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -46,4 +47,17 @@ func Metric(t testing.TB, name string) (metricdata.Metrics, bool) {
 		}
 	}
 	return metricdata.Metrics{}, false
+}
+
+// Gauge returns the sum of a gauge's values for a topic ("" for those without one), or false when nobody reports any.
+func Gauge(t testing.TB, m telemetry.Metric, topic string) (sum float64, ok bool) {
+	t.Helper()
+	got, _ := Metric(t, m.Name)
+	values, _ := got.Data.(metricdata.Gauge[float64])
+	for _, p := range values.DataPoints {
+		if v, _ := p.Attributes.Value(telemetry.Topic); v.AsString() == topic {
+			sum, ok = sum+p.Value, true
+		}
+	}
+	return sum, ok
 }
