@@ -76,7 +76,7 @@ func (r *report) prove(faults []schedule.Fault, deeds []deed) {
 
 // poisoned compares the half of the orders before the poison with the half after it.
 func (r *report) poisoned(results []load.Result) {
-	r.Poison = &poisoned{r.Found.SettleOf(results[0].Expected), r.Found.SettleOf(results[2].Expected)}
+	r.Poison = &poisoned{r.Found.SettleOf(results[beforePoison].Expected), r.Found.SettleOf(results[afterPoison].Expected)}
 }
 
 // maxStories bounds the stories that are told.
@@ -112,7 +112,7 @@ func (r *report) end(out io.Writer) (bool, error) {
 	fmt.Fprintf(&b, "\n%s", r.Found)
 	if p := r.Poison; p != nil {
 		fmt.Fprintf(&b, "before the poison half of the orders settled after %s, 99 of 100 after %s; behind it after %s and %s\n",
-			p.Before.P50, p.Before.P99, p.After.P50, p.After.P99)
+			ms(p.Before.P50), ms(p.Before.P99), ms(p.After.P50), ms(p.After.P99))
 	}
 	fmt.Fprintf(&b, "faults: %d kinds, %d times\n", len(r.Happened), len(r.Faults))
 	for _, g := range check.Guarantees {
@@ -136,6 +136,8 @@ func (r *report) end(out io.Writer) (bool, error) {
 	}
 	return r.Kept, r.junit()
 }
+
+func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
 type suite struct {
 	XMLName  xml.Name `xml:"testsuite"`
