@@ -121,7 +121,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-lett
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		deadLettersCommand(), gatewayCommand(), versionCommand())
+		deadLettersCommand(), rebuildCommand(), gatewayCommand(), versionCommand())
 	return root
 }
 

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+// errDiffered is no failure of the command: the read model was wrong.
+var errDiffered = errors.New("what was live was not what the log says")
+
+func rebuildCommand() *cobra.Command {
+	var d consoleDoor
+	var keep, wait, status, cancel bool
+	cmd := &cobra.Command{
+		Use: "rebuild", Short: "Fold the read model again from the log, beside the live one", Args: none,
+		Long: `Folds every partition of the read model again from the log's start, beside the live one, compares the two key by key and swaps.
+Reads go on all the time. What differs is said, and replaced by what the log says, unless --keep leaves it to be looked into.
+
+Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): it goes on; 4 what was live
+differed from what the log says.`,
+		Example: `  troupe rebuild --wait
+  troupe rebuild --status
+  troupe rebuild --cancel`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if status && (cancel || keep || wait) || cancel && (keep || wait) {
+				return usageError{errors.New("--status and --cancel go with no other")}
+			}
+			return d.with(cmd, wait && !cmd.Flags().Changed("timeout"), func(ctx context.Context, o operator) (err error) {
+				var r rest.Rebuild
+				switch {
+				case status:
+					r, err = o.Rebuild(ctx)
+				case cancel:
+					r, err = o.CancelRebuild(ctx)
+				default:
+					r, err = o.startRebuild(ctx, keep, wait)
+				}
+				if err == nil && wait {
+					return o.watchRebuild(ctx, r)
+				}
+				if err != nil {
+					return err
+				}
+				return o.printRebuild(r)
+			})
+		},
+	}
+	d.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&wait, "wait", false, "show how far it is until it ends, as long as it takes unless --timeout is given; joins one that is under way")
+	f.BoolVar(&keep, "keep", false, "a partition that differs stays as it is")
+	f.BoolVar(&status, "status", false, "only show the last one")
+	f.BoolVar(&cancel, "cancel", false, "give up the one under way; what is live stays")
+	return cmd
+}
+
+// startRebuild begins one; who waits is content with one that is under way.
+func (o operator) startRebuild(ctx context.Context, keep, wait bool) (rest.Rebuild, error) {
+	r, err := o.StartRebuild(ctx, keep)
+	if p := (*problem.Problem)(nil); wait && errors.As(err, &p) && p.Status == http.StatusConflict {
+		return o.Rebuild(ctx)
+	}
+	return r, err
+}
+
+// watchRebuild shows how far a rebuild is until it ends.
+func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
+	shown := int64(-1)
+	for r.Active {
+		if r.Folded != shown && !o.json {
+			shown = r.Folded
+			o.rebuildProgress(r)
+		}
+		if pause(ctx); ctx.Err() != nil {
+			return fmt.Errorf("the rebuild goes on; how far it is: troupe rebuild --status: %w", ctx.Err())
+		}
+		next, err := o.Rebuild(ctx)
+		switch {
+		case err == nil:
+			r = next
+		case ctx.Err() == nil && fault.ClassOf(err) != fault.Unavailable: // otherwise it may go on nevertheless
+			return err
+		}
+	}
+	if err := o.printRebuild(r); err != nil {
+		return err
+	}
+	var ended []string
+	for _, p := range r.Partitions {
+		ended = append(ended, p.State)
+	}
+	switch {
+	case slices.Contains(ended, "none"):
+		return errors.New("the request is gone: Redis was wiped meanwhile, and the read model is folded again anyway")
+	case slices.Contains(ended, "cancelled"):
+		return errors.New("it was cancelled")
+	case r.Differing > 0:
+		return codedError{errDiffered, exitParked}
+	}
+	return nil
+}
+
+func (o operator) rebuildProgress(r rest.Rebuild) {
+	text := fmt.Sprintf("%d of %d records", r.Folded, r.Of)
+	if o.interactive {
+		fmt.Fprintf(o.errs, "\r\x1b[K%s", text)
+		return
+	}
+	fmt.Fprintln(o.errs, text)
+}
+
+// printRebuild says how many partitions are in which state, and what differed.
+func (o operator) printRebuild(r rest.Rebuild) error {
+	if o.json {
+		return printJSON(o.out, r.Raw)
+	}
+	if o.interactive {
+		fmt.Fprint(o.errs, "\r\x1b[K")
+	}
+	p := printer{out: o.out}
+	states := map[string]int{}
+	clearing := 0
+	for _, part := range r.Partitions {
+		states[part.State]++
+		if part.Clearing {
+			clearing++
+		}
+	}
+	for _, state := range []string{"requested", "folding", "comparing", "swapped", "kept", "cancelled", "none"} {
+		if states[state] > 0 {
+			p.f("%s %s\n", count(states[state], "partition", "partitions"), o.style.Paint(terminal.Bold, state))
+		}
+	}
+	p.f("%d of %d records\n", r.Folded, r.Of)
+	if clearing > 0 {
+		p.f("%s still deleting what is no longer used\n", count(clearing, "partition is", "partitions are"))
+	}
+	if r.Differing > 0 {
+		p.f("%s was not what the log says:\n", o.style.Paint(terminal.Red, count(r.Differing, "key", "keys")))
+		for _, part := range r.Partitions {
+			for _, key := range part.Differs {
+				p.f("  partition %d  %s\n", part.Partition, terminal.Cut(key, 100))
+			}
+		}
+	}
+	return p.err
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const (
+	getRebuild    = "GET /api/rebuild"
+	startRebuild  = "POST /api/rebuild"
+	cancelRebuild = "DELETE /api/rebuild"
+)
+
+// rebuilds is an answer about two partitions.
+func rebuilds(active bool, folded int, state string, differs ...string) string {
+	keys := ""
+	for _, key := range differs {
+		keys += fmt.Sprintf(`"%s"`, key)
+	}
+	return fmt.Sprintf(`{"active":%v,"folded":%d,"of":90,"differing":%d,"partitions":[`+
+		`{"partition":0,"state":"swapped","folded":40,"of":40,"differing":0,"differs":[],"clearing":false},`+
+		`{"partition":1,"state":"%s","folded":%d,"of":50,"differing":%d,"differs":[%s],"clearing":%v}]}`,
+		active, folded, len(differs), state, folded-40, len(differs), keys, active)
+}
+
+func TestRebuild(t *testing.T) {
+	under, ended := says(202, rebuilds(true, 50, "folding")), says(200, rebuilds(false, 90, "swapped"))
+	running := says(409, refusal(409, "rebuild-running", ""))
+	for name, c := range map[string]struct {
+		args    string
+		answers answers
+		code    int
+		says    string // on either output
+	}{
+		"begins":               {"", answers{startRebuild: under}, exitOK, "1 partition folding\n1 partition swapped\n50 of 90 records\n1 partition is still deleting"},
+		"waits":                {"--wait", answers{startRebuild: under, getRebuild: ended}, exitOK, "2 partitions swapped\n90 of 90 records"},
+		"shows how far it is":  {"--wait", answers{startRebuild: under, getRebuild: ended}, exitOK, "50 of 90 records\n"},
+		"says what differed":   {"--wait", answers{startRebuild: says(202, rebuilds(false, 90, "swapped", "o-17"))}, exitParked, "1 key was not what the log says:\n  partition 1  o-17\n"},
+		"keeps what differed":  {"--wait --keep", answers{startRebuild: says(202, rebuilds(false, 90, "kept", "o-17"))}, exitParked, "1 partition kept"},
+		"joins":                {"--wait", answers{startRebuild: running, getRebuild: ended}, exitOK, "swapped"},
+		"is refused":           {"", answers{startRebuild: running}, exitFailed, "(409)"},
+		"shows":                {"--status", answers{getRebuild: ended}, exitOK, "2 partitions swapped"},
+		"shows JSON":           {"--status --json", answers{getRebuild: ended}, exitOK, rebuilds(false, 90, "swapped") + "\n"},
+		"is given up":          {"--cancel", answers{cancelRebuild: says(202, rebuilds(false, 50, "cancelled"))}, exitOK, "1 partition cancelled"},
+		"was given up":         {"--wait", answers{startRebuild: under, getRebuild: says(200, rebuilds(false, 50, "cancelled"))}, exitFailed, "it was cancelled"},
+		"was wiped":            {"--wait", answers{startRebuild: under, getRebuild: says(200, rebuilds(false, 40, "none"))}, exitFailed, "Redis was wiped"},
+		"takes too long":       {"--wait --timeout 300ms", answers{startRebuild: under, getRebuild: says(200, rebuilds(true, 50, "folding"))}, exitTimeout, "goes on"},
+		"wrong usage":          {"--status --wait", answers{}, exitUsage, "go with no other"},
+		"unexpected arguments": {"orders", answers{}, exitUsage, "orders"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, door := c, serve(t, c.answers)
+			code, out, errs := door.run("", append(append([]string{"rebuild"}, strings.Fields(c.args)...), "--console-url", door.url)...)
+			if code != c.code || !strings.Contains(out+errs, c.says) {
+				t.Errorf("code %d, not %d\n%s%s", code, c.code, out, errs)
+			}
+		})
+	}
+}
+
+// The door may be away while one waits.
+func TestRebuildWaitsForTheDoor(t *testing.T) {
+	asked := 0
+	door := serve(t, answers{startRebuild: says(202, rebuilds(true, 50, "folding")), getRebuild: func(*http.Request) (int, string) {
+		if asked++; asked == 1 {
+			return 503, refusal(503, "unavailable", "")
+		}
+		return 200, rebuilds(false, 90, "swapped")
+	}})
+	code, out, errs := door.run("", "rebuild", "--wait", "--keep", "--console-url", door.url)
+	if code != exitOK || asked != 2 {
+		t.Errorf("code %d after %d questions, %s%s", code, asked, out, errs)
+	}
+	if len(door.asked) == 0 || !strings.HasSuffix(door.asked[0], `{"keep":true}`) {
+		t.Errorf("asked %v", door.asked)
+	}
+}

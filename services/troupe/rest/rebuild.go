@@ -1,0 +1,51 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Rebuild is the last rebuild of the read model.
+type Rebuild struct {
+	Active     bool               `json:"active"`
+	Folded     int64              `json:"folded"`
+	Of         int64              `json:"of"`
+	Differing  int64              `json:"differing"`
+	Partitions []RebuildPartition `json:"partitions"`
+	Raw        json.RawMessage    `json:"-"`
+}
+
+// RebuildPartition is that of one partition. State is none, requested, folding, comparing, swapped, kept or cancelled.
+type RebuildPartition struct {
+	Partition int      `json:"partition"`
+	State     string   `json:"state"`
+	RequestID string   `json:"request_id"`
+	Folded    int64    `json:"folded"`
+	Of        int64    `json:"of"`
+	Differing int64    `json:"differing"`
+	Differs   []string `json:"differs"`
+	Clearing  bool     `json:"clearing"`
+}
+
+// Rebuild reads how far the rebuild of the read model is.
+func (c *Console) Rebuild(ctx context.Context) (Rebuild, error) {
+	return c.rebuild(ctx, http.MethodGet, nil)
+}
+
+// StartRebuild begins one; keep: what differs stays as it is.
+func (c *Console) StartRebuild(ctx context.Context, keep bool) (Rebuild, error) {
+	return c.rebuild(ctx, http.MethodPost, map[string]bool{"keep": keep})
+}
+
+// CancelRebuild gives up what is under way.
+func (c *Console) CancelRebuild(ctx context.Context) (Rebuild, error) {
+	return c.rebuild(ctx, http.MethodDelete, nil)
+}
+
+func (c *Console) rebuild(ctx context.Context, method string, body any) (r Rebuild, err error) {
+	at := Console{base: strings.TrimSuffix(c.base, "/dead-letters"), door: c.door}
+	r.Raw, err = at.send(ctx, method, "/rebuild", body, noWait, &r)
+	return r, err
+}
