@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -28,10 +29,12 @@ const (
 	headerLetter = "__redrive.letter"
 	headerBy     = "__redrive.by"
 	headerReason = "__redrive.reason"
+	// headerAnswers is in a participant's own topic: its fact answers a letter, on the request named.
+	headerAnswers = "__redrive.request"
 )
 
-// maxLetterID bounds the name of a letter in a request, and what a person says, in bytes.
-const maxLetterID = 1 << 10
+// maxName bounds the ids in a request and who asks, in bytes.
+const maxName = 1 << 10
 
 // Request is what an operator asks for, about one order's chain.
 type Request struct {
@@ -83,12 +86,16 @@ func ParseRequest(r broker.Record) (Request, error) {
 	switch {
 	case !ours || !slices.Contains([]Action{Redrive, Edit, Discard}, q.Action):
 		return Request{}, fault.New(fault.Permanent, "request %s: type must be %sRedrive, Edit or Discard, is %q", e.ID, typePrefix, e.Type)
+	case e.Sequence > 0:
+		p.fail("ce_sequence", "must not be set: a request is no fact")
+	case len(e.ID) > maxName || !utf8.ValidString(e.ID):
+		p.fail("ce_id", "must be text of at most 1024 bytes")
 	case q.Letter == "" && q.Action != Redrive:
 		p.fail(headerLetter, "must name the letter")
-	case len(q.Letter) > maxLetterID:
-		p.fail(headerLetter, "must have at most 1024 bytes")
-	case len(q.By) > maxLetterID, len(q.Reason) > maxText:
-		p.fail(headerReason, "is too long")
+	case len(q.By) > maxName:
+		p.fail(headerBy, "must have at most 1024 bytes")
+	case len(q.Reason) > maxText:
+		p.fail(headerReason, "must have at most 4096 bytes")
 	}
 	if q.Action == Edit {
 		q.Payload = e.Data

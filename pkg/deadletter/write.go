@@ -57,14 +57,16 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 	return out
 }
 
-// WithRedrives is a letter's record with another count of failed redrives, and the class and message of the last.
-func WithRedrives(letter broker.Record, rec Record) broker.Record {
-	w := writing{slices.DeleteFunc(slices.Clone(letter.Headers), func(h broker.Header) bool {
-		return slices.Contains([]string{headerClass, headerMessage, headerException, headerLast, headerRedrives}, h.Key)
-	})}
-	w.failure(rec)
-	letter.Headers = w.h
-	return letter
+// Answers is the header of a fact that answers a letter on request: what marks the letter's event as seen in the log, while its
+// outcome is still to come.
+func (q Request) Answers() broker.Header {
+	return broker.Header{Key: headerAnswers, Value: []byte(q.ID)}
+}
+
+// OnRequest says whether a fact answers a letter on request.
+func OnRequest(fact broker.Record) bool {
+	_, ok := header(fact, headerAnswers)
+	return ok
 }
 
 type writing struct{ h []broker.Header }

@@ -38,6 +38,10 @@ func (c *cycle) take(a answer) {
 	c.watch.failed(d, class, a.err)
 	switch class {
 	case fault.NotYet:
+		if d.request != nil {
+			d.request.asks.held[d.topic()] = d
+			break
+		}
 		d.heldAt = now
 		l.held[d.topic()] = true
 		t.holds[d] = o
@@ -93,6 +97,9 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	}
 	o.answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.own[c.b.facts].TopicPartition, fact.ID)
+	if d.request != nil {
+		hop = append(hop, d.request.asks.Answers())
+	}
 	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop...)
 	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
@@ -112,8 +119,12 @@ func (c *cycle) release(t *task, o *order) {
 	clear(o.lane.held)
 }
 
-// done takes a delivery out of its lane; with the next apply it counts as applied.
+// done takes a delivery out of its lane; with the next apply it counts as applied. A letter goes out of its chain.
 func (c *cycle) done(t *task, o *order, d *delivery) {
+	if d.request != nil {
+		c.settle(t, o, d.request, d.letter, d.request.asks.kind(d.letter))
+		return
+	}
 	o.lane.remove(d)
 	delete(t.holds, d)
 	t.touch(o)

@@ -94,7 +94,11 @@ func (c *cycle) change(t *task) *change {
 				add("HSET", orderKey(o.id), args[:n]...)
 				args = args[n:]
 			}
-			add("PEXPIRE", orderKey(o.id), c.ttl)
+			if len(o.parked) > 0 {
+				add("PERSIST", orderKey(o.id)) // letters are kept for ever
+			} else {
+				add("PEXPIRE", orderKey(o.id), c.ttl)
+			}
 		}
 	}
 	for _, op := range t.ops {

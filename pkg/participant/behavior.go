@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/proto"
 )
@@ -48,7 +49,7 @@ type Behavior[S any] struct {
 func FactsTopic(name string) string { return name + ".events.v1" }
 
 // DeadLettersTopic is the topic of what a participant parked. Only it writes there.
-func DeadLettersTopic(name string) string { return name + ".dead-letters.v1" }
+func DeadLettersTopic(name string) string { return deadletter.Topic(name) }
 
 type nowKey struct{}
 
@@ -64,3 +65,14 @@ func Now(ctx context.Context) time.Time {
 	}
 	return time.Now()
 }
+
+type editedKey struct{}
+
+// WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited letter.
+func WithEdited(ctx context.Context) context.Context {
+	return context.WithValue(ctx, editedKey{}, true)
+}
+
+// Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the same
+// idempotency key, so what exists there must be looked up first.
+func Edited(ctx context.Context) bool { return ctx.Value(editedKey{}) != nil }

@@ -225,7 +225,7 @@ func (c *cycle) report() {
 		switch {
 		case t.dead:
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+" is being folded")
-		case t.stopped:
+		case t.stopped != nil:
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+" is stopped: too many dead letters")
 		case t.mostlyWaiting():
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+": most orders wait for something unavailable")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
@@ -98,7 +99,7 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 	for _, f := range got {
 		for _, r := range f.Records {
 			t := byLog[f.TopicPartition]
-			want[t] = append(want[t], orderOfRecord(r, letterID(r)))
+			want[t] = append(want[t], deadletter.OrderOf(r))
 		}
 	}
 	if err := c.loadOrders(ctx, want); err != nil {
@@ -118,7 +119,7 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 		for _, r := range f.Records {
 			n++
 			if topic == c.b.letters {
-				c.foldLetter(t, r)
+				c.foldNote(t, r)
 			} else if err := c.foldFact(t, r); err != nil {
 				return n, err
 			}
@@ -168,7 +169,7 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 	if err := o.evolve(c.b, m, r.Offset); err != nil {
 		return err
 	}
-	o.answered(e.CausationID)
+	c.answeredInLog(t, o, r, e.CausationID)
 	t.arm(c.b, o)
 	t.touch(o)
 	return nil

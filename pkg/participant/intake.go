@@ -24,10 +24,13 @@ func (c *cycle) fetch(ctx context.Context) {
 	from := map[broker.TopicPartition]*source{}
 	var ps []broker.Position
 	for _, t := range c.tasks {
-		if t.dead || t.stopped || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
+		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
 			continue
 		}
 		for _, s := range t.sources {
+			if t.stopped != nil && s.Topic != c.b.requests {
+				continue
+			}
 			if !s.full() && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
 				from[s.TopicPartition] = s
 				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
@@ -68,7 +71,7 @@ func (c *cycle) receive(f fetchResult) {
 		}
 		s.denied = nil
 		for _, r := range g.Records {
-			d := newDelivery(s, r)
+			d := c.b.newDelivery(s, r)
 			s.add(d)
 			t.loading = append(t.loading, d)
 		}

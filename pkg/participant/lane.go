@@ -39,6 +39,11 @@ type delivery struct {
 	span     trace.SpanContext // of the last attempt
 	failedAt time.Time         // of the first failure
 	heldAt   time.Time         // since when it waits for its cause; zero when it does not
+
+	asks    *redriving // of a request that can be read
+	request *delivery  // that a letter is redriven for; nil for what came in itself
+	letter  string     // the letter's id
+	edited  bool       // an operator replaced its payload
 }
 
 // id identifies a delivery among those seen and parked: the event's id, or where it lies when that cannot be read.
@@ -63,10 +68,10 @@ type lane struct {
 
 func (l *lane) empty() bool { return len(l.queue) == 0 && l.running == nil && !l.settling }
 
-// next returns the first delivery that is not behind a held one of its source.
-func (l *lane) next() *delivery {
+// next returns the first delivery that is not behind a held one of its source; of a stopped partition, the first request.
+func (l *lane) next(stopped bool) *delivery {
 	for _, d := range l.queue {
-		if !l.held[d.topic()] {
+		if !l.held[d.topic()] && (!stopped || d.asks != nil) {
 			return d
 		}
 	}
@@ -146,6 +151,9 @@ func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
 		select {
 		case c.slots <- struct{}{}:
 			ctx, end := c.watch.process(t.ctx, d)
+			if d.edited {
+				ctx = WithEdited(ctx)
+			}
 			a.fact, a.err = c.b.react(WithNow(ctx, time.Now()), state, m)
 			end(a.err)
 			<-c.slots
@@ -159,8 +167,8 @@ func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
 // pump starts what the order's lane may do now.
 func (c *cycle) pump(t *task, o *order) {
 	l := &o.lane
-	for l.running == nil && !l.settling && l.retryAt.IsZero() && !c.leaving && !t.stopped && !t.dead {
-		d := l.next()
+	for l.running == nil && !l.settling && l.retryAt.IsZero() && !c.leaving && !t.dead {
+		d := l.next(t.stopped != nil)
 		if d == nil {
 			return
 		}
@@ -170,6 +178,15 @@ func (c *cycle) pump(t *task, o *order) {
 
 // step decides what becomes of one delivery: dropped, parked behind others, folded, answered with nothing, or asked.
 func (c *cycle) step(t *task, o *order, d *delivery) {
+	if d.asks != nil {
+		c.redrive(t, o, d)
+		return
+	}
+	if d.topic() == c.b.requests {
+		c.watch.noRequest(d)
+		c.done(t, o, d)
+		return
+	}
 	if d.bad != nil {
 		c.park(t, o, d, d.bad)
 		return
@@ -209,6 +226,11 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 		c.park(t, o, d, nil)
 		return
 	}
+	c.ask(t, o, d)
+}
+
+// ask puts an event to React, unless the participant does not react to its type.
+func (c *cycle) ask(t *task, o *order, d *delivery) {
 	if !c.b.hears[d.topic()][d.ev.Type] {
 		c.nothing(t, o, d)
 		return
@@ -233,19 +255,10 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 			return false
 		}
 	case o.follows(e):
-		m, err := event.Decode(e)
-		if err != nil {
-			c.watch.event(eventsUndecodable, d)
-			m = event.Message{Event: e}
-		}
-		if err := o.evolve(c.b, m, d.rec.Offset); err != nil {
+		if err := c.evolve(t, o, d); err != nil {
 			c.park(t, o, d, err)
 			return false
 		}
-		t.arm(c.b, o)
-		o.answered(e.CausationID)
-		t.touch(o)
-		c.release(t, o)
 	default: // what leads to it was void, so it is void too
 		c.watch.void(d)
 		c.done(t, o, d)
@@ -258,4 +271,21 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 		return false
 	}
 	return true
+}
+
+// evolve folds the next fact of the own topic into the state of its order.
+func (c *cycle) evolve(t *task, o *order, d *delivery) error {
+	m, err := event.Decode(d.ev)
+	if err != nil {
+		c.watch.event(eventsUndecodable, d)
+		m = event.Message{Event: d.ev}
+	}
+	if err := o.evolve(c.b, m, d.rec.Offset); err != nil {
+		return err
+	}
+	t.arm(c.b, o)
+	c.answeredInLog(t, o, d.rec, d.ev.CausationID)
+	t.touch(o)
+	c.release(t, o)
+	return nil
 }

@@ -1,35 +1,15 @@
 package participant
 
 import (
+	"encoding/json"
 	"errors"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
-)
-
-// Headers of a dead letter, named as in KIP-1191 where it has the name. The original key, value and headers are untouched.
-const (
-	dlqPrefix       = "__dlq."
-	dlqRecord       = "__dlq.record" // what a record is: letter
-	dlqID           = "__dlq.id"     // names the letter among those of its order
-	dlqTopic        = "__dlq.errors.topic"
-	dlqPartition    = "__dlq.errors.partition"
-	dlqOffset       = "__dlq.errors.offset"
-	dlqGroup        = "__dlq.errors.group"
-	dlqDeliveries   = "__dlq.errors.delivery.count"
-	dlqMessage      = "__dlq.errors.message"
-	dlqClass        = "__dlq.errors.class"
-	dlqException    = "__dlq.errors.exception"
-	dlqFirst        = "__dlq.errors.first.failure"
-	dlqLast         = "__dlq.errors.last.failure"
-	dlqRedriveCount = "__dlq.errors.redrive.count"
-	dlqBehind       = "__dlq.errors.parked.behind"
-	recordIsLetter  = "letter"
-	maxMessageBytes = 4 << 10
 )
 
 // maxLetterBytes is what a dead-letter topic must take: the largest record of any other topic (1 MiB), and the letter's headers.
@@ -42,125 +22,103 @@ const (
 )
 
 // park publishes a delivery to the dead-letter topic and remembers that its order waits. cause nil: it waits behind an earlier
-// letter.
+// letter. A letter that fails again stays where it is.
 func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
-	if len(o.parked) == 0 && len(t.parked) >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder {
-		c.stop(t, o)
+	if d.request != nil {
+		c.failed(t, o, d, cause)
 		return
 	}
 	id := d.id()
-	if slices.Contains(o.parked, id) || o.seen[id] {
+	if o.waits(id) || o.seen[id] {
 		c.done(t, o, d)
 		return
 	}
+	if t.full(o) {
+		c.stop(t, o)
+		return
+	}
 	rec := c.letter(o, d, cause, id)
-	o.park(id)
+	o.park(id, d.topic())
 	if d.src != nil && d.bad == nil {
 		o.moved(d.topic(), d.ev)
 	}
 	t.enqueue(o, &entry{Order: o.id, ID: id, Record: rec})
-	t.keepLetter(o, rec)
+	t.keepLetter(o, id, rec)
 	o.lane.settling = true
 	c.watch.parked(d, cause)
 	c.release(t, o)
 	c.done(t, o, d)
 }
 
-// stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage.
+// full says that another letter of the order would pass a bound.
+func (t *task) full(o *order) bool {
+	return len(o.parked) == 0 && len(t.parked) >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
+}
+
+// stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
+// until there is room.
 func (c *cycle) stop(t *task, o *order) {
-	if !t.stopped {
+	if t.stopped == nil {
 		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
 			"partition", t.partition, "order_id", o.id, "orders_parked", len(t.parked), "letters_of_order", len(o.parked))
 	}
-	t.stopped = true
+	t.stopped = o
 }
 
-// orderOfRecord is the order a record belongs to: its key, or for a record without one a name of its own, so that it waits alone.
-func orderOfRecord(r broker.Record, id string) string {
-	if len(r.Key) == 0 {
-		return "keyless:" + id
+// restart lets a stopped partition go on when there is room for the letter that stopped it.
+func (c *cycle) restart(t *task) {
+	if t.stopped == nil || t.full(t.stopped) {
+		return
 	}
-	return string(r.Key)
+	c.watch.log.Info("partition goes on", "partition", t.partition)
+	t.stopped = nil
+	for _, o := range t.orders {
+		c.pump(t, o)
+	}
 }
 
-// keepLetter writes a letter to the list of what waits for its order.
-func (t *task) keepLetter(o *order, rec broker.Record) {
-	body, _ := (&entry{Order: o.id, ID: letterID(rec), Record: rec}).encode() // plain data, cannot fail
+// keepLetter writes a letter to those that wait for its order.
+func (t *task) keepLetter(o *order, id string, rec broker.Record) {
+	body, _ := json.Marshal(rec) // plain data, cannot fail
+	t.ops = append(t.ops, store.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
+	t.countLetters(o)
+}
+
+// dropLetter takes a letter out of those that wait.
+func (t *task) dropLetter(o *order, id string) {
+	o.unpark(id)
+	t.ops = append(t.ops, store.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
+	t.countLetters(o)
+}
+
+func (t *task) countLetters(o *order) {
+	op := store.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
 	t.parked[o.id] = len(o.parked)
-	t.ops = append(t.ops,
-		store.Op{Cmd: "RPUSH", Key: "parked:" + o.id, Args: []string{body}},
-		store.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}})
+	if len(o.parked) == 0 {
+		delete(t.parked, o.id)
+		op = store.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.id}}
+	}
+	t.ops = append(t.ops, op)
+	t.touch(o)
 }
 
 // letter makes the record of a dead letter.
 func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Record {
-	class, message := "behind", "waits behind an earlier letter of its order"
-	exception := ""
+	now := time.Now()
+	rec := deadletter.Record{
+		ID: id, Group: c.b.name, Class: "behind", Message: "waits behind an earlier letter of its order",
+		FirstFailure: d.failedAt, LastFailure: now, Deliveries: d.tries,
+	}
 	if cause != nil {
-		class, message, exception = classOf(cause).String(), cause.Error(), exceptionOf(cause)
+		rec.Class, rec.Message, rec.Exception = classOf(cause).String(), cause.Error(), exceptionOf(cause)
 	}
-	if len(message) > maxMessageBytes {
-		message = message[:maxMessageBytes]
+	if rec.FirstFailure.IsZero() {
+		rec.FirstFailure = now
 	}
-	now := time.Now().UTC()
-	first := d.failedAt
-	if first.IsZero() {
-		first = now
-	}
-	rec := d.rec
-	rec.Topic, rec.Offset = c.b.letters, 0
-	if rec.Key == nil {
-		rec.Key = []byte{} // the broker client refuses records whose key was forgotten
-	}
-	rec.Headers = slices.Clone(d.rec.Headers)
-	add := func(k, v string) { rec.Headers = append(rec.Headers, broker.Header{Key: k, Value: []byte(v)}) }
-	add(dlqRecord, recordIsLetter)
-	add(dlqID, id)
-	add(dlqTopic, d.rec.Topic)
-	add(dlqPartition, strconv.Itoa(d.rec.Partition))
-	add(dlqOffset, strconv.FormatInt(d.rec.Offset, 10))
-	add(dlqGroup, c.b.name)
-	add(dlqDeliveries, strconv.Itoa(max(1, d.tries)))
-	add(dlqClass, class)
-	add(dlqMessage, message)
-	if exception != "" {
-		add(dlqException, exception)
-	}
-	add(dlqFirst, first.UTC().Format(time.RFC3339Nano))
-	add(dlqLast, now.Format(time.RFC3339Nano))
-	add(dlqRedriveCount, "0")
 	if len(o.parked) > 0 {
-		add(dlqBehind, o.parked[0])
+		rec.Behind = o.parked[0].id
 	}
-	return rec
-}
-
-// letterID is the id of a letter's event among those parked; empty when the record is no letter.
-func letterID(r broker.Record) string {
-	id := ""
-	for _, h := range r.Headers {
-		if h.Key == dlqID {
-			id = string(h.Value)
-		}
-	}
-	return id
-}
-
-// original is a letter's record as it came.
-func original(r broker.Record) broker.Record {
-	o := r
-	o.Headers = nil
-	for _, h := range r.Headers {
-		switch {
-		case h.Key == dlqTopic:
-			o.Topic = string(h.Value)
-		case h.Key == dlqOffset:
-			o.Offset, _ = strconv.ParseInt(string(h.Value), 10, 64)
-		case len(h.Key) < len(dlqPrefix) || h.Key[:len(dlqPrefix)] != dlqPrefix:
-			o.Headers = append(o.Headers, h)
-		}
-	}
-	return o
+	return deadletter.Park(d.rec, rec)
 }
 
 // exceptionOf is the stack of a panic; other errors say all they know in their message.
@@ -169,30 +127,115 @@ func exceptionOf(err error) string {
 	if !errors.As(err, &p) {
 		return ""
 	}
-	return string(p.stack[:min(len(p.stack), maxMessageBytes)])
+	return string(p.stack)
 }
 
-// foldLetter reads a dead letter back: its order waits, unless the event was answered since.
-func (c *cycle) foldLetter(t *task, r broker.Record) {
-	id := letterID(r)
-	if id == "" {
+// noteID names an entry of the outbox that goes to the dead-letter topic, so that the record can be known there. Whatever brought a
+// letter back is the same: it is back.
+func noteID(n deadletter.Record) string {
+	switch n.Kind {
+	case deadletter.Letter:
+		return n.ID
+	case deadletter.Failed, deadletter.Closed:
+		return string(n.Kind) + " " + n.RequestID
+	default:
+		return "back " + n.ID
+	}
+}
+
+// tell publishes what became of a letter or of a request.
+func (c *cycle) tell(t *task, o *order, n deadletter.Record) {
+	n.Order, n.Group = o.id, c.b.name
+	t.enqueue(o, &entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.partition, time.Now().UTC())})
+}
+
+// foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded since.
+func (c *cycle) foldNote(t *task, r broker.Record) {
+	n, err := deadletter.Parse(r)
+	if err != nil {
 		c.watch.unreadable(r)
 		return
 	}
-	o := t.orders[orderOfRecord(r, id)]
+	o := t.orders[n.Order]
 	for _, e := range t.pending[o.id] {
-		if e.ID == id && e.Record.Topic == c.b.letters {
+		if e.ID == noteID(n) && e.Record.Topic == c.b.letters {
 			e.acked, e.offset = true, r.Offset
 		}
 	}
-	if o.seen[id] || slices.Contains(o.parked, id) {
+	t.touch(o)
+	switch n.Kind {
+	case deadletter.Letter:
+		c.foldLetter(t, o, n, r)
+	case deadletter.Failed:
+		o.advance(n.RequestID, 0, n.Class, n.Message)
+		o.failedAgain(n.ID, n.Redrives)
+	case deadletter.Closed:
+		o.answered(n.RequestID)
+	default:
+		if o.waits(n.ID) {
+			t.dropLetter(o, n.ID)
+			o.advance(n.RequestID, comesBack(n.Kind), "", "")
+		}
+		o.settled(n.ID)
+	}
+}
+
+// comesBack is how many letters an outcome brings back.
+func comesBack(k deadletter.Kind) int {
+	if k == deadletter.Discarded {
+		return 0
+	}
+	return 1
+}
+
+func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Record) {
+	if o.waits(n.ID) {
 		return
 	}
-	came := original(r)
+	if o.seen[n.ID] && !o.owing[n.ID] {
+		c.back(t, o, n.ID)
+		return
+	}
+	came := deadletter.Original(r)
 	if e, err := event.FromRecord(came); err == nil {
 		o.moved(came.Topic, e)
 	}
-	o.park(id)
-	t.keepLetter(o, r)
-	t.touch(o)
+	o.park(n.ID, n.Topic)
+	t.keepLetter(o, n.ID, r)
 }
+
+// answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
+// the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
+func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause string) {
+	if cause == "" || o.seen[cause] {
+		return
+	}
+	o.answered(cause)
+	switch {
+	case deadletter.OnRequest(fact):
+		o.owes(cause)
+	case o.waits(cause):
+		t.dropLetter(o, cause)
+		c.back(t, o, cause)
+	}
+}
+
+// back tells of a letter that its event was answered, although nobody asked.
+func (c *cycle) back(t *task, o *order, id string) {
+	c.tell(t, o, deadletter.Record{Kind: deadletter.Redriven, ID: id, Reason: "the event was answered already"})
+}
+
+// knownNote says whether a record that somebody else appended to the dead-letter topic repeats what this task knows.
+func (o *order) knownNote(n deadletter.Record) bool {
+	switch n.Kind {
+	case deadletter.Letter:
+		return o.waits(n.ID)
+	case deadletter.Failed, deadletter.Closed:
+		return o.seen[n.RequestID]
+	default:
+		return o.seen[n.ID] && !o.waits(n.ID)
+	}
+}
+
+// deadlineIn is the topic named in the letter of a deadline: it came from no log.
+const deadlineIn = "deadline"

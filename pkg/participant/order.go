@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
@@ -60,7 +61,9 @@ type order struct {
 	first  int64           // offset of the first fact in the own topic, -1 when unknown
 	heads  map[string]head // per topic heard: the last fact consumed
 	seen   map[string]bool // events answered
-	parked []string        // letters waiting, in order
+	owing  map[string]bool // those of them that are parked still: a request answered them, and the outcome is to be told
+	parked []waiting       // letters, in order
+	asked  asked           // the request under way, if any
 	entry  int64           // number of its latest outbox entry
 	trace  string          // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
@@ -74,14 +77,17 @@ const (
 	fieldOwn    = "own"
 	fieldFirst  = "first"
 	fieldParked = "parked"
+	fieldAsked  = "asked"
 	fieldTrace  = "trace"
 	prefixHead  = "head:"
 	prefixSeen  = "seen:"
+
+	seenOwing = "owing"
 )
 
 func newOrder(id string, zero any) *order {
 	return &order{
-		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, changed: map[string]string{},
+		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, owing: map[string]bool{}, changed: map[string]string{},
 		lane: lane{held: map[string]bool{}},
 	}
 }
@@ -101,11 +107,16 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 		case k == fieldTrace:
 			o.trace = v
 		case k == fieldParked:
-			o.parked = strings.Fields(v)
+			o.parked, err = parseParked(v)
+		case k == fieldAsked:
+			err = json.Unmarshal([]byte(v), &o.asked)
 		case strings.HasPrefix(k, prefixHead):
 			o.heads[k[len(prefixHead):]], err = parseHead(v)
 		case strings.HasPrefix(k, prefixSeen):
 			o.seen[k[len(prefixSeen):]] = true
+			if v == seenOwing {
+				o.owing[k[len(prefixSeen):]] = true
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("order %s, field %s: %w", id, k, err)
@@ -117,7 +128,7 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 // judge places an event that arrived from a topic in its chain. Validity is checked before the id: a void fact and its valid
 // successor can have the same id.
 func (o *order) judge(topic string, e event.Event) judgement {
-	known := o.seen[e.ID] || slices.Contains(o.parked, e.ID)
+	known := o.seen[e.ID] || o.waits(e.ID)
 	h, ok := o.heads[topic]
 	switch {
 	case e.Sequence == 0, !ok, e.Sequence == h.seq+1 && e.PreviousID == h.id:
@@ -178,12 +189,6 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 	return nil
 }
 
-// park appends a letter's id to the chain that waits.
-func (o *order) park(id string) {
-	o.parked = append(o.parked, id)
-	o.changed[fieldParked] = strings.Join(o.parked, " ")
-}
-
 // takeChanged returns the hash fields changed since the last call as HSET arguments, sorted so that runs are repeatable.
 func (o *order) takeChanged() []string {
 	args := make([]string, 0, 2*len(o.changed))
@@ -205,6 +210,7 @@ type behavior struct {
 	foldVersion string
 	facts       string // own topic
 	letters     string // dead-letter topic
+	requests    string // what operators ask; heard too
 	door        bool   // hears its own topic: a door publishes there
 	hears       map[string]map[string]bool
 	react       reactFunc
@@ -230,15 +236,16 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "1"
+const layout = "2"
 
 func (b Behavior[S]) erase() *behavior {
 	e := &behavior{
 		name:        b.Name,
 		foldVersion: layout + "." + strconv.Itoa(b.FoldVersion),
 		facts:       FactsTopic(b.Name),
-		letters:     DeadLettersTopic(b.Name),
-		hears:       map[string]map[string]bool{},
+		letters:     deadletter.Topic(b.Name),
+		requests:    deadletter.RedriveTopic(b.Name),
+		hears:       map[string]map[string]bool{deadletter.RedriveTopic(b.Name): nil},
 		react:       b.reactUntyped,
 		evolve:      func(s any, m event.Message) any { return b.Evolve(s.(S), m) },
 		deadline:    func(any) (time.Time, bool) { return time.Time{}, false },

@@ -2,10 +2,10 @@ package participant
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -175,13 +175,13 @@ func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
 
 // known says whether a record of an own topic repeats what this task decided.
 func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) bool {
-	id := letterID(r)
-	o, err := c.orderOf(ctx, t, orderOfRecord(r, id))
+	o, err := c.orderOf(ctx, t, deadletter.OrderOf(r))
 	if err != nil {
 		return false
 	}
 	if l.Topic == c.b.letters {
-		return o.seen[id] || slices.Contains(o.parked, id)
+		n, err := deadletter.Parse(r)
+		return err != nil || o.knownNote(n)
 	}
 	e, err := event.FromRecord(r)
 	if err != nil || e.Sequence == 0 {

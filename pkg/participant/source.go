@@ -44,7 +44,7 @@ func (s *source) markApplied(d *delivery) {
 	d.applied = true
 	s.pending--
 	s.bytes -= len(d.rec.Value)
-	d.rec.Value, d.rec.Headers, d.rec.Key, d.ev.Data = nil, nil, nil, nil
+	d.rec.Value, d.rec.Headers, d.rec.Key, d.ev.Data, d.asks = nil, nil, nil, nil, nil
 }
 
 // position is the lowest offset not yet applied. What was applied above it is known by its seen mark. ready are deliveries that the

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -125,6 +126,7 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 		if err := json.Unmarshal([]byte(body), e); err != nil {
 			return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.st.Key(t.partition, "outbox"), err)
 		}
+		e.Order = deadletter.OrderOf(e.Record)
 		t.remember(e)
 	}
 	t.kept, t.inherited = t.number, t.number

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -42,7 +43,7 @@ type task struct {
 	retries   map[*order]time.Time
 	holds     map[*delivery]*order
 	parked    map[string]int // letters per parked order
-	stopped   bool           // at the bound of parked orders
+	stopped   *order         // whose next letter would pass a bound; nil: the partition goes on
 	running   int            // React calls
 	inFlight  int            // produce batches
 
@@ -68,7 +69,7 @@ type ownLog struct {
 
 // entry is a fact or a letter decided and not yet known to be in Kafka.
 type entry struct {
-	Order  string
+	Order  string `json:"-"` // the record says it
 	ID     string
 	Seq    uint64 `json:",omitempty"`
 	Prev   string `json:",omitempty"` // previousid
@@ -177,11 +178,21 @@ func (t *task) forget() {
 	}
 }
 
-// newDelivery makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any.
-func newDelivery(s *source, r broker.Record) *delivery {
+// newDelivery makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any, or else to
+// one of its own.
+func (b *behavior) newDelivery(s *source, r broker.Record) *delivery {
 	d := &delivery{src: s, rec: r}
 	d.ev, d.bad = event.FromRecord(r)
-	d.order = orderOfRecord(r, d.id())
+	d.order = string(r.Key)
+	if len(r.Key) == 0 {
+		d.order = deadletter.Keyless + d.id()
+	}
+	if s.Topic == b.requests {
+		var q deadletter.Request
+		if q, d.bad = deadletter.ParseRequest(r); d.bad == nil {
+			d.asks = &redriving{Request: q, held: map[string]*delivery{}}
+		}
+	}
 	return d
 }
 

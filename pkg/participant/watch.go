@@ -1,12 +1,13 @@
 package participant
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
@@ -24,6 +25,7 @@ var (
 	eventsRetried     = telemetry.EventsRetried.Counter()
 	eventsParked      = telemetry.EventsParked.Counter()
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
+	requestsClosed    = telemetry.RequestsClosed.Counter()
 	deadlinesFired    = telemetry.DeadlinesFired.Counter()
 	applyDuration     = telemetry.ApplyDuration.Histogram()
 	applySize         = telemetry.ApplySize.Sizes()
@@ -83,7 +85,7 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 
 func (w *watch) duplicate(o *order, d *delivery) {
 	reason := "answered"
-	if slices.Contains(o.parked, d.id()) {
+	if o.waits(d.id()) {
 		reason = "parked"
 	}
 	w.event(eventsDuplicate, d, telemetry.Reason.String(reason))
@@ -101,6 +103,17 @@ func (w *watch) parked(d *delivery, cause error) {
 	}
 	w.event(eventsParked, d, telemetry.Reason.String(class))
 	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", class, "error", message)...)
+}
+
+func (w *watch) noRequest(d *delivery) {
+	w.event(eventsUndecodable, d)
+	w.log.Error("a record that is no request is passed over", append(d.place(), "error", d.bad.Error())...)
+}
+
+func (w *watch) closed(d *delivery, n deadletter.Record) {
+	w.event(requestsClosed, d, telemetry.Reason.String(cmp.Or(n.Class, "done")))
+	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action), "redriven", n.Redriven,
+		"waiting", n.Waiting, "class", n.Class, "error", firstLine(n.Message))...)
 }
 
 // unreadable is a record of an own topic that the fold cannot read.
@@ -137,12 +150,10 @@ func (w *watch) published(a *appending) {
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.
 func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func(error)) {
-	rec := d.rec
-	if d.src == nil {
-		rec.Topic = "deadline"
+	if d.src == nil && d.request == nil {
 		w.event(deadlinesFired, d)
 	}
-	ctx, end := telemetry.Process(ctx, rec, w.name)
+	ctx, end := telemetry.Process(ctx, d.rec, w.name)
 	d.span = trace.SpanContextFromContext(ctx)
 	return ctx, end
 }

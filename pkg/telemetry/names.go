@@ -74,6 +74,7 @@ var (
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
 	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
 	EventsUndecodable = Metric{"troupe.events.undecodable", "{event}", "Records whose envelope or body cannot be read."}
+	RequestsClosed    = Metric{"troupe.requests.closed", "{request}", "Requests about dead letters that were closed, by Reason: done, or the class of what stopped them."}
 	DeadlinesFired    = Metric{"troupe.deadlines.fired", "{deadline}", "Deadlines that passed and were answered."}
 )
 

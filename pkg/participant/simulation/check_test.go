@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -289,15 +290,15 @@ func (w *world) same(topic, id string, a, b int64) bool {
 func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 	task := fmt.Sprintf("{%s:%d}:", names[part], broker.Partition([]byte(id), partitions))
 	kept, _ := store[task+"order:"+id].(map[string]string)
-	var want, got state
+	var want, folded state
 	own := ""
 	for i, m := range s.valid {
 		want = evolve(w.version[part])(want, m)
 		own = strconv.Itoa(i+1) + " " + m.ID
 	}
-	_ = json.Unmarshal([]byte(kept["state"]), &got) // unreadable is unequal
-	if len(s.valid) > 0 && !reflect.DeepEqual(got, want) {
-		w.wrong("%s of %s: the store has the state %+v, the log %+v", names[part], id, got, want)
+	_ = json.Unmarshal([]byte(kept["state"]), &folded) // unreadable is unequal
+	if len(s.valid) > 0 && !reflect.DeepEqual(folded, want) {
+		w.wrong("%s of %s: the store has the state %+v, the log %+v", names[part], id, folded, want)
 	}
 	if kept["own"] != own {
 		w.wrong("%s of %s: the store has the head %q, the log %q", names[part], id, kept["own"], own)
@@ -308,11 +309,16 @@ func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 			parked = append(parked, l.id)
 		}
 	}
-	if got := strings.Fields(kept["parked"]); !slices.Equal(got, parked) {
+	got := strings.Fields(kept["parked"])
+	for i := range got {
+		id, _, _ := strings.Cut(got[i], "@")
+		got[i], _ = url.QueryUnescape(id)
+	}
+	if !slices.Equal(got, parked) {
 		w.wrong("%s of %s: the store has %v parked, the log %v", names[part], id, got, parked)
 	}
-	if list, _ := store[task+"parked:"+id].([]string); len(list) != len(parked) {
-		w.wrong("%s of %s: the store has %d letters, the log %d", names[part], id, len(list), len(parked))
+	if letters, _ := store[task+"parked:"+id].(map[string]string); len(letters) != len(parked) {
+		w.wrong("%s of %s: the store has %d letters, the log %d", names[part], id, len(letters), len(parked))
 	}
 	timers, _ := store[task+"timers"].(map[string]float64)
 	if _, armed := timers[id]; armed && (want.Status != placed || part != order) {

@@ -37,3 +37,9 @@ func (s *Store) Below(ctx context.Context, key string, limit float64, count int6
 	}).Result()
 	return v, unavailable(err)
 }
+
+// Field reads one field of a hash; a missing one is "".
+func (s *Store) Field(ctx context.Context, key, field string) (string, error) {
+	v, err := s.rdb.HGet(ctx, key, field).Result()
+	return v, unavailable(err)
+}

@@ -1,0 +1,118 @@
+package participant
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// waiting is a letter in its order's chain. What the letter says is in the store.
+type waiting struct {
+	id       string
+	topic    string // that the event came from
+	redrives int    // that failed
+}
+
+// asked is a request under way, so that it resumes after a crash. Class: it failed, and has only to be closed.
+type asked struct {
+	ID       string
+	Redriven int    `json:",omitempty"`
+	Class    string `json:",omitempty"`
+	Message  string `json:",omitempty"`
+}
+
+func (o *order) place(id string) int {
+	return slices.IndexFunc(o.parked, func(w waiting) bool { return w.id == id })
+}
+
+// waits says whether an event is parked.
+func (o *order) waits(id string) bool { return o.place(id) >= 0 }
+
+// park appends a letter to the chain that waits.
+func (o *order) park(id, topic string) {
+	o.parked = append(o.parked, waiting{id: id, topic: topic})
+	o.writeParked()
+}
+
+func (o *order) unpark(id string) {
+	if i := o.place(id); i >= 0 {
+		o.parked = slices.Delete(o.parked, i, i+1)
+		o.writeParked()
+	}
+}
+
+// failedAgain remembers how many redrives of a letter failed.
+func (o *order) failedAgain(id string, redrives int) {
+	if i := o.place(id); i >= 0 {
+		o.parked[i].redrives = max(redrives, o.parked[i].redrives)
+		o.writeParked()
+	}
+}
+
+// owes remembers that a letter is answered, and its outcome to be told by the request that led to it.
+func (o *order) owes(id string) {
+	o.seen[id], o.owing[id] = true, true
+	o.changed[prefixSeen+id] = seenOwing
+}
+
+// settled remembers that a letter's outcome is told.
+func (o *order) settled(id string) {
+	delete(o.owing, id)
+	o.seen[id] = true
+	o.changed[prefixSeen+id] = "1"
+}
+
+// advance remembers how far a request has come; none is asked for by "".
+func (o *order) advance(request string, redriven int, class, message string) {
+	if request == "" || o.seen[request] {
+		return
+	}
+	if o.asked.ID != request {
+		o.asked = asked{ID: request}
+	}
+	o.asked.Redriven += redriven
+	o.asked.Class, o.asked.Message = class, message
+	text, _ := json.Marshal(o.asked) // plain data, cannot fail
+	o.changed[fieldAsked] = string(text)
+}
+
+// writeParked writes the chain as id@topic*redrives, each part escaped.
+func (o *order) writeParked() {
+	var b strings.Builder
+	for i, w := range o.parked {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(url.QueryEscape(w.id) + "@" + url.QueryEscape(w.topic))
+		if w.redrives > 0 {
+			b.WriteString("*" + strconv.Itoa(w.redrives))
+		}
+	}
+	o.changed[fieldParked] = b.String()
+}
+
+func parseParked(s string) (chain []waiting, err error) {
+	for _, f := range strings.Fields(s) {
+		var w waiting
+		f, times, again := strings.Cut(f, "*")
+		id, topic, ok := strings.Cut(f, "@")
+		if again {
+			w.redrives, err = strconv.Atoi(times)
+		}
+		if err == nil {
+			w.id, err = url.QueryUnescape(id)
+		}
+		if err == nil {
+			w.topic, err = url.QueryUnescape(topic)
+		}
+		if err != nil || !ok {
+			return nil, fault.New(fault.Permanent, "%q is no letter of a chain", f)
+		}
+		chain = append(chain, w)
+	}
+	return chain, nil
+}

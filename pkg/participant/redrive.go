@@ -1,0 +1,200 @@
+package participant
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// redriving is a request under way. It stays at the head of its order's lane until it is closed, and takes its next step when what
+// the last one did is in the store.
+type redriving struct {
+	deadletter.Request
+	letter *delivery            // in work; kept while the lane waits
+	held   map[string]*delivery // per topic the letter that is not ready: those of its topic wait behind it
+}
+
+// redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the log.
+func (c *cycle) redrive(t *task, o *order, d *delivery) {
+	q, at := d.asks, o.place(d.asks.Letter)
+	begun := o.asked.ID == q.ID
+	switch {
+	case o.seen[q.ID]:
+		c.watch.duplicate(o, d)
+		c.done(t, o, d)
+	case begun && o.asked.Class != "":
+		c.closed(t, o, d, o.asked.Class, o.asked.Message)
+	case begun && (len(o.parked) == 0 || q.Action == deadletter.Discard):
+		c.closed(t, o, d, "", "")
+	case len(o.parked) == 0:
+		c.closed(t, o, d, fault.NotFound.String(), "nothing of this order waits")
+	case q.Action == deadletter.Discard && at < 0:
+		c.closed(t, o, d, fault.NotFound.String(), "the letter does not wait")
+	case q.Action == deadletter.Discard:
+		c.discard(t, o, d)
+	case q.Letter != "" && at != 0 && !begun:
+		c.closed(t, o, d, fault.Conflict.String(), "the letter is not the head of the chain")
+	default:
+		c.runChain(t, o, d)
+	}
+}
+
+// discard takes a letter out, wherever it stands.
+func (c *cycle) discard(t *task, o *order, d *delivery) {
+	kind := deadletter.Discarded
+	if o.seen[d.asks.Letter] {
+		kind = deadletter.Redriven
+	}
+	c.settle(t, o, d, d.asks.Letter, kind)
+	c.closed(t, o, d, "", "")
+}
+
+// runChain decides the first letter that is not behind one of its topic that is not ready.
+func (c *cycle) runChain(t *task, o *order, d *delivery) {
+	q := d.asks
+	i := slices.IndexFunc(o.parked, func(w waiting) bool { return q.held[w.topic] == nil })
+	if i < 0 {
+		head := q.held[o.parked[0].topic]
+		c.failed(t, o, head, head.failed)
+		return
+	}
+	id := o.parked[i].id
+	if o.seen[id] { // only its outcome is missing
+		c.settle(t, o, d, id, q.kind(id))
+		return
+	}
+	if q.letter == nil || q.letter.letter != id {
+		l, err := c.openLetter(t, o, d, id)
+		if err != nil {
+			c.cannotOpen(t, o, d, err)
+			return
+		}
+		q.letter = l
+	}
+	c.decideLetter(t, o, q.letter)
+}
+
+// kind of a letter's outcome when it comes back.
+func (q *redriving) kind(letter string) deadletter.Kind {
+	if q.Action == deadletter.Edit && q.Letter == letter {
+		return deadletter.Edited
+	}
+	return deadletter.Redriven
+}
+
+// openLetter reads a letter from the store.
+func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+	defer cancel()
+	body, err := c.st.Field(ctx, c.st.Key(t.partition, "parked:"+o.id), id)
+	if err != nil {
+		return nil, err
+	}
+	var rec broker.Record
+	if err := json.Unmarshal([]byte(body), &rec); err != nil {
+		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
+	}
+	l := &delivery{rec: deadletter.Original(rec), order: o.id, request: d, letter: id}
+	if l.edited = d.asks.kind(id) == deadletter.Edited; l.edited {
+		l.rec.Value = d.asks.Payload
+	}
+	l.ev, l.bad = event.FromRecord(l.rec)
+	return l, nil
+}
+
+// cannotOpen lets the lane wait for the store; one that lost a letter is folded again.
+func (c *cycle) cannotOpen(t *task, o *order, d *delivery, err error) {
+	if fault.ClassOf(err) == fault.Unavailable {
+		c.storeDown(err)
+		d.tries++
+		o.lane.waiting = true
+		o.lane.wait(t, o, d)
+		return
+	}
+	c.watch.log.Error("a letter cannot be read", "partition", t.partition, "error", err)
+	c.anew[t.partition] = true
+	c.lose(t, "unreadable")
+}
+
+// decideLetter decides a letter as any event, except that its place in the chain was judged when it was parked.
+func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
+	if l.bad != nil {
+		c.failed(t, o, l, l.bad)
+		return
+	}
+	if l.topic() == deadlineIn {
+		at, ok := c.b.deadline(o.state)
+		switch {
+		case l.edited:
+			c.failed(t, o, l, fault.New(fault.Invalid, "a deadline has no payload to edit"))
+		case !ok || deadlineID(o.id, at) != l.ev.ID:
+			c.nothing(t, o, l)
+		default:
+			c.run(t, o, l, event.Message{Event: l.ev})
+		}
+		return
+	}
+	// A fact of the door that Evolve refused is parked without being folded.
+	if l.topic() == c.b.facts && l.ev.Sequence > o.own.seq && o.follows(l.ev) {
+		if err := c.evolve(t, o, l); err != nil {
+			c.failed(t, o, l, err)
+			return
+		}
+	}
+	c.ask(t, o, l)
+}
+
+// settle takes a letter out of the chain, and tells what became of it after the fact that answers it.
+func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadletter.Kind) {
+	q := d.asks
+	t.dropLetter(o, id)
+	o.settled(id)
+	o.advance(q.ID, comesBack(kind), "", "")
+	c.tell(t, o, q.note(deadletter.Record{Kind: kind, ID: id}))
+	q.letter = nil
+	clear(q.held)
+	o.lane.settling = true
+	if len(o.parked) == 0 {
+		t.arm(c.b, o)
+	}
+	c.restart(t)
+}
+
+// failed ends a request at a letter that cannot be answered this time either. It stays where it is, and all behind it.
+func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
+	n := l.request.asks.note(deadletter.Record{
+		Kind: deadletter.Failed, ID: l.letter, Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
+		LastFailure: time.Now(), Redrives: o.parked[o.place(l.letter)].redrives + 1,
+	})
+	o.failedAgain(n.ID, n.Redrives)
+	o.advance(n.RequestID, 0, n.Class, n.Message)
+	c.tell(t, o, n)
+	c.closed(t, o, l.request, n.Class, n.Message)
+}
+
+// closed ends a request; class and message say what stopped it, if anything did.
+func (c *cycle) closed(t *task, o *order, d *delivery, class, message string) {
+	n := d.asks.note(deadletter.Record{
+		Kind: deadletter.Closed, ID: d.asks.Letter, Class: class, Message: message, LastFailure: time.Now(), Waiting: len(o.parked),
+	})
+	if o.asked.ID == n.RequestID {
+		n.Redriven = o.asked.Redriven
+	}
+	c.tell(t, o, n)
+	o.answered(n.RequestID)
+	o.lane.settling = true
+	c.watch.closed(d, n)
+	c.done(t, o, d)
+}
+
+// note adds who asked, and why.
+func (q *redriving) note(n deadletter.Record) deadletter.Record {
+	n.RequestID, n.By, n.Reason = q.ID, q.By, q.Reason
+	return n
+}
