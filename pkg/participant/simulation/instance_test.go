@@ -27,6 +27,7 @@ type instance struct {
 	dead   bool
 	heir   bool          // somebody sees to its successor
 	thaw   chan struct{} // closed when it goes on; nil while it runs
+	noWay  bool          // to the store
 	member string        // of its consumer group
 }
 
@@ -106,6 +107,15 @@ func (in *instance) unfreeze() {
 	}
 }
 
+// cutFor is how long an instance that woke up has no way to the store: longer than it may take to leave.
+const cutFor = 4 * time.Second
+
+func (in *instance) cut(off bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.noWay = off
+}
+
 // call does something outside the instance. Faults that wait for this place strike before it leaves or before its answer arrives.
 func (in *instance) call(ctx context.Context, place string, wire time.Duration, do func() error) error {
 	in.world.strike(in, place+" out")
@@ -131,7 +141,15 @@ func (in *instance) call(ctx context.Context, place string, wire time.Duration, 
 // store is every command to Redis.
 func (in *instance) store(cmds []redis.Cmder, do func(redis.Cmder)) error {
 	place := in.world.redis.placeOf(cmds)
-	return in.call(context.Background(), place, latency, func() error { return in.world.storeFate(place, cmds, do) })
+	return in.call(context.Background(), place, latency, func() error {
+		in.mu.Lock()
+		noWay := in.noWay
+		in.mu.Unlock()
+		if noWay {
+			return errStore
+		}
+		return in.world.storeFate(place, cmds, do)
+	})
 }
 
 // placeOf names what commands that are sent together are for, by their scripts.
@@ -148,7 +166,7 @@ func (m *redisMemory) placeOf(cmds []redis.Cmder) string {
 			return "apply"
 		case strings.Contains(script, "HSETNX"):
 			return "claim"
-		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'fold_version', ARGV[2]"):
+		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'UNLINK'"), strings.Contains(script, "'fold_version', ARGV[2]"):
 			return "reset"
 		}
 	}

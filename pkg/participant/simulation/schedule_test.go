@@ -36,6 +36,7 @@ type step struct {
 	Skip  int           // times the place is passed before
 	For   time.Duration // how long it lasts
 	Back  int           // how many applies a restore goes back, batches a fate befalls, or calls at Wake are passed
+	Cut   bool          // a zombie that wakes up has no way to the store
 	Wake  string        // the place where another instance wakes a zombie that is frozen for no set time
 
 	sleeper *instance // that a wake wakes
@@ -73,7 +74,8 @@ var (
 		"produceDropped", "storeAnswerLost", "gatewayDown"}
 	places = []string{"", "", "apply out", "apply back", "produce out", "produce back", "commit out", "commit back",
 		"gateway out", "gateway back", "claim back", "reset back", "load back", "fetch back", "ends back"}
-	waits = []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}
+	sleepy = []string{"apply out", "apply out", "apply back", "produce out", "reset out", "reset out", "claim back"}
+	waits  = []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}
 )
 
 func draw[T any](t *rapid.T, label string, from ...T) T {
@@ -106,10 +108,10 @@ var mildStep = rapid.Custom(func(t *rapid.T) step {
 	}
 })
 
-// hardSteps are the faults of a schedule. In half of the schedules all of them befall one participant, at the places where it
-// matters most, often at the same one, and the first befalls the store: that is where two things that are harmless alone meet.
+// hardSteps are the faults of a schedule: any; or such as befall one participant at the places where it matters most, often at
+// the same one, for that is where two things meet that are harmless alone.
 var hardSteps = rapid.Custom(func(t *rapid.T) []step {
-	meet := rapid.Bool().Draw(t, "meet")
+	kind := draw(t, "kind", "any", "any", "forgetful", "forgetful", "sleepy")
 	n, part := min(maxFaults(), draw(t, "faults", 0, 1, 1, 2, 2, 2, 2, 3)), rapid.IntRange(0, participants-1).Draw(t, "part")
 	var steps []step
 	for i := range n {
@@ -117,16 +119,19 @@ var hardSteps = rapid.Custom(func(t *rapid.T) []step {
 			Do: draw(t, "do", hard...), Part: rapid.IntRange(0, participants-1).Draw(t, "part"), Place: draw(t, "place", places...),
 			Slot: rapid.IntRange(0, instances-1).Draw(t, "slot"), Skip: draw(t, "skip", 0, 0, 0, 1, 2, 5),
 			For: draw(t, "for", 0, 0, 50*time.Millisecond, 3*time.Second, 12*time.Second), Back: draw(t, "back", 1, 2, 3, 5, 8, 13),
-			Wake: draw(t, "wake", "apply back", "apply back", "claim back", "load back"),
+			Wake: draw(t, "wake", "apply back", "apply back", "claim back", "load back"), Cut: rapid.Bool().Draw(t, "cut"),
 		}
-		switch {
-		case meet && i == 0:
-			s.Do, s.Part, s.Place = draw(t, "store", "flush", "restore"), part, draw(t, "at", places[:8]...)
-		case meet:
+		switch kind {
+		case "forgetful":
 			s.Do, s.Part, s.Place = draw(t, "meets", meeting...), part, draw(t, "at", places[:8]...)
-			if rapid.Bool().Draw(t, "together") {
-				s.Place, s.Skip = steps[0].Place, steps[0].Skip
+			if i == 0 {
+				s.Do = draw(t, "store", "flush", "restore")
 			}
+		case "sleepy":
+			s.Do, s.Part, s.Place = draw(t, "sleeps", "zombie", "zombie", "upgrade"), part, draw(t, "at", sleepy...)
+		}
+		if kind == "forgetful" && i > 0 && rapid.Bool().Draw(t, "together") {
+			s.Place, s.Skip = steps[0].Place, steps[0].Skip
 		}
 		steps = append(steps, s)
 	}

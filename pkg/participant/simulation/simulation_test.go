@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,7 @@ func TestMain(m *testing.M) {
 	})
 	_ = flag.Set("rapid.checks", strconv.Itoa((checks+lanes-1)/lanes))
 	_ = flag.Set("rapid.nofailfile", "true") // the seed is printed
+	debug.SetGCPercent(400)                  // little is alive, much is made
 	os.Exit(m.Run())
 }
 
@@ -69,7 +71,7 @@ func TestAnySchedule(t *testing.T) {
 				}
 				for range times {
 					n := played.Add(1)
-					if wrongs := playIn(t, s); len(wrongs) > 0 {
+					if wrongs := playIn(t, s, n); len(wrongs) > 0 {
 						times = 20 // the schedule is the same when it is played again, the order of goroutines is not
 						failedAt.CompareAndSwap(0, n)
 						rt.Fatalf("broken promises:\n  %s\nschedule:\n%s", strings.Join(wrongs, "\n  "), s)
@@ -83,8 +85,13 @@ func TestAnySchedule(t *testing.T) {
 	}
 }
 
-// playIn plays a schedule in a bubble of its own.
-func playIn(t *testing.T, s schedule) (wrongs []string) {
+// hangs is how long a schedule may take, which takes some 30 ms.
+const hangs = time.Minute
+
+// playIn plays the nth schedule in a bubble of its own.
+func playIn(t *testing.T, s schedule, n int64) (wrongs []string) {
+	watchdog := time.AfterFunc(hangs, func() { panic(fmt.Sprintf("found after %d schedules: it turns in circles\n%s", n, s)) })
+	defer watchdog.Stop()
 	synctest.Test(t, func(*testing.T) { wrongs = play(s) })
 	return wrongs
 }

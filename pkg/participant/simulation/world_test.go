@@ -136,6 +136,10 @@ func (w *world) strikeNow(s step, in *instance) {
 	case "zombie":
 		in.freeze()
 		expire()
+		if s.Cut {
+			in.cut(true)
+			w.later(s.For+cutFor, func() { in.cut(false) })
+		}
 		if s.For > 0 {
 			w.later(s.For, in.unfreeze)
 			return
