@@ -75,7 +75,7 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.redis, "redis", "", "address (host:port) of an empty Redis to use; with -kafka")
 	f.BoolVar(&o.real, "real", false, "start a real Kafka and redis-server instead of the embedded ones; needs Java, Maven, redis-server")
 	f.BoolVar(&o.poison, "poison", false, "instead of faults: half of the orders, then one order is poisoned, then the other half")
-	f.DurationVar(&o.deadline, "payment-deadline", 20*time.Second, "payment deadline of the orders")
+	f.DurationVar(&o.deadline, "payment-deadline", 0, "payment deadline of the orders; 0 is 20s, and 40s with a real Kafka")
 	f.DurationVar(&o.quiet, "quiet", 3*time.Minute, "how long to wait for quiet after the last order")
 	f.StringVar(&o.report, "report", "", "directory for report.json, junit.xml and the logs; empty: a temporary one, kept when a promise was broken")
 	if err := f.Parse(args); err != nil {
@@ -99,6 +99,12 @@ func (o *options) check(rest []string) error {
 	refuse((o.kafka == "") != (o.redis == ""), "-kafka and -redis go together")
 	refuse(o.real && o.kafka != "", "-real starts its own: not with -kafka and -redis")
 	refuse(o.poison && o.only != "", "-poison is instead of -faults")
+	if o.deadline == 0 {
+		o.deadline = 20 * time.Second
+		if o.real || o.kafka != "" {
+			o.deadline = 40 * time.Second
+		}
+	}
 	refuse(o.deadline < time.Second, "-payment-deadline must be at least 1s, is %s", o.deadline)
 	refuse(o.quiet < time.Second, "-quiet must be at least 1s, is %s", o.quiet)
 	if _, err := os.Stat(o.troupe); err != nil {
@@ -152,13 +158,10 @@ func (o *options) faults(r *rig.Rig) []schedule.Fault {
 	}
 	var points []schedule.Point
 	for _, p := range hold.Points() {
-		if p.Name == "during-redrive" {
-			continue
-		}
 		points = append(points, schedule.Point{Name: p.Name, Services: p.Services})
 	}
 	return schedule.Plan{
-		Services: rig.Services, Writers: rig.Services[:3], Instances: o.instances, Points: points, Only: o.classes(), Without: append(r.Cannot(), schedule.Redrive), Session: r.Session(),
+		Services: rig.Services, Writers: rig.Services[:3], Instances: o.instances, Points: points, Only: o.classes(), Without: r.Cannot(), Session: r.Session(),
 		Rounds: o.rounds,
 	}.Make(o.seedNumber())
 }

@@ -111,7 +111,7 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 	}
 	defer faulty.Remove()
 	// As long as it says, and until it has struck.
-	for waited := time.Duration(0); pause(ctx, 50*time.Millisecond) && (waited < f.Length || faulty.Hits() == 0 && waited < hitWithin); {
+	for waited := time.Duration(0); pause(ctx, 50*time.Millisecond) && (waited < f.Length || faulty.Hits() == 0 && waited < s.hitWithin()); {
 		waited += 50 * time.Millisecond
 	}
 	if faulty.Hits() == 0 {

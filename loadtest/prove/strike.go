@@ -25,8 +25,8 @@ type striker struct {
 	answered atomic.Int64
 }
 
-// hitWithin bounds the wait for a service to come by a crash point.
-const hitWithin = 15 * time.Second
+// hitWithin bounds the wait for a service to come by a crash point. A takeover takes a session.
+func (s *striker) hitWithin() time.Duration { return 10*time.Second + 3*s.Session() }
 
 // strike blocks until a fault is over and what it struck is there again. The error says why it did not happen.
 func (s *striker) strike(ctx context.Context, f schedule.Fault) (seen string, err error) {
@@ -78,6 +78,8 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return "another process is there", s.Kill(ctx, "gateway")
 	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.NoMail, schedule.MailLag:
 		return s.outside(ctx, f)
+	case schedule.Redrive:
+		return s.redrive(ctx, f)
 	case schedule.Copies:
 		return s.intruder.copies(ctx, f.Seed)
 	case schedule.Poison:
@@ -107,17 +109,18 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	partition, seen := hold.Any, ""
-	if point.First == "" {
-		seen, err = s.die(ctx, point.Arm(s.Proxies, f.Target, partition), f.Seed)
-		return seen, err
+	switch {
+	case point.Name == "during-redrive":
+		return s.duringRedrive(ctx, point, f)
+	case point.First == "":
+		return s.die(ctx, point.Arm(s.Proxies, f.Target, hold.Any), f.Seed)
 	}
 	first, err := hold.Find(point.First)
 	if err != nil {
 		return "", err
 	}
 	held := first.Arm(s.Proxies, f.Target, hold.Any)
-	if err := hit(ctx, held); err != nil {
+	if err := s.hit(ctx, held); err != nil {
 		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
 	}
 	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
@@ -131,7 +134,7 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 // die kills the process whose call is held, and lets the call arrive late, or never.
 func (s *striker) die(ctx context.Context, held *hold.Held, seed uint64) (string, error) {
 	defer held.Drop()
-	if err := hit(ctx, held); err != nil {
+	if err := s.hit(ctx, held); err != nil {
 		return "", err
 	}
 	what := held.What()
@@ -146,8 +149,8 @@ func (s *striker) die(ctx context.Context, held *hold.Held, seed uint64) (string
 	return fmt.Sprintf("%s died at %s; %s", what.Client, what.What, end), nil
 }
 
-func hit(ctx context.Context, held *hold.Held) error {
-	late := time.NewTimer(hitWithin)
+func (s *striker) hit(ctx context.Context, held *hold.Held) error {
+	late := time.NewTimer(s.hitWithin())
 	defer late.Stop()
 	select {
 	case <-held.Hit():

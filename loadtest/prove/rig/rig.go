@@ -55,6 +55,8 @@ type Rig struct {
 	// Orders has a client for every instance of the order service; all read from the first query service.
 	Orders []*rest.Client
 	Log    *check.Plain
+	// Console is the operators' door of the first query service.
+	Console *rest.Console
 	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.
 	Gateway, Mailbox, SMTP string
 	KafkaAddrs             []string
@@ -204,7 +206,7 @@ func (r *Rig) ready(ctx context.Context) error {
 
 // connect finds what the playground has chosen itself.
 func (r *Rig) connect(ctx context.Context) error {
-	var at struct{ Query, Mailbox string }
+	var at struct{ Query, Console, Mailbox string }
 	b, err := os.ReadFile(filepath.Join(r.Dir, "playground.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &at)
@@ -212,7 +214,7 @@ func (r *Rig) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Mailbox = at.Mailbox
+	r.Mailbox, r.Console = at.Mailbox, rest.NewConsole(at.Console)
 	list, err := r.Control.Processes(ctx)
 	if err != nil {
 		return err
