@@ -132,6 +132,10 @@ func TestFindsEveryBrokenPromise(t *testing.T) {
 		"not listed":   {func(w *world) { w.list = w.list[1:] }, "read_model: order good: is in the list of orders 0 times"},
 		"parked": {func(w *world) { w.letter("payment", "good", "order.events.v1", 0, 0) },
 			"unexplained_letter: order good: order.events.v1/0@0 was parked in payment.dead-letters.v1: permanent: undecodable"},
+		"answered behind a letter": {func(w *world) {
+			p := broker.Partition([]byte("refunded"), partitions)
+			w.letter("notification", "refunded", "order.events.v1", p, 0)
+		}, "misordered: order refunded: troupe.notification.v1.NotificationSent answers order.events.v1/"},
 		"poison swallowed": {func(w *world) { w.plant("payment.events.v1", "order") }, "lost: the poison at payment.events.v1/1@"},
 		"undecodable record": {func(w *world) {
 			w.log.Append(broker.TopicPartition{Topic: "order.events.v1"}, broker.Record{Key: []byte("good"), Value: []byte("?")})
