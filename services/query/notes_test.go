@@ -64,7 +64,7 @@ func affair(w *querytest.Writer) (letters, requests []broker.Record) {
 		outcome(deadletter.Record{Kind: deadletter.Failed, ID: ids[1], RequestID: redrive, Class: "permanent", Message: "still no", Redrives: 1, LastFailure: w.Clock}, id, p),
 		outcome(deadletter.Record{Kind: deadletter.Closed, RequestID: redrive, Redriven: 1, Waiting: 2, Message: "still no"}, id, p),
 		outcome(deadletter.Record{Kind: deadletter.Edited, ID: ids[1], RequestID: edit}, id, p),
-		outcome(deadletter.Record{Kind: deadletter.Closed, RequestID: edit, Redriven: 1, Waiting: 1}, id, p),
+		outcome(deadletter.Record{Kind: deadletter.Closed, RequestID: edit, Redriven: 1, Waiting: 1, Class: "conflict", Message: "gone"}, id, p),
 		outcome(deadletter.Record{Kind: deadletter.Discarded, ID: ids[2], RequestID: discard}, id, p),
 		outcome(deadletter.Record{Kind: deadletter.Closed, RequestID: discard}, id, p),
 	)

@@ -131,9 +131,12 @@ func (d door) request(ctx context.Context, c readmodel.Chain, w wish) (deadlette
 		req.Letter = rec.ID
 	}
 	if w.action == deadletter.Edit {
-		req.Payload, err = edited(deadletter.Original(r), w.payload)
+		if req.Payload, err = edited(deadletter.Original(r), w.payload); err != nil {
+			return req, err
+		}
 	}
-	return req, err
+	_, err = deadletter.ParseRequest(req.Record(c.Participant)) // an id that is too long for a request, say
+	return req, fault.As(fault.Conflict, err)
 }
 
 // publish appends a request; when it returns nil, all in-sync replicas have it.

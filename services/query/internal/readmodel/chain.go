@@ -80,10 +80,11 @@ type Told struct {
 	At     int64           `json:"o"`
 	Kind   deadletter.Kind `json:"k"`
 	Moment Moment          `json:"t"`
-	// Request that was answered; of closed, how many letters came back and how many still waited.
+	// Request that was answered; of closed, how many letters came back, how many still waited, and whether something stopped it.
 	Request  string `json:"r,omitempty"`
 	Redriven int    `json:"d,omitempty"`
 	Waiting  int    `json:"w,omitempty"`
+	Stopped  bool   `json:"s,omitempty"`
 }
 
 // Asked is one request.
@@ -183,6 +184,7 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 		}
 	}
 	t := Told{At: rec.Offset, Kind: r.Kind, Moment: at, Redriven: r.Redriven, Waiting: r.Waiting}
+	t.Stopped = r.Kind == deadletter.Closed && r.Class+r.Message != ""
 	if r.RequestID != "" {
 		t.Request = NameOf(r.RequestID)
 	}

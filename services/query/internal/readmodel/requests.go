@@ -18,8 +18,6 @@ type Answer struct {
 	Closed *Told
 	// Failed is the last failure that it led to.
 	Failed *Told
-	// Discarded: the letter was taken out.
-	Discarded bool
 }
 
 // States of a request.
@@ -30,18 +28,18 @@ const (
 	StateRefused = "refused"
 )
 
-// State is waiting until the request is closed; then failed when a letter failed again, refused when nothing was done of what was
-// asked, and otherwise done.
+// State is waiting until the request is closed; then failed when a letter failed again, refused when something else stopped it, and
+// otherwise done.
 func (a Answer) State() string {
 	switch {
 	case a.Closed == nil:
 		return StateWaiting
 	case a.Failed != nil:
 		return StateFailed
-	case a.Asked.Action == deadletter.Discard && a.Discarded, a.Asked.Action != deadletter.Discard && a.Closed.Redriven > 0 && a.Closed.Waiting == 0:
-		return StateDone
+	case a.Closed.Stopped:
+		return StateRefused
 	}
-	return StateRefused
+	return StateDone
 }
 
 // Why says where the reason lies that a request was not done.
@@ -69,8 +67,6 @@ func (c Chain) Answer(request string) (a Answer, ok bool) {
 			a.Closed = &c.Told[i]
 		case t.Kind == deadletter.Failed:
 			a.Failed = &c.Told[i]
-		case t.Kind == deadletter.Discarded:
-			a.Discarded = true
 		}
 	}
 	return a, true

@@ -22,16 +22,17 @@ func Read(ctx context.Context, log broker.Log, orderID string, events, notes []p
 			told = append(told, e)
 		}
 	}
-	letters := map[string]string{} // the event of a letter that waited, by the letter's id
+	letters := map[string]Event{} // by their ids
 	for _, at := range notes {
 		e, letter, ok := showNote(records[at])
 		if !ok {
 			continue
 		}
 		if e.Kind == KindDeadLetter {
-			letters[letter] = e.ID
+			letters[e.Participant+letter] = e
 		} else {
-			e.CausationID = letters[letter]
+			about := letters[e.Participant+letter]
+			e.Type, e.CausationID = about.Type, about.ID
 		}
 		told = append(told, e)
 	}
