@@ -163,8 +163,8 @@ func (s *kafkaSession) down() {
 		s.mu.Lock()
 		s.over = true
 		s.mu.Unlock()
+		s.rearm() // first: the client may come again at once
 		_ = s.client.Close()
-		s.rearm()
 	}()
 	in := bufio.NewReaderSize(s.server, 64<<10)
 	for {

@@ -93,15 +93,20 @@ func (s *redisSession) up() {
 		if err == nil && (in.Buffered() == 0 || passed != nil) {
 			err = out.Flush()
 		}
-		if err != nil {
-			return
-		}
-		if passed != nil { // what comes after it stands behind it
+		if err == nil && passed != nil { // what comes after it stands behind it
 			select {
 			case <-passed:
 			case <-s.over:
-				return
 			}
+		}
+		select {
+		case <-s.over:
+			s.rearm()
+			return
+		default:
+		}
+		if err != nil {
+			return
 		}
 	}
 }
@@ -170,13 +175,18 @@ func (s *redisSession) take(number int) (awaited, bool) {
 	return a, true
 }
 
-// end cuts the client off, and arms again what waited for an answer that will not come.
+// end arms again what waited for answers that will not come, and cuts the client off: it may come again at once.
 func (s *redisSession) end() {
-	_ = s.client.Close()
 	close(s.over)
+	s.rearm()
+	_ = s.client.Close()
+}
+
+func (s *redisSession) rearm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.await {
 		s.r.gate.add(a.trap)
 	}
+	s.await = nil
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,6 +178,59 @@ func TestRedisWaitsForWhatHappened(t *testing.T) {
 	h.Release()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that dies before it answers leaves the hold armed.
+func TestRedisHoldIsArmedAgainWhenNoAnswerComes(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait)
+	t.Cleanup(func() { _ = server.Close() })
+	serving.Go(func() {
+		for _, answer := range []string{"", "+OK\r\n"} { // dies, and is there again
+			c, err := server.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 100))
+			_, _ = c.Write([]byte(answer))
+			_ = c.Close()
+		}
+	})
+	p := hold.NewRedis(server.Addr().String())
+	defer p.Close()
+	addr, err := p.Addr("payment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() <-chan string {
+		got := make(chan string, 1)
+		go func() {
+			defer close(got)
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				return
+			}
+			defer func() { _ = c.Close() }()
+			_, _ = c.Write([]byte("*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n1\r\n"))
+			answer, _ := io.ReadAll(c)
+			got <- string(answer)
+		}()
+		return got
+	}
+	h := p.Hold(key("b"), hold.After)
+	if got := <-ask(); got != "" {
+		t.Fatalf("a dead server said %q", got)
+	}
+	again := ask()
+	hit(t, h)
+	h.Release()
+	if got := <-again; got != "+OK\r\n" {
+		t.Errorf("got %q", got)
 	}
 }
 
