@@ -124,7 +124,7 @@ func (r *report) end(out io.Writer) (bool, error) {
 	}
 	fmt.Fprintf(&b, "%s Took %s. The same again: %s\n", verdict, r.Took.Round(time.Second), r.Command)
 	if !r.Kept {
-		fmt.Fprintf(&b, "report.json, junit.xml, stories.txt and the logs are in %s\n", r.Dir)
+		fmt.Fprintf(&b, "report.json, junit.xml, the logs and the stories of what went wrong are in %s\n", r.Dir)
 	}
 	_, _ = io.WriteString(out, b.String()) // nobody looks; the files still count
 	raw, err := json.MarshalIndent(r, "", "  ")

@@ -97,7 +97,7 @@ func Points() []Point {
 		{"after-refund", []string{"payment"}, "", gatewayAt("/refunds", After)},
 		{"before-mail", []string{"notification"}, "", mailAt(Before)},
 		{"after-mail", []string{"notification"}, "", mailAt(After)},
-		{"during-redrive", participants, "", kafkaAt(redrives, After)},
+		{"during-redrive", participants, "", kafkaAt(redrives, Before)},
 	}
 }
 
@@ -171,21 +171,12 @@ func admits(r Request, service string, log Log) bool {
 	return r.Key == kmsg.Produce && log.Topic == service+".events.v1" && !has(r, log, "ce_causationid")
 }
 
-// redrives: what became of a letter is in the log, that the redrive is closed is not.
+// redrives: what became of a letter is decided, and not in the log. That the request is closed may be in the same batch.
 func redrives(r Request, service string, log Log) bool {
-	if r.Key != kmsg.Produce || log.Topic != service+".dead-letters.v1" {
-		return false
-	}
-	outcome := false
-	for _, record := range r.Records(log) {
-		switch value(record, "__dlq.record") {
-		case "redriven", "edited", "discarded":
-			outcome = true
-		case "closed":
-			return false
-		}
-	}
-	return outcome
+	return r.Key == kmsg.Produce && log.Topic == service+".dead-letters.v1" &&
+		slices.ContainsFunc(r.Records(log), func(record *kgo.Record) bool {
+			return slices.Contains([]string{"redriven", "edited", "discarded", "failed"}, value(record, "__dlq.record"))
+		})
 }
 
 func has(r Request, log Log, name string) bool {
