@@ -69,8 +69,12 @@ func (n *Narrator) tellNew(ctx context.Context) error {
 func Line(style terminal.Style, e rest.Event, began time.Time) string {
 	name := e.Type[strings.LastIndexByte(e.Type, '.')+1:]
 	told := detail(name, e.Data)
-	if e.Kind != "" && e.Kind != "event" {
-		name = strings.TrimSpace(cmp.Or(became[e.Kind], e.Kind) + " " + name)
+	if e.Kind == "dead_letter" {
+		name = "parked " + name
+	} else if e.Kind != "event" && e.Kind != "" {
+		name = cmp.Or(became[e.Kind], e.Kind)
+	}
+	if e.Class+e.Message != "" {
 		told = terminal.Cut(strings.TrimPrefix(e.Class+": "+e.Message, ": "), 120)
 	}
 	gap := ""
@@ -83,8 +87,8 @@ func Line(style terminal.Style, e rest.Event, began time.Time) string {
 		style.Paint(terminal.Dim, fmt.Sprintf("%8s", gap)), terminal.Clean(told))
 }
 
-// became is what happened to an event that could not be answered, in a word.
-var became = map[string]string{"dead_letter": "parked", "closed": "redrive ended"}
+// became is what became of an event that was parked, where the kind alone does not say it.
+var became = map[string]string{"failed": "failed again", "closed": "redrive ended"}
 
 // body has what is worth telling of any event; protobuf's JSON writes 64-bit numbers as strings.
 type body struct {

@@ -62,8 +62,8 @@ func TestTellsWhatWasParked(t *testing.T) {
 	for _, tc := range []struct{ kind, typ, class, message, want string }{
 		{"event", "troupe.order.v1.OrderPlaced", "", "", "OrderPlaced"},
 		{"dead_letter", "troupe.order.v1.OrderPlaced", "permanent", "no\x1b", "parked OrderPlaced                  permanent: no�"},
-		{"failed", "troupe.order.v1.OrderPlaced", "", "no", "failed OrderPlaced                  no"},
-		{"discarded", "", "", "", "discarded"},
+		{"failed", "troupe.deadletter.failed", "", "no", "failed again                        no"},
+		{"discarded", "troupe.deadletter.discarded", "", "", "discarded"},
 		{"closed", "", "", "2 wait", "redrive ended                       2 wait"},
 	} {
 		got := narrate.Line(false, rest.Event{Kind: tc.kind, Type: tc.typ, Source: "payment", Class: tc.class, Message: tc.message, Time: at}, at)
