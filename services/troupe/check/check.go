@@ -77,6 +77,7 @@ func Run(ctx context.Context, s System, expected []Expected) (*Report, error) {
 	}
 	l.order(r)
 	l.lettersExplained(r, s.Parked)
+	l.requestsClosed(r)
 	l.behindLetters(r)
 	for _, id := range slices.Sorted(maps.Keys(l.Orders)) {
 		if _, ok := byID[id]; !ok {

@@ -136,6 +136,12 @@ func TestFindsEveryBrokenPromise(t *testing.T) {
 			p := broker.Partition([]byte("refunded"), partitions)
 			w.letter("notification", "refunded", "order.events.v1", p, 0)
 		}, "misordered: order refunded: troupe.notification.v1.NotificationSent answers order.events.v1/"},
+		"request forgotten":    {func(w *world) { w.request("r", "l", "discarded") }, "stuck: order good: request r at payment.redrive.v1/0@0 was never closed"},
+		"request closed twice": {func(w *world) { w.request("r", "l", "closed", "closed") }, "choreography: order good: request r at payment.redrive.v1/0@0 was closed 2 times"},
+		"letter back twice": {func(w *world) {
+			w.request("r", "l", "redriven", "closed")
+			w.request("q", "l", "redriven", "closed")
+		}, "choreography: order good: letter l of payment.dead-letters.v1 came back 2 times"},
 		"poison swallowed": {func(w *world) { w.plant("payment.events.v1", "order") }, "lost: the poison at payment.events.v1/1@"},
 		"undecodable record": {func(w *world) {
 			w.log.Append(broker.TopicPartition{Topic: "order.events.v1"}, broker.Record{Key: []byte("good"), Value: []byte("?")})

@@ -33,6 +33,48 @@ func (l *log) lettersExplained(r *Report, parked map[string]bool) {
 	}
 }
 
+// requestsClosed checks that every request to bring letters back was closed, once, and that no letter came back twice.
+func (l *log) requestsClosed(r *Report) {
+	closed := map[string]map[string]bool{} // by request, the ids of the records that say so
+	back := map[[3]string]map[string]bool{}
+	note := func(record string, of map[string]bool) map[string]bool {
+		if of == nil {
+			of = map[string]bool{}
+		}
+		of[record] = true
+		return of
+	}
+	for _, record := range l.letters {
+		id, request := header(record, "ce_id"), header(record, "ce_causationid")
+		switch header(record, "__dlq.record") {
+		case "closed":
+			closed[request] = note(id, closed[request])
+		case "redriven", "edited", "discarded":
+			letter := [3]string{record.Topic, string(record.Key), header(record, "__dlq.id")}
+			back[letter] = note(id, back[letter])
+		}
+	}
+	asked := map[string]bool{}
+	for _, request := range l.requests {
+		id := header(request, "ce_id")
+		if id == "" || asked[id] {
+			continue
+		}
+		asked[id] = true
+		r.Requests++
+		if n := len(closed[id]); n == 0 {
+			r.Violation(Stuck, string(request.Key), "request %s at %s was never closed", id, place(request))
+		} else if n > 1 {
+			r.Violation(Choreography, string(request.Key), "request %s at %s was closed %d times", id, place(request), n)
+		}
+	}
+	for letter, ends := range back {
+		if r.LettersBack++; len(ends) > 1 {
+			r.Violation(Choreography, letter[1], "letter %s of %s came back %d times", letter[2], letter[0], len(ends))
+		}
+	}
+}
+
 // nobody must park what nobody listens to.
 const nobody = "nobody"
 

@@ -22,6 +22,9 @@ func FactTopics() []string {
 	return topics
 }
 
+// redriveTopic is where operators ask a participant to bring letters back.
+func redriveTopic(p string) string { return p + ".redrive.v1" }
+
 // log is the whole log.
 type log struct {
 	// Records counts all of the topics of facts, copies too.
@@ -32,7 +35,8 @@ type log struct {
 	Accepted map[string][]event.Message
 
 	poison    []broker.Record
-	letters   []broker.Record
+	letters   []broker.Record // and what became of them
+	requests  []broker.Record
 	events    []recorded
 	envelopes []choreography.Recorded
 	broken    []Violation
@@ -67,6 +71,11 @@ func (s System) readLog(ctx context.Context) (*log, error) {
 			return nil, err
 		}
 		l.letters = append(l.letters, letters...)
+		requests, err := s.Log.Topic(ctx, redriveTopic(p), s.Partitions)
+		if err != nil {
+			return nil, err
+		}
+		l.requests = append(l.requests, requests...)
 	}
 	return l, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -60,6 +61,9 @@ func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
 // restless says what is still moving, or "".
 func (s System) restless(ctx context.Context, expected []Expected) string {
 	topics := FactTopics()
+	for _, p := range participants {
+		topics = append(topics, redriveTopic(p), participant.DeadLettersTopic(p))
+	}
 	before, err := s.Log.Ends(ctx, topics)
 	if err != nil {
 		return err.Error()
@@ -71,7 +75,7 @@ func (s System) restless(ctx context.Context, expected []Expected) string {
 	}
 	if len(expected) > 0 {
 		for tp, end := range before {
-			if end == 0 {
+			if end == 0 || !slices.Contains(FactTopics(), tp.Topic) {
 				continue
 			}
 			// Any order will do: the token makes the read wait for the partition.

@@ -107,6 +107,9 @@ type Report struct {
 	// DeadLetters counts letters, ExplainedLetters those that poison has made.
 	DeadLetters      int `json:"dead_letters"`
 	ExplainedLetters int `json:"explained_letters"`
+	// Requests to bring letters back or discard them, and the letters that this was done to.
+	Requests    int `json:"redrive_requests"`
+	LettersBack int `json:"letters_back"`
 
 	Violations []Violation `json:"violations"`
 
@@ -151,6 +154,9 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "mails: %d, and %d copies with the same Message-ID\n", r.Mails, r.MailCopies)
 	fmt.Fprintf(&b, "log: %d records, %d of them copies, %d void, %d poison; %d dead letters, %d of them explained\n",
 		r.Records, r.RecordCopies, r.VoidedRecords, r.PoisonRecords, r.DeadLetters, r.ExplainedLetters)
+	if r.Requests > 0 {
+		fmt.Fprintf(&b, "requests to redrive or discard: %d, letters brought back or discarded: %d\n", r.Requests, r.LettersBack)
+	}
 	fmt.Fprintf(&b, "violations: %d\n", len(r.Violations))
 	for _, g := range Guarantees {
 		of := r.Of(g)

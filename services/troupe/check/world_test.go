@@ -71,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	w.ledger.Orders = map[string]gateway.LedgerOrder{}
 	var topics []broker.Topic
 	for _, p := range []string{"order", "payment", "notification"} {
-		for _, name := range []string{participant.FactsTopic(p), participant.DeadLettersTopic(p)} {
+		for _, name := range []string{participant.FactsTopic(p), participant.DeadLettersTopic(p), p + ".redrive.v1"} {
 			topics = append(topics, broker.Topic{Name: name, Partitions: partitions})
 		}
 	}
@@ -231,4 +231,14 @@ func (w *world) run() *check.Report {
 		w.t.Fatal(err)
 	}
 	return r
+}
+
+// request asks for something, and says what became of it.
+func (w *world) request(id, letter string, outcomes ...string) {
+	h := func(name, value string) broker.Header { return broker.Header{Key: name, Value: []byte(value)} }
+	w.log.Append(broker.TopicPartition{Topic: "payment.redrive.v1"}, broker.Record{Key: []byte("good"), Headers: []broker.Header{h("ce_id", id)}})
+	for n, outcome := range outcomes {
+		w.log.Append(broker.TopicPartition{Topic: participant.DeadLettersTopic("payment")}, broker.Record{Key: []byte("good"),
+			Headers: []broker.Header{h("ce_id", id+strconv.Itoa(n)), h("ce_causationid", id), h("__dlq.record", outcome), h("__dlq.id", letter)}})
+	}
 }
