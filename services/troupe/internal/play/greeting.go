@@ -19,7 +19,7 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 	}
 	fmt.Fprintf(&b, "\n%s Everything is on this machine only.\n\n", l.style.Paint(terminal.Bold, title))
 	row("look", at.Query+"/orders", "the read side: orders, their stories, live streams")
-	row("console", at.Console+"/api/dead-letters", "what is stuck and why, for operators")
+	row("console", at.Console, "every order's story, and what is stuck and why")
 	row("order", at.Order+"/orders", "place and cancel")
 	row("mailbox", at.Mailbox, "the mails that customers get")
 	row("gateway", at.Gateway, "charges and refunds (a simulator)")
