@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -122,20 +123,48 @@ func (s *space) done(items int, positions []int64) {
 	}
 }
 
-// add queues what a fetch brought.
+// add queues what a fetch brought. Far behind the ends of the logs, a fetch brings more of one log than a step takes; sorted by
+// time, the events of one order still meet in one step, and its document is written once.
 func (s *space) add(source int, f broker.Fetched) {
 	from := s.sources[source]
+	news := make([]item, len(f.Records))
 	for i := range f.Records {
 		r := &f.Records[i]
-		s.pending = append(s.pending, item{source: source, rec: r, next: r.Offset + 1})
+		news[i] = item{source: source, rec: r, next: r.Offset + 1}
 	}
-	from.pending += len(f.Records)
+	s.merge(news, from.pending)
+	from.pending += len(news)
 	if n := len(f.Records); n > 0 {
 		from.cursor = f.Records[n-1].Offset + 1
 	}
 	if f.Next > from.cursor {
 		s.skip(source, f.Next)
 	}
+}
+
+// merge queues items of one source by time, none before those of the source that wait already, which are so many.
+func (s *space) merge(news []item, waiting int) {
+	first := 0
+	for ; len(news) > 0 && waiting > 0; first++ {
+		if s.pending[first].source == news[0].source {
+			waiting--
+		}
+	}
+	later := slices.Clone(s.pending[first:])
+	s.pending = s.pending[:first]
+	for len(news) > 0 && len(later) > 0 {
+		from := &later
+		if news[0].before(later[0]) {
+			from = &news
+		}
+		s.pending, *from = append(s.pending, (*from)[0]), (*from)[1:]
+	}
+	s.pending = append(append(s.pending, later...), news...)
+}
+
+// before says whether an item is the older one; only a record has a time.
+func (a item) before(b item) bool {
+	return a.rec != nil && b.rec != nil && a.rec.Time.Before(b.rec.Time)
 }
 
 // skip moves the position past offsets that the log does not hold.

@@ -18,6 +18,7 @@ type watch struct {
 	log  *slog.Logger
 	name string
 	gauges
+	topics map[string]metric.MeasurementOption // made once: it is asked for with each record. Of the cycle alone
 }
 
 // The metrics of a projection.
@@ -40,10 +41,21 @@ var (
 	rebuildCleared    = telemetry.RebuildCleared.Counter()
 )
 
-func newWatch(name string) *watch { return &watch{log: slog.With("projection", name), name: name} }
+func newWatch(name string) *watch {
+	return &watch{log: slog.With("projection", name), name: name, topics: map[string]metric.MeasurementOption{}}
+}
 
 func (w *watch) set(kv ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(append(kv, telemetry.Participant.String(w.name))...))
+}
+
+func (w *watch) topic(name string) metric.MeasurementOption {
+	by, ok := w.topics[name]
+	if !ok {
+		by = w.set(telemetry.Topic.String(name))
+		w.topics[name] = by
+	}
+	return by
 }
 
 func (w *watch) waiting(part string, err error) {
@@ -95,7 +107,7 @@ func (w *watch) commitFailed(err error) {
 
 // folded reports one record: a count, and a warning when it is bad.
 func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, outcome string, err error) {
-	counter, by := eventsFolded, w.set(telemetry.Topic.String(r.Topic))
+	counter, by := eventsFolded, w.topic(r.Topic)
 	switch {
 	case err != nil:
 		counter = eventsUndecodable
@@ -123,13 +135,14 @@ func (w *watch) applied(ch *change) {
 	if len(ch.Ops) == 0 {
 		return
 	}
+	by := w.set()
 	if len(ch.delays) > 0 {
-		applySize.Record(context.Background(), float64(len(ch.delays)), w.set())
+		applySize.Record(context.Background(), float64(len(ch.delays)), by)
 	}
 	now := time.Now()
 	for _, at := range ch.delays {
 		if !at.IsZero() {
-			delays.Record(context.Background(), now.Sub(at).Seconds(), w.set())
+			delays.Record(context.Background(), now.Sub(at).Seconds(), by)
 		}
 	}
 }

@@ -1,0 +1,68 @@
+package projection
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"pgregory.net/rapid"
+)
+
+// Whatever the clocks say: each log stays in its order, nothing is lost, and where clocks are right the events are sorted by them.
+func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		skewed := rapid.Bool().Draw(t, "skewed")
+		s := newSpace("", 0, []string{talk, song, "dance"})
+		now, put, taken := int64(0), make([]int64, 3), make([]int64, 3)
+		take := func(n int) {
+			var positions []int64
+			for _, from := range s.sources {
+				positions = append(positions, from.applied)
+			}
+			for _, it := range s.pending[:n] {
+				if it.rec != nil && it.rec.Offset != taken[it.source] {
+					t.Fatalf("source %d: offset %d after %d", it.source, it.rec.Offset, taken[it.source])
+				}
+				taken[it.source], positions[it.source] = it.next, it.next
+			}
+			s.done(n, positions)
+		}
+		for range rapid.IntRange(1, 12).Draw(t, "fetches") {
+			i := rapid.IntRange(0, 2).Draw(t, "source")
+			f := broker.Fetched{}
+			for range rapid.IntRange(0, 5).Draw(t, "records") {
+				now++
+				at := now
+				if skewed {
+					at = int64(rapid.IntRange(0, 50).Draw(t, "time"))
+				}
+				f.Records = append(f.Records, broker.Record{Offset: put[i], Time: time.UnixMilli(at)})
+				put[i]++
+			}
+			f.Next = put[i]
+			if rapid.IntRange(0, 4).Draw(t, "gap") == 0 && len(f.Records) > 0 {
+				put[i]++
+				f.Next++
+			}
+			s.add(i, f)
+			sorted := slices.IsSortedFunc(s.pending, func(a, b item) int {
+				if a.rec == nil || b.rec == nil {
+					return 0
+				}
+				return a.rec.Time.Compare(b.rec.Time)
+			})
+			if gaps := slices.ContainsFunc(s.pending, func(it item) bool { return it.rec == nil }); !skewed && !gaps && !sorted {
+				t.Fatal("not sorted by time")
+			}
+			take(rapid.IntRange(0, len(s.pending)).Draw(t, "take"))
+		}
+		take(len(s.pending))
+		for i, from := range s.sources {
+			if taken[i] != put[i] || from.pending != 0 || from.applied != put[i] {
+				t.Fatal(fmt.Sprint("source ", i, ": taken ", taken[i], " of ", put[i], ", waiting ", from.pending))
+			}
+		}
+	})
+}
