@@ -124,11 +124,16 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
 	}
 	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
-	if _, err := s.die(ctx, held, f.Seed); err != nil {
+	before, err := s.die(ctx, held, f.Seed)
+	if err != nil {
 		next.Drop()
 		return "", err
 	}
-	return s.die(ctx, next, f.Seed>>1)
+	seen, err := s.die(ctx, next, f.Seed>>1)
+	if err != nil {
+		return "", fmt.Errorf("%s, and then: %w", before, err)
+	}
+	return seen, nil
 }
 
 // die kills the process whose call is held, and lets the call arrive late, or never.
