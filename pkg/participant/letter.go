@@ -89,6 +89,9 @@ func (t *task) dropLetter(o *order, id string) {
 	o.unpark(id)
 	t.ops = append(t.ops, store.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
 	t.countLetters(o)
+	if t.folding && len(o.parked) == 0 {
+		o.forgetAdopted() // what came later was answered, and may have left no trace
+	}
 }
 
 func (t *task) countLetters(o *order) {
@@ -198,7 +201,7 @@ func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Reco
 	}
 	came := deadletter.Original(r)
 	if e, err := event.FromRecord(came); err == nil {
-		o.moved(came.Topic, e)
+		o.adopt(came.Topic, e)
 	}
 	o.park(n.ID, n.Topic)
 	t.keepLetter(o, n.ID, r)

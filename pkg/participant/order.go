@@ -110,7 +110,7 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 			o.parked, err = parseParked(v)
 		case k == fieldAsked:
 			err = json.Unmarshal([]byte(v), &o.asked)
-		case strings.HasPrefix(k, prefixHead):
+		case strings.HasPrefix(k, prefixHead) && v != "":
 			o.heads[k[len(prefixHead):]], err = parseHead(v)
 		case strings.HasPrefix(k, prefixSeen):
 			o.seen[k[len(prefixSeen):]] = true
@@ -147,6 +147,27 @@ func (o *order) moved(topic string, e event.Event) {
 	if h, ok := o.heads[topic]; e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
 		o.heads[topic] = head{seq: e.Sequence, id: e.ID, adopted: !ok}
 		o.changed[prefixHead+topic] = o.heads[topic].String()
+	}
+}
+
+// adopt moves a head to a letter that the fold met: nobody knows what came after it once the chain is gone.
+func (o *order) adopt(topic string, e event.Event) {
+	before := o.heads[topic]
+	o.moved(topic, e)
+	if h := o.heads[topic]; h != before {
+		h.adopted = true
+		o.heads[topic] = h
+		o.changed[prefixHead+topic] = h.String()
+	}
+}
+
+// forgetAdopted forgets the heads that were taken on trust.
+func (o *order) forgetAdopted() {
+	for topic, h := range o.heads {
+		if h.adopted {
+			delete(o.heads, topic)
+			o.changed[prefixHead+topic] = ""
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *cycle) publish() {
 // sendable returns the entries for one topic that may be sent now, in order: an entry leaves only when every earlier entry
 // of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
 func (t *task) sendable(topic string) []*entry {
-	waitsFor := map[string]string{} // order → topic of its earliest entry not acknowledged
+	waitsFor := map[string]string{} // order → topic of its earliest entries not acknowledged; "" after one of another topic
 	var out []*entry
 	size := 0
 	for _, e := range t.outbox {
@@ -81,10 +81,13 @@ func (t *task) sendable(topic string) []*entry {
 			break
 		}
 		first, ok := waitsFor[e.Order]
-		if !ok {
-			waitsFor[e.Order] = e.Record.Topic
+		switch {
+		case !ok:
 			first = e.Record.Topic
+		case first != e.Record.Topic:
+			first = ""
 		}
+		waitsFor[e.Order] = first
 		if e.Record.Topic != topic || first != topic {
 			continue
 		}
