@@ -65,7 +65,7 @@ func (q Request) Record(participant string) broker.Record {
 	w.add(headerReason, q.Reason)
 	r.Headers = w.h
 	if r.Value == nil {
-		r.Value = []byte{}
+		r.Value = []byte{} // not a tombstone
 	}
 	return r
 }

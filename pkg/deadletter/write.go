@@ -40,6 +40,7 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 		Type: "troupe.deadletter." + string(rec.Kind), Source: rec.Group, Subject: rec.Order, Time: at, CausationID: rec.RequestID,
 	}
 	out := event.ToRecord(e, Topic(rec.Group), partition)
+	out.Value = []byte{} // not a tombstone
 	w := writing{out.Headers}
 	w.add(headerRecord, string(rec.Kind))
 	w.add(headerID, rec.ID)
