@@ -59,7 +59,7 @@ func (s *striker) duringRedrive(ctx context.Context, point hold.Point, f schedul
 	held := point.Arm(s.Proxies, f.Target, hold.Any)
 	asked := make(chan error, 1)
 	go func() { asked <- s.discard(ctx, f.Target, order) }() // received below
-	seen, err := s.die(ctx, held, f.Seed)
+	seen, err := s.die(ctx, held, f.Seed%2 == 0)
 	return seen, errors.Join(err, <-asked)
 }
 

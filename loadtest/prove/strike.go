@@ -113,7 +113,7 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 	case point.Name == "during-redrive":
 		return s.duringRedrive(ctx, point, f)
 	case point.First == "":
-		return s.die(ctx, point.Arm(s.Proxies, f.Target, hold.Any), f.Seed)
+		return s.die(ctx, point.Arm(s.Proxies, f.Target, hold.Any), f.Seed%2 == 0)
 	}
 	first, err := hold.Find(point.First)
 	if err != nil {
@@ -124,12 +124,12 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
 	}
 	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
-	before, err := s.die(ctx, held, f.Seed)
+	before, err := s.die(ctx, held, false) // what it had done must stay as it is for the next to come by
 	if err != nil {
 		next.Drop()
 		return "", err
 	}
-	seen, err := s.die(ctx, next, f.Seed>>1)
+	seen, err := s.die(ctx, next, f.Seed%2 == 0)
 	if err != nil {
 		return "", fmt.Errorf("%s, and then: %w", before, err)
 	}
@@ -137,7 +137,7 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 }
 
 // die kills the process whose call is held, and lets the call arrive late, or never.
-func (s *striker) die(ctx context.Context, held *hold.Held, seed uint64) (string, error) {
+func (s *striker) die(ctx context.Context, held *hold.Held, late bool) (string, error) {
 	defer held.Drop()
 	if err := s.hit(ctx, held); err != nil {
 		return "", err
@@ -147,7 +147,7 @@ func (s *striker) die(ctx context.Context, held *hold.Held, seed uint64) (string
 		return "", err
 	}
 	end := "the call never arrived"
-	if seed%2 == 0 {
+	if late {
 		held.Release()
 		end = "the call arrived after all"
 	}
