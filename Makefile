@@ -39,6 +39,17 @@ test: ## every rung of the test ladder that needs nothing but Go
 test-real: ## rung 6: on a real Kafka (Java, Maven; or TEST_KAFKA_BROKERS) and Redis (redis-server; or TEST_REDIS_ADDR)
 	@scripts/test real
 
+ORDERS ?= 1000
+SEED ?= fresh
+
+.PHONY: prove
+prove: bin/troupe ## breaks everything while ORDERS=1000 are placed, by SEED=fresh, and reads all of it; ARGS="-real" on a real Kafka and Redis
+	go run ./loadtest/prove -troupe bin/troupe -orders $(ORDERS) -seed $(SEED) $(ARGS)
+
+.PHONY: prove-controls
+prove-controls: ## takes the guards away one by one; each must be seen. ARGS="-sample 3" for some of them
+	go run ./loadtest/prove/controls $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (10s) each
 	@scripts/fuzz
@@ -84,6 +95,9 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
 	@scripts/step 'the README, as it is written' .ci/readme
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
+	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
+	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
+	@scripts/step 'prove-controls, a sample' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
