@@ -93,9 +93,10 @@ func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event)
 	return toBody(p.Refund(refundID)), nil
 }
 
-// forgotten reports whether the gateway may have forgotten keys made from this event: none was used before the event's time.
+// forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used before the
+// event's time), or they may have been used with another payload.
 func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
-	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory
+	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory || participant.Edited(ctx)
 }
 
 func evolve(p domain.Payment, m event.Message) domain.Payment {

@@ -181,16 +181,23 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 	b := Behavior(g, keyMemory)
 	for _, tc := range []struct {
 		age       time.Duration
+		edited    bool
 		forgotten bool
-	}{{0, false}, {keyMemory - 1, false}, {keyMemory, true}, {48 * time.Hour, true}} {
-		if _, err := b.React(at(t, tc.age), domain.Payment{}, placed()); err != nil {
+	}{{0, false, false}, {0, true, true}, {keyMemory - 1, false, false}, {keyMemory, false, true}, {48 * time.Hour, false, true}} {
+		edited := func(ctx context.Context) context.Context {
+			if tc.edited {
+				return participant.WithEdited(ctx)
+			}
+			return ctx
+		}
+		if _, err := b.React(edited(at(t, tc.age)), domain.Payment{}, placed()); err != nil {
 			t.Fatal(err)
 		}
 		want := Charge{EventID: "e-1", OrderID: "o-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa", KeysForgotten: tc.forgotten}
 		if g.asked != want {
 			t.Errorf("age %s: asked for %+v, want %+v", tc.age, g.asked, want)
 		}
-		if _, err := b.React(at(t, time.Hour+tc.age), paid, cancelled()); err != nil {
+		if _, err := b.React(edited(at(t, time.Hour+tc.age)), paid, cancelled()); err != nil {
 			t.Fatal(err)
 		}
 		back := Return{EventID: "e-2", OrderID: "o-1", IntentID: "pi_1", Amount: 2500, Currency: "EUR", KeysForgotten: tc.forgotten}

@@ -102,8 +102,8 @@ type Charge struct {
 	Currency string
 	// Method is a payment method token (pm_…).
 	Method string
-	// KeysForgotten: the event is so old that the gateway may have forgotten its idempotency keys, so what exists must be
-	// looked up by order id first.
+	// KeysForgotten: the event is so old that the gateway may have forgotten its idempotency keys, or was edited, so that they
+	// may have been used for something else. What exists must be looked up by order id first.
 	KeysForgotten bool
 }
 

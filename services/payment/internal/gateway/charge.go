@@ -28,7 +28,11 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 		PaymentMethod:         stripe.String(c.Method),
 		ErrorOnRequiresAction: stripe.Bool(true),
 	}
-	params.SetIdempotencyKey(c.EventID + ":confirm")
+	key := c.EventID + ":confirm"
+	if c.KeysForgotten { // an edited event may name another method than the key was used with; an intent is confirmed once anyway
+		key += ":" + c.Method
+	}
+	params.SetIdempotencyKey(key)
 	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, pi.ID, params)
 	if err == nil && confirmed.Status == stripe.PaymentIntentStatusSucceeded {
 		return charged(confirmed), nil

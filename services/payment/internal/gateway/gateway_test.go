@@ -114,8 +114,8 @@ func TestCharge(t *testing.T) {
 
 		{name: "old: charged long ago", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: declined long ago, not tried again", forgotten: true, steps: []step{found(1), pi(read, "requires_payment_method", cardError)}, want: poor},
-		{name: "old: created and not confirmed", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(confirm, "succeeded", "")}, want: done},
-		{name: "old: nothing there", forgotten: true, steps: []step{found(0), created, pi(confirm, "succeeded", "")}, want: done},
+		{name: "old: created and not confirmed", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(confirmBy, "succeeded", "")}, want: done},
+		{name: "old: nothing there", forgotten: true, steps: []step{found(0), created, pi(confirmBy, "succeeded", "")}, want: done},
 		{name: "old: look-up fails, nothing is started", forgotten: true, steps: []step{{want: search, drop: true}}, fails: true, class: fault.Unavailable},
 	}, func(g *Stripe) func(context.Context, domain.Charge) (domain.Outcome, error) { return g.Charge })
 }

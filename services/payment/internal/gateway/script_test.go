@@ -80,11 +80,13 @@ func play(t *testing.T, steps ...step) (*Stripe, *script) {
 const (
 	create  = "POST /v1/payment_intents e-1:create"
 	confirm = "POST /v1/payment_intents/pi_1/confirm e-1:confirm"
-	cancel  = "POST /v1/payment_intents/pi_1/cancel e-1:cancel"
-	read    = "GET /v1/payment_intents/pi_1"
-	search  = "GET /v1/payment_intents/search"
-	give    = "POST /v1/refunds e-2:refund"
-	list    = "GET /v1/refunds"
+	// confirmBy is what confirms an intent that was looked up.
+	confirmBy = confirm + ":pm_card_visa"
+	cancel    = "POST /v1/payment_intents/pi_1/cancel e-1:cancel"
+	read      = "GET /v1/payment_intents/pi_1"
+	search    = "GET /v1/payment_intents/search"
+	give      = "POST /v1/refunds e-2:refund"
+	list      = "GET /v1/refunds"
 )
 
 // pi answers with the intent in a status; lastError is JSON or empty.
