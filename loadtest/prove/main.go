@@ -36,7 +36,6 @@ type options struct {
 	rounds    int
 	real      bool
 	poison    bool
-	keep      bool
 	deadline  time.Duration
 	quiet     time.Duration
 }
