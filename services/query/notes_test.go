@@ -136,6 +136,22 @@ func TestChainIsTheSameHoweverItArrives(t *testing.T) {
 	})
 }
 
+// A copy of an older failure comes late: the newer one stays.
+func TestLateFailuresDoNotCount(t *testing.T) {
+	letters, _ := affair(querytest.NewWriter())
+	d, err := deadletter.Parse(letters[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := func(n int, class string) broker.Record {
+		return outcome(deadletter.Record{Kind: deadletter.Failed, ID: d.ID, RequestID: class, Class: class, Redrives: n}, d.Order, letters[0].Partition)
+	}
+	older, newer := fails(1, "invalid"), fails(2, "conflict")
+	if head := chainOf(t, []broker.Record{letters[0], older, newer, older}).Head(); head.Class != "conflict" || head.Redrives != 2 {
+		t.Errorf("%+v", head)
+	}
+}
+
 func TestNamesAreSafeAndDifferent(t *testing.T) {
 	seen := map[string]string{}
 	for _, s := range []string{

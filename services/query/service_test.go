@@ -85,7 +85,7 @@ func (s *service) open() {
 		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions, Retention: 30 * 24 * time.Hour})
 	}
 	for _, name := range readmodel.Notes {
-		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions})
+		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions, MaxBytes: 2 << 20}) // as their owners make them
 	}
 	if err := s.log.Provision(s.t.Context(), topics); err != nil {
 		s.t.Fatal(err)

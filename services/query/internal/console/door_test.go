@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -216,6 +217,29 @@ func TestChainIsShownWhole(t *testing.T) {
 	d.Play()
 	d.Caught()
 	get[console.Chain](d, "/payment/"+late)
+}
+
+// A page ends early when its bodies grow large, and holds one letter at least.
+func TestLargeLettersMakeShortPages(t *testing.T) {
+	d := open(t)
+	story := d.Refunded(querytest.ID("o"), "c-1")[:4]
+	for i := range story {
+		story[i].Value = bytes.Repeat([]byte{0xff}, (i+1)<<20)
+	}
+	story[3].Value = bytes.Repeat([]byte{0xff}, 5<<20)
+	d.Park("payment", "permanent", "too large", story...)
+	d.Caught()
+	var pages []int
+	for token := ""; ; {
+		c := get[console.Chain](d, "/payment/"+querytest.ID("o")+"?page_token="+token)
+		pages = append(pages, len(c.Letters))
+		if token = c.NextPageToken; token == "" {
+			break
+		}
+	}
+	if fmt.Sprint(pages) != "[2 1 1]" {
+		t.Errorf("%v letters a page", pages)
+	}
 }
 
 func TestStrangeLettersAreShown(t *testing.T) {

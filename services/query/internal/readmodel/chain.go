@@ -161,19 +161,20 @@ func (c Chain) WithRequest(r deadletter.Request, at int64) Chain {
 func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Chain {
 	id := NameOf(r.ID)
 	at := At(when(r, rec))
-	switch i := c.Find(id); {
-	case r.Kind == deadletter.Letter:
+	i := c.Find(id)
+	switch r.Kind {
+	case deadletter.Letter:
 		if i >= 0 || c.gone(id) {
 			return c
 		}
 		c.Letters = append(slices.Clone(c.Letters), letter(r, typ, rec))
-	case r.Kind == deadletter.Failed:
+	case deadletter.Failed:
 		if i >= 0 && r.Redrives > c.Letters[i].Redrives { // otherwise a late copy
 			c.Letters = slices.Clone(c.Letters)
 			l := &c.Letters[i]
 			l.Class, l.Message, l.Last, l.Redrives = Plain(r.Class), cut(r.Message), at, r.Redrives
 		}
-	case r.Kind == deadletter.Closed:
+	case deadletter.Closed:
 	default:
 		if i >= 0 {
 			c.Letters = slices.Delete(slices.Clone(c.Letters), i, i+1)
