@@ -88,6 +88,10 @@ func TestFindsEveryBrokenPromise(t *testing.T) {
 		"told twice with two Message-IDs": {func(w *world) {
 			w.mail("good", "another cause", notificationv1.Kind_KIND_CONFIRMED)
 		}, "mailed_twice: order good: its customer was told KIND_CONFIRMED 2 times"},
+		"given up before the deadline": {func(w *world) {
+			w.place("hurried")
+			w.say("hurried", "order", "deadline", &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT})
+		}, "misordered: order hurried: its payment was given up"},
 		"not told": {func(w *world) { w.say("declined", "order", "", &orderv1.OrderConfirmed{}) },
 			"lost: order declined: its customer was told KIND_CONFIRMED 0 times"},
 		"mails swapped":           {func(w *world) { w.mails[2].ID, w.mails[3].ID = 4, 3 }, "misordered: order refunded: mail "},
@@ -182,5 +186,13 @@ func TestAnOrderBehindPoisonIsExplained(t *testing.T) {
 		Charges: []gateway.LedgerCharge{{Status: "succeeded", At: w.tick()}, {Status: "succeeded", At: w.tick()}}}}}
 	if r := w.run(); len(r.Of(check.ChargedTwice)) != 1 {
 		t.Errorf("charged twice, and found\n%s", r)
+	}
+}
+
+func TestAPaymentThatCameTooLateMayCancelAGoodOrder(t *testing.T) {
+	w := newWorld(t)
+	w.tooLate("late")
+	if r := w.run(); len(r.Violations) != 0 || r.TimedOut != 1 {
+		t.Errorf("found\n%s", r)
 	}
 }

@@ -14,6 +14,7 @@ type facts struct {
 	reason                                                      orderv1.CancellationReason
 	declineReason                                               string
 	charged, returned                                           int64
+	deadline, late                                              time.Time // of the payment, and when somebody said that it is over
 	mails                                                       map[notificationv1.Kind]int // sent or refused
 }
 
@@ -23,17 +24,22 @@ func (l *log) facts(order string) facts {
 		switch b := m.Body.(type) {
 		case *orderv1.OrderPlaced:
 			f.placed++
+			f.deadline = b.GetPaymentDeadline().AsTime()
 		case *orderv1.OrderConfirmed:
 			f.confirmed++
 		case *orderv1.OrderCancelled:
 			f.cancelled++
-			f.reason = b.GetReason()
+			if f.reason = b.GetReason(); f.reason == orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT {
+				f.late = m.Time
+			}
 		case *paymentv1.PaymentSucceeded:
 			f.succeeded++
 			f.charged += b.GetAmount()
 		case *paymentv1.PaymentDeclined:
 			f.declined++
-			f.declineReason = b.GetReason()
+			if f.declineReason = b.GetReason(); f.declineReason == "payment_timeout" {
+				f.late = m.Time
+			}
 		case *paymentv1.PaymentRefunded:
 			f.refunded++
 			f.returned += b.GetAmount()
@@ -115,8 +121,10 @@ func (l *log) settleTime(order string) (time.Duration, bool) {
 
 // end checks how an order ended against what was promised.
 func (l *log) end(r *Report, e Expected, f facts) {
-	// A payment that came too late may cancel any order.
-	late := f.cancelled > 0 && f.reason == orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT
+	late := f.cancelled > 0 && !f.late.IsZero() // a payment that came too late may cancel any order
+	if !f.late.IsZero() && f.late.Before(f.deadline) {
+		r.Violation(Misordered, e.ID, "its payment was given up at %s, before its deadline at %s", f.late, f.deadline)
+	}
 	switch {
 	case f.cancelled > 0:
 		r.Cancelled++

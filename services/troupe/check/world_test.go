@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const partitions = 2
@@ -118,7 +119,8 @@ func (w *world) append(e event.Event, source string, body proto.Message) {
 func (w *world) place(id string) string {
 	w.expected = append(w.expected, check.Expected{ID: id, Total: 2500, Currency: "EUR", Email: id + "@example.com"})
 	w.list = append(w.list, id)
-	return w.say(id, "order", "", &orderv1.OrderPlaced{Total: 2500, Currency: "EUR"})
+	return w.say(id, "order", "", &orderv1.OrderPlaced{Total: 2500, Currency: "EUR",
+		PaymentDeadline: timestamppb.New(w.clock.Add(time.Hour))})
 }
 
 // reads sets what the read model says of an order, from what was said of it.
@@ -241,4 +243,14 @@ func (w *world) request(id, letter string, outcomes ...string) {
 		w.log.Append(broker.TopicPartition{Topic: participant.DeadLettersTopic("payment")}, broker.Record{Key: []byte("good"),
 			Headers: []broker.Header{h("ce_id", id+strconv.Itoa(n)), h("ce_causationid", id), h("__dlq.record", outcome), h("__dlq.id", letter)}})
 	}
+}
+
+// tooLate is an order that nobody paid in time.
+func (w *world) tooLate(id string) {
+	placed := w.place(id)
+	w.clock = w.clock.Add(2 * time.Hour)
+	refused := w.say(id, "payment", placed, &paymentv1.PaymentDeclined{Reason: "payment_timeout"})
+	cancelled := w.say(id, "order", refused, &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED})
+	w.mail(id, cancelled, notificationv1.Kind_KIND_CANCELLED)
+	w.reads(id, "cancelled", "declined")
 }
