@@ -170,14 +170,13 @@ func (c *cycle) foldNote(t *task, r broker.Record) {
 	case deadletter.Letter:
 		c.foldLetter(t, o, n, r)
 	case deadletter.Failed:
-		o.advance(n.RequestID, 0, n.Class, n.Message)
 		o.failedAgain(n.ID, n.Redrives)
 	case deadletter.Closed:
 		o.answered(n.RequestID)
 	default:
 		if o.waits(n.ID) {
 			t.dropLetter(o, n.ID)
-			o.advance(n.RequestID, comesBack(n.Kind), "", "")
+			o.advance(n.RequestID, comesBack(n.Kind))
 		}
 		o.settled(n.ID)
 	}
@@ -192,10 +191,10 @@ func comesBack(k deadletter.Kind) int {
 }
 
 func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Record) {
-	if o.waits(n.ID) {
+	switch {
+	case o.waits(n.ID), o.fate[n.ID] == seenTold:
 		return
-	}
-	if o.seen[n.ID] && !o.owing[n.ID] {
+	case o.seen[n.ID] && o.fate[n.ID] != seenOwing:
 		c.back(t, o, n.ID)
 		return
 	}
@@ -225,6 +224,7 @@ func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause strin
 
 // back tells of a letter that its event was answered, although nobody asked.
 func (c *cycle) back(t *task, o *order, id string) {
+	o.settled(id)
 	c.tell(t, o, deadletter.Record{Kind: deadletter.Redriven, ID: id, Reason: "the event was answered already"})
 }
 
@@ -232,7 +232,7 @@ func (c *cycle) back(t *task, o *order, id string) {
 func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
-		return o.waits(n.ID)
+		return o.waits(n.ID) || o.fate[n.ID] == seenTold
 	case deadletter.Failed, deadletter.Closed:
 		return o.seen[n.RequestID]
 	default:

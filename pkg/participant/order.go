@@ -57,15 +57,15 @@ const (
 type order struct {
 	id     string
 	state  any
-	own    head            // of the facts this task decided or folded; seq 0: none yet
-	first  int64           // offset of the first fact in the own topic, -1 when unknown
-	heads  map[string]head // per topic heard: the last fact consumed
-	seen   map[string]bool // events answered
-	owing  map[string]bool // those of them that are parked still: a request answered them, and the outcome is to be told
-	parked []waiting       // letters, in order
-	asked  asked           // the request under way, if any
-	entry  int64           // number of its latest outbox entry
-	trace  string          // ce_traceparent of its first fact that has one: what happens later joins that trace
+	own    head              // of the facts this task decided or folded; seq 0: none yet
+	first  int64             // offset of the first fact in the own topic, -1 when unknown
+	heads  map[string]head   // per topic heard: the last fact consumed
+	seen   map[string]bool   // events answered
+	fate   map[string]string // of those that were parked: seenOwing or seenTold
+	parked []waiting         // letters, in order
+	asked  asked             // the request under way, if any
+	entry  int64             // number of its latest outbox entry
+	trace  string            // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
 
 	changed map[string]string // hash fields to write with the next apply
@@ -82,12 +82,14 @@ const (
 	prefixHead  = "head:"
 	prefixSeen  = "seen:"
 
+	// Values of the seen field of a letter's event: a request answered it, and will tell the outcome; or the outcome is told.
 	seenOwing = "owing"
+	seenTold  = "told"
 )
 
 func newOrder(id string, zero any) *order {
 	return &order{
-		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, owing: map[string]bool{}, changed: map[string]string{},
+		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, fate: map[string]string{}, changed: map[string]string{},
 		lane: lane{held: map[string]bool{}},
 	}
 }
@@ -114,8 +116,8 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 			o.heads[k[len(prefixHead):]], err = parseHead(v)
 		case strings.HasPrefix(k, prefixSeen):
 			o.seen[k[len(prefixSeen):]] = true
-			if v == seenOwing {
-				o.owing[k[len(prefixSeen):]] = true
+			if v != "1" {
+				o.fate[k[len(prefixSeen):]] = v
 			}
 		}
 		if err != nil {

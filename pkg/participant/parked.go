@@ -17,12 +17,10 @@ type waiting struct {
 	redrives int    // that failed
 }
 
-// asked is a request under way, so that it resumes after a crash. Class: it failed, and has only to be closed.
+// asked is a request under way, so that it resumes after a crash.
 type asked struct {
 	ID       string
-	Redriven int    `json:",omitempty"`
-	Class    string `json:",omitempty"`
-	Message  string `json:",omitempty"`
+	Redriven int
 }
 
 func (o *order) place(id string) int {
@@ -55,19 +53,18 @@ func (o *order) failedAgain(id string, redrives int) {
 
 // owes remembers that a letter is answered, and its outcome to be told by the request that led to it.
 func (o *order) owes(id string) {
-	o.seen[id], o.owing[id] = true, true
+	o.seen[id], o.fate[id] = true, seenOwing
 	o.changed[prefixSeen+id] = seenOwing
 }
 
 // settled remembers that a letter's outcome is told.
 func (o *order) settled(id string) {
-	delete(o.owing, id)
-	o.seen[id] = true
-	o.changed[prefixSeen+id] = "1"
+	o.seen[id], o.fate[id] = true, seenTold
+	o.changed[prefixSeen+id] = seenTold
 }
 
-// advance remembers how far a request has come; none is asked for by "".
-func (o *order) advance(request string, redriven int, class, message string) {
+// advance remembers how far a request has come, "" being none.
+func (o *order) advance(request string, redriven int) {
 	if request == "" || o.seen[request] {
 		return
 	}
@@ -75,7 +72,6 @@ func (o *order) advance(request string, redriven int, class, message string) {
 		o.asked = asked{ID: request}
 	}
 	o.asked.Redriven += redriven
-	o.asked.Class, o.asked.Message = class, message
 	text, _ := json.Marshal(o.asked) // plain data, cannot fail
 	o.changed[fieldAsked] = string(text)
 }

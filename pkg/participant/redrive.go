@@ -28,8 +28,6 @@ func (c *cycle) redrive(t *task, o *order, d *delivery) {
 	case o.seen[q.ID]:
 		c.watch.duplicate(o, d)
 		c.done(t, o, d)
-	case begun && o.asked.Class != "":
-		c.closed(t, o, d, o.asked.Class, o.asked.Message)
 	case begun && (len(o.parked) == 0 || q.Action == deadletter.Discard):
 		c.closed(t, o, d, "", "")
 	case len(o.parked) == 0:
@@ -155,7 +153,7 @@ func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadlette
 	q := d.asks
 	t.dropLetter(o, id)
 	o.settled(id)
-	o.advance(q.ID, comesBack(kind), "", "")
+	o.advance(q.ID, comesBack(kind))
 	c.tell(t, o, q.note(deadletter.Record{Kind: kind, ID: id}))
 	q.letter = nil
 	clear(q.held)
@@ -173,7 +171,6 @@ func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
 		LastFailure: time.Now(), Redrives: o.parked[o.place(l.letter)].redrives + 1,
 	})
 	o.failedAgain(n.ID, n.Redrives)
-	o.advance(n.RequestID, 0, n.Class, n.Message)
 	c.tell(t, o, n)
 	c.closed(t, o, l.request, n.Class, n.Message)
 }

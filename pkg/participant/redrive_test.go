@@ -132,6 +132,16 @@ func TestDiscard(t *testing.T) {
 		s.closes("o1", 4)
 		want(t, "facts", s.facts("o1"), []string{"c"})
 		want(t, "told", s.since("o1", 8), []string{"redriven c", "closed 1/0"})
+		d.called()
+		s.mini.FlushAll()
+		s.eventually("folded", func() bool { return s.mini.Exists(key("o1", "order:o1")) })
+		for _, r := range s.log.Read(at(notes, "o1"))[:3] { // and again, when nothing waits any more
+			s.log.Append(at(notes, "o1"), r)
+		}
+		s.eventually("read", func() bool {
+			return s.log.Committed("clerk")[at(notes, "o1")] == int64(len(s.log.Read(at(notes, "o1"))))
+		})
+		want(t, "asked", d.called(), []string{})
 	}, "b", "c")
 }
 

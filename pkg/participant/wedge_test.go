@@ -158,7 +158,12 @@ func waiter(r react) participant.Behavior[ledger] {
 
 type counting struct {
 	broker.Log
-	ends atomic.Int64
+	ends, starts atomic.Int64
+}
+
+func (c *counting) Starts(ctx context.Context, l []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+	c.starts.Add(1)
+	return c.Log.Starts(ctx, l)
 }
 
 func (c *counting) Ends(ctx context.Context, l []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
