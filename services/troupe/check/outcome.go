@@ -14,7 +14,7 @@ type facts struct {
 	reason                                                      orderv1.CancellationReason
 	declineReason                                               string
 	charged, returned                                           int64
-	deadline, late                                              time.Time // of the payment, and when somebody said that it is over
+	deadline, late                                              time.Time                   // of the payment, and when somebody said that it is over
 	mails                                                       map[notificationv1.Kind]int // sent or refused
 }
 
