@@ -136,11 +136,11 @@ func TestRedriveInBulk(t *testing.T) {
 	}
 }
 
-// Heads are discarded, each chain's once; what stands behind waits on.
+// Heads are discarded, each chain's once, though its next head passes the filter too; what stands behind waits on.
 func TestDiscardInBulk(t *testing.T) {
 	d := open(t)
-	letters := d.many(5, "a", "invalid")
-	d.answers(letters, nil)
+	letters := d.many(130, "a", "invalid")
+	asked, _ := d.answers(letters, nil)
 	job, _ := do[console.Job](d, "POST", "/discard", `{`+by+`,"participant":"payment","limit":4,"rate":1000}`, http.StatusAccepted)
 	if job = d.ended(job.ID); job.Done != 4 || job.Total != 4 || job.Action != console.JobActionDiscard {
 		t.Errorf("%+v", job)
@@ -148,6 +148,16 @@ func TestDiscardInBulk(t *testing.T) {
 	d.Caught()
 	if g := get[console.Groups](d, "/groups?class=behind"); g.Orders != 4 || g.Letters != 4 {
 		t.Errorf("%+v", g)
+	}
+	before := asked()
+	job, _ = do[console.Job](d, "POST", "/discard", `{`+by+`,"participant":"payment","rate":1000}`, http.StatusAccepted)
+	if job = d.ended(job.ID); job.Done != 130 {
+		t.Errorf("%+v", job)
+	}
+	for id := range letters {
+		if n := asked()[id] - before[id]; n != 1 {
+			t.Errorf("order %s was asked for %d times", id, n)
+		}
 	}
 }
 
