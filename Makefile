@@ -46,10 +46,6 @@ SEED ?= fresh
 prove: bin/troupe ## breaks everything while ORDERS=1000 are placed, by SEED=fresh, and reads all of it; ARGS="-real" on a real Kafka and Redis
 	go run ./loadtest/prove -troupe bin/troupe -orders $(ORDERS) -seed $(SEED) $(ARGS)
 
-.PHONY: prove-controls
-prove-controls: ## takes the guards away one by one; each must be seen. ARGS="-sample 3" for some of them
-	go run ./loadtest/prove/controls $(ARGS)
-
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (10s) each
 	@scripts/fuzz
@@ -97,7 +93,6 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
-	@scripts/step 'prove-controls, a sample' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
