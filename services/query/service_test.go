@@ -58,7 +58,7 @@ func start(t *testing.T) *service {
 	return s
 }
 
-// run starts the service, which is stopped when the test ends at the latest.
+// run starts one more instance of the service, which is stopped when the test ends at the latest.
 func (s *service) run() {
 	s.t.Helper()
 	listening := make(chan [2]net.Addr, 1)
@@ -66,8 +66,9 @@ func (s *service) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- query.Run(ctx, s.cfg) }()
-	s.stop = func() error { cancel(); err := <-ended; ended <- err; return err }
-	s.t.Cleanup(func() { _ = s.stop() })
+	stop := func() error { cancel(); err := <-ended; ended <- err; return err }
+	s.stop = stop
+	s.t.Cleanup(func() { _ = stop() })
 	select {
 	case a := <-listening:
 		s.url, s.console = "http://"+a[0].String(), "http://"+a[1].String()
