@@ -26,6 +26,8 @@ const (
 	strikeWithin = 90 * time.Second
 	tries        = 3
 	sayEvery     = 5 * time.Second
+	// afterwards is how many orders a second come after the last of those asked for, while faults are not over.
+	afterwards = 20
 )
 
 // run is one performance of the schedule.
@@ -162,7 +164,7 @@ func (p *run) underFaults(ctx context.Context, faults []schedule.Fault) ([]load.
 	if span := schedule.End(faults).Seconds(); span > 0 {
 		plan.PerSecond = min(p.rate, float64(p.orders)/span)
 	}
-	plan.More, plan.MorePerSecond = over, max(5, min(p.rate, plan.PerSecond))
+	plan.More, plan.MorePerSecond = over, min(plan.PerSecond, afterwards)
 	p.say("%d orders at %.1f a second, %d faults", p.orders, plan.PerSecond, len(faults))
 	var work sync.WaitGroup
 	defer work.Wait()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
 )
@@ -87,7 +88,7 @@ type letter struct {
 func (w *world) letters(part int, id string) []letter {
 	var out []letter
 	for _, r := range w.log.Read(logOf(participant.DeadLettersTopic(names[part]), id)) {
-		if string(r.Key) != id {
+		if string(r.Key) != id || !isLetter(r) {
 			continue
 		}
 		l := letter{from: -1}
@@ -113,18 +114,23 @@ func (w *world) letters(part int, id string) []letter {
 	return out
 }
 
+func isLetter(r broker.Record) bool {
+	n, err := deadletter.Parse(r)
+	return err == nil && n.Kind == deadletter.Letter
+}
+
 // unsettled names an order that is neither settled nor parked.
 func (w *world) unsettled() string {
 	for n := range w.schedule.Orders {
 		id := orderID(n)
-		if len(w.letters(order, id)) > 0 {
+		if len(w.waitingLetters(order, id)) > 0 {
 			continue
 		}
 		o, p := w.story(order, id), w.story(payment, id)
 		switch {
-		case (o.has(confirmed) || o.has(cancelled)) && len(w.letters(payment, id)) > 0: // the deadline sees to it
+		case (o.has(confirmed) || o.has(cancelled)) && len(w.waitingLetters(payment, id)) > 0: // the deadline sees to it
 		case o.has(cancelled) && p.has(declined), o.has(closed):
-		case o.has(cancelled) && p.has(refunded) && len(w.letters(mail, id)) > 0: // nobody will say that it was told
+		case o.has(cancelled) && p.has(refunded) && len(w.waitingLetters(mail, id)) > 0: // nobody will say that it was told
 		case o.has(confirmed) && !o.has(cancelled) && p.has(succeeded):
 		default:
 			return fmt.Sprintf("%s is not settled: order %v, payment %v", id, o.kinds(), p.kinds())
@@ -197,7 +203,7 @@ func (w *world) checkChain(part int, id string, stories [participants]story) {
 // checkLetters: only what is poisoned is parked, with its reason, and all that comes behind it, in order; nothing behind it is answered.
 func (w *world) checkLetters(part int, id string, p plan, stories [participants]story) {
 	letters, reasons := w.letters(part, id), w.reasons(part, id, p)
-	if len(letters) == 0 {
+	if len(letters) == 0 || w.requests > 0 || w.fixed { // what was asked to come back is answered after all
 		return
 	}
 	if first := letters[0]; !slices.Contains(reasons, first.class) {
@@ -304,7 +310,7 @@ func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 		w.wrong("%s of %s: the store has the head %q, the log %q", names[part], id, kept["own"], own)
 	}
 	var parked []string
-	for _, l := range w.letters(part, id) {
+	for _, l := range w.waitingLetters(part, id) {
 		if !slices.ContainsFunc(s.valid, func(m event.Message) bool { return m.CausationID == l.id }) {
 			parked = append(parked, l.id)
 		}
@@ -346,7 +352,7 @@ func (w *world) checkMoney(id string, stories [participants]story) {
 			w.wrong("%s: refunded for %s, which is no valid cancellation", id, key)
 		}
 	}
-	parked := len(w.letters(payment, id)) > 0
+	parked := len(w.waitingLetters(payment, id)) > 0
 	if charges > 1 || refunds > charges {
 		w.wrong("%s: %d charges, %d refunds", id, charges, refunds)
 	}
@@ -360,7 +366,7 @@ func (w *world) checkMoney(id string, stories [participants]story) {
 
 // checkMails: one mail about everything there was to tell.
 func (w *world) checkMails(id string, stories [participants]story) {
-	if len(w.letters(mail, id)) > 0 {
+	if len(w.waitingLetters(mail, id)) > 0 {
 		return
 	}
 	want := map[string]int{}

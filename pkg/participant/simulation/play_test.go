@@ -36,6 +36,10 @@ func play(s schedule) []string {
 			place()
 		case st.Do == "duplicate":
 			w.duplicate(participant.FactsTopic(names[st.Part]), st.Slot)
+		case st.Do == "redrive":
+			if w.redrive() && st.Slot%2 == 0 {
+				w.fix()
+			}
 		case st.Do == "rebalance":
 			w.log.Rebalance(names[st.Part])
 		case st.Do == "appendLate":
@@ -58,7 +62,10 @@ func play(s schedule) []string {
 	w.heal()
 	if w.becomesQuiet() {
 		w.checkAll()
-		w.refold()
+		if w.redriveAll() {
+			w.checkAll()
+			w.refold()
+		}
 	}
 	w.lower()
 	w.work.Wait()
@@ -249,6 +256,9 @@ func (w *world) unquiet() (why string, size int) {
 				return fmt.Sprintf("the store does not know %s/%d", name, p), size
 			}
 		}
+	}
+	if why := w.openRequest(); why != "" {
+		return why, size
 	}
 	return w.unsettled(), size
 }

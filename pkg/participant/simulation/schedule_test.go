@@ -65,7 +65,7 @@ func (s step) String() string {
 
 // mild happens any number of times and changes nothing but the order of things; hard is what a schedule has a few of.
 var (
-	mild = []string{"wait", "wait", "wait", "wait", "place", "place", "duplicate", "rebalance", "appendLate"}
+	mild = []string{"wait", "wait", "wait", "wait", "place", "place", "duplicate", "rebalance", "appendLate", "redrive"}
 	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "restore", "restore", "upgrade",
 		"produceLost", "produceLate", "produceLate", "produceDropped", "produceHeld", "produceCopied",
 		"storeDown", "storeAnswerLost", "storeTwice", "brokerDown", "gatewayDown"}

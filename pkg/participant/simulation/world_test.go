@@ -41,6 +41,8 @@ type world struct {
 	failures  map[string]int
 	acked     map[string]bool // orders whose customer has the answer 202
 	waiting   int             // customers without their answer
+	fixed     bool            // nothing is poisoned any more
+	requests  int             // about dead letters
 	history   []map[string]any
 	wrongs    []string
 }

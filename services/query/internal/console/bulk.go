@@ -3,11 +3,8 @@ package console
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +16,6 @@ import (
 
 const (
 	defaultRate = 50 // orders a second
-	maxReasons  = 100
 	// chainsAtOnce is how many chains are read in one look-up.
 	chainsAtOnce = 100
 	// inFlight bounds the chains that a job has asked for and not heard of.
@@ -215,48 +211,6 @@ func outlast(ctx context.Context, f func() error) error {
 			return err
 		}
 	}
-}
-
-// number is a word with a digit: an id, an amount, a time.
-var number = regexp.MustCompile(`[\pL\d_-]*\d[\pL\d_-]*`)
-
-// dryRun says what a job would do.
-func (d door) dryRun(ctx context.Context, b bulk) (DryRun, error) {
-	type reason struct{ participant, class, typ, message string }
-	run := DryRun{Reasons: []ReasonCount{}}
-	found := map[reason]*ReasonCount{}
-	most := int64(-1)
-	if b.limit > 0 {
-		most = b.limit
-	}
-	err := d.each(ctx, b.filter, most, func(c readmodel.Chain) error {
-		head := c.Head()
-		if head == nil || b.wish.refused(c) != nil {
-			run.PassedOver++
-			return nil
-		}
-		r := reason{c.Participant, head.Class, head.Type, number.ReplaceAllString(head.Message, "…")}
-		if found[r] == nil {
-			found[r] = &ReasonCount{Participant: r.participant, Class: r.class, Type: r.typ, Message: r.message}
-		}
-		letters := int64(len(c.Letters))
-		if b.wish.discards() {
-			letters = 1
-		}
-		found[r].Orders++
-		found[r].Letters += letters
-		run.Orders++
-		run.Letters += letters
-		return nil
-	})
-	for _, r := range found {
-		run.Reasons = append(run.Reasons, *r)
-	}
-	slices.SortFunc(run.Reasons, func(a, b ReasonCount) int {
-		return cmp.Or(cmp.Compare(b.Orders, a.Orders), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
-	})
-	run.Reasons = run.Reasons[:min(len(run.Reasons), maxReasons)]
-	return run, err
 }
 
 // GetJob implements GET /api/dead-letters/jobs/{job_id}.

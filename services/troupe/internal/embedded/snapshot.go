@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,8 @@ const (
 	snapshotWithin = 25 * time.Second
 	// restoreArgs bounds the arguments of one command while restoring.
 	restoreArgs = 1000
+	// restoreAtOnce is how many commands go without waiting for their answers.
+	restoreAtOnce = 200
 )
 
 // Snapshots keeps one moment of a Redis, real or embedded, to go back to. Its zero value has none.
@@ -46,11 +49,7 @@ for _, k in ipairs(redis.call('KEYS', '*')) do
   elseif t == 'set' then v = redis.call('SMEMBERS', k)
   elseif t == 'zset' then v = redis.call('ZRANGE', k, 0, -1, 'WITHSCORES')
   else return redis.error_reply('key ' .. k .. ' is a ' .. t .. ', which a snapshot cannot hold') end
-  out[#out+1] = k
-  out[#out+1] = t
-  out[#out+1] = tostring(redis.call('PTTL', k))
-  out[#out+1] = tostring(#v)
-  for _, item in ipairs(v) do out[#out+1] = item end
+  out[#out+1] = {k, t, tostring(redis.call('PTTL', k)), tostring(#v), v}
 end
 return out`
 
@@ -64,7 +63,7 @@ func (s *Snapshots) Take(ctx context.Context, addr string) error {
 	if err = proto.Write(c, []string{"EVAL", everything, "0"}); err != nil {
 		return fault.New(fault.Unavailable, "read redis at %s: %w", addr, err)
 	}
-	flat, err := readList(bufio.NewReaderSize(c, 1<<20))
+	flat, err := readFlat(bufio.NewReaderSize(c, 1<<20), nil)
 	if err != nil {
 		return fault.New(fault.Unavailable, "read redis at %s: %w", addr, err)
 	}
@@ -98,40 +97,68 @@ func (s *Snapshots) Restore(ctx context.Context, addr string) error {
 		return err
 	}
 	defer done()
-	client := proto.NewClient(c)
 	commands := [][]string{{"MULTI"}, {"FLUSHALL"}}
 	for _, k := range s.keys {
 		commands = append(commands, k.commands()...)
 	}
-	for _, cmd := range append(commands, []string{"EXEC"}) {
-		if _, err := refused(client.Do(cmd...)); err != nil {
+	answers := bufio.NewReader(c)
+	for chunk := range slices.Chunk(append(commands, []string{"EXEC"}), restoreAtOnce) {
+		if err := pipeline(c, answers, chunk); err != nil {
 			return fault.New(fault.Unavailable, "restore redis at %s: %w", addr, err)
 		}
 	}
 	return nil
 }
 
-// readList reads an answer that is a list of texts. proto.Read takes time with the square of its length.
-func readList(r *bufio.Reader) ([]string, error) {
+// pipeline sends commands in one go and reads their answers. There must be so few that the answers fit into the connection's buffers.
+func pipeline(c net.Conn, answers *bufio.Reader, commands [][]string) error {
+	out := bufio.NewWriter(c)
+	for _, cmd := range commands {
+		if err := proto.Write(out, cmd); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	for _, cmd := range commands {
+		queued, err := readFlat(answers, nil)
+		if err != nil {
+			return err
+		}
+		if cmd[0] == "EXEC" && len(queued) == 0 {
+			return errors.New("nothing was executed")
+		}
+	}
+	return nil
+}
+
+// readFlat reads an answer of texts, numbers and lists of such, and returns what the lists hold. proto.Read takes time with the
+// square of a list's length.
+func readFlat(r *bufio.Reader, flat []string) ([]string, error) {
+	head, err := r.Peek(1)
+	if err != nil {
+		return flat, err
+	}
+	if head[0] != '*' {
+		item, err := refused(proto.Read(r))
+		if err == nil && item[0] == '$' { // "$5\r\nhello\r\n"
+			_, item, _ = strings.Cut(item, "\r\n")
+			item = strings.TrimSuffix(item, "\r\n")
+		}
+		return append(flat, item), err
+	}
 	line, err := r.ReadString('\n')
 	if err != nil {
-		return nil, err
+		return flat, err
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(line[1:]))
-	if line[0] != '*' || err != nil {
-		return nil, fmt.Errorf("answered %q", line)
-	}
-	list := make([]string, max(n, 0))
-	for i := range list {
-		item, err := proto.Read(r)
-		if err == nil {
-			list[i], err = proto.ReadString(item)
-		}
-		if err != nil {
-			return nil, err
+	for range n {
+		if flat, err = readFlat(r, flat); err != nil {
+			return flat, err
 		}
 	}
-	return list, nil
+	return flat, err
 }
 
 // commands make the key anew.
