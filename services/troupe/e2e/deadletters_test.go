@@ -134,7 +134,9 @@ func TestDeadLettersByHand(t *testing.T) {
 		want(id, false)
 	}
 	p.gateway(t, `{}`)
-	want(p.place(t), false)
+	charged := p.place(t)
+	p.settled(t, charged)
+	want(charged, false)
 	p.gateway(t, `{"refuse_percent":100}`)
 	p.letters(t, 0, "redrive --group payment/permanent/OrderPlaced --dry-run", "would redrive 3 orders", "refuses this order")
 	p.letters(t, 4, "redrive --all", "3 failed again", "still parked")
