@@ -21,6 +21,9 @@ type Config struct {
 
 	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
 
+	GatewayURL string `env:"CONSOLE_GATEWAY_URL" help:"base URL of the gateway simulator, whose ledger the console holds against the log; empty: charges are shown as unchecked"`
+	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
+
 	Kafka     broker.Config
 	Redis     store.Config
 	Telemetry telemetry.Config

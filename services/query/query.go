@@ -12,8 +12,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
+	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
 	"github.com/troupe-dev/troupe/services/query/internal/web"
@@ -75,7 +77,16 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(model, log, desk, web.Config{Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL})
+	protocol, err := choreography.Load()
+	if err != nil {
+		return err
+	}
+	beat := pulse.New(pulse.Config{
+		Log: log, Groups: log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
+	})
+	pages, err := web.New(model, log, desk, web.Config{
+		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol,
+	})
 	if err != nil {
 		return err
 	}
@@ -103,6 +114,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
 		lifecycle.Part{Name: "changes", Run: feed.Run},
 		lifecycle.Part{Name: "tail", Run: tail.Run},
+		lifecycle.Part{Name: "pulse", Run: beat.Run},
 		lifecycle.Part{Name: "jobs", Run: jobs.Run},
 		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),
 		lifecycle.HTTP("http", customers, telemetry.HTTP(Name)(handler)),

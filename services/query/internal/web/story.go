@@ -9,7 +9,6 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
@@ -107,13 +106,11 @@ const heartbeat = 15 * time.Second
 // live tells the version of an order whenever it changes; the page fetches itself again then. A reader that comes back is told the
 // version at once, so nothing is missed.
 func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
-	select {
-	case p.streams <- struct{}{}:
-		defer func() { <-p.streams }()
-	default:
-		problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", "too many pages are open"))
+	leave, ok := p.join(w, r)
+	if !ok {
 		return
 	}
+	defer leave()
 	id := chi.URLParam(r, "id")
 	changed := p.model.Watch(id)
 	defer changed.Stop()

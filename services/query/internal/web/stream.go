@@ -1,9 +1,12 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
 // maxStreams is how many pages can be live at once.
@@ -24,6 +27,26 @@ func newStream(w http.ResponseWriter) stream {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
 	return stream{w: w, control: http.NewResponseController(w)}
+}
+
+// join takes a place among the streams; leave gives it back. Without one, the request is answered.
+func (p *Pages) join(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
+	select {
+	case p.streams <- struct{}{}:
+		return func() { <-p.streams }, true
+	default:
+		problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", "too many pages are open"))
+		return nil, false
+	}
+}
+
+// sendJSON is send of a document.
+func (s stream) sendJSON(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.send(name, string(data))
 }
 
 // send writes one event; data must be one line. It fails when the reader is gone.

@@ -18,6 +18,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
@@ -34,6 +36,10 @@ type Config struct {
 	Customers string
 	// TraceURL is the address of a trace, with {trace_id} in it; empty: none is known.
 	TraceURL string
+	// Pulse is shown above each page; nil: none is.
+	Pulse *pulse.Pulse
+	// Choreography is what the map shows.
+	Choreography *choreography.Choreography
 }
 
 // Pages is the console.
@@ -43,6 +49,7 @@ type Pages struct {
 	desk  Desk
 	cfg   Config
 	pages map[string]*template.Template
+	chart chart
 	// streams has a place for each page that is live.
 	streams chan struct{}
 }
@@ -50,13 +57,16 @@ type Pages struct {
 // New returns the console. It fails only when a template that is built in cannot be read.
 func New(model *readmodel.Model, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
 	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
+	if cfg.Choreography != nil {
+		p.chart = chartOf(cfg.Choreography)
+	}
 	names, err := fs.Glob(files, "templates/page_*.html")
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
 		t, err := template.New("layout.html").Funcs(functions).Funcs(template.FuncMap{"trace": p.trace}).
-			ParseFS(files, "templates/layout.html", "templates/story.html", name)
+			ParseFS(files, "templates/layout.html", "templates/pulse.html", "templates/story.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("console, %s: %w", name, err)
 		}
@@ -71,7 +81,9 @@ func (p *Pages) Routes(r chi.Router) {
 	if err != nil {
 		panic(err) // embedded
 	}
-	r.Method(http.MethodGet, "/", http.RedirectHandler("/orders", http.StatusSeeOther))
+	r.Get("/", p.showMap)
+	r.Get("/api/pulse", p.pulseNow)
+	r.Get("/api/pulse/stream", p.pulseStream)
 	r.Get("/orders", p.orders)
 	r.Get("/orders/{id}", p.order)
 	r.Get("/orders/{id}/live", p.live)
@@ -85,13 +97,20 @@ type view struct {
 	Title string
 	// Here is the entry of the navigation that is lit.
 	Here string
-	Page any
+	// Board holds the pulse; Live says that there is one.
+	Board board
+	Live  bool
+	Page  any
 }
 
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := view{Title: title, Here: here(name), Page: page}
+	v := view{Title: title, Here: here(name), Page: page, Live: p.cfg.Pulse != nil}
+	if v.Live {
+		sample, _ := p.cfg.Pulse.Look(r.Context())
+		v.Board = face(sample)
+	}
 	if err := p.pages[name].Execute(&b, v); err != nil {
 		slog.ErrorContext(r.Context(), "console page", "page", name, "error", err)
 		problem.Write(w, r, err)

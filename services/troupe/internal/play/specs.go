@@ -74,7 +74,8 @@ func (o *Options) processes(at Playground) ([]process, error) {
 				if err != nil {
 					return nil, err
 				}
-				env = append(env, "CONSOLE_ADDR="+local(console))
+				env = append(env, "CONSOLE_ADDR="+local(console), "CONSOLE_GATEWAY_URL="+at.Gateway, "CONSOLE_MAILBOX_URL="+at.Mailbox,
+					"CONSOLE_CONTROL_URL="+at.Control)
 				addresses["console"] = "http://" + local(console)
 			}
 			p := o.process(name, service, i, env, o.serviceEnviron(at))
