@@ -23,6 +23,7 @@ type Config struct {
 
 	GatewayURL string `env:"CONSOLE_GATEWAY_URL" help:"base URL of the gateway simulator, whose ledger the console holds against the log; empty: charges are shown as unchecked"`
 	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
+	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
 
 	Kafka     broker.Config
 	Redis     store.Config

@@ -81,11 +81,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	playground := web.Playground{URL: cfg.ControlURL}
 	beat := pulse.New(pulse.Config{
 		Log: log, Groups: log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
+		Stopped: playground.Stopped,
 	})
 	pages, err := web.New(model, log, desk, web.Config{
-		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol,
+		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: playground,
 	})
 	if err != nil {
 		return err

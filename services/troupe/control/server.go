@@ -102,7 +102,7 @@ func Handler(processes []Process, stores Stores) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
 			"POST /processes/{name}/{kill|term|pause|resume|stop|start}, POST /redis/{flush|snapshot|restore}, "+
-			"GET and PUT /broker/faults and POST /broker/{leaders|coordinators}/move", r.Method, r.URL.Path))
+			"GET and PUT /broker/faults, POST /broker/{leaders|coordinators}/move, GET /breaks, POST and DELETE /breaks/{name}", r.Method, r.URL.Path))
 	})
 	return Guard(mux)
 }

@@ -33,8 +33,17 @@ type log struct {
 
 // Start begins with the first record of each topic and goes on with each that is appended. The topics must exist.
 func Start(ctx context.Context, brokers, topics []string) (*Resender, error) {
+	return start(ctx, brokers, topics, kgo.NewOffset().AtStart())
+}
+
+// StartAtEnd is Start for what is appended from about now on.
+func StartAtEnd(ctx context.Context, brokers, topics []string) (*Resender, error) {
+	return start(ctx, brokers, topics, kgo.NewOffset().AtEnd())
+}
+
+func start(ctx context.Context, brokers, topics []string, from kgo.Offset) (*Resender, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topics...),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		kgo.ConsumeResetOffset(from), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return nil, err
 	}

@@ -103,11 +103,11 @@ func (ch *chart) wire(c *choreography.Choreography, b *box, writes string) {
 			slots = max(1, b.attached)
 		}
 		w := wire{Service: b.Name, Topic: t.Name, Writer: t.Writer, Write: write, X: b.X + 22 + b.used*(b.W-66)/slots, Y1: t.Y, Y2: b.Y + b.H, LabelY: b.Y + b.H + 16}
-		if below {
-			w.Y2, w.LabelY = b.Y, b.Y-10
+		if below { // beside the wires from above
+			w.X, w.Y2, w.LabelY = b.X+66+b.used*(b.W-132)/slots, b.Y, b.Y-10
 		}
 		if write {
-			w.Y1, w.Y2 = w.Y2, w.Y1
+			w.Y1, w.Y2 = w.Y2, w.Y1-4
 		}
 		b.used++
 		ch.Wires = append(ch.Wires, w)

@@ -114,7 +114,7 @@ func when(yes bool, state string) string {
 }
 
 func perSecond(n float64) string {
-	if n >= 100 {
+	if n == 0 || n >= 100 {
 		return fmt.Sprintf("%.0f/s", n)
 	}
 	return fmt.Sprintf("%.1f/s", n)
@@ -137,6 +137,10 @@ func (b *board) lines(history []pulse.Moment) {
 		most := 1.0
 		for _, m := range history {
 			most = max(most, of(m))
+		}
+		if len(history) < 2 {
+			b.Line[name] = ""
+			return
 		}
 		var points []string
 		for i, m := range history {

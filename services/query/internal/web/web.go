@@ -40,6 +40,8 @@ type Config struct {
 	Pulse *pulse.Pulse
 	// Choreography is what the map shows.
 	Choreography *choreography.Choreography
+	// Playground that can be broken.
+	Playground Playground
 }
 
 // Pages is the console.
@@ -50,13 +52,15 @@ type Pages struct {
 	cfg   Config
 	pages map[string]*template.Template
 	chart chart
+	// token that what changes something must bear.
+	token string
 	// streams has a place for each page that is live.
 	streams chan struct{}
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
 func New(model *readmodel.Model, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
-	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
+	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, token: newToken(), streams: make(chan struct{}, maxStreams)}
 	if cfg.Choreography != nil {
 		p.chart = chartOf(cfg.Choreography)
 	}
@@ -82,6 +86,8 @@ func (p *Pages) Routes(r chi.Router) {
 		panic(err) // embedded
 	}
 	r.Get("/", p.showMap)
+	r.Get("/break", p.breaks)
+	r.Post("/break/{name}", p.ours(p.breakIt))
 	r.Get("/api/pulse", p.pulseNow)
 	r.Get("/api/pulse/stream", p.pulseStream)
 	r.Get("/orders", p.orders)
@@ -100,13 +106,17 @@ type view struct {
 	// Board holds the pulse; Live says that there is one.
 	Board board
 	Live  bool
-	Page  any
+	// Token for forms and scripts.
+	Token string
+	// Breakable says that this is a playground.
+	Breakable bool
+	Page      any
 }
 
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := view{Title: title, Here: here(name), Page: page, Live: p.cfg.Pulse != nil}
+	v := view{Title: title, Here: here(name), Page: page, Token: p.token, Live: p.cfg.Pulse != nil, Breakable: p.cfg.Playground.URL != ""}
 	if v.Live {
 		sample, _ := p.cfg.Pulse.Look(r.Context())
 		v.Board = face(sample)

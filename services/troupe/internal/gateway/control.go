@@ -31,6 +31,8 @@ type Control struct {
 	// LoseAnswersPercent of the requests that change something are executed, and their connection ends without an answer. A
 	// request repeated with its key gets one.
 	LoseAnswersPercent int `json:"lose_answers_percent"`
+	// DoubleChargeNext is how many of the next charges that succeed are taken twice, as no gateway may: a control for what must notice.
+	DoubleChargeNext int `json:"double_charge_next"`
 	// ResetAfterS is after how many seconds all this ends by itself; 0: it does not.
 	ResetAfterS int `json:"reset_after_s"`
 }
@@ -52,6 +54,7 @@ func (c Control) validate() error {
 	within("refuse_percent", c.RefusePercent, 0, 100)
 	within("delay_ms", c.DelayMS, 0, 60_000)
 	within("lose_answers_percent", c.LoseAnswersPercent, 0, 100)
+	within("double_charge_next", c.DoubleChargeNext, 0, 1000)
 	within("reset_after_s", c.ResetAfterS, 0, 86_400)
 	if c.FlapMS != 0 {
 		within("flap_ms", c.FlapMS, 50, 600_000)
@@ -181,6 +184,7 @@ func (c control) say(now time.Time) []string {
 	add(c.DeclinePercent > 0, "%d %% of charges declined", c.DeclinePercent)
 	add(c.RefusePercent > 0, "%d %% of orders refused", c.RefusePercent)
 	add(c.LoseAnswersPercent > 0, "%d %% of answers lost", c.LoseAnswersPercent)
+	add(c.DoubleChargeNext > 0, "the next %d charged twice", c.DoubleChargeNext)
 	add(len(out) > 0 && !c.until.IsZero(), "for another %d s", int(c.until.Sub(now).Seconds())+1)
 	return out
 }

@@ -33,6 +33,7 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 		`{"flap_ms":49}`:                       "/flap_ms",
 		`{"outage":true,"flap_ms":1000}`:       "/flap_ms",
 		`{"lose_answers_percent":200}`:         "/lose_answers_percent",
+		`{"double_charge_next":1001}`:          "/double_charge_next",
 		`{"reset_after_s":86401}`:              "/reset_after_s",
 		`{"colour":"blue"}`:                    "",
 		`{`:                                    "",
@@ -53,6 +54,23 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 	}
 	if got := ask(t, h, "GET", "/control", "").want(200); got.text("decline_percent") != "" || got.get("delay_ms") != 0.0 || got.get("out") != false {
 		t.Errorf("a refused control took effect: %s", got.body)
+	}
+}
+
+// The second charge is the gateway's own doing: the answer, and the answer to the same key again, show nothing of it.
+func TestDoubleChargeNext(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	put(t, h, `{"double_charge_next":1}`).want(200)
+	declined := create(t, h, "o-0", "pm_card_chargeDeclined")
+	ask(t, h, "POST", "/v1/payment_intents/"+declined+"/confirm", "").want(402)
+	for _, order := range []string{"o-1", "o-2"} {
+		id := create(t, h, order, "pm_card_visa")
+		ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "key-"+order).want(200)
+		ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "key-"+order).want(200)
+	}
+	charges := func(order string) int { return len(ledgerOf(t, h).Orders[order].Intents[0].Charges) }
+	if charges("o-0") != 1 || charges("o-1") != 2 || charges("o-2") != 1 {
+		t.Errorf("charges: %d, %d, %d; want 1 declined, 2, 1", charges("o-0"), charges("o-1"), charges("o-2"))
 	}
 }
 

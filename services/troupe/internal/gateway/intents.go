@@ -126,7 +126,12 @@ func (s *Simulator) confirmIntent(w http.ResponseWriter, r *http.Request) {
 		case method == "":
 			return entry{}, invalid("payment_intent_unexpected_state", "payment_method", "The payment intent needs a payment method.")
 		}
-		return in.confirm(method, s.control.declines(in.ID, q), refuseAction, now), nil
+		e := in.confirm(method, s.control.declines(in.ID, q), refuseAction, now)
+		if s.control.DoubleChargeNext > 0 && e.Intent.Status == succeeded {
+			s.control.DoubleChargeNext--
+			e.Intent.chargeAgain()
+		}
+		return e, nil
 	}})
 }
 
@@ -160,6 +165,13 @@ func (i *intent) confirm(method string, q quirks, refuseAction bool, now time.Ti
 	}
 	next.Charges = append(slices.Clone(i.Charges), c)
 	return e
+}
+
+// chargeAgain takes the money once more, which nobody asked for.
+func (i *intent) chargeAgain() {
+	again := i.Charges[len(i.Charges)-1]
+	again.ID = newID("ch")
+	i.Charges = append(i.Charges, again)
 }
 
 func (s *Simulator) cancelIntent(w http.ResponseWriter, r *http.Request) {

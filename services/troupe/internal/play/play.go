@@ -15,9 +15,12 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/breaking"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 const (
@@ -59,17 +62,45 @@ func Run(ctx context.Context, o Options) error {
 	out := &logs{out: o.Out, style: o.Style, width: width(list), now: time.Now}
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	slog.SetDefault(log)
-	running := make([]control.Process, len(list))
-	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, control.Handler(running, o.controlled(at)))}
+	running := make([]*supervise.Process, len(list))
 	for i, p := range list {
-		s := supervise.New(p.Spec, out.line, log)
-		running[i] = s
-		parts = append(parts, lifecycle.Part{Name: p.Name, Run: s.Run, StopWithin: p.StopWithin + 5*time.Second})
+		running[i] = supervise.New(p.Spec, out.line, log)
 	}
+	door, stage, err := o.door(at, running)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, door)}
+	for i, p := range list {
+		parts = append(parts, lifecycle.Part{Name: p.Name, Run: running[i].Run, StopWithin: p.StopWithin + 5*time.Second})
+	}
+	parts = append(parts, lifecycle.Part{Name: "breaks", Run: stage.Run})
 	parts = append(parts, lifecycle.Part{Name: "announcement", Run: func(ctx context.Context) error {
 		return announce(ctx, o, at, list, out)
 	}})
 	return lifecycle.Run(ctx, parts...)
+}
+
+// door is the control API, and the stage behind it where things are broken.
+func (o *Options) door(at Playground, running []*supervise.Process) (http.Handler, *breaking.Stage, error) {
+	protocol, err := choreography.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	processes, breakable := make([]control.Process, len(running)), make([]breaking.Process, len(running))
+	for i, p := range running {
+		processes[i], breakable[i] = p, p
+	}
+	stores := o.controlled(at)
+	stage := breaking.New(breaking.World{
+		Processes: breakable, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/", control.Handler(processes, stores))
+	breaks := control.Guard(stage.Handler())
+	mux.Handle("/breaks", breaks)
+	mux.Handle("/breaks/", breaks)
+	return mux, stage, nil
 }
 
 // controlled is what can be done to the stores from outside.

@@ -14,13 +14,18 @@ func (p *Process) Term() error { return p.signal(syscall.SIGTERM) }
 
 // Stop asks the process to end (SIGTERM) and keeps it from being started again until Start. Stopping what is stopped changes
 // nothing. Conflict when there is no process, as right after a death: then it will be started again.
-func (p *Process) Stop() error {
+func (p *Process) Stop() error { return p.stop(syscall.SIGTERM) }
+
+// Strike ends the process at once (SIGKILL) and keeps it from being started again until Start; otherwise as Stop.
+func (p *Process) Strike() error { return p.stop(syscall.SIGKILL) }
+
+func (p *Process) stop(s syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.wake != nil {
 		return nil
 	}
-	if err := p.signalLocked(syscall.SIGTERM); err != nil {
+	if err := p.signalLocked(s); err != nil {
 		return err
 	}
 	_ = p.signalLocked(syscall.SIGCONT) // a paused process cannot end

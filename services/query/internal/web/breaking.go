@@ -1,0 +1,115 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+)
+
+const (
+	// controlHeader must be on what changes something in a playground.
+	controlHeader = "X-Troupe-Control"
+	controlWithin = 10 * time.Second
+)
+
+// Playground asks the control API of the playground that a console belongs to. The zero value belongs to none.
+type Playground struct {
+	// URL of the API; empty: there is none.
+	URL string
+}
+
+// broken is something that can be broken, as the control API says it.
+type broken struct {
+	Name, Title, Does, Watch string
+	Options                  []struct{ Value, Label string }
+	LastsS                   int `json:"lasts_s"`
+	On                       bool
+	Option                   string
+	EndsAt                   time.Time `json:"ends_at"`
+	Order, Error             string
+}
+
+// Left is how many seconds it goes on.
+func (b broken) Left() int { return max(0, int(time.Until(b.EndsAt).Round(time.Second).Seconds())) }
+
+func (c Playground) call(ctx context.Context, method, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, controlWithin)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.URL, "/")+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set(controlHeader, "1")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fault.New(fault.Unavailable, "the playground does not answer: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := problem.Read(resp); err != nil {
+		return err
+	}
+	return json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(into)
+}
+
+// Stopped says which services have no process that runs, and what became of it. What cannot be asked is left out.
+func (c Playground) Stopped(ctx context.Context) map[string]string {
+	var list struct {
+		Processes []struct{ Service, State string }
+	}
+	if c.URL == "" || c.call(ctx, http.MethodGet, "/processes", &list) != nil {
+		return nil
+	}
+	stopped, running := map[string]string{}, map[string]bool{}
+	for _, p := range list.Processes {
+		stopped[p.Service] = p.State
+		running[p.Service] = running[p.Service] || p.State == "running"
+	}
+	for service := range running {
+		if running[service] {
+			delete(stopped, service)
+		}
+	}
+	return stopped
+}
+
+// breaks is the page where one breaks things. There is none outside a playground.
+func (p *Pages) breaks(w http.ResponseWriter, r *http.Request) {
+	if p.cfg.Playground.URL == "" {
+		p.show(w, r, http.StatusNotFound, "problem", "Nothing to break here", problemPage{Text: "Only a playground can be broken: troupe play starts one."})
+		return
+	}
+	var list struct{ Breaks []broken }
+	if err := p.cfg.Playground.call(r.Context(), http.MethodGet, "/breaks", &list); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.show(w, r, http.StatusOK, "break", "Break things", list.Breaks)
+}
+
+// breakIt breaks one thing, or mends it again.
+func (p *Pages) breakIt(w http.ResponseWriter, r *http.Request) {
+	method, path := http.MethodPost, "/breaks/"+url.PathEscape(chi.URLParam(r, "name"))
+	switch r.PostFormValue("do") {
+	case "mend":
+		method = http.MethodDelete
+	default:
+		path += "?option=" + url.QueryEscape(r.PostFormValue("option"))
+	}
+	var is broken
+	if err := p.cfg.Playground.call(r.Context(), method, path, &is); err != nil {
+		if fault.ClassOf(err) == fault.Conflict || fault.ClassOf(err) == fault.Unavailable {
+			p.show(w, r, http.StatusServiceUnavailable, "problem", "Not now", problemPage{Text: err.Error()})
+			return
+		}
+		p.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/break#"+url.PathEscape(is.Name), http.StatusSeeOther)
+}
