@@ -111,8 +111,8 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 	}
 	defer faulty.Remove()
 	// As long as it says, and until it has struck.
-	for waited := time.Duration(0); pause(ctx, 50*time.Millisecond) && (waited < f.Length || faulty.Hits() == 0 && waited < s.hitWithin()); {
-		waited += 50 * time.Millisecond
+	for waited := time.Duration(0); pause(ctx, sample) && (waited < f.Length || faulty.Hits() == 0 && waited < s.hitWithin()); {
+		waited += sample
 	}
 	if faulty.Hits() == 0 {
 		return "", errors.New("no request came by")

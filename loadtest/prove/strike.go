@@ -25,6 +25,9 @@ type striker struct {
 	answered atomic.Int64
 }
 
+// sample is how often it is asked whether a fault was met.
+const sample = 50 * time.Millisecond
+
 // hitWithin bounds the wait for a service to come by a crash point. A takeover takes a session.
 func (s *striker) hitWithin() time.Duration { return 10*time.Second + 3*s.Session() }
 
@@ -167,7 +170,7 @@ func (s *striker) hit(ctx context.Context, held *hold.Held) error {
 	return errors.New("nobody came by")
 }
 
-// outside breaks the payment gateway or the mail server for a while. They count nothing; that orders were answered meanwhile
+// outside breaks the payment gateway or the mail server for a while, and until somebody has ordered. They count nothing; that orders were answered meanwhile
 // says that there was something to do for them.
 func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error) {
 	base, settings := s.Gateway, map[string]any{}
@@ -185,16 +188,19 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 	case schedule.MailLag:
 		base, settings["delay_ms"] = s.Mailbox, 1500
 	}
-	settings["reset_after_s"] = int(f.Length/time.Second) + 5 // if we should not come to it
+	settings["reset_after_s"] = int((f.Length+s.hitWithin())/time.Second) + 5 // if we should not come to it
 	before := s.answered.Load()
 	if err := put(ctx, base+"/control", settings); err != nil {
 		return "", err
 	}
-	pause(ctx, f.Length)
+	ordered := func() int64 { return s.answered.Load() - before }
+	for waited := time.Duration(0); pause(ctx, sample) && (waited < f.Length || ordered() == 0 && waited < f.Length+s.hitWithin()); {
+		waited += sample
+	}
+	meanwhile := ordered()
 	if err := put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
 		return "", err
 	}
-	meanwhile := s.answered.Load() - before
 	if meanwhile == 0 {
 		return "", errors.New("nobody ordered anything meanwhile")
 	}
