@@ -80,7 +80,7 @@ type Sample struct {
 	Settle  [3]time.Duration
 	// Known is how many orders are judged.
 	Known int
-	// Open orders have no outcome yet; Parked ones have something that waits behind a dead letter.
+	// Open orders are in flight: without an outcome, and not parked. Parked ones have something that waits behind a dead letter.
 	Open, Parked int
 	// Copies of events in the log that nobody may answer twice, in the last minute.
 	Copies  int

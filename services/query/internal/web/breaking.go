@@ -39,6 +39,16 @@ type broken struct {
 // Left is how many seconds it goes on.
 func (b broken) Left() int { return max(0, int(time.Until(b.EndsAt).Round(time.Second).Seconds())) }
 
+// Chosen is the label of the option that is on, and a colon; empty when there is no choice.
+func (b broken) Chosen() string {
+	for _, o := range b.Options {
+		if o.Value == b.Option {
+			return o.Label + ":"
+		}
+	}
+	return ""
+}
+
 func (c Playground) call(ctx context.Context, method, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, controlWithin)
 	defer cancel()

@@ -49,7 +49,7 @@ type wire struct {
 type route struct{ Type, Source, Path string }
 
 const (
-	chartGutter = 190
+	chartGutter = 200
 	chartColumn = 200
 	chartBox    = 172
 	boxHeight   = 64

@@ -84,7 +84,7 @@ func New(w World) *Stage {
 			Watch: "It greys, its lag grows. When it wakes, what it still wanted to write is refused, and nothing happens twice.",
 			begin: w.each(Process.Pause), end: w.all(Process.Resume)},
 		{Name: "kill", Title: "Kill a service", LastsS: killedS, Options: services,
-			Does:  "kill -9 of all processes of the service; they are started again after a quarter of a minute.",
+			Does:  "kill -9 of all processes of the service; they are started again after 15 seconds.",
 			Watch: "It greys, its lag grows, and shrinks again as soon as it is back. The ticks stay green.",
 			begin: w.each(Process.Strike), end: w.all(Process.Start)},
 		{Name: "wipe-redis", Title: "Wipe Redis",
