@@ -2,6 +2,8 @@ package query
 
 import (
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -12,12 +14,13 @@ import (
 
 // Config is everything that can be set from outside; see -help.
 type Config struct {
-	HTTPAddr    string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
-	ConsoleAddr string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
-	MaxStreams  int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
-	Retention   time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
-	Partitions  int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
-	Drain       time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
+	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
+	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"names under which browsers reach the operators' door, separated by commas, lower case, without ports; it answers to localhost and to addresses anyway"`
+	MaxStreams   int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
+	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
+	Partitions   int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
 	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
 
@@ -38,6 +41,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.MaxStreams < 1 || c.MaxStreams > 100_000:
 		return fault.Field("MAX_STREAMS", "must be from 1 to 100000")
+	case slices.ContainsFunc(c.ConsoleHosts, func(h string) bool { return h == "" || h != strings.ToLower(h) || strings.ContainsAny(h, ":/ ") }):
+		return fault.Field("CONSOLE_HOSTS", "must be names in lower case, without ports, separated by commas")
 	case c.Retention < time.Hour:
 		return fault.Field("RETENTION", "must be at least 1h")
 	case c.Partitions < 1 || c.Partitions > 1000:

@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	// Operators
 	jobs := console.NewJobs()
-	desk, err := console.New(model, log, jobs, cfg.Partitions)
+	desk, err := console.New(model, log, jobs, cfg.Partitions, cfg.ConsoleHosts...)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ const maxBody = 2 << 20
 type Server struct {
 	door     door
 	contract *contract.Contract
+	gate     gate
 }
 
 // door answers the operations.
@@ -32,8 +33,9 @@ type door struct {
 	partitions int
 }
 
-// New returns a server; it fails only when the contract it was built with cannot be read. jobs must run.
-func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int) (*Server, error) {
+// New returns a server; it fails only when the contract it was built with cannot be read. jobs must run. The door answers to
+// localhost, to addresses, and to names, which are lower case.
+func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int, names ...string) (*Server, error) {
 	doc, err := GetSpec()
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
@@ -42,18 +44,17 @@ func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int) (*S
 	if err != nil {
 		return nil, err
 	}
-	return &Server{contract: c, door: door{model: model, log: log, jobs: jobs, partitions: partitions}}, nil
+	return &Server{contract: c, gate: newGate(names), door: door{model: model, log: log, jobs: jobs, partitions: partitions}}, nil
 }
+
+// Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another
+// one in each process.
+func (s *Server) Token() string { return s.gate.token }
 
 // Handler routes the operations of the contract and whatever others adds (nil: nothing). Every answer that is not a success is a
 // problem document. A page of another origin cannot change anything.
 func (s *Server) Handler(others func(chi.Router)) http.Handler {
-	origin := http.NewCrossOriginProtection()
-	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(http.StatusForbidden, "cross-origin", "Cross-origin request",
-			"a page of another origin may not change anything here"))
-	}))
-	return origin.Handler(s.contract.Router(func(r chi.Router) {
+	return s.gate.handler(s.contract.Router(func(r chi.Router) {
 		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,

@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
-// Desk reads chains with their payloads.
+// Desk is the operators' door: it reads chains with their payloads, and lets through only what bears its token.
 type Desk interface {
+	Token() string
 	Chain(ctx context.Context, participant, order string) (console.Chain, error)
 }
 

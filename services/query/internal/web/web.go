@@ -52,15 +52,13 @@ type Pages struct {
 	cfg   Config
 	pages map[string]*template.Template
 	chart chart
-	// token that what changes something must bear.
-	token string
 	// streams has a place for each page that is live.
 	streams chan struct{}
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
 func New(model *readmodel.Model, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
-	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, token: newToken(), streams: make(chan struct{}, maxStreams)}
+	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
 	if cfg.Choreography != nil {
 		p.chart = chartOf(cfg.Choreography)
 	}
@@ -87,7 +85,7 @@ func (p *Pages) Routes(r chi.Router) {
 	}
 	r.Get("/", p.showMap)
 	r.Get("/break", p.breaks)
-	r.Post("/break/{name}", p.ours(p.breakIt))
+	r.Post("/break/{name}", p.breakIt)
 	r.Get("/api/pulse", p.pulseNow)
 	r.Get("/api/pulse/stream", p.pulseStream)
 	r.Get("/orders", p.orders)
@@ -116,7 +114,7 @@ type view struct {
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := view{Title: title, Here: here(name), Page: page, Token: p.token, Live: p.cfg.Pulse != nil, Breakable: p.cfg.Playground.URL != ""}
+	v := view{Title: title, Here: here(name), Page: page, Token: p.desk.Token(), Live: p.cfg.Pulse != nil, Breakable: p.cfg.Playground.URL != ""}
 	if v.Live {
 		sample, _ := p.cfg.Pulse.Look(r.Context())
 		v.Board = face(sample)

@@ -2,6 +2,7 @@
 import { el } from './console.js';
 
 const outcome = document.getElementById('outcome');
+const token = document.querySelector('meta[name=token]').content;
 
 function say(text, how = '') {
   outcome.className = how;
@@ -10,7 +11,7 @@ function say(text, how = '') {
 
 async function call(method, path, body) {
   const answer = await fetch(path, {
-    method, headers: { 'content-type': 'application/json', prefer: 'wait=20' }, body: body && JSON.stringify(body),
+    method, headers: { 'content-type': 'application/json', prefer: 'wait=20', 'x-console-token': token }, body: body && JSON.stringify(body),
   });
   const said = await answer.json();
   if (answer.ok) return said;
