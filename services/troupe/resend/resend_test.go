@@ -61,3 +61,48 @@ func TestAppendsEachRecordOnceMore(t *testing.T) {
 		}
 	}
 }
+
+func TestFromTheEndWhatWasThereIsLeftAlone(t *testing.T) {
+	cluster := brokertest.Embedded(t)
+	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1}
+	b, err := broker.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if err := b.Provision(t.Context(), []broker.Topic{{Name: "t", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(id string) {
+		rec := broker.Record{Topic: "t", Key: []byte("k"), Value: []byte(id), Headers: []broker.Header{{Key: "ce_id", Value: []byte(id)}}}
+		b.Produce(t.Context(), []broker.Batch{{TopicPartition: broker.TopicPartition{Topic: "t"}, Records: []broker.Record{rec}}}, func(p broker.Produced) {
+			if p.Err != nil {
+				t.Error(p.Err)
+			}
+		})
+	}
+	put("old")
+	r, err := resend.StartAtEnd(t.Context(), cfg.Brokers, []string{"t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for n := 0; r.Copies() == 0; n++ { // it finds the end at some moment from now on
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was sent twice")
+		}
+		put(fmt.Sprint("new ", n))
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	got, err := b.Fetch(t.Context(), []broker.Position{{TopicPartition: broker.TopicPartition{Topic: "t"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range got[0].Records[1:] {
+		if string(rec.Value) == "old" {
+			t.Error("what was there was sent twice")
+		}
+	}
+}
