@@ -91,8 +91,7 @@ func (c Playground) Stopped(ctx context.Context) map[string]string {
 
 // breaks is the page where one breaks things. There is none outside a playground.
 func (p *Pages) breaks(w http.ResponseWriter, r *http.Request) {
-	if p.cfg.Playground.URL == "" {
-		p.show(w, r, http.StatusNotFound, "problem", "Nothing to break here", problemPage{Text: "Only a playground can be broken: troupe play starts one."})
+	if p.whole(w, r) {
 		return
 	}
 	var list struct{ Breaks []broken }
@@ -103,13 +102,24 @@ func (p *Pages) breaks(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "break", "Break things", list.Breaks)
 }
 
+// whole answers where there is no playground.
+func (p *Pages) whole(w http.ResponseWriter, r *http.Request) bool {
+	if p.cfg.Playground.URL != "" {
+		return false
+	}
+	p.show(w, r, http.StatusNotFound, "problem", "Nothing to break here", problemPage{Text: "Only a playground can be broken: troupe play starts one."})
+	return true
+}
+
 // breakIt breaks one thing, or mends it again.
 func (p *Pages) breakIt(w http.ResponseWriter, r *http.Request) {
+	if p.whole(w, r) {
+		return
+	}
 	method, path := http.MethodPost, "/breaks/"+url.PathEscape(chi.URLParam(r, "name"))
-	switch r.PostFormValue("do") {
-	case "mend":
+	if r.PostFormValue("do") == "mend" {
 		method = http.MethodDelete
-	default:
+	} else {
 		path += "?option=" + url.QueryEscape(r.PostFormValue("option"))
 	}
 	var is broken
