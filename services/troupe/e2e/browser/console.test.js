@@ -1,0 +1,167 @@
+// Walks the console as a person does: by what is written on it. Everything that is waited for is a condition.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { Browser } from './browser.js';
+import { Playground } from './playground.js';
+
+const { TROUPE, CHROMIUM, SCREENSHOTS } = process.env;
+let play, browser;
+
+before(async () => {
+  play = await Playground.start(TROUPE);
+  browser = await Browser.start({ executablePath: CHROMIUM, base: play.at.console, screenshots: SCREENSHOTS });
+});
+after(async () => {
+  await browser?.stop();
+  await play?.stop();
+});
+afterEach(() => browser.check());
+
+const seen = (locator) => locator.first().waitFor({ state: 'visible' });
+const fact = (page, name) => page.locator('.facts').getByRole('term').filter({ hasText: name }).locator('xpath=following-sibling::dd');
+const status = (page, is) => seen(fact(page, 'Status').getByText(is, { exact: true }));
+const payment = (page, is) => seen(fact(page, 'Payment').getByText(is, { exact: true }));
+const event = (page, name) => page.getByRole('row').filter({ has: page.getByRole('cell').getByText(name, { exact: true }) });
+const invariants = ['Nothing lost', 'Charged once', 'Told once'];
+const tick = (page, name, state) => seen(page.getByRole('region', { name: 'Pulse' }).getByRole('link', { name: new RegExp(`^${name}\\s*: ${state}`) }));
+const ticksHold = async (page) => { for (const name of invariants) await tick(page, name, 'holds'); };
+
+// unmoved returns a check that a page was not loaded anew since.
+async function unmoved(page) {
+  await page.evaluate(() => { window.here = true; });
+  return async () => assert.equal(await page.evaluate(() => window.here), true, 'the page was loaded anew');
+}
+
+test('empty pages say what fills them', async () => {
+  const page = await browser.page();
+  await page.goto('/');
+  await seen(page.getByText('Nothing flows yet.'));
+  await page.getByRole('link', { name: 'Orders', exact: true }).click();
+  await seen(page.getByText('There is no order yet.'));
+  await page.getByRole('link', { name: 'Dead letters' }).click();
+  await seen(page.getByText('Nothing waits.'));
+  await browser.shoot('orders-empty', '/orders', (p) => seen(p.getByText('There is no order yet.')));
+});
+
+test('an order flows to confirmed before one\'s eyes, and a reload on the way loses nothing', async () => {
+  await play.gateway({ outage: true });
+  const id = await play.place();
+  const page = await browser.page();
+  await page.goto(`/orders/${id}`);
+  await status(page, 'placed');
+  await seen(page.getByText('payment to charge it'));
+  await page.reload();
+  await status(page, 'placed');
+  await seen(event(page, 'OrderPlaced'));
+  const still = await unmoved(page);
+  await play.gateway();
+  await status(page, 'confirmed');
+  await payment(page, 'succeeded');
+  for (const name of ['OrderPlaced', 'PaymentSucceeded', 'OrderConfirmed', 'NotificationSent']) await seen(event(page, name));
+  await still();
+  const told = await play.events(id);
+  await page.getByRole('table').first().locator(`tbody tr:nth-child(${told.length})`).waitFor();
+  assert.deepEqual(await page.locator('table.events summary strong').allTextContents(), told.map((e) => e.type.split('.').at(-1)));
+});
+
+test('orders are found, filtered, and their address can be shared', async () => {
+  const page = await browser.page();
+  const id = await play.place({ customer_id: 'c-shared' });
+  await play.settled(id);
+  await page.goto('/orders');
+  await page.getByLabel('Customer').fill('c-shared');
+  await page.getByLabel('Status').selectOption('confirmed');
+  await page.getByRole('button', { name: 'Find' }).click();
+  const shared = await browser.page();
+  await shared.goto(page.url());
+  for (const p of [page, shared]) await seen(p.getByRole('link', { name: id }));
+  await shared.getByLabel('Order').fill(id);
+  await shared.getByLabel('Order').press('Enter');
+  await status(shared, 'confirmed');
+});
+
+test('a declined card cancels the order', async () => {
+  const page = await browser.page();
+  const id = await play.place({ payment_method: 'pm_card_chargeDeclined' });
+  await page.goto(`/orders/${id}`);
+  await status(page, 'cancelled');
+  await payment(page, 'declined');
+  await seen(event(page, 'PaymentDeclined'));
+});
+
+test('a cancelled order is refunded while one looks', async () => {
+  const page = await browser.page();
+  const id = await play.place();
+  await page.goto(`/orders/${id}`);
+  await status(page, 'confirmed');
+  const still = await unmoved(page);
+  await play.cancel(id);
+  await status(page, 'cancelled');
+  await payment(page, 'refunded');
+  await seen(event(page, 'PaymentRefunded'));
+  await seen(fact(page, 'Mails').getByText('refunded'));
+  await still();
+  await browser.shoot('story', `/orders/${id}`, (p) => payment(p, 'refunded'));
+});
+
+// poison makes an order that is parked by the button for it, and opens its story.
+async function poison(page) {
+  await page.goto('/break');
+  const card = page.getByRole('region', { name: 'Poison one order' });
+  await card.getByRole('button', { name: 'Poison one order' }).click();
+  await card.getByRole('link', { name: 'its order' }).click();
+  await seen(page.getByText('Parked by payment'));
+}
+
+// edit opens the editor of the letter that is shown and puts another payload in.
+async function edit(page, change) {
+  await page.getByLabel('Who you are').fill('ada.l');
+  await page.getByLabel('Why').fill('wrong card');
+  await page.getByRole('button', { name: 'Edit…' }).click();
+  const payload = page.getByRole('dialog').getByLabel('Payload');
+  await payload.fill(JSON.stringify(change(JSON.parse(await payload.inputValue())), undefined, 2));
+}
+
+test('a poisoned order is parked, edited, redriven, and settles', async () => {
+  const page = await browser.page();
+  await poison(page);
+  const story = page.url();
+  await browser.shoot('story-parked', story, (p) => seen(p.getByText('Parked by payment')));
+  await browser.shoot('dead-letters', '/dead-letters', (p) => seen(p.getByRole('link', { name: 'Show', exact: true })));
+  await page.getByRole('link', { name: 'its dead letters' }).click();
+  await browser.shoot('dead-letter', page.url(), (p) => seen(p.getByRole('button', { name: 'Redrive' })));
+  await edit(page, (p) => ({ ...p, payment_method: 'pm_card_visa' }));
+  await seen(page.getByLabel('What changes').getByText('pm_card_visa'));
+  await page.getByRole('button', { name: 'Redrive with this payload' }).click();
+  await seen(page.getByRole('status').getByText('Done: 1 came back.'));
+  await seen(page.getByText('Nothing of this order waits any more.'));
+  await page.goto(story);
+  await status(page, 'confirmed');
+  await seen(event(page, 'PaymentSucceeded'));
+  await ticksHold(page);
+});
+
+test('a killed service greys on the map, recovers, and the ticks stay green', async () => {
+  const page = await browser.page();
+  await page.goto('/break');
+  await ticksHold(page);
+  const card = page.getByRole('region', { name: 'Kill a service' });
+  await card.getByRole('combobox').selectOption('payment');
+  await card.getByRole('button', { name: 'Kill a service' }).click();
+  const end = card.getByRole('button', { name: 'End it now' });
+  await seen(end);
+  await browser.shoot('break', '/break', (p) => seen(p.getByRole('button', { name: 'End it now' })));
+  const map = await browser.page();
+  await map.goto('/');
+  const row = map.getByRole('row').filter({ has: map.getByRole('cell', { name: 'payment', exact: true }) });
+  await seen(map.locator('svg#map g.service.payment.stopped'));
+  const still = await unmoved(map);
+  const id = await play.place();
+  await end.click();
+  await seen(row.getByText('consumes'));
+  await map.locator('svg#map g.service.payment.stopped').waitFor({ state: 'detached' });
+  assert.equal((await play.settled(id)).status, 'confirmed');
+  await ticksHold(map);
+  await still();
+  await browser.shoot('map', '/', ticksHold);
+});

@@ -1,0 +1,71 @@
+// A playground of its own for one run: everything on free ports, in a directory that is removed afterwards.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export class Playground {
+  // start returns when the playground says that it is ready; program is bin/troupe.
+  static async start(program) {
+    const p = new Playground();
+    p.dir = await mkdtemp(join(tmpdir(), 'troupe-browser-'));
+    p.process = spawn(program, ['play', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    p.ended = once(p.process, 'exit');
+    p.log = [];
+    await new Promise((ready, failed) => {
+      p.process.on('error', failed);
+      p.process.on('exit', () => failed(new Error(`the playground ended:\n${p.log.join('\n')}`)));
+      createInterface(p.process.stdout).on('line', (line) => {
+        if (p.log.push(line) > 500) p.log.shift();
+        if (line.includes('Stop with Ctrl-C')) ready();
+      });
+    });
+    Object.assign(p, { at: JSON.parse(await readFile(join(p.dir, 'playground.json'), 'utf8')) });
+    return p;
+  }
+
+  async stop() {
+    this.process.kill('SIGINT');
+    await this.ended;
+    await rm(this.dir, { recursive: true });
+  }
+
+  // place places an order by REST and returns its id.
+  async place(change = {}, headers = {}) {
+    const order = {
+      customer_id: 'c-1001', email: 'ada@example.com', currency: 'EUR', payment_method: 'pm_card_visa',
+      lines: [{ sku: 'TEA-250', name: 'Green tea', quantity: 2, unit_price: 1250 }], ...change,
+    };
+    const answer = await fetch(`${this.at.order}/orders`, {
+      method: 'POST', body: JSON.stringify(order), headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...headers },
+    });
+    return (await ok(answer, 202)).id;
+  }
+
+  // settled returns an order when it has its outcome.
+  async settled(id) {
+    return ok(await fetch(`${this.at.query}/orders/${id}?until=settled`, { headers: { prefer: 'wait=30' } }), 200);
+  }
+
+  async cancel(id) {
+    return ok(await fetch(`${this.at.order}/orders/${id}/cancel`, { method: 'POST' }), 202);
+  }
+
+  // events of an order, as the customers' door tells them.
+  async events(id) {
+    return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
+  }
+
+  // gateway sets how the simulator misbehaves; nothing: not at all.
+  async gateway(control = {}) {
+    return ok(await fetch(`${this.at.gateway}/control`, { method: 'PUT', body: JSON.stringify(control), headers: { 'content-type': 'application/json' } }), 200);
+  }
+}
+
+async function ok(answer, status) {
+  const text = await answer.text();
+  if (answer.status !== status) throw new Error(`${answer.url}: ${answer.status}, not ${status}: ${text}`);
+  return JSON.parse(text);
+}
