@@ -39,6 +39,10 @@ test: ## every rung of the test ladder that needs nothing but Go
 test-real: ## rung 6: on a real Kafka (Java, Maven; or TEST_KAFKA_BROKERS) and Redis (redis-server; or TEST_REDIS_ADDR)
 	@scripts/test real
 
+.PHONY: browser-test
+browser-test: bin/troupe ## rung 9: a headless Chromium walks the console (Node, npm, chromium); screenshots in .cache/screenshots
+	@scripts/browser-test
+
 ORDERS ?= 1000
 SEED ?= fresh
 
@@ -91,6 +95,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
 	@scripts/step 'the README, as it is written' .ci/readme
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
+	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
