@@ -59,7 +59,7 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	s.Run(beat.Run)
 	srv := httptest.NewServer(desk.Handler(pages.Routes))
 	t.Cleanup(srv.Close)
-	return &page{s, srv.URL}, groups, desk.Token()
+	return &page{Stage: s, url: srv.URL}, groups, desk.Token()
 }
 
 func TestMapShowsTheChoreography(t *testing.T) {

@@ -1,13 +1,16 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -44,7 +47,7 @@ func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
 
 func (p *Pages) story(r *http.Request, id string) (storyPage, error) {
 	ctx := r.Context()
-	found, err := p.model.Known(ctx, id)
+	found, err := p.known(ctx, id)
 	if err != nil {
 		return storyPage{}, err
 	}
@@ -61,6 +64,25 @@ func (p *Pages) story(r *http.Request, id string) (storyPage, error) {
 	page.Parked = parked(events)
 	page.Picture = draw(page.Events)
 	return page, nil
+}
+
+// certainWithin is how long something that is not found may take to be folded.
+const certainWithin = 2 * time.Second
+
+// known returns an order. NotFound is certain: all that the order's partition held when it was asked for is folded.
+func (p *Pages) known(ctx context.Context, id string) (readmodel.Found, error) {
+	found, err := p.model.Known(ctx, id)
+	if fault.ClassOf(err) != fault.NotFound {
+		return found, err
+	}
+	ends, certain := p.log.Ends(ctx, []broker.TopicPartition{{Topic: readmodel.Topics[0], Partition: p.model.Partition(id)}})
+	if certain == nil {
+		certain = p.model.Passed(ctx, ends, certainWithin)
+	}
+	if certain != nil {
+		return found, certain
+	}
+	return p.model.Known(ctx, id)
 }
 
 func tell(events []story.Event) []told {

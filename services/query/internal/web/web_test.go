@@ -21,6 +21,8 @@ const hostile = `"><script>alert(1)</script>`
 type page struct {
 	*querytest.Stage
 	url string
+	// Hold ends the projection.
+	Hold func()
 }
 
 func open(t *testing.T) *page {
@@ -35,11 +37,11 @@ func open(t *testing.T) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Play()
+	stop := s.Play()
 	s.Run(jobs.Run)
 	srv := httptest.NewServer(desk.Handler(pages.Routes))
 	t.Cleanup(srv.Close)
-	return &page{s, srv.URL}
+	return &page{s, srv.URL, stop}
 }
 
 func (p *page) open(path string) *http.Response {
@@ -107,6 +109,18 @@ func TestStoryOfAnOrder(t *testing.T) {
 	if got := p.get("/orders?page=nonsense", http.StatusBadRequest); !strings.Contains(got, "page_token") {
 		t.Error(got)
 	}
+}
+
+func TestOrderOfThisMomentIsNotMissing(t *testing.T) {
+	p := open(t)
+	p.Caught()
+	id := querytest.ID("new")
+	p.Hold()
+	p.Put(p.Placed(id, "c-1"))
+	p.get("/orders/"+id, http.StatusServiceUnavailable) // it may be there, and nobody can say yet
+	p.Play()
+	p.shows("/orders/"+id, "OrderPlaced")
+	p.get("/orders/"+querytest.ID("nobody"), http.StatusNotFound)
 }
 
 func TestWhatWaitsComesFirst(t *testing.T) {
