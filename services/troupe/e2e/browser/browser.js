@@ -14,7 +14,7 @@ export class Browser {
     b.chromium = await chromium.launch({
       executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
     });
-    Object.assign(b, { base, screenshots, contexts: [], wrong: [] });
+    Object.assign(b, { base, screenshots, contexts: [], wrong: [], expected: [] });
     await mkdir(screenshots, { recursive: true });
     return b;
   }
@@ -26,7 +26,9 @@ export class Browser {
     this.contexts.push(context);
     context.setDefaultTimeout(30_000);
     const page = await context.newPage();
-    const wrong = (what) => this.wrong.push(`${page.url()}: ${what}`);
+    const wrong = (what) => {
+      if (!this.expected.some((part) => what.includes(part))) this.wrong.push(`${page.url()}: ${what}`);
+    };
     page.on('pageerror', (e) => wrong(e.stack ?? e));
     page.on('console', (m) => { if (['error', 'warning'].includes(m.type())) wrong(`console: ${m.text()}`); });
     page.on('dialog', async (d) => { wrong(`dialog: ${d.message()}`); await d.dismiss(); });
@@ -35,9 +37,13 @@ export class Browser {
     return page;
   }
 
+  // expect says what is no mistake in this test: anything that has the text in it.
+  expect(text) { this.expected.push(text); }
+
   // check closes all pages and fails when something happened on one of them that must not.
   async check() {
     await Promise.all(this.contexts.splice(0).map((c) => c.close()));
+    this.expected = [];
     assert.deepEqual(this.wrong.splice(0), []);
   }
 

@@ -53,6 +53,15 @@ export class Playground {
     return ok(await fetch(`${this.at.order}/orders/${id}/cancel`, { method: 'POST' }), 202);
   }
 
+  // parked returns when payment has parked an order and the console knows.
+  async parked(id) {
+    for (const end = Date.now() + 30_000; ; await new Promise((later) => setTimeout(later, 50))) {
+      const answer = await fetch(`${this.at.console}/api/dead-letters/payment/${id}`);
+      if (answer.ok && (await answer.json()).waiting > 0) return;
+      if (Date.now() > end) throw new Error(`order ${id} is not parked`);
+    }
+  }
+
   // events of an order, as the customers' door tells them.
   async events(id) {
     return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
