@@ -173,10 +173,8 @@ func (j *journal) passed(ends map[broker.TopicPartition]int64) bool {
 // take takes in a record, and returns the type of an event that is no copy.
 func (j *journal) take(r broker.Record) string {
 	tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-	if marks := append(j.marks[tp], mark{r.Offset, r.Time}); len(marks) < 2*maxMarks {
-		j.marks[tp] = marks
-	} else {
-		j.marks[tp] = slices.Clone(marks[maxMarks:])
+	if j.marks[tp] = append(j.marks[tp], mark{r.Offset, r.Time}); len(j.marks[tp]) >= 2*maxMarks {
+		j.marks[tp] = slices.Clone(j.marks[tp][maxMarks:])
 	}
 	if j.cut[tp] { // what was appended before this was left out
 		delete(j.cut, tp)

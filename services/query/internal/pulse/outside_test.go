@@ -108,6 +108,7 @@ func TestOrdersAreLookedUpAgain(t *testing.T) {
 	s.cfg.Gateway = srv.URL
 	p := pulse.New(s.cfg)
 	s.Run(p.Run)
+	late := time.After(20 * time.Second)
 	got, fresh := p.Look(t.Context())
 	if got.Verdicts[1].State != pulse.Holds {
 		t.Fatalf("%+v", got.Verdicts[1])
@@ -116,7 +117,7 @@ func TestOrdersAreLookedUpAgain(t *testing.T) {
 	for got.Verdicts[1].State != pulse.Broken {
 		select {
 		case <-fresh:
-		case <-time.After(10 * time.Second):
+		case <-late:
 			t.Fatalf("it stays %+v", got.Verdicts[1])
 		}
 		got, fresh = p.Look(t.Context())

@@ -117,6 +117,8 @@ func TestNothingIsLost(t *testing.T) {
 	s.want("accounted", pulse.Broken, "1 that nobody works on", id)
 	s.tell(deadletter.Discarded, id, letters[0])
 	s.want("accounted", pulse.Holds, "+ 0 parked + 1 given up")
+	s.Park("payment", "permanent", "no such card", placed) // a late copy of the letter
+	s.want("accounted", pulse.Holds, "+ 0 parked + 1 given up")
 }
 
 // tell says what became of a letter that payment parked.
@@ -195,12 +197,13 @@ func TestRatesAndCounts(t *testing.T) {
 	s := open(t)
 	p := pulse.New(s.cfg)
 	s.Run(p.Run)
+	late := time.After(20 * time.Second)
 	got, fresh := p.Look(t.Context())
 	s.Put(s.Confirmed(querytest.ID("a"), "c-1")...)
 	for got.Topics["order.events.v1"] == 0 {
 		select {
 		case <-fresh:
-		case <-time.After(10 * time.Second):
+		case <-late:
 			t.Fatalf("no rate came: %+v", got)
 		}
 		got, fresh = p.Look(t.Context())
@@ -222,6 +225,20 @@ func TestOnlyTheEndOfALongLogIsJudged(t *testing.T) {
 	request := s.Next(0, id, &orderv1.OrderCancellationRequested{}, broker.Record{})
 	for range 5000 {
 		s.Put(request)
+	}
+	s.want("accounted", pulse.Holds, "0 acknowledged")
+}
+
+// Nor is what has a part of its story before the window of another log.
+func TestWhatLiesBeforeAWindowIsNotHeldAgainstAnOrder(t *testing.T) {
+	s := open(t)
+	s.Clock = s.Clock.Add(-time.Hour)
+	id := querytest.ID("a")
+	s.Put(s.Declined(id, "c-1")...)
+	s.want("accounted", pulse.Holds, "1 acknowledged = 1 settled")
+	tp := broker.TopicPartition{Topic: "payment.events.v1", Partition: broker.Partition([]byte(id), querytest.Partitions)}
+	for range 5000 {
+		s.Log.Append(tp, broker.Record{Key: []byte("k")})
 	}
 	s.want("accounted", pulse.Holds, "0 acknowledged")
 }
