@@ -13,6 +13,8 @@ export class Playground {
     p.dir = await mkdtemp(join(tmpdir(), 'troupe-browser-'));
     p.process = spawn(program, ['play', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
     p.ended = once(p.process, 'exit');
+    process.once('exit', () => p.process.kill('SIGINT')); // however this test ends
+    process.once('SIGTERM', () => process.exit(1));
     p.log = [];
     await new Promise((ready, failed) => {
       p.process.on('error', failed);
