@@ -77,7 +77,7 @@ func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	notes, err := s.model.Notes(ctx, req.ID)
+	notes, _, err := s.model.Notes(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}

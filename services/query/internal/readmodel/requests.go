@@ -190,13 +190,14 @@ func (c Chain) Trail(n int) []projection.At {
 }
 
 // Notes returns where all lies that is said in the letters' topics of an order that is given by its id: its letters and what
-// became of them, in the order of the log for each participant. Errors are Unavailable.
-func (m *Model) Notes(ctx context.Context, order string) (places []projection.At, err error) {
+// became of them, in the order of the log for each participant. version counts them: it grows with each. Errors are Unavailable.
+func (m *Model) Notes(ctx context.Context, order string) (places []projection.At, version uint64, err error) {
 	for i, participant := range Participants {
 		found, err := m.reader.Notes(ctx, []int{m.Partition(order)}, ChainID(participant, order))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		version += found[0].Version
 		if c := found[0].Doc.Chain; c != nil {
 			for _, t := range c.Told {
 				at := projection.At{Offset: t.At}
@@ -205,5 +206,5 @@ func (m *Model) Notes(ctx context.Context, order string) (places []projection.At
 			}
 		}
 	}
-	return places, nil
+	return places, version, nil
 }

@@ -19,6 +19,8 @@ import (
 // storyPage is one order, and all that happened to it.
 type storyPage struct {
 	row
+	// Version grows with everything that the page would show.
+	Version uint64
 	Picture picture
 	Events  []told
 	// Parked are the participants where something of this order waits.
@@ -51,7 +53,7 @@ func (p *Pages) story(r *http.Request, id string) (storyPage, error) {
 	if err != nil {
 		return storyPage{}, err
 	}
-	notes, err := p.model.Notes(ctx, id)
+	notes, noted, err := p.model.Notes(ctx, id)
 	if err != nil {
 		return storyPage{}, err
 	}
@@ -59,7 +61,7 @@ func (p *Pages) story(r *http.Request, id string) (storyPage, error) {
 	if err != nil {
 		return storyPage{}, err
 	}
-	page := storyPage{row: rows([]readmodel.Found{found})[0], Curl: fmt.Sprintf("curl -s http://%s/orders/%s/events", p.cfg.Customers, id)}
+	page := storyPage{row: rows([]readmodel.Found{found})[0], Version: found.Version + noted, Curl: fmt.Sprintf("curl -s http://%s/orders/%s/events", p.cfg.Customers, id)}
 	page.Events = tell(events)
 	page.Parked = parked(events)
 	page.Picture = draw(page.Events)
@@ -125,7 +127,7 @@ func parked(events []story.Event) (at []string) {
 // heartbeat shows a reader's proxy that a quiet stream is alive.
 const heartbeat = 15 * time.Second
 
-// live tells the version of an order whenever it changes; the page fetches itself again then. A reader that comes back is told the
+// live tells the version of a story whenever it changes; the page fetches itself again then. A reader that comes back is told the
 // version at once, so nothing is missed.
 func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	leave, ok := p.join(w, r)
@@ -141,13 +143,11 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	out := newStream(w)
 	have := uint64(0)
 	for {
-		var err error
-		if now, e := p.model.Known(r.Context(), id); e == nil && now.Version > have {
-			have = now.Version
-			err = out.send("version", fmt.Sprint(have))
-		}
-		if err != nil {
-			return // the reader is gone
+		if now, ok := p.version(r.Context(), id); ok && now > have {
+			have = now
+			if out.send("version", fmt.Sprint(have)) != nil {
+				return // the reader is gone
+			}
 		}
 		select {
 		case <-changed.C:
@@ -161,4 +161,14 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// version of a story; ok is false while it cannot be read.
+func (p *Pages) version(ctx context.Context, id string) (v uint64, ok bool) {
+	found, err := p.model.Known(ctx, id)
+	if err != nil {
+		return 0, false
+	}
+	_, noted, err := p.model.Notes(ctx, id)
+	return found.Version + noted, err == nil
 }

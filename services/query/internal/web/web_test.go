@@ -160,17 +160,24 @@ func TestStoryIsLive(t *testing.T) {
 	resp := p.open("/orders/" + id + "/live")
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewScanner(resp.Body)
-	versions := 0
-	for versions < 2 && lines.Scan() {
-		if lines.Text() == "event: version" {
-			if versions++; versions == 1 {
-				p.Put(all[1:]...)
+	until := func(lines *bufio.Scanner, version string) {
+		for lines.Scan() {
+			if lines.Text() == "event: version" && lines.Scan() && lines.Text() == "data: "+version {
+				return
 			}
 		}
+		t.Fatalf("the stream ended before version %s: %v", version, lines.Err())
 	}
-	if versions != 2 {
-		t.Errorf("%d versions came: %v", versions, lines.Err())
-	}
+	until(lines, "1")
+	p.Put(all[1:]...)
+	until(lines, "4")
+	p.Park("notification", "permanent", "no", all[2])
+	until(lines, "5") // though the order itself did not change
+	p.shows("/orders/"+id, `data-version="5"`)
+
+	again := p.open("/orders/" + id + "/live") // whoever comes back hears at once what there is
+	defer func() { _ = again.Body.Close() }()
+	until(bufio.NewScanner(again.Body), "5")
 }
 
 func TestLongStoryStaysUsable(t *testing.T) {
