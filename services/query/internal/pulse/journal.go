@@ -214,7 +214,7 @@ func (j *journal) timeOf(tp broker.TopicPartition, offset int64) (at time.Time, 
 // at is the second of a time, counted anew when its place was another's; one long past gets a place of its own.
 func (j *journal) at(t time.Time) *second {
 	u := t.Unix()
-	s := &j.perSecond[u%seconds]
+	s := &j.perSecond[uint64(u)%seconds]
 	if s.unix > u {
 		return &second{}
 	}
@@ -226,7 +226,7 @@ func (j *journal) at(t time.Time) *second {
 
 // second returns what happened in a second.
 func (j *journal) second(unix int64) second {
-	if s := j.perSecond[unix%seconds]; s.unix == unix {
+	if s := j.perSecond[uint64(unix)%seconds]; s.unix == unix {
 		return s
 	}
 	return second{}
