@@ -131,6 +131,10 @@ test('a poisoned order is parked, edited, redriven, and settles', async () => {
   await poison(page);
   const story = page.url();
   await browser.shoot('story-parked', story, (p) => seen(p.getByText('Parked by payment')));
+  const still = await unmoved(page);
+  await play.redrive(story.split('/').at(-1));
+  await seen(event(page, 'failed'));
+  await still();
   await browser.shoot('dead-letters', '/dead-letters', (p) => seen(p.getByRole('link', { name: 'Show', exact: true })));
   await page.getByRole('link', { name: 'its dead letters' }).click();
   await browser.shoot('dead-letter', page.url(), (p) => seen(p.getByRole('button', { name: 'Redrive' })));
@@ -201,6 +205,30 @@ test('what is hostile is shown as text and runs nothing', async () => {
     await seen(page.getByRole('heading', { level: 1 }));
   }
   assert.equal(await page.locator('img').count(), 0);
+});
+
+test('a story of 200 events stays usable', async (t) => {
+  const id = await play.place({ payment_method: 'pm_sim_refused' });
+  await play.parked(id);
+  for (let n = 0; n < 100; n++) await play.redrive(id); // each is asked for and fails
+  const page = await browser.page();
+  await page.goto(`/orders/${id}`);
+  const rows = page.locator('table.events tbody tr');
+  await rows.nth(199).waitFor();
+  const loaded = await page.evaluate(() => Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd));
+  const frames = await page.evaluate(() => new Promise((done) => {
+    const at = [];
+    const step = (now) => {
+      window.scrollBy(0, 120);
+      if (at.push(now) < 100) requestAnimationFrame(step);
+      else done(at.slice(1).map((v, i) => v - at[i]).sort((a, b) => a - b));
+    };
+    requestAnimationFrame(step);
+  }));
+  t.diagnostic(`${await rows.count()} events: loaded in ${loaded} ms, frames of ${Math.round(frames[49])} ms (median) and ${Math.round(frames[94])} ms (p95) while scrolling`);
+  await page.keyboard.press('End');
+  await rows.last().locator('summary').click();
+  await seen(rows.last().getByText('type', { exact: true }));
 });
 
 test('what changes something needs the token of the page', async () => {

@@ -64,6 +64,13 @@ export class Playground {
     }
   }
 
+  // redrive asks for what payment parked of an order, and returns when it is known what became of it.
+  async redrive(id) {
+    return ok(await fetch(`${this.at.console}/api/dead-letters/payment/${id}/redrive`, {
+      method: 'POST', body: JSON.stringify({ by: 'ada.l', force: true }), headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+    }), 200);
+  }
+
   // events of an order, as the customers' door tells them.
   async events(id) {
     return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
