@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export class Playground {
+  tokens = new Map(); // of the orders placed here
+
   // start returns when the playground says that it is ready; program is bin/troupe.
   static async start(program) {
     const p = new Playground();
@@ -43,12 +45,14 @@ export class Playground {
     const answer = await fetch(`${this.at.order}/orders`, {
       method: 'POST', body: JSON.stringify(order), headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...headers },
     });
-    return (await ok(answer, 202)).id;
+    const placed = await ok(answer, 202);
+    this.tokens.set(placed.id, placed.consistency_token);
+    return placed.id;
   }
 
-  // settled returns an order when it has its outcome.
+  // settled returns an order that was placed here, when it has its outcome.
   async settled(id) {
-    return ok(await fetch(`${this.at.query}/orders/${id}?until=settled`, { headers: { prefer: 'wait=30' } }), 200);
+    return ok(await fetch(`${this.at.query}/orders/${id}?until=settled`, { headers: { prefer: 'wait=30', 'consistency-token': this.tokens.get(id) } }), 200);
   }
 
   async cancel(id) {
