@@ -48,6 +48,7 @@ type Pulse struct {
 	cfg     Config
 	journal *journal
 	outside *outside
+	odd     *exceptions
 	flows   []flow // the last few, the oldest first
 	history []Moment
 
@@ -82,8 +83,11 @@ type Sample struct {
 	Known int
 	// Open orders are in flight: without an outcome, and not parked. Parked ones have something that waits behind a dead letter.
 	Open, Parked int
-	// Copies of events in the log that nobody may answer twice, in the last minute.
-	Copies  int
+	// Duplicates in the last minute: copies of events in the log, or events that participants say they had answered before, whichever
+	// are more.
+	Duplicates int
+	// Retries in the last minute, as participants tell of them; -1 when they do not.
+	Retries int
 	History []Moment // the oldest first
 	// Topics has the events a second that are appended to each.
 	Topics   map[string]float64
@@ -105,7 +109,7 @@ type Reader struct {
 // New returns a pulse that watches nothing yet.
 func New(cfg Config) *Pulse {
 	return &Pulse{
-		cfg: cfg, journal: newJournal(cfg), outside: newOutside(cfg),
+		cfg: cfg, journal: newJournal(cfg), outside: newOutside(cfg), odd: newExceptions(cfg),
 		wake: make(chan struct{}, 1), fresh: make(chan struct{}), counts: map[string]int64{},
 	}
 }
@@ -169,7 +173,7 @@ func (p *Pulse) wanted() bool {
 
 func (p *Pulse) watch(ctx context.Context) {
 	p.flows, p.history = nil, nil
-	p.journal.rested = true
+	p.journal.rested, p.odd.next = true, nil
 	for ctx.Err() == nil && p.wanted() {
 		if time.Since(p.last()) >= every {
 			p.publish(p.take(ctx))
@@ -230,6 +234,7 @@ func (p *Pulse) take(ctx context.Context) Sample {
 			s.Readers[service] = r
 		}
 	}
+	p.odd.read(ctx)
 	s.At = time.Now()
 	p.figures(&s)
 	s.Verdicts = p.judge(ctx, f, err == nil)
@@ -241,12 +246,18 @@ func (p *Pulse) figures(s *Sample) {
 	j := p.journal
 	s.Known, s.Open, s.Parked = j.waiting()
 	s.Settled, s.Settle = j.settled(s.At)
-	now, from := s.At.Unix(), max(0, kept-1)
+	now := s.At.Unix()
 	for sec := now - 5; sec < now; sec++ {
 		s.Orders += float64(j.second(sec).orders) / 5
 	}
-	for sec := now - int64(from); sec <= now; sec++ {
-		s.Copies += j.second(sec).copies
+	for sec := now - kept + 1; sec <= now; sec++ {
+		s.Duplicates += j.second(sec).copies
+	}
+	told, _ := p.odd.lately(deduplicated, s.At)
+	s.Duplicates = max(s.Duplicates, told)
+	s.Retries = -1
+	if n, ok := p.odd.lately(retried, s.At); ok {
+		s.Retries = n
 	}
 	p.history = append(p.history, Moment{Orders: j.second(now - 1).orders, Open: s.Open, Parked: s.Parked, P95: s.Settle[1]})
 	p.history = p.history[max(0, len(p.history)-kept):]

@@ -3,6 +3,7 @@ package pulse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -160,14 +161,20 @@ func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 		}
 	}
 	s.Put(void)
+	ancient := s.Placed(querytest.ID("b"), "c-1") // it says so; there is no record so old
+	for i, h := range ancient.Headers {
+		if h.Key == "ce_time" {
+			ancient.Headers[i].Value = []byte("0001-01-01T00:00:01Z")
+		}
+	}
+	s.Put(ancient)
 	got := s.sample()
-	if got.Copies != 5 || got.Settled != 1 || got.Known != 1 {
-		t.Errorf("%d copies, %d settled of %d", got.Copies, got.Settled, got.Known)
+	if got.Duplicates != 5 || got.Settled != 1 || got.Known != 2 {
+		t.Errorf("%d copies, %d settled of %d", got.Duplicates, got.Settled, got.Known)
 	}
 	if got.Settle[0] != 2*time.Millisecond {
 		t.Errorf("settled in %s; the writer takes a millisecond for each event", got.Settle[0])
 	}
-	s.want("accounted", pulse.Holds, "1 acknowledged = 1 settled")
 }
 
 func TestLagIsTheAgeOfWhatIsNotCommitted(t *testing.T) {
@@ -241,6 +248,33 @@ func TestWhatLiesBeforeAWindowIsNotHeldAgainstAnOrder(t *testing.T) {
 		s.Log.Append(tp, broker.Record{Key: []byte("k")})
 	}
 	s.want("accounted", pulse.Holds, "0 acknowledged")
+}
+
+func TestParticipantsTellOfRetriesAndDuplicates(t *testing.T) {
+	s := open(t)
+	if got := s.sample(); got.Retries != -1 {
+		t.Errorf("nobody tells, and there are %d retries", got.Retries)
+	}
+	for _, participant := range []string{"order", "payment", "notification"} {
+		topic := broker.Topic{Name: participant + ".activity.v1", Partitions: querytest.Partitions}
+		if err := s.Log.Provision(t.Context(), []broker.Topic{topic}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := pulse.New(s.cfg)
+	s.Run(p.Run)
+	got, fresh := p.Look(t.Context())
+	for _, kind := range []string{"retried", "retried", "deduplicated", "held"} {
+		value := fmt.Sprintf(`{"kind":%q,"event_id":"e","topic":"order.events.v1","at":%q}`, kind, time.Now().Format(time.RFC3339Nano))
+		s.Log.Append(broker.TopicPartition{Topic: "payment.activity.v1"}, broker.Record{Key: []byte("o"), Value: []byte(value)})
+	}
+	for late := time.After(20 * time.Second); got.Retries != 2 || got.Duplicates != 1; got, fresh = p.Look(t.Context()) {
+		select {
+		case <-fresh:
+		case <-late:
+			t.Fatalf("%d retries, %d duplicates", got.Retries, got.Duplicates)
+		}
+	}
 }
 
 func TestWithoutKafkaNothingIsSaid(t *testing.T) {

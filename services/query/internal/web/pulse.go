@@ -58,7 +58,10 @@ func face(s pulse.Sample) board {
 			b.Text[name] = lasted(s.Settle[i])
 		}
 	}
-	b.Text["open"], b.Text["parked"], b.Text["copies"] = fmt.Sprint(s.Open), fmt.Sprint(s.Parked), fmt.Sprint(s.Copies)
+	b.Text["open"], b.Text["parked"], b.Text["duplicates"] = fmt.Sprint(s.Open), fmt.Sprint(s.Parked), fmt.Sprint(s.Duplicates)
+	if b.Text["retries"] = "–"; s.Retries >= 0 && !s.At.IsZero() {
+		b.Text["retries"] = fmt.Sprint(s.Retries)
+	}
 	b.State["parked"] = when(s.Parked > 0, "warn")
 	switch {
 	case s.At.IsZero():
@@ -183,7 +186,8 @@ type pulseAnswer struct {
 	SettleMS        map[string]int64     `json:"settle_ms"`
 	InFlight        int                  `json:"in_flight"`
 	Parked          int                  `json:"parked"`
-	Copies          int                  `json:"duplicates_last_minute"`
+	Duplicates      int                  `json:"duplicates_last_minute"`
+	Retries         *int                 `json:"retries_last_minute,omitempty"` // absent: nobody tells
 	Topics          map[string]float64   `json:"topics_per_second"`
 	Groups          map[string]groupView `json:"groups"`
 	Invariants      []invariantView      `json:"invariants"`
@@ -205,9 +209,12 @@ type invariantView struct {
 func (p *Pages) pulseNow(w http.ResponseWriter, r *http.Request) {
 	s, _ := p.cfg.Pulse.Look(r.Context())
 	a := pulseAnswer{
-		At: s.At, Error: s.Err, OrdersPerSecond: s.Orders, Settled: s.Settled, InFlight: s.Open, Parked: s.Parked, Copies: s.Copies,
+		At: s.At, Error: s.Err, OrdersPerSecond: s.Orders, Settled: s.Settled, InFlight: s.Open, Parked: s.Parked, Duplicates: s.Duplicates,
 		SettleMS: map[string]int64{"p50": s.Settle[0].Milliseconds(), "p95": s.Settle[1].Milliseconds(), "p99": s.Settle[2].Milliseconds()},
 		Topics:   s.Topics, Groups: map[string]groupView{},
+	}
+	if s.Retries >= 0 {
+		a.Retries = &s.Retries
 	}
 	for g, reader := range s.Readers {
 		a.Groups[g] = groupView{reader.Stopped, reader.Lag.Milliseconds(), reader.Records}
