@@ -50,6 +50,10 @@ SEED ?= fresh
 prove: bin/troupe ## breaks everything while ORDERS=1000 are placed, by SEED=fresh, and reads all of it; ARGS="-real" on a real Kafka and Redis
 	go run ./loadtest/prove -troupe bin/troupe -orders $(ORDERS) -seed $(SEED) $(ARGS)
 
+.PHONY: prove-controls
+prove-controls: ## takes each guard out of the product; passes when each breaks the promise it kept; ARGS="-sample 3" for three of them
+	go run ./loadtest/prove/controls $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (10s) each
 	@scripts/fuzz
@@ -98,6 +102,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
+	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check

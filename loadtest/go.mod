@@ -115,7 +115,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/redis/go-redis/v9 v9.23.0
-	github.com/troupe-dev/troupe/schemas v0.0.0 // indirect
+	github.com/troupe-dev/troupe/schemas v0.0.0
 	github.com/troupe-dev/troupe/services/query v0.0.0
 	github.com/troupe-dev/troupe/services/troupe v0.0.0
 	github.com/twmb/franz-go v1.22.2

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/loadtest/prove/junit"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 )
@@ -79,7 +80,7 @@ func TestWhatDidNotHappenIsNotProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s suite
+	var s junit.Suite
 	if err := xml.Unmarshal(raw, &s); err != nil || s.Tests != len(check.Guarantees) || s.Failures != 1 || len(s.Cases) != s.Tests {
 		t.Errorf("junit.xml: %+v, %v", s, err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/loadtest/prove/junit"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
@@ -139,45 +139,19 @@ func (r *report) end(out io.Writer) (bool, error) {
 
 func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
-type suite struct {
-	XMLName  xml.Name `xml:"testsuite"`
-	Name     string   `xml:"name,attr"`
-	Tests    int      `xml:"tests,attr"`
-	Failures int      `xml:"failures,attr"`
-	Time     float64  `xml:"time,attr"`
-	Cases    []tested `xml:"testcase"`
-}
-
-type tested struct {
-	Class   string   `xml:"classname,attr"`
-	Name    string   `xml:"name,attr"`
-	Failure *failure `xml:"failure"`
-}
-
-type failure struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
 // junit writes one test case for each guarantee.
 func (r *report) junit() error {
-	s := suite{Name: "prove seed " + r.Seed, Time: r.Took.Seconds()}
+	s := junit.Suite{Name: "prove seed " + r.Seed, Time: r.Took.Seconds()}
 	for _, g := range check.Guarantees {
-		c := tested{Class: "prove", Name: string(g)}
+		c := junit.Case{Class: "prove", Name: string(g)}
 		if of := r.Found.Of(g); len(of) > 0 {
-			s.Failures++
 			var texts []string
 			for _, v := range of {
 				texts = append(texts, v.String())
 			}
-			c.Failure = &failure{fmt.Sprintf("%d violations; %s", len(of), r.Command), strings.Join(texts, "\n")}
+			c.Failure = &junit.Failure{Message: fmt.Sprintf("%d violations; %s", len(of), r.Command), Text: strings.Join(texts, "\n")}
 		}
-		s.Tests++
 		s.Cases = append(s.Cases, c)
 	}
-	raw, err := xml.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(r.Dir, "junit.xml"), append([]byte(xml.Header), append(raw, '\n')...), 0o644)
+	return s.Write(filepath.Join(r.Dir, "junit.xml"))
 }

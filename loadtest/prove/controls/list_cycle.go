@@ -1,0 +1,211 @@
+package main
+
+import "github.com/troupe-dev/troupe/services/troupe/check"
+
+const (
+	nothingLost  = "nothing is lost"
+	nothingTwice = "nothing happens twice"
+	inOrder      = "nothing is out of order"
+	disposable   = "Redis is disposable"
+	oneOrder     = "a bad event stops one order"
+	readRight    = "the read model is the log's"
+)
+
+// positions: what may be forgotten by the group, and where reading begins.
+var positions = []Control{
+	{
+		ID: "commit-before-apply", Without: "an offset is committed as soon as it is read", Breaks: nothingLost,
+		Schedules: 11,
+		Proof:     Proof{diesAtWork(true), []check.Guarantee{check.Stuck}},
+		Edits:     []Edit{{"pkg/participant/source.go", `s.window[n].applied && s.window[n].entry <= settled`, `true`}},
+	},
+	{
+		ID: "mark-before-work", Without: "an event is marked as seen before it is answered", Breaks: nothingLost,
+		Schedules: 3,
+		Proof:     Proof{diesAtWork(false), []check.Guarantee{check.Stuck}},
+		Edits: []Edit{{"pkg/participant/lane.go", `	o.lane.running = d
+`, `	o.lane.running = d
+	o.answered(d.ev.ID)
+	t.touch(o)
+`}},
+	},
+	{
+		ID: "position-past-a-held-event", Without: "the position does not wait for a held event", Breaks: nothingLost,
+		Schedules: 13,
+		Proof:     Proof{heldAndDead, []check.Guarantee{check.Lost}},
+		Edits: []Edit{{"pkg/participant/source.go", `if !d.applied && !ready[d] {
+			return d.rec.Offset
+		}
+	}
+	return s.cursor
+}
+
+// folded`, `if !d.applied && !ready[d] && d.heldAt.IsZero() {
+			return d.rec.Offset
+		}
+	}
+	return s.cursor
+}
+
+// folded`}},
+	},
+	{
+		ID: "position-past-what-is-not-applied", Without: "the position is where reading goes on", Breaks: nothingLost,
+		Schedules: 27,
+		Unproven:  bySimulation,
+		Edits: []Edit{{"pkg/participant/source.go", `if !d.applied && !ready[d] {
+			return d.rec.Offset`, `if false {
+			return d.rec.Offset`}},
+	},
+	{
+		ID: "commit-past-the-outbox", Without: "an offset is committed while its order waits in the outbox", Breaks: nothingLost,
+		Schedules: 10,
+		Proof:     Proof{diesWithAnOutbox, []check.Guarantee{check.Stuck}},
+		Edits:     []Edit{{"pkg/participant/source.go", `s.window[n].applied && s.window[n].entry <= settled`, `s.window[n].applied`}},
+	},
+	{
+		ID: "commit-past-an-inherited-outbox", Without: "offsets are committed before an outbox found in the store is in Kafka", Breaks: nothingLost,
+		Schedules: 492,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/leave.go", `t.dead || t.settled < t.inherited`, `t.dead`}},
+	},
+	{
+		ID: "larger-of-the-two-positions", Without: "reading begins at the larger of the store's and the group's position", Breaks: disposable,
+		Schedules: 158,
+		Proof:     Proof{readModelRestored, []check.Guarantee{check.ReadModel}},
+		Edits: []Edit{
+			{"pkg/participant/takeover.go", `s.cursor = number(v, 0)`, `s.cursor = max(number(v, 0), s.committed)`},
+			{"pkg/projection/takeover.go", `		s.cursor, s.applied = n, n
+`, `		n = max(n, c.gen.Committed(s.TopicPartition), c.offsets[s.TopicPartition])
+		s.cursor, s.applied = n, n
+`},
+		},
+	},
+}
+
+// storeChecks: the compare-and-swap.
+var storeChecks = []Control{
+	{
+		ID: "no-owner-check", Without: "a change is applied for whoever asks", Breaks: nothingTwice,
+		Schedules: 221,
+		Proof:     Proof{resetsInItsSleep, []check.Guarantee{check.Lost}},
+		Edits: []Edit{
+			{"pkg/participant/store/store.go", `if m[1] ~= ARGV[1] then return 2 end`, ``},
+			{"pkg/participant/store/store.go", `case owner != c.Owner:`, `case false:`},
+			{"pkg/participant/store/store.go", `var unfold = redis.NewScript(` + "`" + `
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var unfold = redis.NewScript(` + "`"},
+			{"pkg/participant/store/store.go", `var remove = redis.NewScript(` + "`" + `
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var remove = redis.NewScript(` + "`"},
+			{"pkg/participant/store/store.go", `var whole = redis.NewScript(` + "`" + `
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var whole = redis.NewScript(` + "`"},
+		},
+	},
+	{
+		ID: "no-seq-check", Without: "a change is applied to whatever the store has gone back to", Breaks: disposable,
+		Schedules: 28,
+		Proof:     Proof{restoredUnnoticed, []check.Guarantee{check.ReadModel}},
+		Edits: []Edit{
+			{"pkg/participant/store/store.go", `if m[2] ~= ARGV[2] then
+`, `if false then
+`},
+			{"pkg/participant/store/store.go", `case seq != strconv.FormatInt(c.Seq, 10):`, `case seq == "none":`},
+		},
+	},
+	{
+		ID: "no-compare-while-idle", Without: "an idle task does not ask the store whether it is still the same", Breaks: disposable,
+		Schedules: 4,
+		Proof:     Proof{wipedWhileIdle, []check.Guarantee{check.Stuck}},
+		Edits: []Edit{{"pkg/participant/store/store.go", `		switch {
+		case owner ==`, `		switch {
+		case true:
+		case owner ==`}},
+	},
+	{
+		ID: "publish-before-apply", Without: "a fact leaves before the store has it", Breaks: nothingTwice,
+		Unseen: "not within 3,000: it takes an instance that cannot reach the store, and still publishes what another has decided otherwise",
+		Proof:  Proof{sleepsBeforeApply, []check.Guarantee{check.Choreography}},
+		Edits:  []Edit{{"pkg/participant/publish.go", `if e.number > t.kept {`, `if false {`}},
+	},
+}
+
+// chains: made ids, and the log as referee.
+var chains = []Control{
+	{
+		ID: "no-seen-check", Without: "an event that was answered is answered again", Breaks: nothingTwice,
+		Schedules: 289,
+		Proof:     Proof{deliveredAgain, []check.Guarantee{check.MailedTwice}},
+		// The domains know it too, by their state: what notification knows is taken away beside it.
+		Edits: []Edit{
+			{"pkg/participant/order.go", `known := o.seen[e.ID] || `, `known := `},
+			{"services/notification/internal/domain/notices.go", `	case told:
+`, `	case told && carried == "":
+`},
+		},
+	},
+	{
+		ID: "no-chain-check", Without: "a fact that is not the next of its order counts", Breaks: inOrder,
+		Schedules: 1151,
+		Proof:     Proof{lateDecision, []check.Guarantee{check.MailedTwice}},
+		Edits: []Edit{{"pkg/participant/order.go", `		return duplicate
+	}
+	return void`, `		return duplicate
+	}
+	if known {
+		return duplicate
+	}
+	return valid`}},
+	},
+	{
+		ID: "random-event-ids", Without: "what is made twice from the same has two ids", Breaks: nothingTwice,
+		Schedules: 894,
+		Proof:     Proof{everyday, []check.Guarantee{check.Choreography}},
+		Edits: []Edit{{"pkg/event/event.go", `return uuid.NewSHA1(namespace, b).String()`,
+			`_ = namespace
+	return uuid.NewString()`}},
+	},
+}
+
+// publishing: from the outbox into the log.
+var publishing = []Control{
+	{
+		ID: "outbox-is-not-drained", Without: "what an earlier owner decided is taken for published", Breaks: nothingLost,
+		Schedules: 246,
+		Unproven:  bySimulation,
+		Edits: []Edit{{"pkg/participant/takeover.go", `		t.remember(e)
+`, `		e.acked = true
+		t.remember(e)
+`}},
+	},
+	{
+		ID: "letters-beside-facts", Without: "a letter does not wait for the facts of its order before it", Breaks: oneOrder,
+		Unseen: byProof,
+		Proof:  Proof{letterOvertakes, []check.Guarantee{check.UnexplainedLetter}},
+		Edits:  []Edit{{"pkg/participant/publish.go", `e.Record.Topic != topic || first != topic`, `e.Record.Topic != topic`}},
+	},
+	{
+		ID: "round-robin-partitions", Without: "a door spreads the events of one order over the partitions", Breaks: inOrder,
+		Unseen: byProof,
+		Proof:  Proof{everyday, []check.Guarantee{check.Misordered}},
+		Edits: []Edit{{"pkg/participant/door.go", `	p := broker.Partition([]byte(e.Subject), d.cfg.Partitions)
+	ctx, ended`, `	p := int(time.Now().UnixNano()/1000) % d.cfg.Partitions
+	ctx, ended`}},
+	},
+	{
+		// The broker client itself cannot ask for none: a task lives on the offset that the answer tells.
+		ID: "acks-none", Without: "a door answers before the broker has", Breaks: nothingLost,
+		Schedules: 13,
+		Proof:     Proof{answeredAndDead, []check.Guarantee{check.Lost}},
+		Edits: []Edit{
+			{"pkg/participant/door.go", `	byLog := map[broker.TopicPartition][]*request{}
+`, `	for _, r := range batch {
+		close(r.done)
+	}
+	byLog := map[broker.TopicPartition][]*request{}
+`},
+			{"pkg/participant/door.go", `			close(r.done)
+		}
+	})`, `		}
+	})`},
+		},
+	},
+}

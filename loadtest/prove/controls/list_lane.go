@@ -1,0 +1,112 @@
+package main
+
+import "github.com/troupe-dev/troupe/services/troupe/check"
+
+// parking: one event that cannot be answered.
+var parking = []Control{
+	{
+		ID: "parked-without-the-chain", Without: "what comes behind a dead letter is answered", Breaks: oneOrder,
+		Schedules: 5,
+		Proof:     Proof{behindALetter, []check.Guarantee{check.Misordered}},
+		Edits: []Edit{{"pkg/participant/lane.go", `	if len(o.parked) > 0 {
+		c.park(t, o, d, nil)
+		return
+	}
+`, ``}},
+	},
+	{
+		ID: "parked-is-seen", Without: "a parked event is marked as seen", Breaks: nothingLost,
+		Schedules: 3,
+		Proof:     Proof{redriven, []check.Guarantee{check.Stuck}},
+		Edits: []Edit{{"pkg/participant/letter.go", `	o.park(id, d.topic())
+	if d.src`, `	o.park(id, d.topic())
+	o.answered(id)
+	if d.src`}},
+	},
+	{
+		ID: "letters-are-not-folded", Without: "the fold does not read the dead letters", Breaks: disposable,
+		Schedules: 80,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/fold.go", `[]string{c.b.facts, c.b.letters}`, `[]string{c.b.facts}`}},
+	},
+	{
+		ID: "outage-is-parked", Without: "what an outage stops becomes a dead letter", Breaks: oneOrder,
+		Schedules: 123,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/answer.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
+	},
+	{
+		ID: "held-is-not-tried-again", Without: "an event that waits for its cause is not tried when the cause came", Breaks: nothingLost,
+		Schedules: 1,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/answer.go", `clear(o.lane.held)`, `_ = o`}},
+	},
+}
+
+// folding: the store again from the log.
+var folding = []Control{
+	{
+		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
+		Schedules: 26,
+		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
+		Edits:     []Edit{{"pkg/participant/takeover.go", `anew || m.FoldVersion != c.b.foldVersion`, `anew || m.FoldVersion == ""`}},
+	},
+	{
+		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
+		Schedules: 481,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.follows(e) {`, `if false {`}},
+	},
+	{
+		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,
+		Schedules: 622,
+		Unproven:  bySimulation,
+		Edits:     []Edit{{"pkg/participant/fold.go", `c.answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
+	},
+	{
+		ID: "timers-are-not-armed", Without: "the fold sets no deadlines", Breaks: disposable,
+		Schedules: 2,
+		Unproven:  bySimulation,
+		Edits: []Edit{{"pkg/participant/fold.go", `	t.arm(c.b, o)
+`, ``}},
+	},
+}
+
+// doors: what the services themselves guard.
+var doors = []Control{
+	{
+		ID: "gateway-without-key", Without: "the gateway is asked without an idempotency key", Breaks: nothingTwice,
+		Proof: Proof{chargedAndDead(false), []check.Guarantee{check.ChargedTwice}},
+		Edits: []Edit{
+			{"services/payment/internal/gateway/charge.go", `	params.SetIdempotencyKey(c.EventID + ":create")
+`, ``},
+			{"services/payment/internal/gateway/charge.go", `	params.SetIdempotencyKey(key)
+`, `	_ = key
+`},
+		},
+		Unseen: inService,
+	},
+	{
+		ID: "deadline-skips-the-charge", Without: "after the deadline a payment is declined without asking for a charge", Breaks: nothingLost,
+		Proof: Proof{chargedAndDead(true), []check.Guarantee{check.Lost}},
+		Edits: []Edit{{"services/payment/react.go", `		ask = r.gateway.Abandon
+`, `		return &paymentv1.PaymentDeclined{Reason: domain.ReasonTimeout}, nil
+`}},
+		Unseen: inService,
+	},
+	{
+		ID: "projection-without-sections", Without: "the topics of an order share one chain", Breaks: readRight,
+		Proof:  Proof{everyday, []check.Guarantee{check.ReadModel}},
+		Edits:  []Edit{{"pkg/projection/order.go", `c := &o.Chains[source]`, `c := &o.Chains[0]`}},
+		Unseen: inProjection,
+	},
+}
+
+const (
+	inService = "the service's own code: the simulation plays the engine with participants of its own"
+	// bySimulation: the proof aims at the guards that the promises name.
+	bySimulation = "left to the simulation"
+	// byProof: not played by the simulation for long enough to say.
+	byProof      = "left to the proof"
+	inProjection = "the projection's: pkg/projection has schedules of its own"
+)
