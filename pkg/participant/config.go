@@ -26,4 +26,7 @@ type Config struct {
 	CommitEvery time.Duration
 	// LeaveWithin bounds the wait for React calls in flight when the instance leaves. Default 5 s.
 	LeaveWithin time.Duration
+	// Activity has exceptions told in the participant's activity topic (retried, deduplicated, held, parked), beside the cycle and with
+	// best effort: it can neither slow nor fail it. Default: nothing is told.
+	Activity bool
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -50,6 +51,7 @@ func (p *Participant[S]) Topics() []broker.Topic {
 		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
 		{Name: p.b.letters, Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
 		{Name: deadletter.RedriveTopic(p.b.name), Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
+		{Name: activity.Topic(p.b.name), Partitions: p.cfg.Partitions, Retention: activity.Kept},
 	}
 }
 
@@ -59,6 +61,10 @@ func (p *Participant[S]) Topics() []broker.Topic {
 func (p *Participant[S]) Run(ctx context.Context) error {
 	w := newWatch(p.b.name, p.cfg.Partitions)
 	defer w.close()
+	if p.cfg.Activity {
+		w.teller = newTeller(ctx, p.b.name, p.cfg.Log)
+		defer w.teller.close()
+	}
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
 		if err == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -41,9 +42,10 @@ var (
 
 // watch counts, times and logs what the cycle of one participant does. close ends it.
 type watch struct {
-	name  string
-	label attribute.KeyValue
-	log   *slog.Logger
+	name   string
+	label  attribute.KeyValue
+	log    *slog.Logger
+	teller *teller // nil: nothing is told
 	gauges
 }
 
@@ -77,9 +79,13 @@ func (d *delivery) place() []any {
 func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.NotYet {
 		w.event(eventsHeld, d)
+		w.teller.tell(activity.Held, d, class.String())
 		return
 	}
 	w.event(eventsRetried, d, telemetry.Reason.String(class.String()))
+	if class == fault.Unavailable || class == fault.Transient { // others are not tried again
+		w.teller.tell(activity.Retried, d, class.String())
+	}
 	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", firstLine(err.Error()))...)
 }
 
@@ -89,6 +95,7 @@ func (w *watch) duplicate(o *order, d *delivery) {
 		reason = "parked"
 	}
 	w.event(eventsDuplicate, d, telemetry.Reason.String(reason))
+	w.teller.tell(activity.Deduplicated, d, reason)
 }
 
 func (w *watch) void(d *delivery) {
@@ -102,6 +109,7 @@ func (w *watch) parked(d *delivery, cause error) {
 		class, message = classOf(cause).String(), firstLine(cause.Error())
 	}
 	w.event(eventsParked, d, telemetry.Reason.String(class))
+	w.teller.tell(activity.Parked, d, class)
 	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", class, "error", message)...)
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 	Concurrency int           `env:"NOTIFICATION_CONCURRENCY" envDefault:"256" help:"most orders whose mail is being sent or waits for one of the SMTP_CONNECTIONS"`
 	Partitions  int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
 	Retention   time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
+	Activity    bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
 
 	Kafka     broker.Config
 	Redis     store.Config

@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	// Participant
 	p := participant.New(Behavior(mailer), participant.Config{
-		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Concurrency: cfg.Concurrency,
+		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	})
 
 	// Health

@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// Participant and its door
 	behavior := Behavior()
 	part := participant.Config{
-		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Concurrency: cfg.Concurrency,
+		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	}
 	p := participant.New(behavior, part)
 	orders, err := httpapi.New(participant.NewDoor(behavior, part), httpapi.Config{

@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	// Participant
 	p := participant.New(Behavior(stripe, cfg.KeyMemory), participant.Config{
-		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Concurrency: cfg.Concurrency,
+		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	})
 
 	// Health
