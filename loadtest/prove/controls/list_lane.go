@@ -106,7 +106,5 @@ const (
 	inService = "the service's own code: the simulation plays the engine with participants of its own"
 	// bySimulation: the proof aims at the guards that the promises name.
 	bySimulation = "left to the simulation"
-	// byProof: not played by the simulation for long enough to say.
-	byProof      = "left to the proof"
 	inProjection = "the projection's: pkg/projection has schedules of its own"
 )

@@ -77,7 +77,7 @@ func simulated() string {
 	for _, c := range Controls() {
 		after := fmt.Sprintf("%d schedules", c.Schedules)
 		if c.Unseen != "" {
-			after = "not: " + c.Unseen
+			after = c.Unseen
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", c.ID, c.Without, c.Breaks, after)
 	}
