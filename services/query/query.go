@@ -4,6 +4,7 @@ package query
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -65,7 +66,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	feed := projection.NewFeed(redis, Name, cfg.Partitions)
 	model := readmodel.New(behavior, feed, redis, cfg.Partitions)
 	defer watchOpen(model, cfg.Retention)()
-	tail := story.NewTail(log, readmodel.Topics, cfg.Partitions)
+	tail := story.NewTail(log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
 	door, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams})
 	if err != nil {
 		return err

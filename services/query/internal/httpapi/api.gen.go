@@ -46,13 +46,17 @@ func (e CancellationReason) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindClosed     EventKind = "closed"
-	EventKindDeadLetter EventKind = "dead_letter"
-	EventKindDiscarded  EventKind = "discarded"
-	EventKindEdited     EventKind = "edited"
-	EventKindEvent      EventKind = "event"
-	EventKindFailed     EventKind = "failed"
-	EventKindRedriven   EventKind = "redriven"
+	EventKindClosed       EventKind = "closed"
+	EventKindDeadLetter   EventKind = "dead_letter"
+	EventKindDeduplicated EventKind = "deduplicated"
+	EventKindDiscarded    EventKind = "discarded"
+	EventKindEdited       EventKind = "edited"
+	EventKindEvent        EventKind = "event"
+	EventKindFailed       EventKind = "failed"
+	EventKindHeld         EventKind = "held"
+	EventKindParked       EventKind = "parked"
+	EventKindRedriven     EventKind = "redriven"
+	EventKindRetried      EventKind = "retried"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -62,6 +66,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindDeadLetter:
 		return true
+	case EventKindDeduplicated:
+		return true
 	case EventKindDiscarded:
 		return true
 	case EventKindEdited:
@@ -70,7 +76,13 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindFailed:
 		return true
+	case EventKindHeld:
+		return true
+	case EventKindParked:
+		return true
 	case EventKindRedriven:
+		return true
+	case EventKindRetried:
 		return true
 	default:
 		return false
@@ -206,7 +218,7 @@ type Event struct {
 	GapMs *float64 `json:"gap_ms,omitempty"`
 	ID    string   `json:"id"`
 
-	// Kind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered).
+	// Kind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered). Or what else happened to an event at `participant`, told for a day and with best effort: retried (an attempt failed; of many, the 1st, 2nd, 4th, 8th … are told), deduplicated (it had been answered or parked), held (its cause had not come), parked (live only: a story tells it as dead_letter).
 	Kind EventKind `json:"kind,omitempty,omitzero"`
 
 	// Message Why it failed, mail addresses and payment methods masked. Absent for an event.
@@ -214,7 +226,7 @@ type Event struct {
 	Offset  int64   `json:"offset"`
 	OrderID OrderID `json:"order_id"`
 
-	// Participant Who parked it. Absent for an event.
+	// Participant Where it happened. Absent for an event.
 	Participant string `json:"participant,omitempty,omitzero"`
 	Partition   int32  `json:"partition"`
 
@@ -235,7 +247,7 @@ type Event struct {
 	Type string `json:"type"`
 }
 
-// EventKind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered).
+// EventKind An event; an event that was parked by `participant`, for `class` and `message`; or what became of that: redriven (it was answered), edited (its payload was replaced), discarded, failed (it waits on), closed (a request was answered). Or what else happened to an event at `participant`, told for a day and with best effort: retried (an attempt failed; of many, the 1st, 2nd, 4th, 8th … are told), deduplicated (it had been answered or parked), held (its cause had not come), parked (live only: a story tells it as dead_letter).
 type EventKind string
 
 // FieldProblem defines model for FieldProblem.
@@ -1716,82 +1728,85 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Fv/b9vGkv9XFrwCbe8omZItO1ZwwPnStMihTYI6RYHGfvaKHEn7TO6yu0sreoH/98PM7lKkSFlSei/A",
-	"vfwSi192Z2bny2e+8HOUqqJUEqQ10fRztASegaY/fwWr11dzCxp/ZWBSLUorlIym0TWkSmaGWcVWXFg2",
-	"g7nSwOwSmOEFMA1/VmAsE4YZkJbxBRdyGMWRSZdQcFywEFIUVRFNR3Fk1yVE00hICwvQ0dPTUxyVXPMC",
-	"rCfmlZJGGAsyXX9QDyC7JH1YAks3T91ZfIypOeNspYWFIcMnuDQr0Mws1cowu+TW3YyZ0kjsJDll9xp4",
-	"NihUBvlgBkshs3ukXOAmTjxRHEleIMUNsgaOriaL32iYR9Po3042Mj5xd81JhyHk+Z3OQL/5oZ85hTe/",
-	"NUxkMePst9/e/MCEZLlCflJuoCay5Ha5IVFkURzheQgNWTS1uoJDaQzkIGnvNcz7NOHXH1+xi/FZMiRF",
-	"+M+3U7ZUK1ZwuWZmS0m4ZYUyNmYJXjpNYrYSdqkqy4Rl4yG7co/RqQjDpGKmSpdMVsUM6HQ0zCsD2Uum",
-	"7BI0K4kkkCkYxjUwsZBKQ4ZygE+8KHNkn6ia7Do/z1VLL/mnn0Eu7DKajifntW4aq4VcONXUYEolDZBm",
-	"/jepCP6VKmlBWvyTl2UuUo4yOim1muVQ/MffjSK1PUz2791bbsO2yHsUdEqmh9cZXWdLjgK0rOTGQEZ3",
-	"G8bBnHGg+IWkmyimYAQzEHLBNMwqkdshu68kf+Qi57Mc/EbGorVnCtwmzqicgQXLL/iazWDL+re9y6B2",
-	"L32i8E+fNBwRSeP1I0h7bTXwYkvsFj7ZE8DbA1Pf38i75yi7ZuZefIk6Cai9qyXIWrqg2QK5VtrJAfSj",
-	"SEkepRlGT3H0Rj7yXGS/OikcoRVeY0k2JV/AnRH/APzxyPMKnN1ZLvJoGhWVQY+L9pQDN5YlqPFaK5Ts",
-	"x30PzgXkGXmJsMnTLVqHsVymKJ4TcjQGjcJyW5loepYkcWSFJYPyHIaDjuLIap7CncBFz2bzy/H8dHJx",
-	"MTs9y/g5P03hcnyZJZDA2cXpeVTbU6Xl1GpVlTD1opgKt/IgrEwH9NetZWvZ+ykDni4ZyQFFM+dV7hwO",
-	"LyBzTskdeJUDqsFMA39wx/tW2R9V9ZXNXSo7mOOuzvrQ0228Ix3WkL2FRwxrXGRstRQ5bPuDbbNm302S",
-	"0++Jp7D1V2TpSq7R8ywY5Bi3NufsYj0qYp5z9/DnqNSqBG2FMw4N3JPRXvO9BnI2tb2SZJDx1K3nI4NE",
-	"zPExSitjVUG+v+TrAqS9yyDNhYSsccmKAlRlo9tOHHAxFYyF7I7bA8gJGzJuHiBjc/S1FimaK13gClHG",
-	"LQxwx6gbdeoravZ3SC3uvx8SvSv5nxUM2TUSYhWR8WcFel07Lm7oovO0rINmYlT/gj9ggHXaRBG6klbk",
-	"eMvBqBUGbLukAO2c/0orS3ikEUwno3GMoC/8HqGUrQWNlP7t49XgDz74RzK4vBvc/vs3UY+8ye139SHl",
-	"lSFVIQ/UB5xEhjAQ+aTQ4AFGCFtmyK5mm6MSlqWIYIVE38BZppQe9pGT5tyY7oa/L9e4xpwLVLiwNJ42",
-	"l27/3tUybsmgeJYJXInn7xtcOtDW5WymsjWeYamVVbNqzv7n+t3bmFgtuMgZzzINxrCCdK6HUYnhewYs",
-	"g1RlzkDaehZHnwYLNfAX0QEMf+WrX8AYvgAkfMHLu6JHDr+IPBcBARohU3SlaIuVgTYhZBx42bk1yx6k",
-	"Wskhe5Wr9MHQ0a0UK3i6FBIMAQtUSWRAwoJb8QhtM1LVLG/YkMOPTU4G5kGUA1U6QQ9KhYmHjqZznht4",
-	"iiOnSJ0zevA4b9uXuWN9WR+wzyvwXLhGW5+t2X3JtRWpKLm09zHpwz1p0D3jMmP3hZPo/UuEFmRQMyA9",
-	"JM3ldso0ZFo8gmTfCbe4U1/Ivo8ZZMJChndwz3WuyFLRHsucp/RIJkzKdYYBzummXwdfUfL7mKW5QqT4",
-	"Hd9YcXOTpu8kLiNUSJ7d5YBGTDmGIxAfJHrwibArHhBtG6Hl4E69PtWLYY9ZxS3tRuckM+ZdNivALlXW",
-	"0fm9FqjmcwPkX2pNEtKen0XxJlVNuqlqHFGc8c7noGyKctugDH2sqqA4wh5OP60ZQmaThdPxXhZKDY9C",
-	"VeYAFzrnaZ3uC8t8+kBJv1WlSHtpM6hRhC471rPhblXnfeh3cZ+WWXcOY9THiVGV7tsHmWhI3ZloWc1y",
-	"YZZO0H10UzBuivOZEB1HxH+v53AXOuG5EZQo9/IiVhK2XUgjp0WMHznkPHTg73E0JN16T7beY1dPzQLA",
-	"R1cRqLXWP12LLvDR1KjaOrxIbnvgyI+IpxtYsh2lQ07Sdy6Es60DEeBxecDcPWL2CUxHkyj4Me/MmZAe",
-	"8GCMjEPCJr1L5QHyKM3qQtMw2ic5t3UcuOkTw89Cwu5AThEm3pKNq0W0Kw+Yce0GS3+7ufmUJIObm0+j",
-	"+c3Np4v5Dsj0Z8WlFXbd7xL4J29ISeK3e86wHqotGs/P/i9IrKSwd6UWfUb7RrJCSKUZPmRq8/B1sLTS",
-	"GqFqv5cIzF36f8+7wK1zRmZ9jaghxBaxfWf/i5CVha7y+4S6myOQwTofKgzyWll43un1um+NLqTq83rK",
-	"8rwtOMNSJedCF52NY3I8JeiWZIUFB++eC22/KAnrjaOLuNacfhvLtT3Ug24fAr0bR3U5IrDZK3qioCN5",
-	"XqiqL8a2NatX5F0xB7G4Ek0rdbn9fPr0zV6O6gXiQFgfK2+VFXOfenc5CiC0zmPDaSKwCokuCWteyex5",
-	"mLUz3CO8+tYwD/MHb37odcS7MnHEaq78kIpSEM7ndfF2Bz6QtjeL/j0kCAT4MGsFzaxSD01oFNIZn3Md",
-	"mFJvylsbYRqHaz1S3RtI6SzqdVpi7TtYCtJ9CWy73PFs16D57BEZzfGqG9cVkrsd6dBRiDfH3A2fP8if",
-	"UBB9Ii/+xj0/SpKud5ENSzl88ZZ99fgsn0jsLW/5x/AN8uNegQ/UPbAWdayj8a+CPRNmqS3aVSV9fkd5",
-	"TqhW4WPB2IfsquHeXQEs5RIz/M1KOW9jnZlSOXDZoGp/Qcs/+CW2tldhrt2jBKgtz7/IeT+PZaoSae1n",
-	"84MISTcwCSvMg5tVI8PmKs8odh7O/CNoI/o85U+a6md4tPAIes3SJZcLv78wLFNpVfiE7yge+xB/oKJt",
-	"2Q335cQdN8OUM9umhrekt9Hjjdlsm+VOT/gKI2APKnrnYEqdEDS7WirPTMxma4ZEE1Tq9aXOsI5EUZtI",
-	"evy7Tj5f8GLDDxz15tYB+/3jnXAg7LPzNFzXuQHvT89b8B5/NiNHMrjkg/nt5xdPg/rvswP+Ho37o43L",
-	"YH3tZys/gk/2jtpVtr/O/boo7ToUE4VBK0XFybmxDN/rq0R36z81SD8oirhg3opR426M2jqmGspus7Tz",
-	"WK47GGXPUffBvfebiHYYPP49VB/SJdcLjEXiCJ+b7APPPbUr124R1H7aCUsX3MKKr781R8NRXzINMfMl",
-	"22rwtGv/VimKkju2wVj7hTR2IWcJMsObcWSqNAVwtdJGK+oZIN9NmHDxPl1q1GW64xuXZ5OLrivdVbG5",
-	"mqG8yM6U7BdR6EUfaEqtytF+1LdpVfcX+ewyxG9fyG5pa6XFoJ4bef6I6hrCpFU+OEt6Fdz3x/toouro",
-	"XGkf5H071dWhcKH+2mPdVd9e8kdBUzWNYQtM5PFxVwnP1YK0r89dn+5wv/0VymvLZzkMWbdZjzAoVyvX",
-	"3KgraxSz8XQyUxcXmhimWcI8YADg9vBz2zIFX9J0ZxI/ZxnXFBg/+ELvMz2suVYFc86XWRUQMB2rK1tq",
-	"Yxm6k5gpzFJ5noeKy04oM2S/lSVoNlMVbqHmeHZcC7ssRMpmVfoA1rxkSd0o6+v9d0FQcOrHgphJ4lt5",
-	"3V5az5u+r4YvXk6+9MXLL3lxu6xC/Nb01/TU6/eeu+UOfG5FxCNyOFc2Mzum9fIMLZPU4iXjvsZWT7x5",
-	"zXBIRVPIObza5sqMLU953uMoN4hmL5DxWLwGpHeh8/Hcmw3T2T4S3ircNdfciK3/VJTuKeNRBnZ4QHGT",
-	"Ak87JHJMq64Pv7msyZPUZeKJQtRc9cRatH4nlCF7jaHADcEEs/aZJTkawq9qgYqjKN3nc+pqWLbkZQmE",
-	"YXjPSF93WGOu9I0kD+RWGrK3KozBkhPCPZrDAkozvtVNHd5ISgZTkIbUQmQgMckDjYig5OkSBuNhshms",
-	"bFzbxMboA/n7uD2E0khNp9FomLhXVAmSlyKaRqfDEa2MkZ2O/mSj2Avoq1TwBcqAQtDVm/eD0eTFkF1J",
-	"Xw/xLtxNSVHFmx4XJvQynSfHqzQPKZn0OAc1kpLaN1k0jX4Wxr4LGt4cVv7YSWhlvg4GHzL7kILXQ7sk",
-	"ko38tlL0vunU5/sv9TzNcMdAzVN8CJ0ucu6isi4dHDFPHMo73f2v3HwwM8rNDztSMPwVwKVhkyRmhRsz",
-	"55KNk3B9nCRDduVOLIydLpVGewnu1s2+haRwFzubkcgmRxnQhGA0nSTxcY31LosfqKrUyv0CWCXyXWPd",
-	"TdL6Iedas1gY56wb7txHj2f5sZ2x9O1U+JgxrKfbrfHncZI8Mzl43MTgpgbQMzP4zpsqzSyeuV37Fqup",
-	"O9maxX2Ko0lyuv81P9BNBPiT3/fKZtQR07ii4BjEyEN4JY6b9URyMChavjCNqsAtvu1928lnkT01HFzb",
-	"9fwEzvN0HU8fmZtHej46iPe+40fku7r8u7DLAINjP0kU0LCqbKpcJj1kdROH4tF3BoC5Rb93E9Ykj7g9",
-	"sxnmjsiNWyaMn8utYTfPzU69p/nElspvGjzbZbC/qNjNse1WAbEe294UPqLXv/26VX2dRulglCSjyLVT",
-	"omT+Ys6zyWyQXaazweT8cj7go/PJ4CJ5cX5xMX5xOUmgLsvigXuOf9KAMgbe7FdPx75tH314fTUYT5J2",
-	"B3s6Gk8SZHurjfIxNBlbFaZmyzAazc5g/GLGB+M5Hw0mo2w8ePHidD5IktF5dpqm/Gx88V9+RiV8itHo",
-	"8kXjZHw+SE4HyehDcjk9TaZJMkzOzv5ozJy7XhyS1+jHhHrVeII5eEeyPWWkqBR3o9aydZWl3bjpp2k0",
-	"/qNRPA0fzzS6JP2vnY5arDTl6HsajoNmI2KHUC7+aOKjsyNm4n2Fsv8rB586frkrPUvO9r9Wj8t/dd/r",
-	"sLb0jPY522N9Z50T3G656ZNNdtILRwnp+yaSmvsaEM1YMd6opeGCsfs0IWB9Py77kqo6q62hUjVnwsZs",
-	"5bIHuhVvHmxPj3bRawghrx3t/8Sg7lK6nR/bKL3+V1fDMODMc8cvnspXUs3NV1C9qnlNAxUD6us6LZ6G",
-	"QlYdjDcB2GIcDz+9kpK+uq7lkN3TGlP34n3M7kU2vaelQhHwW3MjvTOL2X3GLZ/eMy7ZO/cVyytayAQB",
-	"+dQXMT3XWjwS4sVkjF2Fr7EosUWoYdiMpw8OJPzMjR2QZg/e/MAWYA1mwA2GjFKeE8M8OcjSQgP1xinb",
-	"bduL+9xsB+rq6nVYtFX5w4Sbm53fkraobqGX4zqDO4DM8+rb/KbuX9Yaf6Sada/t5eIR/rLlmVBT3IXa",
-	"XdFxj/5c+/TX18ni9kywH5CmEvMaLBMyzSv/6UYfFg7Vtt6MdjSJn5kLPd8zFPpPzQWdqHaEDVcINv9/",
-	"UkE/04Dh2U8x0qBlPXjpboe5hpj6CJsuQ0NPPec+WfwC9x58NP1333LC5APQt6IxMMtFPqWPvCzXFrVu",
-	"FW8++dVgqgIc4MiBP4LxO9zIup3a8HvCMIOm913Y3jyIsoSsJoB9vnF1/JtoyuTT/fe7nfCzkOUoL/d1",
-	"deB3bhHb5bmXlC/frCl8dV0RvUwH2OckKKg6ekLhNma5UiVFQSVzGlfWOcYZa8vpyclofDFMhslwNH2R",
-	"vDijzMrvWGeRHoB0U/2uIrlJs4LiM2ajHtaOJsywB4DShE/OJaS4CFMlyO24LQy12kkzqCaKAHk+3Dgv",
-	"EgWS438H7X+6ffrfAAAA//8=",
+	"3Fv9btvGln+VAbdAk11KpmTLjhUssN40LbJok6BJUaCxrz0iD6W5JmfYmaEd3cDAPs0+2D7J4pyZoUiR",
+	"sqV0b4F7808sfsycc+Z8/M4Hv0SpKislQVoTzb9EK+AZaPrzZ7B6fZFb0PgrA5NqUVmhZDSPPkCqZGaY",
+	"VeyeC8sWkCsNzK6AGV4C0/B7DcYyYZgBaRlfciHHURyZdAUlxwVLIUVZl9F8Ekd2XUE0j4S0sAQdPTw8",
+	"xFHFNS/BemJeKWmEsSDT9Ud1C7JP0scVsHTz1LXFx5jKGWf3WlgYM3yCS3MPmpmVujfMrrh1N2OmNBI7",
+	"S47ZjQaejUqVQTFawErI7AYpF7iJE08UR5KXSHGLrJGjq83iNxryaB79y9FGxkfurjnqMYQ8v9MZ6Dff",
+	"DTOn8Oa3hoksZpz98sub75iQrFDIT8oNNERW3K42JIosiiM8D6Ehi+ZW17AvjYEcJO29hnxIE37+/hU7",
+	"m54kY1KEf387Zyt1z0ou18xsKQm3rFTGxizBS8dJzO6FXanaMmHZdMwu3GN0KsIwqZip0xWTdbkAOh0N",
+	"eW0ge8mUXYFmFZEEMgXDuAYmllJpyFAO8JmXVYHsE1WzXefnueroJf/8I8ilXUXz6ey00U1jtZBLp5oa",
+	"TKWkAdLM/yQVwb9SJS1Ii3/yqipEylFGR5VWiwLKf/urUaS2+8n+vXvLbdgV+YCCzsn08Dqj62zFUYCW",
+	"VdwYyOhuyziYMw4Uv5B0E8UUjGABQi6ZhkUtCjtmN7Xkd1wUfFGA38hYtPZMgdvEGZUzsGD5JV+zBWxZ",
+	"/7Z3GTXuZUgU/umjliMiaby+A2k/WA283BK7hc/2CPD2yDT3N/IeOMq+mbkXX6JOAmrv/QpkI13QbIlc",
+	"K+3kAPpOpCSPyoyjhzh6I+94IbKfnRQO0AqvsSSbii/h2oi/Af6440UNzu4sF0U0j8raoMdFeyqAG8sS",
+	"1HitFUr201MP5gKKjLxE2OThCq3DWC5TFM8RORqDRmG5rU00P0mSOLLCkkF5DsNBR3FkNU/hWuCiJ4v8",
+	"fJofz87OFscnGT/lxymcT8+zBBI4OTs+jRp7qrWcW63qCuZeFHPhVh6FlemA/ri1bC17M2fA0xUjOaBo",
+	"cl4XzuHwEjLnlNyB1wWgGiw08Ft3vG+V/V7Vf7K5S2VHOe7qrA893cY70mGN2Vu4w7DGRcbuV6KAbX+w",
+	"bdbs2Sw5fk48ha3/RJYu5Bo9z5JBgXFrc84u1qMiFgV3D3+JKq0q0FY449DAPRndNd9rIGfT2CtJBhlP",
+	"3Xo+MkjEHJ+itDZWleT7K74uQdrrDNJCSMhal6woQdU2uurFARdTwVjIrrndg5ywIePmFjKWo6+1SFGu",
+	"dIkrRBm3MMIdo37Uaa6oxV8htbj/05DoXcV/r2HMPiAhVhEZv9eg143j4oYuOk/LemgmRvUv+S0GWKdN",
+	"FKFraUWBtxyMuseAbVcUoJ3zv9fKEh5pBdPZZBoj6Au/Jyhla0EjpX/5dDH6jY/+lozOr0dX//pNNCBv",
+	"cvt9fUh5bUhVyAMNASeRIQxEPik0eIARwpYZs4vF5qiEZSkiWCHRN3CWKaXHQ+SkBTemv+GvqzWukXOB",
+	"CheWxtPm0u0/uFrGLRkUzzKBK/HifYtLB9r6nC1UtsYzrLSyalHn7L8+vHsbE6slFwXjWabBGFaSzg0w",
+	"KjF8L4BlkKrMGUhXz+Lo82ipRv4iOoDxz/z+JzCGLwEJX/LquhyQw0+iKERAgEbIFF0p2mJtoEsIGQde",
+	"dm7Nslup7uWYvSpUemvo6O4VK3m6EhIMAQtUSWRAwpJbcQddM1L1omjZkMOPbU5G5lZUI1U5QY8qhYmH",
+	"juY5Lww8xJFTpN4Z3Xqct+3L3LG+bA7Y5xV4LlyjrS/W7Kbi2opUVFzam5j04YY06IZxmbGb0kn05iVC",
+	"CzKoBZAekuZyO2caMi3uQLJnwi3u1Bey5zGDTFjI8A7uuS4UWSraY1XwlB7JhEm5zjDAOd306+ArSj6P",
+	"WVooRIrP+MaK25uM2TtPGPpstuJVBRKRpdrwze02n1YVztVxlvE1sUrhdYHrQ54rTZxZLWhrtDkLZRXs",
+	"5yWyj7mE0+kJJg9TmcXsxK5i9sKu2P/+9/8Q9seNkEvIahe3PIMrnrEFgGwYQfm6Y3kesxVCgGeNXtLT",
+	"qIGpKuF5HI7vWSHugClZrOeME/ZdMwtFYciJGJYBz64LQF/2vB1iSCgR2m1zn1Ixd474IB0bPhEOB/WY",
+	"OI/QweCB0BskH1ppwx7B6cIFKyRzMEZ5tXrCTcUdb4HOXmbMh0BWgl2prOdDnvRoKs8NkL9uLFNIe3oS",
+	"xZvUP+mn/nFEcds7872yU5JAULohVgky2UZn9+eB1g0wpM3G8fRJNioNd0LVZo+wlPO0KaEIy3xKRoUU",
+	"qyqRDtJm0EoJsfc80oa7+yaXxliG+3RcZe9AJkOcGFXroX2QiZbkndur6kUhzAoyj256dBPAaYvzEdgT",
+	"R8T/oDd2F3qQpxXoKZ/1IlYStt1yq06AeVPkspGxA9R3kzHp13vynwO29dAuqnxyVZZGc/3TjegCH22N",
+	"aizEi+RqAOJ9jzlKC593kU/I84bOhXIX64AZ+Fwn5DEDYvZJYU+TCFAwHyCZkB5EIu6IQxIsfZjiAUY6",
+	"D+uKd+PoKcm5rePAzZAYfhQSdoMjitrxlmxcfadbzcEsdjcA/cvl5eckGV1efp7kl5efz/IdMPT3mksr",
+	"7HrYJfDP3pCSxG/3mGHd1ls0np78f5BYS2GvKy2GjPaNZKWQSjN8yDTm4WuLaa01wv9hLxGYO/f/HneB",
+	"W+eMzPq6W0uIHWKHzv4nIWsLfeX3RYp+3kUG63yoMMhrbeFxpzfovjW6kHrI6ynLi67gDEuVzIUuexvH",
+	"5Hgq0B3JCgsOMj8W3n5SEtYbRxdxrTn9NpZru68H3T4EejeOmhJPYHNQ9ERBT/K8VPVQnO1q1qDI+2IO",
+	"YnFlr046ePXl+OGbJzlqFogDYUOsvFVW5L6c0ecoAPumNhBOE1FYKB6QsPJaZo9DrZ3hHiHWt4b51Gn0",
+	"5rtBR7yruoF4zZV0UlEJyp14UxDfgQ+kHaxM/BqSLgJ9BvQdaGaVusWIvZ0i+jx2zzLFpmS4EaZxINjD",
+	"2icDKZ1Fs05HrEMHS0F6qCjQLSE92olpP3tAlni46sZN1el6R4p5EOotMB/G5/fyJxREH8iLv3HPT5Kk",
+	"711ky1L2X7xjXwM+yycTT5YM/WP4Bvlxr8B76h5YizrW0/hXwZ4JszQW7VJRnzNTrhMqgPhYMPYxu2i5",
+	"d1dUTLlkC2itVPAu1lkoVQCXLaqeLhL6B7/G1p5UmA/uUQLUlhdf5bwfxzJ1hbQOs/lRhEIGMAn3lPu3",
+	"KnGG5arIKHbuz/wdaCOGPOUPmmqSeLRwB3rN0hWXS7+/MCxTaV36hO8gHocQf6Cia9kt9+XEHbfDlDPb",
+	"toZ3pLfR443ZbJvlTk/4CiPgACp652BKkxC0O4WqyEzMFmuGRBNUGvSlzrAORFGbSHr4u04+X/Fiyw8c",
+	"9ObWAfv9451wIOyz8zRcJ78F749PO/Aef7YjRzI656P86suLh1Hz98kef0+mw9HGZbC+/rOVH8Fne00t",
+	"QDvcO3hdVnYdCrTCoJWi4hTcWIbvDVX3+zWgBqTvFUVcMO/EqGk/Rm0dUwNlt1naeSwfehjliaMegnvv",
+	"NxFtP3j8a6g+pCuulxiLxAE+N3kKPA/UrlwLS1BLbycsXXIL93z9rTkYjvoydIiZL9lW06zbT7FKUZTc",
+	"sQ3G2q+ksQ85K5AZ3owjU6cpQOaLp0177xEg30+YcPEhXWrVZfojMecns7O+K91VsblYoLzIzpQcFlHo",
+	"7+9pSp3K0dOob9P+Hy7y2VWI37450NHWWotRM4vz+BE1NYRZp3xwkgwquJ85GKKJqqO50j7I+xa1q0Ph",
+	"QsO1x2ZSYXvJ7wVNKrUGWDCRx8ddNbxQS9K+IXd9vMP9DlcoP1i+KGDM+gMQCIMKde8aRk1ljWI2nk5m",
+	"muJCG8O0S5h7DFVc7X9uW6bgS5ruTOLHLOMDBcaPvtD7SF8w16pkzvkyqwICpmN1ZUttLEN3EjOFWSov",
+	"ilBx2QllxuyXqgLNFqrGLVSOZ8e1sKtSpGxRp7dgzUuWNM3HoXmKPggKTv1QEDNLfHu0358ceNP3KvHF",
+	"89nXvnj+NS9ul1WI34b+hp5m/cFzt9yBz62IeEAO58pmZscEZJGhZZJavGTc19iaKUKvGQ6pUE9Q7V9t",
+	"c2XGjqc8HXCUG0TzJJDxWLwBpNeh8/HYmy3T2T4S3inctdfciG34VJQeKONRBrZ/QHHTFw87JHJIu24I",
+	"v7msyZPUZ+KBQlSuBmItWr8Typi9xlDgBouCWfvMkhwN4Ve1RMVRlO7znLoam84gKlV/TLI/AJMrfSnJ",
+	"A7mVxuytCqPF5IRwj/YABnXAux3V8aWkZDAFaUgtRAYSkzzQiAgqnq5gNB0nm2HV1rVNbIw+kr+Pu4M9",
+	"rdR0Hk3GiXtFVSB5JaJ5dDye0MoY2enojzaKvYShSgVfogwoBF28eT+azF6M2YX09RDvwt3kGVW86XFh",
+	"Qi/TeXK8SjOmkkmPc1AjKal9k0Xz6Edh7Lug4e0B8E+9hFYW62DwIbMPKXgzCE0i2chvK0Ufmvh9vP/S",
+	"zCiNdwwpPcT70Oki5y4qm9LBATPaobzT3//CzVwzo9xMtiMFw18JXBo2S2JWutF9Ltk0CdenSTJmF+7E",
+	"wijvSmm0l+Bu3TxhSAp3sbMZM21zlAFNXUbzWRIf1ljvs/iRqkqd3C+AVSLfNdbddLIfHG80i4UR2abh",
+	"zn30eJQf2xv1306FDxlte7jaGimfJskj05iHTWFuagADc5jvvKnSHOiJ23VosYa6o6355oc4miXHT7/m",
+	"h+SJAH/yT72yGR/FNK4sOQYx8hBeieN2PZEcDIqWL02rKnCFb3vfdvRFZA8tB9d1PT+A8zx9xzNE5uaR",
+	"gQ854iff8Z8d9HX5V2FXAQbHfjoroGFV21S5THrMmiYOxaNnBoC5RZ+7qXWSR9ydg21GoDhNLgnjZ50b",
+	"2M0Ls1Pvaeazo/KbBs92GewPKnZ7FL5TQGxG4TeFj+j1Lz9vVV/nUTqaJMkkcu2UKMlf5DybLUbZeboY",
+	"zU7P8xGfnM5GZ8mL07Oz6YvzWQJNWRYP3HP8gwaUMfB2v3o+9W376OPri9F0lnQ72PPJdJYg21ttlE+h",
+	"ydipMLVbhtFkcQLTFws+muZ8MppNsunoxYvjfJQkk9PsOE35yfTsP/yMSvi8pdXli6bJ9HSUHI+Sycfk",
+	"fH6czJNknJyc/Naa43e9OCSv1Y8J9arpDHPwnmQHykhRJa4nnWWbKku3cTNM02T6W6t4Gj5IanVJhl87",
+	"nnRYacvR9zQcB+1GxA6hnP3WxkcnB3xn4CuUw1+O+NTx613pSXLy9GvNJwh/uu91WFt6Roec7aG+s8kJ",
+	"rrbc9NEmOxmEo4T0fRNJ5b4GRDNWjLdqabhg7D73CFjfj3q+dKNxrSFdlTNhY3YfpgXvuYndwGp/Gvcl",
+	"3og3g60xLezmNE3MmiFNVztyZYke2A0R57Vj9e+IAVwGuPN7J6XX/+xaG2bMeeHnd1X+Z2ny5kO0QU3+",
+	"QPMXI2oDO6Wfh7pXE7s38dpi2A8/vU6Tersm55jd0Bpz9+JNzG5ENr+hpULN8FtzKb3vi9lNxi2f3zAu",
+	"2Tv3IdErWsgEAflMGVMArrW4I4CMuRu7CB/EUR6MyMSwBU9vHab4kRs7Is0evfmOLcEaTJhbDBmlPCeG",
+	"eXKQpaUGaqVTcty1F/fF3w6Q1tfrsGinUIj5OTc7P+ftUN0BO4c1EnfgnsfVt/1Z4z+tNX5PJe5B2yvE",
+	"HfxhyzOhBLkL5Lsa5RP688Fny76sFndHiP08NVWk12CZkGlR+69nhqBzKM4NJsCTWfzIGOnpEzOkf9fU",
+	"0YlqR9hwdWPzj5M5+hEIDMh+6JHmMps5TXc7jEHE1HbYNCVaeuo597nlV7j34KPpv5uOEyYfgL6VPjmx",
+	"XBRz+s7Ocm1R6+7jzVfXGkxdgsMoBfA7MH6HS9l0X1t+Txhm0PSehe3NragqyBoC2JdLV/a/jOZMPtw8",
+	"3+2EH4UsB3m5P1cHfuUWoWBReEn5as+awlffFdHLdIBDToKCqqMn1HljVihVURRUsqDpZl1gnLG2mh8d",
+	"TaZn42ScjCfzF8mLE0rE/I5N0ukBSL8y0FckN5hWUnzG5NWj4MmMGXYLUJnw1b+EFBdhqgK5HbeFoc48",
+	"aQaVUBFP5+ON8yJRIDn+d9D+h6uH/wsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

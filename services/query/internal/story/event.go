@@ -5,8 +5,10 @@ package story
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -17,8 +19,8 @@ import (
 // Event is one event as it is shown.
 type Event struct {
 	event.Event
-	// Kind is KindEvent, KindDeadLetter, or that of an outcome. All but the first concern a dead letter: Participant parked it,
-	// for Class and Message.
+	// Kind is KindEvent, KindDeadLetter, that of an outcome, or an Exceptional one. All but the first say what happened to an event
+	// at Participant, and for what Class and Message.
 	Kind        string
 	Participant string
 	Class       string
@@ -38,6 +40,9 @@ const mask = "***"
 
 // show makes the Event of a record. ok is false for a record whose envelope cannot be read.
 func show(r broker.Record) (e Event, ok bool) {
+	if strings.HasSuffix(r.Topic, activity.Topic("")) {
+		return showActivity(r)
+	}
 	env, err := event.FromRecord(r)
 	if err != nil {
 		return Event{}, false

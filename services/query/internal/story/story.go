@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
-// Read reads the events of one order from where they lie, and what is said of its dead letters, each after its cause, otherwise by
-// time. What retention has taken is left out. It blocks until all are read; errors are Unavailable.
+// Read reads the events of one order from where they lie, and what is said of its dead letters and of its exceptions, each after its
+// cause, otherwise by time. What retention has taken is left out. It blocks until all are read; errors are Unavailable.
 func Read(ctx context.Context, log broker.Log, orderID string, events, notes []projection.At) ([]Event, error) {
 	records, err := Records(ctx, log, slices.Concat(events, notes))
 	if err != nil {
@@ -35,6 +35,9 @@ func Read(ctx context.Context, log broker.Log, orderID string, events, notes []p
 			e.Type, e.CausationID = about.Type, about.ID
 		}
 		told = append(told, e)
+	}
+	if len(told) > 0 {
+		told = append(told, exceptions(ctx, log, orderID, told[0].Partition)...)
 	}
 	return tell(told), nil
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"slices"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
@@ -27,7 +28,7 @@ type arrow struct {
 	Kind           string // class of the arrow: who published it, and what is special
 }
 
-// wait is a time parked: from a letter to its outcome, or to the end of the picture.
+// wait is a time parked: from a letter to its outcome, or to the end of the picture; or held: from the hold to the answer.
 type wait struct{ X, Y1, Y2 int }
 
 const (
@@ -51,12 +52,24 @@ func draw(events []told) picture {
 	}
 	row := func(n int) int { return pictureTop + pictureStep*(n-1) + 16 }
 	since := map[string]int{} // row of the letter that a participant waits with
+	held := map[string]int{}  // row of the first hold, by participant and event
 	for _, e := range events {
 		a := arrow{told: e, X1: lineOf("customer"), Y1: row(e.N), X2: lineOf(e.Source), Y2: row(e.N), Kind: e.Source}
 		if e.Cause > 0 {
 			a.X1, a.Y1 = lineOf(events[e.Cause-1].Source), row(e.Cause)
 		}
+		if from := held[e.Source+e.CausationID]; from > 0 && e.Kind == story.KindEvent {
+			p.Waits = append(p.Waits, wait{a.X2, from, a.Y2})
+		}
 		switch {
+		case story.Exceptional(e.Kind):
+			a.Kind = "exception " + e.Kind
+			if e.Cause == 0 { // a deadline, or what retention has taken
+				a.X1, a.Y1 = a.X2, a.Y2
+			}
+			if key := e.Source + e.CausationID; e.Kind == string(activity.Held) && held[key] == 0 {
+				held[key] = a.Y2
+			}
 		case e.Kind == story.KindDeadLetter:
 			a.Kind = "letter"
 			if since[e.Source] == 0 {
