@@ -82,13 +82,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	exceptions := story.NewTail(log, story.ActivityTopics(), cfg.Partitions)
 	playground := web.Playground{URL: cfg.ControlURL}
 	beat := pulse.New(pulse.Config{
 		Log: log, Groups: log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
 		Stopped: playground.Stopped,
 	})
 	pages, err := web.New(model, log, desk, web.Config{
-		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: playground,
+		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Activity: exceptions, Playground: playground,
 	})
 	if err != nil {
 		return err
@@ -117,6 +118,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
 		lifecycle.Part{Name: "changes", Run: feed.Run},
 		lifecycle.Part{Name: "tail", Run: tail.Run},
+		lifecycle.Part{Name: "exceptions", Run: exceptions.Run},
 		lifecycle.Part{Name: "pulse", Run: beat.Run},
 		lifecycle.Part{Name: "jobs", Run: jobs.Run},
 		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),

@@ -1,6 +1,9 @@
 package web_test
 
 import (
+	"bufio"
+	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -8,17 +11,65 @@ import (
 	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	envelope "github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
+	"github.com/troupe-dev/troupe/services/query/internal/web"
 )
 
-func TestExceptionsAreDrawn(t *testing.T) {
+func TestOpenPageHearsOfItsExceptions(t *testing.T) {
 	p := open(t)
+	provision(t, p)
+	tail := story.NewTail(p.Log, story.ActivityTopics(), querytest.Partitions)
+	p.Run(tail.Run)
+	jobs := console.NewJobs()
+	desk, err := console.New(p.Model, p.Log, jobs, querytest.Partitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := web.New(p.Model, p.Log, desk, web.Config{Activity: tail})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	t.Cleanup(srv.Close)
+	p.url = srv.URL
+	id := querytest.ID("a")
+	p.Put(p.Placed(id, "c-1"))
+	p.Caught()
+	resp := p.open("/orders/" + id + "/live")
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	next := func() string {
+		for lines.Scan() {
+			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok && lines.Scan() {
+				return name + " " + strings.TrimPrefix(lines.Text(), "data: ")
+			}
+		}
+		return fmt.Sprint("the stream ended: ", lines.Err())
+	}
+	if got := next(); got != "version 1" {
+		t.Fatal(got)
+	}
+	another := activity.Activity{Kind: activity.Held, Order: querytest.ID("another"), EventID: "e", At: p.Clock}
+	p.Put(another.Record("payment"), activity.Activity{Kind: activity.Retried, Order: id, EventID: "e", At: p.Clock}.Record("payment"))
+	if got := next(); got != "exception retried" {
+		t.Error(got)
+	}
+}
+
+func provision(t *testing.T, p *page) {
+	t.Helper()
 	for _, topic := range story.ActivityTopics() {
 		if err := p.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: querytest.Partitions}}); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestExceptionsAreDrawn(t *testing.T) {
+	p := open(t)
+	provision(t, p)
 	id := querytest.ID("a")
 	records := p.Confirmed(id, "c-1")
 	p.Put(records...)

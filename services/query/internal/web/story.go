@@ -127,7 +127,7 @@ func parked(events []story.Event) (at []string) {
 // heartbeat shows a reader's proxy that a quiet stream is alive.
 const heartbeat = 15 * time.Second
 
-// live tells the version of a story whenever it changes; the page fetches itself again then. A reader that comes back is told the
+// live tells the version of a story whenever it changes, and that there was an exception; the page fetches itself again then. A reader that comes back is told the
 // version at once, so nothing is missed.
 func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	leave, ok := p.join(w, r)
@@ -140,17 +140,27 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	defer changed.Stop()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
+	exceptions, stop := p.exceptions(r.Context())
+	defer stop()
 	out := newStream(w)
-	have := uint64(0)
+	have, look := uint64(0), true
 	for {
-		if now, ok := p.version(r.Context(), id); ok && now > have {
-			have = now
-			if out.send("version", fmt.Sprint(have)) != nil {
-				return // the reader is gone
+		if look {
+			if now, ok := p.version(r.Context(), id); ok && now > have {
+				have = now
+				if out.send("version", fmt.Sprint(have)) != nil {
+					return // the reader is gone
+				}
 			}
 		}
+		look = true
 		select {
 		case <-changed.C:
+		case e := <-exceptions:
+			look = false // those of other orders must cost little
+			if e.Subject == id && out.send("exception", e.Kind) != nil {
+				return
+			}
 		case <-beat.C:
 			if out.send("beat", "") != nil {
 				return
@@ -161,6 +171,20 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// exceptions brings those of all orders until stop is called: none when they cannot be heard.
+func (p *Pages) exceptions(ctx context.Context) (c <-chan story.Event, stop func()) {
+	if p.cfg.Activity == nil {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, certainWithin)
+	defer cancel()
+	reader, err := p.cfg.Activity.Watch(ctx)
+	if err != nil {
+		return nil, func() {}
+	}
+	return reader.C, reader.Stop
 }
 
 // version of a story; ok is false while it cannot be read.

@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
 
 //go:embed templates static
@@ -40,6 +41,8 @@ type Config struct {
 	Pulse *pulse.Pulse
 	// Choreography is what the map shows.
 	Choreography *choreography.Choreography
+	// Activity is the live tail of exceptions; nil: open pages do not hear of them.
+	Activity *story.Tail
 	// Playground that can be broken.
 	Playground Playground
 }

@@ -3,13 +3,15 @@
 const story = () => document.getElementById('story');
 const live = document.getElementById('live');
 let wanted = Number(story().dataset.version);
+let stale = false;
 let fetching = false;
 
 async function refresh() {
   if (fetching) return;
   fetching = true;
   try {
-    while (Number(story().dataset.version) < wanted) {
+    while (stale || Number(story().dataset.version) < wanted) {
+      stale = false;
       const answer = await fetch(location.pathname);
       if (!answer.ok) break;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById('story');
@@ -17,7 +19,7 @@ async function refresh() {
       for (const id of open) fresh.querySelector(`#${id} details`)?.setAttribute('open', '');
       const before = Number(story().dataset.version);
       story().replaceWith(document.adoptNode(fresh));
-      if (Number(story().dataset.version) <= before) break;
+      if (!stale && Number(story().dataset.version) <= before) break;
     }
   } finally {
     fetching = false;
@@ -29,6 +31,10 @@ source.addEventListener('open', () => { live.textContent = 'live'; });
 source.addEventListener('error', () => { live.textContent = 'connecting again'; });
 source.addEventListener('version', (e) => {
   wanted = Number(e.data);
+  refresh();
+});
+source.addEventListener('exception', () => { // a retry, a duplicate or a hold: the version stays
+  stale = true;
   refresh();
 });
 
