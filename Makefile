@@ -80,6 +80,16 @@ generate: ## generated code from the contracts
 bench-peers: ## Troupe beside what people use instead, on a real Kafka and Redis; ARGS="-help" lists its flags
 	@scripts/bench $(ARGS)
 
+SCENARIO ?= steady
+
+.PHONY: load
+load: bin/troupe ## k6: SCENARIO=steady, spike, stress or soak, against ORDER_URL and QUERY_URL, or a playground of its own
+	@scripts/load $(SCENARIO)
+
+.PHONY: load-smoke
+load-smoke: bin/troupe ## k6: a hundred orders, and whether every answer and outcome is right
+	@scripts/load smoke
+
 .PHONY: image-check
 image-check: ## builds every service as services/Dockerfile does, without Docker
 	@scripts/image-check
@@ -104,6 +114,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
 	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
+	@scripts/step 'load-smoke' $(MAKE) --no-print-directory load-smoke
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
 	@scripts/step 'alerts-check' $(MAKE) --no-print-directory alerts-check
