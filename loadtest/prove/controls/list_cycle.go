@@ -122,8 +122,8 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var whol
 	},
 	{
 		ID: "publish-before-apply", Without: "a fact leaves before the store has it", Breaks: nothingTwice,
-		Unseen: "not within 3,000: it takes an instance that cannot reach the store, and still publishes what another has decided otherwise",
-		Proof:  Proof{sleepsBeforeApply, []check.Guarantee{check.Choreography}},
+		Schedules: 1636,
+		Proof:     Proof{sleepsBeforeApply, []check.Guarantee{check.Choreography}},
 		Edits: []Edit{
 			{"pkg/participant/cycle.go", `		c.apply()
 		c.publish()

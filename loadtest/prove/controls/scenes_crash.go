@@ -189,11 +189,18 @@ var sleepsBeforeApply = scene{Name: "sleeps before it applies", Instances: 2, Ac
 	if err := s.Do(ctx, sleeper.Client, "pause"); err != nil {
 		return err
 	}
+	// The other must not hear of the payment before the customer, or it decides the same.
+	if _, err := s.Control.SetFaults(ctx, unreadable("payment.events.v1")); err != nil {
+		return err
+	}
 	if err := s.Member(ctx, "order", sleeper.Client, false); err != nil {
 		return err
 	}
 	s.cancelBy(ctx, id, sleeper.Client)
 	if err := s.until(ctx, "the other instance has cancelled", "order.events.v1", id, 3); err != nil {
+		return err
+	}
+	if _, err := s.Control.SetFaults(ctx); err != nil {
 		return err
 	}
 	publish.Release()

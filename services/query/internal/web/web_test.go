@@ -119,6 +119,7 @@ func TestOrderOfThisMomentIsNotMissing(t *testing.T) {
 	p.Put(p.Placed(id, "c-1"))
 	p.get("/orders/"+id, http.StatusServiceUnavailable) // it may be there, and nobody can say yet
 	p.Play()
+	p.Caught()
 	p.shows("/orders/"+id, "OrderPlaced")
 	p.get("/orders/"+querytest.ID("nobody"), http.StatusNotFound)
 }
