@@ -18,9 +18,9 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 		fmt.Fprintf(&b, "  %s %-36s %s\n", name, where, what)
 	}
 	fmt.Fprintf(&b, "\n%s Everything is on this machine only.\n\n", l.style.Paint(terminal.Bold, title))
-	row("look", at.Query+"/orders", "the read side: orders, their stories, live streams")
-	row("console", at.Console, "every order's story, and what is stuck and why")
+	row("console", at.Console, "look here first: the troupe at work, every order's story, and what to break")
 	row("order", at.Order+"/orders", "place and cancel")
+	row("query", at.Query+"/orders", "the read side: orders, their stories, live streams")
 	row("mailbox", at.Mailbox, "the mails that customers get")
 	row("gateway", at.Gateway, "charges and refunds (a simulator)")
 	row("control", at.Control+"/processes", "kill, pause, flush: nothing gets lost")
