@@ -43,6 +43,9 @@ func (c *cycle) take(a answer) {
 			break
 		}
 		d.heldAt = now
+		if l.held == nil {
+			l.held = map[string]bool{}
+		}
 		l.held[d.topic()] = true
 		t.holds[d] = o
 	case fault.Unavailable:
@@ -111,6 +114,9 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 
 // release tries held events again: something of their order was answered.
 func (c *cycle) release(t *task, o *order) {
+	if len(o.lane.held) == 0 {
+		return
+	}
 	for _, d := range o.lane.queue {
 		if o.lane.held[d.topic()] {
 			delete(t.holds, d)

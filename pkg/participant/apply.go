@@ -15,7 +15,7 @@ const (
 	compareEvery = time.Second
 	// storeTimeout bounds one round trip to the store.
 	storeTimeout = 3 * time.Second
-	// opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack.
+	// opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 	opArgs = 1000
 )
 
@@ -79,48 +79,56 @@ func (c *cycle) apply() {
 // change gathers what a task has to write. A change without ops only compares.
 func (c *cycle) change(t *task) *change {
 	ch := &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}, ready: t.ready, kept: t.kept}
-	ready := make(map[*delivery]bool, len(t.ready))
 	for _, d := range t.ready {
-		ready[d] = true
+		d.ready = true
 	}
-	add := func(cmd, rest string, args ...string) {
-		ch.Ops = append(ch.Ops, store.Op{Cmd: cmd, Key: c.st.Key(t.partition, rest), Args: args})
+	add := func(cmd, key string, args ...string) {
+		for first := true; first || len(args) > 0; first = false {
+			n := min(len(args), opArgs)
+			ch.Ops = append(ch.Ops, store.Op{Cmd: cmd, Key: key, Args: args[:n]})
+			args = args[n:]
+		}
 	}
+	now := time.Now()
 	for o := range t.dirty {
 		ch.orders = append(ch.orders, o)
 		if args := o.takeChanged(); len(args) > 0 {
-			for len(args) > 0 {
-				n := min(len(args), opArgs)
-				add("HSET", orderKey(o.id), args[:n]...)
-				args = args[n:]
-			}
-			if len(o.parked) > 0 {
-				add("PERSIST", orderKey(o.id)) // letters are kept for ever
-			} else {
-				add("PEXPIRE", orderKey(o.id), c.ttl)
+			key := c.st.Key(t.partition, orderKey(o.id))
+			add("HSET", key, args...)
+			switch {
+			case len(o.parked) > 0:
+				add("PERSIST", key) // letters are kept for ever
+				o.expires = time.Time{}
+			case o.expires.Sub(now) < c.cfg.Retention:
+				add("PEXPIRE", key, c.ttl)
+				o.expires = now.Add(c.keep())
 			}
 		}
 	}
 	for _, op := range t.ops {
-		add(op.Cmd, op.Key, op.Args...)
+		add(op.Cmd, c.st.Key(t.partition, op.Key), op.Args...)
+	}
+	timers := c.st.Key(t.partition, "timers")
+	set, cleared := t.timers.takeChanged()
+	if len(set) > 0 {
+		add("ZADD", timers, set...)
+	}
+	if len(cleared) > 0 {
+		add("ZREM", timers, cleared...)
 	}
 	var bodies []string
-	for _, e := range t.outbox {
-		if e.number > t.kept {
-			bodies = append(bodies, e.body)
-			ch.kept = e.number
-		}
+	for _, e := range t.since(t.kept) {
+		bodies = append(bodies, e.body)
+		ch.kept = e.number
 	}
-	for len(bodies) > 0 {
-		n := min(len(bodies), opArgs)
-		add("RPUSH", "outbox", bodies[:n]...)
-		bodies = bodies[n:]
+	if len(bodies) > 0 {
+		add("RPUSH", c.st.Key(t.partition, "outbox"), bodies...)
 	}
 	ch.settled = t.settleable(c.b)
 	if n := ch.settled - t.settled; n > 0 {
-		add("LTRIM", "outbox", strconv.FormatInt(n, 10), "-1")
+		add("LTRIM", c.st.Key(t.partition, "outbox"), strconv.FormatInt(n, 10), "-1")
 	}
-	ch.positions = t.positions(c.b, ready, ch.settled)
+	ch.positions = t.positions(c.b, ch.settled)
 	var moved []string
 	for k, v := range ch.positions {
 		if t.stored[k] != v {
@@ -128,12 +136,15 @@ func (c *cycle) change(t *task) *change {
 		}
 	}
 	if len(moved) > 0 {
-		add("HSET", "meta", moved...)
+		add("HSET", c.st.Key(t.partition, "meta"), moved...)
 	}
 	t.ready, t.ops = nil, nil
 	clear(t.dirty)
 	return ch
 }
+
+// keep is for how long an order's hash is kept. It is longer than the facts are, so that it need not be said anew at each of them.
+func (c *cycle) keep() time.Duration { return c.cfg.Retention + c.cfg.Retention/8 }
 
 func orderKey(id string) string { return "order:" + id }
 
@@ -167,7 +178,7 @@ func (t *task) settleable(b *behavior) int64 {
 	n := t.settled
 	readBack := int64(math.MaxInt64)
 	if b.door {
-		readBack = t.source(b.facts).position(nil)
+		readBack = t.source(b.facts).applied()
 	}
 	for _, e := range t.outbox {
 		if !e.acked || e.Record.Topic == b.facts && e.offset >= readBack {
@@ -179,16 +190,16 @@ func (t *task) settleable(b *behavior) int64 {
 }
 
 // positions are the fields of meta that say how far this task has come.
-func (t *task) positions(b *behavior, ready map[*delivery]bool, settled int64) map[string]string {
+func (t *task) positions(b *behavior, settled int64) map[string]string {
 	p := map[string]string{}
 	set := func(field string, v int64) { p[field] = strconv.FormatInt(v, 10) }
 	for topic, l := range t.own {
 		at := l.expected
 		if b.door && topic == b.facts && !t.folding {
-			at = t.source(topic).position(ready)
+			at = t.source(topic).position()
 		}
-		for _, e := range t.outbox {
-			if e.acked && e.number > settled && e.Record.Topic == topic {
+		for _, e := range t.since(settled) {
+			if e.acked && e.Record.Topic == topic {
 				at = min(at, e.offset)
 			}
 		}
@@ -202,9 +213,9 @@ func (t *task) positions(b *behavior, ready map[*delivery]bool, settled int64) m
 		return p
 	}
 	for _, s := range t.sources {
-		set("in:"+s.Topic, s.position(ready))
+		set("in:"+s.Topic, s.position())
 		if b.door && s.Topic == b.facts && len(t.loading) == 0 {
-			t.folded = max(t.folded, s.folded(ready))
+			t.folded = max(t.folded, s.folded())
 			set("folded", t.folded)
 		}
 	}

@@ -24,7 +24,7 @@ func (c *cycle) judge(t *task, o *order, d *delivery) (judgement, error) {
 		h.adopted = false
 	}
 	o.heads[d.topic()] = h
-	o.changed[prefixHead+d.topic()] = h.String()
+	o.change(prefixHead+d.topic(), h.String())
 	t.touch(o)
 	return o.judge(d.topic(), d.ev), nil
 }

@@ -3,6 +3,8 @@ package participant
 import (
 	"container/heap"
 	"context"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -54,7 +56,7 @@ const parkedDeadline = 10 * time.Second
 func (c *cycle) deadline(t *task, o *order, now time.Time) {
 	at, ok := c.b.deadline(o.state)
 	switch {
-	case !ok || at.After(now) || o.seen[deadlineID(o.id, at)]:
+	case !ok || at.After(now) || o.saw(deadlineID(o.id, at)):
 		t.arm(c.b, o)
 	case len(o.parked) > 0:
 		t.timers.set(o.id, now.Add(parkedDeadline))
@@ -83,10 +85,11 @@ func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
 	return &delivery{ev: e, order: o.id, rec: event.ToRecord(e, deadlineIn, partition), judged: true}
 }
 
-// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap and is passed over.
+// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap for a while and is passed over.
 type timers struct {
-	at map[string]time.Time
-	h  timerHeap
+	at      map[string]time.Time
+	h       timerHeap
+	changed map[string]bool // orders whose deadline the store is not yet told
 }
 
 type timer struct {
@@ -105,10 +108,46 @@ func (ts *timers) set(id string, at time.Time) {
 	heap.Push(&ts.h, timer{at, id})
 }
 
-func (ts *timers) clear(id string) bool {
-	_, ok := ts.at[id]
+// keep sets a deadline, in the store as well with the next apply.
+func (ts *timers) keep(id string, at time.Time) {
+	ts.set(id, at)
+	ts.tell(id)
+}
+
+// clear takes the deadline of an order out, in the store as well with the next apply.
+func (ts *timers) clear(id string) {
+	if _, ok := ts.at[id]; !ok {
+		return
+	}
 	delete(ts.at, id)
-	return ok
+	ts.tell(id)
+	if len(ts.h) > 2*len(ts.at)+timersStale {
+		ts.h = slices.DeleteFunc(ts.h, func(t timer) bool { at, ok := ts.at[t.id]; return !ok || !at.Equal(t.at) })
+		heap.Init(&ts.h)
+	}
+}
+
+// timersStale is how many passed-over entries a heap may hold in any case.
+const timersStale = 1000
+
+func (ts *timers) tell(id string) {
+	if ts.changed == nil {
+		ts.changed = map[string]bool{}
+	}
+	ts.changed[id] = true
+}
+
+// takeChanged returns the deadlines changed since the last call, as ZADD and as ZREM arguments.
+func (ts *timers) takeChanged() (set, cleared []string) {
+	for id := range ts.changed {
+		if at, ok := ts.at[id]; ok {
+			set = append(set, strconv.FormatInt(at.UnixMilli(), 10), id)
+		} else {
+			cleared = append(cleared, id)
+		}
+	}
+	clear(ts.changed)
+	return set, cleared
 }
 
 // next returns the earliest deadline; ok is false when there is none.

@@ -122,11 +122,11 @@ func (s *source) lag(end int64, now time.Time) telemetry.Lag {
 	}
 	l.Oldest, l.Watermark = s.missedAt, s.missedAt
 	if len(s.window) > 0 {
-		l.Watermark = s.window[0].rec.Time
+		l.Watermark = s.window[0].time
 	}
-	for _, d := range s.window {
-		if !d.applied {
-			l.Oldest = d.rec.Time
+	for _, at := range s.window {
+		if at.d != nil {
+			l.Oldest = at.time
 			break
 		}
 	}

@@ -22,6 +22,7 @@ func (c *cycle) fetch(ctx context.Context) {
 		return
 	}
 	from := map[broker.TopicPartition]*source{}
+	room := room(len(c.tasks) * len(c.b.hears))
 	var ps []broker.Position
 	for _, t := range c.tasks {
 		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
@@ -31,7 +32,7 @@ func (c *cycle) fetch(ctx context.Context) {
 			if t.stopped != nil && s.Topic != c.b.requests {
 				continue
 			}
-			if !s.full() && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
+			if !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
 				from[s.TopicPartition] = s
 				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}

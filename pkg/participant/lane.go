@@ -31,8 +31,9 @@ type delivery struct {
 	ev       event.Event
 	bad      error // the envelope could not be read
 	order    string
-	judged   bool // found valid by the chain table, and folded when it is a fact of the own topic
-	applied  bool
+	judged   bool  // found valid by the chain table, and folded when it is a fact of the own topic
+	ready    bool  // the next change applies it
+	slot     int   // its number in the window of its source
 	entry    int64 // highest outbox number that must be settled before this offset may be committed
 	tries    int
 	failed   error
@@ -60,10 +61,10 @@ func (d *delivery) topic() string { return d.rec.Topic }
 type lane struct {
 	queue    []*delivery // in order of arrival; per source in log order
 	running  *delivery
-	settling bool // an answer waits for its apply: what follows must rest on it
-	held     map[string]bool
-	retryAt  time.Time // zero: not waiting
-	waiting  bool      // for something unavailable
+	settling bool            // an answer waits for its apply: what follows must rest on it
+	held     map[string]bool // topics; nil: none
+	retryAt  time.Time       // zero: not waiting
+	waiting  bool            // for something unavailable
 }
 
 func (l *lane) empty() bool { return len(l.queue) == 0 && l.running == nil && !l.settling }
@@ -192,7 +193,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 		return
 	}
 	if d.src == nil { // a deadline
-		if o.seen[d.ev.ID] || len(o.parked) > 0 {
+		if o.saw(d.ev.ID) || len(o.parked) > 0 {
 			c.done(t, o, d)
 			c.deadline(t, o, time.Now())
 			return

@@ -29,7 +29,7 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 		return
 	}
 	id := d.id()
-	if o.waits(id) || o.seen[id] {
+	if o.waits(id) || o.saw(id) {
 		c.done(t, o, d)
 		return
 	}
@@ -192,9 +192,9 @@ func comesBack(k deadletter.Kind) int {
 
 func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Record) {
 	switch {
-	case o.waits(n.ID), o.fate[n.ID] == seenTold:
+	case o.waits(n.ID), o.seen[n.ID] == seenTold:
 		return
-	case o.seen[n.ID] && o.fate[n.ID] != seenOwing:
+	case o.saw(n.ID) && o.seen[n.ID] != seenOwing:
 		c.back(t, o, n.ID)
 		return
 	}
@@ -209,7 +209,7 @@ func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Reco
 // answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
 // the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
 func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause string) {
-	if cause == "" || o.seen[cause] {
+	if cause == "" || o.saw(cause) {
 		return
 	}
 	o.answered(cause)
@@ -232,11 +232,11 @@ func (c *cycle) back(t *task, o *order, id string) {
 func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
-		return o.waits(n.ID) || o.fate[n.ID] == seenTold
+		return o.waits(n.ID) || o.seen[n.ID] == seenTold
 	case deadletter.Failed, deadletter.Closed:
-		return o.seen[n.RequestID]
+		return o.saw(n.RequestID)
 	default:
-		return o.seen[n.ID] && !o.waits(n.ID)
+		return o.saw(n.ID) && !o.waits(n.ID)
 	}
 }
 

@@ -60,15 +60,15 @@ type order struct {
 	own    head              // of the facts this task decided or folded; seq 0: none yet
 	first  int64             // offset of the first fact in the own topic, -1 when unknown
 	heads  map[string]head   // per topic heard: the last fact consumed
-	seen   map[string]bool   // events answered
-	fate   map[string]string // of those that were parked: seenOwing or seenTold
+	seen   map[string]string // events answered, and the value of their field
 	parked []waiting         // letters, in order
 	asked  asked             // the request under way, if any
 	entry  int64             // number of its latest outbox entry
 	trace  string            // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
 
-	changed map[string]string // hash fields to write with the next apply
+	changed []string  // hash fields to write with the next apply, each followed by its value
+	expires time.Time // when its hash expires, as this task set it; zero: not set, or never
 }
 
 // Fields of an order's hash.
@@ -82,16 +82,15 @@ const (
 	prefixHead  = "head:"
 	prefixSeen  = "seen:"
 
-	// Values of the seen field of a letter's event: a request answered it, and will tell the outcome; or the outcome is told.
+	// Values of the seen field of an event: answered; of a letter's event also: a request answered it, and will tell the outcome; or
+	// the outcome is told.
+	seenPlain = "1"
 	seenOwing = "owing"
 	seenTold  = "told"
 )
 
 func newOrder(id string, zero any) *order {
-	return &order{
-		id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]bool{}, fate: map[string]string{}, changed: map[string]string{},
-		lane: lane{held: map[string]bool{}},
-	}
+	return &order{id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]string{}}
 }
 
 // loadOrder reads an order from its hash; an empty hash is an order nobody has seen.
@@ -115,10 +114,7 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 		case strings.HasPrefix(k, prefixHead) && v != "":
 			o.heads[k[len(prefixHead):]], err = parseHead(v)
 		case strings.HasPrefix(k, prefixSeen):
-			o.seen[k[len(prefixSeen):]] = true
-			if v != "1" {
-				o.fate[k[len(prefixSeen):]] = v
-			}
+			o.seen[k[len(prefixSeen):]] = v
 		}
 		if err != nil {
 			return nil, fmt.Errorf("order %s, field %s: %w", id, k, err)
@@ -130,7 +126,7 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 // judge places an event that arrived from a topic in its chain. Validity is checked before the id: a void fact and its valid
 // successor can have the same id.
 func (o *order) judge(topic string, e event.Event) judgement {
-	known := o.seen[e.ID] || o.waits(e.ID)
+	known := o.saw(e.ID) || o.waits(e.ID)
 	h, ok := o.heads[topic]
 	switch {
 	case e.Sequence == 0, !ok, e.Sequence == h.seq+1 && e.PreviousID == h.id:
@@ -148,7 +144,7 @@ func (o *order) judge(topic string, e event.Event) judgement {
 func (o *order) moved(topic string, e event.Event) {
 	if h, ok := o.heads[topic]; e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
 		o.heads[topic] = head{seq: e.Sequence, id: e.ID, adopted: !ok}
-		o.changed[prefixHead+topic] = o.heads[topic].String()
+		o.change(prefixHead+topic, o.heads[topic].String())
 	}
 }
 
@@ -159,7 +155,7 @@ func (o *order) adopt(topic string, e event.Event) {
 	if h := o.heads[topic]; h != before {
 		h.adopted = true
 		o.heads[topic] = h
-		o.changed[prefixHead+topic] = h.String()
+		o.change(prefixHead+topic, h.String())
 	}
 }
 
@@ -168,17 +164,36 @@ func (o *order) forgetAdopted() {
 	for topic, h := range o.heads {
 		if h.adopted {
 			delete(o.heads, topic)
-			o.changed[prefixHead+topic] = ""
+			o.change(prefixHead+topic, "")
 		}
 	}
 }
 
 // answered remembers an event by its id: its idempotency key.
 func (o *order) answered(id string) {
-	if id != "" && !o.seen[id] {
-		o.seen[id] = true
-		o.changed[prefixSeen+id] = "1"
+	if id != "" && !o.saw(id) {
+		o.see(id, seenPlain)
 	}
+}
+
+// saw says whether an event is answered.
+func (o *order) saw(id string) bool { return o.seen[id] != "" }
+
+func (o *order) see(id, value string) {
+	o.seen[id] = value
+	o.changed = append(o.changed, prefixSeen+id, value)
+}
+
+// change sets a field of the hash; of several values before one apply only the last is written. Fields of events seen are appended by
+// see: they are many, and seldom set twice.
+func (o *order) change(field, value string) {
+	for i := 0; i < len(o.changed); i += 2 {
+		if o.changed[i] == field {
+			o.changed[i+1] = value
+			return
+		}
+	}
+	o.changed = append(o.changed, field, value)
 }
 
 // follows says whether a fact of the own topic is the next of this order; with no head (the log is trimmed), any fact is.
@@ -197,28 +212,25 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 			return fault.New(fault.Permanent, "order %s after %s: %w", o.id, fact.Type, err)
 		}
 		o.state = state
-		o.changed[fieldState] = text
+		o.change(fieldState, text)
 	}
 	o.own = head{seq: fact.Sequence, id: fact.ID}
-	o.changed[fieldOwn] = o.own.String()
+	o.change(fieldOwn, o.own.String())
 	if o.trace == "" && fact.TraceParent != "" {
 		o.trace = fact.TraceParent
-		o.changed[fieldTrace] = o.trace
+		o.change(fieldTrace, o.trace)
 	}
 	if fact.Sequence == 1 && offset >= 0 {
 		o.first = offset
-		o.changed[fieldFirst] = strconv.FormatInt(offset, 10)
+		o.change(fieldFirst, strconv.FormatInt(offset, 10))
 	}
 	return nil
 }
 
-// takeChanged returns the hash fields changed since the last call as HSET arguments, sorted so that runs are repeatable.
+// takeChanged returns the hash fields changed since the last call as HSET arguments.
 func (o *order) takeChanged() []string {
-	args := make([]string, 0, 2*len(o.changed))
-	for _, k := range slices.Sorted(maps.Keys(o.changed)) {
-		args = append(args, k, o.changed[k])
-	}
-	clear(o.changed)
+	args := o.changed
+	o.changed = nil
 	return args
 }
 

@@ -53,19 +53,17 @@ func (o *order) failedAgain(id string, redrives int) {
 
 // owes remembers that a letter is answered, and its outcome to be told by the request that led to it.
 func (o *order) owes(id string) {
-	o.seen[id], o.fate[id] = true, seenOwing
-	o.changed[prefixSeen+id] = seenOwing
+	o.see(id, seenOwing)
 }
 
 // settled remembers that a letter's outcome is told.
 func (o *order) settled(id string) {
-	o.seen[id], o.fate[id] = true, seenTold
-	o.changed[prefixSeen+id] = seenTold
+	o.see(id, seenTold)
 }
 
 // advance remembers how far a request has come, "" being none.
 func (o *order) advance(request string, redriven int) {
-	if request == "" || o.seen[request] {
+	if request == "" || o.saw(request) {
 		return
 	}
 	if o.asked.ID != request {
@@ -73,7 +71,7 @@ func (o *order) advance(request string, redriven int) {
 	}
 	o.asked.Redriven += redriven
 	text, _ := json.Marshal(o.asked) // plain data, cannot fail
-	o.changed[fieldAsked] = string(text)
+	o.change(fieldAsked, string(text))
 }
 
 // writeParked writes the chain as id@topic*redrives, each part escaped.
@@ -88,7 +86,7 @@ func (o *order) writeParked() {
 			b.WriteString("*" + strconv.Itoa(w.redrives))
 		}
 	}
-	o.changed[fieldParked] = b.String()
+	o.change(fieldParked, b.String())
 }
 
 func parseParked(s string) (chain []waiting, err error) {

@@ -83,11 +83,11 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
-			ttl:   strconv.FormatInt(p.cfg.Retention.Milliseconds(), 10),
 			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{}, slots: make(chan struct{}, p.cfg.Concurrency), answers: make(chan answer, p.cfg.Concurrency),
 			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
+		c.ttl = strconv.FormatInt(c.keep().Milliseconds(), 10)
 		if len(c.partitions()) == 0 { // more instances than partitions: stand by
 			p.status.set(&report{})
 			<-ctx.Done()

@@ -25,7 +25,7 @@ func (c *cycle) redrive(t *task, o *order, d *delivery) {
 	q, at := d.asks, o.place(d.asks.Letter)
 	begun := o.asked.ID == q.ID
 	switch {
-	case o.seen[q.ID]:
+	case o.saw(q.ID):
 		c.watch.duplicate(o, d)
 		c.done(t, o, d)
 	case begun && (len(o.parked) == 0 || q.Action == deadletter.Discard):
@@ -46,7 +46,7 @@ func (c *cycle) redrive(t *task, o *order, d *delivery) {
 // discard takes a letter out, wherever it stands.
 func (c *cycle) discard(t *task, o *order, d *delivery) {
 	kind := deadletter.Discarded
-	if o.seen[d.asks.Letter] {
+	if o.saw(d.asks.Letter) {
 		kind = deadletter.Redriven
 	}
 	c.settle(t, o, d, d.asks.Letter, kind)
@@ -63,7 +63,7 @@ func (c *cycle) runChain(t *task, o *order, d *delivery) {
 		return
 	}
 	id := o.parked[i].id
-	if o.seen[id] { // only its outcome is missing
+	if o.saw(id) { // only its outcome is missing
 		c.settle(t, o, d, id, q.kind(id))
 		return
 	}

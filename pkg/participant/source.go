@@ -6,14 +6,17 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 )
 
-// Bounds of what one source may hold in memory. A source at a bound is left out of the next fetch; the others go on.
+// Bounds of what the sources of an instance may hold in memory. A source at its bound is left out of the next fetch; the others go
+// on. Cycles of a few thousand events cost least (docs/performance.md): larger ones gain nothing and no cache holds them.
 const (
-	maxWindowEvents = 2000
+	maxEvents       = 8000 // not yet applied, of all sources of the instance together
+	minWindowEvents = 64   // of one source, however many there are
+	maxWindowEvents = 1000 // of one source, however few there are
 	maxWindowBytes  = 8 << 20
-	fetchBytes      = 1 << 20
+	fetchBytes      = 128 << 10
 	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that a door
 	// writes: there, what waits may wait for what is read next.
-	maxWindowKept = 10 * maxWindowEvents
+	maxWindowKept = 20_000
 )
 
 // source is one input topic of a task: where to read next, and the deliveries read but not yet both applied and settled,
@@ -22,7 +25,8 @@ type source struct {
 	broker.TopicPartition
 	cursor    int64 // next offset to fetch
 	end       int64 // of the log, as the last fetch told it; -1 before
-	window    []*delivery
+	window    []slot
+	trimmed   int       // slots that left the window
 	pending   int       // deliveries in the window not yet applied
 	bytes     int       // of those
 	committed int64     // last offset committed; -1: none
@@ -31,38 +35,62 @@ type source struct {
 	denied    error     // why the broker will not let it be read; nil when it does
 }
 
-func (s *source) full() bool { return s.pending >= maxWindowEvents || s.bytes >= maxWindowBytes }
+// slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be settled before
+// it may be committed.
+type slot struct {
+	d      *delivery // nil: applied
+	offset int64
+	entry  int64     // highest outbox number that must be settled
+	time   time.Time // of the record
+}
+
+// room is how many events one of so many sources may hold.
+func room(sources int) int {
+	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, sources)))
+}
+
+func (s *source) full(room int) bool { return s.pending >= room || s.bytes >= maxWindowBytes }
 
 func (s *source) add(d *delivery) {
-	s.window = append(s.window, d)
+	d.slot = s.trimmed + len(s.window)
+	s.window = append(s.window, slot{d: d, offset: d.rec.Offset, time: d.rec.Time})
 	s.pending++
-	s.bytes += len(d.rec.Value)
+	s.bytes += recordBytes(d.rec)
 }
 
-// markApplied forgets the body of a delivery: only its offset is of interest from now on.
+// markApplied forgets a delivery.
 func (s *source) markApplied(d *delivery) {
-	d.applied = true
+	at := &s.window[d.slot-s.trimmed]
+	at.d, at.entry = nil, d.entry
 	s.pending--
-	s.bytes -= len(d.rec.Value)
-	d.rec.Value, d.rec.Headers, d.rec.Key, d.ev.Data, d.asks = nil, nil, nil, nil, nil
+	s.bytes -= recordBytes(d.rec)
 }
 
-// position is the lowest offset not yet applied. What was applied above it is known by its seen mark. ready are deliveries that the
-// change being made applies.
-func (s *source) position(ready map[*delivery]bool) int64 {
-	for _, d := range s.window {
-		if !d.applied && !ready[d] {
-			return d.rec.Offset
+// applied is the lowest offset not yet applied.
+func (s *source) applied() int64 {
+	for _, at := range s.window {
+		if at.d != nil {
+			return at.offset
+		}
+	}
+	return s.cursor
+}
+
+// position is what applied will be after the change being made. What was applied above it is known by its seen mark.
+func (s *source) position() int64 {
+	for _, at := range s.window {
+		if at.d != nil && !at.d.ready {
+			return at.offset
 		}
 	}
 	return s.cursor
 }
 
 // folded is the offset below which every fact of this source is evolved, although requests among them may wait for their answer.
-func (s *source) folded(ready map[*delivery]bool) int64 {
-	for _, d := range s.window {
-		if !d.applied && !ready[d] && !d.judged && (d.bad == nil && d.ev.Sequence > 0) {
-			return d.rec.Offset
+func (s *source) folded() int64 {
+	for _, at := range s.window {
+		if d := at.d; d != nil && !d.ready && !d.judged && (d.bad == nil && d.ev.Sequence > 0) {
+			return at.offset
 		}
 	}
 	return s.cursor
@@ -72,13 +100,13 @@ func (s *source) folded(ready map[*delivery]bool) int64 {
 // by the group. It trims the window.
 func (s *source) commitable(settled int64) int64 {
 	n := 0
-	for n < len(s.window) && s.window[n].applied && s.window[n].entry <= settled {
+	for n < len(s.window) && s.window[n].d == nil && s.window[n].entry <= settled {
 		n++
 	}
-	clear(s.window[:n])
 	s.window = s.window[n:]
+	s.trimmed += n
 	if len(s.window) > 0 {
-		return s.window[0].rec.Offset
+		return s.window[0].offset
 	}
 	return s.cursor
 }

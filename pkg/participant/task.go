@@ -3,7 +3,6 @@ package participant
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -153,15 +152,19 @@ func (t *task) undelivered(orderID string, seq uint64) *entry {
 
 // arm sets or clears the order's timer after its state changed.
 func (t *task) arm(b *behavior, o *order) {
-	at, ok := b.deadline(o.state)
-	if ok && !o.seen[deadlineID(o.id, at)] {
-		t.timers.set(o.id, at)
-		t.ops = append(t.ops, store.Op{Cmd: "ZADD", Key: "timers", Args: []string{strconv.FormatInt(at.UnixMilli(), 10), o.id}})
-		return
+	if at, ok := b.deadline(o.state); ok && !o.saw(deadlineID(o.id, at)) {
+		t.timers.keep(o.id, at)
+	} else {
+		t.timers.clear(o.id)
 	}
-	if t.timers.clear(o.id) {
-		t.ops = append(t.ops, store.Op{Cmd: "ZREM", Key: "timers", Args: []string{o.id}})
+}
+
+// since returns the entries of the outbox after a number.
+func (t *task) since(number int64) []*entry {
+	if len(t.outbox) == 0 {
+		return nil
 	}
+	return t.outbox[min(len(t.outbox), max(0, int(number-t.outbox[0].number+1))):]
 }
 
 // forget drops orders from memory with nothing under way, when there are many.

@@ -81,6 +81,9 @@ func (h redisHook) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessP
 func (m *redisMemory) do(cmd redis.Cmder) {
 	args := make([]string, len(cmd.Args()))
 	for i, a := range cmd.Args() {
+		if text, ok := a.(*string); ok {
+			a = *text
+		}
 		args[i] = fmt.Sprint(a)
 	}
 	m.mu.Lock()
@@ -226,12 +229,19 @@ func (m *redisMemory) sorted(name, key string, args []string) (any, error) {
 			z = map[string]float64{}
 			m.data[key] = z
 		}
-		score, err := strconv.ParseFloat(args[0], 64)
-		z[args[1]] = score
-		return int64(1), err
+		for i := 0; i < len(args); i += 2 {
+			score, err := strconv.ParseFloat(args[i], 64)
+			if err != nil {
+				return nil, err
+			}
+			z[args[i+1]] = score
+		}
+		return int64(len(args) / 2), nil
 	case "ZREM":
-		delete(z, args[0])
-		return int64(1), nil
+		for _, member := range args {
+			delete(z, member)
+		}
+		return int64(len(args)), nil
 	case "ZRANGE":
 		out := []any{}
 		for member, score := range z {

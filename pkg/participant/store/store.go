@@ -124,14 +124,11 @@ if m[2] ~= ARGV[2] then
   if ARGV[3] == '1' and tonumber(m[2]) == tonumber(ARGV[2]) + 1 then return 0 end
   return 1
 end
-local i = 4
-while i <= #ARGV do
-  local n = tonumber(ARGV[i+2])
-  if n == 0 then
-    redis.call(ARGV[i], KEYS[tonumber(ARGV[i+1])])
-  else
-    redis.call(ARGV[i], KEYS[tonumber(ARGV[i+1])], unpack(ARGV, i+3, i+2+n))
-  end
+local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
+local i, last = 4, #argv
+while i <= last do
+  local n = tonumber(argv[i+2])
+  call(argv[i], keys[tonumber(argv[i+1])], unpack(argv, i+3, i+2+n))
   i = i + 3 + n
 end
 redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
@@ -192,23 +189,30 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 }
 
 func (s *Store) encode(c Change) (keys []string, args []any) {
-	keys = []string{s.Key(c.Partition, "meta")}
-	number := map[string]int{keys[0]: 1}
+	size := 3
+	for _, op := range c.Ops {
+		size += 3 + len(op.Args)
+	}
+	keys = append(make([]string, 0, len(c.Ops)+1), s.Key(c.Partition, "meta"))
+	args = make([]any, 0, size)
+	number := make(map[string]int, len(c.Ops)+1)
+	number[keys[0]] = 1
 	retry := "0"
 	if c.Retry {
 		retry = "1"
 	}
-	args = []any{c.Owner, strconv.FormatInt(c.Seq, 10), retry}
-	for _, op := range c.Ops {
+	args = append(args, c.Owner, strconv.FormatInt(c.Seq, 10), retry)
+	for i := range c.Ops {
+		op := &c.Ops[i]
 		n, ok := number[op.Key]
 		if !ok {
 			keys = append(keys, op.Key)
 			n = len(keys)
 			number[op.Key] = n
 		}
-		args = append(args, op.Cmd, n, len(op.Args))
-		for _, a := range op.Args {
-			args = append(args, a)
+		args = append(args, &op.Cmd, n, len(op.Args))
+		for j := range op.Args {
+			args = append(args, &op.Args[j]) // a pointer costs no allocation
 		}
 	}
 	return keys, args

@@ -2,33 +2,47 @@ package store
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Strings reads many string keys in one pipeline; a missing one is "".
+// Strings reads many string keys in one pipeline, those of one task that follow each other in one command; a missing one is "".
 func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
 	pipe := s.rdb.Pipeline()
-	cmds := make([]*redis.StringCmd, len(keys))
-	for i, k := range keys {
-		cmds[i] = pipe.Get(ctx, k)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	out := make([]string, len(keys))
-	for i, c := range cmds {
-		v, err := c.Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, unavailable(err)
+	var cmds []*redis.SliceCmd
+	for rest := keys; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(k string) bool { return slot(k) != slot(rest[0]) })
+		if n < 0 {
+			n = len(rest)
 		}
-		out[i] = v
+		n = min(n, mgetKeys)
+		cmds = append(cmds, pipe.MGet(ctx, rest[:n]...))
+		rest = rest[n:]
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]string, 0, len(keys))
+	for _, c := range cmds {
+		for _, v := range c.Val() {
+			text, _ := v.(string)
+			out = append(out, text)
+		}
 	}
 	return out, nil
 }
+
+// mgetKeys bounds the keys of one command, so that nobody waits long behind it.
+const mgetKeys = 500
+
+// slot is the hash tag of a key: what has the same is in one slot of a cluster.
+func slot(key string) string { return key[:strings.IndexByte(key, '}')+1] }
 
 // Below returns the members of a sorted set whose score is at most limit, lowest first, at most count of them.
 func (s *Store) Below(ctx context.Context, key string, limit float64, count int64) ([]string, error) {
