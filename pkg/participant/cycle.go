@@ -28,7 +28,7 @@ type cycle struct {
 	anew     map[int]bool                    // partitions whose store is to be folded from the start
 	stored   map[broker.TopicPartition]int64 // committed in this generation
 	work     sync.WaitGroup
-	slots    chan struct{} // one per React call under way
+	crew     crew // React calls
 	answers  chan answer
 	fetched  chan fetchResult
 	appended chan *appending

@@ -142,24 +142,20 @@ func backoff(tries int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// run asks React in a goroutine of the cycle's group; the answer joins whichever cycle comes next.
+// run asks React beside the cycle; the answer joins whichever cycle comes next.
 func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
 	o.lane.running = d
 	t.running++
 	state := o.state
-	c.work.Go(func() {
-		a := answer{t: t, o: o, d: d}
-		select {
-		case c.slots <- struct{}{}:
+	c.crew.do(func() {
+		a := answer{t: t, o: o, d: d, err: t.ctx.Err()}
+		if a.err == nil {
 			ctx, end := c.watch.process(t.ctx, d)
 			if d.edited {
 				ctx = WithEdited(ctx)
 			}
 			a.fact, a.err = c.b.react(WithNow(ctx, time.Now()), state, m)
 			end(a.err)
-			<-c.slots
-		case <-t.ctx.Done():
-			a.err = t.ctx.Err()
 		}
 		c.answers <- a
 	})

@@ -271,7 +271,7 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "2"
+const layout = "3"
 
 func (b Behavior[S]) erase() *behavior {
 	e := &behavior{

@@ -83,10 +83,12 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
-			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{}, slots: make(chan struct{}, p.cfg.Concurrency), answers: make(chan answer, p.cfg.Concurrency),
+			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
+			answers: make(chan answer, p.cfg.Concurrency),
 			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
+		c.crew = crew{size: p.cfg.Concurrency, wg: &c.work}
 		c.ttl = strconv.FormatInt(c.keep().Milliseconds(), 10)
 		if len(c.partitions()) == 0 { // more instances than partitions: stand by
 			p.status.set(&report{})

@@ -2,14 +2,12 @@ package participant
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -122,11 +120,10 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 		return err
 	}
 	for _, body := range list {
-		e := &entry{body: body}
-		if err := json.Unmarshal([]byte(body), e); err != nil {
+		e, err := decodeEntry(body)
+		if err != nil {
 			return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.st.Key(t.partition, "outbox"), err)
 		}
-		e.Order = deadletter.OrderOf(e.Record)
 		t.remember(e)
 	}
 	t.kept, t.inherited = t.number, t.number

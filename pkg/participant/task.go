@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -66,21 +65,6 @@ type ownLog struct {
 	tries    int
 }
 
-// entry is a fact or a letter decided and not yet known to be in Kafka.
-type entry struct {
-	Order  string `json:"-"` // the record says it
-	ID     string
-	Seq    uint64 `json:",omitempty"`
-	Prev   string `json:",omitempty"` // previousid
-	Record broker.Record
-
-	number int64
-	body   string      // as kept in the store
-	ended  func(error) // of the producer span; nil for what another instance decided
-	acked  bool
-	offset int64 // once acked
-}
-
 func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
 		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
@@ -111,7 +95,7 @@ func (t *task) touch(o *order) { t.dirty[o] = true }
 
 // enqueue appends to the outbox, in memory now and in the store with the next apply.
 func (t *task) enqueue(o *order, e *entry) {
-	e.body, _ = e.encode() // plain data, cannot fail
+	e.body = e.encode()
 	t.remember(e)
 	o.entry = e.number
 	t.touch(o)
@@ -197,13 +181,4 @@ func (b *behavior) newDelivery(s *source, r broker.Record) *delivery {
 		}
 	}
 	return d
-}
-
-// contradicts says whether a fact of the same order and sequence is another decision about the same place. One that names another
-// fact before it is void: nobody heeds it.
-func (e *entry) contradicts(f event.Event) bool { return e.ID != f.ID && e.Prev == f.PreviousID }
-
-func (e *entry) encode() (string, error) {
-	b, err := json.Marshal(e)
-	return string(b), err
 }

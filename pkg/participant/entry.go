@@ -1,0 +1,102 @@
+package participant
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
+)
+
+// entry is a fact or a letter decided and not yet known to be in Kafka.
+type entry struct {
+	Order  string
+	ID     string
+	Seq    uint64 // 0: not in the chain
+	Prev   string // previousid
+	Record broker.Record
+
+	number int64
+	body   string      // as kept in the store
+	ended  func(error) // of the producer span; nil for what another instance decided
+	acked  bool
+	offset int64 // once acked
+}
+
+// contradicts says whether a fact of the same order and sequence is another decision about the same place. One that names another
+// fact before it is void: nobody heeds it.
+func (e *entry) contradicts(f event.Event) bool { return e.ID != f.ID && e.Prev == f.PreviousID }
+
+// encode writes an entry as it is kept in the store: each part behind its length, as plain as can be, since it is written once for
+// every fact and read only after a crash.
+func (e *entry) encode() string {
+	b := make([]byte, 0, recordBytes(e.Record)+len(e.ID)+len(e.Prev)+64)
+	b = appendPart(b, []byte(e.ID))
+	b = binary.AppendUvarint(b, e.Seq)
+	b = appendPart(b, []byte(e.Prev))
+	r := e.Record
+	b = appendPart(b, []byte(r.Topic))
+	b = binary.AppendUvarint(b, uint64(r.Partition))
+	b = appendPart(b, r.Key)
+	b = appendPart(b, r.Value)
+	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
+	for _, h := range r.Headers {
+		b = appendPart(b, []byte(h.Key))
+		b = appendPart(b, h.Value)
+	}
+	return string(b)
+}
+
+// appendPart appends a length and the bytes; 0 is nil, which in a record is not the same as empty.
+func appendPart(b, part []byte) []byte {
+	if part == nil {
+		return append(b, 0)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(part))+1), part...)
+}
+
+// decodeEntry reads what encode wrote.
+func decodeEntry(body string) (*entry, error) {
+	p := parts{rest: []byte(body)}
+	e := &entry{body: body, ID: string(p.part()), Seq: p.number(), Prev: string(p.part())}
+	e.Record = broker.Record{Topic: string(p.part()), Partition: int(p.number()), Key: p.part(), Value: p.part()}
+	for n := p.number(); n > 0 && !p.bad; n-- {
+		e.Record.Headers = append(e.Record.Headers, broker.Header{Key: string(p.part()), Value: p.part()})
+	}
+	if p.bad || len(p.rest) > 0 {
+		return nil, errors.New("it is cut off, or of another layout")
+	}
+	e.Order = deadletter.OrderOf(e.Record)
+	return e, nil
+}
+
+// parts reads what is left of an encoded entry. bad: it is none.
+type parts struct {
+	rest []byte
+	bad  bool
+}
+
+func (p *parts) number() uint64 {
+	n, size := binary.Uvarint(p.rest)
+	if size <= 0 {
+		p.bad, p.rest = true, nil
+		return 0
+	}
+	p.rest = p.rest[size:]
+	return n
+}
+
+func (p *parts) part() []byte {
+	n := p.number()
+	if n == 0 {
+		return nil
+	}
+	if n--; n > uint64(len(p.rest)) {
+		p.bad, p.rest = true, nil
+		return nil
+	}
+	part := p.rest[:n:n]
+	p.rest = p.rest[n:]
+	return part
+}

@@ -1,0 +1,34 @@
+package participant
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+)
+
+// What the outbox keeps is read back as it was, nil apart from empty; what is cut off anywhere is refused.
+func TestEntryIsReadBack(t *testing.T) {
+	for _, e := range []entry{
+		{Order: "o1", ID: "a", Seq: 300, Prev: "b", Record: broker.Record{
+			Topic: "clerk.events.v1", Partition: 200, Key: []byte("o1"), Value: []byte("\x00body"),
+			Headers: []broker.Header{{Key: "ce_id", Value: []byte("a")}, {Key: "", Value: nil}, {Key: "empty", Value: []byte{}}},
+		}},
+		{Order: "o2", ID: "letter", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o2"), Value: []byte{}}},
+		{Order: "o3", ID: "tombstone", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o3")}},
+	} {
+		e.body = e.encode()
+		got, err := decodeEntry(e.body)
+		if err != nil || !reflect.DeepEqual(*got, e) {
+			t.Errorf("got %+v, %v, want %+v", got, err, e)
+		}
+		for n := range len(e.body) {
+			if got, err := decodeEntry(e.body[:n]); err == nil {
+				t.Errorf("the first %d bytes of %d are read as %+v", n, len(e.body), got)
+			}
+		}
+		if _, err := decodeEntry(e.body + "x"); err == nil {
+			t.Error("more than an entry is read as one")
+		}
+	}
+}
