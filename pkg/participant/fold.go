@@ -31,7 +31,7 @@ func (c *cycle) fold(ctx context.Context, tasks []*task) (int, error) {
 		}
 	}
 	for _, t := range tasks {
-		t.folding = false
+		t.folding, t.met = false, nil
 	}
 	return total, nil
 }

@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strconv"
 	"time"
 
@@ -58,8 +59,11 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 // claimAndFold runs the steps once for all tasks together.
 func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	began := time.Now()
+	if err := c.claim(ctx, tasks); err != nil {
+		return err
+	}
 	for _, t := range tasks {
-		if err := c.claim(ctx, t, c.anew[t.partition]); err != nil {
+		if err := c.readKept(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -78,39 +82,43 @@ func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	return nil
 }
 
-// claim writes a fresh owner and reads what the store keeps of the task. What was folded by other code, or not wholly, or
+// claim writes a fresh owner and reads what the store keeps of each task. What was folded by other code, or not wholly, or
 // contradicted by the log, is deleted first.
-func (c *cycle) claim(ctx context.Context, t *task, anew bool) error {
-	t.owner = uuid.NewString()
-	m, err := c.st.Claim(ctx, t.partition, t.owner)
-	if err != nil {
-		return err
+func (c *cycle) claim(ctx context.Context, tasks []*task) error {
+	empty := map[int]string{}
+	for _, t := range tasks {
+		t.owner = uuid.NewString()
+		m, err := c.st.Claim(ctx, t.partition, t.owner)
+		if err != nil {
+			return err
+		}
+		t.seq, t.stored = m.Seq, m.Fields
+		if c.anew[t.partition] || m.FoldVersion != c.b.foldVersion {
+			t.seq, t.stored, t.met = 0, map[string]string{}, map[uint64]struct{}{}
+			empty[t.partition] = t.owner
+		}
 	}
-	t.seq = m.Seq
-	if anew || m.FoldVersion != c.b.foldVersion {
-		v, err := c.st.Reset(ctx, t.partition, t.owner, c.b.foldVersion, "marker:")
+	if len(empty) > 0 {
+		v, err := c.st.Reset(ctx, empty, c.b.foldVersion, "marker:")
 		if err != nil {
 			return err
 		}
 		if v != store.Applied {
-			return fault.New(fault.Unavailable, "partition %d was claimed by another instance meanwhile", t.partition)
+			return fault.New(fault.Unavailable, "a partition was claimed by another instance meanwhile")
 		}
-		t.seq, m.Fields = 0, nil
 	}
-	t.stored = m.Fields
-	if t.stored == nil {
-		t.stored = map[string]string{}
+	for _, t := range tasks {
+		for topic, l := range t.own {
+			l.expected = number(t.stored["own:"+topic], 0)
+		}
+		if c.b.door {
+			facts := t.own[c.b.facts]
+			facts.expected = min(facts.expected, number(t.stored["in:"+c.b.facts], facts.expected))
+		}
+		t.folded = number(t.stored["folded"], 0)
+		c.watch.count(tasksClaimed, 1)
 	}
-	for topic, l := range t.own {
-		l.expected = number(t.stored["own:"+topic], 0)
-	}
-	if c.b.door {
-		facts := t.own[c.b.facts]
-		facts.expected = min(facts.expected, number(t.stored["in:"+c.b.facts], facts.expected))
-	}
-	t.folded = number(t.stored["folded"], 0)
-	c.watch.count(tasksClaimed, 1)
-	return c.readKept(ctx, t)
+	return nil
 }
 
 // readKept reads the outbox, the timers and which orders are parked.
@@ -180,8 +188,14 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 	asked := map[string]bool{}
 	for t, ids := range want {
 		for _, id := range ids {
-			key := c.st.Key(t.partition, orderKey(id))
-			if t.orders[id] == nil && !asked[key] {
+			if t.orders[id] != nil {
+				continue
+			}
+			if t.firstMet(id) {
+				t.orders[id] = newOrder(id, c.b.zero())
+				continue
+			}
+			if key := c.st.Key(t.partition, orderKey(id)); !asked[key] {
 				asked[key] = true
 				ms = append(ms, missing{t, id})
 				keys = append(keys, key)
@@ -205,6 +219,20 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 		m.t.orders[m.id] = o
 	}
 	return nil
+}
+
+var metSeed = maphash.MakeSeed()
+
+// firstMet says that the store was emptied for this fold and has not been given the order since: there is nothing to read. Two
+// orders with one hash cost a read of nothing, no more.
+func (t *task) firstMet(id string) bool {
+	if t.met == nil {
+		return false
+	}
+	h := maphash.String(metSeed, id)
+	_, met := t.met[h]
+	t.met[h] = struct{}{}
+	return !met
 }
 
 func number(s string, otherwise int64) int64 {

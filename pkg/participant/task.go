@@ -50,10 +50,11 @@ type task struct {
 	ready    []*delivery
 	ops      []store.Op
 	folding  bool
-	folded   int64             // see source.folded; never goes back
-	stored   map[string]string // positions as last written
-	resend   *change           // sent, outcome unknown
-	compared time.Time         // when the store last agreed
+	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
+	folded   int64               // see source.folded; never goes back
+	stored   map[string]string   // positions as last written
+	resend   *change             // sent, outcome unknown
+	compared time.Time           // when the store last agreed
 }
 
 // ownLog is one topic this task writes.

@@ -342,10 +342,10 @@ func TestResetOfAZombie(t *testing.T) {
 	}
 	claim(zombie, "zombie")
 	verdict := make(chan store.Verdict)
-	go func() { v, _ := zombie.Reset(ctx, 0, "zombie", "1"); verdict <- v }()
+	go func() { v, _ := zombie.Reset(ctx, map[int]string{0: "zombie"}, "1"); verdict <- v }()
 	<-h.paused
 	claim(owner, "owner")
-	if v, err := owner.Reset(ctx, 0, "owner", "1"); v != store.Applied || err != nil {
+	if v, err := owner.Reset(ctx, map[int]string{0: "owner"}, "1"); v != store.Applied || err != nil {
 		t.Fatal(v, err)
 	}
 	out := owner.Apply(ctx, []store.Change{{Partition: 0, Owner: "owner", Ops: []store.Op{

@@ -32,8 +32,18 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	if err := c.holds(ctx); err != nil {
 		return err
 	}
+	var useless []*task
 	for _, t := range open {
-		if err := c.claim(ctx, t); err != nil {
+		use, err := c.claim(ctx, t)
+		if err != nil {
+			return err
+		}
+		if use == useNothing {
+			useless = append(useless, t)
+		}
+	}
+	if len(useless) > 0 {
+		if err := c.reset(ctx, useless...); err != nil {
 			return err
 		}
 	}
@@ -48,13 +58,13 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// claim makes this task the owner of what is stored, or of nothing when today's code has no use for it.
-func (c *cycle[D]) claim(ctx context.Context, t *task) error {
+// claim makes this task the owner of what is stored, and says what today's code can do with it.
+func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 	t.drop()
 	t.owner = uuid.NewString()
 	meta, err := c.store.Claim(ctx, t.partition, t.owner)
 	if err != nil {
-		return &outage{partRedis, err}
+		return useNothing, &outage{partRedis, err}
 	}
 	t.seq = meta.Seq
 	use := c.b.use(meta.FoldVersion)
@@ -76,25 +86,28 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) error {
 	}
 	c.resume(t, meta.Fields)
 	c.watch.claimed(t.partition, use == useNothing)
-	if use == useNothing {
-		return c.reset(ctx, t)
-	}
-	return nil
+	return use, nil
 }
 
-// reset deletes what is stored; the task begins at 0.
-func (c *cycle[D]) reset(ctx context.Context, t *task) error {
-	verdict, err := c.store.Reset(ctx, t.partition, t.owner, c.b.version())
+// reset deletes what is stored of some tasks; they begin at 0.
+func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
+	owners := map[int]string{}
+	for _, t := range tasks {
+		owners[t.partition] = t.owner
+	}
+	verdict, err := c.store.Reset(ctx, owners, c.b.version())
 	if err == nil && verdict != store.Applied {
 		c.doubt = true
-		err = fault.New(fault.Unavailable, "partition %d was claimed by another instance", t.partition)
+		err = fault.New(fault.Unavailable, "a partition was claimed by another instance")
 	}
 	if err != nil {
 		return &outage{partRedis, err}
 	}
-	t.seq, t.name, t.rebuild = 0, "", rebuild{}
-	for _, s := range t.sources {
-		s.cursor, s.applied = 0, 0
+	for _, t := range tasks {
+		t.seq, t.name, t.rebuild = 0, "", rebuild{}
+		for _, s := range t.sources {
+			s.cursor, s.applied = 0, 0
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -270,8 +271,16 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return 0`)
 
+// resetKeys bounds the keys of one command, so that nobody waits long behind it.
+const resetKeys = 500
+
 func (s *Store) remove(ctx context.Context, meta, owner string, keys []string) error {
-	return remove.Run(ctx, s.rdb, append([]string{meta}, keys...), owner).Err()
+	for batch := range slices.Chunk(keys, resetKeys) {
+		if err := remove.Run(ctx, s.rdb, append([]string{meta}, batch...), owner).Err(); err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
 }
 
 // whole marks a task as empty and whole.
@@ -280,40 +289,36 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
 redis.call('HSET', KEYS[1], 'seq', '0', 'fold_version', ARGV[2])
 return 0`)
 
-// Reset deletes everything of the task except the keys whose rest begins with one of keep, and starts it anew at seq 0 under a fold
-// version. Fenced when another owner came in between.
-func (s *Store) Reset(ctx context.Context, partition int, owner, foldVersion string, keep ...string) (Verdict, error) {
-	meta := s.Key(partition, "meta")
-	if n, err := unfold.Run(ctx, s.rdb, []string{meta}, owner).Int(); err != nil || n != 0 {
-		return Verdict(n), unavailable(err)
+// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew at seq 0 under a
+// fold version. owners is who claimed each partition. Fenced when another owner of one of them came in between: claim all again.
+func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion string, keep ...string) (Verdict, error) {
+	for p, owner := range owners {
+		if n, err := unfold.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner).Int(); err != nil || n != 0 {
+			return Verdict(n), unavailable(err)
+		}
 	}
-	prefix := s.Key(partition, "")
-	err := s.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
-		it := node.Scan(ctx, 0, escapeGlob(prefix)+"*", 1000).Iterator()
-		var batch []string
-		for it.Next(ctx) {
-			if k := it.Val(); k != meta && !hasAnyPrefix(k[len(prefix):], keep) {
-				batch = append(batch, k)
-			}
-			if len(batch) == 500 {
-				if err := s.remove(ctx, meta, owner, batch); err != nil {
-					return err
-				}
-				batch = batch[:0]
+	err := s.Scan(ctx, func(p int, rests []string) error {
+		owner, ours := owners[p]
+		if !ours {
+			return nil
+		}
+		var keys []string
+		for _, rest := range rests {
+			if rest != "meta" && !hasAnyPrefix(rest, keep) {
+				keys = append(keys, s.Key(p, rest))
 			}
 		}
-		if len(batch) > 0 {
-			if err := s.remove(ctx, meta, owner, batch); err != nil {
-				return err
-			}
-		}
-		return it.Err()
+		return s.remove(ctx, s.Key(p, "meta"), owner, keys)
 	})
 	if err != nil {
-		return Lost, unavailable(err)
+		return Lost, err
 	}
-	n, err := whole.Run(ctx, s.rdb, []string{meta}, owner, foldVersion).Int()
-	return Verdict(n), unavailable(err)
+	for p, owner := range owners {
+		if n, err := whole.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner, foldVersion).Int(); err != nil || n != 0 {
+			return Verdict(n), unavailable(err)
+		}
+	}
+	return Applied, nil
 }
 
 // eachNode calls f on every master of a cluster, or on the one server.

@@ -93,14 +93,14 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		v, err := st.Reset(ctx, 4, "a", "1.2", "marker:")
+		v, err := st.Reset(ctx, map[int]string{4: "a"}, "1.2", "marker:")
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
 		check(t, "state", state(t, 4), "")
 		check(t, "marker", rdb.Get(ctx, st.Key(4, "marker:1")).Val(), "m")
 		check(t, "other task", state(t, 44), "stays")
 		m := claim(t, 4, "b")
 		check(t, "meta", fmt.Sprintf("%d %s", m.Seq, m.FoldVersion), "0 1.2")
-		v, err = st.Reset(ctx, 4, "a", "1.3")
+		v, err = st.Reset(ctx, map[int]string{4: "a"}, "1.3")
 		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
 	})
 	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
