@@ -56,7 +56,7 @@ func newWatch(name string, partitions int) *watch {
 }
 
 func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
-	c.Add(context.Background(), int64(n), metric.WithAttributes(append(kv, w.label)...))
+	c.Add(context.Background(), int64(n), telemetry.By(append(kv, w.label)...))
 }
 
 func (w *watch) event(c metric.Int64Counter, d *delivery, kv ...attribute.KeyValue) {
@@ -143,7 +143,7 @@ func (w *watch) lost(t *task, why string) {
 }
 
 func (w *watch) applied(began time.Time, events int) {
-	by := metric.WithAttributes(w.label)
+	by := telemetry.By(w.label)
 	applyDuration.Record(context.Background(), time.Since(began).Seconds(), by)
 	if events > 0 {
 		applySize.Record(context.Background(), float64(events), by)
@@ -151,7 +151,7 @@ func (w *watch) applied(began time.Time, events int) {
 }
 
 func (w *watch) published(a *appending) {
-	by := metric.WithAttributes(w.label, telemetry.Topic.String(a.log.Topic))
+	by := telemetry.By(w.label, telemetry.Topic.String(a.log.Topic))
 	publishDuration.Record(context.Background(), time.Since(a.began).Seconds(), by)
 	publishSize.Record(context.Background(), float64(len(a.entries)), by)
 }

@@ -23,30 +23,40 @@ func TraceParent(ctx context.Context) string {
 // Inject sets the per-hop trace context (headers traceparent and tracestate) to that of ctx, in place of what headers may
 // hold of it already. Without a span in ctx it returns headers as they are.
 func Inject(ctx context.Context, headers []broker.Header) []broker.Header {
-	c := propagation.MapCarrier{}
-	w3c.Inject(ctx, c)
-	if len(c) == 0 {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return headers
 	}
-	headers = slices.DeleteFunc(slices.Clone(headers), func(h broker.Header) bool {
+	c := carrier{slices.DeleteFunc(slices.Clone(headers), func(h broker.Header) bool {
 		return h.Key == traceparent || h.Key == tracestate
-	})
-	for _, k := range []string{traceparent, tracestate} {
-		if v := c[k]; v != "" {
-			headers = append(headers, broker.Header{Key: k, Value: []byte(v)})
-		}
-	}
-	return headers
+	})}
+	w3c.Inject(ctx, &c)
+	return c.headers
 }
 
 // Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's start
 // (ce_traceparent).
 func Extract(ctx context.Context, headers []broker.Header) context.Context {
-	c := propagation.MapCarrier{traceparent: header(headers, traceparent), tracestate: header(headers, tracestate)}
-	if c[traceparent] == "" {
-		c = propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")}
+	if header(headers, traceparent) == "" {
+		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")})
 	}
-	return w3c.Extract(ctx, c)
+	return w3c.Extract(ctx, &carrier{headers})
+}
+
+// carrier is the headers of one record.
+type carrier struct{ headers []broker.Header }
+
+func (c *carrier) Get(key string) string { return header(c.headers, key) }
+
+func (c *carrier) Set(key, value string) {
+	c.headers = append(c.headers, broker.Header{Key: key, Value: []byte(value)})
+}
+
+func (c *carrier) Keys() []string {
+	var keys []string
+	for _, h := range c.headers {
+		keys = append(keys, h.Key)
+	}
+	return keys
 }
 
 // Rejoin returns ctx in the trace of a transmission that began earlier, as its ce_traceparent says: a later request about an order

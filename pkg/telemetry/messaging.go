@@ -26,12 +26,15 @@ var (
 // with what became of the message, when the broker has answered.
 func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ context.Context, ended func(error)) {
 	start := time.Now()
-	ctx, span := tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend),
-			Topic.String(to.Topic), Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
+	var span trace.Span
+	if !unseen(ctx) {
+		ctx, span = tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
+			trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend), Topic.String(to.Topic),
+				Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
+	}
 	return ctx, func(err error) {
 		finish(span, err)
-		by := labels(err, system, operationName.String(opSend), Topic.String(to.Topic))
+		by := labels(err, operationName.String(opSend), Topic.String(to.Topic))
 		sent.Add(ctx, 1, by)
 		operations.Record(ctx, time.Since(start).Seconds(), by)
 	}
@@ -40,17 +43,21 @@ func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ 
 // Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see Extract. Call
 // ended once, when the record is answered.
 func Process(ctx context.Context, r broker.Record, groupName string) (_ context.Context, ended func(error)) {
-	start := time.Now()
-	ctx, span := tracer().Start(Extract(ctx, r.Headers), opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
-			Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
-			// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
-			messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
-			conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
+	start, ctx := time.Now(), Extract(ctx, r.Headers)
+	var span trace.Span
+	if !unseen(ctx) {
+		ctx, span = tracer().Start(ctx, opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
+			trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
+				Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
+				// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
+				messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
+				conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
+	}
+	topic := r.Topic // not the whole record
 	return ctx, func(err error) {
 		finish(span, err)
 		processes.Record(ctx, time.Since(start).Seconds(),
-			labels(err, system, operationName.String(opProcess), Topic.String(r.Topic), group.String(groupName)))
+			labels(err, operationName.String(opProcess), Topic.String(topic), group.String(groupName)))
 	}
 }
 
@@ -59,13 +66,13 @@ func Process(ctx context.Context, r broker.Record, groupName string) (_ context.
 func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, error)) {
 	start := time.Now()
 	return func(fetched []broker.Fetched, err error) {
-		by := labels(err, system, operationName.String(opPoll), group.String(groupName))
+		by := labels(err, operationName.String(opPoll), group.String(groupName))
 		operations.Record(ctx, time.Since(start).Seconds(), by)
 		n := 0
 		for _, f := range fetched {
 			if len(f.Records) > 0 {
 				n += len(f.Records)
-				consumed.Add(ctx, int64(len(f.Records)), metric.WithAttributes(system, operationName.String(opPoll),
+				consumed.Add(ctx, int64(len(f.Records)), By(system, operationName.String(opPoll),
 					Topic.String(f.Topic), group.String(groupName)))
 			}
 		}
@@ -87,15 +94,25 @@ func Commit(ctx context.Context, groupName string) (_ context.Context, ended fun
 	return ctx, func(err error) {
 		finish(span, err)
 		operations.Record(ctx, time.Since(start).Seconds(),
-			labels(err, system, operationName.String(opCommit), group.String(groupName)))
+			labels(err, operationName.String(opCommit), group.String(groupName)))
 	}
 }
 
 // tracer of the provider that is set now, so that a test can set its own.
 func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
 
-// finish ends a span with the class of the error: its words may hold an address, which has no place in telemetry.
+// unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it would cost for every
+// event is more than deciding it does (docs/performance.md).
+func unseen(ctx context.Context) bool {
+	_, kept := otel.GetTracerProvider().(unexported)
+	return kept && trace.SpanContextFromContext(ctx).IsValid()
+}
+
+// finish ends a span, if there is one, with the class of the error: its words may hold an address, which has no place in telemetry.
 func finish(span trace.Span, err error) {
+	if span == nil {
+		return
+	}
 	if err != nil {
 		span.SetStatus(codes.Error, fault.ClassOf(err).String())
 		span.SetAttributes(errorType.String(fault.ClassOf(err).String()))
@@ -107,5 +124,5 @@ func labels(err error, attrs ...attribute.KeyValue) metric.MeasurementOption {
 	if err != nil {
 		attrs = append(attrs, errorType.String(fault.ClassOf(err).String()))
 	}
-	return metric.WithAttributes(attrs...)
+	return By(append(attrs, system)...)
 }

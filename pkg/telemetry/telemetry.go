@@ -24,6 +24,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config of logs. Where spans, metrics and logs are exported to is read from OpenTelemetry's own variables (OTEL_*, see
@@ -132,7 +133,16 @@ func version() string {
 // unasked is true where nobody said where to export to: then nothing is exported, so that a laptop stays quiet.
 func unasked() bool { return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" }
 
-func newTracers(ctx context.Context, res *resource.Resource) (*sdktrace.TracerProvider, error) {
+// tracerProvider is what Start needs of one.
+type tracerProvider interface {
+	trace.TracerProvider
+	Shutdown(context.Context) error
+}
+
+// unexported is a provider whose spans nobody sees.
+type unexported struct{ *sdktrace.TracerProvider }
+
+func newTracers(ctx context.Context, res *resource.Resource) (tracerProvider, error) {
 	var opts []autoexport.SpanOption
 	if unasked() {
 		opts = append(opts, autoexport.WithFallbackSpanExporter(
@@ -144,8 +154,8 @@ func newTracers(ctx context.Context, res *resource.Resource) (*sdktrace.TracerPr
 	}
 	if exporter == nil || autoexport.IsNoneSpanExporter(exporter) {
 		// Ids all the same, for logs and problem documents; recording would be work for nobody.
-		return sdktrace.NewTracerProvider(sdktrace.WithResource(res),
-			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample()))), nil
+		return unexported{sdktrace.NewTracerProvider(sdktrace.WithResource(res),
+			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))}, nil
 	}
 	return sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter)), nil
 }
