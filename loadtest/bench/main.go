@@ -90,7 +90,7 @@ func flags() (o options) {
 	flag.IntVar(&o.flush, "flush", 0, "when all orders are done, wipe Redis and place so many more; tells how long until those are done (Troupe only)")
 	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
 	flag.DurationVar(&o.within, "within", 5*time.Minute, "longest time of one run")
-	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile of each system's last run; empty: none")
+	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile and one of allocations of each system's last run; empty: none")
 	flag.StringVar(&o.out, "out", "", "directory for results.json and chart.svg; empty: only the table")
 	flag.Parse()
 	return o

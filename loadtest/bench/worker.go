@@ -60,6 +60,9 @@ func work(ctx context.Context, o options) error {
 		defer func() {
 			pprof.StopCPUProfile()
 			_ = f.Close()
+			if f, err := os.Create(filepath.Join(o.profile, o.system+".allocs.pprof")); err == nil {
+				_ = errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
+			}
 		}()
 	}
 	ctx, finish := context.WithCancel(ctx)

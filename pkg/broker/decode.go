@@ -59,15 +59,8 @@ func copyRecord(r *protocol.Record, keep bool, tp TopicPartition, records *[]Rec
 	if err != nil {
 		return err
 	}
-	var headers []Header
-	if n := len(r.Headers); n > 0 {
-		headers = make([]Header, n)
-		for i, h := range r.Headers { // these bytes are the record's own
-			headers[i] = Header{Key: h.Key, Value: h.Value}
-		}
-	}
 	*records = append(*records, Record{Topic: tp.Topic, Partition: tp.Partition, Offset: r.Offset, Key: key, Value: value,
-		Headers: headers, Time: r.Time})
+		Headers: r.Headers, Time: r.Time}) // the bytes of headers are the record's own
 	return nil
 }
 

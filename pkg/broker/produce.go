@@ -119,14 +119,10 @@ func (c *Client) recordSet(b Batch) protocol.RecordSet {
 	now := time.Now()
 	records := make([]protocol.Record, len(b.Records))
 	for i, r := range b.Records {
-		headers := make([]protocol.Header, len(r.Headers))
-		for j, h := range r.Headers {
-			headers[j] = protocol.Header{Key: h.Key, Value: h.Value}
-		}
 		if r.Time.IsZero() {
 			r.Time = now
 		}
-		records[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: headers}
+		records[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: r.Headers}
 	}
 	return protocol.RecordSet{Version: 2, Attributes: c.compression, Records: protocol.NewRecordReader(records...)}
 }

@@ -2,13 +2,15 @@
 // groups, with the settings that lose nothing and its own classes of errors.
 package broker
 
-import "time"
+import (
+	"time"
 
-// Header is one record header. Keys may repeat.
-type Header struct {
-	Key   string
-	Value []byte
-}
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// Header is one record header, a Key (a string) and a Value (bytes). Keys may repeat. It is kafka-go's own, since copying a dozen of
+// them for each record on its way in and out would be work for nothing.
+type Header = protocol.Header
 
 // Record is one record of a log. Offset and Time are set by the broker and ignored when producing, except that a
 // non-zero Time is kept as the record's create time.

@@ -105,9 +105,12 @@ func Decode(e Event) (Message, error) {
 // ToRecord makes the record of an event for a topic and partition. extra headers follow the event's own.
 func ToRecord(e Event, topic string, partition int, extra ...broker.Header) broker.Record {
 	h := make([]broker.Header, 0, 11+len(extra))
+	text := make([]byte, 0, 512) // of all values: one allocation
 	add := func(k, v string) {
 		if v != "" {
-			h = append(h, broker.Header{Key: k, Value: []byte(v)})
+			from := len(text)
+			text = append(text, v...)
+			h = append(h, broker.Header{Key: k, Value: text[from:len(text):len(text)]})
 		}
 	}
 	add(headerSpecVersion, "1.0")
@@ -130,32 +133,31 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 // fault; the returned Event then holds what could be read.
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
-	var spec, when, seq, content string
+	var spec, when, seq, content []byte
 	for _, h := range r.Headers {
-		v := string(h.Value)
 		switch h.Key {
 		case headerSpecVersion:
-			spec = v
+			spec = h.Value
 		case headerID:
-			e.ID = v
+			e.ID = string(h.Value)
 		case headerType:
-			e.Type = v
+			e.Type = string(h.Value)
 		case headerSource:
-			e.Source = v
+			e.Source = string(h.Value)
 		case headerSubject:
-			e.Subject = v
+			e.Subject = string(h.Value)
 		case headerTime:
-			when = v
+			when = h.Value
 		case headerSequence:
-			seq = v
+			seq = h.Value
 		case headerPrevious:
-			e.PreviousID = v
+			e.PreviousID = string(h.Value)
 		case headerCausation:
-			e.CausationID = v
+			e.CausationID = string(h.Value)
 		case headerTraceParent:
-			e.TraceParent = v
+			e.TraceParent = string(h.Value)
 		case headerContentType:
-			content = v
+			content = h.Value
 		}
 	}
 	bad := func(attribute, rule string) (Event, error) {
@@ -164,8 +166,8 @@ func FromRecord(r broker.Record) (Event, error) {
 	if len(r.Key) == 0 {
 		return bad("key", "a record must have a key, the order id")
 	}
-	if spec != "1.0" {
-		return bad("specversion", "must be 1.0, is "+strconv.Quote(spec))
+	if string(spec) != "1.0" {
+		return bad("specversion", "must be 1.0, is "+strconv.Quote(string(spec)))
 	}
 	if e.ID == "" {
 		return bad("id", "must not be empty")
@@ -179,16 +181,14 @@ func FromRecord(r broker.Record) (Event, error) {
 	if e.Subject != string(r.Key) {
 		return bad("subject", "must equal the record's key")
 	}
-	if content != ContentType {
-		return bad("content-type", "must be "+ContentType+", is "+strconv.Quote(content))
+	if string(content) != ContentType {
+		return bad("content-type", "must be "+ContentType+", is "+strconv.Quote(string(content)))
 	}
-	t, err := time.Parse(time.RFC3339Nano, when)
-	if err != nil {
+	if err := e.Time.UnmarshalText(when); err != nil {
 		return bad("time", "must be RFC 3339")
 	}
-	e.Time = t
-	if seq != "" {
-		n, err := strconv.ParseUint(seq, 10, 64)
+	if len(seq) > 0 {
+		n, err := strconv.ParseUint(string(seq), 10, 64)
 		if err != nil || n == 0 {
 			return bad("sequence", "must be a positive integer")
 		}

@@ -216,6 +216,7 @@ func (c *cycle[D]) write(w *work[D]) error {
 	add := func(cmd, key string, args ...string) {
 		ch.Ops = append(ch.Ops, Op{Cmd: cmd, Key: key, Args: args})
 	}
+	var indexed []Op
 	note := Change{Partition: t.partition, Positions: map[string]int64{}, Orders: map[string]uint64{}}
 	for _, o := range w.orders {
 		if o == nil || !o.changed {
@@ -226,13 +227,14 @@ func (c *cycle[D]) write(w *work[D]) error {
 			return err
 		}
 		add("SET", c.key(t, w.space, keyOrder+o.id), text)
-		for _, op := range c.index(o.id, o.before, o.Doc) {
-			add(op.Cmd, c.key(t, w.space, op.Key), op.Args...)
-		}
+		indexed = append(indexed, c.index(o.id, o.before, o.Doc)...)
 		note.Orders[o.id] = o.Version
 		if w.live && c.b.Stored != nil {
 			ch.stored = append(ch.stored, func() { c.b.Stored(o.before, o.Doc) })
 		}
+	}
+	for _, op := range merged(indexed) {
+		add(op.Cmd, c.key(t, w.space, op.Key), op.Args...)
 	}
 	prefix := prefixBeside
 	if w.live {

@@ -2,7 +2,6 @@ package readmodel
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -46,15 +45,16 @@ type share struct {
 }
 
 func shareOf(d Document) share {
+	if d.Chain == nil && d.Order.Placed == 0 && d.Updated == 0 {
+		return share{} // before its first event, or forgotten
+	}
 	s := share{members: map[member]int64{}, counters: map[counter]int64{}}
 	if d.Chain != nil {
 		s.chain(*d.Chain)
 		return s
 	}
 	if d.Order.Placed == 0 {
-		if d.Updated != 0 {
-			s.members[member{key: KeyAll}] = d.Updated.Time().UnixMilli() // for its age alone
-		}
+		s.members[member{key: KeyAll}] = d.Updated.Time().UnixMilli() // for its age alone
 		return s
 	}
 	score := d.Order.Placed.Time().UnixMilli()
@@ -103,7 +103,10 @@ func Index(id string, before, after Document) []projection.Op {
 			add("ZADD", m.key, strconv.FormatInt(score, 10), cmp.Or(m.value, id))
 		}
 	}
-	change := maps.Clone(now.counters)
+	change := now.counters
+	if change == nil {
+		change = map[counter]int64{}
+	}
 	for c, n := range old.counters {
 		change[c] -= n
 	}
