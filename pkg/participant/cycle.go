@@ -34,10 +34,11 @@ type cycle struct {
 	appended chan *appending
 	commits  chan commitResult
 
-	fetching   bool
-	inFlight   int // produce requests
+	fetching   map[bool]bool // of requests, of what else is heard
+	inFlight   int           // produce requests
 	committing bool
 	commitAt   time.Time
+	wrote      time.Time // when the last apply was that wrote anything
 	leaving    bool
 	noStore    *atomic.Bool
 	status     *status
@@ -110,41 +111,69 @@ func (c *cycle) again(ctx context.Context) error {
 	return c.takeOver(ctx, ps)
 }
 
-// wait blocks until something happened, and takes in all that has.
+// wait blocks until something happened, and takes in all that has. Soon after an apply that wrote it waits a little for more: under
+// load a cycle serves many events, and an event that comes alone is not held up.
 func (c *cycle) wait(ctx context.Context) {
 	timer := time.NewTimer(c.nap())
 	defer timer.Stop()
-	done := ctx.Done()
-	for blocking := true; ; blocking = false {
-		if !blocking {
-			select {
-			case a := <-c.answers:
-				c.take(a)
-			case f := <-c.fetched:
-				c.receive(f)
-			case a := <-c.appended:
-				c.acknowledge(a)
-			case r := <-c.commits:
-				c.committed(r)
-			default:
-				return
-			}
-			continue
+	for c.happens(ctx, timer.C) {
+		for c.happens(ctx, nil) {
 		}
-		select {
-		case a := <-c.answers:
-			c.take(a)
-		case f := <-c.fetched:
-			c.receive(f)
-		case a := <-c.appended:
-			c.acknowledge(a)
-		case r := <-c.commits:
-			c.committed(r)
-		case <-timer.C:
-		case <-done:
+		rest := pace - time.Since(c.wrote)
+		if rest <= 0 || c.leaving || c.awaited() {
 			return
 		}
+		timer.Reset(rest)
 	}
+}
+
+// awaited says that an event waits for the next apply, behind another one of its order.
+func (c *cycle) awaited() bool {
+	for _, t := range c.tasks {
+		for o := range t.dirty {
+			if o.lane.settling && len(o.lane.queue) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// happens takes in one thing that happened, or happens before until; nil: one that happened already.
+func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
+	select {
+	case a := <-c.answers:
+		c.take(a)
+		return true
+	case f := <-c.fetched:
+		c.receive(f)
+		return true
+	case a := <-c.appended:
+		c.acknowledge(a)
+		return true
+	case r := <-c.commits:
+		c.committed(r)
+		return true
+	default:
+	}
+	if until == nil {
+		return false
+	}
+	select {
+	case a := <-c.answers:
+		c.take(a)
+	case f := <-c.fetched:
+		c.receive(f)
+	case a := <-c.appended:
+		c.acknowledge(a)
+	case r := <-c.commits:
+		c.committed(r)
+	case <-until:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // nap is how long the cycle may sleep when nothing happens.

@@ -11,14 +11,21 @@ import (
 )
 
 type fetchResult struct {
-	from map[broker.TopicPartition]*source
-	got  []broker.Fetched
-	err  error
+	requests bool
+	from     map[broker.TopicPartition]*source
+	got      []broker.Fetched
+	err      error
 }
 
-// fetch starts one long poll for all sources that have room.
+// fetch keeps two long polls under way, for all sources that have room: one for the requests of operators, which are rare and would
+// make every other fetch larger.
 func (c *cycle) fetch(ctx context.Context) {
-	if c.fetching || c.leaving {
+	c.poll(ctx, false)
+	c.poll(ctx, true)
+}
+
+func (c *cycle) poll(ctx context.Context, requests bool) {
+	if c.fetching[requests] || c.leaving {
 		return
 	}
 	from := map[broker.TopicPartition]*source{}
@@ -29,7 +36,7 @@ func (c *cycle) fetch(ctx context.Context) {
 			continue
 		}
 		for _, s := range t.sources {
-			if t.stopped != nil && s.Topic != c.b.requests {
+			if (s.Topic == c.b.requests) != requests || t.stopped != nil && !requests {
 				continue
 			}
 			if !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
@@ -41,18 +48,18 @@ func (c *cycle) fetch(ctx context.Context) {
 	if len(ps) == 0 {
 		return
 	}
-	c.fetching = true
+	c.fetching[requests] = true
 	c.work.Go(func() {
 		polled := telemetry.Poll(ctx, c.b.name)
 		got, err := c.cfg.Log.Fetch(ctx, ps)
 		polled(got, err)
-		c.fetched <- fetchResult{from: from, got: got, err: err}
+		c.fetched <- fetchResult{requests: requests, from: from, got: got, err: err}
 	})
 }
 
 // receive takes in what a fetch brought.
 func (c *cycle) receive(f fetchResult) {
-	c.fetching = false
+	c.fetching[f.requests] = false
 	if f.err != nil {
 		return // the client says it in one line, and waits before it answers again
 	}

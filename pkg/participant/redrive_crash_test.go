@@ -40,6 +40,7 @@ func TestRedriveDiesAnywhere(t *testing.T) {
 						d := newDoctor()
 						_, stop := s.play(clerk(d.react))
 						s.sick("o1", "b", "m1", "c")
+						s.eventually("letters settled", func() bool { return s.outbox("o1") == 0 })
 						restore := s.keep()
 						d.set("poison", nil)
 						d.set(ask.bad, errPoison)

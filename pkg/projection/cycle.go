@@ -15,6 +15,8 @@ import (
 const (
 	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
 	compareEvery = 800 * time.Millisecond
+	// pace is how long after a step that wrote the next one waits for more events, while some come.
+	pace         = 5 * time.Millisecond
 	storeTimeout = 5 * time.Second
 	leaveTimeout = 3 * time.Second
 )
@@ -27,13 +29,15 @@ type cycle[D any] struct {
 	tasks     []*task
 	doubt     bool // a task was lost: perhaps the generation is over
 	news      chan func()
-	live      fetcher // what is live and what is beside it do not wait for each other's logs
+	live      fetcher // these do not wait for each other's logs: the live space's facts and its notes, which are rare and would make every
+	notes     fetcher // fetch larger, and what is folded beside
 	beside    fetcher
 	pass      pass
 	storeWait *backoff
 	storeAt   time.Time // not before
 	heard     time.Time // when requests were last looked for
 	committed time.Time
+	wrote     time.Time                       // when the last step was that wrote anything
 	offsets   map[broker.TopicPartition]int64 // as last committed
 }
 
@@ -52,8 +56,8 @@ type fetchResult struct {
 
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
-		Projection: p, gen: g, news: make(chan func(), 3), storeWait: newBackoff(),
-		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
+		Projection: p, gen: g, news: make(chan func(), 4), storeWait: newBackoff(),
+		live: fetcher{wait: newBackoff()}, notes: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
 		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(),
 	}
 	seen := map[int]bool{}
@@ -85,7 +89,8 @@ func (c *cycle[D]) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.fetch(fetchCtx, &wg)
+		c.fetch(fetchCtx, &wg, &c.live, false)
+		c.fetch(fetchCtx, &wg, &c.notes, true)
 		c.fetchBeside(fetchCtx, &wg)
 		c.inspect(fetchCtx, &wg)
 		c.watch.measure(c.tasks)
@@ -127,7 +132,8 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 	return more, c.commit(ctx)
 }
 
-// await waits for a fetch, a time to act, or the end; not at all when there is more to do.
+// await waits for a fetch, a time to act, or the end; not at all when there is more to do. Soon after a step that wrote it waits a little
+// for more: under load a step serves many events, and an event that comes alone is not held up.
 func (c *cycle[D]) await(ctx context.Context, more bool) {
 	if more {
 		select {
@@ -139,11 +145,20 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 	}
 	t := time.NewTimer(c.nextWake(time.Now()))
 	defer t.Stop()
-	select {
-	case tell := <-c.news:
-		tell()
-	case <-t.C:
-	case <-ctx.Done():
+	for {
+		select {
+		case tell := <-c.news:
+			tell()
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+		rest := pace - time.Since(c.wrote)
+		if rest <= 0 {
+			return
+		}
+		t.Reset(rest)
 	}
 }
 
@@ -160,7 +175,7 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 		wake = c.storeAt.Sub(now)
 	}
 	soon(c.heard.Add(c.hearEvery))
-	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at} {
+	for _, at := range []time.Time{c.live.at, c.notes.at, c.beside.at, c.pass.at} {
 		if at.After(now) {
 			soon(at)
 		}
@@ -168,20 +183,20 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	return wake
 }
 
-// fetch starts reading every log that has room, when nothing is being read.
-func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
+// fetch starts reading the facts or the notes that have room, when none are being read.
+func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup, f *fetcher, notes bool) {
 	epoch := map[broker.TopicPartition]string{}
 	var from []broker.Position
 	for _, t := range c.tasks {
-		for _, s := range t.sources {
-			if t.taken && s.pending < maxPending {
+		for i, s := range t.sources {
+			if t.taken && s.pending < maxPending && c.b.isNote(i) == notes {
 				epoch[s.TopicPartition] = t.owner
 				from = append(from, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
 		}
 	}
-	c.read(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
-		c.took(ctx, fetchResult{logs: logs, epoch: epoch, err: err})
+	c.read(ctx, wg, f, from, func(logs []broker.Fetched, err error) {
+		c.took(ctx, f, fetchResult{logs: logs, epoch: epoch, err: err})
 	})
 }
 
@@ -203,7 +218,7 @@ func (c *cycle[D]) read(ctx context.Context, wg *sync.WaitGroup, f *fetcher, fro
 }
 
 // took queues what a fetch brought.
-func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
+func (c *cycle[D]) took(ctx context.Context, from *fetcher, f fetchResult) {
 	err, records := f.err, 0
 	for _, l := range f.logs {
 		t, i := c.find(l.TopicPartition)
@@ -223,7 +238,7 @@ func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 			t.sources[i].end = l.End
 		}
 	}
-	c.fetched(ctx, &c.live, records, err)
+	c.fetched(ctx, from, records, err)
 }
 
 // fetched says how the broker is, and waits a little when nothing came because of an error.
