@@ -52,22 +52,22 @@ func parsePlace(text string) (at projection.At, ok bool) {
 
 // chain is what the document of a chain adds: while something waits, its place in its group; otherwise an age, by which it is
 // forgotten.
-func (s share) chain(c Chain) {
+func (s *share) chain(c Chain) {
 	if c.Head() == nil {
-		s.members[member{key: KeyAll}] = c.Updated.Time().UnixMilli()
+		s.member(KeyAll, "", "", c.Updated.Time().UnixMilli())
 	} else {
 		g := groupOf(c).String()
-		s.members[member{key: keyGroup + g}] = c.Letters[0].First.Time().UnixMilli()
-		s.counters[counter{key: keyGroups, field: g, sorted: true}] = int64(len(c.Letters))
+		s.member(keyGroup, g, "", c.Letters[0].First.Time().UnixMilli())
+		*s = append(*s, entry{kind: rankingOf, keyed: keyGroups, name: g, n: int64(len(c.Letters))})
 	}
 	topic := 2 * slices.Index(Participants, c.Participant)
 	for _, t := range c.Told {
 		if t.Kind != deadletter.Letter {
-			s.members[member{keyLog, place(c.Partition, topic, t.At)}] = t.Moment.Time().UnixMilli()
+			s.member(keyLog, "", place(c.Partition, topic, t.At), t.Moment.Time().UnixMilli())
 		}
 	}
 	for _, a := range c.Asked {
-		s.members[member{keyLog, place(c.Partition, topic+1, a.At)}] = a.Moment.Time().UnixMilli()
-		s.members[member{key: keyAsked + a.ID}] = a.Moment.Time().UnixMilli()
+		s.member(keyLog, "", place(c.Partition, topic+1, a.At), a.Moment.Time().UnixMilli())
+		s.member(keyAsked, a.ID, "", a.Moment.Time().UnixMilli())
 	}
 }

@@ -28,104 +28,146 @@ const (
 // MinutesKept is how far back the counters per minute go.
 const MinutesKept = 60
 
-// member is one entry of a sorted set: the document itself, or a value of its own.
-type member struct{ key, value string }
-
-// counter is one number that sums over all documents, in a hash, or in a sorted set that holds what is not zero.
-type counter struct {
-	key, field string
-	expire     int64 // Unix second; 0: never
-	sorted     bool
+// entry is what one document adds to one place of an index or of the counters.
+type entry struct {
+	kind
+	keyed, rest string // the key is the one and the other
+	name        string // of a member, it is empty for the document itself
+	n           int64  // score, or what is added
+	minute      int64  // Unix minute, which follows in the key; 0: none
+	was         bool   // by the document before
 }
+
+// key is made for what is written alone: most of what a document adds stays as it was.
+func (e *entry) key() string {
+	if e.minute != 0 {
+		return e.keyed + strconv.FormatInt(e.minute, 10)
+	}
+	return e.keyed + e.rest
+}
+
+func (e *entry) compare(o *entry) int {
+	if c := cmp.Compare(e.keyed, o.keyed); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(e.rest, o.rest), cmp.Compare(e.minute, o.minute), cmp.Compare(e.name, o.name))
+}
+
+type kind int
+
+const (
+	memberOf  kind = iota // of a sorted set, by score
+	countOf               // a field of a hash, which sums over all documents
+	rankingOf             // a member of a sorted set, whose score sums over all documents; it holds what is not zero
+)
 
 // share is what one document adds to the indexes and the counters.
-type share struct {
-	members  map[member]int64 // scores
-	counters map[counter]int64
+type share []entry
+
+func (s *share) member(keyed, rest, name string, score int64) {
+	*s = append(*s, entry{keyed: keyed, rest: rest, name: name, n: score})
 }
 
-func shareOf(d Document) share {
-	if d.Chain == nil && d.Order.Placed == 0 && d.Updated == 0 {
-		return share{} // before its first event, or forgotten
-	}
-	s := share{members: map[member]int64{}, counters: map[counter]int64{}}
-	if d.Chain != nil {
-		s.chain(*d.Chain)
-		return s
-	}
-	if d.Order.Placed == 0 {
-		s.members[member{key: KeyAll}] = d.Updated.Time().UnixMilli() // for its age alone
-		return s
-	}
-	score := d.Order.Placed.Time().UnixMilli()
-	s.members[member{key: KeyAll}] = score
-	s.members[member{key: keyStatus + string(d.Status())}] = score
-	s.members[member{key: keyCustomer + d.Order.Customer}] = score
-	minute(s.counters, d.Order.Placed, fieldOrders, 1)
-	if d.Order.Confirmed != 0 {
-		minute(s.counters, d.Order.Confirmed, fieldRevenue+d.Order.Currency, d.Order.Total)
-	}
-	switch {
-	case d.Settled() == 0 && d.Order.Cancelled != 0:
-		s.members[member{key: keyOpen}] = d.Order.Cancelled.Time().UnixMilli()
-	case d.Settled() == 0:
-		s.members[member{key: keyOpen}] = score
-	default:
-		s.counters[counter{key: keyStats, field: fieldSettled}] = 1
-	}
-	if at := d.FirstSettled(); at != 0 {
-		took := at.Time().Sub(d.Order.Placed.Time())
-		s.counters[counter{key: keyStats, field: fieldBucket + strconv.Itoa(bucketOf(took))}] = 1
-	}
+func (s *share) count(key, field string, n int64) {
+	*s = append(*s, entry{kind: countOf, keyed: key, name: field, n: n})
+}
+
+func (s *share) minute(at Moment, field string, n int64) {
+	*s = append(*s, entry{kind: countOf, keyed: keyMinute, minute: at.Time().Unix() / 60, name: field, n: n})
+}
+
+func shareOf(d Document) (s share) {
+	s.add(d)
 	return s
 }
 
-func minute(counters map[counter]int64, at Moment, field string, n int64) {
-	m := at.Time().Unix() / 60
-	counters[counter{key: keyMinute + strconv.FormatInt(m, 10), field: field, expire: (m + 2*MinutesKept) * 60}] = n
+func (s *share) add(d Document) {
+	if d.Chain != nil {
+		s.chain(*d.Chain)
+		return
+	}
+	if d.Order.Placed == 0 {
+		if d.Updated != 0 {
+			s.member(KeyAll, "", "", d.Updated.Time().UnixMilli()) // for its age alone
+		}
+		return
+	}
+	score := d.Order.Placed.Time().UnixMilli()
+	s.member(KeyAll, "", "", score)
+	s.member(keyStatus, string(d.Status()), "", score)
+	s.member(keyCustomer, d.Order.Customer, "", score)
+	s.minute(d.Order.Placed, fieldOrders, 1)
+	if d.Order.Confirmed != 0 {
+		s.minute(d.Order.Confirmed, fieldRevenue+d.Order.Currency, d.Order.Total)
+	}
+	switch {
+	case d.Settled() == 0 && d.Order.Cancelled != 0:
+		s.member(keyOpen, "", "", d.Order.Cancelled.Time().UnixMilli())
+	case d.Settled() == 0:
+		s.member(keyOpen, "", "", score)
+	default:
+		s.count(keyStats, fieldSettled, 1)
+	}
+	if at := d.FirstSettled(); at != 0 {
+		took := at.Time().Sub(d.Order.Placed.Time())
+		s.count(keyStats, fieldBucket+strconv.Itoa(bucketOf(took)), 1)
+	}
 }
 
 // Index returns what to write when a document changes: what it adds to indexes and counters now, without what it added before.
 // A minute long past is written and expires at once, so no clock is needed.
 func Index(id string, before, after Document) []projection.Op {
-	var ops []projection.Op
-	add := func(cmd, key string, args ...string) {
-		ops = append(ops, projection.Op{Cmd: cmd, Key: key, Args: args})
+	s := make(share, 0, 16)
+	s.add(before)
+	for i := range s {
+		s[i].was = true
 	}
-	old, now := shareOf(before), shareOf(after)
-	for m := range old.members {
-		if _, ok := now.members[m]; !ok {
-			add("ZREM", m.key, cmp.Or(m.value, id))
+	s.add(after)
+	slices.SortStableFunc(s, func(a, b entry) int { return a.compare(&b) })
+	ops := make([]projection.Op, 0, len(s))
+	for len(s) > 0 {
+		n := 1
+		for n < len(s) && s[n].compare(&s[0]) == 0 {
+			n++
 		}
+		ops, s = s[:n].change(ops, id), s[n:]
 	}
-	for m, score := range now.members {
-		if was, ok := old.members[m]; !ok || was != score {
-			add("ZADD", m.key, strconv.FormatInt(score, 10), cmp.Or(m.value, id))
-		}
+	return ops
+}
+
+// change adds the commands for one place, of which these are the entries: those of the document before come first.
+func (s share) change(ops []projection.Op, id string) []projection.Op {
+	first, last := &s[0], &s[len(s)-1]
+	add := func(cmd string, args ...string) {
+		ops = append(ops, projection.Op{Cmd: cmd, Key: last.key(), Args: args})
 	}
-	change := now.counters
-	if change == nil {
-		change = map[counter]int64{}
-	}
-	for c, n := range old.counters {
-		change[c] -= n
-	}
-	for c, n := range change {
+	if last.kind == memberOf {
 		switch {
-		case n == 0:
-			continue
-		case c.sorted:
-			add("ZINCRBY", c.key, strconv.FormatInt(n, 10), c.field)
-			add("ZREMRANGEBYSCORE", c.key, "0", "0")
-			continue
+		case last.was:
+			add("ZREM", cmp.Or(last.name, id))
+		case !first.was || first.n != last.n:
+			add("ZADD", strconv.FormatInt(last.n, 10), cmp.Or(last.name, id))
 		}
-		add("HINCRBY", c.key, c.field, strconv.FormatInt(n, 10))
-		if c.expire != 0 {
-			add("EXPIREAT", c.key, strconv.FormatInt(c.expire, 10))
+		return ops
+	}
+	sum := int64(0)
+	for _, e := range s {
+		if e.was {
+			e.n = -e.n
+		}
+		sum += e.n
+	}
+	switch {
+	case sum == 0:
+	case last.kind == rankingOf:
+		add("ZINCRBY", strconv.FormatInt(sum, 10), last.name)
+		add("ZREMRANGEBYSCORE", "0", "0")
+	default:
+		add("HINCRBY", last.name, strconv.FormatInt(sum, 10))
+		if last.minute != 0 {
+			add("EXPIREAT", strconv.FormatInt((last.minute+2*MinutesKept)*60, 10))
 		}
 	}
-	// HINCRBY stays before the EXPIREAT of its key.
-	slices.SortStableFunc(ops, func(a, b projection.Op) int { return cmp.Compare(a.Key, b.Key) })
 	return ops
 }
 

@@ -159,9 +159,9 @@ func (m *Model) trail(ctx context.Context, f Trail, after *cursor, n int) ([]cur
 			if d.Doc.Chain == nil {
 				continue
 			}
-			for member, score := range shareOf(d.Doc).members {
-				if member.key == keyLog {
-					all = append(all, cursor{score, member.value, p})
+			for _, e := range shareOf(d.Doc) {
+				if e.keyed == keyLog {
+					all = append(all, cursor{e.n, e.name, p})
 				}
 			}
 		}
@@ -174,9 +174,9 @@ func (m *Model) trail(ctx context.Context, f Trail, after *cursor, n int) ([]cur
 // Trail returns where the newest n requests to a chain, and what became of them, lie, the newest first.
 func (c Chain) Trail(n int) []projection.At {
 	var all []cursor
-	for member, score := range shareOf(Document{Chain: &c}).members {
-		if member.key == keyLog {
-			all = append(all, cursor{Score: score, ID: member.value})
+	for _, e := range shareOf(Document{Chain: &c}) {
+		if e.keyed == keyLog {
+			all = append(all, cursor{Score: e.n, ID: e.name})
 		}
 	}
 	slices.SortFunc(all, walk{}.compare)

@@ -1,0 +1,46 @@
+package readmodel_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
+)
+
+// settled returns an order as it was placed, and as it was confirmed.
+func settled() (placed, confirmed readmodel.Document) {
+	at := readmodel.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	placed.Order = readmodel.Order{Customer: "c-1", Currency: "EUR", Total: 1200, Placed: at}
+	placed.Updated = at
+	confirmed = placed
+	confirmed.Order.Confirmed = at + 90_000
+	return placed, confirmed
+}
+
+// The counts are those of the code as it is: raise one only for a reason.
+func TestIndexAllocatesLittle(t *testing.T) {
+	placed, confirmed := settled()
+	for _, c := range []struct {
+		name          string
+		before, after readmodel.Document
+		most          float64
+	}{
+		{"placed", readmodel.Document{}, placed, 20},
+		{"confirmed", placed, confirmed, 20},
+		{"nothing to write", confirmed, confirmed, 6},
+	} {
+		got := testing.AllocsPerRun(100, func() { readmodel.Index("o-1", c.before, c.after) })
+		if got > c.most {
+			t.Errorf("%s: %.0f allocations, not %.0f", c.name, got, c.most)
+		}
+	}
+}
+
+func BenchmarkIndex(b *testing.B) {
+	placed, confirmed := settled()
+	b.ReportAllocs()
+	for b.Loop() {
+		readmodel.Index("o-1", readmodel.Document{}, placed)
+		readmodel.Index("o-1", placed, confirmed)
+	}
+}
