@@ -12,33 +12,25 @@ const opArgs = 1000
 // promises a sum over the documents, so the order among them is free; what clears up (expiry, zeros) follows what it is about.
 func merged(ops []Op) []Op {
 	type target struct{ cmd, key, field string }
-	at, sums := map[target]int{}, map[target]int64{}
+	at, sums := map[target]int{}, map[int]int64{} // places in out
 	var out, last []Op
 	for _, op := range ops {
-		t := target{cmd: op.Cmd, key: op.Key}
+		t, n := target{cmd: op.Cmd, key: op.Key}, int64(0)
 		switch op.Cmd {
 		case "ZADD", "ZREM":
 			if i, ok := at[t]; ok && len(out[i].Args)+len(op.Args) <= opArgs {
 				out[i].Args = append(out[i].Args, op.Args...)
 				continue
 			}
-			op.Args = slices.Clone(op.Args) // to be appended to
 		case "HINCRBY", "ZINCRBY":
-			field, by := 0, 1
-			if op.Cmd == "ZINCRBY" {
-				field, by = 1, 0
-			}
-			n, err := strconv.ParseInt(op.Args[by], 10, 64)
-			if err != nil {
-				break // for the store to refuse
-			}
+			field, by := fieldAndSum(op.Cmd)
 			t.field = op.Args[field]
-			sums[t] += n
+			n, _ = strconv.ParseInt(op.Args[by], 10, 64) // Index wrote it
 			if i, ok := at[t]; ok {
-				out[i].Args[by] = strconv.FormatInt(sums[t], 10)
+				sums[i] += n
 				continue
 			}
-			op.Args = slices.Clone(op.Args)
+			sums[len(out)] = n
 		case "EXPIREAT", "ZREMRANGEBYSCORE":
 			if !slices.ContainsFunc(last, func(l Op) bool { return l.Cmd == op.Cmd && l.Key == op.Key && slices.Equal(l.Args, op.Args) }) {
 				last = append(last, op)
@@ -46,7 +38,20 @@ func merged(ops []Op) []Op {
 			continue
 		}
 		at[t] = len(out)
+		op.Args = slices.Clone(op.Args) // to be written to
 		out = append(out, op)
 	}
+	for i, n := range sums {
+		_, by := fieldAndSum(out[i].Cmd)
+		out[i].Args[by] = strconv.FormatInt(n, 10)
+	}
 	return append(out, last...)
+}
+
+// fieldAndSum says which argument of an increment is which.
+func fieldAndSum(cmd string) (field, sum int) {
+	if cmd == "ZINCRBY" {
+		return 1, 0
+	}
+	return 0, 1
 }

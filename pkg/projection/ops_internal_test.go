@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
+func op(cmd, key string, args ...string) Op { return Op{Cmd: cmd, Key: key, Args: args} }
+
 func TestMergedSaysTheSameInFewCommands(t *testing.T) {
-	op := func(cmd, key string, args ...string) Op { return Op{Cmd: cmd, Key: key, Args: args} }
 	got := merged([]Op{
 		op("ZADD", "all", "1", "o1"), op("HINCRBY", "minute", "orders", "1"), op("EXPIREAT", "minute", "60"), op("ZREM", "open", "o1"),
 		op("ZADD", "all", "2", "o2"), op("HINCRBY", "minute", "orders", "2"), op("EXPIREAT", "minute", "60"), op("ZREM", "open", "o2"),

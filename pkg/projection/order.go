@@ -52,8 +52,9 @@ func mark(id string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-func (c *chain) saw(id string) bool {
-	m := mark(id)
+func (c *chain) saw(id string) bool { return c.marked(mark(id)) }
+
+func (c *chain) marked(m string) bool {
 	for i := 0; i+markLen <= len(c.Seen); i += markLen {
 		if c.Seen[i:i+markLen] == m {
 			return true
@@ -70,10 +71,11 @@ func (c *chain) accept(e event.Event) {
 		}
 		c.Sequence, c.ID = e.Sequence, keep(e.ID)
 	}
-	if c.saw(e.ID) {
+	m := mark(e.ID)
+	if c.marked(m) {
 		return
 	}
-	c.Seen += mark(e.ID)
+	c.Seen += m
 	if n := len(c.Seen) - maxSeen*markLen; n > 0 {
 		c.Seen = c.Seen[n:]
 	}
