@@ -17,7 +17,9 @@ var positions = []Control{
 		ID: "commit-before-apply", Without: "an offset is committed as soon as it is read", Breaks: nothingLost,
 		Schedules: 11,
 		Proof:     Proof{diesAtWork(true), []check.Guarantee{check.Stuck}},
-		Edits:     []Edit{{"pkg/participant/source.go", `s.window[n].applied && s.window[n].entry <= settled`, `true`}},
+		Edits: []Edit{{"pkg/participant/source.go", `	if len(s.window) > 0 {
+		return s.window[0].offset`, `	if false {
+		return s.window[0].offset`}},
 	},
 	{
 		ID: "mark-before-work", Without: "an event is marked as seen before it is answered", Breaks: nothingLost,
@@ -33,35 +35,19 @@ var positions = []Control{
 		ID: "position-past-a-held-event", Without: "the position does not wait for a held event", Breaks: nothingLost,
 		Schedules: 13,
 		Proof:     Proof{heldAndDead, []check.Guarantee{check.Lost}},
-		Edits: []Edit{{"pkg/participant/source.go", `if !d.applied && !ready[d] {
-			return d.rec.Offset
-		}
-	}
-	return s.cursor
-}
-
-// folded`, `if !d.applied && !ready[d] && d.heldAt.IsZero() {
-			return d.rec.Offset
-		}
-	}
-	return s.cursor
-}
-
-// folded`}},
+		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if at.d != nil && !at.d.ready && at.d.heldAt.IsZero() {`}},
 	},
 	{
 		ID: "position-past-what-is-not-applied", Without: "the position is where reading goes on", Breaks: nothingLost,
 		Schedules: 27,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/source.go", `if !d.applied && !ready[d] {
-			return d.rec.Offset`, `if false {
-			return d.rec.Offset`}},
+		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if false {`}},
 	},
 	{
 		ID: "commit-past-the-outbox", Without: "an offset is committed while its order waits in the outbox", Breaks: nothingLost,
 		Schedules: 10,
 		Proof:     Proof{diesWithAnOutbox, []check.Guarantee{check.Stuck}},
-		Edits:     []Edit{{"pkg/participant/source.go", `s.window[n].applied && s.window[n].entry <= settled`, `s.window[n].applied`}},
+		Edits:     []Edit{{"pkg/participant/source.go", `s.window[n].d == nil && s.window[n].entry <= settled`, `s.window[n].d == nil`}},
 	},
 	{
 		ID: "commit-past-an-inherited-outbox", Without: "offsets are committed before an outbox found in the store is in Kafka", Breaks: nothingLost,
@@ -143,7 +129,7 @@ var chains = []Control{
 		Proof:     Proof{deliveredAgain, []check.Guarantee{check.MailedTwice}},
 		// The domains know it too, by their state: what notification knows is taken away beside it.
 		Edits: []Edit{
-			{"pkg/participant/order.go", `known := o.seen[e.ID] || `, `known := `},
+			{"pkg/participant/order.go", `known := o.saw(e.ID) || `, `known := `},
 			{"services/notification/internal/domain/notices.go", `	case told:
 `, `	case told && carried == "":
 `},
@@ -166,9 +152,9 @@ var chains = []Control{
 		ID: "random-event-ids", Without: "what is made twice from the same has two ids", Breaks: nothingTwice,
 		Schedules: 894,
 		Proof:     Proof{everyday, []check.Guarantee{check.Choreography}},
-		Edits: []Edit{{"pkg/event/event.go", `return uuid.NewSHA1(namespace, b).String()`,
-			`_ = namespace
-	return uuid.NewString()`}},
+		Edits: []Edit{{"pkg/event/event.go", `	return id.String()
+`, `	return uuid.NewString()
+`}},
 	},
 }
 

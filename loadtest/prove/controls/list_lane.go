@@ -49,7 +49,7 @@ var folding = []Control{
 		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
 		Schedules: 26,
 		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
-		Edits:     []Edit{{"pkg/participant/takeover.go", `anew || m.FoldVersion != c.b.foldVersion`, `anew || m.FoldVersion == ""`}},
+		Edits:     []Edit{{"pkg/participant/takeover.go", `m.FoldVersion != c.b.foldVersion`, `m.FoldVersion == ""`}},
 	},
 	{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
