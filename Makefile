@@ -63,6 +63,7 @@ lint: ## formatting, vet, linters, import rules, contracts, generated code
 	go vet work
 	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
 	cd loadtest/bench && GOWORK=off $$(../../scripts/tool golangci-lint) run --timeout 10m ./...
+	cd loadtest/bench && GOWORK=off go test ./...
 	@for dir in $$(go list -m -f '{{.Dir}}') loadtest/bench; do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb

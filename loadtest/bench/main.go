@@ -24,6 +24,8 @@ type system struct {
 	troupe bool
 	// raw: it does not look into what it moves.
 	raw bool
+	// worker is the binary that performs it; empty: this one.
+	worker string
 }
 
 var systems = map[string]system{
@@ -54,6 +56,7 @@ type options struct {
 	within      time.Duration
 	out         string
 	profile     string
+	price       bool
 }
 
 func main() { os.Exit(start()) }
@@ -70,6 +73,20 @@ func start() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if o.price {
+		dir, err := os.MkdirTemp("", "price")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		names, err := priced(ctx, dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		o.system = strings.Join(names, ",")
+	}
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -91,6 +108,7 @@ func flags() (o options) {
 	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
 	flag.DurationVar(&o.within, "within", 5*time.Minute, "longest time of one run")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile and one of allocations of each system's last run; empty: none")
+	flag.BoolVar(&o.price, "price", false, "measure Troupe beside itself with one thing taken out: what each costs; run it in the root of the repository")
 	flag.StringVar(&o.out, "out", "", "directory for results.json and chart.svg; empty: only the table")
 	flag.Parse()
 	return o
@@ -110,6 +128,8 @@ func (o options) validate() error {
 		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
 	case o.rounds < 1 || o.rounds > 100:
 		return fmt.Errorf("-rounds: must be 1 to 100, is %d", o.rounds)
+	case o.price && o.system != "":
+		return errors.New("-price: chooses the systems itself; it goes without -system")
 	case o.flush < 0 || o.flush > 10_000:
 		return fmt.Errorf("-flush: must be 0 to 10000, is %d", o.flush)
 	case o.charge < 0 || o.charge > time.Minute:

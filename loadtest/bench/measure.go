@@ -98,7 +98,11 @@ type sample struct {
 
 // perform runs the worker, and with a rate sends the orders meanwhile.
 func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, back time.Duration, err error) {
-	cmd := exec.CommandContext(ctx, os.Args[0], "-worker", "-system", name, "-kafka", o.kafka, "-redis", o.redis,
+	worker, as := os.Args[0], name
+	if changed := systems[name].worker; changed != "" {
+		worker, as = changed, "troupe"
+	}
+	cmd := exec.CommandContext(ctx, worker, "-worker", "-system", as, "-kafka", o.kafka, "-redis", o.redis,
 		"-orders", strconv.Itoa(o.orders), "-partitions", strconv.Itoa(o.partitions), "-charge", o.charge.String(),
 		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile, "-flush", strconv.Itoa(o.flush))
 	cmd.Stderr = os.Stderr
