@@ -14,6 +14,7 @@ type picture struct {
 	Lines         []lifeline
 	Arrows        []arrow
 	Waits         []wait
+	Folds         []fold
 }
 
 type lifeline struct {
@@ -31,6 +32,9 @@ type arrow struct {
 // wait is a time parked: from a letter to its outcome, or to the end of the picture; or held: from the hold to the answer.
 type wait struct{ X, Y1, Y2 int }
 
+// fold is where a fact came into the read model: everything that is shown has, since the story begins there.
+type fold struct{ X1, X2, Y int }
+
 const (
 	pictureTop  = 52
 	pictureStep = 44
@@ -38,7 +42,9 @@ const (
 	lineGap     = 220
 )
 
-var lines = []string{"customer", "order", "payment", "notification"}
+var lines = []string{"customer", "order", "payment", "notification", readModel}
+
+const readModel = "read model"
 
 func lineOf(participant string) int {
 	return pictureLeft + lineGap*max(0, slices.Index(lines, participant))
@@ -82,8 +88,11 @@ func draw(events []told) picture {
 				p.Waits = append(p.Waits, wait{a.X2, from, a.Y2})
 				delete(since, e.Source)
 			}
-		case e.Name == "PaymentRefunded" || e.Name == "OrderCancelled":
-			a.Kind += " compensation"
+		default:
+			p.Folds = append(p.Folds, fold{a.X2, lineOf(readModel), a.Y2})
+			if e.Name == "PaymentRefunded" || e.Name == "OrderCancelled" {
+				a.Kind += " compensation"
+			}
 		}
 		p.Arrows = append(p.Arrows, a)
 	}

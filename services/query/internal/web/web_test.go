@@ -100,8 +100,12 @@ func TestStoryOfAnOrder(t *testing.T) {
 	p.shows("/orders?status=confirmed", "No order is like that")
 	p.shows("/orders/"+id, "OrderPlaced", "PaymentRefunded", "NotificationFailed", "compensation", "25.00 EUR", "&lt;script&gt;", "order.events.v1/",
 		"curl -s http://127.0.0.1:8084/orders/"+id)
-	if text := p.get("/orders/"+id, http.StatusOK); strings.Contains(text, querytest.Email) || strings.Contains(text, querytest.PaymentMethod) {
+	text := p.get("/orders/"+id, http.StatusOK)
+	if strings.Contains(text, querytest.Email) || strings.Contains(text, querytest.PaymentMethod) {
 		t.Error("the story shows what is private")
+	}
+	if facts := len(p.Refunded(id, hostile)); strings.Count(text, `class="fold"`) != facts || !strings.Contains(text, ">read model</text>") {
+		t.Errorf("the read model's line does not have the %d facts", facts)
 	}
 	if got := p.get("/orders/"+querytest.ID("nobody"), http.StatusNotFound); !strings.Contains(got, "no such order") {
 		t.Error(got)
