@@ -29,7 +29,7 @@ func (c *cycle) poll(ctx context.Context, requests bool) {
 		return
 	}
 	from := map[broker.TopicPartition]*source{}
-	room := room(len(c.tasks) * len(c.b.hears))
+	most := room(len(c.tasks) * len(c.b.hears))
 	var ps []broker.Position
 	for _, t := range c.tasks {
 		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
@@ -39,7 +39,7 @@ func (c *cycle) poll(ctx context.Context, requests bool) {
 			if (s.Topic == c.b.requests) != requests || t.stopped != nil && !requests {
 				continue
 			}
-			if !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
+			if !s.full(most) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
 				from[s.TopicPartition] = s
 				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
