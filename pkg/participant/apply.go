@@ -13,8 +13,6 @@ import (
 const (
 	// compareEvery is how often an idle task asks the store whether it is still the same one.
 	compareEvery = time.Second
-	// pace is how long after an apply that wrote the next one waits for more events, while some come.
-	pace = 5 * time.Millisecond
 	// storeTimeout bounds one round trip to the store.
 	storeTimeout = 3 * time.Second
 	// opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
@@ -72,9 +70,6 @@ func (c *cycle) apply() {
 			continue
 		}
 		t.compared = now
-		if len(t.resend.Ops) > 0 {
-			c.wrote = now
-		}
 		events += len(t.resend.ready)
 		c.applied(t)
 	}

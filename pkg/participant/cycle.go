@@ -38,7 +38,6 @@ type cycle struct {
 	inFlight   int           // produce requests
 	committing bool
 	commitAt   time.Time
-	wrote      time.Time // when the last apply was that wrote anything
 	leaving    bool
 	noStore    *atomic.Bool
 	status     *status
@@ -111,32 +110,13 @@ func (c *cycle) again(ctx context.Context) error {
 	return c.takeOver(ctx, ps)
 }
 
-// wait blocks until something happened, and takes in all that has. Soon after an apply that wrote it waits a little for more: under
-// load a cycle serves many events, and an event that comes alone is not held up.
+// wait blocks until something happened, and takes in all that has.
 func (c *cycle) wait(ctx context.Context) {
 	timer := time.NewTimer(c.nap())
 	defer timer.Stop()
-	for c.happens(ctx, timer.C) {
-		for c.happens(ctx, nil) {
-		}
-		rest := pace - time.Since(c.wrote)
-		if rest <= 0 || c.leaving || c.awaited() {
-			return
-		}
-		timer.Reset(rest)
+	for more := c.happens(ctx, timer.C); more; {
+		more = c.happens(ctx, nil)
 	}
-}
-
-// awaited says that an event waits for the next apply, behind another one of its order.
-func (c *cycle) awaited() bool {
-	for _, t := range c.tasks {
-		for o := range t.dirty {
-			if o.lane.settling && len(o.lane.queue) > 0 {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // happens takes in one thing that happened, or happens before until; nil: one that happened already.
