@@ -54,10 +54,6 @@ end
 `, `	return true
 `}}},
 	{"with-activity", []edit{{"loadtest/bench/peers/troupe.go", `Concurrency: e.Concurrency}`, `Concurrency: e.Concurrency, Activity: true}`}}},
-	{"without-pace", []edit{
-		{"pkg/participant/apply.go", `pace = 5 * time.Millisecond`, `pace = 0`},
-		{"pkg/projection/cycle.go", `pace         = 5 * time.Millisecond`, `pace         = 0`},
-	}},
 }
 
 // priced builds the benchmark once for each part, and returns the systems to measure: Troupe, Troupe without telemetry, and these.

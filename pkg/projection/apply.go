@@ -43,9 +43,6 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 			t.drop()
 			c.doubt = true
 		default:
-			if len(t.change.Ops) > 0 {
-				c.wrote = began
-			}
 			c.watch.applied(t.change)
 			for _, tell := range t.change.stored {
 				tell()

@@ -15,8 +15,6 @@ import (
 const (
 	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
 	compareEvery = 800 * time.Millisecond
-	// pace is how long after a step that wrote the next one waits for more events, while some come.
-	pace         = 5 * time.Millisecond
 	storeTimeout = 5 * time.Second
 	leaveTimeout = 3 * time.Second
 )
@@ -132,8 +130,7 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 	return more, c.commit(ctx)
 }
 
-// await waits for a fetch, a time to act, or the end; not at all when there is more to do. Soon after a step that wrote it waits a little
-// for more: under load a step serves many events, and an event that comes alone is not held up.
+// await waits for a fetch, a time to act, or the end; not at all when there is more to do.
 func (c *cycle[D]) await(ctx context.Context, more bool) {
 	if more {
 		select {
@@ -145,20 +142,11 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 	}
 	t := time.NewTimer(c.nextWake(time.Now()))
 	defer t.Stop()
-	for {
-		select {
-		case tell := <-c.news:
-			tell()
-		case <-t.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-		rest := pace - time.Since(c.wrote)
-		if rest <= 0 {
-			return
-		}
-		t.Reset(rest)
+	select {
+	case tell := <-c.news:
+		tell()
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
