@@ -34,8 +34,8 @@ type cycle struct {
 	appended chan *appending
 	commits  chan commitResult
 
-	fetching   map[bool]bool // of requests, of what else is heard
-	inFlight   int           // produce requests
+	fetching   bool
+	inFlight   int // produce requests
 	committing bool
 	commitAt   time.Time
 	leaving    bool

@@ -11,21 +11,14 @@ import (
 )
 
 type fetchResult struct {
-	requests bool
-	from     map[broker.TopicPartition]*source
-	got      []broker.Fetched
-	err      error
+	from map[broker.TopicPartition]*source
+	got  []broker.Fetched
+	err  error
 }
 
-// fetch keeps two long polls under way, for all sources that have room: one for the requests of operators, which are rare and would
-// make every other fetch larger.
+// fetch starts one long poll for all sources that have room.
 func (c *cycle) fetch(ctx context.Context) {
-	c.poll(ctx, false)
-	c.poll(ctx, true)
-}
-
-func (c *cycle) poll(ctx context.Context, requests bool) {
-	if c.fetching[requests] || c.leaving {
+	if c.fetching || c.leaving {
 		return
 	}
 	from := map[broker.TopicPartition]*source{}
@@ -36,7 +29,7 @@ func (c *cycle) poll(ctx context.Context, requests bool) {
 			continue
 		}
 		for _, s := range t.sources {
-			if (s.Topic == c.b.requests) != requests || t.stopped != nil && !requests {
+			if t.stopped != nil && s.Topic != c.b.requests {
 				continue
 			}
 			if !s.full(most) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
@@ -48,18 +41,18 @@ func (c *cycle) poll(ctx context.Context, requests bool) {
 	if len(ps) == 0 {
 		return
 	}
-	c.fetching[requests] = true
+	c.fetching = true
 	c.work.Go(func() {
 		polled := telemetry.Poll(ctx, c.b.name)
 		got, err := c.cfg.Log.Fetch(ctx, ps)
 		polled(got, err)
-		c.fetched <- fetchResult{requests: requests, from: from, got: got, err: err}
+		c.fetched <- fetchResult{from: from, got: got, err: err}
 	})
 }
 
 // receive takes in what a fetch brought.
 func (c *cycle) receive(f fetchResult) {
-	c.fetching[f.requests] = false
+	c.fetching = false
 	if f.err != nil {
 		return // the client says it in one line, and waits before it answers again
 	}

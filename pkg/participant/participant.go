@@ -83,7 +83,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
-			fetching: map[bool]bool{}, tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
+			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
 			answers: make(chan answer, p.cfg.Concurrency),
 			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,

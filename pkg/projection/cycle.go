@@ -27,15 +27,13 @@ type cycle[D any] struct {
 	tasks     []*task
 	doubt     bool // a task was lost: perhaps the generation is over
 	news      chan func()
-	live      fetcher // these do not wait for each other's logs: the live space's facts and its notes, which are rare and would make every
-	notes     fetcher // fetch larger, and what is folded beside
+	live      fetcher // what is live and what is beside it do not wait for each other's logs
 	beside    fetcher
 	pass      pass
 	storeWait *backoff
 	storeAt   time.Time // not before
 	heard     time.Time // when requests were last looked for
 	committed time.Time
-	wrote     time.Time                       // when the last step was that wrote anything
 	offsets   map[broker.TopicPartition]int64 // as last committed
 }
 
@@ -54,8 +52,8 @@ type fetchResult struct {
 
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
-		Projection: p, gen: g, news: make(chan func(), 4), storeWait: newBackoff(),
-		live: fetcher{wait: newBackoff()}, notes: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
+		Projection: p, gen: g, news: make(chan func(), 3), storeWait: newBackoff(),
+		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
 		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(),
 	}
 	seen := map[int]bool{}
@@ -87,8 +85,7 @@ func (c *cycle[D]) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.fetch(fetchCtx, &wg, &c.live, false)
-		c.fetch(fetchCtx, &wg, &c.notes, true)
+		c.fetch(fetchCtx, &wg)
 		c.fetchBeside(fetchCtx, &wg)
 		c.inspect(fetchCtx, &wg)
 		c.watch.measure(c.tasks)
@@ -163,7 +160,7 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 		wake = c.storeAt.Sub(now)
 	}
 	soon(c.heard.Add(c.hearEvery))
-	for _, at := range []time.Time{c.live.at, c.notes.at, c.beside.at, c.pass.at} {
+	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at} {
 		if at.After(now) {
 			soon(at)
 		}
@@ -171,20 +168,20 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	return wake
 }
 
-// fetch starts reading the facts or the notes that have room, when none are being read.
-func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup, f *fetcher, notes bool) {
+// fetch starts reading every log that has room, when nothing is being read.
+func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
 	epoch := map[broker.TopicPartition]string{}
 	var from []broker.Position
 	for _, t := range c.tasks {
-		for i, s := range t.sources {
-			if t.taken && s.pending < maxPending && c.b.isNote(i) == notes {
+		for _, s := range t.sources {
+			if t.taken && s.pending < maxPending {
 				epoch[s.TopicPartition] = t.owner
 				from = append(from, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
 		}
 	}
-	c.read(ctx, wg, f, from, func(logs []broker.Fetched, err error) {
-		c.took(ctx, f, fetchResult{logs: logs, epoch: epoch, err: err})
+	c.read(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
+		c.took(ctx, fetchResult{logs: logs, epoch: epoch, err: err})
 	})
 }
 
@@ -206,7 +203,7 @@ func (c *cycle[D]) read(ctx context.Context, wg *sync.WaitGroup, f *fetcher, fro
 }
 
 // took queues what a fetch brought.
-func (c *cycle[D]) took(ctx context.Context, from *fetcher, f fetchResult) {
+func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 	err, records := f.err, 0
 	for _, l := range f.logs {
 		t, i := c.find(l.TopicPartition)
@@ -226,7 +223,7 @@ func (c *cycle[D]) took(ctx context.Context, from *fetcher, f fetchResult) {
 			t.sources[i].end = l.End
 		}
 	}
-	c.fetched(ctx, from, records, err)
+	c.fetched(ctx, &c.live, records, err)
 }
 
 // fetched says how the broker is, and waits a little when nothing came because of an error.
