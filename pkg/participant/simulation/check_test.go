@@ -210,14 +210,9 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 		w.wrong("%s of %s: parked for no reason: %+v", names[part], id, letters)
 		return
 	}
-	from, began := map[string]int64{}, map[string]int64{}
+	letters = w.withoutRepeats(part, letters, stories)
+	from := map[string]int64{}
 	for i, l := range letters {
-		if _, ok := began[l.topic]; !ok {
-			began[l.topic] = l.from
-		}
-		if l.from < began[l.topic] && w.twoDeciders() {
-			continue // answered with nothing, which leaves no trace; delivered again it waits behind what came after it, for nothing
-		}
 		if i > 0 && l.class != "behind" && p.Poison.How != "garbage" { // a copy of garbage is garbage again
 			w.wrong("%s of %s: a letter of class %s behind another", names[part], id, l.class)
 		}
@@ -227,6 +222,38 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 		from[l.topic] = l.from
 	}
 	w.checkBehind(part, id, letters, stories)
+}
+
+// withoutRepeats leaves out letters that say nothing about order: their events were answered with nothing, which leaves no trace;
+// delivered again when the store has forgotten it, they wait behind what came after them, for nothing.
+func (w *world) withoutRepeats(part int, letters []letter, stories [participants]story) []letter {
+	if !w.twoDeciders() {
+		return letters
+	}
+	began := map[string]int64{}
+	for _, l := range letters {
+		if _, ok := began[l.topic]; !ok {
+			began[l.topic] = l.from
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(letters), func(l letter) bool {
+		return l.from < began[l.topic] || l.class == "behind" && w.answeredBefore(part, l, stories)
+	})
+}
+
+// answeredBefore says whether an event that lies after a letter's in its topic was answered before the letter was parked.
+func (w *world) answeredBefore(part int, l letter, stories [participants]story) bool {
+	for _, heard := range hears[part] {
+		if l.topic != participant.FactsTopic(names[heard]) {
+			continue
+		}
+		for _, m := range stories[part].valid {
+			if at, ok := stories[heard].offset[m.CausationID]; ok && at > l.from && m.Time.Before(l.parked) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reasons are the classes of which a participant's first letter of an order may be; none: nothing may be parked.
