@@ -36,14 +36,29 @@ func (w *world) redrive() (asked bool) {
 				ID: fmt.Sprintf("request-%d", w.requests), Action: deadletter.Redrive, Order: id, By: "ada", Partition: tp.Partition, At: time.Now(),
 			}
 			w.mu.Unlock()
-			if strings.Contains(waiting[0].id, "@") {
-				q.Action, q.Letter = deadletter.Discard, waiting[0].id
+			if letter := w.inTheWay(part, id, waiting); strings.Contains(letter, "@") {
+				q.Action, q.Letter = deadletter.Discard, letter
 			}
 			w.log.Append(tp, q.Record(name))
 			asked = true
 		}
 	}
 	return asked
+}
+
+// inTheWay is the letter of a chain that an operator looks at: its head when nobody can ever read that, otherwise what the last
+// redrive failed at, which need not be the head (that may wait for what comes behind).
+func (w *world) inTheWay(part int, id string, waiting []letter) string {
+	at := waiting[0].id
+	if strings.Contains(at, "@") {
+		return at
+	}
+	for _, n := range w.told(part, id) {
+		if n.Kind == deadletter.Failed && slices.ContainsFunc(waiting, func(l letter) bool { return l.id == n.ID }) {
+			at = n.ID
+		}
+	}
+	return at
 }
 
 // redriveAll brings everything back that waits. After it, it is as if nothing had ever been parked.
