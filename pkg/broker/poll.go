@@ -88,37 +88,32 @@ func (p *poll) failed(err error) []Fetched {
 func (c *Client) poll(p *poll) []Fetched {
 	ctx, cancel := context.WithTimeout(c.life, p.wait+answerWithin)
 	defer cancel()
-	r, err := c.roundTrip(ctx, brokerName(p.leader), c.fetchRequest(p))
+	r, err := c.roundTrip(ctx, brokerName(p.leader), &exchange{Request: c.fetchRequest(p), clientID: c.cfg.ClientID})
 	if err != nil {
 		return p.failed(err)
 	}
-	response := r.(*fetch.Response)
-	if err := code("fetch", response.ErrorCode, ""); err != nil {
+	a := r.(*fetchAnswer)
+	defer a.free()
+	if err := code("fetch", a.code, ""); err != nil {
 		return p.failed(err)
 	}
-	answered := map[TopicPartition]*fetch.ResponsePartition{}
-	for i := range response.Topics {
-		t := &response.Topics[i]
-		for j := range t.Partitions {
-			answered[TopicPartition{t.Topic, int(t.Partitions[j].Partition)}] = &t.Partitions[j]
-		}
-	}
 	var result []Fetched
+	var names headerNames
 	for _, from := range p.positions {
 		f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
-		switch r := answered[from.TopicPartition]; {
-		case r == nil:
+		switch l, ok := a.logs[from.TopicPartition]; {
+		case !ok:
 			f.Err = fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", from.Topic, from.Partition)
-		case kafka.Error(r.ErrorCode) == kafka.OffsetOutOfRange:
+		case kafka.Error(l.code) == kafka.OffsetOutOfRange:
 			f.Err = ErrOutOfRange
-		case r.ErrorCode != 0:
-			if moved(r.ErrorCode) {
+		case l.code != 0:
+			if moved(l.code) {
 				c.refresh()
 			}
-			f.Err = code("fetch", r.ErrorCode, "")
+			f.Err = code("fetch", l.code, "")
 		default:
-			f.Start, f.End = r.LogStartOffset, r.HighWatermark
-			f.Records, f.Next, f.Err = decode(from, r)
+			f.Start, f.End = l.start, l.end
+			f.Records, f.Next, f.Err = decode(from, l, &names)
 		}
 		result = append(result, f)
 	}

@@ -28,7 +28,7 @@ func stages() map[string]struct {
 		most float64
 		run  func()
 	}{
-		"FromRecord": {7, func() { _, _ = event.FromRecord(r) }},
+		"FromRecord": {1, func() { _, _ = event.FromRecord(r) }},
 		"ToRecord":   {4, func() { event.ToRecord(e, "order.events.v1", 3, hop) }},
 		"Encode":     {1, func() { _, _ = event.Encode(body) }},
 		"Decode":     {2, func() { _, _ = event.Decode(e) }},

@@ -133,37 +133,51 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 	return broker.Record{Topic: topic, Partition: partition, Key: []byte(e.Subject), Value: e.Data, Headers: append(h, extra...)}
 }
 
+// part is where an attribute is in a text of several.
+type part struct{ from, to int }
+
+func (p part) of(text string) string { return text[p.from:p.to] }
+
+func add(text, value []byte) ([]byte, part) {
+	return append(text, value...), part{len(text), len(text) + len(value)}
+}
+
 // FromRecord reads the envelope without decoding the body. The error is of class Permanent and names the attribute at
 // fault; the returned Event then holds what could be read.
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
 	var spec, when, seq, content []byte
+	text := make([]byte, 0, 512) // of all attributes: one allocation
+	var id, typ, source, subject, previous, causation, traceParent part
 	for _, h := range r.Headers {
 		switch h.Key {
 		case headerSpecVersion:
 			spec = h.Value
 		case headerID:
-			e.ID = string(h.Value)
+			text, id = add(text, h.Value)
 		case headerType:
-			e.Type = string(h.Value)
+			text, typ = add(text, h.Value)
 		case headerSource:
-			e.Source = string(h.Value)
+			text, source = add(text, h.Value)
 		case headerSubject:
-			e.Subject = string(h.Value)
+			text, subject = add(text, h.Value)
 		case headerTime:
 			when = h.Value
 		case headerSequence:
 			seq = h.Value
 		case headerPrevious:
-			e.PreviousID = string(h.Value)
+			text, previous = add(text, h.Value)
 		case headerCausation:
-			e.CausationID = string(h.Value)
+			text, causation = add(text, h.Value)
 		case headerTraceParent:
-			e.TraceParent = string(h.Value)
+			text, traceParent = add(text, h.Value)
 		case headerContentType:
 			content = h.Value
 		}
 	}
+	all := string(text)
+	e.ID, e.Type, e.Source, e.Subject = id.of(all), typ.of(all), source.of(all), subject.of(all)
+	e.PreviousID, e.CausationID, e.TraceParent = previous.of(all), causation.of(all), traceParent.of(all)
 	bad := func(attribute, rule string) (Event, error) {
 		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
 	}

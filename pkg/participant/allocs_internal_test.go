@@ -78,9 +78,9 @@ var stages = []struct {
 	most float64
 	run  func(*bench)
 }{
-	{"receive", 10, func(b *bench) { b.receive() }},
-	{"decide", 50, (*bench).decide},
-	{"live", 73, (*bench).live},
+	{"receive", 7, func(b *bench) { b.receive() }},
+	{"decide", 46, (*bench).decide},
+	{"live", 69, (*bench).live},
 }
 
 func TestAllocations(t *testing.T) {

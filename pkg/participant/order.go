@@ -1,7 +1,6 @@
 package participant
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"

@@ -3,12 +3,12 @@ package projection
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"slices"
 	"unicode/utf8"
 
+	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/projection"
@@ -114,17 +115,26 @@ func (s *share) add(d Document) {
 	}
 }
 
+// shares are lent to Index: one is as large as a document.
+var shares = sync.Pool{New: func() any { return new(share) }}
+
 // Index returns what to write when a document changes: what it adds to indexes and counters now, without what it added before.
 // A minute long past is written and expires at once, so no clock is needed.
 func Index(id string, before, after Document) []projection.Op {
-	s := make(share, 0, 16)
+	all := shares.Get().(*share)
+	defer func() {
+		clear(*all)
+		shares.Put(all)
+	}()
+	s := (*all)[:0]
 	s.add(before)
 	for i := range s {
 		s[i].was = true
 	}
 	s.add(after)
+	*all = s
 	slices.SortStableFunc(s, func(a, b entry) int { return a.compare(&b) })
-	ops := make([]projection.Op, 0, len(s))
+	ops := make([]projection.Op, 0, 4) // most of what a document adds stays as it was
 	for len(s) > 0 {
 		n := 1
 		for n < len(s) && s[n].compare(&s[0]) == 0 {

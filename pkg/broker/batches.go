@@ -1,0 +1,202 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// decode copies the records of one log out of an answer. It drops what lies before the asked offset (a batch comes whole), control
+// records and the records of aborted transactions, and returns the offset after the last of all of these.
+func decode(from Position, l logAnswer, names *headerNames) (records []Record, next int64, err error) {
+	next = from.Offset
+	aborted := abortedAt(l.aborted)
+	for w := (wire{b: l.batches}); len(w.b) > 0; {
+		b, more, err := readBatch(&w)
+		if err != nil {
+			return records, next, fault.New(fault.Unavailable, "read %s/%d at %d: %w", from.Topic, from.Partition, next, err)
+		}
+		if !more {
+			break
+		}
+		if aborted.keeps(b) {
+			with, err := b.records(records, from, names)
+			if err != nil {
+				return records, next, fault.New(fault.Unavailable, "read %s/%d at %d: %w", from.Topic, from.Partition, b.base, err)
+			}
+			records = with
+		}
+		next = max(next, b.base+b.last+1)
+	}
+	return records, next, nil
+}
+
+// batch is a record batch (https://kafka.apache.org/documentation/#recordbatch).
+type batch struct {
+	base, last       int64 // offset of its first record, and how far behind it the last one is or was
+	attributes       protocol.Attributes
+	created, written int64 // Unix ms; of the first record, and of the last or of all
+	producer         int64
+	count            int
+	payload          []byte
+}
+
+// logAppendTime: the records' time is when the broker got them.
+const logAppendTime protocol.Attributes = 1 << 3
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// readBatch reads the next batch; more is false when it is cut off by the size of the answer.
+func readBatch(w *wire) (b batch, more bool, err error) {
+	b.base = w.int64()
+	size := int(w.int32())
+	if w.short || size > len(w.b) {
+		return b, false, nil
+	}
+	in := wire{b: w.bytes(size)}
+	in.int32() // leader epoch
+	if magic := in.int8(); !in.short && magic != 2 {
+		return b, false, fmt.Errorf("a batch of format %d; only 2 can be read, which Kafka writes since 0.11", magic)
+	}
+	sum := uint32(in.int32())
+	if got := checksum(in.b); got != sum {
+		return b, false, fmt.Errorf("a batch has checksum %08x, and says %08x", got, sum)
+	}
+	b.attributes, b.last = protocol.Attributes(in.int16()), int64(in.int32())
+	b.created, b.written = in.int64(), in.int64()
+	b.producer = in.int64()
+	in.int16() // producer epoch
+	in.int32() // sequence
+	b.count, b.payload = max(0, int(in.int32())), in.b
+	if in.short {
+		return b, false, errCut
+	}
+	return b, true, nil
+}
+
+var errCut = errors.New("a batch is cut short")
+
+// records appends those of a batch that were asked for.
+func (b batch) records(to []Record, from Position, names *headerNames) ([]Record, error) {
+	if c := b.attributes.Compression(); c != 0 {
+		codec := c.Codec()
+		if codec == nil {
+			return to, fmt.Errorf("a batch is compressed in an unknown way (%d)", c)
+		}
+		plain := frames.Get().(*bytes.Buffer)
+		defer frames.Put(plain)
+		plain.Reset()
+		r := codec.NewReader(bytes.NewReader(b.payload))
+		_, err := plain.ReadFrom(r)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return to, fmt.Errorf("decompress (%s): %w", codec.Name(), err)
+		}
+		b.payload = plain.Bytes()
+	}
+	w := wire{b: b.payload}
+	to = slices.Grow(to, min(b.count, len(w.b)))
+	for range b.count {
+		in := wire{b: w.bytes(int(w.varint()))}
+		in.int8() // attributes, of which there are none
+		at := b.created + in.varint()
+		if b.attributes&logAppendTime != 0 {
+			at = b.written
+		}
+		offset := b.base + in.varint()
+		if w.short || in.short {
+			return to, errCut
+		}
+		if offset < from.Offset {
+			continue
+		}
+		// One copy for everything in it: the frame is used again.
+		r := Record{Topic: from.Topic, Partition: from.Partition, Offset: offset, Time: time.UnixMilli(at)}
+		if in = (wire{b: bytes.Clone(in.b)}); !in.record(&r, names) {
+			return to, errCut
+		}
+		to = append(to, r)
+	}
+	return to, nil
+}
+
+// record reads key, value and headers.
+func (w *wire) record(r *Record, names *headerNames) bool {
+	r.Key = w.field()
+	r.Value = w.field()
+	n := int(w.varint())
+	if n > len(w.b) {
+		return false
+	}
+	if n > 0 {
+		r.Headers = make([]Header, n)
+	}
+	for i := range r.Headers {
+		r.Headers[i] = Header{Key: names.of(w.bytes(int(w.varint()))), Value: w.field()}
+	}
+	return !w.short
+}
+
+// field reads bytes that may be null, which is nil, or empty, which is not.
+func (w *wire) field() []byte {
+	n := int(w.varint())
+	if n == 0 && !w.short {
+		return []byte{}
+	}
+	return w.bytes(n)
+}
+
+// headerNames are the names of headers met in an answer: a few, thousands of times.
+type headerNames struct{ known map[string]string }
+
+func (h *headerNames) of(name []byte) string {
+	if s, ok := h.known[string(name)]; ok { // without an allocation
+		return s
+	}
+	if h.known == nil {
+		h.known = map[string]string{}
+	}
+	s := string(name)
+	h.known[s] = s
+	return s
+}
+
+type abortedTransaction struct{ producer, first int64 }
+
+// transactions are the aborted ones in an answer, by producer: from which offset on, until its next marker.
+type transactions struct {
+	begin map[int64][]int64
+	open  map[int64]bool
+}
+
+func abortedAt(list []abortedTransaction) transactions {
+	if len(list) == 0 {
+		return transactions{}
+	}
+	t := transactions{begin: map[int64][]int64{}, open: map[int64]bool{}}
+	for _, a := range list { // a broker lists them by first offset
+		t.begin[a.producer] = append(t.begin[a.producer], a.first)
+	}
+	return t
+}
+
+func (t transactions) keeps(b batch) bool {
+	switch {
+	case b.attributes.Control():
+		delete(t.open, b.producer)
+		return false
+	case !b.attributes.Transactional():
+		return true
+	}
+	if begin := t.begin[b.producer]; len(begin) > 0 && b.base >= begin[0] {
+		t.begin[b.producer], t.open[b.producer] = begin[1:], true
+	}
+	return !t.open[b.producer]
+}

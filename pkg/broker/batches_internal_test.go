@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+var readFrom = Position{TopicPartition: TopicPartition{"orders", 3}}
+
+// written is a record set as kafka-go writes it, at an offset, without the length before it.
+func written(t testing.TB, base int64, attributes protocol.Attributes, records ...Record) []byte {
+	t.Helper()
+	set := (&Client{compression: attributes}).recordSet(Batch{Records: records})
+	var b bytes.Buffer
+	if _, err := set.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	raw := b.Bytes()[4:]
+	binary.BigEndian.PutUint64(raw, uint64(base)) // as a broker does; it is not under the checksum
+	return raw
+}
+
+// events are records as ours are: a dozen headers each.
+func events(n int) (records []Record) {
+	for i := range n {
+		r := Record{Key: []byte("order-1"), Value: fmt.Appendf(nil, "value %d", i), Time: time.UnixMilli(1e12 + int64(i))}
+		for h := range 12 {
+			r.Headers = append(r.Headers, Header{Key: fmt.Sprintf("ce_header%d", h), Value: fmt.Appendf(nil, "%d of %d", h, i)})
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+func TestBatchesAreReadAsTheyWereWritten(t *testing.T) {
+	odd := []Record{
+		{Key: []byte("k"), Value: nil, Time: time.UnixMilli(1)},
+		{Key: []byte{}, Value: []byte{}, Time: time.UnixMilli(2)},
+		{Key: []byte("k"), Value: bytes.Repeat([]byte("long "), 40_000), Time: time.UnixMilli(3)},
+		{Key: []byte("k"), Headers: []Header{{Key: "empty", Value: []byte{}}, {Key: "null"}, {Key: "", Value: []byte("no name")}, {Key: "empty", Value: []byte("again")}}, Time: time.UnixMilli(4)},
+	}
+	for name, how := range compressions {
+		t.Run(name, func(t *testing.T) {
+			want := append(events(20), odd...)
+			raw := append(written(t, 7, how, want[:5]...), written(t, 12, how, want[5:]...)...)
+			raw = append(raw, written(t, 31, how, want...)[:50]...) // the size of an answer cuts off the last
+			got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+			if err != nil || next != 31 || len(got) != len(want) {
+				t.Fatalf("%d of %d records, next %d, %v", len(got), len(want), next, err)
+			}
+			for i := range want {
+				want[i].Topic, want[i].Partition, want[i].Offset = "orders", 3, int64(7+i)
+				if !reflect.DeepEqual(got[i], want[i]) {
+					t.Errorf("got  %+v\nwant %+v", got[i], want[i])
+				}
+			}
+			later := readFrom
+			later.Offset = 14
+			if got, next, err := decode(later, logAnswer{batches: raw}, &headerNames{}); err != nil || len(got) != len(want)-7 || next != 31 || got[0].Offset != 14 {
+				t.Errorf("from 14: %d records, next %d, %v", len(got), next, err)
+			}
+		})
+	}
+}
+
+// The batch of a compacted log can lack its last records, and all of them.
+func TestHolesArePassedOver(t *testing.T) {
+	raw := written(t, 5, 0, events(1)...)
+	binary.BigEndian.PutUint32(raw[23:], 9) // the last was 9 behind the first
+	seal(raw)
+	if got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{}); err != nil || len(got) != 1 || next != 15 {
+		t.Errorf("%d records, next %d, %v", len(got), next, err)
+	}
+}
+
+// With LogAppendTime a record's time is when the broker got its batch.
+func TestTimeOfTheBroker(t *testing.T) {
+	raw := written(t, 0, 0, events(2)...)
+	raw[22] |= byte(logAppendTime)
+	binary.BigEndian.PutUint64(raw[35:], 42)
+	seal(raw)
+	got, _, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+	if err != nil || len(got) != 2 || !got[0].Time.Equal(time.UnixMilli(42)) || !got[1].Time.Equal(time.UnixMilli(42)) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestWhatIsBrokenIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func([]byte) []byte
+		want  string
+	}{
+		"a flipped bit":       {func(b []byte) []byte { b[70] ^= 1; return b }, "checksum"},
+		"an old format":       {func(b []byte) []byte { b[16] = 1; return b }, "format 1"},
+		"too many records":    {func(b []byte) []byte { b[60] = 99; return seal(b) }, "cut short"},
+		"a record too long":   {func(b []byte) []byte { b[61] = 0xfe; return seal(b) }, "cut short"},
+		"unknown compression": {func(b []byte) []byte { b[22] = 7; return seal(b) }, "unknown way"},
+		"not what it says":    {func(b []byte) []byte { b[22] = 1; return seal(b) }, "decompress (gzip)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := c.spoil(written(t, 0, 0, events(1)...))
+			got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+			if err == nil || !strings.Contains(err.Error(), c.want) || len(got) != 0 || next != 0 {
+				t.Errorf("%d records, next %d, %v", len(got), next, err)
+			}
+		})
+	}
+}
+
+// seal makes the checksum right.
+func seal(raw []byte) []byte {
+	binary.BigEndian.PutUint32(raw[17:], checksum(raw[21:]))
+	return raw
+}
+
+// A broker, or what stands in for it, may send anything.
+func FuzzAnswer(f *testing.F) {
+	f.Add(written(f, 0, 0, events(2)...), false)
+	f.Add(written(f, 0, compressions["snappy"], events(2)...), true)
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'a'}, false)
+	f.Fuzz(func(t *testing.T, raw []byte, sealed bool) {
+		if a, err := readAnswer(bytes.NewBuffer(raw)); err == nil {
+			for _, l := range a.logs {
+				_, _, _ = decode(readFrom, l, &headerNames{})
+			}
+		}
+		if sealed && len(raw) > 61 {
+			binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+			raw[16] = 2
+			seal(raw)
+		}
+		if _, next, _ := decode(readFrom, logAnswer{batches: raw}, &headerNames{}); next < readFrom.Offset {
+			t.Errorf("next is %d", next)
+		}
+	})
+}
+
+// A record takes one allocation for its bytes and one for its headers, whatever their number.
+func TestDecodeAllocatesLittle(t *testing.T) {
+	raw := written(t, 0, 0, events(100)...)
+	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, logAnswer{batches: raw}, &headerNames{}) })
+	if most := 2*100 + 20.; got > most {
+		t.Errorf("100 records allocate %v times, at most %v were wanted", got, most)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	raw := written(b, 0, 0, events(100)...)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _, _ = decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+	}
+}

@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+)
+
+// fetchVersion is the version of the Fetch API that is spoken here: the latest that kafka-go can write. Kafka has it since 2.3.
+const fetchVersion = 11
+
+// exchange is a fetch request whose answer is read here. kafka-go finds the leader, keeps the connections and writes the request;
+// reading answers byte by byte, with two allocations for each of a record's dozen headers, was a fifth of a participant's time
+// (docs/performance.md).
+type exchange struct {
+	*fetch.Request
+	clientID string
+	version  int16 // that the broker and kafka-go agreed on
+}
+
+var _ protocol.RawExchanger = (*exchange)(nil)
+
+// Required implements protocol.RawExchanger.
+func (x *exchange) Required(versions map[protocol.ApiKey]int16) bool {
+	x.version = versions[protocol.Fetch]
+	return true
+}
+
+// correlation is the number of every exchange: a connection has one at a time, and is closed when it fails.
+const correlation = 1
+
+// RawExchange implements protocol.RawExchanger. After an error kafka-go closes the connection.
+func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if x.version < fetchVersion {
+		return nil, fmt.Errorf("the broker speaks version %d of Fetch, not %d: %w", x.version, fetchVersion, kafka.UnsupportedVersion)
+	}
+	if err := protocol.WriteRequest(rw, fetchVersion, correlation, x.clientID, x.Request); err != nil {
+		return nil, err
+	}
+	var head [8]byte
+	if _, err := io.ReadFull(rw, head[:]); err != nil {
+		return nil, whole(err)
+	}
+	size := int64(int32(binary.BigEndian.Uint32(head[:]))) - 4
+	if id := binary.BigEndian.Uint32(head[4:]); id != correlation || size < 0 {
+		return nil, fmt.Errorf("the answer to a fetch has number %d, not %d, and %d bytes", id, correlation, size)
+	}
+	frame := frames.Get().(*bytes.Buffer)
+	frame.Reset()
+	frame.Grow(int(min(size, defaultMaxBytes)) + bytes.MinRead) // more when more comes: the size may be wrong
+	if n, err := frame.ReadFrom(io.LimitReader(rw, size)); err != nil || n < size {
+		return nil, whole(err)
+	}
+	return readAnswer(frame)
+}
+
+// whole is the error of an answer that was cut short.
+func whole(err error) error {
+	if err == nil || err == io.EOF { //nolint:errorlint // as the contract of io.Reader says
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// frames are the bytes of answers, which live until their records are copied out.
+var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// fetchAnswer is the answer to a fetch; what it says of each log points into frame.
+type fetchAnswer struct {
+	frame *bytes.Buffer
+	code  int16
+	logs  map[TopicPartition]logAnswer
+}
+
+// logAnswer is what an answer says of one log.
+type logAnswer struct {
+	code       int16
+	start, end int64
+	aborted    []abortedTransaction
+	batches    []byte
+}
+
+// ApiKey implements protocol.Message.
+func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:staticcheck // kafka-go's name
+
+// free gives the bytes back. Nothing in the answer may be used after it.
+func (a *fetchAnswer) free() { frames.Put(a.frame) }
+
+// readAnswer reads a Fetch response of fetchVersion (https://kafka.apache.org/protocol#The_Messages_Fetch).
+func readAnswer(frame *bytes.Buffer) (*fetchAnswer, error) {
+	r := wire{b: frame.Bytes()}
+	r.int32() // throttled for
+	a := &fetchAnswer{frame: frame, code: r.int16(), logs: map[TopicPartition]logAnswer{}}
+	r.int32() // session
+	for range r.count() {
+		topic := string(r.bytes(int(r.int16())))
+		for range r.count() {
+			tp := TopicPartition{topic, int(r.int32())}
+			l := logAnswer{code: r.int16(), end: r.int64()}
+			r.int64() // last stable offset
+			l.start = r.int64()
+			for range r.count() {
+				l.aborted = append(l.aborted, abortedTransaction{producer: r.int64(), first: r.int64()})
+			}
+			r.int32() // preferred replica
+			l.batches = r.bytes(int(r.int32()))
+			a.logs[tp] = l
+		}
+	}
+	if r.short {
+		return nil, fmt.Errorf("the answer to a fetch is malformed: %w", io.ErrUnexpectedEOF)
+	}
+	return a, nil
+}
+
+// wire takes bytes apart as Kafka's protocol puts them together. Where there is not enough, all else is zero, and short says so.
+type wire struct {
+	b     []byte
+	short bool
+}
+
+// bytes takes n of them; of none, and of null, which has a negative length, nil.
+func (w *wire) bytes(n int) []byte {
+	if n > len(w.b) {
+		w.b, w.short = nil, true
+	}
+	if n <= 0 || w.short {
+		return nil
+	}
+	taken := w.b[:n:n]
+	w.b = w.b[n:]
+	return taken
+}
+
+func (w *wire) int8() int8 {
+	if b := w.bytes(1); b != nil {
+		return int8(b[0])
+	}
+	return 0
+}
+
+func (w *wire) int16() int16 {
+	if b := w.bytes(2); b != nil {
+		return int16(binary.BigEndian.Uint16(b))
+	}
+	return 0
+}
+
+func (w *wire) int32() int32 {
+	if b := w.bytes(4); b != nil {
+		return int32(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
+func (w *wire) int64() int64 {
+	if b := w.bytes(8); b != nil {
+		return int64(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
+// count is the length of an array, not more than there are bytes left.
+func (w *wire) count() int {
+	n := int(w.int32())
+	if n > len(w.b) {
+		w.b, w.short = nil, true
+		return 0
+	}
+	return max(0, n)
+}
+
+func (w *wire) varint() int64 {
+	v, n := binary.Varint(w.b)
+	if n <= 0 {
+		w.b, w.short = nil, true
+		return 0
+	}
+	w.b = w.b[n:]
+	return v
+}
