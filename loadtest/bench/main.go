@@ -52,11 +52,13 @@ type options struct {
 	charge      time.Duration
 	concurrency int
 	flush       int
+	every       int
 	rounds      int
 	within      time.Duration
 	out         string
 	profile     string
 	price       bool
+	door        bool
 }
 
 func main() { os.Exit(start()) }
@@ -68,8 +70,11 @@ func start() int {
 		return 2
 	}
 	run := measure
-	if o.worker {
+	switch {
+	case o.worker:
 		run = work
+	case o.door:
+		run = door
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -105,10 +110,12 @@ func flags() (o options) {
 	flag.DurationVar(&o.charge, "charge", 0, "how long the gateway takes for a charge")
 	flag.IntVar(&o.concurrency, "concurrency", 256, "charges at once, where a system has such a setting")
 	flag.IntVar(&o.flush, "flush", 0, "when all orders are done, wipe Redis and place so many more; tells how long until those are done (Troupe only)")
+	flag.IntVar(&o.every, "every", 0, "tell what every so many orders of a run took, and what memory is held then; 0: do not")
 	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
 	flag.DurationVar(&o.within, "within", 5*time.Minute, "longest time of one run")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile and one of allocations of each system's last run; empty: none")
 	flag.BoolVar(&o.price, "price", false, "measure Troupe beside itself with one thing taken out: what each costs; run it in the root of the repository")
+	flag.BoolVar(&o.door, "door", false, "measure how long POST /orders takes, beside a bare append to Kafka, at -rate")
 	flag.StringVar(&o.out, "out", "", "directory for results.json and chart.svg; empty: only the table")
 	flag.Parse()
 	return o
@@ -126,10 +133,14 @@ func (o options) validate() error {
 		return fmt.Errorf("-partitions: must be 1 to 1000, is %d", o.partitions)
 	case o.rate < 0 || o.rate > 100_000:
 		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
+	case o.every < 0:
+		return fmt.Errorf("-every: must not be negative, is %d", o.every)
 	case o.rounds < 1 || o.rounds > 100:
 		return fmt.Errorf("-rounds: must be 1 to 100, is %d", o.rounds)
 	case o.price && o.system != "":
 		return errors.New("-price: chooses the systems itself; it goes without -system")
+	case o.door && (o.price || o.system != "" || o.rate == 0):
+		return errors.New("-door: goes with -rate, and without -price and -system")
 	case o.flush < 0 || o.flush > 10_000:
 		return fmt.Errorf("-flush: must be 0 to 10000, is %d", o.flush)
 	case o.charge < 0 || o.charge > time.Minute:

@@ -71,7 +71,7 @@ func one(ctx context.Context, o options, name string, round int) (Run, error) {
 	defer b.close()
 	rdb := redis.NewClient(&redis.Options{Addr: o.redis})
 	defer func() { _ = rdb.Close() }()
-	if err := errors.Join(rdb.FlushAll(ctx).Err(), b.fresh(ctx, o, sys)); err != nil {
+	if err := errors.Join(rdb.FlushAllAsync(ctx).Err(), b.fresh(ctx, o, sys)); err != nil {
 		return Run{}, err
 	}
 	if o.rate == 0 {
@@ -96,6 +96,15 @@ type sample struct {
 	broker, redis time.Duration
 }
 
+// tell says what a part of a run took.
+func (s sample) tell(orders int, before sample) {
+	each := func(now, then time.Duration) time.Duration {
+		return ((now - then) / time.Duration(orders)).Round(time.Microsecond)
+	}
+	fmt.Fprintf(os.Stderr, "%d orders in %s: %s of processor time each, the broker %s, redis %s; %d MB held\n", orders,
+		s.At.Sub(before.At).Round(time.Millisecond), each(s.CPU, before.CPU), each(s.broker, before.broker), each(s.redis, before.redis), s.Holds>>20)
+}
+
 // perform runs the worker, and with a rate sends the orders meanwhile.
 func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, back time.Duration, err error) {
 	worker, as := os.Args[0], name
@@ -104,7 +113,8 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 	}
 	cmd := exec.CommandContext(ctx, worker, "-worker", "-system", as, "-kafka", o.kafka, "-redis", o.redis,
 		"-orders", strconv.Itoa(o.orders), "-partitions", strconv.Itoa(o.partitions), "-charge", o.charge.String(),
-		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile, "-flush", strconv.Itoa(o.flush))
+		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile, "-flush", strconv.Itoa(o.flush),
+		"-every", strconv.Itoa(o.every))
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME=bench")
 	out, err := cmd.StdoutPipe()
@@ -123,12 +133,19 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 		sent <- b.send(ctx, o, systems[name])
 	}()
 	var wiped time.Time
+	var before sample
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var r Reading
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return first, last, back, errors.Join(fmt.Errorf("the worker said %q: %w", lines.Text(), err), cmd.Cancel(), cmd.Wait(), <-sent)
 		}
 		s := sample{Reading: r, broker: cpuOf(b.pid), redis: cpuOfRedis(ctx, rdb)}
+		if o.every > 0 && r.Event != "back" {
+			if r.Event != "first" {
+				s.tell(o.every, before)
+			}
+			before = s
+		}
 		switch r.Event {
 		case "first":
 			first = s

@@ -17,15 +17,16 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 )
 
-// Reading is what a worker says when the first order is worked on, when the last one has reached the read model, and when those have
-// that were placed after Redis was wiped.
+// Reading is what a worker says when the first order is worked on, when every so many have reached the read model, when the last one has,
+// and when those have that were placed after Redis was wiped.
 type Reading struct {
-	Event string    `json:"event"` // first, last, or back after Redis was wiped
+	Event string    `json:"event"` // first, passed, last, or back after Redis was wiped
 	At    time.Time `json:"at"`
 	// CPU of this process so far, user and system.
 	CPU time.Duration `json:"cpu"`
-	// RSS is the most memory the process ever held, in bytes.
-	RSS int64 `json:"rss"`
+	// RSS is the most memory the process ever held, in bytes; Holds is what it holds now.
+	RSS   int64 `json:"rss"`
+	Holds int64 `json:"holds"`
 	// Settled is the time from when an order was due until the read model had its last event, in microseconds; only with last.
 	Settled *Quantiles `json:"settled,omitempty"`
 }
@@ -40,7 +41,17 @@ func read(what string) (Reading, error) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return Reading{}, err
 	}
-	return Reading{Event: what, At: time.Now(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), RSS: u.Maxrss << 10}, nil
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return Reading{}, err
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		return Reading{}, fmt.Errorf("/proc/self/statm: %w", err)
+	}
+	return Reading{
+		Event: what, At: time.Now(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), RSS: u.Maxrss << 10, Holds: resident * int64(os.Getpagesize()),
+	}, nil
 }
 
 // work performs with one peer until all orders are in the read model, then says what it took. Only the worker's own process is measured.
@@ -68,7 +79,7 @@ func work(ctx context.Context, o options) error {
 	ctx, finish := context.WithCancel(ctx)
 	defer finish()
 	c := counting{
-		orders: map[string]bool{}, moved: map[string]int64{}, wanted: o.orders, more: o.flush, settled: hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3),
+		arrived: make([]bool, o.orders+o.flush), moved: map[string]int64{}, wanted: o.orders, more: o.flush, every: o.every, settled: hdrhistogram.New(1, int64(time.Hour/time.Microsecond), 3),
 	}
 	c.all = sync.OnceFunc(func() {
 		c.say("last")
@@ -96,10 +107,12 @@ func work(ctx context.Context, o options) error {
 // counting knows which orders have arrived.
 type counting struct {
 	mu      sync.Mutex
-	orders  map[string]bool
+	arrived []bool // by the order's number
+	n       int
 	moved   map[string]int64
 	wanted  int
 	more    int // orders that are placed after Redis was wiped
+	every   int // how many between two readings; 0: none
 	settled *hdrhistogram.Histogram
 	all     func()
 	back    func()
@@ -107,18 +120,26 @@ type counting struct {
 }
 
 func (c *counting) done(id string, due time.Time) {
+	n, err := flow.Number(id)
 	c.mu.Lock()
-	if !c.orders[id] {
-		c.orders[id] = true
-		_ = c.settled.RecordValue(max(1, time.Since(due).Microseconds())) // beyond an hour: counted as the longest
+	c.err = errors.Join(c.err, err)
+	if err != nil || n >= len(c.arrived) || c.arrived[n] {
+		c.mu.Unlock()
+		return
 	}
-	over, back := len(c.orders) == c.wanted, c.more > 0 && len(c.orders) == c.wanted+c.more
+	c.arrived[n] = true
+	c.n++
+	_ = c.settled.RecordValue(max(1, time.Since(due).Microseconds())) // beyond an hour: counted as the longest
+	over, back := c.n == c.wanted, c.more > 0 && c.n == c.wanted+c.more
+	passed := c.every > 0 && c.n%c.every == 0 && !over
 	c.mu.Unlock()
-	if over {
+	switch {
+	case over:
 		c.all()
-	}
-	if back {
+	case back:
 		c.back()
+	case passed:
+		c.say("passed")
 	}
 }
 

@@ -104,6 +104,23 @@ func TestDoorAdmitsOnce(t *testing.T) {
 	})
 }
 
+// The first request ever does not wait until a poll of the empty topics has ended.
+func TestDoorOfEmptyTopicsAnswersAtOnce(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		p, stop := s.play(doorman())
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		began := time.Now()
+		ok, err := place(t.Context(), participant.NewDoor(doorman(), s.config()), "o1", "tea")
+		want(t, "published", []any{ok, err}, []any{true, nil})
+		if took := time.Since(began); took > 50*time.Millisecond { // on the bubble's clock
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // Never a false "unknown": while nobody has folded the partition, the door says that it cannot know.
 func TestDoorDoesNotGuess(t *testing.T) {
 	mini := miniredis.RunT(t)

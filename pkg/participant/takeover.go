@@ -153,7 +153,7 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 }
 
 // begin sets where a folded task consumes from: the position in the store when there is one, otherwise the committed offset,
-// never the larger of both (a restored store may have lost what lies between).
+// never the larger of both (a restored store may have lost what lies between). The first cycle writes that at once: a door waits for it.
 func (c *cycle) begin(ctx context.Context, t *task) error {
 	for _, s := range t.sources {
 		s.committed = c.gen.Committed(s.TopicPartition)
@@ -173,7 +173,6 @@ func (c *cycle) begin(ctx context.Context, t *task) error {
 			s.cursor = starts[s.TopicPartition]
 		}
 	}
-	t.compared = time.Now()
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +56,15 @@ func Order(n int, due time.Time) Message {
 		Customer: fmt.Sprintf("c-%05d", n%10_000), Email: "ada@example.com", Currency: "EUR", Total: 2500, Payment: "pm_card_visa",
 		Lines: []Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
 	}
+}
+
+// Number of an order, from its id.
+func Number(id string) (int, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(id, "order-"))
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is no id of an order here", id)
+	}
+	return n, nil
 }
 
 // Encode returns the record's value.
