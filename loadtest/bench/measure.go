@@ -83,7 +83,11 @@ func one(ctx context.Context, o options, name string, round int) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+	began := time.Now()
 	duplicates, err := b.verify(ctx, o, sys)
+	if back > 0 {
+		fmt.Fprintf(os.Stderr, "all topics read by a client that only counts: %s\n", time.Since(began).Round(time.Millisecond))
+	}
 	return Run{
 		System: name, Round: round, Orders: o.orders, Took: last.At.Sub(first.At), CPU: last.CPU - first.CPU,
 		BrokerCPU: last.broker - first.broker, RedisCPU: last.redis - first.redis, RSS: last.RSS, Settled: last.Settled, Duplicates: duplicates, Back: back,

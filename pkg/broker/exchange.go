@@ -87,7 +87,7 @@ type logAnswer struct {
 }
 
 // ApiKey implements protocol.Message.
-func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:staticcheck // kafka-go's name
+func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
 // free gives the bytes back. Nothing in the answer may be used after it.
 func (a *fetchAnswer) free() { frames.Put(a.frame) }

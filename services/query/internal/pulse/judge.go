@@ -141,7 +141,7 @@ func (w *outside) charges(ctx context.Context, j *journal) Verdict {
 			wrong = append(wrong, o)
 		}
 	}
-	v.Text = fmt.Sprintf("%s charges and %s refunds at the gateway, as the log has them", num(charges), num(refunds))
+	v.Text = fmt.Sprintf("%s and %s at the gateway, as the log has them", plural(charges, "charge"), plural(refunds, "refund"))
 	if asked < orders {
 		v.Text += fmt.Sprintf(" (%s of %s orders looked up)", num(asked), num(orders))
 	}

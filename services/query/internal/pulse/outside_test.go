@@ -54,7 +54,7 @@ func TestTheGatewayIsTheJudgeOfCharges(t *testing.T) {
 	s.Put(s.Declined(declined, "c-1")...)
 	s.Put(s.Refunded(refunded, "c-1")...)
 	s.gateway(right())
-	s.want("charges", pulse.Holds, "2 charges and 1 refunds")
+	s.want("charges", pulse.Holds, "2 charges and 1 refund at")
 	for says, tt := range map[string]struct {
 		order string
 		money money
@@ -84,7 +84,7 @@ func TestTheGatewayMayKnowFirst(t *testing.T) {
 	s.Put(placed)
 	s.hold("payment", placed)
 	s.gateway(map[string]money{id: {charges: []int64{2500}}})
-	s.want("charges", pulse.Holds, "1 charges")
+	s.want("charges", pulse.Holds, "1 charge and 0 refunds")
 }
 
 // A second charge that comes later, with nothing new in the log, is found too.
