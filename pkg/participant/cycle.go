@@ -38,6 +38,7 @@ type cycle struct {
 	inFlight   int // produce requests
 	committing bool
 	commitAt   time.Time
+	over       bool // the group said so of the generation when it was to store offsets
 	leaving    bool
 	noStore    *atomic.Bool
 	status     *status
@@ -62,6 +63,9 @@ func (c *cycle) serve(ctx context.Context) error {
 		c.wait(ctx)
 		if ctx.Err() != nil {
 			c.leave()
+			return nil
+		}
+		if c.over {
 			return nil
 		}
 		if err := c.again(ctx); err != nil {

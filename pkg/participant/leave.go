@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -65,6 +66,7 @@ func (c *cycle) committed(r commitResult) {
 		maps.Copy(c.stored, r.offsets)
 		return
 	}
+	c.over = fault.ClassOf(r.err) == fault.Conflict
 	for _, t := range c.tasks { // tell them again with the next commit
 		for _, s := range t.sources {
 			s.committed = -1

@@ -49,6 +49,24 @@ func pass(d time.Duration) {
 	}
 }
 
+// A member that the group dropped without telling it, and whose partitions nobody took over, learns it when it stores offsets.
+func TestADroppedMemberComesBack(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		defer stop()
+		tp := at(notes, "o1")
+		committed := func(n int64) func() bool {
+			return func() bool { return s.log.Committed("clerk")[tp] == n }
+		}
+		s.hand(notes, "o1", "a")
+		s.eventually("committed", committed(1))
+		s.log.Expire("clerk", "member-1")
+		s.hand(notes, "o1", "b")
+		s.eventually("committed again", committed(2))
+		want(t, "facts", s.facts("o1"), []string{"a", "b"})
+	})
+}
+
 // A void fact in a door's topic, met as input after a wipe: there is no head to judge it by.
 func TestVoidOwnFactAfterWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
