@@ -20,7 +20,7 @@ func decode(from Position, l logAnswer, names *headerNames) (records []Record, n
 	for w := (wire{b: l.batches}); len(w.b) > 0; {
 		b, more, err := readBatch(&w)
 		if err != nil {
-			return records, next, fault.New(fault.Unavailable, "read %s/%d at %d: %w", from.Topic, from.Partition, next, err)
+			return records, next, unreadable(from, next, err)
 		}
 		if !more {
 			break
@@ -28,13 +28,18 @@ func decode(from Position, l logAnswer, names *headerNames) (records []Record, n
 		if aborted.keeps(b) {
 			with, err := b.records(records, from, names)
 			if err != nil {
-				return records, next, fault.New(fault.Unavailable, "read %s/%d at %d: %w", from.Topic, from.Partition, b.base, err)
+				return records, next, unreadable(from, b.base, err)
 			}
 			records = with
 		}
 		next = max(next, b.base+b.last+1)
 	}
 	return records, next, nil
+}
+
+// unreadable is not an outage, which passes by itself and is waited for in silence: somebody must look at the log.
+func unreadable(from Position, at int64, err error) error {
+	return fault.New(fault.Permanent, "read %s/%d at %d: %w", from.Topic, from.Partition, at, err)
 }
 
 // batch is a record batch (https://kafka.apache.org/documentation/#recordbatch).

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 var readFrom = Position{TopicPartition: TopicPartition{"orders", 3}}
@@ -107,7 +108,7 @@ func TestWhatIsBrokenIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			raw := c.spoil(written(t, 0, 0, events(1)...))
 			got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
-			if err == nil || !strings.Contains(err.Error(), c.want) || len(got) != 0 || next != 0 {
+			if fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), c.want) || len(got) != 0 || next != 0 {
 				t.Errorf("%d records, next %d, %v", len(got), next, err)
 			}
 		})
