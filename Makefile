@@ -55,7 +55,7 @@ prove-controls: ## takes each guard out of the product; passes when each breaks 
 	go run ./loadtest/prove/controls $(ARGS)
 
 .PHONY: fuzz
-fuzz: ## every fuzz test for FUZZTIME (10s) each
+fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)
 	@scripts/fuzz
 
 .PHONY: lint
