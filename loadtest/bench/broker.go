@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 	"github.com/troupe-dev/troupe/loadtest/bench/peers"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -70,13 +71,21 @@ func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
 	return errors.Join(err, made.Error())
 }
 
+// fits says which keys the n-th order may have: of so many percent only those of partition 0.
+func (o options) fits(n int) func(key string) bool {
+	if n%100 >= o.hot {
+		return nil
+	}
+	return func(key string) bool { return broker.Partition([]byte(key), o.partitions) == 0 }
+}
+
 func (o options) record(sys system, n int, due time.Time) *kgo.Record {
 	if !sys.troupe {
-		m := flow.Order(n, due)
+		m := flow.Order(n, due, o.fits(n))
 		id := kgo.RecordHeader{Key: wkafka.UUIDHeaderKey, Value: []byte(m.ID)} // Watermill knows a message by it, the others do not look
 		return &kgo.Record{Topic: flow.Placed, Key: []byte(m.OrderID), Value: m.Encode(), Headers: []kgo.RecordHeader{id}}
 	}
-	r := peers.TroupeOrder(n, due, o.partitions)
+	r := peers.TroupeOrder(n, due, o.partitions, o.fits(n))
 	k := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
 		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})

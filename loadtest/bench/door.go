@@ -162,7 +162,7 @@ func (o options) openLoop(ctx context.Context, took *hdrhistogram.Histogram, do 
 }
 
 func post(ctx context.Context, client *http.Client, url string, n int) error {
-	m := flow.Order(n, time.Time{})
+	m := flow.Order(n, time.Time{}, nil)
 	body := fmt.Sprintf(`{"customer_id":%q,"email":%q,"currency":"EUR","payment_method":%q,"lines":[{"sku":"TEA-250","name":"Green tea","quantity":2,"unit_price":1250}]}`,
 		m.Customer, m.Email, m.Payment)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/orders", strings.NewReader(body))
@@ -185,7 +185,7 @@ func post(ctx context.Context, client *http.Client, url string, n int) error {
 
 // bare appends the record of an order, by the same client as the service does it.
 func bare(ctx context.Context, o options, log *broker.Client, n int) (err error) {
-	r := peers.TroupeOrder(n, time.Now(), o.partitions)
+	r := peers.TroupeOrder(n, time.Now(), o.partitions, nil)
 	r.Topic = flow.Placed
 	tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 	log.Produce(ctx, []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) { err = p.Err })

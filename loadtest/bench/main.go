@@ -49,6 +49,7 @@ type options struct {
 	orders      int
 	partitions  int
 	rate        int
+	hot         int
 	charge      time.Duration
 	concurrency int
 	flush       int
@@ -107,6 +108,7 @@ func flags() (o options) {
 	flag.IntVar(&o.orders, "orders", 20_000, "orders of each run")
 	flag.IntVar(&o.partitions, "partitions", 12, "partitions of each topic")
 	flag.IntVar(&o.rate, "rate", 0, "orders a second, sent when they are due whatever happens; 0: all of them wait when the run begins")
+	flag.IntVar(&o.hot, "hot", 0, "how many of a hundred orders all go into one partition, beside its share of the others")
 	flag.DurationVar(&o.charge, "charge", 0, "how long the gateway takes for a charge")
 	flag.IntVar(&o.concurrency, "concurrency", 256, "charges at once, where a system has such a setting")
 	flag.IntVar(&o.flush, "flush", 0, "when all orders are done, wipe Redis and place so many more; tells how long until those are done (Troupe only)")
@@ -133,14 +135,16 @@ func (o options) validate() error {
 		return fmt.Errorf("-partitions: must be 1 to 1000, is %d", o.partitions)
 	case o.rate < 0 || o.rate > 100_000:
 		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
+	case o.hot < 0 || o.hot > 100:
+		return fmt.Errorf("-hot: must be 0 to 100, is %d", o.hot)
 	case o.every < 0:
 		return fmt.Errorf("-every: must not be negative, is %d", o.every)
 	case o.rounds < 1 || o.rounds > 100:
 		return fmt.Errorf("-rounds: must be 1 to 100, is %d", o.rounds)
 	case o.price && o.system != "":
 		return errors.New("-price: chooses the systems itself; it goes without -system")
-	case o.door && (o.price || o.system != "" || o.rate == 0):
-		return errors.New("-door: goes with -rate, and without -price and -system")
+	case o.door && (o.price || o.system != "" || o.rate == 0 || o.hot > 0):
+		return errors.New("-door: goes with -rate, and without -price, -system and -hot")
 	case o.flush < 0 || o.flush > 10_000:
 		return fmt.Errorf("-flush: must be 0 to 10000, is %d", o.flush)
 	case o.charge < 0 || o.charge > time.Minute:

@@ -48,9 +48,12 @@ type Line struct {
 	UnitPrice int64  `json:"unit_price"`
 }
 
-// Order makes the n-th order.
-func Order(n int, due time.Time) Message {
+// Order makes the n-th order, with the first of its possible ids that fits; nil: any does.
+func Order(n int, due time.Time, fits func(id string) bool) Message {
 	id := fmt.Sprintf("order-%08d", n)
+	for try, plain := 1, id; fits != nil && !fits(id); try++ {
+		id = plain + "." + strconv.Itoa(try)
+	}
 	return Message{
 		ID: id + "/" + Placed, Type: Placed, OrderID: id, PlacedAt: due.UnixMicro(),
 		Customer: fmt.Sprintf("c-%05d", n%10_000), Email: "ada@example.com", Currency: "EUR", Total: 2500, Payment: "pm_card_visa",
@@ -60,7 +63,8 @@ func Order(n int, due time.Time) Message {
 
 // Number of an order, from its id.
 func Number(id string) (int, error) {
-	n, err := strconv.Atoi(strings.TrimPrefix(id, "order-"))
+	number, _, _ := strings.Cut(strings.TrimPrefix(id, "order-"), ".")
+	n, err := strconv.Atoi(number)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("%q is no id of an order here", id)
 	}

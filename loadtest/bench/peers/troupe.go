@@ -81,10 +81,16 @@ func Quiet(ctx context.Context, e *flow.Env) error {
 // whole says that a document has its first and its last event; topics are folded in any order.
 func whole(d query.Document) bool { return d.Order.Customer != "" && len(d.Mails) > 0 }
 
-// TroupeOrder is the record of the n-th order. The customer's id is the order's number, so that Done knows it in the read model.
-func TroupeOrder(n int, due time.Time, partitions int) broker.Record {
-	o := flow.Order(n, due)
-	id := event.MakeID("bench", o.OrderID)
+// TroupeOrder is the record of the n-th order, under a key that fits; nil: any does. The customer's id is the order's number, so that
+// Done knows it in the read model.
+func TroupeOrder(n int, due time.Time, partitions int, fits func(key string) bool) broker.Record {
+	key := func(orderID string) string { return event.MakeID("bench", orderID) }
+	var fitting func(orderID string) bool
+	if fits != nil {
+		fitting = func(orderID string) bool { return fits(key(orderID)) }
+	}
+	o := flow.Order(n, due, fitting)
+	id := key(o.OrderID)
 	body := &orderv1.OrderPlaced{
 		CustomerId: o.OrderID, Email: o.Email, Currency: o.Currency, Total: o.Total, PaymentMethod: o.Payment,
 		PlacedAt: timestamppb.New(due), PaymentDeadline: timestamppb.New(due.Add(time.Hour)), BodyHash: make([]byte, 32),
