@@ -187,6 +187,9 @@ func byLeader[T any](l layout, all []T, of func(T) TopicPartition) (led map[int3
 			orphans[of(x)] = err
 			continue
 		}
+		if led[id] == nil {
+			led[id] = make([]T, 0, len(all))
+		}
 		led[id] = append(led[id], x)
 	}
 	return led, orphans

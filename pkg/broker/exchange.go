@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/segmentio/kafka-go"
@@ -75,16 +76,20 @@ var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 type fetchAnswer struct {
 	frame *bytes.Buffer
 	code  int16
-	logs  map[TopicPartition]logAnswer
+	logs  []logAnswer
 }
 
 // logAnswer is what an answer says of one log.
 type logAnswer struct {
+	TopicPartition
 	code       int16
 	start, end int64
 	aborted    []abortedTransaction
 	batches    []byte
 }
+
+// minLogBytes is the length of what an answer says of a log that has nothing new.
+const minLogBytes = 42
 
 // ApiKey implements protocol.Message.
 func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
@@ -96,13 +101,14 @@ func (a *fetchAnswer) free() { frames.Put(a.frame) }
 func readAnswer(frame *bytes.Buffer) (*fetchAnswer, error) {
 	r := wire{b: frame.Bytes()}
 	r.int32() // throttled for
-	a := &fetchAnswer{frame: frame, code: r.int16(), logs: map[TopicPartition]logAnswer{}}
+	a := &fetchAnswer{frame: frame, code: r.int16()}
 	r.int32() // session
 	for range r.count() {
 		topic := string(r.bytes(int(r.int16())))
-		for range r.count() {
-			tp := TopicPartition{topic, int(r.int32())}
-			l := logAnswer{code: r.int16(), end: r.int64()}
+		logs := r.count()
+		a.logs = slices.Grow(a.logs, min(logs, len(r.b)/minLogBytes))
+		for range logs {
+			l := logAnswer{TopicPartition: TopicPartition{topic, int(r.int32())}, code: r.int16(), end: r.int64()}
 			r.int64() // last stable offset
 			l.start = r.int64()
 			for range r.count() {
@@ -110,7 +116,7 @@ func readAnswer(frame *bytes.Buffer) (*fetchAnswer, error) {
 			}
 			r.int32() // preferred replica
 			l.batches = r.bytes(int(r.int32()))
-			a.logs[tp] = l
+			a.logs = append(a.logs, l)
 		}
 	}
 	if r.short {

@@ -2,7 +2,7 @@ package broker
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,13 +14,14 @@ import (
 // is nothing, waits for the first long poll (a bell) that brings something. The bells of the others go on, and the next
 // call with the same positions listens to them instead of asking again. What is told of a log is never older than the call.
 func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) {
-	a := answers{}
-	for _, p := range from {
-		if _, twice := a[p.TopicPartition]; twice {
+	from = slices.Clone(from) // in one order, whatever the caller's, so that bells are found again
+	slices.SortFunc(from, func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) })
+	a := make(answers, len(from))
+	for i, p := range from {
+		if i > 0 && p.TopicPartition == from[i-1].TopicPartition {
 			return nil, fault.New(fault.Invalid, "fetch asks twice for %s/%d", p.Topic, p.Partition)
 		}
-		a[p.TopicPartition] = Fetched{TopicPartition: p.TopicPartition, Next: p.Offset,
-			Err: fault.New(fault.Unavailable, "%s/%d: its leader has not answered in time", p.Topic, p.Partition)}
+		a[i] = Fetched{TopicPartition: p.TopicPartition, Next: p.Offset, Err: errSilent}
 	}
 	if len(from) == 0 {
 		pause(ctx, c.cfg.MaxWait)
@@ -34,10 +35,7 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 	led, orphans := byLeader(l, from, func(p Position) TopicPartition { return p.TopicPartition })
 	for tp, err := range orphans {
 		c.refresh()
-		a[tp] = Fetched{TopicPartition: tp, Next: a[tp].Next, Err: err}
-	}
-	for _, positions := range led { // one order, whatever the caller's, so that bells are found again
-		slices.SortFunc(positions, func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) })
+		a.of(tp).Err = err
 	}
 	c.fetch(ctx, led, a)
 	if err := gone(ctx); err != nil {
@@ -46,8 +44,15 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 	if !a.news() && a.failed() {
 		pause(ctx, failurePause)
 	}
-	return slices.Collect(maps.Values(a)), nil
+	for i, f := range a {
+		if errors.Is(f.Err, errSilent) {
+			a[i].Err = fault.New(fault.Unavailable, "%s/%d: %w", f.Topic, f.Partition, errSilent)
+		}
+	}
+	return a, nil
 }
+
+var errSilent = errors.New("its leader has not answered in time")
 
 func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers) {
 	wait := c.cfg.MaxWait
@@ -69,7 +74,7 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 	bells, rung := []*poll{}, make(chan *poll, len(led))
 	for leader, positions := range led {
 		// One log that fails would have its leader answer at once.
-		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a[p.TopicPartition].Err != nil })
+		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
 		if len(sound) > 0 {
 			bells = append(bells, c.listen(leader, sound, rung))
 		}
@@ -82,8 +87,14 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 	c.leave(bells)
 }
 
-// answers is what a fetch knows so far of each log that it was asked for.
-type answers map[TopicPartition]Fetched
+// answers is what a fetch knows so far of each log that it was asked for, sorted.
+type answers []Fetched
+
+// of is the answer for a log that was asked for.
+func (a answers) of(tp TopicPartition) *Fetched {
+	i, _ := slices.BinarySearchFunc(a, tp, func(f Fetched, tp TopicPartition) int { return compareLogs(f.TopicPartition, tp) })
+	return &a[i]
+}
 
 // gather takes in n polls, or those that come before ctx or the time ends, or before the first that brings records.
 func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeout <-chan time.Time, untilNews bool) {
@@ -92,10 +103,11 @@ func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeou
 		case p := <-arrived:
 			for _, f := range p.result {
 				// A bell can have been answered before this call began; its end of the log must not look like today's.
-				if now := a[f.TopicPartition]; now.Err == nil && f.Err == nil {
+				now := a.of(f.TopicPartition)
+				if now.Err == nil && f.Err == nil {
 					f.Start, f.End = max(f.Start, now.Start), max(f.End, now.End)
 				}
-				a[f.TopicPartition] = f
+				*now = f
 			}
 			if untilNews && a.news() {
 				return

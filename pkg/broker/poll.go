@@ -19,7 +19,7 @@ const (
 // poll is one fetch request to one leader. It may outlive the call that sent it.
 type poll struct {
 	leader    int32
-	positions []Position
+	positions []Position // sorted
 	wait      time.Duration
 	heard     chan<- *poll // who hears of its answer, with room for it; nil: nobody. Under Client.mu
 	result    []Fetched    // one per position; set before heard
@@ -78,9 +78,9 @@ func (c *Client) leave(bells []*poll) {
 }
 
 func (p *poll) failed(err error) []Fetched {
-	var result []Fetched
-	for _, from := range p.positions {
-		result = append(result, Fetched{TopicPartition: from.TopicPartition, Next: from.Offset, Err: err})
+	result := make([]Fetched, len(p.positions))
+	for i, from := range p.positions {
+		result[i] = Fetched{TopicPartition: from.TopicPartition, Next: from.Offset, Err: err}
 	}
 	return result
 }
@@ -97,28 +97,41 @@ func (c *Client) poll(p *poll) []Fetched {
 	if err := code("fetch", a.code, ""); err != nil {
 		return p.failed(err)
 	}
-	var result []Fetched
+	result := make([]Fetched, len(p.positions))
 	var names headerNames
-	for _, from := range p.positions {
-		f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
-		switch l, ok := a.logs[from.TopicPartition]; {
-		case !ok:
-			f.Err = fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", from.Topic, from.Partition)
-		case kafka.Error(l.code) == kafka.OffsetOutOfRange:
-			f.Err = ErrOutOfRange
-		case l.code != 0:
-			if moved(l.code) {
-				c.refresh()
-			}
-			f.Err = code("fetch", l.code, "")
-		default:
-			f.Start, f.End = l.start, l.end
-			f.Records, f.Next, f.Err = decode(from, l, &names)
+	for _, l := range a.logs {
+		if i, asked := slices.BinarySearchFunc(p.positions, l.TopicPartition, func(p Position, tp TopicPartition) int {
+			return compareLogs(p.TopicPartition, tp)
+		}); asked {
+			result[i] = c.fetched(p.positions[i], l, &names)
 		}
-		result = append(result, f)
+	}
+	for i, from := range p.positions {
+		if result[i].Topic == "" {
+			result[i] = Fetched{TopicPartition: from.TopicPartition, Next: from.Offset,
+				Err: fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", from.Topic, from.Partition)}
+		}
 	}
 	c.bounds(ctx, result)
 	return result
+}
+
+// fetched is what an answer says of one log.
+func (c *Client) fetched(from Position, l logAnswer, names *headerNames) Fetched {
+	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
+	switch {
+	case kafka.Error(l.code) == kafka.OffsetOutOfRange:
+		f.Err = ErrOutOfRange
+	case l.code != 0:
+		if moved(l.code) {
+			c.refresh()
+		}
+		f.Err = code("fetch", l.code, "")
+	default:
+		f.Start, f.End = l.start, l.end
+		f.Records, f.Next, f.Err = decode(from, l, names)
+	}
+	return f
 }
 
 // bounds fills in where the logs begin and end whose offset is out of range: the answer does not say it.

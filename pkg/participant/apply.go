@@ -26,8 +26,21 @@ type change struct {
 	orders    []*order
 	kept      int64
 	settled   int64
-	positions map[string]string
+	positions []position // that moved
 }
+
+// position is a field of meta that says how far a task has come in one topic.
+type position struct {
+	field string
+	at    int64
+}
+
+// Fields of meta that are positions.
+const (
+	prefixIn    = "in:"  // of a topic heard: the next offset to read
+	prefixOwn   = "own:" // of a topic written: the next offset to fold
+	fieldFolded = "folded"
+)
 
 // apply writes everything that is ready: one script per task, all tasks in one pipeline; also with nothing to write, at
 // least once a second.
@@ -128,15 +141,13 @@ func (c *cycle) change(t *task) *change {
 	if n := ch.settled - t.settled; n > 0 {
 		add("LTRIM", c.st.Key(t.partition, "outbox"), strconv.FormatInt(n, 10), "-1")
 	}
-	ch.positions = t.positions(c.b, ch.settled)
-	var moved []string
-	for k, v := range ch.positions {
-		if t.stored[k] != v {
-			moved = append(moved, k, v)
+	ch.positions = t.moved(c.b, ch.settled)
+	if len(ch.positions) > 0 {
+		var fields []string
+		for _, p := range ch.positions {
+			fields = append(fields, p.field, strconv.FormatInt(p.at, 10))
 		}
-	}
-	if len(moved) > 0 {
-		add("HSET", c.st.Key(t.partition, "meta"), moved...)
+		add("HSET", c.st.Key(t.partition, "meta"), fields...)
 	}
 	t.ready, t.ops = nil, nil
 	clear(t.dirty)
@@ -157,8 +168,8 @@ func (c *cycle) applied(t *task) {
 	}
 	t.kept = ch.kept
 	t.settle(ch.settled)
-	for k, v := range ch.positions {
-		t.stored[k] = v
+	for _, p := range ch.positions {
+		t.stored[p.field] = p.at
 	}
 	for _, d := range ch.ready {
 		d.src.markApplied(d)
@@ -189,10 +200,13 @@ func (t *task) settleable(b *behavior) int64 {
 	return n
 }
 
-// positions are the fields of meta that say how far this task has come.
-func (t *task) positions(b *behavior, settled int64) map[string]string {
-	p := map[string]string{}
-	set := func(field string, v int64) { p[field] = strconv.FormatInt(v, 10) }
+// moved are the positions of this task that are not what is stored.
+func (t *task) moved(b *behavior, settled int64) (moved []position) {
+	set := func(field string, at int64) {
+		if stored, ok := t.stored[field]; !ok || stored != at {
+			moved = append(moved, position{field, at})
+		}
+	}
 	for topic, l := range t.own {
 		at := l.expected
 		if b.door && topic == b.facts && !t.folding {
@@ -203,23 +217,23 @@ func (t *task) positions(b *behavior, settled int64) map[string]string {
 				at = min(at, e.offset)
 			}
 		}
-		set("own:"+topic, at)
+		set(l.field, at)
 	}
 	if t.folding {
 		if b.door {
 			t.folded = t.own[b.facts].expected
-			set("folded", t.folded)
+			set(fieldFolded, t.folded)
 		}
-		return p
+		return moved
 	}
 	for _, s := range t.sources {
-		set("in:"+s.Topic, s.position())
+		set(s.field, s.position())
 		if b.door && s.Topic == b.facts && len(t.loading) == 0 {
 			t.folded = max(t.folded, s.folded())
-			set("folded", t.folded)
+			set(fieldFolded, t.folded)
 		}
 	}
-	return p
+	return moved
 }
 
 // lose gives a task up: its memory is dropped, React calls are cancelled, and it is taken over anew when its produce in flight

@@ -34,6 +34,8 @@ type cycle struct {
 	appended chan *appending
 	commits  chan commitResult
 
+	asked      map[broker.TopicPartition]*source // what the last fetch was for
+	positions  []broker.Position                 // the same, as it was sent
 	fetching   bool
 	inFlight   int // produce requests
 	committing bool

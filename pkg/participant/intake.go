@@ -11,9 +11,8 @@ import (
 )
 
 type fetchResult struct {
-	from map[broker.TopicPartition]*source
-	got  []broker.Fetched
-	err  error
+	got []broker.Fetched
+	err error
 }
 
 // fetch starts one long poll for all sources that have room.
@@ -21,9 +20,9 @@ func (c *cycle) fetch(ctx context.Context) {
 	if c.fetching || c.leaving {
 		return
 	}
-	from := map[broker.TopicPartition]*source{}
+	clear(c.asked)
 	most := room(len(c.tasks) * len(c.b.hears))
-	var ps []broker.Position
+	ps := c.positions[:0]
 	for _, t := range c.tasks {
 		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
 			continue
@@ -33,11 +32,12 @@ func (c *cycle) fetch(ctx context.Context) {
 				continue
 			}
 			if !s.full(most) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
-				from[s.TopicPartition] = s
+				c.asked[s.TopicPartition] = s
 				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
 		}
 	}
+	c.positions = ps
 	if len(ps) == 0 {
 		return
 	}
@@ -46,7 +46,7 @@ func (c *cycle) fetch(ctx context.Context) {
 		polled := telemetry.Poll(ctx, c.b.name)
 		got, err := c.cfg.Log.Fetch(ctx, ps)
 		polled(got, err)
-		c.fetched <- fetchResult{from: from, got: got, err: err}
+		c.fetched <- fetchResult{got: got, err: err}
 	})
 }
 
@@ -57,7 +57,7 @@ func (c *cycle) receive(f fetchResult) {
 		return // the client says it in one line, and waits before it answers again
 	}
 	for _, g := range f.got {
-		s := f.from[g.TopicPartition]
+		s := c.asked[g.TopicPartition]
 		t := c.tasks[g.Partition]
 		if t == nil || t.dead || t.source(g.Topic) != s {
 			continue // of a task that was lost since

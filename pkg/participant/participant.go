@@ -85,7 +85,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
 			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
 			answers: make(chan answer, p.cfg.Concurrency),
-			fetched: make(chan fetchResult), appended: make(chan *appending), commits: make(chan commitResult),
+			fetched: make(chan fetchResult), asked: map[broker.TopicPartition]*source{}, appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
 		c.crew = crew{size: p.cfg.Concurrency, wg: &c.work}

@@ -23,8 +23,9 @@ const (
 // in log order.
 type source struct {
 	broker.TopicPartition
-	cursor    int64 // next offset to fetch
-	end       int64 // of the log, as the last fetch told it; -1 before
+	field     string // of its position
+	cursor    int64  // next offset to fetch
+	end       int64  // of the log, as the last fetch told it; -1 before
 	window    []slot
 	trimmed   int       // slots that left the window
 	pending   int       // deliveries in the window not yet applied

@@ -92,10 +92,14 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 		if err != nil {
 			return err
 		}
-		t.seq, t.stored = m.Seq, m.Fields
+		t.seq, t.stored = m.Seq, map[string]int64{}
 		if c.anew[t.partition] || m.FoldVersion != c.b.foldVersion {
-			t.seq, t.stored, t.met = 0, map[string]string{}, map[uint64]struct{}{}
+			t.seq, t.met = 0, map[uint64]struct{}{}
 			empty[t.partition] = t.owner
+			continue
+		}
+		for field, at := range m.Fields {
+			t.stored[field] = number(at, 0)
 		}
 	}
 	if len(empty) > 0 {
@@ -108,14 +112,16 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 		}
 	}
 	for _, t := range tasks {
-		for topic, l := range t.own {
-			l.expected = number(t.stored["own:"+topic], 0)
+		for _, l := range t.own {
+			l.expected = t.stored[l.field]
 		}
 		if c.b.door {
 			facts := t.own[c.b.facts]
-			facts.expected = min(facts.expected, number(t.stored["in:"+c.b.facts], facts.expected))
+			if at, ok := t.stored[prefixIn+c.b.facts]; ok {
+				facts.expected = min(facts.expected, at)
+			}
 		}
-		t.folded = number(t.stored["folded"], 0)
+		t.folded = t.stored[fieldFolded]
 		c.watch.count(tasksClaimed, 1)
 	}
 	return nil
@@ -160,8 +166,8 @@ func (c *cycle) begin(ctx context.Context, t *task) error {
 		if at, ok := c.stored[s.TopicPartition]; ok { // committed since the generation began
 			s.committed = at
 		}
-		if v, ok := t.stored["in:"+s.Topic]; ok {
-			s.cursor = number(v, 0)
+		if at, ok := t.stored[s.field]; ok {
+			s.cursor = at
 			continue
 		}
 		s.cursor = max(0, s.committed)

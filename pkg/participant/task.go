@@ -52,7 +52,7 @@ type task struct {
 	folding  bool
 	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
 	folded   int64               // see source.folded; never goes back
-	stored   map[string]string   // positions as last written
+	stored   map[string]int64    // positions as last written, by field
 	resend   *change             // sent, outcome unknown
 	compared time.Time           // when the store last agreed
 }
@@ -60,8 +60,9 @@ type task struct {
 // ownLog is one topic this task writes.
 type ownLog struct {
 	broker.TopicPartition
-	expected int64 // the offset the next append should get; another one means that somebody else appended
-	busy     bool  // a produce is in flight
+	field    string // of its position
+	expected int64  // the offset the next append should get; another one means that somebody else appended
+	busy     bool   // a produce is in flight
 	retryAt  time.Time
 	tries    int
 }
@@ -69,15 +70,17 @@ type ownLog struct {
 func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
 		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
-		holds: map[*delivery]*order{}, parked: map[string]int{}, dirty: map[*order]bool{}, stored: map[string]string{},
+		holds: map[*delivery]*order{}, parked: map[string]int{}, dirty: map[*order]bool{}, stored: map[string]int64{},
 		pending: map[string][]*entry{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	for _, topic := range b.topics() {
-		t.sources = append(t.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, end: -1, committed: -1})
+		t.sources = append(t.sources, &source{
+			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: -1,
+		})
 	}
 	for _, topic := range []string{b.facts, b.letters} {
-		t.own[topic] = &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}}
+		t.own[topic] = &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixOwn + topic}
 	}
 	return t
 }

@@ -56,11 +56,13 @@ func newWatch(name string, partitions int) *watch {
 }
 
 func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
-	c.Add(context.Background(), int64(n), telemetry.By(append(kv, w.label)...))
+	by := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
+	telemetry.By(append(by, w.label)...).Add(context.Background(), c, int64(n))
 }
 
 func (w *watch) event(c metric.Int64Counter, d *delivery, kv ...attribute.KeyValue) {
-	w.count(c, 1, append(kv, telemetry.Topic.String(d.topic()))...)
+	by := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
+	w.count(c, 1, append(by, telemetry.Topic.String(d.topic()))...)
 }
 
 // trace is the context of a delivery's logs: its last attempt, or else the hop that sent it.
@@ -144,16 +146,16 @@ func (w *watch) lost(t *task, why string) {
 
 func (w *watch) applied(began time.Time, events int) {
 	by := telemetry.By(w.label)
-	applyDuration.Record(context.Background(), time.Since(began).Seconds(), by)
+	by.Record(context.Background(), applyDuration, time.Since(began).Seconds())
 	if events > 0 {
-		applySize.Record(context.Background(), float64(events), by)
+		by.Record(context.Background(), applySize, float64(events))
 	}
 }
 
 func (w *watch) published(a *appending) {
 	by := telemetry.By(w.label, telemetry.Topic.String(a.log.Topic))
-	publishDuration.Record(context.Background(), time.Since(a.began).Seconds(), by)
-	publishSize.Record(context.Background(), float64(len(a.entries)), by)
+	by.Record(context.Background(), publishDuration, time.Since(a.began).Seconds())
+	by.Record(context.Background(), publishSize, float64(len(a.entries)))
 }
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.

@@ -10,7 +10,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 )
 
 // watch is what a projection tells the outside: metrics, spans and logs.
@@ -18,7 +17,6 @@ type watch struct {
 	log  *slog.Logger
 	name string
 	gauges
-	topics map[string]metric.MeasurementOption // made once: it is asked for with each record. Of the cycle alone
 }
 
 // The metrics of a projection.
@@ -42,20 +40,12 @@ var (
 )
 
 func newWatch(name string) *watch {
-	return &watch{log: slog.With("projection", name), name: name, topics: map[string]metric.MeasurementOption{}}
+	return &watch{log: slog.With("projection", name), name: name}
 }
 
-func (w *watch) set(kv ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(append(kv, telemetry.Participant.String(w.name))...))
-}
-
-func (w *watch) topic(name string) metric.MeasurementOption {
-	by, ok := w.topics[name]
-	if !ok {
-		by = w.set(telemetry.Topic.String(name))
-		w.topics[name] = by
-	}
-	return by
+func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
+	all := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
+	return telemetry.By(append(all, telemetry.Participant.String(w.name))...)
 }
 
 func (w *watch) waiting(part string, err error) {
@@ -71,17 +61,17 @@ func (w *watch) claimed(partition int, reset bool) {
 	if reset {
 		from = "start"
 	}
-	tasksClaimed.Add(context.Background(), 1, w.set())
+	w.by().Add(context.Background(), tasksClaimed, 1)
 	w.log.Info("partition taken over", "partition", partition, "from", from)
 }
 
 func (w *watch) lost(partition int, v store.Verdict) {
-	tasksLost.Add(context.Background(), 1, w.set(telemetry.Reason.String(v.String())))
+	w.by(telemetry.Reason.String(v.String())).Add(context.Background(), tasksLost, 1)
 	w.log.Warn("partition lost", "partition", partition, "verdict", v.String())
 }
 
 func (w *watch) replaced(partition int) {
-	tasksLost.Add(context.Background(), 1, w.set(telemetry.Reason.String("replaced")))
+	w.by(telemetry.Reason.String("replaced")).Add(context.Background(), tasksLost, 1)
 	w.log.Error("what is stored does not belong to this log, folding from its start", "partition", partition)
 }
 
@@ -90,14 +80,14 @@ func (w *watch) unreadable(partition int, err error) {
 }
 
 func (w *watch) refold(partition int, orderID string) {
-	refolds.Add(context.Background(), 1, w.set())
+	w.by().Add(context.Background(), refolds, 1)
 	w.log.Warn("order contradicted, folding it from the log's start", "partition", partition, "order_id", orderID)
 }
 
-func (w *watch) forgot(n int) { forgotten.Add(context.Background(), int64(n), w.set()) }
+func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
 
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
-	skipped.Add(context.Background(), to-from, w.set(telemetry.Topic.String(tp.Topic)))
+	w.by(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
 	w.log.Warn("records were deleted before they were read", "topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
 }
 
@@ -107,16 +97,16 @@ func (w *watch) commitFailed(err error) {
 
 // folded reports one record: a count, and a warning when it is bad.
 func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, outcome string, err error) {
-	counter, by := eventsFolded, w.topic(r.Topic)
+	counter, by := eventsFolded, w.by(telemetry.Topic.String(r.Topic))
 	switch {
 	case err != nil:
 		counter = eventsUndecodable
 	case outcome == "duplicate":
-		counter, by = eventsDuplicate, w.set(telemetry.Topic.String(r.Topic), telemetry.Reason.String("answered"))
+		counter, by = eventsDuplicate, w.by(telemetry.Topic.String(r.Topic), telemetry.Reason.String("answered"))
 	case outcome == "void":
 		counter = eventsVoid
 	}
-	counter.Add(ctx, 1, by)
+	by.Add(ctx, counter, 1)
 	switch {
 	case err != nil:
 		w.log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID, "error", err)
@@ -127,7 +117,7 @@ func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, out
 
 // applyTook reports one pipeline.
 func (w *watch) applyTook(began time.Time) {
-	applyDuration.Record(context.Background(), time.Since(began).Seconds(), w.set())
+	w.by().Record(context.Background(), applyDuration, time.Since(began).Seconds())
 }
 
 // applied reports one change that the store took.
@@ -135,14 +125,14 @@ func (w *watch) applied(ch *change) {
 	if len(ch.Ops) == 0 {
 		return
 	}
-	by := w.set()
+	by := w.by()
 	if len(ch.delays) > 0 {
-		applySize.Record(context.Background(), float64(len(ch.delays)), by)
+		by.Record(context.Background(), applySize, float64(len(ch.delays)))
 	}
 	now := time.Now()
 	for _, at := range ch.delays {
 		if !at.IsZero() {
-			delays.Record(context.Background(), now.Sub(at).Seconds(), by)
+			by.Record(context.Background(), delays, now.Sub(at).Seconds())
 		}
 	}
 }
@@ -151,7 +141,7 @@ func (w *watch) rebuildBegan(partition int, r Rebuild) {
 	w.log.Info("rebuild began", "partition", partition, "rebuild", r.ID, "release", r.Release, "records", r.Of)
 }
 
-func (w *watch) rebuilt(records int64) { rebuildRecords.Add(context.Background(), records, w.set()) }
+func (w *watch) rebuilt(records int64) { w.by().Add(context.Background(), rebuildRecords, records) }
 
 // rebuildEnded reports a swap, or why there was none. Which keys differ is in its state: some names hold a customer's id.
 func (w *watch) rebuildEnded(partition int, r Rebuild) {
@@ -161,13 +151,13 @@ func (w *watch) rebuildEnded(partition int, r Rebuild) {
 	}
 	if r.Differing > 0 {
 		level = slog.LevelWarn
-		rebuildDiffering.Add(context.Background(), int64(r.Differing), w.set())
+		w.by().Add(context.Background(), rebuildDiffering, int64(r.Differing))
 	}
-	rebuilds.Add(context.Background(), 1, w.set(telemetry.Reason.String(outcome)))
+	w.by(telemetry.Reason.String(outcome)).Add(context.Background(), rebuilds, 1)
 	w.log.Log(context.Background(), level, "rebuild ended", "partition", partition, "rebuild", r.ID, "outcome", outcome,
 		"records", r.Folded, "differing", r.Differing, "live_hash", r.LiveHash, "rebuilt_hash", r.RebuiltHash)
 }
 
 func (w *watch) passFailed(err error) { w.log.Warn("look through the key spaces failed", "error", err) }
 
-func (w *watch) cleared(keys int) { rebuildCleared.Add(context.Background(), int64(keys), w.set()) }
+func (w *watch) cleared(keys int) { w.by().Add(context.Background(), rebuildCleared, int64(keys)) }

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -35,8 +34,8 @@ func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ 
 	return ctx, func(err error) {
 		finish(span, err)
 		by := labels(err, operationName.String(opSend), Topic.String(to.Topic))
-		sent.Add(ctx, 1, by)
-		operations.Record(ctx, time.Since(start).Seconds(), by)
+		by.Add(ctx, sent, 1)
+		by.Record(ctx, operations, time.Since(start).Seconds())
 	}
 }
 
@@ -56,8 +55,8 @@ func Process(ctx context.Context, r broker.Record, groupName string) (_ context.
 	topic := r.Topic // not the whole record
 	return ctx, func(err error) {
 		finish(span, err)
-		processes.Record(ctx, time.Since(start).Seconds(),
-			labels(err, operationName.String(opProcess), Topic.String(topic), group.String(groupName)))
+		labels(err, operationName.String(opProcess), Topic.String(topic), group.String(groupName)).
+			Record(ctx, processes, time.Since(start).Seconds())
 	}
 }
 
@@ -67,13 +66,12 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 	start := time.Now()
 	return func(fetched []broker.Fetched, err error) {
 		by := labels(err, operationName.String(opPoll), group.String(groupName))
-		operations.Record(ctx, time.Since(start).Seconds(), by)
+		by.Record(ctx, operations, time.Since(start).Seconds())
 		n := 0
 		for _, f := range fetched {
 			if len(f.Records) > 0 {
 				n += len(f.Records)
-				consumed.Add(ctx, int64(len(f.Records)), By(system, operationName.String(opPoll),
-					Topic.String(f.Topic), group.String(groupName)))
+				By(system, operationName.String(opPoll), Topic.String(f.Topic), group.String(groupName)).Add(ctx, consumed, int64(len(f.Records)))
 			}
 		}
 		if n == 0 && err == nil {
@@ -93,8 +91,7 @@ func Commit(ctx context.Context, groupName string) (_ context.Context, ended fun
 		trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
 	return ctx, func(err error) {
 		finish(span, err)
-		operations.Record(ctx, time.Since(start).Seconds(),
-			labels(err, operationName.String(opCommit), group.String(groupName)))
+		labels(err, operationName.String(opCommit), group.String(groupName)).Record(ctx, operations, time.Since(start).Seconds())
 	}
 }
 
@@ -120,9 +117,10 @@ func finish(span trace.Span, err error) {
 	span.End()
 }
 
-func labels(err error, attrs ...attribute.KeyValue) metric.MeasurementOption {
+func labels(err error, attrs ...attribute.KeyValue) *Labels {
+	all := append(make([]attribute.KeyValue, 0, maxBy), attrs...) // on the stack
 	if err != nil {
-		attrs = append(attrs, errorType.String(fault.ClassOf(err).String()))
+		all = append(all, errorType.String(fault.ClassOf(err).String()))
 	}
-	return By(append(attrs, system)...)
+	return By(append(all, system)...)
 }
