@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -89,6 +90,9 @@ func readBatch(w *wire) (b batch, more bool, err error) {
 
 var errCut = errors.New("a batch is cut short")
 
+// decompressed are buffers that live until records are copied out.
+var decompressed = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // records appends those of a batch that were asked for.
 func (b batch) records(to []Record, from Position, names *headerNames) ([]Record, error) {
 	if c := b.attributes.Compression(); c != 0 {
@@ -96,8 +100,8 @@ func (b batch) records(to []Record, from Position, names *headerNames) ([]Record
 		if codec == nil {
 			return to, fmt.Errorf("a batch is compressed in an unknown way (%d)", c)
 		}
-		plain := frames.Get().(*bytes.Buffer)
-		defer frames.Put(plain)
+		plain := decompressed.Get().(*bytes.Buffer)
+		defer decompressed.Put(plain)
 		plain.Reset()
 		r := codec.NewReader(bytes.NewReader(b.payload))
 		_, err := plain.ReadFrom(r)

@@ -52,13 +52,17 @@ func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if id := binary.BigEndian.Uint32(head[4:]); id != correlation || size < 0 {
 		return nil, fmt.Errorf("the answer to a fetch has number %d, not %d, and %d bytes", id, correlation, size)
 	}
-	frame := frames.Get().(*bytes.Buffer)
-	frame.Reset()
-	frame.Grow(int(min(size, defaultMaxBytes)) + bytes.MinRead) // more when more comes: the size may be wrong
-	if n, err := frame.ReadFrom(io.LimitReader(rw, size)); err != nil || n < size {
+	a := fetchAnswers.Get().(*fetchAnswer)
+	a.frame.Grow(int(min(size, defaultMaxBytes)) + bytes.MinRead) // more when more comes: the size may be wrong
+	if n, err := a.frame.ReadFrom(io.LimitReader(rw, size)); err != nil || n < size {
+		a.free()
 		return nil, whole(err)
 	}
-	return readAnswer(frame)
+	if err := a.read(); err != nil {
+		a.free()
+		return nil, err
+	}
+	return a, nil
 }
 
 // whole is the error of an answer that was cut short.
@@ -69,15 +73,14 @@ func whole(err error) error {
 	return err
 }
 
-// frames are the bytes of answers, which live until their records are copied out.
-var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// fetchAnswer is the answer to a fetch; what it says of each log points into frame.
+// fetchAnswer is the answer to a fetch; what it says of each log points into frame. It is lent, until its records are copied out.
 type fetchAnswer struct {
-	frame *bytes.Buffer
+	frame bytes.Buffer
 	code  int16
 	logs  []logAnswer
 }
+
+var fetchAnswers = sync.Pool{New: func() any { return new(fetchAnswer) }}
 
 // logAnswer is what an answer says of one log.
 type logAnswer struct {
@@ -94,14 +97,19 @@ const minLogBytes = 42
 // ApiKey implements protocol.Message.
 func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
-// free gives the bytes back. Nothing in the answer may be used after it.
-func (a *fetchAnswer) free() { frames.Put(a.frame) }
+// free gives the answer back. Nothing in it may be used after it.
+func (a *fetchAnswer) free() {
+	a.frame.Reset()
+	clear(a.logs)
+	a.code, a.logs = 0, a.logs[:0]
+	fetchAnswers.Put(a)
+}
 
-// readAnswer reads a Fetch response of fetchVersion (https://kafka.apache.org/protocol#The_Messages_Fetch).
-func readAnswer(frame *bytes.Buffer) (*fetchAnswer, error) {
-	r := wire{b: frame.Bytes()}
+// read takes the frame apart: a Fetch response of fetchVersion (https://kafka.apache.org/protocol#The_Messages_Fetch).
+func (a *fetchAnswer) read() error {
+	r := wire{b: a.frame.Bytes()}
 	r.int32() // throttled for
-	a := &fetchAnswer{frame: frame, code: r.int16()}
+	a.code = r.int16()
 	r.int32() // session
 	for range r.count() {
 		topic := string(r.bytes(int(r.int16())))
@@ -120,9 +128,9 @@ func readAnswer(frame *bytes.Buffer) (*fetchAnswer, error) {
 		}
 	}
 	if r.short {
-		return nil, fmt.Errorf("the answer to a fetch is malformed: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("the answer to a fetch is malformed: %w", io.ErrUnexpectedEOF)
 	}
-	return a, nil
+	return nil
 }
 
 // wire takes bytes apart as Kafka's protocol puts them together. Where there is not enough, all else is zero, and short says so.

@@ -166,6 +166,7 @@ func (c *Client) fetchRequest(p *poll) *fetch.Request {
 		SessionEpoch: -1, IsolationLevel: 1}
 	total, n := 0, len(p.positions)
 	first := int(c.turn.Add(1)) % n
+	all, begin := make([]fetch.RequestPartition, 0, n), 0 // of every topic, one behind the other
 	for i := range n {
 		from := p.positions[(first+i)%n]
 		size := from.MaxBytes
@@ -175,11 +176,11 @@ func (c *Client) fetchRequest(p *poll) *fetch.Request {
 		total += size
 		partition := fetch.RequestPartition{Partition: int32(from.Partition), CurrentLeaderEpoch: -1, FetchOffset: from.Offset,
 			LogStartOffset: -1, PartitionMaxBytes: int32(size)}
-		if last := len(request.Topics) - 1; last >= 0 && request.Topics[last].Topic == from.Topic {
-			request.Topics[last].Partitions = append(request.Topics[last].Partitions, partition)
-			continue
+		if last := len(request.Topics) - 1; last < 0 || request.Topics[last].Topic != from.Topic {
+			request.Topics, begin = append(request.Topics, fetch.RequestTopic{Topic: from.Topic}), len(all)
 		}
-		request.Topics = append(request.Topics, fetch.RequestTopic{Topic: from.Topic, Partitions: []fetch.RequestPartition{partition}})
+		all = append(all, partition)
+		request.Topics[len(request.Topics)-1].Partitions = all[begin:]
 	}
 	request.MaxBytes = int32(min(total, maxAnswerBytes))
 	return request

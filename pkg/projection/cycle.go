@@ -170,8 +170,11 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 
 // fetch starts reading every log that has room, when nothing is being read.
 func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
-	epoch := map[broker.TopicPartition]string{}
-	var from []broker.Position
+	if c.live.busy {
+		return
+	}
+	logs := len(c.tasks) * len(c.b.topics())
+	epoch, from := make(map[broker.TopicPartition]string, logs), make([]broker.Position, 0, logs)
 	for _, t := range c.tasks {
 		for _, s := range t.sources {
 			if t.taken && s.pending < maxPending {

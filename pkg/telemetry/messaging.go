@@ -74,7 +74,7 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 				By(system, operationName.String(opPoll), Topic.String(f.Topic), group.String(groupName)).Add(ctx, consumed, int64(len(f.Records)))
 			}
 		}
-		if n == 0 && err == nil {
+		if n == 0 && err == nil || !spansExported() {
 			return
 		}
 		_, span := tracer().Start(ctx, opPoll, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(start),
@@ -87,8 +87,11 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 // Commit begins the CLIENT span of storing a group's offsets.
 func Commit(ctx context.Context, groupName string) (_ context.Context, ended func(error)) {
 	start := time.Now()
-	ctx, span := tracer().Start(ctx, opCommit, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
+	var span trace.Span
+	if spansExported() {
+		ctx, span = tracer().Start(ctx, opCommit, trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
+	}
 	return ctx, func(err error) {
 		finish(span, err)
 		labels(err, operationName.String(opCommit), group.String(groupName)).Record(ctx, operations, time.Since(start).Seconds())
@@ -101,8 +104,13 @@ func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
 // unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it would cost for every
 // event is more than deciding it does (docs/performance.md).
 func unseen(ctx context.Context) bool {
+	return !spansExported() && trace.SpanContextFromContext(ctx).IsValid()
+}
+
+// spansExported says that spans go somewhere.
+func spansExported() bool {
 	_, kept := otel.GetTracerProvider().(unexported)
-	return kept && trace.SpanContextFromContext(ctx).IsValid()
+	return !kept
 }
 
 // finish ends a span, if there is one, with the class of the error: its words may hold an address, which has no place in telemetry.

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -67,7 +68,8 @@ func Start(ctx context.Context, service string, cfg Config) (stop func(context.C
 	}
 	stops = append(stops, tracers.Shutdown)
 	reg := prometheus.NewRegistry()
-	meters, err := newMeters(ctx, res, reg)
+	_, untraced := tracers.(unexported)
+	meters, err := newMeters(ctx, res, reg, untraced)
 	if err != nil {
 		return fail("OTEL_METRICS_EXPORTER", err)
 	}
@@ -160,13 +162,16 @@ func newTracers(ctx context.Context, res *resource.Resource) (tracerProvider, er
 	return sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter)), nil
 }
 
-func newMeters(ctx context.Context, res *resource.Resource, reg *prometheus.Registry) (*sdkmetric.MeterProvider, error) {
+func newMeters(ctx context.Context, res *resource.Resource, reg *prometheus.Registry, untraced bool) (*sdkmetric.MeterProvider, error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	scraped, err := promexporter.New(promexporter.WithRegisterer(reg))
 	if err != nil {
 		return nil, err
 	}
 	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scraped)}
+	if untraced { // no trace to give as an example: not looked for with every measurement
+		opts = append(opts, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+	}
 	var fallback []autoexport.MetricOption
 	if unasked() {
 		fallback = append(fallback, autoexport.WithFallbackMetricReader(
