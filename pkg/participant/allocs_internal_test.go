@@ -79,8 +79,8 @@ var stages = []struct {
 	run  func(*bench)
 }{
 	{"receive", 7, func(b *bench) { b.receive() }},
-	{"decide", 46, (*bench).decide},
-	{"live", 69, (*bench).live},
+	{"decide", 43, (*bench).decide},
+	{"live", 60, (*bench).live},
 }
 
 func TestAllocations(t *testing.T) {

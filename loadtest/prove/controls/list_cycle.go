@@ -60,7 +60,9 @@ var positions = []Control{
 		Schedules: 158,
 		Proof:     Proof{readModelRestored, []check.Guarantee{check.ReadModel}},
 		Edits: []Edit{
-			{"pkg/participant/takeover.go", `s.cursor = number(v, 0)`, `s.cursor = max(number(v, 0), s.committed)`},
+			{"pkg/participant/takeover.go", `s.cursor = at
+			continue`, `s.cursor = max(at, s.committed)
+			continue`},
 			{"pkg/projection/takeover.go", `		s.cursor, s.applied = n, n
 `, `		n = max(n, c.gen.Committed(s.TopicPartition), c.offsets[s.TopicPartition])
 		s.cursor, s.applied = n, n
