@@ -5,6 +5,7 @@ package event
 import (
 	"crypto/sha1" //nolint:gosec // as RFC 9562 says of UUIDv5
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,6 +64,11 @@ const (
 	headerTraceParent = "ce_traceparent"
 	headerContentType = "content-type"
 )
+
+// IsAttribute says whether a header is part of the envelope.
+func IsAttribute(header string) bool {
+	return strings.HasPrefix(header, "ce_") || header == headerContentType
+}
 
 // namespace of all made ids. Changing it makes every id of the past unknown.
 var namespace = uuid.MustParse("5f1c2b1e-6b0f-5a86-9d0c-0e5a4a1c7d11")

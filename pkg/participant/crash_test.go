@@ -504,6 +504,25 @@ func TestAdoptedHeadIsCheckedAgainstTheLog(t *testing.T) {
 	})
 }
 
+// The known limit: with no later fact of its order to contradict it, a void fact that comes after a wipe is taken for valid.
+func TestVoidFactAfterAWipeAndAllElseIsTaken(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		for _, body := range []string{"a", "b"} {
+			s.hand(notes, "o1", body)
+		}
+		s.eventually("b", func() bool { return len(s.facts("o1")) == 2 })
+		s.eventually("commit", func() bool { return s.log.Committed("clerk")[at(notes, "o1")] == 2 })
+		stop()
+		s.mini.FlushAll()
+		s.seq[notes+"o1"] = head{1, "never was"}
+		s.hand(notes, "o1", "void")
+		_, stop = s.play(clerk(stamp))
+		defer stop()
+		s.eventually("the void fact is answered: say so where the limit is told no more", func() bool { return slices.Contains(s.facts("o1"), "void") })
+	})
+}
+
 // Row 4, 7: a duplicate behind an event that takes its time has nothing to write; it must not be forgotten for that.
 func TestDuplicateBehindASlowOrderIsCommitted(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -34,14 +36,13 @@ type playground struct {
 // ports returns n free addresses.
 func ports(t *testing.T, n int) (addrs, numbers []string) {
 	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = ln.Close() }()
-		_, number, _ := net.SplitHostPort(ln.Addr().String())
-		addrs, numbers = append(addrs, ln.Addr().String()), append(numbers, number)
+	free := rig.FreePorts(n)
+	if free == nil {
+		t.Fatal("no free ports")
+	}
+	for _, port := range free {
+		numbers = append(numbers, strconv.Itoa(port))
+		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	return addrs, numbers
 }

@@ -12,8 +12,8 @@ const (
 	portTries           = 1000
 )
 
-// freePorts returns n different ones; nil when there are none.
-func freePorts(n int) []int {
+// FreePorts returns n different ones of loopback; nil when there are none.
+func FreePorts(n int) []int {
 	var ports []int
 	used := map[int]bool{}
 	for range portTries {

@@ -100,7 +100,7 @@ func Start(ctx context.Context, c Config) (r *Rig, err error) {
 
 // stores starts what is to be started, and decides on the addresses of everything.
 func (r *Rig) stores(ctx context.Context) (err error) {
-	ports := freePorts(6)
+	ports := FreePorts(6)
 	if ports == nil {
 		return errors.New("no free ports between 20000 and 32000")
 	}

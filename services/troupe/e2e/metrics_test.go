@@ -90,7 +90,7 @@ func read(t *testing.T, name string) []byte {
 
 // Every metric that an alert or a dashboard reads is exported by a running service, or by a named receiver of the collector.
 func TestEveryMetricThatIsReadIsExported(t *testing.T) {
-	p := start(t, "--payment-deadline", "3s")
+	p := start(t, "--payment-deadline", "8s")
 	p.performEverything(t, 5)
 	want := map[string]string{}
 	for file, list := range expressions(t) {
@@ -124,16 +124,6 @@ func TestEveryMetricThatIsReadIsExported(t *testing.T) {
 	for _, name := range receivers {
 		if want[name] == "" {
 			t.Errorf("nobody reads %s of the receivers", name)
-		}
-	}
-	// Every metric of our own is worth looking at, or it is not worth exporting.
-	for name := range p.scrape(t) {
-		base := name
-		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
-			base = strings.TrimSuffix(base, suffix)
-		}
-		if strings.HasPrefix(base, "troupe_") && want[base] == "" && want[base+"_bucket"] == "" && want[base+"_count"] == "" {
-			t.Logf("%s is on no dashboard", name)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestEveryEdgeIsInTheOrdersTrace(t *testing.T) {
 	for _, instances := range []int{1, 3} {
 		t.Run(fmt.Sprintf("%d of each service", instances), func(t *testing.T) {
 			c := collect(t)
-			p := start(t, "--payment-deadline", "3s", "--instances",
+			p := start(t, "--payment-deadline", "8s", "--instances",
 				fmt.Sprintf("order=%[1]d,payment=%[1]d,notification=%[1]d,query=%[1]d", instances))
 			p.performEverything(t, 20*instances)
 			log := p.events(t)

@@ -96,7 +96,12 @@ func TestOrderIsShownAfterItsToken(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	id := querytest.ID("o")
 	token := d.Put(d.Refunded(id, "c-1")...)
-	order, h := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "respond-async, wait=20")
+	order, _ := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "respond-async, wait=20")
+	if !order.Settled || len(order.Notifications) != 3 || order.Notifications[2].Status != httpapi.NotificationStatusFailed {
+		t.Errorf("after the token of its last mail: %+v", order)
+	}
+	d.Caught() // the other topics too
+	order, h := read[httpapi.Order](d, "/orders/"+id)
 	if order.Status != httpapi.OrderStatusCancelled || order.Payment.Status != httpapi.PaymentStatusRefunded || !order.Settled ||
 		order.SettledAt.IsZero() || order.Cancellation == nil || order.Cancellation.Reason != httpapi.CancellationReasonCustomer ||
 		order.Cancellation.RequestedAt.IsZero() || len(order.Notifications) != 3 || order.Notifications[2].Status != httpapi.NotificationStatusFailed ||

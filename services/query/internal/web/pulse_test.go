@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/choreography"
@@ -62,10 +63,28 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	return &page{Stage: s, url: srv.URL}, groups, desk.Token()
 }
 
+// sampled waits until the pulse was taken, and knows that so many orders settled.
+func (p *page) sampled(settled int) {
+	p.T.Helper()
+	querytest.Eventually(p.T, func() string {
+		resp := p.open("/api/pulse")
+		defer func() { _ = resp.Body.Close() }()
+		var got struct {
+			At      time.Time `json:"at"`
+			Settled int       `json:"settled_last_minute"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.At.IsZero() || got.Settled != settled {
+			return fmt.Sprintf("%+v, %v", got, err)
+		}
+		return ""
+	})
+}
+
 func TestMapShowsTheChoreography(t *testing.T) {
 	p, groups, _ := live(t, "")
 	groups.stopped = "payment"
 	p.Caught()
+	p.sampled(0)
 	p.shows("/", "Nothing flows yet", `class="empty shown"`, "bin/troupe place", "0 acknowledged = 0 settled", "nobody consumes",
 		`class="service payment stopped"`, `class="service query "`, "this gateway cannot be asked")
 	p.Put(p.Confirmed(querytest.ID("a"), hostile)...)
@@ -135,6 +154,7 @@ func TestPulseIsLive(t *testing.T) {
 func TestPulseAsJSON(t *testing.T) {
 	p, _, _ := live(t, "")
 	p.Put(p.Confirmed(querytest.ID("a"), "c-1")...)
+	p.sampled(1)
 	resp := p.open("/api/pulse")
 	defer func() { _ = resp.Body.Close() }()
 	var got struct {

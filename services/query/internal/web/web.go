@@ -174,8 +174,9 @@ var functions = template.FuncMap{
 		}
 		return fmt.Sprintf("+%.1f ms", float64(*d)/float64(time.Millisecond))
 	},
-	"kind": func(kind string) string { return strings.ReplaceAll(kind, "_", " ") },
-	"add":  func(a, b int) int { return a + b },
+	"valid": func(text []byte) string { return strings.ToValidUTF8(string(text), "\ufffd") },
+	"kind":  func(kind string) string { return strings.ReplaceAll(kind, "_", " ") },
+	"add":   func(a, b int) int { return a + b },
 	"pretty": func(raw json.RawMessage) string {
 		var b bytes.Buffer
 		if json.Indent(&b, raw, "", "  ") != nil {

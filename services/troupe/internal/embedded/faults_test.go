@@ -203,7 +203,7 @@ func TestBrokerFailsEveryKindOfRequest(t *testing.T) {
 
 func TestBrokerFaultsEndByThemselves(t *testing.T) {
 	client, c := breakable(t, 1)
-	set(t, c, control.Fault{API: "produce", Error: "NOT_ENOUGH_REPLICAS", ResetAfterS: 1})
+	set(t, c, control.Fault{API: "produce", Error: "NOT_ENOUGH_REPLICAS", ResetAfterS: 3})
 	if err := produce(t, client); err == nil {
 		t.Fatal("did not fail")
 	}

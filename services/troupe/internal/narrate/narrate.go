@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -33,22 +34,35 @@ func New(out io.Writer, style terminal.Style, client *rest.Client, orderID strin
 // returns the order as it was then. It may be called again and goes on where it was. An error is ctx's or what trying again
 // cannot mend.
 func (n *Narrator) Until(ctx context.Context, enough func(rest.Order) bool) (last rest.Order, err error) {
+	var untold error
 	err = n.client.Follow(ctx, n.id, func(o rest.Order) bool {
 		last = o
-		if n.tellNew(ctx) != nil {
-			return false // the next document tells it
-		}
-		return enough(o)
+		untold = n.tellNew(ctx)
+		return untold != nil || enough(o)
 	})
+	if untold != nil {
+		err = untold
+	}
 	if err == nil {
 		return last, nil
 	}
 	return last, fmt.Errorf("follow order %s: %w", n.id, err)
 }
 
-// tellNew reads the story and tells what it has not told.
+// retryEvery is how often a story is asked for that is away: there may be no later document to tell it with.
+const retryEvery = 200 * time.Millisecond
+
+// tellNew reads the story and tells what it has not told. An error is ctx's or what trying again cannot mend.
 func (n *Narrator) tellNew(ctx context.Context) error {
 	s, err := n.client.Story(ctx, n.id)
+	for fault.ClassOf(err) == fault.Unavailable {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryEvery):
+		}
+		s, err = n.client.Story(ctx, n.id)
+	}
 	if err != nil {
 		return err
 	}

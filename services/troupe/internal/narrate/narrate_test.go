@@ -35,7 +35,7 @@ func TestTellsEachEventOnce(t *testing.T) {
 			return
 		}
 		stories++
-		if stories == 2 { // the story is away for a moment
+		if stories == 2 || stories == 5 { // the story is away for a moment, and again when the last document has come
 			problem.Write(w, r, fault.New(fault.Unavailable, "away"))
 			return
 		}
