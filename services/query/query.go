@@ -73,11 +73,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 
 	// Operators
-	jobs := console.NewJobs()
-	desk, err := console.New(model, log, jobs, cfg.Partitions, cfg.ConsoleHosts...)
-	if err != nil {
-		return err
-	}
 	protocol, err := choreography.Load()
 	if err != nil {
 		return err
@@ -88,6 +83,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Log: log, Groups: log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
 		Stopped: playground.Stopped,
 	})
+	jobs := console.NewJobs()
+	desk, err := console.New(model, log, beat, jobs, cfg.Partitions, cfg.ConsoleHosts...)
+	if err != nil {
+		return err
+	}
 	pages, err := web.New(model, log, desk, web.Config{
 		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Activity: exceptions, Playground: playground,
 	})

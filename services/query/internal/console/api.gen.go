@@ -22,6 +22,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for InvariantState.
+const (
+	InvariantStateBroken    InvariantState = "broken"
+	InvariantStateHolds     InvariantState = "holds"
+	InvariantStateUnchecked InvariantState = "unchecked"
+)
+
+// Valid indicates whether the value is a known member of the InvariantState enum.
+func (e InvariantState) Valid() bool {
+	switch e {
+	case InvariantStateBroken:
+		return true
+	case InvariantStateHolds:
+		return true
+	case InvariantStateUnchecked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobAction.
 const (
 	JobActionDiscard JobAction = "discard"
@@ -436,6 +457,24 @@ type Header struct {
 	Value string `json:"value"`
 }
 
+// Invariant defines model for Invariant.
+type Invariant struct {
+	// Name Examples: accounted, charges, mails
+	Name string `json:"name"`
+
+	// Orders A few that contradict it.
+	Orders []string `json:"orders,omitempty,omitzero"`
+
+	// State unchecked: nobody can be asked, or it does not answer.
+	State InvariantState `json:"state"`
+
+	// Text What was compared.
+	Text string `json:"text"`
+}
+
+// InvariantState unchecked: nobody can be asked, or it does not answer.
+type InvariantState string
+
 // Job defines model for Job.
 type Job struct {
 	Action JobAction `json:"action"`
@@ -588,6 +627,50 @@ type Problem struct {
 	//
 	// Examples: urn:troupe:problem:invalid-request
 	Type string `json:"type"`
+}
+
+// Pulse defines model for Pulse.
+type Pulse struct {
+	At                   time.Time `json:"at"`
+	DuplicatesLastMinute int       `json:"duplicates_last_minute"`
+
+	// Error Why Kafka could not be asked. What it did not say is left out then.
+	Error  string                `json:"error,omitempty,omitzero"`
+	Groups map[string]PulseGroup `json:"groups"`
+
+	// InFlight Orders without an outcome that are not parked.
+	InFlight   int         `json:"in_flight"`
+	Invariants []Invariant `json:"invariants"`
+
+	// OrdersPerSecond Over the last five seconds.
+	OrdersPerSecond float64 `json:"orders_per_second"`
+
+	// Parked Orders of which something waits behind a dead letter.
+	Parked int `json:"parked"`
+
+	// RetriesLastMinute Absent where participants do not tell (`ACTIVITY=false`).
+	RetriesLastMinute *int `json:"retries_last_minute,omitempty"`
+
+	// SettleMs From placed to settled, of the orders that settled in the last minute.
+	SettleMs struct {
+		P50 int64 `json:"p50"`
+		P95 int64 `json:"p95"`
+		P99 int64 `json:"p99"`
+	} `json:"settle_ms"`
+	SettledLastMinute int `json:"settled_last_minute"`
+
+	// TopicsPerSecond Events appended to each topic.
+	TopicsPerSecond map[string]float64 `json:"topics_per_second"`
+}
+
+// PulseGroup defines model for PulseGroup.
+type PulseGroup struct {
+	// LagMs How old the oldest event is that was not consumed.
+	LagMs      int64 `json:"lag_ms"`
+	LagRecords int64 `json:"lag_records"`
+
+	// Stopped Why nobody consumes.
+	Stopped string `json:"stopped,omitempty,omitzero"`
 }
 
 // Reason Why. Kept for ever, with who and when.
@@ -918,6 +1001,9 @@ type ServerInterface interface {
 	// RedriveChain Run the chain from its head, until it is empty or a letter fails
 	// (POST /api/dead-letters/{participant}/{order_id}/redrive)
 	RedriveChain(w http.ResponseWriter, r *http.Request, participant Participant, orderID OrderName, params RedriveChainParams)
+	// GetPulse What goes on now, and whether what must survive everything still holds
+	// (GET /api/pulse)
+	GetPulse(w http.ResponseWriter, r *http.Request)
 	// CancelRebuild Give up what is under way; what is live stays
 	// (DELETE /api/rebuild)
 	CancelRebuild(w http.ResponseWriter, r *http.Request)
@@ -1002,6 +1088,12 @@ func (_ Unimplemented) EditLetter(w http.ResponseWriter, r *http.Request, partic
 // RedriveChain Run the chain from its head, until it is empty or a letter fails
 // (POST /api/dead-letters/{participant}/{order_id}/redrive)
 func (_ Unimplemented) RedriveChain(w http.ResponseWriter, r *http.Request, participant Participant, orderID OrderName, params RedriveChainParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetPulse What goes on now, and whether what must survive everything still holds
+// (GET /api/pulse)
+func (_ Unimplemented) GetPulse(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1658,6 +1750,20 @@ func (siw *ServerInterfaceWrapper) RedriveChain(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetPulse operation middleware
+func (siw *ServerInterfaceWrapper) GetPulse(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPulse(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CancelRebuild operation middleware
 func (siw *ServerInterfaceWrapper) CancelRebuild(w http.ResponseWriter, r *http.Request) {
 
@@ -1813,6 +1919,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
 
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/pulse", wrapper.GetPulse)
+	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/dead-letters/groups", wrapper.ListGroups)
 	})
@@ -3375,6 +3484,61 @@ func (response RedriveChaindefaultApplicationProblemPlusJSONResponse) VisitRedri
 	return err
 }
 
+type GetPulseRequestObject struct {
+}
+
+type GetPulseResponseObject interface {
+	VisitGetPulseResponse(w http.ResponseWriter) error
+}
+
+type GetPulse200JSONResponse Pulse
+
+func (response GetPulse200JSONResponse) VisitGetPulseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPulse503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response GetPulse503ApplicationProblemPlusJSONResponse) VisitGetPulseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPulsedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPulsedefaultApplicationProblemPlusJSONResponse) VisitGetPulseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelRebuildRequestObject struct {
 }
 
@@ -3687,6 +3851,9 @@ type StrictServerInterface interface {
 	// RedriveChain Run the chain from its head, until it is empty or a letter fails
 	// (POST /api/dead-letters/{participant}/{order_id}/redrive)
 	RedriveChain(ctx context.Context, request RedriveChainRequestObject) (RedriveChainResponseObject, error)
+	// GetPulse What goes on now, and whether what must survive everything still holds
+	// (GET /api/pulse)
+	GetPulse(ctx context.Context, request GetPulseRequestObject) (GetPulseResponseObject, error)
 	// CancelRebuild Give up what is under way; what is live stays
 	// (DELETE /api/rebuild)
 	CancelRebuild(ctx context.Context, request CancelRebuildRequestObject) (CancelRebuildResponseObject, error)
@@ -4089,6 +4256,30 @@ func (sh *strictHandler) RedriveChain(w http.ResponseWriter, r *http.Request, pa
 	}
 }
 
+// GetPulse operation middleware
+func (sh *strictHandler) GetPulse(w http.ResponseWriter, r *http.Request) {
+	var request GetPulseRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPulse(ctx, request.(GetPulseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPulse")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPulseResponseObject); ok {
+		if err := validResponse.VisitGetPulseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CancelRebuild operation middleware
 func (sh *strictHandler) CancelRebuild(w http.ResponseWriter, r *http.Request) {
 	var request CancelRebuildRequestObject
@@ -4173,123 +4364,134 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rchs3lvCroPqbqiTf16QoWbJjqr4fise5jcd2Sd7K1kYeEew+JBE1AQ6AFs1xqWqfZh9sn2TrHADd",
-	"INnNmxU5yeaPTZHdjYODc7/1xyRT05mSIK1J+h+TCfAcNH18pTJuhZL4OQeTaTFzfybvJsBm3E7YfAIa",
-	"mFWMm1vGx1zIbpImJpvAlONtdjGDpJ8Yq4UcJ/f3aXIJVi8uRhb0+mOvIFMyN/i8OReWDWGk8PETYIZP",
-	"gWn4ZwnGMmGYAWmbFpwKKablNOkfp2FxIS2MQSf3uPyMaz4F63f4rSgs6BcFN2YdmjeyWLBswoU0bD5R",
-	"Bhjiho24KCBnc2EnzE6EYRnejlAIvOufJehFkiaST3Fx+nEJwr9oGCX95P8c1Xg/cr+aIwcJwukge6Pz",
-	"JjwRZGrklld4Tdvy9OONyHeG4DXeVwPwlmsrMjHj0m4Bw4C+Exm0ATKLHrQrLPHiNUjv6FR3PCzEjwcQ",
-	"7pBkkCbOiaIQIsaREOnPghvLcmXZXBQFy1XbRoiodt3BS1yTAEb46TQJwY0MRWf1hWG4ULU6clnjcSIv",
-	"CA150re6hL2P9y0fw5X4VwMoF5ZNlbHMKDblcnHOemwKXBp21kvZ1PEjl+ykF74/6fW67ILN+BjYlC/Y",
-	"EJiZKI2IRSZRJTKykOMKze00MoYbg0DF28lhxMvCJv2zXpqMlJ5y65j6yUmS1vzea+B3t8136hZaZJiE",
-	"D/aGlrV4kaMVcFtxwqfL6GjsBDSrZQeblgZ3VYsmbvCzho17o0WWxRX/8Ark2E6S/nHv5BTlk7Wg8QH/",
-	"+Pmi8x+8869e5/lN5/3//UuSNkjTjfyJkHu2xDOzuIFbyN05AK5jWuhsmVsPI7VV7n2rYdQkzC6/fcGe",
-	"nZz2uiTz///rPpuoOZEeMyv6YKQcr6rSZgqR7kg1ZT285EkvrQhOWHZMVEn30eaFYVIxU2YTJsvpEDR+",
-	"o2FUGsjPwwkTjCAzMIxrYGIslYYcsQQf+HRWIHIIzLOAOKcva9T5bbYc8snZ0/VjvEcUm5mSBkgNXUgz",
-	"B8I3KmdpwR0un80K4TTy0S/GqeXdjuLS6c0ryy249dYJJejWOTeMewDO2cDgPQNm+MLguXST+zT5BiZC",
-	"boJuptWwgOn/2w/Kt+6uJgAHGnjemaocis6QVh/0iRLwe0bf42m6nxx9q3HKlPaSR8OwFIXtskEp+R0X",
-	"BR8WMOizS8hJg7K/8dEtZ7kCJBLrEUAPIK7Gh1ul2BSpxyqWK6Q9JTM4RxNIMr6EP6tQNszKYSHMBHKk",
-	"Ri8YhQzQMQl3oO0ECjAmZVzmaNPkCK3wlk2Ah024niINRrYZmVGdyo5qwqu/+iiyuAi1L5QcFSKzj3qA",
-	"Tt50pLId5B8hx/4E3Q+Eal4UQQKTJk/rAyE2RpEwJZk8wOfYCXRwj4M+U6j98T5S+hmXiGvIhYW8ywYa",
-	"ci3uQHasUh01siD92rE9NxJ3SE50JZEErnTOBiOlMxjUvwh37g4Q5IYXWhnzRouxkI+K0QzX7ShaeNBn",
-	"3GktNWJcOmHmfiLKQxRmEy7HgEi0E6Qy0lZskClpVAEd0k30nKFWcwOafTmfcItEylDYGpKt19LtNGVX",
-	"kHW+BZtNOlfCQsouSXJqOkeWKXUr4CunJpGsCd1LOtav+4VxcAvJBv/eeeGBIZU96LI3tJGsEIiVaykB",
-	"ciaVdIh/OZ3ZhbMJHxXxgOt2RrTwoI+ikQ14UfQZascBMj/aRWhvaodqgvYHeccLkXtRvAfAXvEQ1w8X",
-	"+O8dL0pvuFkuCjR5DKuUdJqA1gqlxM+tV4wEFHnST46Gi+T+PWoyY7nMUCsd8Zk4ylHcehPhaMYXU5D2",
-	"qDf6esTzs2Enf54NO2dPn486/PjpWedZ7+unz56dfP38rAdHnk9Q/1luS5P0T3tomglLutNjIUhLtGk0",
-	"zwBN2n5yOhw9Pxk9OXv2bPjkNOdP+ZMMnp88z3vQg9NnT57WFlCpZd9qVc6g79HVF+7JnfBkOrlPP+yV",
-	"xw76DHg2YYRA1AFkm5JtwaeQp8EtBKbLAlBYDDXwW0Mk8KMavlbzB9PqP6phmzL/RQ3DipellGhmPCaH",
-	"/KKGHe3WJYnyixpG/rLjHKZLac6ZsIYJ8tO8anQUG6B/x73t/ggYYxOOJsS4lCu6No6DbFK01XW0xmtl",
-	"v1XlI9tJqBdHuKrTcM5yCWavE0bsNcl0w0XO5hNRwFZDin151nvyFR1JWPsR93QRFBYUxgn+S7Lm8ofk",
-	"Jf/IduOYfkYvT3hPwpnCV1YUxU/OoPks5nrNOHhQaEXW9ivkbAH2QYj5nVKvuB7DoxLzUOULstkKXNrb",
-	"bPgl7pq+0z4Wwf4uvqHz+DdpytlMaQv53yEXPASLHg3msgagM0UIOqiyYthD6GCVPgj+n1RZ5N/AX5WE",
-	"ByOnv+rFZSmboP0JZXKuFze6lClDc4/NEQAEL1cSzpGYiPfmHFVYpVGJkr4pi9u/CpNxTTKO57nA5/Li",
-	"rVYz0FagzTLihYE0mUVffUx4USxFdvxFy8C9rOwn57+jC2DOGdqAkDuvK5ZwTqt0axthqFQBXCJWndm0",
-	"CUffLPC6LASCd4jRpolH3PadUGwSzcR1DDfDW4ipsFsjcy5gaFLP/XLs3E+SRWwktAu0tUfMGiLkaR1h",
-	"3CmQmC5FivYJCKWJRum2Gt9bQRxtkHEfCGreDv/gt9NDQ3Pz7jRw0y76YvmLhvKlu/o+PGmfWG8dM/sZ",
-	"ya9a+n0Flhr+AhlhAhnp0tvNfzLSQzISOe/bn3tRGEXBAOMw1BQS+JNTf5Oc+mAc2siYi/Wj/WlCyU6i",
-	"hzh6f/I1ban6ezmU/4/r6w+9Xuf6+sPx6Pr6w7NRY0A/TV5MuAsjLfO5d8Xxo7Aw3c5a+JhXdBM+dco/",
-	"/OBuO+nVeRKuNSduXcmCrO+ZIi1BUqDFaeqUGd63igvKZKztLSbY9R9dSL8hDeutYUPGLTH+EDI+BR9I",
-	"mjqukjBHpiJmWvrmpNc7Z8qZyPSrj5PJYkHJj13Q+UqNX0qrFzvgcoXL1vZJvwf7e69sVpoYq/RiQzLe",
-	"R9ZCHpEuZ9y6cFtprJqCNl+wXCmdsiMnk44+ivz+iHKjsYirAZ7Xzs3yso68zErEVkkK4yKOzWah1pyw",
-	"i7lyOQsV5T5rJNbwpRWTRMQUcLZO403sHnONU65vRhRF20gbgctWeTaHQtyBFk00/b2aMwpEE+pcZpoS",
-	"B1pAHsoehPvOJe32xmWawIcMZu31G8by7JbixWzGpcgaT3+sVTlrvj9T0pRT0IyuiRVn45MiF3RFV5oI",
-	"CcjYdRbPUiLfE5g73p159nuXl7tfZ1H3oBs1Ghmwq2z49HQrXv39Vs1E1qQfwJesuOuYsAaKESsE+HBX",
-	"Rb1OjnK7xEKNyJvxRaH4BjfLJWbXD4mw+oVxnicSk1ZWDcsR+/HqzesuuxhSHQ1JdoHYl1KRc5pDpnLI",
-	"U2YAhQutfkNx5Qg+zzlp8qEzVh3/Jbmyl3z+dzCGjyGC3t3fhLFF7R2vgdCID83j0M9LmamcZFQy5Abo",
-	"CNdRMVxYqKRVjJeUCcncjd3GJHsskwIZOxhWiGGVttaFzHsUM83lRj7SnKLPfUMxvBR5jFJ1KZuBnnKk",
-	"8JRZzaUR9BEvXYA9DwG7kdJORRqrVB6+DQmhmoMiZf30dJPdwjv/aik+SJPDfP9dXQiPyd3t28N8uw2u",
-	"WgxDk7rwcZVNxtqqm1GEugtPh8YzvTmno8sdRsl+Edp7JLzw7s2eYsrp93UoXrgiKbvkQll+C/KARWbc",
-	"GMhv1F1TZceLttq5JcfKeaKGka92AAjutEyLkmrdLBuiRbtYQrUDz5mP5L+NKMwqbe2k7aR7HHG9UKXz",
-	"n2qT8XjdZFwhQH9qsTUT47jebhNFvsydM/orsOM+nnQIKbSfeYszvS/LR2px/ejnE1WQF9Cs/NJVVYDw",
-	"dNmFZA6f3e167VeVOPXuGk+6cmWXMsQ/Jy4r2nVFoXfHXXLM3xY8A3pQXIrknfAWyV8Vn3VbFcC3Aoo8",
-	"ygit2r8u9dx0NpQcJaZ0bhkgY/pEacNCPl29Jk/pINlMoTTQTEirKkMi1O5QXtZZuU514/dVId92fe+W",
-	"TsNums7iu2AjL++/ioGtbecQBZF6YzjKzLkCV5kVZb7uH+wgOKeeklsNMu9BR1zceDruskZLWLY8pyHo",
-	"lXMLHSum0LSEKvLNS9Cz6+hmFWQ7cLnNqpNS2ZRRdUR1kN7cHCawjUXOS3EYv+kJN1QS43bvS5+0h2oz",
-	"bS/716FS3Rc4NygifwrVidck1MoWZp0vxtX3O+lSx12rWrTX5taZAxy6nSwlLuze57yCb7/zBtw24c87",
-	"sGv48y5Oo1ylyiAfx58VXEhm4YNt1rbSF6Kv0V5UXhQ//4fgJDkC9J/RhdUlbCc2Wi48vGm/P6rh+mZ5",
-	"FgIYIBHJPyd1gZG3lqOH1XtwZs3a1+0yOfcZ1xYLFn16l3TghnFzCzl9yg8zzUHmkN/w5eDDRolUuc7r",
-	"upEk3Bbj2yMtiEOqLiUNiZvwNdAH7KMtlrsp0Ls9QLrdo6ASBzqEkdL9BhN+2doMtsDClZFK5Ys3D3Q1",
-	"GsE2lmu756FSbfX6Joda3YLsU0CGXBbc7lgxJdOqAt5BwoRkVVCmYhBf8IVmk6T6YxTuXGZQFPTZPb+R",
-	"bayyvGhFu6iqm9GDqqJGQxjzQ3zHoON2Dzl7OKqjb613+RQpTba3lzvhjFJnpjv0eGFRsd6qh1ZHpCOi",
-	"aJJ4dah5RcJX9fXrEl7ky/FQ39sQh4q9jdhoq7ULQDKRbnBLpYbdabjgB90Ve3qbNumbtirDrnFTGw1Z",
-	"UUWl2YvSMm7ZWa/ng4FCskKYlqceHB/+RPF3eH5opoxojvf/YA3aA1nVgEBOxTk7Dqm8JjN2hxx0kLDN",
-	"GQ5KfVeF87UHsee2tgbaHZEUApoPstmWfrfi+p8zqK3rpVj4IcZ0lKxacunDCVVmdrC6Aw2H7S4nuTwt",
-	"rnLpCvtF59Eubt56Tvm0BPNvK7e8chS1x7JL1q9K7m4wPleKHUZ1v8+S5q1MU8iF3WKh7mMobLNm18Db",
-	"4K3fNqqWi7Cf89UUO7qWXtUMSZp+Gdpp+kHt1O1iruWm79NcFL7yJiZJn/w8hLjxowPSPwXvUPKrczTV",
-	"skKZEIYFmbvoTSO+QxNBAMmjnpRytVKsqd2jGw9kSSftrmMqbKcUThaW5SI/R5jDNvzXxqrZrOVQfn+6",
-	"ZoMpXB1GE64CUqoezxDvInob8uz2AA3Rroai05k8nEbyhNeG90ph7W7ZNmHGWFEUjYGHfQspiOdJ5KTt",
-	"eira1EYl1CJDm/UKSBsqIB660uZzaJawnd00S2j1jxY5Oz7ZMejeb4u6r7R8x8F/36m1EujfmuHtdZ63",
-	"LlZH99e7tp+fnj1DJO4W978YupIOgYIeuq1Rjt2JZSn/sC3PFje5bauginRNxXalFp2qO7zNmy+NP2/H",
-	"mWfPn0d8etprNm9da1xjiQ7KRPRzqZeQ+W4Fpw8pXdVo7lYNdauP/FZQM33cPSIZXe6K6wo1Jgs6Jo9e",
-	"5znvjN5/fHJy/5fdjesry4cFdNl6nx4bqaJQc/RSF3V+xrqaBY7wCc+uucpKpOao+Z6IfIfev/e7n9sK",
-	"g3ur3J1JdaZNzH1ZKcA1n7PL/gYzWx2cbwqcT5QvYXSZ9iXRg6RxSL1onGk+LAP1UEmj1zRTwRGScMco",
-	"LA1RMBM1l4wbNvjv//yvQXdzwuVXyqN8QiKk9sx2CtuHTrJGb+KuiVfUFJZrwkqZg2ZzvmgO3OdiNALd",
-	"aEb8DRYhX4HOMXXOhyxrocY0xuGASN1IFXlTjPkSMqWpdAN/r8cx7WvEjtofbRU9/dz56n5zFAxlXGtx",
-	"J+SY8TzH6w5I0EQGzu5qx5/w28o0ut9S0+FPvsIj7Tg+xyUwNhDV29hgX40ZjrncK/qcFcCbqeinelwK",
-	"5VE1Kw3kri8U8Z1DAXbJk2mjzj0Pw93bUsrjirerom9iRpI0SpMSoZS5kDl88OosQ6kYZtyEg1137CKj",
-	"Yd1m2D9TU/PKnpu/BZhFEC41mdzBzYSbSYPfcAdubkbQliZtxIHr7qPGX5ctIfSd+wZgz1vEUJD6WUYL",
-	"J0MKpW6Rt22L43qo0D7Y76RJLhU6GrzPArhpmmtFtUB3oA2KWW/phfFIxD5MWBoNJqu2R2EYCgCu26h9",
-	"iyfof36YvJBUEvpMKl/OFHIgSgIzQmbgp9nMuWFzMYO8y6rlXURGzSVoXzBgmQEX6FyA7TIz57MZXlcl",
-	"OT2iqdVW3EGX3cLM9l18A7kUXdWqIwNvwKvQhnMaJsRopEuVVJB4KeiknsOtz5U4CBJkhJldSlm93yn2",
-	"upKwaZe1QcpEIrBZ5h7Skfdbqqfbr4dqt5aopd70vdL1O8REtwU0XUiQrgoM7GPf3T2zTCuPjHNpG2Kn",
-	"24OAxBI+oU6Rv3Zz99CoXXt47fuHjaltlGwtMsoHuPrrWVmqlahCxviHkx8owkJ5Av6NZFKnqFD8UF6m",
-	"W4WLeTituJjBiSIfRfYOF6pFXy4nbDecSgUCQujAWE+q+4OOBVmd1V3N/voHN1J0a8Bv7aziHpAHDP0t",
-	"RfVaY38r6e42xo/KWB/Q7/30rskry7WNHK895HWwuraI4chBIyHhdYjTd9VYkNRPfvM2k5BWNUnm+zX0",
-	"3lN4aqRabHFH2KGbg+WoBsLcNO6rQecICC6v/Qg54nv21mVhnDXom1eWvXIy9biGlM20uOMW0KKgcXfd",
-	"a3ktQ5sflc4I6ctR+2R2zNxQzEBTtAZRVeqtdSHDJ1XaLvspCvNQ1YKpprTOJwvGPfXTdlNm1LV0JXOp",
-	"b0p3u6gHa1HjTlncokM4rAfAuSruaJoqC+3tbtrQOePsFhbxWMi6WI4Jcy0Hms/7AxfLQMxTrVupC/bl",
-	"AA3P6Ker7y86J2dPq7SxcLWnX7mD4UyTH+uWmvAc18KlhWGDW1gUYEz9sGvpDvULBLLLXvn+sdwd2FwL",
-	"GzoGKTA45ws6IXSOckXVMChviQoKlfFiQrMxrUIHWYMx4OcM+jJp5zQJyQYv3ry+evPq5c33b67eXQ3O",
-	"8QLXMeQuOT05ZoNS3ko1lx186KB7TcXqIgPpTG2Rg7RiJEAjt8x4NoHOSbdXj8WMvqtjnsk7iuOlDDmS",
-	"WxW6U5M08XZ60k+Ouz13k5qB5DOR9JMn3WN69ozbCXHx2tAyKjSFhorht3wMjmElu/jhbef47Osuu/CE",
-	"R6c0VXdgvGNERE53+PmNU2HQFVZuJh6zcz/y2G1AKPlDnvSTV8LYV1H/Rj1yuqWZtL7kaH3u8n26401h",
-	"oMKOl7tO+F2vdqOo8fKGmQyVcapGbj5a1crYNAsXr7xRslg0z/n1Enhdam6FtBpqvOO1bjLw/fuV+asn",
-	"vd6DDd+Jii4aBvC88fRFs39O3bJNT6vAO1oZI3ifJme9J9tv8yNbCQCP5m231FOO0sSU0ynXC0/a8QDh",
-	"ujYr9Uw0XIRe8NZpF6gT+Zii+agqk/e4xvrgwbxuMJwpV/6/zGe+A/GiKGoX8xuVLx7s9OIRR/fLppXV",
-	"Jdw3E85mvMYjnu7T5KR3sv2eahLe4WRyuguZxLNM6Z7nO8EWZgziLcc7LFNNE6Mbzrbf0DjWC28+2QF5",
-	"8ZzQR+cXTz3LEpKyed7WqZsjqYrU+I4ohPY89PKSweTNv+DkRDyEJlAbD9XdFl4drmuq70Jbwh9KUf2a",
-	"Qt1jrGU0X7BZXbGBHldzSboszAU6Tnu9nnsNgSmnzr5TPpT7+9EFtW+SotSPPIHUlaX7UI032v3bF4Kn",
-	"S/X6O2qCX9TQHH38RQ1vRH7vh2uAiz8s0/MLChr+qIbJIaLZD2h9bCF7uv2eapjoox/ylVUzN8LViyNh",
-	"4wL8QgPPF2ysoFkopc1y5zuwn/GQftMI/17N2YhrPzZXmCacrkjqhjc4OF7Z+PKGnUuEqqqkltdQvG/k",
-	"2UKNW72wSwpkazUNmWn3mo1oCC06m2ZljlPIZziJ8gRlqPevzbLjQSkstDzxf6OmEIZYkv/vChNc2ETG",
-	"VypdRUduYeZyQYwq4QiSqYECXcNbgFk0q36aVhGvFk9QjR9TudaO2u/QW/J1hH8IVwkpmpcUztZcFP1l",
-	"8t1pktmO6lHXqapmR8nnsn5dRykkzP50lP50lPbnFk89OztHO/o/geeOPtaZkPtWd+g7sJdVU8GKxF6p",
-	"pQzKywVdQ0w1qhxtUMpLyZhHUMw7yHX3tqI2ob75IKv3FO3KnUvT0v+wBtxFeBXiqozn8WsvdhDrHyOP",
-	"6v7oY8jX3beaVUtx7JA5ZVLN8Y8qG2uVqlJzS/AJW2dOqsZxZ17RJfjkuapTYYZ9WSU4wsg+zkrDhwVa",
-	"UIuvqNYEbwlDrmg8pazqfUOS08TwrRtR34F1c1H3taJ+gxaO20hL5MBFzcO79EDmhgHXRdWUWDVVGTbW",
-	"au6iC90/LieRm4D04q16ItpZnNGsqo9yKoNS6Dmtc9f+dLOX3V2/17HFFWpj5KUI92NBmG4OpvvOzr1R",
-	"FiuSh7cvHzoI//lU1yMEiHayRqu3wD26LfrIXhi/hbiJVZXWOexjpfLGCHvUjxqJEp7ZffX0Efh5fJ+d",
-	"t1/mwv42GZtGFv7J1b9/rvYe5qO9aCf0fHlzwL9hJzSdC1ffh3zfMObxfONL3Lqfw9Bx0zniLcQFgV+4",
-	"QilXvqPLaIbHJ0qoOHL0uYWUjwAcaOr/umLqoWNbf0qq/y32x2XMrS7nEeoeU1ZKKwpfNuicdXp9alTg",
-	"bFoZXNf1rpuzoaEwdo1OdyC76FV7nxYafcQ3IHY8Zgb9eDBmGP5ctZUsd1qyN+FKznwLkW8KcoOAPoNS",
-	"+E7cAStnPusaAXtefVX33ERkEghjU/K1lSZ6+9LE4+dUaIBDeCNj1bEfModpVKodihLCyKUGBAVVtJ6f",
-	"NKHNtChcIlBMoct+mohsQn10YZwA9VV5zV0FxoYwFpLiFUJWb0U69zN8q4N0K/i66HCcoh6Xw3jV/lP1",
-	"XZmUInalCe/tdG1aSOhURt3Q7bt8+kvF8r+OtlxaYieVeYAoeuzkziO+6542Gr1B149/iHvEl95rH8ow",
-	"un90ZfqtKvLV19W6UPsQjMj9e1eQi6ixx/du+rfrz/msUQjQEqDvmhM97p3EzkPwdfQpK5SaDen1Oa6K",
-	"udRF0k8m1s76R0fHJ8+6vW6ve9z/uvd1j0xSv+jHkAiiuOR6LXU1hcvV0/icUqHGKPEVSR0/4jFqWqN3",
-	"5IfKHGJ5NhguBvTRNd+YW7P8NuBCoXTyszI9SDyzDRD9qIZBLHkZp1UGxpf9WqVufeaaarykywNQIuG1",
-	"b6FVo9XBuXHdELVLuIpiGQFDGb11aN6tvaiY03SAaiSmGjtI/Bjs1bkEVRrOS6b39/8TAAD//w==",
+	"7H3rchs31uCroLhTlWS3SVGyZcdUzQ/FYyfOeGyX7V3vbuwRwe5DElET6AHQojkuVe3T7IN9T/LVOQD6",
+	"QqJ5kWU5yZc/NkV2Nw4Ozv3Wn3qpWhRKgrSmN/rUmwPPQNPH5yrlViiJnzMwqRaF+7P3dg6s4HbOlnPQ",
+	"wKxi3FwyPuNCDnpJz6RzWHC8za4K6I16xmohZ73r66T3GqxenU8t6M3HvoFUyczg85ZcWDaBqcLHz4EZ",
+	"vgCm4V8lGMuEYQakjS24EFIsykVvdJyExYW0MAPdu8blC675Aqzf4VORW9CPc27MJjQvZb5i6ZwLadhy",
+	"rgwwxA2bcpFDxpbCzpmdC8NSvB2hEHjXv0rQq17Sk3yBi9OPLQj/omHaG/X+21GN9yP3qzlykCCcDrKX",
+	"OovhiSBTU7e8wmu6lqcfL0S2NwQv8L4agFdcW5GKgku7AwwD+kqk0AVI0XjQvrA0F69BekunuudhIX48",
+	"gHCFJIM0cUYUhRAxjoRIf+bcWJYpy5Yiz1mmujZCRLXvDp7gmgQwwk+nSQiOMhSd1TeG4ULV6shl0eNE",
+	"XhAast7I6hIOPt5XfAZvxL8joJxbtlDGMqPYgsvVGRuyBXBp2OkwYQvHj1yyk2H4/mQ4HLBzVvAZsAVf",
+	"sQkwM1caEYtMokpkZCFnFZq7aWQGFwaBam4ngykvc9sbnQ6T3lTpBbeOqe+d9JKa34cRfnfbfKsuoUOG",
+	"SfhoL2hZixc5WgG3FSd8BoyOxs5Bs1p2sEVpcFe1aOIGP2vYujdapC2u+MfnIGd23hsdD0/uo3yyFjQ+",
+	"4J+/nPf/L+//e9h/dNH/8N//0ksi0nQrfyLkni3xzCxu4BIydw6A65gOOmtz681IbZ17X2mYxoTZ66eP",
+	"2cOT+8MByfy/vhixuVoS6TGzpg+myvGqKm2qEOmOVBM2xEvuDZOK4IRlx0SVdB9tXhgmFTNlOmeyXExA",
+	"4zcapqWB7CycMMEIMgXDuAYmZlJpyBBL8JEvihyRQ2CeBsQ5fVmjzm+z45BPTh9sHuM1otgUShogNXQu",
+	"zRII36icpQV3uLwocuE08tGvxqnl/Y7itdObbyy34NbbJJSgW5fcMO4BOGNjg/eMmeErg+cy6F0nvR9g",
+	"LuQ26AqtJjks/sdhUL5yd8UAHGvgWX+hMsj7E1p9PCJKwO8ZfY+n6X5y9K1mCVPaSx4Nk1LkdsDGpeRX",
+	"XOR8ksN4xF5DRhqU/Z1PLznLFCCRWI8AegBxNT7cKsUWSD1WsUwh7SmZwhmaQJLxFv6sQtlQlJNcmDlk",
+	"SI1eMAoZoGMSrkDbOeRgTMK4zNCmyRBa4S2bAA+bc71AGmzYZmRG9Ss7KoZXf/VRw+Ii1D5WcpqL1N7p",
+	"ATp505fK9pF/hJz5E3Q/EKp5ngcJTJo8qQ+E2BhFwoJk8hifY+fQxz2OR0yh9sf7SOmnXCKuIRMWsgEb",
+	"a8i0uALZt0r11dSC9Gs37bmpuEJyoiuJJHClMzaeKp3CuP5FuHN3gCA3PNbKmJdazIS8U4ymuG5f0cLj",
+	"EeNOa6kp49IJM/cTUR6iMJ1zOQNEop0jlZG2YuNUSaNy6JNuoudMtFoa0Ozb5ZxbJFKGwtaQbH0v3U4T",
+	"9gbS/lOw6bz/RlhI2GuSnJrOkaVKXQr4zqlJJGtCd0vH+nW/MQ5uIdn4f/cfe2BIZY8H7CVtJM0FYuW9",
+	"lAAZk0o6xD9ZFHblbMI7RTzguv0pLTweoWhkY57nI4bacYzMj3YR2pvaoZqgfSaveC4yL4oPANgrHuL6",
+	"yQr/veJ56Q03y0WOJo9hlZJOeqC1QinxS+cVUwF51hv1jiar3vUH1GTGcpmiVjrihTjKUNx6E+Go4KsF",
+	"SHs0nH4/5dnppJ89Sif90wePpn1+/OC0/3D4/YOHD0++f3Q6hCPPJ6j/LLel6Y3uD9E0E5Z0p8dCkJZo",
+	"02ieApq0o979yfTRyfTe6cOHk3v3M/6A30vh0cmjbAhDuP/w3oPaAiq1HFmtygJGHl0j4Z7cD0+mk/v8",
+	"w1577HjEgKdzRghEHUC2KdkWfAFZEtxCYLrMAYXFRAO/NEQCP6vJC7W8Na3+s5p0KfNf1SSs+LqUEs2M",
+	"u+SQX9Wkr926JFF+VZOGv+w4h+lSmjMmrGGC/DSvGh3FBujfcm+73wHG2JyjCTEr5ZqubcZBtina6jpa",
+	"44WyT1V5x3YS6sUpruo0nLNcgtnrhBF7QTLdcJGx5VzksNOQYt+eDu99R0cS1r7DPZ0HhQW5cYL/NVlz",
+	"2W3ykn9kt3FMP6OXJ7wn4UzhN1bk+Ttn0HwVc71mHDwotCJr+xUytgJ7K8T8VqnnXM/gTol5orIV2Ww5",
+	"Lu1tNvwSd03faR+LYP8QP9B5/E9pyqJQ2kL2D8gED8GiO4O5rAHoLxCCPqqsJuwhdLBOHwT/O1Xm2Q/w",
+	"NyXh1sjpb3r1upQxaN+hTM706kKXMmFo7rElAoDgZUrCGRIT8d6SowqrNCpR0g9lfvk3YVKuScbxLBP4",
+	"XJ6/0qoAbQXaLFOeG0h6ReOrTz2e563Ijr+oDdyTyn5y/ju6AOaMoQ0ImfO6mhLOaZVBbSNMlMqBS8Sq",
+	"M5u24eiHFV6XhkDwHjHapOcRt3snFJtEM3ETw3F4c7EQdmdkzgUMTeK5X86c+0myiE2FdoG27ohZJEKe",
+	"1BHGvQKJSStSdEhAKOlplG7r8b01xNEGGfeBoPh2+Ee/nSEamtt3p4GbbtHXlL9oKL92V1+HJx0S661j",
+	"Zr8g+VVLf6jAUpNfISVMICO99nbzn4x0m4xEzvvu557nRlEwwDgMxUICf3Lqb5JTb41Do4y52jzad3NK",
+	"dhI9NKP3J9/Tlqq/26H8f75//3E47L9///F4+v79x4fTaEA/6T2ecxdGavO5d8Xxo7Cw2M1a+JjndBM+",
+	"dcE/PnO3nQzrPAnXmhO3rmVBNvdMkZYgKdDiNHXKDO9bxwVlMjb21iTYzR9dSD+ShvXWsCHjlhh/Ailf",
+	"gA8kLRxXSVgiUxEztb45GQ7PmHImMv3q42QyX1HyYx90PlezJ9Lq1R64XOOyjX3S78H+PiiblfSMVXq1",
+	"JRnvI2shj0iXM25duK00Vi1Am29YppRO2JGTSUefRHZ9RLnRpoirAV7Wzk17WUdeZi1iqySFcRHHZrtQ",
+	"iyfsmlzZzkI1cp81Emv4kopJGsQUcLZJ4zF2b3KNU64vpxRF20obgcvWeTaDXFyBFjGa/kktGQWiCXUu",
+	"M02JAy0gC2UPwn3nknYH4zLpwccUiu76DWN5eknxYlZwKdLo6c+0Kov4/amSplyAZnRNU3FGn9RwQdd0",
+	"pWkgARm7zuJZSuR7AnPHuzfP/uTyctebLOoedKGmUwN2nQ0f3N+JV3+/VYVIY/oBfMmKu44JayCfslyA",
+	"D3dV1OvkKLctFooir+CrXPEtbpZLzG4eEmH1G+M8TyQmrayalFP285uXLwbsfEJ1NCTZBWJfSkXOaQap",
+	"yiBLmAEULrT6BcWVG/B5zkl6H/sz1fdfkiv7mi//AcbwGTSgd/fHMLaqveMNEKL40LwZ+nkiU5WRjOpN",
+	"uAE6wk1UTFYWKmnVxEvChGTuxkE0yd6USYGMHQxrxLBOW5tC5gOKmXi5kY80J+hzX1AML0Eeo1RdwgrQ",
+	"C44UnjCruTSCPuKlK7BnIWA3VdqpSGOVysK3ISFUc1BDWT+4v81u4f1/dxQfJL2b+f77uhAek/vbtzfz",
+	"7ba4ak0YYurCx1W2GWvrbkYe6i48HRrP9OaMji5zGCX7RWjvkfDcuzcHiimn3zeheOyKpGzLhbL8EuQN",
+	"Fim4MZBdqKtYZcfjrtq5lmPlPFHDyFe7AQjutEyHkurcLJugRbtqodqB58xH8t+mFGaVtnbS9tI9jrge",
+	"q9L5T7XJeLxpMq4RoD+1pjXTxHG93RhFPsmcM/oF2PEQTzqEFLrPvMOZPpTlG2px8+iXc5WTFxBXfsm6",
+	"KkB4BuxcMofPwW699kUlTr276ElXrmwrQ/xLz2VFB64o9Op4QI75q5ynQA9qliJ5J7xD8lfFZ4NOBfBU",
+	"QJ41MkLr9q9LPcfOhpKjxJTOLQNkTJ8ojSzk09Ub8pQOkhUKpYFmQlpVGRKhdofyss7Kdaobv68K+Xbr",
+	"e7d0EnYTO4sfg43c3n8VA9vYzk0UROKN4UZmzhW4yjQvs03/YA/BufCU3GmQeQ+6wcXR03GXRS1h2fGc",
+	"SNAr4xb6ViwgtoTKs+1L0LPr6GYVZLvhcttVJ6WyKaPqiOpGenN7mMBGi5xbcRi/6Tk3VBLjdu9Ln7SH",
+	"ajttt/3rUKnuC5wjisifQnXiNQl1soXZ5ItZ9f1eutRx17oWHXa5deYGDt1elhIX9uBzXsO333kEtzH8",
+	"eQd2A3/exYnKVaoM8nH8IudCMgsfbVzbSl+IvkF7jfKi5vOfBSfJEaD/jC6sLmE3sdFy4eGx/T6TV1wL",
+	"zxDtLQdQm4qOpynaV1TOlM65nlG4Z8FF3kTnbp4+Z1NYeuZR0mqeidQy0Tb2OvizJj4qk918eCnTOaSX",
+	"kI2YVMG/peSvuURDU2l0u9fKTqnaWCJJ/dKbqzzDfU20Lx2vnhjdJJ52TEpyF0pC9uIasr1Py23LPzd2",
+	"aD+ryeZx8TREncI26qow7+JEoXe26MbX3Yo082nyDrcDNPhMETcO4/Qpu5k/BTKD7IK3I0Zb1UgV79g0",
+	"aEgt7fCYPNKCDqOSYCIZ3IQvXL/BProC8Nui87uj2rvdQCJwOoSp0qOI39V2EYIBt3K1v1L5itsb+odR",
+	"sI3l2h54qB2c7hh0RFE08jNxuzPFlEyqtgUHCROSVZG0ikF8lR7aupKKxlGscZlCntNnLwCiTK8szzvR",
+	"LqqSdHR7q1DfBGb8Jg5/MEz2zxN4OKqj7yxS+hzVSg6Tlzu12CLfyqHHC4uK9dbd6jqN0CCKmMSr8wNr",
+	"arlqithUyyJrB7F9Q0ozvu8N+6iB3S0Aya69wC2VGvan4Zzf6K6me75tk77TrrLGo5va6n2IKpXAHpeW",
+	"cctOh0MfwRWS5cJ0PPXGQf3PFH83T+oVyoh4kuaZNWjEpVXXCHmCZ+w45F9jvscehQNBwsbTUlSvUHU7",
+	"1G7fgdvamR1xRJILiB9k3AF6uxavOWNQu0StBMZNPKBGhrEVhwknVPlGwVUKNBy2285Melpc59I19muc",
+	"R7e4eeU55fOqAn5bBQFrR1G7mfukaquM/Bbjc61CZVo3abU0b2WaQibsDgv1EENhlzW7Ad6WEMtlVLWc",
+	"h/2crddFKFmpmglJ029DD9QoqJ26x8/1SY18bpJijt7EJOmTnYW8BH50QPqn4B1KfneGplqaKxNi5yAz",
+	"F3KL4jt0fgSQPOpJKVcrNTW1e3T0QFo6aX8dU2E7oRwA+mAiO0OYwzb818aqoug4lN+frtliCleHEcNV",
+	"QErVmBuClERvE55e3kBDdKuhxunMb08jecLrwnulsPa3bGOYMVbkeTRadGj1C/E8iZykW081NrVVCXXI",
+	"0LheAWlD2cptl0d9Dc0StrOfZgnzGRqLnB6f7JkpGXWlStb69JuBLN9et5ad2ZmWH/YfdS5Wp2Q2W+0f",
+	"3T99iEjcL1lzPnF1OAIFPQw6oxz7E0srabQrOdrsTNxV9tbQNRXblVr0q5b+Lm++NP68HWeePnrU4NP7",
+	"w7h56/oZo3VVKBPRz6UGUOZbTJw+pBxj1NytuiDXH/lU0ASEZsuPZHS5q4jM1Yws6CZ5DPuPeH/64dO9",
+	"k+u/7G9cv7F8ksOAbTZXsqnKc7VEL3VVJ9WsKzThCJ/w7JqptERqbkxMICLfo2Hzw/7ntsbg3ip3Z1Kd",
+	"aYy5X5W5iQi8Q8y6rHR9OGAuyI5fCFnaZkikGTLsLnhyAwfqUFGICQ/YOx8byIT7xXDX7wRTyxwzguyu",
+	"1TPd+f8dNd+ImirZsoE5IS+muZjNY2OAXO13KNrjsprPQRTCNdA+6jrGSEwyxP73lyN1uiASjnfB/osC",
+	"9IUrSI9AfdUc/EOhRz9upJ0nVOUkbxCCGx3iDbHLWAzXo0NN2XIu0jkzagGhiQoN5lCUxTLgWaMmK2ax",
+	"kOJap7N1CR1K+LSbaeTVDPIi4d1CnrNvx+eP3z77X8/e/p+/Ut3G+LvIko2Ch765FEVfFY6K+j7F7os+",
+	"UG6CtTlcLCLW21OtFi5ukTGrmLsyS1rVyT6p5n+rOhjxJNw+NzVUcTqMmtqRiMqj072vfLTXletRg9Nh",
+	"zy3jHhGTNH5ru2UEGW3rpNrFwHuQ5UbvD5ICLwpKX+CBUP86rbpZyrm+U16Zmy0I49trUkVTYFSs0ik8",
+	"Y1hI6nRpQzp0CvWOIoycz6JESgXYuaujcGltH5ASVb7XZSx8lXM80RKpDeazCw2p0pnZkwa9hxnXEiFp",
+	"6IAwuwNafr9tQGJIe125ghurDtjfobCVCeNnGiznyndgOPXTMsLRSLpJu0uzUO5mBTS3VfPyghjImVTC",
+	"GTTC6S4zV0vJuGHj//h//3882F4v8oXKQD6jjqOOUe5VdRAa4aNxtauY1YiKvlXSXsoMNFvyVbzuIBPT",
+	"KeioQ/13WAX2A281LEORWK5mNIXqBjmrKXJ4FussIv5g7vd6muSh4Zxp96OtoqefOeniN0dpQca1Fldo",
+	"FvCM5PIN6ksarv7+hpM/4VdVkOB6R0mqP/kKj7Tj5jm2wNhCVK+aoav17NmMy4PysGkOPE5F7+ppb1QG",
+	"pllpIHNjLRDfGeRgW5ZoF3UeeBju3o5KZNd7VvWsETOSpFGa3CmyGIXM4KN37Fx5ix/R11mI0nSfN+3g",
+	"w2sWal45cPOXAEUDwlaP7BVczLmZdxjhnOZtOr/RJFEcuOEE4E12oR36zvz8Es9bxFCQ+FGMKydDcqUu",
+	"kbdtRwj3pkL7xhFYGkRXoSMSh82Bm5idT6XMV6ANillvTIfpjsQ+TFiabCqrqQ0iWvLTOJodMVH/8+1U",
+	"SEgloSqDqqsBlARmhEzBD+NDw2spCvSEq+VdbkItJWhf74i+g0v5rcAOmFmihZuN6nIfj2jynMUVDNgl",
+	"FHbk/GrkUvRIqoZSvCEnD9B6DROyFdIVDVSQeCnopJ7Dra8acBD0kBEK2yre+LBXFnKtdKFb1gYp0xCB",
+	"cZl7k4ECv6V2gMNawPfr6G6N1jmocG2P7OCu1J5LjtFVgYF9FnhwYL3F2iObVSVbsoi702HEEr60jHJg",
+	"3ebuTfNX3Ymmn243u7RVsnXIKJ/qGW3WJ1HVYJU8xT+c/EARFgr18G8kk7pYA8UPVSgMqsQpD6fVLOtz",
+	"osjnU73DhWrRx4qEHYRTqUBACB0Ym+Vl/qCbgqyub1qvg/IPjlJ0Z+pr46yaLay3mARr5bc6s2BrhV9d",
+	"jN/owrlFv/fzhz68sVzbhuN1gLwOVtcOMdxw0EhIeB3i9F011Szxg2u9zSSkVTHJvBkevqYQ7lR1lh53",
+	"xT0dDyHhLBEQXF77CbjE9+yVq0dw1qDvvW175WTqcQ0JK7S44hbQoqBpvYP38r0MUwqoiFRI300zIrOj",
+	"cDO9A03RGkRVibfWhQyfVGl9ZN4nPChGb6oh88v5inFP/bTdhBn1XroQVuJn6rhd1HNBqe+4zC/RIZzU",
+	"82tdE1pjGDwL03ncsMQzxtklrJpTretafybMeznWfDkau1gGYp5K9Uuds2/HaHg2fnrz03n/5PRBVUAl",
+	"XOvMd+5gOHMhJLfUnGe4Fi4tDBtfwioHY+qHvZfuUL9BIAfsuW9/z9yBLbWwYeABpciWfEUnhM5Rpqgu",
+	"FOUtUUGuUp7PabS3VeggazAG/Jhk3+XlnCYh2fjxyxdvXj5/cvHTyzdv34zP8ALX8OwuuX9yzMalvJRq",
+	"Kfv40PHgPfXaiRSkM7VFBtKKqQCN3FLwdA79k8Gwnurd+K7O/vXeUkYrYciR3KowXKOX9Lyd3hv1jgdD",
+	"d5MqQPJC9Ea9e4NjenbB7Zy4eGPmKvXJQCTX8orPwDGsZOfPXvWPT78fsHNPeHRKC3UFxjtGROR0hx8/",
+	"vRAGXWHlRvoyu/RvbHAbEEo+y3qj3nNh7PNG+2n9xoyOWRj1JUebr424Tva8KcyD2vNyN8hn36vdmzTw",
+	"8shIqco4VVMXHq8mMcRG+eOVF0rmq/hrCrwE3pSaOyGt3smw57XuxQbXH9bGx58Mh7c2O7BRfhiZH/jS",
+	"0xeNLrzvlo09rQLvaG0K8nXSOx3e232bnzhPAHg077qlHtKY9Ey5WHC98qTdfP9BXaWceCaarMIom85h",
+	"XagT+Yzy2qgqex9wjc25yVk9H6FQrnuxzWd+gMJ5ntcu5g8qW93a6TUnNF63TSurS7iOE852vDYnVF4n",
+	"vZPhye57qkG+NyeT+/uQSXMUO93zaC/YwohkvOV4j2WqYah0w+nuG6JTSfHmkz2Q1xxzfuf84qmnLSGp",
+	"rsXbOvVsB+qnML6hG6E9C6NIyGDy5l9wcho8hCZQFw/VNQ1eHW5qqh9DmvAPpai+pFD3GOuYLBxsVpeR",
+	"17NqrNqAhbGGx8lwOHRvUTLlwtl3yodyfz+6oPZNEpT6DU8gcQ1aPlTjjXb/8qjg6VLn2p6a4Fc1MUef",
+	"flWTC5Fd+9lg4OIPbXp+TEHDn9WkdxPR7OfL37WQvb/7nmoW+p0f8hurCjeB3osjYZutaLkGnq3YTEFc",
+	"KCVxufMj2K94SL9phP+klmzKtZ/6L0wMp2uSOvICKscrW989tXexbFWf2/EWrQ9Rns3VrNMLe02BbK0W",
+	"ITPt3hLWmKGPzqZZG0MZ8hlOotxDGer9a9N2PCiFhZYn/r9ePuYLE1zYRDav9JVVKIwvoXC5IFfoQ5As",
+	"DOToGl4CFI1X7SySKuLV4Qmq2V0q19pR+x16S76i/g/hKiFF85LC2ZqLfNQm370Gse6pHnWdqoo7Sj6X",
+	"9WUdpZAw+9NR+tNROpxbPPXs7Rzt6f8Enjv6VGdCrjvdoR/Bvq7a69YkdqRIF6FxQdcQU230UESUcisZ",
+	"cweKeQ+57l622CXUtx9k9ZrFfbmz9bKXP6wBdx7e5Lwu43nzrV17iPVPDY/q+uhTyNddd5pVrTh2yJwy",
+	"qZb4R5WNtUpVqbkWfMLWmZNqhIozr+gSfPJS1akww76tEhxV8wIrDZ/kaEGtvqNaE7wlzOikamFZdb6E",
+	"JKdpwrdpRP0I1o11P9SK+g1aOG4jHZEDFzUPrwIGmRkGXOdVe37VXmzYTKuliy4M/ricRG4C0ou36olo",
+	"i2ZGs6o+yqgMSqHntMldh9PNQXZ3/VrqDleoi5FbEe67gjDZHkz3Mw4ORllTkdy+fXnbQfivp7ruIEC0",
+	"lzVavcT2zm3RO/bC+CU0xzmo0jqHfaZUFo2wNyYzNEQJT+2hevoI/Djhr87bTzJhf5uMTROX/+Tq3z9X",
+	"ew/zzt4TGLqfvTngXxAYxq8IV9+HfB+ZUn229R20g69h6Lg5Vc0tNAsCv3GFUq58R5eNaVafKaGakaOv",
+	"LaR8BOCGpv6XFVO3Hdv6U1L9V7E/Xje51eU8Qt1jwkppRe7LBp2zTm9/bxQ4m04GL8Iohmgo4F1o+6tf",
+	"E2+sFgXVfRqXbllym86ZyQGKUPBWd5eYUeONX0Q/Qkm25Jf0Cv+ok+6GQ3xB59kt0OE8+7i5oZkZg6+U",
+	"Dfd5UCbVMrTHAFVSkp3p3uZf6qsq0OkSUy4SEkYVd4SGdF3fvD37HQqhNw5iDzHTeDP054XC7/CF3X2P",
+	"mfGoOcc9vKukaiNqd9ayl+FKznzLmG8CcyMQvwIB/YhUURY+y94A9qz6qu6xatBJIIxtyfZOmhgeShN3",
+	"n0OjqRbhBeLVrKKQKU4apfmhCCUMm4wgKJgem/loE9qK89wlfsUCBuzdXKRz6psMg5Soj85balUgdAIz",
+	"ISk+JWT1Es8z/8qJ6iDdCmFCjT9OUQ8KZLxq96r67ExCEdrShNfMu7Y8JHQqm490d7dPv9Uc8WWso9YS",
+	"e5lINxBFd53MuzMJ5smz70dYj0dh8FVzJoDrvA6n78tuBn904+lpGDHSqAxxqZUJGJH51wQiF1Ejl+/V",
+	"dZrXLHkRFQK0BOireGIPn+ihDn0TCcuVKib0tkdXtV7qvDfqza0tRkdHxycPB8PBcHA8+n74/ZBcEL9o",
+	"ePGCU+WbtfPV/FFnN/gcYq5mKPEVSR0/3LrRpEgvOwiVWMTybDxZjemja7YKxlv1RupcoXTyU8I9SDy1",
+	"EYh+VpMglryM0yoF48u8rVKXvlKBavqky/tQ4uiFb5mmsU2tVwY068SoPcbUM7g8MJTB3YRmrSZIGMZp",
+	"GkQ1DFzNHCT+pRDrcyiqtKuXTB+u/zMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -28,7 +28,7 @@ func open(t *testing.T) *desk {
 	t.Helper()
 	s := querytest.New(t)
 	jobs := console.NewJobs()
-	api, err := console.New(s.Model, s.Log, jobs, querytest.Partitions)
+	api, err := console.New(s.Model, s.Log, nil, jobs, querytest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestGate(t *testing.T) {
 	s := querytest.New(t)
-	api, err := console.New(s.Model, s.Log, console.NewJobs(), querytest.Partitions, "desk.example")
+	api, err := console.New(s.Model, s.Log, nil, console.NewJobs(), querytest.Partitions, "desk.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
@@ -29,13 +30,14 @@ type Server struct {
 type door struct {
 	model      *readmodel.Model
 	log        broker.Log
+	pulse      *pulse.Pulse
 	jobs       *Jobs
 	partitions int
 }
 
-// New returns a server; it fails only when the contract it was built with cannot be read. jobs must run. The door answers to
-// localhost, to addresses, and to names, which are lower case.
-func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int, names ...string) (*Server, error) {
+// New returns a server; it fails only when the contract it was built with cannot be read. beat and jobs must run. The door answers
+// to localhost, to addresses, and to names, which are lower case.
+func New(model *readmodel.Model, log broker.Log, beat *pulse.Pulse, jobs *Jobs, partitions int, names ...string) (*Server, error) {
 	doc, err := GetSpec()
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
@@ -44,7 +46,7 @@ func New(model *readmodel.Model, log broker.Log, jobs *Jobs, partitions int, nam
 	if err != nil {
 		return nil, err
 	}
-	return &Server{contract: c, gate: newGate(names), door: door{model: model, log: log, jobs: jobs, partitions: partitions}}, nil
+	return &Server{contract: c, gate: newGate(names), door: door{model: model, log: log, pulse: beat, jobs: jobs, partitions: partitions}}, nil
 }
 
 // Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another

@@ -23,7 +23,7 @@ func TestOpenPageHearsOfItsExceptions(t *testing.T) {
 	tail := story.NewTail(p.Log, story.ActivityTopics(), querytest.Partitions)
 	p.Run(tail.Run)
 	jobs := console.NewJobs()
-	desk, err := console.New(p.Model, p.Log, jobs, querytest.Partitions)
+	desk, err := console.New(p.Model, p.Log, nil, jobs, querytest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}

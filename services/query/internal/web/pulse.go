@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -175,56 +174,6 @@ func changed2(now, old map[string][]string) map[string][]string {
 	now = maps.Clone(now)
 	maps.DeleteFunc(now, func(k string, v []string) bool { was, ok := old[k]; return ok && slices.Equal(was, v) })
 	return now
-}
-
-// pulseAnswer is the answer of GET /api/pulse; times are milliseconds.
-type pulseAnswer struct {
-	At              time.Time            `json:"at"`
-	Error           string               `json:"error,omitempty"`
-	OrdersPerSecond float64              `json:"orders_per_second"`
-	Settled         int                  `json:"settled_last_minute"`
-	SettleMS        map[string]int64     `json:"settle_ms"`
-	InFlight        int                  `json:"in_flight"`
-	Parked          int                  `json:"parked"`
-	Duplicates      int                  `json:"duplicates_last_minute"`
-	Retries         *int                 `json:"retries_last_minute,omitempty"` // absent: nobody tells
-	Topics          map[string]float64   `json:"topics_per_second"`
-	Groups          map[string]groupView `json:"groups"`
-	Invariants      []invariantView      `json:"invariants"`
-}
-
-type groupView struct {
-	Stopped string `json:"stopped,omitempty"`
-	LagMS   int64  `json:"lag_ms"`
-	Records int64  `json:"lag_records"`
-}
-
-type invariantView struct {
-	Name   string   `json:"name"`
-	State  string   `json:"state"`
-	Text   string   `json:"text"`
-	Orders []string `json:"orders,omitempty"`
-}
-
-func (p *Pages) pulseNow(w http.ResponseWriter, r *http.Request) {
-	s, _ := p.cfg.Pulse.Look(r.Context())
-	a := pulseAnswer{
-		At: s.At, Error: s.Err, OrdersPerSecond: s.Orders, Settled: s.Settled, InFlight: s.Open, Parked: s.Parked, Duplicates: s.Duplicates,
-		SettleMS: map[string]int64{"p50": s.Settle[0].Milliseconds(), "p95": s.Settle[1].Milliseconds(), "p99": s.Settle[2].Milliseconds()},
-		Topics:   s.Topics, Groups: map[string]groupView{},
-	}
-	if s.Retries >= 0 {
-		a.Retries = &s.Retries
-	}
-	for g, reader := range s.Readers {
-		a.Groups[g] = groupView{reader.Stopped, reader.Lag.Milliseconds(), reader.Records}
-	}
-	for _, v := range s.Verdicts {
-		a.Invariants = append(a.Invariants, invariantView{v.Name, string(v.State), v.Text, v.Orders})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(a) // the reader may be gone
 }
 
 // pulseStream tells what changes on the board, about once a second; and with ?flow what flows, at most ten times a second.

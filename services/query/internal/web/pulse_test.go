@@ -40,10 +40,6 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	t.Helper()
 	s := querytest.New(t)
 	jobs := console.NewJobs()
-	desk, err := console.New(s.Model, s.Log, jobs, querytest.Partitions)
-	if err != nil {
-		t.Fatal(err)
-	}
 	protocol, err := choreography.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +47,10 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	groups := &idle{log: s.Log}
 	playground := web.Playground{URL: control}
 	beat := pulse.New(pulse.Config{Log: s.Log, Groups: groups, Choreography: protocol, Partitions: querytest.Partitions, Stopped: playground.Stopped})
+	desk, err := console.New(s.Model, s.Log, beat, jobs, querytest.Partitions)
+	if err != nil {
+		t.Fatal(err)
+	}
 	pages, err := web.New(s.Model, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol, Playground: playground})
 	if err != nil {
 		t.Fatal(err)

@@ -89,7 +89,6 @@ func (p *Pages) Routes(r chi.Router) {
 	r.Get("/", p.showMap)
 	r.Get("/break", p.breaks)
 	r.Post("/break/{name}", p.breakIt)
-	r.Get("/api/pulse", p.pulseNow)
 	r.Get("/api/pulse/stream", p.pulseStream)
 	r.Get("/orders", p.orders)
 	r.Get("/orders/{id}", p.order)

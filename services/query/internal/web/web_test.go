@@ -29,7 +29,7 @@ func open(t *testing.T) *page {
 	t.Helper()
 	s := querytest.New(t)
 	jobs := console.NewJobs()
-	desk, err := console.New(s.Model, s.Log, jobs, querytest.Partitions)
+	desk, err := console.New(s.Model, s.Log, nil, jobs, querytest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
