@@ -68,6 +68,7 @@ lint: ## formatting, vet, linters, import rules, contracts, generated code
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb
 	scripts/generated
+	scripts/links
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run .ci/readme; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
 
 .PHONY: generate
