@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// Rest that the product comes to in moments; and the wait after which a changed one is stuck.
-	restWithin, stuckAfter = time.Minute, 30 * time.Second
+	// restWithin is the wait after which a scene is stuck. The product comes to rest in moments; what was changed gets no less.
+	restWithin = time.Minute
 	// tries of a scene that was not played: nobody came by where somebody was waited for.
 	tries = 2
 )
@@ -133,7 +133,7 @@ func (t *table) unchanged(ctx context.Context, chosen []Control, b built, dir st
 func (t *table) control(ctx context.Context, b built, dir string) {
 	began := time.Now()
 	c := b.control
-	found, err := playScene(ctx, c.Proof.Scene, b.program, dir, stuckAfter)
+	found, err := playScene(ctx, c.Proof.Scene, b.program, dir, restWithin)
 	r := row{ID: c.ID, Without: c.Without, Scene: c.Proof.Scene.Name, Expected: c.Proof.Red, Built: b.took, Took: time.Since(began)}
 	if err != nil {
 		r.Why = err.Error()
