@@ -21,7 +21,7 @@ func (c *cycle) fetch(ctx context.Context) {
 		return
 	}
 	clear(c.asked)
-	most := room(len(c.tasks) * len(c.b.hears))
+	most := c.room()
 	ps := c.positions[:0]
 	for _, t := range c.tasks {
 		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {

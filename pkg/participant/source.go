@@ -45,9 +45,18 @@ type slot struct {
 	time   time.Time // of the record
 }
 
-// room is how many events one of so many sources may hold.
-func room(sources int) int {
-	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, sources)))
+// room is how many events one source may hold: its share, or more while the others leave theirs.
+func (c *cycle) room() int {
+	pending := 0
+	for _, t := range c.tasks {
+		for _, s := range t.sources {
+			pending += s.pending
+		}
+	}
+	if pending < maxEvents/2 {
+		return maxWindowEvents
+	}
+	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, len(c.tasks)*len(c.b.hears))))
 }
 
 func (s *source) full(room int) bool { return s.pending >= room || s.bytes >= maxWindowBytes }
