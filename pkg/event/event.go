@@ -112,10 +112,14 @@ func Decode(e Event) (Message, error) {
 	return Message{Event: e, Body: body}, nil
 }
 
+// attributesBytes is at least as much as the attributes need that are no strings in an Event, and what is the same in each.
+const attributesBytes = len("1.0") + len(time.RFC3339Nano) + len("18446744073709551615") + len(ContentType)
+
 // ToRecord makes the record of an event for a topic and partition. extra headers follow the event's own.
 func ToRecord(e Event, topic string, partition int, extra ...broker.Header) broker.Record {
 	h := make([]broker.Header, 0, 11+len(extra))
-	text := make([]byte, 0, 512) // of all values: one allocation
+	text := make([]byte, 0, attributesBytes+len(e.ID)+len(e.Type)+len(e.Source)+len(e.Subject)+len(e.PreviousID)+len(e.CausationID)+
+		len(e.TraceParent)) // of all values: one allocation
 	add := func(k, v string) {
 		if v != "" {
 			from := len(text)
@@ -128,7 +132,8 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 	add(headerType, e.Type)
 	add(headerSource, e.Source)
 	add(headerSubject, e.Subject)
-	add(headerTime, e.Time.UTC().Format(time.RFC3339Nano))
+	var buf [64]byte
+	add(headerTime, string(e.Time.UTC().AppendFormat(buf[:0], time.RFC3339Nano)))
 	if e.Sequence > 0 {
 		add(headerSequence, strconv.FormatUint(e.Sequence, 10))
 	}

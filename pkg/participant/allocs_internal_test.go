@@ -49,7 +49,7 @@ func (b *bench) receive() (*order, *delivery) {
 	d := b.c.b.newDelivery(src, b.records[b.n])
 	b.n++
 	src.add(d)
-	o := newOrder(d.order, b.c.b.zero())
+	o := newOrder(d.order, b.c.st.Key(0, orderKey(d.order)), b.c.b.zero())
 	b.t.orders[d.order] = o
 	o.lane.queue = append(o.lane.queue, d)
 	if o.judge(d.topic(), d.ev) != valid {
@@ -78,9 +78,9 @@ var stages = []struct {
 	most float64
 	run  func(*bench)
 }{
-	{"receive", 7, func(b *bench) { b.receive() }},
-	{"decide", 43, (*bench).decide},
-	{"live", 60, (*bench).live},
+	{"receive", 6, func(b *bench) { b.receive() }},
+	{"decide", 37, (*bench).decide},
+	{"live", 50, (*bench).live},
 }
 
 func TestAllocations(t *testing.T) {

@@ -95,6 +95,10 @@ func (c *cycle) change(t *task) *change {
 	for _, d := range t.ready {
 		d.ready = true
 	}
+	if len(t.dirty) > 0 {
+		ch.orders = make([]*order, 0, len(t.dirty))
+		ch.Ops = make([]store.Op, 0, 2*len(t.dirty)+8)
+	}
 	add := func(cmd, key string, args ...string) {
 		for first := true; first || len(args) > 0; first = false {
 			n := min(len(args), opArgs)
@@ -106,14 +110,13 @@ func (c *cycle) change(t *task) *change {
 	for o := range t.dirty {
 		ch.orders = append(ch.orders, o)
 		if args := o.takeChanged(); len(args) > 0 {
-			key := c.st.Key(t.partition, orderKey(o.id))
-			add("HSET", key, args...)
+			add("HSET", o.key, args...)
 			switch {
 			case len(o.parked) > 0:
-				add("PERSIST", key) // letters are kept for ever
+				add("PERSIST", o.key) // letters are kept for ever
 				o.expires = time.Time{}
 			case o.expires.Sub(now) < c.cfg.Retention:
-				add("PEXPIRE", key, c.ttl)
+				add("PEXPIRE", o.key, c.ttl)
 				o.expires = now.Add(c.keep())
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // the log's start first: which of the two is the right one cannot be known otherwise.
 func (c *cycle) judge(t *task, o *order, d *delivery) (judgement, error) {
 	j := o.judge(d.topic(), d.ev)
-	if h := o.heads[d.topic()]; j != void || !h.adopted {
+	if h, _ := o.head(d.topic()); j != void || !h.adopted {
 		return j, nil
 	}
 	h, err := c.readChain(t.ctx, d)
@@ -20,11 +20,10 @@ func (c *cycle) judge(t *task, o *order, d *delivery) (judgement, error) {
 		return void, err
 	}
 	if h.seq == 0 { // retention took what was adopted: there is nothing else to go by
-		h = o.heads[d.topic()]
+		h, _ = o.head(d.topic())
 		h.adopted = false
 	}
-	o.heads[d.topic()] = h
-	o.change(prefixHead+d.topic(), h.String())
+	o.setHead(d.topic(), h)
 	t.touch(o)
 	return o.judge(d.topic(), d.ev), nil
 }
@@ -36,7 +35,7 @@ func (c *cycle) readChain(ctx context.Context, d *delivery) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	o := newOrder(d.order, nil)
+	o := newOrder(d.order, "", nil)
 	for at := starts[tp]; at < d.rec.Offset; {
 		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at}})
 		if err != nil {
@@ -55,7 +54,7 @@ func (c *cycle) readChain(ctx context.Context, d *delivery) (head, error) {
 		}
 		at = got[0].Next
 	}
-	h := o.heads[tp.Topic]
+	h, _ := o.head(tp.Topic)
 	h.adopted = false
 	return h, nil
 }

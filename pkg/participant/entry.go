@@ -3,6 +3,7 @@ package participant
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -31,29 +32,44 @@ func (e *entry) contradicts(f event.Event) bool { return e.ID != f.ID && e.Prev 
 // encode writes an entry as it is kept in the store: each part behind its length, as plain as can be, since it is written once for
 // every fact and read only after a crash.
 func (e *entry) encode() string {
-	b := make([]byte, 0, recordBytes(e.Record)+len(e.ID)+len(e.Prev)+64)
-	b = appendPart(b, []byte(e.ID))
-	b = binary.AppendUvarint(b, e.Seq)
-	b = appendPart(b, []byte(e.Prev))
 	r := e.Record
-	b = appendPart(b, []byte(r.Topic))
-	b = binary.AppendUvarint(b, uint64(r.Partition))
-	b = appendPart(b, r.Key)
-	b = appendPart(b, r.Value)
-	b = binary.AppendUvarint(b, uint64(len(r.Headers)))
+	var w writer
+	w.Grow(recordBytes(r) + len(e.ID) + len(e.Prev) + len(r.Topic) + 64)
+	w.text(e.ID)
+	w.number(e.Seq)
+	w.text(e.Prev)
+	w.text(r.Topic)
+	w.number(uint64(r.Partition))
+	w.bytes(r.Key)
+	w.bytes(r.Value)
+	w.number(uint64(len(r.Headers)))
 	for _, h := range r.Headers {
-		b = appendPart(b, []byte(h.Key))
-		b = appendPart(b, h.Value)
+		w.text(h.Key)
+		w.bytes(h.Value)
 	}
-	return string(b)
+	return w.String()
 }
 
-// appendPart appends a length and the bytes; 0 is nil, which in a record is not the same as empty.
-func appendPart(b, part []byte) []byte {
-	if part == nil {
-		return append(b, 0)
+type writer struct{ strings.Builder }
+
+func (w *writer) number(n uint64) {
+	var b [binary.MaxVarintLen64]byte
+	w.Write(binary.AppendUvarint(b[:0], n))
+}
+
+func (w *writer) text(s string) {
+	w.number(uint64(len(s)) + 1)
+	w.WriteString(s)
+}
+
+// bytes are as text; 0 is nil, which in a record is not the same as empty.
+func (w *writer) bytes(b []byte) {
+	if b == nil {
+		w.number(0)
+		return
 	}
-	return append(binary.AppendUvarint(b, uint64(len(part))+1), part...)
+	w.number(uint64(len(b)) + 1)
+	w.Write(b)
 }
 
 // decodeEntry reads what encode wrote.

@@ -192,9 +192,9 @@ func comesBack(k deadletter.Kind) int {
 
 func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Record) {
 	switch {
-	case o.waits(n.ID), o.seen[n.ID] == seenTold:
+	case o.waits(n.ID), o.seenAs(n.ID) == seenTold:
 		return
-	case o.saw(n.ID) && o.seen[n.ID] != seenOwing:
+	case o.saw(n.ID) && o.seenAs(n.ID) != seenOwing:
 		c.back(t, o, n.ID)
 		return
 	}
@@ -232,7 +232,7 @@ func (c *cycle) back(t *task, o *order, id string) {
 func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
-		return o.waits(n.ID) || o.seen[n.ID] == seenTold
+		return o.waits(n.ID) || o.seenAs(n.ID) == seenTold
 	case deadletter.Failed, deadletter.Closed:
 		return o.saw(n.RequestID)
 	default:

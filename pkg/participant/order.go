@@ -23,24 +23,28 @@ type head struct {
 	adopted bool
 }
 
+const adoptedMark = " adopted"
+
 func (h head) String() string {
-	s := strconv.FormatUint(h.seq, 10) + " " + h.id
+	b := strconv.AppendUint(make([]byte, 0, 128), h.seq, 10) // on the stack
+	b = append(append(b, ' '), h.id...)
 	if h.adopted {
-		s += " adopted"
+		b = append(b, adoptedMark...)
 	}
-	return s
+	return string(b)
 }
 
 func parseHead(s string) (head, error) {
-	part := strings.Fields(s)
-	if len(part) < 2 {
+	seq, id, _ := strings.Cut(s, " ")
+	id, adopted := strings.CutSuffix(id, adoptedMark)
+	if id == "" {
 		return head{}, fault.New(fault.Permanent, "chain head %q is not a sequence and an id", s)
 	}
-	n, err := strconv.ParseUint(part[0], 10, 64)
+	n, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil {
 		return head{}, fault.New(fault.Permanent, "chain head %q has no sequence", s)
 	}
-	return head{n, part[1], len(part) == 3}, nil
+	return head{n, id, adopted}, nil
 }
 
 // judgement of an arriving event, by the chain table of the protocol.
@@ -56,19 +60,26 @@ const (
 // something is under way and is loaded from Redis otherwise.
 type order struct {
 	id     string
+	key    string // of its hash
 	state  any
-	own    head              // of the facts this task decided or folded; seq 0: none yet
-	first  int64             // offset of the first fact in the own topic, -1 when unknown
-	heads  map[string]head   // per topic heard: the last fact consumed
-	seen   map[string]string // events answered, and the value of their field
-	parked []waiting         // letters, in order
-	asked  asked             // the request under way, if any
-	entry  int64             // number of its latest outbox entry
-	trace  string            // ce_traceparent of its first fact that has one: what happens later joins that trace
+	own    head      // of the facts this task decided or folded; seq 0: none yet
+	first  int64     // offset of the first fact in the own topic, -1 when unknown
+	heads  []heard   // per topic heard: the last fact consumed
+	seen   []string  // hash fields of the events answered, each followed by its value; they are few
+	parked []waiting // letters, in order
+	asked  asked     // the request under way, if any
+	entry  int64     // number of its latest outbox entry
+	trace  string    // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
 
 	changed []string  // hash fields to write with the next apply, each followed by its value
 	expires time.Time // when its hash expires, as this task set it; zero: not set, or never
+}
+
+// heard is the head of one topic's chain.
+type heard struct {
+	field string // in the hash: prefixHead and the topic
+	head
 }
 
 // Fields of an order's hash.
@@ -89,13 +100,13 @@ const (
 	seenTold  = "told"
 )
 
-func newOrder(id string, zero any) *order {
-	return &order{id: id, state: zero, first: -1, heads: map[string]head{}, seen: map[string]string{}}
+func newOrder(id, key string, zero any) *order {
+	return &order{id: id, key: key, state: zero, first: -1}
 }
 
 // loadOrder reads an order from its hash; an empty hash is an order nobody has seen.
-func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
-	o := newOrder(id, b.zero())
+func loadOrder(id, key string, hash map[string]string, b *behavior) (*order, error) {
+	o := newOrder(id, key, b.zero())
 	var err error
 	for k, v := range hash {
 		switch {
@@ -112,9 +123,11 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 		case k == fieldAsked:
 			err = json.Unmarshal([]byte(v), &o.asked)
 		case strings.HasPrefix(k, prefixHead) && v != "":
-			o.heads[k[len(prefixHead):]], err = parseHead(v)
+			h := heard{field: k}
+			h.head, err = parseHead(v)
+			o.heads = append(o.heads, h)
 		case strings.HasPrefix(k, prefixSeen):
-			o.seen[k[len(prefixSeen):]] = v
+			o.seen = append(o.seen, k, v)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("order %s, field %s: %w", id, k, err)
@@ -127,7 +140,7 @@ func loadOrder(id string, hash map[string]string, b *behavior) (*order, error) {
 // successor can have the same id.
 func (o *order) judge(topic string, e event.Event) judgement {
 	known := o.saw(e.ID) || o.waits(e.ID)
-	h, ok := o.heads[topic]
+	h, ok := o.head(topic)
 	switch {
 	case e.Sequence == 0, !ok, e.Sequence == h.seq+1 && e.PreviousID == h.id:
 		if known {
@@ -140,33 +153,60 @@ func (o *order) judge(topic string, e event.Event) judgement {
 	return void
 }
 
+// head is the last fact accepted in a topic's chain; ok is false where there is none.
+func (o *order) head(topic string) (h head, ok bool) {
+	for i := range o.heads {
+		if o.heads[i].field[len(prefixHead):] == topic {
+			return o.heads[i].head, true
+		}
+	}
+	return head{}, false
+}
+
+// setHead moves a chain's head.
+func (o *order) setHead(topic string, h head) {
+	i := slices.IndexFunc(o.heads, func(h heard) bool { return h.field[len(prefixHead):] == topic })
+	if i < 0 {
+		i = len(o.heads)
+		o.heads = append(o.heads, heard{field: prefixHead + topic})
+	}
+	text := h.String()
+	h.id = idIn(text, h.id)
+	o.heads[i].head = h
+	o.change(o.heads[i].field, text)
+}
+
+// idIn is the id as it stands in a head's text: what the event it came with is part of need not be kept.
+func idIn(text, id string) string {
+	at := strings.IndexByte(text, ' ') + 1
+	return text[at : at+len(id)]
+}
+
 // moved remembers that the fact was accepted: answered, parked or found a duplicate.
 func (o *order) moved(topic string, e event.Event) {
-	if h, ok := o.heads[topic]; e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
-		o.heads[topic] = head{seq: e.Sequence, id: e.ID, adopted: !ok}
-		o.change(prefixHead+topic, o.heads[topic].String())
+	if h, ok := o.head(topic); e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
+		o.setHead(topic, head{seq: e.Sequence, id: e.ID, adopted: !ok})
 	}
 }
 
 // adopt moves a head to a letter that the fold met: nobody knows what came after it once the chain is gone.
 func (o *order) adopt(topic string, e event.Event) {
-	before := o.heads[topic]
+	before, _ := o.head(topic)
 	o.moved(topic, e)
-	if h := o.heads[topic]; h != before {
+	if h, _ := o.head(topic); h != before {
 		h.adopted = true
-		o.heads[topic] = h
-		o.change(prefixHead+topic, h.String())
+		o.setHead(topic, h)
 	}
 }
 
 // forgetAdopted forgets the heads that were taken on trust.
 func (o *order) forgetAdopted() {
-	for topic, h := range o.heads {
+	o.heads = slices.DeleteFunc(o.heads, func(h heard) bool {
 		if h.adopted {
-			delete(o.heads, topic)
-			o.change(prefixHead+topic, "")
+			o.change(h.field, "")
 		}
-	}
+		return h.adopted
+	})
 }
 
 // answered remembers an event by its id: its idempotency key.
@@ -176,12 +216,35 @@ func (o *order) answered(id string) {
 	}
 }
 
+// answer is the place of an answered event's field among those seen; -1: it is not answered.
+func (o *order) answer(id string) int {
+	for i := 0; i < len(o.seen); i += 2 {
+		if o.seen[i][len(prefixSeen):] == id {
+			return i
+		}
+	}
+	return -1
+}
+
 // saw says whether an event is answered.
-func (o *order) saw(id string) bool { return o.seen[id] != "" }
+func (o *order) saw(id string) bool { return o.answer(id) >= 0 }
+
+// seenAs is how an event was answered; empty when it was not.
+func (o *order) seenAs(id string) string {
+	if i := o.answer(id); i >= 0 {
+		return o.seen[i+1]
+	}
+	return ""
+}
 
 func (o *order) see(id, value string) {
-	o.seen[id] = value
-	o.changed = append(o.changed, prefixSeen+id, value)
+	i := o.answer(id)
+	if i < 0 {
+		i = len(o.seen)
+		o.seen = append(o.seen, prefixSeen+id, "")
+	}
+	o.seen[i+1] = value
+	o.write(o.seen[i], value)
 }
 
 // change sets a field of the hash; of several values before one apply only the last is written. Fields of events seen are appended by
@@ -192,6 +255,13 @@ func (o *order) change(field, value string) {
 			o.changed[i+1] = value
 			return
 		}
+	}
+	o.write(field, value)
+}
+
+func (o *order) write(field, value string) {
+	if o.changed == nil {
+		o.changed = make([]string, 0, 12) // of an event that is answered
 	}
 	o.changed = append(o.changed, field, value)
 }
@@ -215,9 +285,11 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 		o.change(fieldState, text)
 	}
 	o.own = head{seq: fact.Sequence, id: fact.ID}
-	o.change(fieldOwn, o.own.String())
+	text := o.own.String()
+	o.own.id = idIn(text, o.own.id)
+	o.change(fieldOwn, text)
 	if o.trace == "" && fact.TraceParent != "" {
-		o.trace = fact.TraceParent
+		o.trace = strings.Clone(fact.TraceParent)
 		o.change(fieldTrace, o.trace)
 	}
 	if fact.Sequence == 1 && offset >= 0 {
@@ -274,6 +346,7 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 const layout = "3"
 
 func (b Behavior[S]) erase() *behavior {
+	var none any = *new(S)
 	e := &behavior{
 		name:        b.Name,
 		foldVersion: layout + "." + strconv.Itoa(b.FoldVersion),
@@ -284,7 +357,7 @@ func (b Behavior[S]) erase() *behavior {
 		react:       b.reactUntyped,
 		evolve:      func(s any, m event.Message) any { return b.Evolve(s.(S), m) },
 		deadline:    func(any) (time.Time, bool) { return time.Time{}, false },
-		zero:        func() any { var s S; return s },
+		zero:        func() any { return none },
 		encode:      func(s any) (string, error) { v, err := json.Marshal(s.(S)); return string(v), err },
 		decode:      func(v string) (any, error) { var s S; err := json.Unmarshal([]byte(v), &s); return s, err },
 	}

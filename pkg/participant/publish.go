@@ -43,7 +43,7 @@ func (c *cycle) publish() {
 			if len(entries) == 0 {
 				continue
 			}
-			b := broker.Batch{TopicPartition: l.TopicPartition}
+			b := broker.Batch{TopicPartition: l.TopicPartition, Records: make([]broker.Record, 0, len(entries))}
 			for _, e := range entries {
 				b.Records = append(b.Records, e.Record)
 			}
@@ -70,25 +70,13 @@ func (c *cycle) publish() {
 // sendable returns the entries for one topic that may be sent now, in order: an entry leaves only when every earlier entry
 // of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
 func (t *task) sendable(topic string) []*entry {
-	waitsFor := map[string]string{} // order → topic of its earliest entries not acknowledged; "" after one of another topic
 	var out []*entry
 	size := 0
 	for _, e := range t.outbox {
-		if e.acked {
-			continue
-		}
 		if e.number > t.kept {
 			break
 		}
-		first, ok := waitsFor[e.Order]
-		switch {
-		case !ok:
-			first = e.Record.Topic
-		case first != e.Record.Topic:
-			first = ""
-		}
-		waitsFor[e.Order] = first
-		if e.Record.Topic != topic || first != topic {
+		if e.acked || e.Record.Topic != topic || t.waitsForOther(e) {
 			continue
 		}
 		size += recordBytes(e.Record)
@@ -98,6 +86,19 @@ func (t *task) sendable(topic string) []*entry {
 		out = append(out, e)
 	}
 	return out
+}
+
+// waitsForOther says that an earlier entry of the same order goes to another topic, and is not acknowledged.
+func (t *task) waitsForOther(e *entry) bool {
+	for _, earlier := range t.pending[e.Order] {
+		if earlier == e {
+			return false
+		}
+		if !earlier.acked && earlier.Record.Topic != e.Record.Topic {
+			return true
+		}
+	}
+	return false
 }
 
 func recordBytes(r broker.Record) int {
@@ -202,9 +203,10 @@ func (c *cycle) orderOf(ctx context.Context, t *task, id string) (*order, error)
 	if o := t.orders[id]; o != nil {
 		return o, nil
 	}
-	hash, err := c.st.Hashes(ctx, []string{c.st.Key(t.partition, orderKey(id))})
+	key := c.st.Key(t.partition, orderKey(id))
+	hash, err := c.st.Hashes(ctx, []string{key})
 	if err != nil {
 		return nil, err
 	}
-	return loadOrder(id, hash[0], c.b)
+	return loadOrder(id, key, hash[0], c.b)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -196,11 +197,13 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 			if t.orders[id] != nil {
 				continue
 			}
+			id = strings.Clone(id) // what it came with need not be kept
+			key := c.st.Key(t.partition, orderKey(id))
 			if t.firstMet(id) {
-				t.orders[id] = newOrder(id, c.b.zero())
+				t.orders[id] = newOrder(id, key, c.b.zero())
 				continue
 			}
-			if key := c.st.Key(t.partition, orderKey(id)); !asked[key] {
+			if !asked[key] {
 				asked[key] = true
 				ms = append(ms, missing{t, id})
 				keys = append(keys, key)
@@ -212,7 +215,7 @@ func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
 		return err
 	}
 	for i, m := range ms {
-		o, err := loadOrder(m.id, hashes[i], c.b)
+		o, err := loadOrder(m.id, keys[i], hashes[i], c.b)
 		if err != nil {
 			c.watch.log.Error("redis holds an order that cannot be read", "partition", m.t.partition, "error", err)
 			c.anew[m.t.partition] = true

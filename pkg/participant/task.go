@@ -174,8 +174,12 @@ func (t *task) forget() {
 func (b *behavior) newDelivery(s *source, r broker.Record) *delivery {
 	d := &delivery{src: s, rec: r}
 	d.ev, d.bad = event.FromRecord(r)
-	d.order = string(r.Key)
-	if len(r.Key) == 0 {
+	switch {
+	case d.bad == nil:
+		d.order = d.ev.Subject
+	case len(r.Key) > 0:
+		d.order = string(r.Key)
+	default:
 		d.order = deadletter.Keyless + d.id()
 	}
 	if s.Topic == b.requests {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -75,8 +76,11 @@ func (c *cycle[D]) work(t *task) (all []*work[D]) {
 
 // load reads the orders of the next steps. What cannot be read was written by a hand that is not ours: the log knows better.
 func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
-	var ids, keys []string
-	var of []*work[D]
+	most := 0
+	for _, w := range all {
+		most += len(w.items)
+	}
+	ids, keys, of := make([]string, 0, most), make([]string, 0, most), make([]*work[D], 0, most)
 	for _, w := range all {
 		for _, it := range w.items {
 			if it.rec == nil {
@@ -100,7 +104,10 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 	}
 	for i, text := range texts {
 		w := of[i]
-		if w.orders[ids[i]], err = loadOrder(c.b, ids[i], text); err == nil {
+		o, err := loadOrder(c.b, ids[i], text)
+		if err == nil {
+			o.key = keys[i]
+			w.orders[ids[i]] = o
 			continue
 		}
 		c.watch.unreadable(w.task.partition, err)
@@ -210,6 +217,9 @@ func (c *cycle[D]) judge(ctx context.Context, w *work[D], it item, e event.Event
 	return [...]string{valid: "folded", duplicate: "duplicate", void: "void", contradicted: "void"}[j], nil
 }
 
+// opsOfStep is about how many commands a step has beside those for its documents.
+const opsOfStep = 16
+
 // write makes the commands of a step.
 func (c *cycle[D]) write(w *work[D]) error {
 	t, ch := w.task, w.task.change
@@ -217,6 +227,7 @@ func (c *cycle[D]) write(w *work[D]) error {
 		ch.Ops = append(ch.Ops, Op{Cmd: cmd, Key: key, Args: args})
 	}
 	var indexed []Op
+	ch.Ops = slices.Grow(ch.Ops, len(w.orders)+opsOfStep)
 	note := Change{Partition: t.partition, Positions: map[string]int64{}, Orders: map[string]uint64{}}
 	for _, o := range w.orders {
 		if o == nil || !o.changed {
@@ -226,7 +237,7 @@ func (c *cycle[D]) write(w *work[D]) error {
 		if err != nil {
 			return err
 		}
-		add("SET", c.key(t, w.space, keyOrder+o.id), text)
+		add("SET", o.key, text)
 		indexed = append(indexed, c.index(o.id, o.before, o.Doc)...)
 		note.Orders[o.id] = o.Version
 		if w.live && c.b.Stored != nil {

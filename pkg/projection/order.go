@@ -112,6 +112,7 @@ func (c *chain) judge(e event.Event) judgement {
 // order is one order in memory during a step.
 type order[D any] struct {
 	id     string
+	key    string // of its document
 	before D
 	known  bool // there was a document before
 	record[D]

@@ -102,8 +102,11 @@ func TroupeOrder(n int, due time.Time, partitions int, fits func(key string) boo
 	}
 	return event.ToRecord(event.Event{
 		ID: event.MakeID(id, "placed"), Type: event.TypeOf(body), Source: order.Name, Subject: id, Time: due, Sequence: 1, Data: data,
+		TraceParent: traceParent(n), // as the door of the order service gives it
 	}, participant.FactsTopic(order.Name), broker.Partition([]byte(id), partitions))
 }
+
+func traceParent(n int) string { return fmt.Sprintf("00-%032x-%016x-00", n+1, n+1) }
 
 // doors stand in for the gateway and the mail server.
 type doors struct{ e *flow.Env }

@@ -175,7 +175,7 @@ var publishing = []Control{
 		ID: "letters-beside-facts", Without: "a letter does not wait for the facts of its order before it", Breaks: oneOrder,
 		Unseen: "not within 2,000: the store must forget between a letter and the fact before it",
 		Proof:  Proof{letterOvertakes, []check.Guarantee{check.UnexplainedLetter}},
-		Edits:  []Edit{{"pkg/participant/publish.go", `e.Record.Topic != topic || first != topic`, `e.Record.Topic != topic`}},
+		Edits:  []Edit{{"pkg/participant/publish.go", `|| t.waitsForOther(e) {`, `{`}},
 	},
 	{
 		ID: "round-robin-partitions", Without: "a door spreads the events of one order over the partitions", Breaks: inOrder,

@@ -117,7 +117,7 @@ type Outcome struct {
 
 // apply: KEYS[1] is meta, the others are what the commands touch. ARGV: owner, seq, retry, then per command: name, number of
 // its key in KEYS, number of further arguments, the arguments.
-var apply = redis.NewScript(`
+const applySource = `
 local m = redis.call('HMGET', KEYS[1], 'owner', 'seq')
 if not m[1] or not m[2] then return 1 end
 if m[1] ~= ARGV[1] then return 2 end
@@ -133,7 +133,9 @@ while i <= last do
   i = i + 3 + n
 end
 redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
-return 0`)
+return 0`
+
+var apply = redis.NewScript(applySource)
 
 // Apply sends all changes in one pipeline and returns one outcome each, in order.
 func (s *Store) Apply(ctx context.Context, changes []Change) []Outcome {
@@ -156,12 +158,14 @@ func (s *Store) Apply(ctx context.Context, changes []Change) []Outcome {
 
 // swap runs the script of a change.
 func (s *Store) swap(ctx context.Context, pipe redis.Pipeliner, c Change) func() Outcome {
-	keys, args := s.encode(c)
-	cmd := apply.EvalSha(ctx, pipe, keys, args...)
+	call := s.encode(c)
+	call[0], call[1] = "evalsha", apply.Hash()
+	cmd := pipe.Do(ctx, call...)
 	return func() Outcome {
 		n, err := cmd.Int()
 		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			n, err = apply.Eval(ctx, s.rdb, keys, args...).Int()
+			call[0], call[1] = "eval", applySource
+			n, err = s.rdb.Do(ctx, call...).Int()
 		}
 		return Outcome{Verdict: Verdict(n), Err: unavailable(err)}
 	}
@@ -189,34 +193,38 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 	}
 }
 
-func (s *Store) encode(c Change) (keys []string, args []any) {
-	size := 3
+// encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not Script.EvalSha, which
+// would copy and box them all; a pointer to a string costs no allocation.
+func (s *Store) encode(c Change) []any {
+	size := 7
 	for _, op := range c.Ops {
-		size += 3 + len(op.Args)
+		size += 4 + len(op.Args)
 	}
-	keys = append(make([]string, 0, len(c.Ops)+1), s.Key(c.Partition, "meta"))
-	args = make([]any, 0, size)
-	number := make(map[string]int, len(c.Ops)+1)
-	number[keys[0]] = 1
+	call := append(make([]any, 0, size), nil, nil, nil, s.Key(c.Partition, "meta"))
+	same := func(i int) bool { return i > 0 && c.Ops[i].Key == c.Ops[i-1].Key }
+	for i := range c.Ops {
+		if !same(i) {
+			call = append(call, &c.Ops[i].Key)
+		}
+	}
+	call[2] = len(call) - 3
 	retry := "0"
 	if c.Retry {
 		retry = "1"
 	}
-	args = append(args, c.Owner, strconv.FormatInt(c.Seq, 10), retry)
+	call = append(call, &c.Owner, c.Seq, retry)
+	key := 1
 	for i := range c.Ops {
-		op := &c.Ops[i]
-		n, ok := number[op.Key]
-		if !ok {
-			keys = append(keys, op.Key)
-			n = len(keys)
-			number[op.Key] = n
+		if !same(i) {
+			key++
 		}
-		args = append(args, &op.Cmd, n, len(op.Args))
+		op := &c.Ops[i]
+		call = append(call, &op.Cmd, key, len(op.Args))
 		for j := range op.Args {
-			args = append(args, &op.Args[j]) // a pointer costs no allocation
+			call = append(call, &op.Args[j])
 		}
 	}
-	return keys, args
+	return call
 }
 
 // Hashes reads many hashes in one pipeline; a missing one is an empty map.
