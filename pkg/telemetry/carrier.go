@@ -36,7 +36,7 @@ func Inject(ctx context.Context, headers []broker.Header) []broker.Header {
 // Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's start
 // (ce_traceparent).
 func Extract(ctx context.Context, headers []broker.Header) context.Context {
-	if header(headers, traceparent) == "" {
+	if len(value(headers, traceparent)) == 0 {
 		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")})
 	}
 	return w3c.Extract(ctx, &carrier{headers})
@@ -76,11 +76,13 @@ const (
 )
 
 // header is the last value of a key, or empty.
-func header(headers []broker.Header, key string) string {
+func header(headers []broker.Header, key string) string { return string(value(headers, key)) }
+
+func value(headers []broker.Header, key string) []byte {
 	for _, h := range slices.Backward(headers) {
 		if h.Key == key {
-			return string(h.Value)
+			return h.Value
 		}
 	}
-	return ""
+	return nil
 }

@@ -115,8 +115,8 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, the others are what the commands touch. ARGV: owner, seq, retry, then per command: name, number of
-// its key in KEYS, number of further arguments, the arguments.
+// apply: KEYS[1] is meta, the others are what the commands touch, in order. ARGV: owner, seq, retry, the commands (of each the name, + for
+// the next key or = for the same one, the number of its arguments), and the arguments of all.
 const applySource = `
 local m = redis.call('HMGET', KEYS[1], 'owner', 'seq')
 if not m[1] or not m[2] then return 1 end
@@ -126,11 +126,11 @@ if m[2] ~= ARGV[2] then
   return 1
 end
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
-local i, last = 4, #argv
-while i <= last do
-  local n = tonumber(argv[i+2])
-  call(argv[i], keys[tonumber(argv[i+1])], unpack(argv, i+3, i+2+n))
-  i = i + 3 + n
+local key, at = 1, 4
+for cmd, step, n in string.gmatch(argv[4], '(%u+)([+=])(%d+)') do
+  if step == '+' then key = key + 1 end
+  call(cmd, keys[key], unpack(argv, at + 1, at + n))
+  at = at + n
 end
 redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
 return 0`
@@ -196,32 +196,29 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 // encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not Script.EvalSha, which
 // would copy and box them all; a pointer to a string costs no allocation.
 func (s *Store) encode(c Change) []any {
-	size := 7
+	size := 8 + len(c.Ops)
 	for _, op := range c.Ops {
-		size += 4 + len(op.Args)
+		size += len(op.Args)
 	}
 	call := append(make([]any, 0, size), nil, nil, nil, s.Key(c.Partition, "meta"))
-	same := func(i int) bool { return i > 0 && c.Ops[i].Key == c.Ops[i-1].Key }
+	commands := make([]byte, 0, 16*len(c.Ops))
 	for i := range c.Ops {
-		if !same(i) {
-			call = append(call, &c.Ops[i].Key)
+		op, step := &c.Ops[i], byte('=')
+		if i == 0 || op.Key != c.Ops[i-1].Key {
+			call, step = append(call, &op.Key), '+'
 		}
+		commands = strconv.AppendInt(append(append(commands, op.Cmd...), step), int64(len(op.Args)), 10)
 	}
 	call[2] = len(call) - 3
 	retry := "0"
 	if c.Retry {
 		retry = "1"
 	}
-	call = append(call, &c.Owner, c.Seq, retry)
-	key := 1
+	call = append(call, c.Owner, c.Seq, retry, string(commands))
 	for i := range c.Ops {
-		if !same(i) {
-			key++
-		}
-		op := &c.Ops[i]
-		call = append(call, &op.Cmd, key, len(op.Args))
-		for j := range op.Args {
-			call = append(call, &op.Args[j])
+		args := c.Ops[i].Args
+		for j := range args {
+			call = append(call, &args[j])
 		}
 	}
 	return call
