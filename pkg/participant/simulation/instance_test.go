@@ -162,12 +162,13 @@ func (m *redisMemory) placeOf(cmds []redis.Cmder) string {
 			script = known
 		}
 		switch {
-		case strings.Contains(script, "unpack(ARGV"):
-			return "apply"
+		case !strings.Contains(script, "redis.call"): // a plain command, or a script that is sent again as a whole
 		case strings.Contains(script, "HSETNX"):
 			return "claim"
 		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'UNLINK'"), strings.Contains(script, "'fold_version', ARGV[2]"):
 			return "reset"
+		default:
+			return "apply"
 		}
 	}
 	return "load"

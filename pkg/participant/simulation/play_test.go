@@ -15,9 +15,9 @@ import (
 // quietWithin is how long, on the clock of the bubble, the troupe may take to finish once the world is healed.
 const quietWithin = 5 * time.Minute
 
-// play runs a schedule and returns every promise that was broken. It is called inside a bubble.
-func play(s schedule) []string {
-	w := newWorld(s)
+// play runs the schedule; what broke is in wrongs. It is called inside a bubble, as newWorld is.
+func (w *world) play() {
+	s := w.schedule
 	w.keep()
 	w.raise()
 	next := 0
@@ -69,7 +69,6 @@ func play(s schedule) []string {
 	}
 	w.lower()
 	w.work.Wait()
-	return w.wrongs
 }
 
 // keep takes a snapshot of the store, as it is before an apply, for a restore to go back to.

@@ -35,8 +35,9 @@ type world struct {
 	version   [participants]int
 	slots     [participants][instances]*instance
 	armed     []step
-	fates     []step // of produces, waiting for their batch
-	stores    []step // of applies, waiting for theirs
+	passed    map[string]bool // places
+	fates     []step          // of produces, waiting for their batch
+	stores    []step          // of applies, waiting for theirs
 	storeGone bool
 	failures  map[string]int
 	acked     map[string]bool // orders whose customer has the answer 202
@@ -50,7 +51,7 @@ type world struct {
 func newWorld(s schedule) *world {
 	w := &world{
 		schedule: s, began: time.Now(), log: brokertest.New(), redis: newRedis(), gateway: newGateway(), healed: make(chan struct{}),
-		failures: map[string]int{}, acked: map[string]bool{},
+		passed: map[string]bool{}, failures: map[string]int{}, acked: map[string]bool{},
 	}
 	w.log.RebalanceTimeout = 4 * time.Second
 	w.log.OnProduce(w.produceFate)
@@ -98,6 +99,7 @@ func (w *world) later(after time.Duration, do func()) {
 // strike lets the faults happen that wait for an instance at a place.
 func (w *world) strike(in *instance, place string) {
 	w.mu.Lock()
+	w.passed[place] = true
 	var due []step
 	kept := w.armed[:0:0]
 	for _, s := range w.armed {
