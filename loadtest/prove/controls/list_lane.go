@@ -6,7 +6,7 @@ import "github.com/troupe-dev/troupe/services/troupe/check"
 var parking = []Control{
 	{
 		ID: "parked-without-the-chain", Without: "what comes behind a dead letter is answered", Breaks: oneOrder,
-		Schedules: 5,
+		Schedules: 2,
 		Proof:     Proof{behindALetter, []check.Guarantee{check.Misordered}},
 		Edits: []Edit{{"pkg/participant/lane.go", `	if len(o.parked) > 0 {
 		c.park(t, o, d, nil)
@@ -16,7 +16,7 @@ var parking = []Control{
 	},
 	{
 		ID: "parked-is-seen", Without: "a parked event is marked as seen", Breaks: nothingLost,
-		Schedules: 3,
+		Schedules: 5,
 		Proof:     Proof{redriven, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"pkg/participant/letter.go", `	o.park(id, d.topic())
 	if d.src`, `	o.park(id, d.topic())
@@ -25,19 +25,19 @@ var parking = []Control{
 	},
 	{
 		ID: "letters-are-not-folded", Without: "the fold does not read the dead letters", Breaks: disposable,
-		Schedules: 80,
+		Schedules: 89,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/fold.go", `[]string{c.b.facts, c.b.letters}`, `[]string{c.b.facts}`}},
 	},
 	{
 		ID: "outage-is-parked", Without: "what an outage stops becomes a dead letter", Breaks: oneOrder,
-		Schedules: 123,
+		Schedules: 223,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/answer.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
 	},
 	{
 		ID: "held-is-not-tried-again", Without: "an event that waits for its cause is not tried when the cause came", Breaks: nothingLost,
-		Schedules: 1,
+		Schedules: 3,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/answer.go", `clear(o.lane.held)`, `_ = o`}},
 	},
@@ -47,25 +47,25 @@ var parking = []Control{
 var folding = []Control{
 	{
 		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
-		Schedules: 26,
+		Schedules: 64,
 		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
 		Edits:     []Edit{{"pkg/participant/takeover.go", `m.FoldVersion != c.b.foldVersion`, `m.FoldVersion == ""`}},
 	},
 	{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
-		Schedules: 481,
+		Schedules: 68,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.follows(e) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,
-		Schedules: 622,
+		Schedules: 3,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/fold.go", `c.answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
 	},
 	{
 		ID: "timers-are-not-armed", Without: "the fold sets no deadlines", Breaks: disposable,
-		Schedules: 2,
+		Schedules: 79,
 		Unproven:  bySimulation,
 		Edits: []Edit{{"pkg/participant/fold.go", `	t.arm(c.b, o)
 `, ``}},

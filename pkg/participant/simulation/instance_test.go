@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,12 +163,15 @@ func (m *redisMemory) placeOf(cmds []redis.Cmder) string {
 			script = known
 		}
 		switch {
-		case strings.Contains(script, "unpack(ARGV"):
-			return "apply"
+		case !strings.Contains(script, "redis.call"): // a plain command, or a script that is sent again as a whole
 		case strings.Contains(script, "HSETNX"):
 			return "claim"
 		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'UNLINK'"), strings.Contains(script, "'fold_version', ARGV[2]"):
 			return "reset"
+		case slices.ContainsFunc(cmd.Args(), func(a any) bool { op, ok := a.(*string); return ok && *op == "RPUSH" }):
+			return "decide" // an apply with something for the outbox
+		default:
+			return "apply"
 		}
 	}
 	return "load"

@@ -15,9 +15,12 @@ import (
 // quietWithin is how long, on the clock of the bubble, the troupe may take to finish once the world is healed.
 const quietWithin = 5 * time.Minute
 
-// play runs a schedule and returns every promise that was broken. It is called inside a bubble.
-func play(s schedule) []string {
-	w := newWorld(s)
+// upWithin is when all play that nothing holds up.
+const upWithin = 100 * time.Millisecond
+
+// play runs the schedule; what broke is in wrongs. It is called inside a bubble, as newWorld is.
+func (w *world) play() {
+	s := w.schedule
 	w.keep()
 	w.raise()
 	next := 0
@@ -26,6 +29,9 @@ func play(s schedule) []string {
 			w.customer(next)
 			next++
 		}
+	}
+	if s.Up {
+		pause(context.Background(), upWithin)
 	}
 	place()
 	for _, st := range s.Steps {
@@ -44,15 +50,8 @@ func play(s schedule) []string {
 			w.log.Rebalance(names[st.Part])
 		case st.Do == "appendLate":
 			w.log.AppendLate()
-		case st.Place == "":
-			w.mu.Lock()
-			in := w.slots[st.Part][st.Slot]
-			w.mu.Unlock()
-			w.strikeNow(st, in)
 		default:
-			w.mu.Lock()
-			w.armed = append(w.armed, st)
-			w.mu.Unlock()
+			w.arm(st)
 		}
 		synctest.Wait()
 	}
@@ -69,7 +68,6 @@ func play(s schedule) []string {
 	}
 	w.lower()
 	w.work.Wait()
-	return w.wrongs
 }
 
 // keep takes a snapshot of the store, as it is before an apply, for a restore to go back to.
@@ -113,7 +111,7 @@ func (w *world) heal() {
 	synctest.Wait()
 	pause(context.Background(), time.Second)
 	w.mu.Lock()
-	w.armed, w.fates, w.stores = nil, nil, nil
+	w.over, w.armed, w.fates, w.stores = true, nil, nil, nil
 	w.mu.Unlock()
 	close(w.healed)
 	synctest.Wait()

@@ -10,8 +10,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 )
 
-// maxRounds is how often what waits is redriven at the end: what one participant says at last is what another waits for.
-const maxRounds = 6
+// maxRounds is how often what waits is redriven at the end: what one participant says at last is what another waits for, and one
+// round discards one copy of a record that nobody can read, of which a schedule makes up to eleven.
+const maxRounds = 20
 
 // fix mends what cannot be answered.
 func (w *world) fix() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -92,6 +93,27 @@ const hangs = time.Minute
 func playIn(t *testing.T, s schedule, n int64) (wrongs []string) {
 	watchdog := time.AfterFunc(hangs, func() { panic(fmt.Sprintf("found after %d schedules: it turns in circles\n%s", n, s)) })
 	defer watchdog.Stop()
-	synctest.Test(t, func(*testing.T) { wrongs = play(s) })
+	synctest.Test(t, func(*testing.T) {
+		w := newWorld(s)
+		w.play()
+		wrongs = w.wrongs
+	})
 	return wrongs
+}
+
+// A fault that waits at a place which no instance passes never strikes, and a restore finds nothing to go back to when no apply is
+// seen: nothing else would say so.
+func TestEveryPlaceIsPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(schedule{Orders: []plan{{Card: "good"}}, Steps: []step{{Do: "restore", Back: 1}, {Do: "wait", For: time.Second}}})
+		w.play()
+		for _, place := range slices.Concat(places, sleepy) {
+			if place != "" && !w.passed[place] {
+				t.Errorf("nobody passes %q", place)
+			}
+		}
+		if len(w.history) < 3 {
+			t.Errorf("a restore can go back to %d states of the store", len(w.history))
+		}
+	})
 }

@@ -206,15 +206,14 @@ func (in *instance) reactPayment(ctx context.Context, s state, m event.Message) 
 	return nil, nil
 }
 
-// reactMail tells of a payment only after it told what became of the order, which every order makes it wait for.
+// reactMail tells of a payment only after it told what became of the order, which every order makes it wait for. It relies on the engine
+// that it is asked once about each event.
 func reactMail(s state, m event.Message) (proto.Message, error) {
 	kind := kindOf(m.Event)
 	told := func(kind string) bool { return slices.Contains(s.Mails, kind) }
 	switch {
-	case kind == placed && s.Status == "":
+	case kind == placed:
 		return body(noted, "address"), nil
-	case kind == placed || told(kind):
-		return nil, nil
 	case s.Status == "", kind == refunded && !told(cancelled), kind == succeeded && !told(confirmed) && !told(cancelled):
 		return nil, fault.New(fault.NotYet, "no address, or what it follows from is not told yet")
 	}

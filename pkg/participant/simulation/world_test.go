@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,11 +33,13 @@ type world struct {
 	healed   chan struct{} // closed when nothing bad happens any more
 
 	mu        sync.Mutex
+	over      bool // nothing bad begins any more
 	version   [participants]int
 	slots     [participants][instances]*instance
 	armed     []step
-	fates     []step // of produces, waiting for their batch
-	stores    []step // of applies, waiting for theirs
+	passed    map[string]bool // places
+	fates     []step          // of produces, waiting for their batch
+	stores    []step          // of applies, waiting for theirs
 	storeGone bool
 	failures  map[string]int
 	acked     map[string]bool // orders whose customer has the answer 202
@@ -50,7 +53,7 @@ type world struct {
 func newWorld(s schedule) *world {
 	w := &world{
 		schedule: s, began: time.Now(), log: brokertest.New(), redis: newRedis(), gateway: newGateway(), healed: make(chan struct{}),
-		failures: map[string]int{}, acked: map[string]bool{},
+		passed: map[string]bool{}, failures: map[string]int{}, acked: map[string]bool{},
 	}
 	w.log.RebalanceTimeout = 4 * time.Second
 	w.log.OnProduce(w.produceFate)
@@ -95,14 +98,30 @@ func (w *world) later(after time.Duration, do func()) {
 	})
 }
 
+// arm lets faults wait for their places, or strike at once when they have none, unless the world is healed.
+func (w *world) arm(steps ...step) {
+	for _, s := range steps {
+		w.mu.Lock()
+		in, over := w.slots[s.Part][s.Slot%instances], w.over
+		if s.Place != "" && !over {
+			w.armed = append(w.armed, s)
+		}
+		w.mu.Unlock()
+		if s.Place == "" && !over {
+			w.strikeNow(s, in)
+		}
+	}
+}
+
 // strike lets the faults happen that wait for an instance at a place.
 func (w *world) strike(in *instance, place string) {
 	w.mu.Lock()
+	w.passed[place] = true
 	var due []step
 	kept := w.armed[:0:0]
 	for _, s := range w.armed {
 		switch {
-		case s.Part != in.part || s.Place != place:
+		case s.Part != in.part || s.Place != place && s.Place != strings.Replace(place, "decide", "apply", 1):
 			kept = append(kept, s)
 		case s.Skip > 0:
 			s.Skip--
@@ -120,6 +139,9 @@ func (w *world) strike(in *instance, place string) {
 
 // strikeNow lets one fault happen, to an instance.
 func (w *world) strikeNow(s step, in *instance) {
+	if !strings.HasPrefix(s.Do, "produce") { // what follows that follows when it befalls a batch
+		defer w.arm(s.Next...)
+	}
 	expire := func() {
 		in.mu.Lock()
 		member := in.member
@@ -216,8 +238,8 @@ var errStore = errors.New("connection refused")
 // storeFate runs commands as the store and the way to it are at the moment.
 func (w *world) storeFate(place string, cmds []redis.Cmder, do func(redis.Cmder)) error {
 	w.mu.Lock()
-	gone, fate := w.storeGone, ""
-	if len(w.stores) > 0 && !gone && place == "apply" {
+	gone, fate, applies := w.storeGone, "", place == "apply" || place == "decide"
+	if len(w.stores) > 0 && !gone && applies {
 		fate = w.stores[0].Do
 		w.stores = w.stores[1:]
 	}
@@ -225,7 +247,7 @@ func (w *world) storeFate(place string, cmds []redis.Cmder, do func(redis.Cmder)
 	if gone {
 		return errStore
 	}
-	if place == "apply" {
+	if applies {
 		w.keep()
 	}
 	for _, c := range cmds {
@@ -249,10 +271,16 @@ func (w *world) produceFate(b broker.Batch) brokertest.Fate {
 		if b.Topic != participant.FactsTopic(names[s.Part]) && b.Topic != participant.DeadLettersTopic(names[s.Part]) {
 			continue
 		}
+		if s.log != nil && *s.log != b.TopicPartition || s.Next != nil && ofDoor(b) { // what follows is about what a task decided
+			continue
+		}
 		if s.Skip > 0 {
 			w.fates[i].Skip--
 			continue
 		}
+		w.fates[i].log = &b.TopicPartition
+		w.fates[i].Next = nil
+		w.work.Go(func() { w.arm(s.Next...) })
 		if w.fates[i].Back--; w.fates[i].Back <= 0 {
 			w.fates = append(w.fates[:i:i], w.fates[i+1:]...)
 		}
@@ -271,6 +299,11 @@ func (w *world) produceFate(b broker.Batch) brokertest.Fate {
 		return brokertest.Fate{Hold: hold}
 	}
 	return brokertest.Fate{}
+}
+
+func ofDoor(b broker.Batch) bool {
+	e, err := event.FromRecord(b.Records[0])
+	return err == nil && e.CausationID == "" && b.Topic == participant.FactsTopic(names[order])
 }
 
 // duplicate appends a record of a topic again, one of the latest.
