@@ -35,20 +35,20 @@ func (w *world) play() {
 	}
 	place()
 	for _, st := range s.Steps {
-		switch {
-		case st.Do == "wait":
+		switch st.Do {
+		case "wait":
 			pause(context.Background(), st.For)
-		case st.Do == "place":
+		case "place":
 			place()
-		case st.Do == "duplicate":
+		case "duplicate":
 			w.duplicate(participant.FactsTopic(names[st.Part]), st.Slot)
-		case st.Do == "redrive":
+		case "redrive":
 			if w.redrive() && st.Slot%2 == 0 {
 				w.fix()
 			}
-		case st.Do == "rebalance":
+		case "rebalance":
 			w.log.Rebalance(names[st.Part])
-		case st.Do == "appendLate":
+		case "appendLate":
 			w.log.AppendLate()
 		default:
 			w.arm(st)
