@@ -95,7 +95,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 		}
 		t.seq, t.stored = m.Seq, map[string]int64{}
 		if c.anew[t.partition] || m.FoldVersion != c.b.foldVersion {
-			t.seq, t.met = 0, map[uint64]struct{}{}
+			t.met = map[uint64]struct{}{}
 			empty[t.partition] = t.owner
 			continue
 		}
@@ -104,12 +104,17 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 		}
 	}
 	if len(empty) > 0 {
-		v, err := c.st.Reset(ctx, empty, c.b.foldVersion, "marker:")
+		seqs, v, err := c.st.Reset(ctx, empty, c.b.foldVersion, "marker:")
 		if err != nil {
 			return err
 		}
 		if v != store.Applied {
 			return fault.New(fault.Unavailable, "a partition was claimed by another instance meanwhile")
+		}
+		for _, t := range tasks {
+			if seq, emptied := seqs[t.partition]; emptied {
+				t.seq = seq
+			}
 		}
 	}
 	for _, t := range tasks {

@@ -360,13 +360,14 @@ func TestResetOfAZombie(t *testing.T) {
 	}
 	claim(zombie, "zombie")
 	verdict := make(chan store.Verdict)
-	go func() { v, _ := zombie.Reset(ctx, map[int]string{0: "zombie"}, "1"); verdict <- v }()
+	go func() { _, v, _ := zombie.Reset(ctx, map[int]string{0: "zombie"}, "1"); verdict <- v }()
 	<-h.paused
 	claim(owner, "owner")
-	if v, err := owner.Reset(ctx, map[int]string{0: "owner"}, "1"); v != store.Applied || err != nil {
+	seqs, v, err := owner.Reset(ctx, map[int]string{0: "owner"}, "1")
+	if v != store.Applied || err != nil {
 		t.Fatal(v, err)
 	}
-	out := owner.Apply(ctx, []store.Change{{Partition: 0, Owner: "owner", Ops: []store.Op{
+	out := owner.Apply(ctx, []store.Change{{Partition: 0, Owner: "owner", Seq: seqs[0], Ops: []store.Op{
 		{Cmd: "HSET", Key: owner.Key(0, "order:o1"), Args: []string{"state", "x"}},
 		{Cmd: "RPUSH", Key: owner.Key(0, "outbox"), Args: []string{"fact"}},
 	}}})

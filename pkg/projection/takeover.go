@@ -95,7 +95,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 	for _, t := range tasks {
 		owners[t.partition] = t.owner
 	}
-	verdict, err := c.store.Reset(ctx, owners, c.b.version())
+	seqs, verdict, err := c.store.Reset(ctx, owners, c.b.version())
 	if err == nil && verdict != store.Applied {
 		c.doubt = true
 		err = fault.New(fault.Unavailable, "a partition was claimed by another instance")
@@ -104,7 +104,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 		return &outage{partRedis, err}
 	}
 	for _, t := range tasks {
-		t.seq, t.name, t.rebuild = 0, "", rebuild{}
+		t.seq, t.name, t.rebuild = seqs[t.partition], "", rebuild{}
 		for _, s := range t.sources {
 			s.cursor, s.applied = 0, 0
 		}

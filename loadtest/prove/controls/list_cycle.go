@@ -85,7 +85,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var unfo
 			{"pkg/participant/store/store.go", `var remove = redis.NewScript(` + "`" + `
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var remove = redis.NewScript(` + "`"},
 			{"pkg/participant/store/store.go", `var whole = redis.NewScript(` + "`" + `
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var whole = redis.NewScript(` + "`"},
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whole = redis.NewScript(` + "`"},
 		},
 	},
 	{

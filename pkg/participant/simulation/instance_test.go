@@ -168,7 +168,7 @@ func (m *redisMemory) placeOf(cmds []redis.Cmder) string {
 			return "claim"
 		case strings.Contains(script, "'DEL'"), strings.Contains(script, "'UNLINK'"), strings.Contains(script, "'fold_version', ARGV[2]"):
 			return "reset"
-		case slices.ContainsFunc(cmd.Args(), func(a any) bool { op, ok := a.(*string); return ok && *op == "RPUSH" }):
+		case slices.ContainsFunc(cmd.Args(), func(a any) bool { ops, _ := a.(string); return strings.Contains(ops, "RPUSH") }):
 			return "decide" // an apply with something for the outbox
 		default:
 			return "apply"

@@ -212,6 +212,11 @@ func (m *redisMemory) hash(name, key string, args []string) (any, error) {
 			}
 		}
 		return int64(len(args) / 2), nil
+	case "HINCRBY":
+		was, _ := strconv.ParseInt(h[args[0]], 10, 64)
+		by, _ := strconv.ParseInt(args[1], 10, 64)
+		_, err := m.hash("HSET", key, []string{args[0], strconv.FormatInt(was+by, 10)})
+		return was + by, err
 	case "HDEL":
 		for _, f := range args {
 			delete(h, f)

@@ -117,3 +117,21 @@ func TestEveryPlaceIsPassed(t *testing.T) {
 		}
 	})
 }
+
+// A store that is taken back into a reset looks like one that went through it, but for its number: a task that takes it for whole goes on
+// beside keys of before.
+func TestRestoredIntoAReset(t *testing.T) {
+	s := schedule{
+		Up:     true,
+		Orders: []plan{{Card: "good", Slow: latency, Twice: true}, {Card: "good", Slow: latency}},
+		Steps: []step{
+			{Do: "restore", Part: payment, Back: 5}, {Do: "restore", Part: payment, Place: "ends back", Back: 5},
+			{Do: "wait", For: 300 * time.Millisecond},
+		},
+	}
+	for n := range int64(40) {
+		if wrongs := playIn(t, s, n); len(wrongs) > 0 {
+			t.Fatalf("play %d: %s\n%s", n, strings.Join(wrongs, "\n"), s)
+		}
+	}
+}

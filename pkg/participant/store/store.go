@@ -263,11 +263,13 @@ func (s *Store) Scores(ctx context.Context, key string) (map[string]float64, err
 	return m, nil
 }
 
-// unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start.
+// unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes on here and in whole,
+// so that a store that is taken back into a reset is not taken for one that went through it.
 var unfold = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'seq', '0')
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'seq', seq)
 return 0`)
 
 // remove deletes keys of a task that still has this owner; what the next owner wrote is not ours to delete.
@@ -288,21 +290,22 @@ func (s *Store) remove(ctx context.Context, meta, owner string, keys []string) e
 	return nil
 }
 
-// whole marks a task as empty and whole.
+// whole marks a task as empty and whole, and returns its seq; 0: it has another owner.
 var whole = redis.NewScript(`
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
-redis.call('HSET', KEYS[1], 'seq', '0', 'fold_version', ARGV[2])
-return 0`)
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'fold_version', ARGV[2])
+return redis.call('HINCRBY', KEYS[1], 'seq', 1)`)
 
-// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew at seq 0 under a
-// fold version. owners is who claimed each partition. Fenced when another owner of one of them came in between: claim all again.
-func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion string, keep ...string) (Verdict, error) {
+// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew under a fold version.
+// owners is who claimed each partition; seqs is what their changes go on from. Fenced when another owner of one of them came in between:
+// claim all again.
+func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion string, keep ...string) (seqs map[int]int64, v Verdict, err error) {
 	for p, owner := range owners {
 		if n, err := unfold.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner).Int(); err != nil || n != 0 {
-			return Verdict(n), unavailable(err)
+			return nil, Verdict(n), unavailable(err)
 		}
 	}
-	err := s.Scan(ctx, func(p int, rests []string) error {
+	err = s.Scan(ctx, func(p int, rests []string) error {
 		owner, ours := owners[p]
 		if !ours {
 			return nil
@@ -316,14 +319,17 @@ func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion st
 		return s.remove(ctx, s.Key(p, "meta"), owner, keys)
 	})
 	if err != nil {
-		return Lost, err
+		return nil, Lost, err
 	}
+	seqs = map[int]int64{}
 	for p, owner := range owners {
-		if n, err := whole.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner, foldVersion).Int(); err != nil || n != 0 {
-			return Verdict(n), unavailable(err)
+		n, err := whole.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner, foldVersion).Int64()
+		if err != nil || n == 0 {
+			return nil, Fenced, unavailable(err)
 		}
+		seqs[p] = n
 	}
-	return Applied, nil
+	return seqs, Applied, nil
 }
 
 // eachNode calls f on every master of a cluster, or on the one server.

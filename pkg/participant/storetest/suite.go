@@ -93,15 +93,27 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		v, err := st.Reset(ctx, map[int]string{4: "a"}, "1.2", "marker:")
+		seqs, v, err := st.Reset(ctx, map[int]string{4: "a"}, "1.2", "marker:")
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
 		check(t, "state", state(t, 4), "")
 		check(t, "marker", rdb.Get(ctx, st.Key(4, "marker:1")).Val(), "m")
 		check(t, "other task", state(t, 44), "stays")
 		m := claim(t, 4, "b")
-		check(t, "meta", fmt.Sprintf("%d %s", m.Seq, m.FoldVersion), "0 1.2")
-		v, err = st.Reset(ctx, map[int]string{4: "a"}, "1.3")
+		check(t, "meta", fmt.Sprintf("%d %s", m.Seq, m.FoldVersion), fmt.Sprintf("%d 1.2", seqs[4]))
+		_, v, err = st.Reset(ctx, map[int]string{4: "a"}, "1.3")
 		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
+	})
+	t.Run("a store that is taken back into a reset, or to before it, is not taken for one that went through it", func(t *testing.T) {
+		had := claim(t, 7, "a").Seq
+		seqs, v, err := st.Reset(ctx, map[int]string{7: "a"}, "1")
+		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
+		for before := had; before < seqs[7]; before++ {
+			if err := rdb.HSet(ctx, st.Key(7, "meta"), "seq", before).Err(); err != nil {
+				t.Fatal(err)
+			}
+			check(t, "verdict", apply(t, store.Change{Partition: 7, Owner: "a", Seq: seqs[7], Ops: set(7, "x")}), store.Lost)
+		}
+		check(t, "numbers of its own", seqs[7]-had, 2) // of the store without its keys, and of the one that is whole
 	})
 	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
 		claim(t, 5, "a")
