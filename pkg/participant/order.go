@@ -19,7 +19,8 @@ import (
 type head struct {
 	seq uint64
 	id  string
-	// adopted: it was the first one met here, taken on trust; not yet confirmed by a fact that names it.
+	// adopted: the chain's first fact met here was taken on trust, since what is before it was not met. What names it says nothing
+	// about that: both can be late copies. Only the log's start knows.
 	adopted bool
 }
 
@@ -185,7 +186,7 @@ func idIn(text, id string) string {
 // moved remembers that the fact was accepted: answered, parked or found a duplicate.
 func (o *order) moved(topic string, e event.Event) {
 	if h, ok := o.head(topic); e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
-		o.setHead(topic, head{seq: e.Sequence, id: e.ID, adopted: !ok})
+		o.setHead(topic, head{seq: e.Sequence, id: e.ID, adopted: !ok || h.adopted})
 	}
 }
 

@@ -135,6 +135,28 @@ func TestAdoptedHeadOutlivesItsRecord(t *testing.T) {
 	})
 }
 
+// After a wipe, late copies of facts that follow each other are met without a head: that the second names the first does not make
+// them the end of the chain.
+func TestLateCopiesAfterAWipe(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		defer stop()
+		tp := at(notes, "o1")
+		committed := func(n int64) func() bool { return func() bool { return s.log.Committed("clerk")[tp] == n } }
+		var handed []broker.Record
+		for _, body := range []string{"a", "b", "c", "d"} {
+			handed = append(handed, s.hand(notes, "o1", body))
+		}
+		s.eventually("commit", committed(4))
+		s.mini.FlushAll()
+		s.log.Append(tp, handed[1:3]...)
+		s.eventually("commit of the copies", committed(6))
+		s.hand(notes, "o1", "e")
+		s.eventually("commit of the next", committed(7))
+		want(t, "facts", s.facts("o1"), []string{"a", "b", "c", "d", "e"})
+	})
+}
+
 // After a wipe the task goes on at what it committed itself, not at what was committed when its generation began.
 func TestWipeDoesNotGoBackBehindTheCommit(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
