@@ -178,8 +178,11 @@ func read(part int, id string, s story, store map[string]any) story {
 	return s
 }
 
-// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise.
-func (w *world) twoDeciders() bool { return w.schedule.has("flush", "restore") }
+// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise: it was wiped or taken back, or a
+// new release emptied it while what it held was on its way from another instance.
+func (w *world) twoDeciders() bool {
+	return w.schedule.has("flush", "restore") || w.schedule.has("upgrade") && w.schedule.has("zombie", "produceLate", "produceHeld")
+}
 
 // checkChain: one valid fact per cause, causes valid and in their order, nothing before its cause, nothing void for no reason.
 func (w *world) checkChain(part int, id string, stories [participants]story) {
