@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -51,21 +52,27 @@ func (c Command) Claim() bool {
 // Change returns what the script that applies a change would do; nil for everything else, comparisons too.
 func (c Command) Change() []Op {
 	keys, args := c.script()
-	if len(args) < 6 || !strings.HasSuffix(keys[0], "}:meta") {
+	if len(args) < 5 || !strings.HasSuffix(keys[0], "}:meta") {
 		return nil
 	}
 	var ops []Op
-	for args = args[3:]; len(args) >= 3; {
-		key, kerr := strconv.Atoi(args[1])
-		n, err := strconv.Atoi(args[2])
-		if kerr != nil || err != nil || key < 1 || key > len(keys) || n < 0 || 3+n > len(args) {
+	key, rest := 0, args[4:]
+	for _, part := range opInScript.FindAllStringSubmatch(args[3], -1) {
+		if part[2] == "+" {
+			key++
+		}
+		n, err := strconv.Atoi(part[3])
+		if err != nil || key >= len(keys) || n > len(rest) {
 			return nil
 		}
-		ops = append(ops, Op{args[0], keys[key-1], args[3 : 3+n]})
-		args = args[3+n:]
+		ops = append(ops, Op{part[1], keys[key], rest[:n]})
+		rest = rest[n:]
 	}
 	return ops
 }
+
+// opInScript is one command in the list that the script gets: its name, + for the next key or = for the same one, how many arguments.
+var opInScript = regexp.MustCompile(`([A-Z]+)([+=])([0-9]+)`)
 
 // Decides is true for a change that puts something into the outbox.
 func (c Command) Decides() bool { return c.changes("RPUSH", "}:outbox") }
