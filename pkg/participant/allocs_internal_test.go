@@ -30,7 +30,6 @@ func newBench(events int) *bench {
 	}
 	cfg := Config{Partitions: 1}.withDefaults()
 	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: store.New(nil, "clerk"), watch: newWatch("clerk", 1), tasks: map[int]*task{}}}
-	b.c.ttl = strconv.FormatInt(b.c.keep().Milliseconds(), 10)
 	b.t = newTask(context.Background(), b.c.b, 0)
 	body, _ := event.Encode(wrapperspb.String("a note"))
 	for i := range events {
@@ -49,7 +48,7 @@ func (b *bench) receive() (*order, *delivery) {
 	d := b.c.b.newDelivery(src, b.records[b.n])
 	b.n++
 	src.add(d)
-	o := newOrder(d.order, b.c.st.Key(0, orderKey(d.order)), b.c.b.zero())
+	o := newOrder(d.order, b.c.b.zero())
 	b.t.orders[d.order] = o
 	o.lane.queue = append(o.lane.queue, d)
 	if o.judge(d.topic(), d.ev) != valid {

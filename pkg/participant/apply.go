@@ -40,6 +40,8 @@ const (
 	prefixIn    = "in:"  // of a topic heard: the next offset to read
 	prefixOwn   = "own:" // of a topic written: the next offset to fold
 	fieldFolded = "folded"
+
+	fieldGeneration = "generation" // of the orders: see kept.go
 )
 
 // apply writes everything that is ready: one script per task, all tasks in one pipeline; also with nothing to write, at
@@ -95,42 +97,24 @@ func (c *cycle) change(t *task) *change {
 	for _, d := range t.ready {
 		d.ready = true
 	}
-	if len(t.dirty) > 0 {
-		ch.orders = make([]*order, 0, len(t.dirty))
-		ch.Ops = make([]store.Op, 0, 2*len(t.dirty)+8)
-	}
+	ch.orders = t.touched
 	add := func(cmd, key string, args ...string) {
 		for first := true; first || len(args) > 0; first = false {
 			n := min(len(args), opArgs)
-			ch.Ops = append(ch.Ops, store.Op{Cmd: cmd, Key: key, Args: args[:n]})
+			ch.Ops = append(ch.Ops, store.Op{Cmd: cmd, Key: c.st.Key(t.partition, key), Args: args[:n]})
 			args = args[n:]
 		}
 	}
-	now := time.Now()
-	for o := range t.dirty {
-		ch.orders = append(ch.orders, o)
-		if args := o.takeChanged(); len(args) > 0 {
-			add("HSET", o.key, args...)
-			switch {
-			case len(o.parked) > 0:
-				add("PERSIST", o.key) // letters are kept for ever
-				o.expires = time.Time{}
-			case o.expires.Sub(now) < c.cfg.Retention:
-				add("PEXPIRE", o.key, c.ttl)
-				o.expires = now.Add(c.keep())
-			}
-		}
-	}
+	c.writeOrders(t, add)
 	for _, op := range t.ops {
-		add(op.Cmd, c.st.Key(t.partition, op.Key), op.Args...)
+		add(op.Cmd, op.Key, op.Args...)
 	}
-	timers := c.st.Key(t.partition, "timers")
 	set, cleared := t.timers.takeChanged()
 	if len(set) > 0 {
-		add("ZADD", timers, set...)
+		add("ZADD", "timers", set...)
 	}
 	if len(cleared) > 0 {
-		add("ZREM", timers, cleared...)
+		add("ZREM", "timers", cleared...)
 	}
 	var bodies []string
 	for _, e := range t.since(t.kept) {
@@ -138,11 +122,11 @@ func (c *cycle) change(t *task) *change {
 		ch.kept = e.number
 	}
 	if len(bodies) > 0 {
-		add("RPUSH", c.st.Key(t.partition, "outbox"), bodies...)
+		add("RPUSH", "outbox", bodies...)
 	}
 	ch.settled = t.settleable(c.b)
 	if n := ch.settled - t.settled; n > 0 {
-		add("LTRIM", c.st.Key(t.partition, "outbox"), strconv.FormatInt(n, 10), "-1")
+		add("LTRIM", "outbox", strconv.FormatInt(n, 10), "-1")
 	}
 	ch.positions = t.moved(c.b, ch.settled)
 	if len(ch.positions) > 0 {
@@ -150,17 +134,62 @@ func (c *cycle) change(t *task) *change {
 		for _, p := range ch.positions {
 			fields = append(fields, p.field, strconv.FormatInt(p.at, 10))
 		}
-		add("HSET", c.st.Key(t.partition, "meta"), fields...)
+		add("HSET", "meta", fields...)
 	}
-	t.ready, t.ops = nil, nil
-	clear(t.dirty)
+	t.ready, t.ops, t.touched = nil, nil, nil
 	return ch
 }
 
-// keep is for how long an order's hash is kept. It is longer than the facts are, so that it need not be said anew at each of them.
-func (c *cycle) keep() time.Duration { return c.cfg.Retention + c.cfg.Retention/8 }
+// writeOrders adds the commands that write the orders that changed.
+func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) {
+	t.generation = max(t.generation, c.cfg.generation(time.Now()))
+	var texts writer
+	texts.Grow(orderBytes * len(t.touched))
+	ends := make([]int, 0, len(t.touched))
+	for _, o := range t.touched {
+		o.touched = false
+		if o.changed {
+			o.write(&texts)
+			ends = append(ends, texts.Len())
+		}
+	}
+	set, setParked, from := make([]string, 0, 2*len(ends)), []string(nil), 0
+	var unparked []string
+	for _, o := range t.touched {
+		if !o.changed {
+			continue
+		}
+		text := texts.String()[from:ends[0]]
+		from, ends = ends[0], ends[1:]
+		if len(o.parked) > 0 {
+			setParked = append(setParked, o.id, text)
+		} else {
+			set = append(set, o.id, text)
+			if o.kept {
+				unparked = append(unparked, o.id)
+			}
+		}
+		o.changed, o.kept = false, len(o.parked) > 0
+	}
+	if len(setParked) > 0 {
+		add("HSET", keyParkedOrders, setParked...)
+	}
+	if len(unparked) > 0 {
+		add("HDEL", keyParkedOrders, unparked...)
+	}
+	if len(set) == 0 {
+		return
+	}
+	add("HSET", ordersKey(t.generation), set...)
+	if t.dated != t.generation {
+		t.dated = t.generation
+		add("PEXPIRE", ordersKey(t.generation), strconv.FormatInt((3*c.cfg.keep()).Milliseconds(), 10)) // for when no task drops it
+		add("UNLINK", ordersKey(t.generation-2))
+	}
+}
 
-func orderKey(id string) string { return "order:" + id }
+// orderBytes is about how long an order's text is.
+const orderBytes = 400
 
 // applied follows a change that the store took.
 func (c *cycle) applied(t *task) {
@@ -210,6 +239,7 @@ func (t *task) moved(b *behavior, settled int64) (moved []position) {
 			moved = append(moved, position{field, at})
 		}
 	}
+	set(fieldGeneration, t.generation)
 	for topic, l := range t.own {
 		at := l.expected
 		if b.door && topic == b.facts && !t.folding {

@@ -35,7 +35,7 @@ func (c *cycle) readChain(ctx context.Context, d *delivery) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	o := newOrder(d.order, "", nil)
+	o := newOrder(d.order, nil)
 	for at := starts[tp]; at < d.rec.Offset; {
 		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at}})
 		if err != nil {

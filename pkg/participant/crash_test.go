@@ -195,9 +195,7 @@ func TestStoreIsWiped(t *testing.T) {
 			want(t, "facts of "+o, s.facts(o), bodies)
 		}
 		s.mini.FlushAll() // idle
-		s.eventually("noticed without any event", func() bool {
-			return slices.ContainsFunc(s.mini.Keys(), func(k string) bool { return strings.Contains(k, "order:o1") })
-		})
+		s.eventually("noticed without any event", func() bool { return s.kept("o1") })
 	})
 }
 

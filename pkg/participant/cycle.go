@@ -22,7 +22,6 @@ type cycle struct {
 	cfg Config
 	st  *store.Store
 	gen broker.Generation
-	ttl string // of an order's hash, in ms
 
 	tasks    map[int]*task
 	anew     map[int]bool                    // partitions whose store is to be folded from the start

@@ -77,43 +77,47 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 }
 
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
-// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq).
+// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq). KEYS from the third on
+// are where the order may be; of one that has facts, they are named first in its text.
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded')
-local o = redis.call('HMGET', KEYS[2], 'state', 'own', 'first', 'trace')
-local marker = redis.call('GET', KEYS[3])
+local marker = redis.call('GET', KEYS[2])
+local o = false
+for i = 3, #KEYS do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
+local exists = o and string.find(o, 'own', 1, true) == 2
 local new = 0
-if ARGV[1] ~= '' and not o[2] and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
+if ARGV[1] ~= '' and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
   if not marker or marker == ARGV[5] then
-    redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4])
+    redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4])
     new = 1
   end
 end
-return {meta[1] or '', meta[2] or '0', meta[3] or '-1', o[1] or '', o[2] or '', o[3] or '-1', marker or '', new, o[4] or ''}`)
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or ''}`)
 
 // looked is the answer of look.
 type looked struct {
 	view
-	folded         int64
-	state, own     string
-	trace          string
-	first          int64
-	marker         string
-	marked, exists bool
+	folded int64
+	marker string
+	marked bool
+	order  string // its text
 }
 
+func (l looked) exists() bool { return strings.HasPrefix(l.order, ownFirst) }
+
 func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, stale string) (looked, error) {
-	keys := []string{d.st.Key(p, "meta"), d.st.Key(p, orderKey(id)), d.st.Key(p, "marker:"+id)}
-	v, err := look.Run(ctx, d.cfg.Redis, keys, mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale).Slice()
+	now := d.cfg.generation(time.Now())
+	keys := []string{d.st.Key(p, "meta"), d.st.Key(p, "marker:"+id), d.st.Key(p, keyParkedOrders)}
+	for g := now + 1; g >= now-1; g-- { // the task's clock may be ahead of this one
+		keys = append(keys, d.st.Key(p, ordersKey(g)))
+	}
+	v, err := look.Run(ctx, d.cfg.Redis, keys, mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id).Slice()
 	if err != nil {
 		return looked{}, fault.Later(time.Second, "redis: %w", err)
 	}
 	text := func(i int) string { s, _ := v[i].(string); return s }
-	l := looked{
-		view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), state: text(3), own: text(4), first: number(text(5), -1),
-		marker: text(6), exists: text(4) != "", trace: text(8),
-	}
-	n, _ := v[7].(int64)
+	l := looked{view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), order: text(5)}
+	n, _ := v[4].(int64)
 	l.marked = n == 1
 	return l, nil
 }
@@ -123,22 +127,22 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) (f Found[S], ok bool, err error) {
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	l, err := d.look(ctx, p, orderID, "", view{}, "")
-	if err == nil && !l.exists {
+	if err == nil && !l.exists() {
 		l, err = d.reach(ctx, p, orderID, wait)
 	}
-	if err != nil || !l.exists {
+	if err != nil || !l.exists() {
 		return Found[S]{}, false, err
 	}
-	f, err = d.found(p, l)
+	f, err = d.found(p, orderID, l)
 	return f, err == nil, err
 }
 
-func (d *Door[S]) found(p int, l looked) (Found[S], error) {
-	s, err := d.b.decode(l.state)
+func (d *Door[S]) found(p int, id string, l looked) (Found[S], error) {
+	o, err := readOrder(id, l.order, d.b)
 	if err != nil {
-		return Found[S]{}, fault.New(fault.Permanent, "state of an order in partition %d cannot be read: %w", p, err)
+		return Found[S]{}, fault.New(fault.Permanent, "an order in partition %d cannot be read: %w", p, err)
 	}
-	return Found[S]{State: s.(S), Offset: l.first, Partition: p, TraceParent: l.trace}, nil
+	return Found[S]{State: o.state.(S), Offset: o.first, Partition: p, TraceParent: o.trace}, nil
 }
 
 // reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that was.
@@ -191,8 +195,8 @@ func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Dur
 		if err != nil {
 			return Admission[S]{}, err
 		}
-		if l.exists {
-			f, err := d.found(p, l)
+		if l.exists() {
+			f, err := d.found(p, orderID, l)
 			return Admission[S]{Folded: &f, Partition: p, Offset: f.Offset}, err
 		}
 		if l.marked {

@@ -57,9 +57,16 @@ func (w *writer) number(n uint64) {
 	w.Write(binary.AppendUvarint(b[:0], n))
 }
 
-func (w *writer) text(s string) {
-	w.number(uint64(len(s)) + 1)
-	w.WriteString(s)
+// text is one part, of which there may be several.
+func (w *writer) text(parts ...string) {
+	n := 0
+	for _, s := range parts {
+		n += len(s)
+	}
+	w.number(uint64(n) + 1)
+	for _, s := range parts {
+		w.WriteString(s)
+	}
 }
 
 // bytes are as text; 0 is nil, which in a record is not the same as empty.
@@ -74,11 +81,11 @@ func (w *writer) bytes(b []byte) {
 
 // decodeEntry reads what encode wrote.
 func decodeEntry(body string) (*entry, error) {
-	p := parts{rest: []byte(body)}
-	e := &entry{body: body, ID: string(p.part()), Seq: p.number(), Prev: string(p.part())}
-	e.Record = broker.Record{Topic: string(p.part()), Partition: int(p.number()), Key: p.part(), Value: p.part()}
+	p := parts{rest: body}
+	e := &entry{body: body, ID: p.text(), Seq: p.number(), Prev: p.text()}
+	e.Record = broker.Record{Topic: p.text(), Partition: int(p.number()), Key: p.bytes(), Value: p.bytes()}
 	for n := p.number(); n > 0 && !p.bad; n-- {
-		e.Record.Headers = append(e.Record.Headers, broker.Header{Key: string(p.part()), Value: p.part()})
+		e.Record.Headers = append(e.Record.Headers, broker.Header{Key: p.text(), Value: p.bytes()})
 	}
 	if p.bad || len(p.rest) > 0 {
 		return nil, errors.New("it is cut off, or of another layout")
@@ -87,32 +94,44 @@ func decodeEntry(body string) (*entry, error) {
 	return e, nil
 }
 
-// parts reads what is left of an encoded entry. bad: it is none.
+// parts reads what is left of what a writer wrote. bad: it is none.
 type parts struct {
-	rest []byte
+	rest string
 	bad  bool
 }
 
 func (p *parts) number() uint64 {
-	n, size := binary.Uvarint(p.rest)
+	n, size := binary.Uvarint([]byte(p.rest[:min(len(p.rest), binary.MaxVarintLen64)]))
 	if size <= 0 {
-		p.bad, p.rest = true, nil
+		p.bad, p.rest = true, ""
 		return 0
 	}
 	p.rest = p.rest[size:]
 	return n
 }
 
-func (p *parts) part() []byte {
+func (p *parts) part() (part string, null bool) {
 	n := p.number()
 	if n == 0 {
-		return nil
+		return "", true
 	}
 	if n--; n > uint64(len(p.rest)) {
-		p.bad, p.rest = true, nil
+		p.bad, p.rest = true, ""
+		return "", true
+	}
+	part, p.rest = p.rest[:n], p.rest[n:]
+	return part, false
+}
+
+func (p *parts) text() string {
+	text, _ := p.part()
+	return text
+}
+
+func (p *parts) bytes() []byte {
+	part, null := p.part()
+	if null {
 		return nil
 	}
-	part := p.rest[:n:n]
-	p.rest = p.rest[n:]
-	return part
+	return []byte(part)
 }

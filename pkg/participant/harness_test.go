@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/storetest"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -191,6 +193,20 @@ func (s *stage) eventually(what string, ok func() bool) {
 		}
 		wait()
 	}
+}
+
+// order is what the store keeps of an order, and the hash that does, without the hash tag of its task.
+func (s *stage) order(id string) (hash string, fields map[string]string) {
+	hashes := map[string]map[string]string{}
+	for _, k := range s.redis.Keys(s.t.Context(), key(id, "orders:*")).Val() {
+		hashes[strings.TrimPrefix(k, key(id, ""))] = s.redis.HGetAll(s.t.Context(), k).Val()
+	}
+	return storetest.Order(id, hashes)
+}
+
+func (s *stage) kept(id string) bool {
+	hash, _ := s.order(id)
+	return hash != ""
 }
 
 // wait lets the others go on for a moment of the clock.

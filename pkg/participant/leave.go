@@ -112,7 +112,7 @@ func (c *cycle) quiet() bool {
 		if t.dead {
 			continue
 		}
-		if t.running > 0 || len(t.ready) > 0 || len(t.dirty) > 0 || t.resend != nil || t.unacked() > 0 {
+		if t.running > 0 || len(t.ready) > 0 || len(t.touched) > 0 || t.resend != nil || t.unacked() > 0 {
 			return false
 		}
 	}

@@ -1,7 +1,6 @@
 package participant
 
 import (
-	"fmt"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -26,13 +25,13 @@ type head struct {
 
 const adoptedMark = " adopted"
 
-func (h head) String() string {
-	b := strconv.AppendUint(make([]byte, 0, 128), h.seq, 10) // on the stack
-	b = append(append(b, ' '), h.id...)
+// append writes a head as it is kept.
+func (h head) append(b []byte) []byte {
+	b = append(append(strconv.AppendUint(b, h.seq, 10), ' '), h.id...)
 	if h.adopted {
 		b = append(b, adoptedMark...)
 	}
-	return string(b)
+	return b
 }
 
 func parseHead(s string) (head, error) {
@@ -58,84 +57,43 @@ const (
 )
 
 // order is what a task knows of one order: its state, and per source the head of the chain it accepted. It lives in memory while
-// something is under way and is loaded from Redis otherwise.
+// something is under way and is loaded from Redis otherwise. Nothing in it is part of a record: it is kept for longer.
 type order struct {
 	id     string
-	key    string // of its hash
 	state  any
-	own    head      // of the facts this task decided or folded; seq 0: none yet
-	first  int64     // offset of the first fact in the own topic, -1 when unknown
-	heads  []heard   // per topic heard: the last fact consumed
-	seen   []string  // hash fields of the events answered, each followed by its value; they are few
+	text   string // of the state
+	own    head   // of the facts this task decided or folded; seq 0: none yet
+	first  int64  // offset of the first fact in the own topic, -1 when unknown
+	heads  []heard
+	seen   []mark    // the events answered; they are few
 	parked []waiting // letters, in order
 	asked  asked     // the request under way, if any
 	entry  int64     // number of its latest outbox entry
 	trace  string    // ce_traceparent of its first fact that has one: what happens later joins that trace
 	lane   lane
 
-	changed []string  // hash fields to write with the next apply, each followed by its value
-	expires time.Time // when its hash expires, as this task set it; zero: not set, or never
+	touched bool // the next change looks at it
+	changed bool // and writes it
+	kept    bool // it was written last where nothing expires: see kept.go
 }
 
-// heard is the head of one topic's chain.
+// heard is the head of one topic's chain: the last fact consumed.
 type heard struct {
-	field string // in the hash: prefixHead and the topic
+	topic string
 	head
 }
 
-// Fields of an order's hash.
-const (
-	fieldState  = "state"
-	fieldOwn    = "own"
-	fieldFirst  = "first"
-	fieldParked = "parked"
-	fieldAsked  = "asked"
-	fieldTrace  = "trace"
-	prefixHead  = "head:"
-	prefixSeen  = "seen:"
+// mark is the idempotency key of one event: that it was answered, and how.
+type mark struct{ id, how string }
 
-	// Values of the seen field of an event: answered; of a letter's event also: a request answered it, and will tell the outcome; or
-	// the outcome is told.
+// How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the outcome is told.
+const (
 	seenPlain = "1"
 	seenOwing = "owing"
 	seenTold  = "told"
 )
 
-func newOrder(id, key string, zero any) *order {
-	return &order{id: id, key: key, state: zero, first: -1}
-}
-
-// loadOrder reads an order from its hash; an empty hash is an order nobody has seen.
-func loadOrder(id, key string, hash map[string]string, b *behavior) (*order, error) {
-	o := newOrder(id, key, b.zero())
-	var err error
-	for k, v := range hash {
-		switch {
-		case k == fieldState:
-			o.state, err = b.decode(v)
-		case k == fieldOwn:
-			o.own, err = parseHead(v)
-		case k == fieldFirst:
-			o.first, err = strconv.ParseInt(v, 10, 64)
-		case k == fieldTrace:
-			o.trace = v
-		case k == fieldParked:
-			o.parked, err = parseParked(v)
-		case k == fieldAsked:
-			err = json.Unmarshal([]byte(v), &o.asked)
-		case strings.HasPrefix(k, prefixHead) && v != "":
-			h := heard{field: k}
-			h.head, err = parseHead(v)
-			o.heads = append(o.heads, h)
-		case strings.HasPrefix(k, prefixSeen):
-			o.seen = append(o.seen, k, v)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("order %s, field %s: %w", id, k, err)
-		}
-	}
-	return o, nil
-}
+func newOrder(id string, zero any) *order { return &order{id: id, state: zero, first: -1} }
 
 // judge places an event that arrived from a topic in its chain. Validity is checked before the id: a void fact and its valid
 // successor can have the same id.
@@ -157,7 +115,7 @@ func (o *order) judge(topic string, e event.Event) judgement {
 // head is the last fact accepted in a topic's chain; ok is false where there is none.
 func (o *order) head(topic string) (h head, ok bool) {
 	for i := range o.heads {
-		if o.heads[i].field[len(prefixHead):] == topic {
+		if o.heads[i].topic == topic {
 			return o.heads[i].head, true
 		}
 	}
@@ -166,27 +124,19 @@ func (o *order) head(topic string) (h head, ok bool) {
 
 // setHead moves a chain's head.
 func (o *order) setHead(topic string, h head) {
-	i := slices.IndexFunc(o.heads, func(h heard) bool { return h.field[len(prefixHead):] == topic })
+	i := slices.IndexFunc(o.heads, func(h heard) bool { return h.topic == topic })
 	if i < 0 {
 		i = len(o.heads)
-		o.heads = append(o.heads, heard{field: prefixHead + topic})
+		o.heads = append(o.heads, heard{topic: topic})
 	}
-	text := h.String()
-	h.id = idIn(text, h.id)
 	o.heads[i].head = h
-	o.change(o.heads[i].field, text)
-}
-
-// idIn is the id as it stands in a head's text: what the event it came with is part of need not be kept.
-func idIn(text, id string) string {
-	at := strings.IndexByte(text, ' ') + 1
-	return text[at : at+len(id)]
+	o.changed = true
 }
 
 // moved remembers that the fact was accepted: answered, parked or found a duplicate.
 func (o *order) moved(topic string, e event.Event) {
 	if h, ok := o.head(topic); e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
-		o.setHead(topic, head{seq: e.Sequence, id: e.ID, adopted: !ok || h.adopted})
+		o.setHead(topic, head{seq: e.Sequence, id: strings.Clone(e.ID), adopted: !ok || h.adopted})
 	}
 }
 
@@ -202,12 +152,8 @@ func (o *order) adopt(topic string, e event.Event) {
 
 // forgetAdopted forgets the heads that were taken on trust.
 func (o *order) forgetAdopted() {
-	o.heads = slices.DeleteFunc(o.heads, func(h heard) bool {
-		if h.adopted {
-			o.change(h.field, "")
-		}
-		return h.adopted
-	})
+	o.heads = slices.DeleteFunc(o.heads, func(h heard) bool { return h.adopted })
+	o.changed = true
 }
 
 // answered remembers an event by its id: its idempotency key.
@@ -217,14 +163,9 @@ func (o *order) answered(id string) {
 	}
 }
 
-// answer is the place of an answered event's field among those seen; -1: it is not answered.
+// answer is the place of an answered event among those seen; -1: it is not answered.
 func (o *order) answer(id string) int {
-	for i := 0; i < len(o.seen); i += 2 {
-		if o.seen[i][len(prefixSeen):] == id {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(o.seen, func(m mark) bool { return m.id == id })
 }
 
 // saw says whether an event is answered.
@@ -233,38 +174,18 @@ func (o *order) saw(id string) bool { return o.answer(id) >= 0 }
 // seenAs is how an event was answered; empty when it was not.
 func (o *order) seenAs(id string) string {
 	if i := o.answer(id); i >= 0 {
-		return o.seen[i+1]
+		return o.seen[i].how
 	}
 	return ""
 }
 
-func (o *order) see(id, value string) {
-	i := o.answer(id)
-	if i < 0 {
-		i = len(o.seen)
-		o.seen = append(o.seen, prefixSeen+id, "")
+func (o *order) see(id, how string) {
+	o.changed = true
+	if i := o.answer(id); i >= 0 {
+		o.seen[i].how = how
+		return
 	}
-	o.seen[i+1] = value
-	o.write(o.seen[i], value)
-}
-
-// change sets a field of the hash; of several values before one apply only the last is written. Fields of events seen are appended by
-// see: they are many, and seldom set twice.
-func (o *order) change(field, value string) {
-	for i := 0; i < len(o.changed); i += 2 {
-		if o.changed[i] == field {
-			o.changed[i+1] = value
-			return
-		}
-	}
-	o.write(field, value)
-}
-
-func (o *order) write(field, value string) {
-	if o.changed == nil {
-		o.changed = make([]string, 0, 12) // of an event that is answered
-	}
-	o.changed = append(o.changed, field, value)
+	o.seen = append(o.seen, mark{strings.Clone(id), how})
 }
 
 // follows says whether a fact of the own topic is the next of this order; with no head (the log is trimmed), any fact is.
@@ -282,34 +203,22 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 		if err != nil {
 			return fault.New(fault.Permanent, "order %s after %s: %w", o.id, fact.Type, err)
 		}
-		o.state = state
-		o.change(fieldState, text)
+		o.state, o.text = state, text
 	}
-	o.own = head{seq: fact.Sequence, id: fact.ID}
-	text := o.own.String()
-	o.own.id = idIn(text, o.own.id)
-	o.change(fieldOwn, text)
+	o.own = head{seq: fact.Sequence, id: strings.Clone(fact.ID)}
 	if o.trace == "" && fact.TraceParent != "" {
 		o.trace = strings.Clone(fact.TraceParent)
-		o.change(fieldTrace, o.trace)
 	}
 	if fact.Sequence == 1 && offset >= 0 {
 		o.first = offset
-		o.change(fieldFirst, strconv.FormatInt(offset, 10))
 	}
+	o.changed = true
 	return nil
-}
-
-// takeChanged returns the hash fields changed since the last call as HSET arguments.
-func (o *order) takeChanged() []string {
-	args := o.changed
-	o.changed = nil
-	return args
 }
 
 // idle says that nothing of this order is under way, so that it may leave memory.
 func (o *order) idle(settled int64) bool {
-	return o.entry <= settled && len(o.changed) == 0 && o.lane.empty()
+	return o.entry <= settled && !o.touched && o.lane.empty()
 }
 
 // behavior is a Behavior without its type parameter.
@@ -344,7 +253,7 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "3"
+const layout = "4"
 
 func (b Behavior[S]) erase() *behavior {
 	var none any = *new(S)

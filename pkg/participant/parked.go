@@ -1,7 +1,6 @@
 package participant
 
 import (
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,14 +31,14 @@ func (o *order) waits(id string) bool { return o.place(id) >= 0 }
 
 // park appends a letter to the chain that waits.
 func (o *order) park(id, topic string) {
-	o.parked = append(o.parked, waiting{id: id, topic: topic})
-	o.writeParked()
+	o.parked = append(o.parked, waiting{id: strings.Clone(id), topic: strings.Clone(topic)})
+	o.changed = true
 }
 
 func (o *order) unpark(id string) {
 	if i := o.place(id); i >= 0 {
 		o.parked = slices.Delete(o.parked, i, i+1)
-		o.writeParked()
+		o.changed = true
 	}
 }
 
@@ -47,7 +46,7 @@ func (o *order) unpark(id string) {
 func (o *order) failedAgain(id string, redrives int) {
 	if i := o.place(id); i >= 0 {
 		o.parked[i].redrives = max(redrives, o.parked[i].redrives)
-		o.writeParked()
+		o.changed = true
 	}
 }
 
@@ -67,17 +66,16 @@ func (o *order) advance(request string, redriven int) {
 		return
 	}
 	if o.asked.ID != request {
-		o.asked = asked{ID: request}
+		o.asked = asked{ID: strings.Clone(request)}
 	}
 	o.asked.Redriven += redriven
-	text, _ := json.Marshal(o.asked) // plain data, cannot fail
-	o.change(fieldAsked, string(text))
+	o.changed = true
 }
 
-// writeParked writes the chain as id@topic*redrives, each part escaped.
-func (o *order) writeParked() {
+// formatParked writes a chain as id@topic*redrives, each part escaped.
+func formatParked(chain []waiting) string {
 	var b strings.Builder
-	for i, w := range o.parked {
+	for i, w := range chain {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
@@ -86,7 +84,7 @@ func (o *order) writeParked() {
 			b.WriteString("*" + strconv.Itoa(w.redrives))
 		}
 	}
-	o.change(fieldParked, b.String())
+	return b.String()
 }
 
 func parseParked(s string) (chain []waiting, err error) {

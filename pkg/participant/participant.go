@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,7 +88,6 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
 		c.crew = crew{size: p.cfg.Concurrency, wg: &c.work}
-		c.ttl = strconv.FormatInt(c.keep().Milliseconds(), 10)
 		if len(c.partitions()) == 0 { // more instances than partitions: stand by
 			p.status.set(&report{})
 			<-ctx.Done()

@@ -200,13 +200,8 @@ func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) 
 
 // orderOf returns an order, from memory or read from the store.
 func (c *cycle) orderOf(ctx context.Context, t *task, id string) (*order, error) {
-	if o := t.orders[id]; o != nil {
-		return o, nil
-	}
-	key := c.st.Key(t.partition, orderKey(id))
-	hash, err := c.st.Hashes(ctx, []string{key})
-	if err != nil {
+	if err := c.loadOrders(ctx, map[*task][]string{t: {id}}); err != nil {
 		return nil, err
 	}
-	return loadOrder(id, key, hash[0], c.b)
+	return t.orders[id], nil
 }

@@ -120,7 +120,7 @@ func TestRedriveWithLateCopies(t *testing.T) {
 			s.hand(notes, "o1", "d")
 			s.eventually("goes on", func() bool { return len(s.facts("o1")) == 4 })
 			s.mini.FlushAll()
-			s.eventually("folded", func() bool { return s.mini.Exists(key("o1", "order:o1")) })
+			s.eventually("folded", func() bool { return s.kept("o1") })
 			s.hand(notes, "o1", "e")
 			s.eventually("goes on", func() bool { return len(s.facts("o1")) == 5 })
 			want(t, "facts", s.facts("o1"), []string{"poison", "b", "c", "d", "e"})

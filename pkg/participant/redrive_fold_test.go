@@ -43,7 +43,7 @@ func TestParkedEventIsAnsweredInTheLog(t *testing.T) {
 			want(t, "asked", d.called(), []string{"poison", "b"})
 			want(t, "facts", s.facts("o1"), []string{"poison", "b"})
 			s.mini.FlushAll()
-			s.eventually("folded", func() bool { return s.mini.Exists(key("o1", "order:o1")) })
+			s.eventually("folded", func() bool { return s.kept("o1") })
 			want(t, "nothing waits", s.mini.Exists(key("o1", "parked")), false)
 		})
 	}
@@ -88,7 +88,7 @@ func TestHeadsAfterTheChain(t *testing.T) {
 		s.hand(notes, "o1", "c")
 		s.eventually("committed", func() bool { return s.log.Committed("clerk")[at(notes, "o1")] == 3 })
 		s.mini.FlushAll()
-		s.eventually("folded", func() bool { return s.mini.Exists(key("o1", "order:o1")) && s.mini.Exists(key("o2", "meta")) })
+		s.eventually("folded", func() bool { return s.kept("o1") && s.mini.Exists(key("o2", "meta")) })
 		pass(3 * time.Second)
 		before := l.starts.Load()
 		s.hand(notes, "o1", "d")
@@ -100,11 +100,13 @@ func TestHeadsAfterTheChain(t *testing.T) {
 // What waits does not expire; what came back does, with its order.
 func TestWhatWaitsDoesNotExpire(t *testing.T) {
 	treated(t, func(t *testing.T, s *stage, d *doctor) {
-		want(t, "expires", s.mini.TTL(key("o1", "order:o1")) > 0, false)
+		hash, _ := s.order("o1")
+		want(t, "expires", s.mini.TTL(key("o1", hash)) > 0, false)
 		d.set("poison", nil)
 		s.ask(1, deadletter.Redrive, "o1", "")
 		s.closes("o1", 1)
-		want(t, "expires", s.mini.TTL(key("o1", "order:o1")) > 0, true)
+		hash, _ = s.order("o1")
+		want(t, "expires", s.mini.TTL(key("o1", hash)) > 0, true)
 	})
 }
 
@@ -135,7 +137,8 @@ func TestFactOfTheDoorComesBack(t *testing.T) {
 		s.ask(2, deadletter.Redrive, "o1", "")
 		s.closes("o1", 2)
 		want(t, "told", s.since("o1", 1), []string{"failed *1", "closed 0/1 permanent", "redriven", "closed 1/0"})
-		want(t, "state", s.mini.HGet(key("o1", "order:o1"), "state"), `{"Stamped":["bomb"],"Until":"0001-01-01T00:00:00Z"}`)
+		_, fields := s.order("o1")
+		want(t, "state", fields["state"], `{"Stamped":["bomb"],"Until":"0001-01-01T00:00:00Z"}`)
 	})
 }
 

@@ -134,7 +134,7 @@ func TestDiscard(t *testing.T) {
 		want(t, "told", s.since("o1", 8), []string{"redriven c", "closed 1/0"})
 		d.called()
 		s.mini.FlushAll()
-		s.eventually("folded", func() bool { return s.mini.Exists(key("o1", "order:o1")) })
+		s.eventually("folded", func() bool { return s.kept("o1") })
 		for _, r := range s.log.Read(at(notes, "o1"))[:3] { // and again, when nothing waits any more
 			s.log.Append(at(notes, "o1"), r)
 		}

@@ -1,9 +1,11 @@
 package participant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,6 +130,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			}
 		}
 		t.folded = t.stored[fieldFolded]
+		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
 		c.watch.count(tasksClaimed, 1)
 	}
 	return nil
@@ -190,47 +193,84 @@ func (c *cycle) begin(ctx context.Context, t *task) error {
 
 // loadOrders brings orders into memory, all tasks in one round trip.
 func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
-	type missing struct {
-		t  *task
-		id string
+	type load struct {
+		t      *task
+		ids    []string
+		places int
 	}
-	var ms []missing
-	var keys []string
-	asked := map[string]bool{}
+	var loads []load
+	var asked []store.Asked
 	for t, ids := range want {
-		for _, id := range ids {
-			if t.orders[id] != nil {
-				continue
-			}
-			id = strings.Clone(id) // what it came with need not be kept
-			key := c.st.Key(t.partition, orderKey(id))
-			if t.firstMet(id) {
-				t.orders[id] = newOrder(id, key, c.b.zero())
-				continue
-			}
-			if !asked[key] {
-				asked[key] = true
-				ms = append(ms, missing{t, id})
-				keys = append(keys, key)
-			}
+		ids = c.missing(t, ids)
+		if len(ids) == 0 {
+			continue
 		}
+		places := t.places()
+		for _, key := range places {
+			asked = append(asked, store.Asked{Key: c.st.Key(t.partition, key), Fields: ids})
+		}
+		loads = append(loads, load{t, ids, len(places)})
 	}
-	hashes, err := c.st.Hashes(ctx, keys)
+	found, err := c.st.Fields(ctx, asked)
 	if err != nil {
 		return err
 	}
-	for i, m := range ms {
-		o, err := loadOrder(m.id, keys[i], hashes[i], c.b)
-		if err != nil {
-			c.watch.log.Error("redis holds an order that cannot be read", "partition", m.t.partition, "error", err)
-			c.anew[m.t.partition] = true
-			return errAnew
+	for _, l := range loads {
+		for i, id := range l.ids {
+			text := ""
+			for _, texts := range found[:l.places] {
+				text = cmp.Or(text, texts[i])
+			}
+			if err := c.remember(l.t, id, text); err != nil {
+				return err
+			}
 		}
-		if pending := m.t.pending[m.id]; len(pending) > 0 {
-			o.entry = pending[len(pending)-1].number
-		}
-		m.t.orders[m.id] = o
+		found = found[l.places:]
 	}
+	return nil
+}
+
+// missing are those of some orders that are not in memory and may be in the store.
+func (c *cycle) missing(t *task, ids []string) []string {
+	var missing []string
+	asked := map[string]bool{}
+	for _, id := range ids {
+		if t.orders[id] != nil || asked[id] {
+			continue
+		}
+		id = strings.Clone(id) // what it came with need not be kept
+		if t.firstMet(id) {
+			t.orders[id] = newOrder(id, c.b.zero())
+			continue
+		}
+		asked[id] = true
+		missing = append(missing, id)
+	}
+	return missing
+}
+
+// places are where an order of this task may be kept; the first that has it is right.
+func (t *task) places() []string {
+	places := []string{ordersKey(t.generation), ordersKey(t.generation - 1)}
+	if len(t.parked) > 0 {
+		places = slices.Insert(places, 0, keyParkedOrders)
+	}
+	return places
+}
+
+// remember takes an order that was read from the store into memory.
+func (c *cycle) remember(t *task, id, text string) error {
+	o, err := readOrder(id, text, c.b)
+	if err != nil {
+		c.watch.log.Error("redis holds an order that cannot be read", "partition", t.partition, "error", err)
+		c.anew[t.partition] = true
+		return errAnew
+	}
+	o.kept = len(o.parked) > 0
+	if pending := t.pending[id]; len(pending) > 0 {
+		o.entry = pending[len(pending)-1].number
+	}
+	t.orders[id] = o
 	return nil
 }
 

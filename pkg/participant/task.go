@@ -35,18 +35,20 @@ type task struct {
 	settled   int64               // every entry up to this number is in Kafka, and trimmed from the store
 	inherited int64               // every entry up to this number was found in the store: whose answers they are is not known
 	timers    timers
-	due       []string // orders whose deadline passed
-	dueSoon   []string // those of them that wait until the inputs are read up to dueEnds
-	dueEnds   map[broker.TopicPartition]int64
-	retries   map[*order]time.Time
-	holds     map[*delivery]*order
-	parked    map[string]int // letters per parked order
-	stopped   *order         // whose next letter would pass a bound; nil: the partition goes on
-	running   int            // React calls
-	inFlight  int            // produce batches
+	// generation is where orders are written, and dated the last one whose end Redis was told.
+	generation, dated int64
+	due               []string // orders whose deadline passed
+	dueSoon           []string // those of them that wait until the inputs are read up to dueEnds
+	dueEnds           map[broker.TopicPartition]int64
+	retries           map[*order]time.Time
+	holds             map[*delivery]*order
+	parked            map[string]int // letters per parked order
+	stopped           *order         // whose next letter would pass a bound; nil: the partition goes on
+	running           int            // React calls
+	inFlight          int            // produce batches
 
 	// What the next apply writes.
-	dirty    map[*order]bool
+	touched  []*order
 	ready    []*delivery
 	ops      []store.Op
 	folding  bool
@@ -70,7 +72,7 @@ type ownLog struct {
 func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
 		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
-		holds: map[*delivery]*order{}, parked: map[string]int{}, dirty: map[*order]bool{}, stored: map[string]int64{},
+		holds: map[*delivery]*order{}, parked: map[string]int{}, stored: map[string]int64{},
 		pending: map[string][]*entry{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
@@ -95,7 +97,12 @@ func (t *task) source(topic string) *source {
 }
 
 // touch remembers that an order has something to write, or may leave memory later.
-func (t *task) touch(o *order) { t.dirty[o] = true }
+func (t *task) touch(o *order) {
+	if !o.touched {
+		o.touched = true
+		t.touched = append(t.touched, o)
+	}
+}
 
 // enqueue appends to the outbox, in memory now and in the store with the next apply.
 func (t *task) enqueue(o *order, e *entry) {
@@ -162,7 +169,7 @@ func (t *task) forget() {
 		if excess <= 0 {
 			return
 		}
-		if o.idle(t.settled) && !t.dirty[o] {
+		if o.idle(t.settled) {
 			delete(t.orders, id)
 			excess--
 		}

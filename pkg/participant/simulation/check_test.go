@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/storetest"
 )
 
 // story is what one topic says about one order, read from the log's start as the protocol says to read it: the first fact that is the
@@ -352,7 +353,13 @@ func (w *world) same(topic, id string, a, b int64) bool {
 // checkFold: what the store keeps of an order is the fold of its log.
 func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 	task := fmt.Sprintf("{%s:%d}:", names[part], broker.Partition([]byte(id), partitions))
-	kept, _ := store[task+"order:"+id].(map[string]string)
+	hashes := map[string]map[string]string{}
+	for name, v := range store {
+		if orders, ok := v.(map[string]string); ok && strings.HasPrefix(name, task) {
+			hashes[strings.TrimPrefix(name, task)] = orders
+		}
+	}
+	_, kept := storetest.Order(id, hashes)
 	var want, folded state
 	own := ""
 	for i, m := range s.valid {

@@ -158,7 +158,7 @@ func (m *redisMemory) exec(args []string) (any, error) {
 			delete(m.data, k)
 		}
 		return int64(len(args) - 1), nil
-	case "PEXPIRE", "PERSIST":
+	case "PEXPIRE":
 		return int64(1), nil // no schedule lasts as long as the retention
 	case "GET":
 		if v, ok := m.data[args[1]]; ok {

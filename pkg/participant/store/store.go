@@ -244,6 +244,41 @@ func (s *Store) Hashes(ctx context.Context, keys []string) ([]map[string]string,
 	return out, nil
 }
 
+// Asked is some fields of one hash.
+type Asked struct {
+	Key    string
+	Fields []string
+}
+
+// Fields reads fields of hashes in one pipeline; a missing one is "".
+func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	var cmds []*redis.SliceCmd
+	for _, a := range asked {
+		for part := range slices.Chunk(a.Fields, readAtOnce) {
+			cmds = append(cmds, pipe.HMGet(ctx, a.Key, part...))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([][]string, len(asked))
+	for i, a := range asked {
+		out[i] = make([]string, 0, len(a.Fields))
+		for len(out[i]) < len(a.Fields) {
+			for _, v := range cmds[0].Val() {
+				text, _ := v.(string)
+				out[i] = append(out[i], text)
+			}
+			cmds = cmds[1:]
+		}
+	}
+	return out, nil
+}
+
 // List reads a whole list.
 func (s *Store) List(ctx context.Context, key string) ([]string, error) {
 	v, err := s.rdb.LRange(ctx, key, 0, -1).Result()

@@ -21,7 +21,7 @@ func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 		if n < 0 {
 			n = len(rest)
 		}
-		n = min(n, mgetKeys)
+		n = min(n, readAtOnce)
 		cmds = append(cmds, pipe.MGet(ctx, rest[:n]...))
 		rest = rest[n:]
 	}
@@ -38,8 +38,8 @@ func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 	return out, nil
 }
 
-// mgetKeys bounds the keys of one command, so that nobody waits long behind it.
-const mgetKeys = 500
+// readAtOnce bounds the keys or fields of one command, so that nobody waits long behind it.
+const readAtOnce = 500
 
 // slot is the hash tag of a key: what has the same is in one slot of a cluster.
 func slot(key string) string { return key[:strings.IndexByte(key, '}')+1] }

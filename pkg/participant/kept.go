@@ -1,0 +1,125 @@
+package participant
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-json"
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads hundreds of them
+// (docs/adr/0008). Redis forgets whole keys only, so there is a hash for each generation, a little longer than the facts are kept: an order
+// is written to the one of now and looked for there and in the one before, and what was in neither is older than its facts. Letters are
+// kept for ever, and so is an order with some: in a hash of its own.
+const (
+	keyOrders       = "orders:" // + generation
+	keyParkedOrders = "orders:parked"
+)
+
+// keep is how long a generation lasts. It is longer than the facts are kept, so that an order outlives the last of them.
+func (cfg Config) keep() time.Duration { return cfg.Retention + cfg.Retention/8 }
+
+// generation is the number of the one that a moment belongs to.
+func (cfg Config) generation(at time.Time) int64 { return at.UnixMilli() / cfg.keep().Milliseconds() }
+
+func ordersKey(generation int64) string { return keyOrders + strconv.FormatInt(generation, 10) }
+
+// Fields of an order's text: each is a name and a value, each of these behind its length. That it has facts is the first: the door's
+// script looks for it there.
+const (
+	fieldOwn    = "own"
+	fieldState  = "state"
+	fieldFirst  = "first"
+	fieldParked = "parked"
+	fieldAsked  = "asked"
+	fieldTrace  = "trace"
+	prefixHead  = "head:"
+	prefixSeen  = "seen:"
+)
+
+// ownFirst is what the text of an order with facts begins with.
+const ownFirst = "\x04" + fieldOwn
+
+// write appends the order's text.
+func (o *order) write(w *writer) {
+	var number [128]byte // on the stack
+	if o.own.seq > 0 {
+		w.text(fieldOwn)
+		w.bytes(o.own.append(number[:0]))
+	}
+	if o.text != "" {
+		w.text(fieldState)
+		w.text(o.text)
+	}
+	if o.first >= 0 {
+		w.text(fieldFirst)
+		w.bytes(strconv.AppendInt(number[:0], o.first, 10))
+	}
+	if o.trace != "" {
+		w.text(fieldTrace)
+		w.text(o.trace)
+	}
+	for i := range o.heads {
+		w.text(prefixHead, o.heads[i].topic)
+		w.bytes(o.heads[i].append(number[:0]))
+	}
+	for _, m := range o.seen {
+		w.text(prefixSeen, m.id)
+		w.text(m.how)
+	}
+	if len(o.parked) > 0 {
+		w.text(fieldParked)
+		w.text(formatParked(o.parked))
+	}
+	if o.asked.ID != "" {
+		asked, _ := json.Marshal(o.asked) // plain data, cannot fail
+		w.text(fieldAsked)
+		w.bytes(asked)
+	}
+}
+
+// readOrder reads an order from its text; an empty one is an order nobody has seen.
+func readOrder(id, text string, b *behavior) (*order, error) {
+	o := newOrder(id, b.zero())
+	p := parts{rest: text}
+	for len(p.rest) > 0 {
+		name, value := p.text(), p.text()
+		if p.bad {
+			return nil, fault.New(fault.Permanent, "order %s is cut off, or of another layout", id)
+		}
+		if err := o.read(b, name, value); err != nil {
+			return nil, fmt.Errorf("order %s, field %s: %w", id, name, err)
+		}
+	}
+	return o, nil
+}
+
+func (o *order) read(b *behavior, name, value string) (err error) {
+	switch name {
+	case fieldOwn:
+		o.own, err = parseHead(value)
+	case fieldState:
+		o.text = value
+		o.state, err = b.decode(value)
+	case fieldFirst:
+		o.first, err = strconv.ParseInt(value, 10, 64)
+	case fieldTrace:
+		o.trace = value
+	case fieldParked:
+		o.parked, err = parseParked(value)
+	case fieldAsked:
+		err = json.Unmarshal([]byte(value), &o.asked)
+	default:
+		if id, ok := strings.CutPrefix(name, prefixSeen); ok {
+			o.seen = append(o.seen, mark{id, value})
+		} else if topic, ok := strings.CutPrefix(name, prefixHead); ok {
+			h := heard{topic: topic}
+			h.head, err = parseHead(value)
+			o.heads = append(o.heads, h)
+		}
+	}
+	return err
+}
