@@ -45,7 +45,8 @@ func newBench(events int) *bench {
 // receive takes the next record in and judges it.
 func (b *bench) receive() (*order, *delivery) {
 	src := b.t.source("desk.events.v1")
-	d := b.c.b.newDelivery(src, b.records[b.n])
+	d := new(delivery)
+	b.c.b.deliver(d, src, &b.records[b.n])
 	b.n++
 	src.add(d)
 	o := newOrder(d.order, b.c.b.zero())

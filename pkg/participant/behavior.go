@@ -51,28 +51,49 @@ func FactsTopic(name string) string { return name + ".events.v1" }
 // DeadLettersTopic is the topic of what a participant parked. Only it writes there.
 func DeadLettersTopic(name string) string { return deadletter.Topic(name) }
 
-type nowKey struct{}
+// attempt is the context of one call of React.
+type attempt struct {
+	context.Context
+	now    time.Time // zero: the present
+	edited bool
+}
+
+type attemptKey struct{}
+
+// Value implements context.Context.
+func (a *attempt) Value(key any) any {
+	if key == (attemptKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// attemptOf is the innermost attempt in a context, or an empty one.
+func attemptOf(ctx context.Context) attempt {
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		return *a
+	}
+	return attempt{}
+}
 
 // WithNow sets the moment at which React is said to run; tests use it, the cycle does for each attempt.
 func WithNow(ctx context.Context, now time.Time) context.Context {
-	return context.WithValue(ctx, nowKey{}, now)
+	return &attempt{Context: ctx, now: now, edited: Edited(ctx)}
 }
 
 // Now is the moment of this attempt. React takes the time from here only.
 func Now(ctx context.Context) time.Time {
-	if t, ok := ctx.Value(nowKey{}).(time.Time); ok {
-		return t
+	if now := attemptOf(ctx).now; !now.IsZero() {
+		return now
 	}
 	return time.Now()
 }
 
-type editedKey struct{}
-
 // WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited letter.
 func WithEdited(ctx context.Context) context.Context {
-	return context.WithValue(ctx, editedKey{}, true)
+	return &attempt{Context: ctx, now: attemptOf(ctx).now, edited: true}
 }
 
 // Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the same
 // idempotency key, so what exists there must be looked up first.
-func Edited(ctx context.Context) bool { return ctx.Value(editedKey{}) != nil }
+func Edited(ctx context.Context) bool { return attemptOf(ctx).edited }

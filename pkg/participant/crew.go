@@ -1,42 +1,83 @@
 package participant
 
-import "sync"
+import (
+	"sync"
 
-// crew does work beside the cycle, so much of it at once and the rest in order. A worker goes on with what waits: its stack has grown
-// already, which costs more than most calls.
+	"github.com/troupe-dev/troupe/pkg/event"
+)
+
+// crew puts events to React beside the cycle: so many at once, the rest in order. What it brings back waits to be collected.
 type crew struct {
-	size    int
-	mu      sync.Mutex
-	workers int
-	waiting []func()
-	wg      *sync.WaitGroup
+	size int
+	ask  func(question) answer
+	wg   *sync.WaitGroup
+	news chan struct{} // holds one: there is something to collect
+
+	mu       sync.Mutex
+	waiting  []question
+	answered []answer
+	workers  int
+	coming   bool // a worker was started, and has not begun
 }
 
-func (c *crew) do(work func()) {
+// question is one event for React.
+type question struct {
+	t     *task
+	o     *order
+	d     *delivery
+	state any // of the order, when it was asked
+	m     event.Message
+}
+
+func newCrew(size int, wg *sync.WaitGroup, ask func(question) answer) *crew {
+	return &crew{size: size, ask: ask, wg: wg, news: make(chan struct{}, 1)}
+}
+
+// do takes in a question. It does not block.
+func (c *crew) do(q question) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.workers == c.size {
-		c.waiting = append(c.waiting, work)
+	c.waiting = append(c.waiting, q)
+	c.call()
+}
+
+// call starts a worker, if another may help and none is on its way. Each that begins calls the next: while React does not wait for
+// anything, the first has done the work before a second begins, and where it waits there are soon as many as may be.
+func (c *crew) call() {
+	if c.coming || c.workers == c.size || len(c.waiting) == 0 {
 		return
 	}
 	c.workers++
-	c.wg.Go(func() {
-		for work != nil {
-			work()
-			work = c.next()
-		}
-	})
+	c.coming = true
+	c.wg.Go(c.work)
 }
 
-// next is what waits longest; nil: nothing does, and a worker less is there.
-func (c *crew) next() (work func()) {
+func (c *crew) work() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
-		c.workers--
-		return nil
+	c.coming = false
+	for len(c.waiting) > 0 {
+		q := c.waiting[0]
+		c.waiting[0] = question{}
+		c.waiting = c.waiting[1:]
+		c.call()
+		c.mu.Unlock()
+		a := c.ask(q)
+		c.mu.Lock()
+		c.answered = append(c.answered, a)
+		select {
+		case c.news <- struct{}{}:
+		default: // told already
+		}
 	}
-	work, c.waiting[0] = c.waiting[0], nil
-	c.waiting = c.waiting[1:]
-	return work
+	c.workers--
+}
+
+// collect takes away what is answered.
+func (c *crew) collect() []answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.answered
+	c.answered = nil
+	return all
 }

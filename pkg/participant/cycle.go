@@ -27,8 +27,7 @@ type cycle struct {
 	anew     map[int]bool                    // partitions whose store is to be folded from the start
 	stored   map[broker.TopicPartition]int64 // committed in this generation
 	work     sync.WaitGroup
-	crew     crew // React calls
-	answers  chan answer
+	crew     *crew // React calls
 	fetched  chan fetchResult
 	appended chan *appending
 	commits  chan commitResult
@@ -127,8 +126,8 @@ func (c *cycle) wait(ctx context.Context) {
 // happens takes in one thing that happened, or happens before until; nil: one that happened already.
 func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 	select {
-	case a := <-c.answers:
-		c.take(a)
+	case <-c.crew.news:
+		c.collect()
 		return true
 	case f := <-c.fetched:
 		c.receive(f)
@@ -145,8 +144,8 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		return false
 	}
 	select {
-	case a := <-c.answers:
-		c.take(a)
+	case <-c.crew.news:
+		c.collect()
 	case f := <-c.fetched:
 		c.receive(f)
 	case a := <-c.appended:
@@ -159,6 +158,12 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		return false
 	}
 	return true
+}
+
+func (c *cycle) collect() {
+	for _, a := range c.crew.collect() {
+		c.take(a)
+	}
 }
 
 // nap is how long the cycle may sleep when nothing happens.

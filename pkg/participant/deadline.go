@@ -82,7 +82,8 @@ func (t *task) readUpTo(ends map[broker.TopicPartition]int64) bool {
 // localEvent makes the delivery of a deadline.
 func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
 	e := event.Event{ID: deadlineID(o.id, at), Type: DeadlinePassed, Source: b.name, Subject: o.id, Time: at.UTC(), TraceParent: o.trace}
-	return &delivery{ev: e, order: o.id, rec: event.ToRecord(e, deadlineIn, partition), judged: true}
+	rec := event.ToRecord(e, deadlineIn, partition)
+	return &delivery{ev: e, order: o.id, rec: &rec, judged: true}
 }
 
 // timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap for a while and is passed over.

@@ -71,8 +71,10 @@ func (c *cycle) receive(f fetchResult) {
 			continue
 		}
 		s.denied = nil
-		for _, r := range g.Records {
-			d := c.b.newDelivery(s, r)
+		deliveries := make([]delivery, len(g.Records))
+		for i := range deliveries {
+			d := &deliveries[i]
+			c.b.deliver(d, s, &g.Records[i])
 			s.add(d)
 			t.loading = append(t.loading, d)
 		}

@@ -27,7 +27,7 @@ const (
 // delivery is one event on its way through a task.
 type delivery struct {
 	src      *source // nil for a local event (a deadline)
-	rec      broker.Record
+	rec      *broker.Record
 	ev       event.Event
 	bad      error // the envelope could not be read
 	order    string
@@ -146,19 +146,18 @@ func backoff(tries int) time.Duration {
 func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
 	o.lane.running = d
 	t.running++
-	state := o.state
-	c.crew.do(func() {
-		a := answer{t: t, o: o, d: d, err: t.ctx.Err()}
-		if a.err == nil {
-			ctx, end := c.watch.process(t.ctx, d)
-			if d.edited {
-				ctx = WithEdited(ctx)
-			}
-			a.fact, a.err = c.b.react(WithNow(ctx, time.Now()), state, m)
-			end(a.err)
-		}
-		c.answers <- a
-	})
+	c.crew.do(question{t: t, o: o, d: d, state: o.state, m: m})
+}
+
+// react is what the crew does with a question.
+func (c *cycle) react(q question) answer {
+	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.ctx.Err()}
+	if a.err == nil {
+		ctx, end := c.watch.process(q.t.ctx, q.d)
+		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: time.Now(), edited: q.d.edited}, q.state, q.m)
+		end(a.err)
+	}
+	return a
 }
 
 // pump starts what the order's lane may do now.
@@ -281,7 +280,7 @@ func (c *cycle) evolve(t *task, o *order, d *delivery) error {
 		return err
 	}
 	t.arm(c.b, o)
-	c.answeredInLog(t, o, d.rec, d.ev.CausationID)
+	c.answeredInLog(t, o, *d.rec, d.ev.CausationID)
 	t.touch(o)
 	c.release(t, o)
 	return nil

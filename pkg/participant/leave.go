@@ -130,7 +130,6 @@ func (c *cycle) close(cancel context.CancelFunc) {
 	go func() { c.work.Wait(); close(done) }()
 	for {
 		select {
-		case <-c.answers:
 		case <-c.fetched:
 		case <-c.appended:
 		case r := <-c.commits:

@@ -121,7 +121,7 @@ func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Rec
 	if len(o.parked) > 0 {
 		rec.Behind = o.parked[0].id
 	}
-	return deadletter.Park(d.rec, rec)
+	return deadletter.Park(*d.rec, rec)
 }
 
 // exceptionOf is the stack of a panic; other errors say all they know in their message.

@@ -83,11 +83,10 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
 			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
-			answers: make(chan answer, p.cfg.Concurrency),
 			fetched: make(chan fetchResult), asked: map[broker.TopicPartition]*source{}, appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
-		c.crew = crew{size: p.cfg.Concurrency, wg: &c.work}
+		c.crew = newCrew(p.cfg.Concurrency, &c.work, c.react)
 		if len(c.partitions()) == 0 { // more instances than partitions: stand by
 			p.status.set(&report{})
 			<-ctx.Done()

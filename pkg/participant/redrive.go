@@ -98,11 +98,12 @@ func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery
 	if err := json.Unmarshal([]byte(body), &rec); err != nil {
 		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
 	}
-	l := &delivery{rec: deadletter.Original(rec), order: o.id, request: d, letter: id}
+	came := deadletter.Original(rec)
+	l := &delivery{rec: &came, order: o.id, request: d, letter: id}
 	if l.edited = d.asks.kind(id) == deadletter.Edited; l.edited {
-		l.rec.Value = d.asks.Payload
+		came.Value = d.asks.Payload
 	}
-	l.ev, l.bad = event.FromRecord(l.rec)
+	l.ev, l.bad = event.FromRecord(came)
 	return l, nil
 }
 

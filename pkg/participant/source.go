@@ -65,7 +65,7 @@ func (s *source) add(d *delivery) {
 	d.slot = s.trimmed + len(s.window)
 	s.window = append(s.window, slot{d: d, offset: d.rec.Offset, time: d.rec.Time})
 	s.pending++
-	s.bytes += recordBytes(d.rec)
+	s.bytes += recordBytes(*d.rec)
 }
 
 // markApplied forgets a delivery.
@@ -73,7 +73,7 @@ func (s *source) markApplied(d *delivery) {
 	at := &s.window[d.slot-s.trimmed]
 	at.d, at.entry = nil, d.entry
 	s.pending--
-	s.bytes -= recordBytes(d.rec)
+	s.bytes -= recordBytes(*d.rec)
 }
 
 // applied is the lowest offset not yet applied.

@@ -176,11 +176,11 @@ func (t *task) forget() {
 	}
 }
 
-// newDelivery makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any, or else to
+// deliver makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any, or else to
 // one of its own.
-func (b *behavior) newDelivery(s *source, r broker.Record) *delivery {
-	d := &delivery{src: s, rec: r}
-	d.ev, d.bad = event.FromRecord(r)
+func (b *behavior) deliver(d *delivery, s *source, r *broker.Record) {
+	d.src, d.rec = s, r
+	d.ev, d.bad = event.FromRecord(*r)
 	switch {
 	case d.bad == nil:
 		d.order = d.ev.Subject
@@ -191,9 +191,8 @@ func (b *behavior) newDelivery(s *source, r broker.Record) *delivery {
 	}
 	if s.Topic == b.requests {
 		var q deadletter.Request
-		if q, d.bad = deadletter.ParseRequest(r); d.bad == nil {
+		if q, d.bad = deadletter.ParseRequest(*r); d.bad == nil {
 			d.asks = &redriving{Request: q, held: map[string]*delivery{}}
 		}
 	}
-	return d
 }

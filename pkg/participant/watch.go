@@ -163,7 +163,7 @@ func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func
 	if d.src == nil && d.request == nil {
 		w.event(deadlinesFired, d)
 	}
-	ctx, end := telemetry.Process(ctx, d.rec, w.name)
+	ctx, end := telemetry.Process(ctx, *d.rec, w.name)
 	d.span = trace.SpanContextFromContext(ctx)
 	return ctx, end
 }
