@@ -144,7 +144,13 @@ func (c *cycle) change(t *task) *change {
 func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) {
 	t.generation = max(t.generation, c.cfg.generation(time.Now()))
 	var texts writer
-	texts.Grow(orderBytes * len(t.touched))
+	size := 0
+	for _, o := range t.touched {
+		if o.changed {
+			size += o.size()
+		}
+	}
+	texts.Grow(size)
 	ends := make([]int, 0, len(t.touched))
 	for _, o := range t.touched {
 		o.touched = false
@@ -187,9 +193,6 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 		add("UNLINK", ordersKey(t.generation-2))
 	}
 }
-
-// orderBytes is about how long an order's text is.
-const orderBytes = 400
 
 // applied follows a change that the store took.
 func (c *cycle) applied(t *task) {

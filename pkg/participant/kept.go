@@ -43,6 +43,19 @@ const (
 // ownFirst is what the text of an order with facts begins with.
 const ownFirst = "\x04" + fieldOwn
 
+// size is at least how long the order's text will be, except that one with letters may be longer.
+func (o *order) size() int {
+	const number, names = 24, 8 // a number in decimal; a name and two lengths
+	n := 4*names + 3*number + len(o.own.id) + len(o.text) + len(o.trace)
+	for i := range o.heads {
+		n += names + number + len(adoptedMark) + len(o.heads[i].topic) + len(o.heads[i].id)
+	}
+	for _, m := range o.seen {
+		n += 2*names + len(m.id)
+	}
+	return n
+}
+
 // write appends the order's text.
 func (o *order) write(w *writer) {
 	var number [128]byte // on the stack
