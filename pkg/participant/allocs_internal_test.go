@@ -29,7 +29,7 @@ func newBench(events int) *bench {
 		Evolve: func(s string, _ event.Message) string { return s + "x" },
 	}
 	cfg := Config{Partitions: 1}.withDefaults()
-	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: store.New(nil, "clerk"), watch: newWatch("clerk", 1), tasks: map[int]*task{}}}
+	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: store.New(nil, "clerk"), watch: newWatch("clerk", 1)}}
 	b.t = newTask(context.Background(), b.c.b, 0)
 	body, _ := event.Encode(wrapperspb.String("a note"))
 	for i := range events {

@@ -99,7 +99,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 		o.moved(d.topic(), d.ev)
 	}
 	o.answered(d.ev.ID)
-	hop, sent := c.watch.send(d, t.own[c.b.facts].TopicPartition, fact.ID)
+	hop, sent := c.watch.send(d, t.log(c.b.facts).TopicPartition, fact.ID)
 	if d.request != nil {
 		hop = append(hop, d.request.asks.Answers())
 	}

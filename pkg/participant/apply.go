@@ -54,9 +54,13 @@ func (c *cycle) apply() {
 		if t.dead {
 			continue
 		}
+		idle := now.Sub(t.compared) < compareEvery
+		if t.resend == nil && idle && !t.stirred() {
+			continue
+		}
 		if t.resend == nil {
 			// Without anything to write there can be something to follow: a duplicate behind an event that takes its time.
-			if ch := c.change(t); len(ch.Ops)+len(ch.ready) > 0 || now.Sub(t.compared) >= compareEvery {
+			if ch := c.change(t); len(ch.Ops)+len(ch.ready) > 0 || !idle {
 				t.resend = ch
 			}
 		} else {
@@ -136,7 +140,7 @@ func (c *cycle) change(t *task) *change {
 		}
 		add("HSET", "meta", fields...)
 	}
-	t.ready, t.ops, t.touched = nil, nil, nil
+	t.ready, t.ops, t.touched, t.moving = nil, nil, nil, false
 	return ch
 }
 
@@ -202,6 +206,7 @@ func (c *cycle) applied(t *task) {
 		t.seq++
 	}
 	t.kept = ch.kept
+	t.moving = len(ch.Ops)+len(ch.ready) > 0 // what a door's facts rest on is read back now
 	t.settle(ch.settled)
 	for _, p := range ch.positions {
 		t.stored[p.field] = p.at
@@ -243,13 +248,13 @@ func (t *task) moved(b *behavior, settled int64) (moved []position) {
 		}
 	}
 	set(fieldGeneration, t.generation)
-	for topic, l := range t.own {
+	for _, l := range t.own {
 		at := l.expected
-		if b.door && topic == b.facts && !t.folding {
-			at = t.source(topic).position()
+		if b.door && l.Topic == b.facts && !t.folding {
+			at = t.source(l.Topic).position()
 		}
 		for _, e := range t.since(settled) {
-			if e.acked && e.Record.Topic == topic {
+			if e.acked && e.Record.Topic == l.Topic {
 				at = min(at, e.offset)
 			}
 		}
@@ -257,7 +262,7 @@ func (t *task) moved(b *behavior, settled int64) (moved []position) {
 	}
 	if t.folding {
 		if b.door {
-			t.folded = t.own[b.facts].expected
+			t.folded = t.log(b.facts).expected
 			set(fieldFolded, t.folded)
 		}
 		return moved

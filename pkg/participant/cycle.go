@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -23,7 +22,7 @@ type cycle struct {
 	st  *store.Store
 	gen broker.Generation
 
-	tasks    map[int]*task
+	tasks    []*task                         // by partition
 	anew     map[int]bool                    // partitions whose store is to be folded from the start
 	stored   map[broker.TopicPartition]int64 // committed in this generation
 	work     sync.WaitGroup
@@ -94,12 +93,34 @@ func (c *cycle) partitions() []int {
 	return ps
 }
 
+// find is where the task of a partition is among the others, or belongs.
+func (c *cycle) find(partition int) (i int, ok bool) {
+	return slices.BinarySearchFunc(c.tasks, partition, func(t *task, p int) int { return t.partition - p })
+}
+
+// task of a partition; nil: it is not this instance's.
+func (c *cycle) task(partition int) *task {
+	if i, ok := c.find(partition); ok {
+		return c.tasks[i]
+	}
+	return nil
+}
+
+// put puts a task in the place of the one that had its partition, if any.
+func (c *cycle) put(t *task) {
+	i, ok := c.find(t.partition)
+	if !ok {
+		c.tasks = slices.Insert(c.tasks, i, t)
+	}
+	c.tasks[i] = t
+}
+
 // again takes over the tasks that were lost, once their produce in flight has ended and if the generation still holds.
 func (c *cycle) again(ctx context.Context) error {
 	var ps []int
-	for p, t := range c.tasks {
+	for _, t := range c.tasks {
 		if t.dead && t.inFlight == 0 {
-			ps = append(ps, p)
+			ps = append(ps, t.partition)
 		}
 	}
 	if len(ps) == 0 {
@@ -239,8 +260,8 @@ func (c *cycle) wake(ctx context.Context) {
 // report tells readiness what the tasks are doing.
 func (c *cycle) report() {
 	r := &report{leaving: c.leaving}
-	for _, p := range slices.Sorted(maps.Keys(c.tasks)) {
-		t := c.tasks[p]
+	for _, t := range c.tasks {
+		p := t.partition
 		switch {
 		case t.dead:
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+" is being folded")

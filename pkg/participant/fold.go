@@ -40,8 +40,8 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	byLog := map[broker.TopicPartition]*task{}
 	var logs []broker.TopicPartition
 	for _, t := range tasks {
-		byLog[t.own[topic].TopicPartition] = t
-		logs = append(logs, t.own[topic].TopicPartition)
+		byLog[t.log(topic).TopicPartition] = t
+		logs = append(logs, t.log(topic).TopicPartition)
 	}
 	ends, err := c.cfg.Log.Ends(ctx, logs)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	}
 	var left, total int64
 	for tp, t := range byLog {
-		l := t.own[topic]
+		l := t.log(topic)
 		if l.expected > ends[tp] {
 			c.watch.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
 				"topic", tp.Topic, "partition", tp.Partition, "offset", l.expected, "end", ends[tp])
@@ -69,8 +69,8 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		c.watch.fold(topic, left-total)
 		var from []broker.Position
 		for tp, t := range byLog {
-			if t.own[topic].expected < ends[tp] {
-				from = append(from, broker.Position{TopicPartition: tp, Offset: t.own[topic].expected, MaxBytes: fetchBytes})
+			if t.log(topic).expected < ends[tp] {
+				from = append(from, broker.Position{TopicPartition: tp, Offset: t.log(topic).expected, MaxBytes: fetchBytes})
 			}
 		}
 		if len(from) == 0 {
@@ -108,7 +108,7 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 	var touched []*task
 	for _, f := range got {
 		t := byLog[f.TopicPartition]
-		l := t.own[topic]
+		l := t.log(topic)
 		if f.Err != nil {
 			if errors.Is(f.Err, broker.ErrOutOfRange) && f.Start > l.expected {
 				l.expected = f.Start // retention was faster

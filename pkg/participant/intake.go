@@ -58,10 +58,11 @@ func (c *cycle) receive(f fetchResult) {
 	}
 	for _, g := range f.got {
 		s := c.asked[g.TopicPartition]
-		t := c.tasks[g.Partition]
+		t := c.task(g.Partition)
 		if t == nil || t.dead || t.source(g.Topic) != s {
 			continue // of a task that was lost since
 		}
+		t.moving = t.moving || s.cursor != g.Next
 		if errors.Is(g.Err, broker.ErrOutOfRange) {
 			c.outOfRange(s, g)
 			continue
@@ -149,8 +150,14 @@ func (t *task) unacked() int {
 	return n
 }
 
+// someWaiting is how many lanes may wait in any case.
+const someWaiting = 16
+
 // mostlyWaiting says that most lanes of this task wait for something unavailable: fetching more would only fill memory.
 func (t *task) mostlyWaiting() bool {
+	if len(t.retries) <= someWaiting {
+		return false
+	}
 	waiting := 0
 	for o := range t.retries {
 		if o.lane.waiting {
@@ -161,5 +168,5 @@ func (t *task) mostlyWaiting() bool {
 	for _, s := range t.sources {
 		pending += s.pending
 	}
-	return waiting > 16 && 2*waiting > pending
+	return waiting > someWaiting && 2*waiting > pending
 }

@@ -82,7 +82,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
-			tasks: map[int]*task{}, anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
+			anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
 			fetched: make(chan fetchResult), asked: map[broker.TopicPartition]*source{}, appended: make(chan *appending), commits: make(chan commitResult),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}

@@ -117,6 +117,7 @@ func (c *cycle) acknowledge(a *appending) {
 	}
 	t, l := a.t, a.log
 	t.inFlight--
+	t.moving = true
 	l.busy = false
 	c.watch.published(a)
 	if a.result.Err != nil {

@@ -6,9 +6,9 @@ import "testing"
 func TestRoomOfASource(t *testing.T) {
 	hears := map[string]map[string]bool{"a": nil, "b": nil, "c": nil}
 	pending := func(hot, others int) *cycle {
-		c := &cycle{b: &behavior{hears: hears}, tasks: map[int]*task{}}
+		c := &cycle{b: &behavior{hears: hears}}
 		for p := range 12 {
-			c.tasks[p] = &task{sources: []*source{{pending: others}, {pending: others}, {pending: others}}}
+			c.put(&task{partition: p, sources: []*source{{pending: others}, {pending: others}, {pending: others}}})
 		}
 		c.tasks[0].sources[0].pending = hot
 		return c

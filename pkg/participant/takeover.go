@@ -53,7 +53,7 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 		}
 	}
 	for _, t := range tasks {
-		c.tasks[t.partition] = t
+		c.put(t)
 		delete(c.anew, t.partition)
 	}
 	return nil
@@ -124,7 +124,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			l.expected = t.stored[l.field]
 		}
 		if c.b.door {
-			facts := t.own[c.b.facts]
+			facts := t.log(c.b.facts)
 			if at, ok := t.stored[prefixIn+c.b.facts]; ok {
 				facts.expected = min(facts.expected, at)
 			}

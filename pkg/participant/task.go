@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -25,7 +26,7 @@ type task struct {
 	owner     string
 	seq       int64
 	sources   []*source
-	own       map[string]*ownLog
+	own       []*ownLog
 	orders    map[string]*order
 	loading   []*delivery // whose orders are not in memory yet
 	outbox    []*entry
@@ -55,6 +56,7 @@ type task struct {
 	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
 	folded   int64               // see source.folded; never goes back
 	stored   map[string]int64    // positions as last written, by field
+	moving   bool                // positions may be others than what is stored
 	resend   *change             // sent, outcome unknown
 	compared time.Time           // when the store last agreed
 }
@@ -71,7 +73,7 @@ type ownLog struct {
 
 func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
-		partition: partition, own: map[string]*ownLog{}, orders: map[string]*order{}, retries: map[*order]time.Time{},
+		partition: partition, moving: true, orders: map[string]*order{}, retries: map[*order]time.Time{},
 		holds: map[*delivery]*order{}, parked: map[string]int{}, stored: map[string]int64{},
 		pending: map[string][]*entry{},
 	}
@@ -82,7 +84,7 @@ func newTask(ctx context.Context, b *behavior, partition int) *task {
 		})
 	}
 	for _, topic := range []string{b.facts, b.letters} {
-		t.own[topic] = &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixOwn + topic}
+		t.own = append(t.own, &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixOwn + topic})
 	}
 	return t
 }
@@ -94,6 +96,16 @@ func (t *task) source(topic string) *source {
 		}
 	}
 	return nil
+}
+
+// log is one of those that the task writes.
+func (t *task) log(topic string) *ownLog {
+	return t.own[slices.IndexFunc(t.own, func(l *ownLog) bool { return l.Topic == topic })]
+}
+
+// stirred says that there may be something to write.
+func (t *task) stirred() bool {
+	return t.moving || len(t.ready)+len(t.touched)+len(t.ops)+len(t.timers.changed) > 0 || t.kept < t.number
 }
 
 // touch remembers that an order has something to write, or may leave memory later.
