@@ -39,7 +39,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 		if t.dead || len(t.dueSoon) == 0 || !t.readUpTo(t.dueEnds) {
 			continue
 		}
-		if err := c.loadOrders(ctx, map[*task][]string{t: t.dueSoon}); err != nil {
+		if err := c.loadOrders(ctx, []wanted{{t, t.dueSoon}}); err != nil {
 			continue
 		}
 		due := t.dueSoon

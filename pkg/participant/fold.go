@@ -95,12 +95,13 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 // foldChunk folds what one fetch brought and writes it.
 func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*task, topic string, got []broker.Fetched) (int, error) {
 	n := 0
-	want := map[*task][]string{}
+	var want []wanted
 	for _, f := range got {
+		w := wanted{t: byLog[f.TopicPartition]}
 		for _, r := range f.Records {
-			t := byLog[f.TopicPartition]
-			want[t] = append(want[t], deadletter.OrderOf(r))
+			w.ids = append(w.ids, deadletter.OrderOf(r))
 		}
+		want = append(want, w)
 	}
 	if err := c.loadOrders(ctx, want); err != nil {
 		return 0, err

@@ -101,22 +101,29 @@ func (c *cycle) outOfRange(s *source, g broker.Fetched) {
 
 // load brings the orders of what was received into memory and puts each delivery into its lane.
 func (c *cycle) load(ctx context.Context) {
-	want := map[*task][]string{}
+	var loading []*task
+	var want []wanted
 	for _, t := range c.tasks {
-		if !t.dead {
-			for _, d := range t.loading {
-				want[t] = append(want[t], d.order)
+		if t.dead || len(t.loading) == 0 {
+			continue
+		}
+		loading = append(loading, t)
+		w := wanted{t: t}
+		for _, d := range t.loading {
+			if t.orders[d.order] == nil {
+				w.ids = append(w.ids, d.order)
 			}
 		}
+		want = append(want, w)
 	}
-	if len(want) == 0 {
+	if len(loading) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := c.loadOrders(ctx, want); err != nil {
 		if fault.ClassOf(err) != fault.Unavailable {
-			for t := range want {
+			for _, t := range loading {
 				if c.anew[t.partition] {
 					c.lose(t, "unreadable")
 				}
@@ -126,7 +133,7 @@ func (c *cycle) load(ctx context.Context) {
 		}
 		return
 	}
-	for t := range want {
+	for _, t := range loading {
 		list := t.loading
 		t.loading = nil
 		for _, d := range list {

@@ -201,7 +201,7 @@ func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) 
 
 // orderOf returns an order, from memory or read from the store.
 func (c *cycle) orderOf(ctx context.Context, t *task, id string) (*order, error) {
-	if err := c.loadOrders(ctx, map[*task][]string{t: {id}}); err != nil {
+	if err := c.loadOrders(ctx, []wanted{{t, []string{id}}}); err != nil {
 		return nil, err
 	}
 	return t.orders[id], nil

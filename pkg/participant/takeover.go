@@ -191,49 +191,50 @@ func (c *cycle) begin(ctx context.Context, t *task) error {
 	return nil
 }
 
+// wanted are orders of a task that are needed in memory.
+type wanted struct {
+	t   *task
+	ids []string
+}
+
 // loadOrders brings orders into memory, all tasks in one round trip.
-func (c *cycle) loadOrders(ctx context.Context, want map[*task][]string) error {
-	type load struct {
-		t      *task
-		ids    []string
-		places int
-	}
-	var loads []load
+func (c *cycle) loadOrders(ctx context.Context, want []wanted) error {
+	var missing []wanted
 	var asked []store.Asked
-	for t, ids := range want {
-		ids = c.missing(t, ids)
-		if len(ids) == 0 {
+	for _, w := range want {
+		w.ids = c.missing(w.t, w.ids)
+		if len(w.ids) == 0 {
 			continue
 		}
-		places := t.places()
-		for _, key := range places {
-			asked = append(asked, store.Asked{Key: c.st.Key(t.partition, key), Fields: ids})
+		for _, key := range w.t.places() {
+			asked = append(asked, store.Asked{Key: c.st.Key(w.t.partition, key), Fields: w.ids})
 		}
-		loads = append(loads, load{t, ids, len(places)})
+		missing = append(missing, w)
 	}
 	found, err := c.st.Fields(ctx, asked)
 	if err != nil {
 		return err
 	}
-	for _, l := range loads {
-		for i, id := range l.ids {
+	for _, w := range missing {
+		places := len(w.t.places())
+		for i, id := range w.ids {
 			text := ""
-			for _, texts := range found[:l.places] {
+			for _, texts := range found[:places] {
 				text = cmp.Or(text, texts[i])
 			}
-			if err := c.remember(l.t, id, text); err != nil {
+			if err := c.remember(w.t, id, text); err != nil {
 				return err
 			}
 		}
-		found = found[l.places:]
+		found = found[places:]
 	}
 	return nil
 }
 
 // missing are those of some orders that are not in memory and may be in the store.
 func (c *cycle) missing(t *task, ids []string) []string {
-	var missing []string
-	asked := map[string]bool{}
+	missing := make([]string, 0, len(ids))
+	asked := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		if t.orders[id] != nil || asked[id] {
 			continue
