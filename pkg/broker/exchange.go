@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -48,13 +47,12 @@ func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := io.ReadFull(rw, head[:]); err != nil {
 		return nil, whole(err)
 	}
-	size := int64(int32(binary.BigEndian.Uint32(head[:]))) - 4
+	size := int(int32(binary.BigEndian.Uint32(head[:]))) - 4
 	if id := binary.BigEndian.Uint32(head[4:]); id != correlation || size < 0 {
 		return nil, fmt.Errorf("the answer to a fetch has number %d, not %d, and %d bytes", id, correlation, size)
 	}
 	a := fetchAnswers.Get().(*fetchAnswer)
-	a.frame.Grow(int(min(size, defaultMaxBytes)) + bytes.MinRead) // more when more comes: the size may be wrong
-	if n, err := a.frame.ReadFrom(io.LimitReader(rw, size)); err != nil || n < size {
+	if err := a.fill(rw, size); err != nil {
 		a.free()
 		return nil, whole(err)
 	}
@@ -63,6 +61,19 @@ func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// fill reads the frame. What is announced beyond the most that is asked for gets its room as it comes: the size may be wrong.
+func (a *fetchAnswer) fill(r io.Reader, size int) error {
+	for len(a.frame) < size {
+		have := len(a.frame)
+		n := min(size-have, max(maxAnswerBytes, have))
+		a.frame = slices.Grow(a.frame, n)[:have+n]
+		if _, err := io.ReadFull(r, a.frame[have:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // whole is the error of an answer that was cut short.
@@ -75,7 +86,7 @@ func whole(err error) error {
 
 // fetchAnswer is the answer to a fetch; what it says of each log points into frame. It is lent, until its records are copied out.
 type fetchAnswer struct {
-	frame bytes.Buffer
+	frame []byte
 	code  int16
 	logs  []logAnswer
 }
@@ -99,15 +110,14 @@ func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
 // free gives the answer back. Nothing in it may be used after it.
 func (a *fetchAnswer) free() {
-	a.frame.Reset()
 	clear(a.logs)
-	a.code, a.logs = 0, a.logs[:0]
+	a.frame, a.code, a.logs = a.frame[:0], 0, a.logs[:0]
 	fetchAnswers.Put(a)
 }
 
 // read takes the frame apart: a Fetch response of fetchVersion (https://kafka.apache.org/protocol#The_Messages_Fetch).
 func (a *fetchAnswer) read() error {
-	r := wire{b: a.frame.Bytes()}
+	r := wire{b: a.frame}
 	r.int32() // throttled for
 	a.code = r.int16()
 	r.int32() // session
@@ -191,6 +201,11 @@ func (w *wire) count() int {
 }
 
 func (w *wire) varint() int64 {
+	if len(w.b) > 0 && w.b[0] < 0x80 { // as most lengths
+		v := int64(w.b[0])
+		w.b = w.b[1:]
+		return v>>1 ^ -(v & 1)
+	}
 	v, n := binary.Varint(w.b)
 	if n <= 0 {
 		w.b, w.short = nil, true
