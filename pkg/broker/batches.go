@@ -18,6 +18,8 @@ import (
 func decode(from Position, l logAnswer, names *headerNames) (records []Record, next int64, err error) {
 	next = from.Offset
 	aborted := abortedAt(l.aborted)
+	records = make([]Record, 0, announced(l.batches))
+	into := slabs{names: names}
 	for w := (wire{b: l.batches}); len(w.b) > 0; {
 		b, more, err := readBatch(&w)
 		if err != nil {
@@ -27,7 +29,8 @@ func decode(from Position, l logAnswer, names *headerNames) (records []Record, n
 			break
 		}
 		if aborted.keeps(b) {
-			with, err := b.records(records, from, names)
+			into.left = len(w.b)
+			with, err := b.records(records, from, &into)
 			if err != nil {
 				return records, next, unreadable(from, b.base, err)
 			}
@@ -94,7 +97,7 @@ var errCut = errors.New("a batch is cut short")
 var decompressed = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // records appends those of a batch that were asked for.
-func (b batch) records(to []Record, from Position, names *headerNames) ([]Record, error) {
+func (b batch) records(to []Record, from Position, into *slabs) ([]Record, error) {
 	if c := b.attributes.Compression(); c != 0 {
 		codec := c.Codec()
 		if codec == nil {
@@ -126,18 +129,17 @@ func (b batch) records(to []Record, from Position, names *headerNames) ([]Record
 		if offset < from.Offset {
 			continue
 		}
-		// One copy for everything in it: the frame is used again.
-		r := Record{Topic: from.Topic, Partition: from.Partition, Offset: offset, Time: time.UnixMilli(at)}
-		if in = (wire{b: bytes.Clone(in.b)}); !in.record(&r, names) {
-			return to, errCut
+		to = append(to, Record{Topic: from.Topic, Partition: from.Partition, Offset: offset, Time: time.UnixMilli(at)})
+		in = wire{b: into.copy(in.b, len(w.b))} // the frame is used again
+		if !in.record(&to[len(to)-1], into, cap(to)-len(to)) {
+			return to[:len(to)-1], errCut
 		}
-		to = append(to, r)
 	}
 	return to, nil
 }
 
-// record reads key, value and headers.
-func (w *wire) record(r *Record, names *headerNames) bool {
+// record reads key, value and headers; some more records are to come.
+func (w *wire) record(r *Record, into *slabs, more int) bool {
 	r.Key = w.field()
 	r.Value = w.field()
 	n := int(w.varint())
@@ -145,11 +147,12 @@ func (w *wire) record(r *Record, names *headerNames) bool {
 		return false
 	}
 	if n > 0 {
-		r.Headers = make([]Header, n)
+		r.Headers = into.take(n, more)
 	}
 	for i := range r.Headers {
-		r.Headers[i] = Header{Key: names.of(w.bytes(int(w.varint()))), Value: w.field()}
+		r.Headers[i] = Header{Key: into.names.of(i, w.bytes(int(w.varint()))), Value: w.field()}
 	}
+	into.names.before = r.Headers
 	return !w.short
 }
 
@@ -160,21 +163,6 @@ func (w *wire) field() []byte {
 		return []byte{}
 	}
 	return w.bytes(n)
-}
-
-// headerNames are the names of headers met in an answer: a few, thousands of times.
-type headerNames struct{ known map[string]string }
-
-func (h *headerNames) of(name []byte) string {
-	if s, ok := h.known[string(name)]; ok { // without an allocation
-		return s
-	}
-	if h.known == nil {
-		h.known = map[string]string{}
-	}
-	s := string(name)
-	h.known[s] = s
-	return s
 }
 
 type abortedTransaction struct{ producer, first int64 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol/fetch"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -88,7 +88,8 @@ func (p *poll) failed(err error) []Fetched {
 func (c *Client) poll(p *poll) []Fetched {
 	ctx, cancel := context.WithTimeout(c.life, p.wait+answerWithin)
 	defer cancel()
-	r, err := c.roundTrip(ctx, brokerName(p.leader), &exchange{Request: c.fetchRequest(p), clientID: c.cfg.ClientID})
+	r, err := c.roundTrip(ctx, brokerName(p.leader), &exchange{api: protocol.Fetch, version: fetchVersion, leader: p.leader,
+		request: c.fetchRequest(p), answer: fetchAnswers.Get().(*fetchAnswer)})
 	if err != nil {
 		return p.failed(err)
 	}
@@ -158,30 +159,4 @@ func (c *Client) bounds(ctx context.Context, result []Fetched) {
 			result[i].Start, result[i].End = starts[f.TopicPartition], ends[f.TopicPartition]
 		}
 	}
-}
-
-// fetchRequest begins with another log each time, since the first ones get their bytes first.
-func (c *Client) fetchRequest(p *poll) *fetch.Request {
-	request := &fetch.Request{ReplicaID: -1, MaxWaitTime: int32(p.wait.Milliseconds()), MinBytes: 1, SessionID: -1,
-		SessionEpoch: -1, IsolationLevel: 1}
-	total, n := 0, len(p.positions)
-	first := int(c.turn.Add(1)) % n
-	all, begin := make([]fetch.RequestPartition, 0, n), 0 // of every topic, one behind the other
-	for i := range n {
-		from := p.positions[(first+i)%n]
-		size := from.MaxBytes
-		if size <= 0 {
-			size = defaultMaxBytes
-		}
-		total += size
-		partition := fetch.RequestPartition{Partition: int32(from.Partition), CurrentLeaderEpoch: -1, FetchOffset: from.Offset,
-			LogStartOffset: -1, PartitionMaxBytes: int32(size)}
-		if last := len(request.Topics) - 1; last < 0 || request.Topics[last].Topic != from.Topic {
-			request.Topics, begin = append(request.Topics, fetch.RequestTopic{Topic: from.Topic}), len(all)
-		}
-		all = append(all, partition)
-		request.Topics[len(request.Topics)-1].Partitions = all[begin:]
-	}
-	request.MaxBytes = int32(min(total, maxAnswerBytes))
-	return request
 }

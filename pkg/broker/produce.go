@@ -2,11 +2,10 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -71,58 +70,31 @@ func answer(batches []Batch, err error, each func(Produced)) {
 
 // append sends batches to the broker that leads them.
 func (c *Client) append(ctx context.Context, leader int32, batches []Batch, each func(Produced)) {
-	request := &produce.Request{Acks: allInSync, Timeout: int32(c.cfg.ProduceTimeout.Milliseconds())}
-	for _, b := range batches {
-		partition := produce.RequestPartition{Partition: int32(b.Partition), RecordSet: c.recordSet(b)}
-		if last := len(request.Topics) - 1; last >= 0 && request.Topics[last].Topic == b.Topic {
-			request.Topics[last].Partitions = append(request.Topics[last].Partitions, partition)
-			continue
-		}
-		request.Topics = append(request.Topics, produce.RequestTopic{Topic: b.Topic, Partitions: []produce.RequestPartition{partition}})
+	request, err := c.produceRequest(batches)
+	if err != nil {
+		answer(batches, fault.New(fault.Permanent, "produce: compress: %w", err), each)
+		return
 	}
-	r, err := c.roundTrip(ctx, brokerName(leader), request)
+	r, err := c.roundTrip(ctx, brokerName(leader), &exchange{api: protocol.Produce, version: produceVersion, leader: leader,
+		request: request, answer: produceAnswers.Get().(*produceAnswer)})
 	if err != nil {
 		answer(batches, err, each)
 		return
 	}
-	answered := map[TopicPartition]produce.ResponsePartition{}
-	for _, t := range r.(*produce.Response).Topics {
-		for _, p := range t.Partitions {
-			answered[TopicPartition{t.Topic, int(p.Partition)}] = p
-		}
-	}
+	a := r.(*produceAnswer)
+	defer a.free()
 	for _, b := range batches {
-		p, ok := answered[b.TopicPartition]
+		i := slices.IndexFunc(a.logs, func(l appended) bool { return l.TopicPartition == b.TopicPartition })
 		switch {
-		case !ok:
+		case i < 0:
 			each(Produced{b.TopicPartition, -1, fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", b.Topic, b.Partition)})
-		case p.ErrorCode != 0:
-			if moved(p.ErrorCode) {
+		case a.logs[i].code != 0:
+			if moved(a.logs[i].code) {
 				c.refresh()
 			}
-			each(Produced{b.TopicPartition, -1, code("produce", p.ErrorCode, message(p))})
+			each(Produced{b.TopicPartition, -1, code("produce", a.logs[i].code, a.logs[i].message)})
 		default:
-			each(Produced{TopicPartition: b.TopicPartition, Base: p.BaseOffset})
+			each(Produced{TopicPartition: b.TopicPartition, Base: a.logs[i].base})
 		}
 	}
-}
-
-// message is what the broker said about the batch, or about the first record it refused.
-func message(p produce.ResponsePartition) string {
-	if p.ErrorMessage == "" && len(p.RecordErrors) > 0 {
-		return p.RecordErrors[0].BatchIndexErrorMessage
-	}
-	return p.ErrorMessage
-}
-
-func (c *Client) recordSet(b Batch) protocol.RecordSet {
-	now := time.Now()
-	records := make([]protocol.Record, len(b.Records))
-	for i, r := range b.Records {
-		if r.Time.IsZero() {
-			r.Time = now
-		}
-		records[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: r.Headers}
-	}
-	return protocol.RecordSet{Version: 2, Attributes: c.compression, Records: protocol.NewRecordReader(records...)}
 }

@@ -13,7 +13,8 @@ import (
 type Header = protocol.Header
 
 // Record is one record of a log. Offset and Time are set by the broker and ignored when producing, except that a
-// non-zero Time is kept as the record's create time.
+// non-zero Time is kept as the record's create time. Nobody writes into Key, Value and Headers once they are set: a record that was
+// read shares its memory with others, and strings are views of it (event.FromRecord).
 type Record struct {
 	Topic     string
 	Partition int

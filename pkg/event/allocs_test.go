@@ -28,8 +28,8 @@ func stages() map[string]struct {
 		most float64
 		run  func()
 	}{
-		"FromRecord": {1, func() { _, _ = event.FromRecord(r) }},
-		"ToRecord":   {4, func() { event.ToRecord(e, "order.events.v1", 3, hop) }},
+		"FromRecord": {0, func() { _, _ = event.FromRecord(r) }},
+		"ToRecord":   {2, func() { event.ToRecord(e, "order.events.v1", 3, hop) }},
 		"Encode":     {1, func() { _, _ = event.Encode(body) }},
 		"Decode":     {2, func() { _, _ = event.Decode(e) }},
 		"FactID":     {1, func() { event.FactID(id, "payment", "troupe.payment.v1.PaymentSucceeded") }},

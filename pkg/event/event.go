@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -131,7 +132,9 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 	add(headerID, e.ID)
 	add(headerType, e.Type)
 	add(headerSource, e.Source)
+	subject := len(text)
 	add(headerSubject, e.Subject)
+	key := text[subject:len(text):len(text)] // the same bytes
 	var buf [64]byte
 	add(headerTime, string(e.Time.UTC().AppendFormat(buf[:0], time.RFC3339Nano)))
 	if e.Sequence > 0 {
@@ -141,54 +144,43 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 	add(headerCausation, e.CausationID)
 	add(headerTraceParent, e.TraceParent)
 	add(headerContentType, ContentType)
-	return broker.Record{Topic: topic, Partition: partition, Key: []byte(e.Subject), Value: e.Data, Headers: append(h, extra...)}
-}
-
-// part is where an attribute is in a text of several.
-type part struct{ from, to int }
-
-func (p part) of(text string) string { return text[p.from:p.to] }
-
-func add(text, value []byte) ([]byte, part) {
-	return append(text, value...), part{len(text), len(text) + len(value)}
+	return broker.Record{Topic: topic, Partition: partition, Key: key, Value: e.Data, Headers: append(h, extra...)}
 }
 
 // FromRecord reads the envelope without decoding the body. The error is of class Permanent and names the attribute at
 // fault; the returned Event then holds what could be read.
+//
+// The attributes are views of the record: whoever keeps one longer than the record clones it (strings.Clone), or keeps the record's
+// bytes, and those of its neighbours in the log, in memory with it.
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
 	var spec, when, seq, content []byte
-	text := make([]byte, 0, 512) // of all attributes: one allocation
-	var id, typ, source, subject, previous, causation, traceParent part
 	for _, h := range r.Headers {
 		switch h.Key {
 		case headerSpecVersion:
 			spec = h.Value
 		case headerID:
-			text, id = add(text, h.Value)
+			e.ID = view(h.Value)
 		case headerType:
-			text, typ = add(text, h.Value)
+			e.Type = view(h.Value)
 		case headerSource:
-			text, source = add(text, h.Value)
+			e.Source = view(h.Value)
 		case headerSubject:
-			text, subject = add(text, h.Value)
+			e.Subject = view(h.Value)
 		case headerTime:
 			when = h.Value
 		case headerSequence:
 			seq = h.Value
 		case headerPrevious:
-			text, previous = add(text, h.Value)
+			e.PreviousID = view(h.Value)
 		case headerCausation:
-			text, causation = add(text, h.Value)
+			e.CausationID = view(h.Value)
 		case headerTraceParent:
-			text, traceParent = add(text, h.Value)
+			e.TraceParent = view(h.Value)
 		case headerContentType:
 			content = h.Value
 		}
 	}
-	all := string(text)
-	e.ID, e.Type, e.Source, e.Subject = id.of(all), typ.of(all), source.of(all), subject.of(all)
-	e.PreviousID, e.CausationID, e.TraceParent = previous.of(all), causation.of(all), traceParent.of(all)
 	bad := func(attribute, rule string) (Event, error) {
 		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
 	}
@@ -228,3 +220,6 @@ func FromRecord(r broker.Record) (Event, error) {
 	}
 	return e, nil
 }
+
+// view is b as a string, without a copy. b must never change: nobody writes into a record that was read or made (broker.Record).
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

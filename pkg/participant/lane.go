@@ -37,7 +37,7 @@ type delivery struct {
 	entry    int64 // highest outbox number that must be settled before this offset may be committed
 	tries    int
 	failed   error
-	span     trace.SpanContext // of the last attempt
+	span     trace.SpanContext // of the last attempt; not valid where its hop's goes on
 	failedAt time.Time         // of the first failure
 	heldAt   time.Time         // since when it waits for its cause; zero when it does not
 

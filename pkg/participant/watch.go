@@ -164,13 +164,12 @@ func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func
 		w.event(deadlinesFired, d)
 	}
 	ctx, end := telemetry.Process(ctx, *d.rec, w.name)
-	d.span = trace.SpanContextFromContext(ctx)
+	d.span = telemetry.Begun(ctx)
 	return ctx, end
 }
 
 // send begins the producer span of the fact that answers a delivery; the headers carry it to whoever hears the fact. It ends
 // when the broker has answered.
 func (w *watch) send(d *delivery, to broker.TopicPartition, id string) (headers []broker.Header, ended func(error)) {
-	ctx, ended := telemetry.Send(trace.ContextWithSpanContext(context.Background(), d.span), to, id, d.order)
-	return telemetry.Inject(ctx, nil), ended
+	return telemetry.Answer(d.span, d.rec.Headers, to, id, d.order)
 }

@@ -30,13 +30,16 @@ func (l *Labels) Record(ctx context.Context, h metric.Float64Histogram, value fl
 	h.Record(ctx, value, l.record...)
 }
 
-// maxBy is of how many attributes a prebuilt set may be.
-const maxBy = 5
+// maxBy is of how many attributes a prebuilt set may be, and most of those of one event have at most fewBy: a shorter key is found sooner.
+const (
+	maxBy = 5
+	fewBy = 2
+)
 
-var built = struct {
-	sync.RWMutex
-	labels map[[maxBy]named]*Labels
-}{labels: map[[maxBy]named]*Labels{}}
+var (
+	built    = kept[[maxBy]named]{labels: map[[maxBy]named]*Labels{}}
+	builtFew = kept[[fewBy]named]{labels: map[[fewBy]named]*Labels{}}
+)
 
 // named is an attribute whose value is a string: hashing any value costs three times as much.
 type named struct{ name, value string }
@@ -55,15 +58,37 @@ func By(attrs ...attribute.KeyValue) *Labels {
 		}
 		key[i] = named{string(a.Key), a.Value.AsString()}
 	}
-	built.RLock()
-	l, ok := built.labels[key]
-	built.RUnlock()
-	if ok {
-		return l
+	if len(attrs) <= fewBy {
+		return builtFew.of([fewBy]named(key[:]), attrs)
 	}
-	built.Lock()
-	defer built.Unlock()
-	l = newLabels(attrs)
-	built.labels[key] = l
+	return built.of(key, attrs)
+}
+
+// kept are labels by what tells them apart.
+type kept[K comparable] struct {
+	sync.RWMutex
+	labels map[K]*Labels
+}
+
+func (k *kept[K]) get(key K) (l *Labels, ok bool) {
+	k.RLock()
+	defer k.RUnlock()
+	l, ok = k.labels[key]
+	return l, ok
+}
+
+func (k *kept[K]) set(key K, l *Labels) {
+	k.Lock()
+	defer k.Unlock()
+	k.labels[key] = l
+}
+
+// of makes the labels of a key that is met for the first time.
+func (k *kept[K]) of(key K, attrs []attribute.KeyValue) *Labels {
+	l, ok := k.get(key)
+	if !ok {
+		l = newLabels(attrs)
+		k.set(key, l)
+	}
 	return l
 }

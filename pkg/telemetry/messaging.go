@@ -33,16 +33,25 @@ func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ 
 	}
 	return ctx, func(err error) {
 		finish(span, err)
-		by := labels(err, operationName.String(opSend), Topic.String(to.Topic))
-		by.Add(ctx, sent, 1)
-		by.Record(ctx, operations, time.Since(start).Seconds())
+		wasSent(ctx, to.Topic, start, err)
 	}
+}
+
+func wasSent(ctx context.Context, topic string, start time.Time, err error) {
+	by := sentBy.succeeded(err, topic, operationName.String(opSend), Topic.String(topic))
+	by.Add(ctx, sent, 1)
+	by.Record(ctx, operations, time.Since(start).Seconds())
 }
 
 // Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see Extract. Call
 // ended once, when the record is answered.
 func Process(ctx context.Context, r broker.Record, groupName string) (_ context.Context, ended func(error)) {
-	start, ctx := time.Now(), Extract(ctx, r.Headers)
+	if forwarded(r.Headers) != nil {
+		h := &hop{Context: ctx, headers: r.Headers, topic: r.Topic, group: groupName, start: time.Now()}
+		return h, h.ended
+	}
+	start, topic := time.Now(), r.Topic // not the whole record
+	ctx = Extract(ctx, r.Headers)
 	var span trace.Span
 	if !unseen(ctx) {
 		ctx, span = tracer().Start(ctx, opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
@@ -52,12 +61,15 @@ func Process(ctx context.Context, r broker.Record, groupName string) (_ context.
 				messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
 				conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
 	}
-	topic := r.Topic // not the whole record
 	return ctx, func(err error) {
 		finish(span, err)
-		labels(err, operationName.String(opProcess), Topic.String(topic), group.String(groupName)).
-			Record(ctx, processes, time.Since(start).Seconds())
+		wasProcessed(ctx, topic, groupName, start, err)
 	}
+}
+
+func wasProcessed(ctx context.Context, topic, groupName string, start time.Time, err error) {
+	by := processedBy.succeeded(err, heardBy{topic, groupName}, operationName.String(opProcess), Topic.String(topic), group.String(groupName))
+	by.Record(ctx, processes, time.Since(start).Seconds())
 }
 
 // Poll measures one fetch for a group, and leaves a CLIENT span when it brought records or failed: the many polls that wait
@@ -123,6 +135,26 @@ func finish(span trace.Span, err error) {
 		span.SetAttributes(errorType.String(fault.ClassOf(err).String()))
 	}
 	span.End()
+}
+
+// The labels of what is measured for every message and went well.
+var (
+	sentBy      = kept[string]{labels: map[string]*Labels{}} // by topic
+	processedBy = kept[heardBy]{labels: map[heardBy]*Labels{}}
+)
+
+type heardBy struct{ topic, group string }
+
+// succeeded is labels, found by a key where there is no error.
+func (k *kept[K]) succeeded(err error, key K, attrs ...attribute.KeyValue) *Labels {
+	if l, ok := k.get(key); ok && err == nil {
+		return l
+	}
+	l := labels(err, attrs...)
+	if err == nil {
+		k.set(key, l)
+	}
+	return l
 }
 
 func labels(err error, attrs ...attribute.KeyValue) *Labels {

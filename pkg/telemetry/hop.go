@@ -1,0 +1,98 @@
+package telemetry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// hop is the context of a record's processing where no spans are exported and the record names its trace: the context of that trace is
+// built when somebody asks for a value. Most reactions ask for nothing, and for every record it was a tenth of all objects.
+type hop struct {
+	context.Context
+	headers []broker.Header
+	built   sync.Once
+	traced  context.Context
+
+	topic, group string
+	start        time.Time
+}
+
+func (h *hop) ended(err error) { wasProcessed(h.Context, h.topic, h.group, h.start, err) }
+
+// Value implements context.Context.
+func (h *hop) Value(key any) any {
+	h.built.Do(func() { h.traced = Extract(h.Context, h.headers) })
+	return h.traced.Value(key)
+}
+
+// Begun is the span that Process began; it is not valid where none was needed, and the trace of the record goes on as it is.
+func Begun(ctx context.Context) trace.SpanContext {
+	if _, ok := ctx.(*hop); ok {
+		return trace.SpanContext{}
+	}
+	return trace.SpanContextFromContext(ctx)
+}
+
+// Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see Begun, and heard its
+// headers. hop are the headers of the message.
+func Answer(begun trace.SpanContext, heard []broker.Header, to broker.TopicPartition, id, orderID string) (hop []broker.Header, ended func(error)) {
+	if parent := forwarded(heard); !begun.IsValid() && parent != nil {
+		return []broker.Header{{Key: traceparent, Value: parent}}, sending(to.Topic)
+	}
+	ctx := context.Background()
+	if begun.IsValid() {
+		ctx = trace.ContextWithSpanContext(ctx, begun)
+	} else {
+		ctx = Extract(ctx, heard)
+	}
+	ctx, ended = Send(ctx, to, id, orderID)
+	return Inject(ctx, nil), ended
+}
+
+// sending is what Send returns where it began no span.
+func sending(topic string) (ended func(error)) {
+	start := time.Now()
+	return func(err error) { wasSent(context.Background(), topic, start, err) }
+}
+
+// forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
+// goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
+func forwarded(headers []broker.Header) []byte {
+	if spansExported() || value(headers, tracestate) != nil {
+		return nil
+	}
+	parent := value(headers, traceparent)
+	if len(parent) == 0 {
+		parent = value(headers, "ce_traceparent")
+	}
+	if !canonical(parent) {
+		return nil
+	}
+	return parent
+}
+
+// canonical says that a traceparent is valid and written as it is written here (https://www.w3.org/TR/trace-context-2/#traceparent-header):
+// version 00, ids that are not 0, and no other flags than sampled and random.
+func canonical(t []byte) bool {
+	const traceID, spanID, flags, end = 3, 36, 53, 55
+	if len(t) != end || t[0] != '0' || t[1] != '0' || t[2] != '-' || t[spanID-1] != '-' || t[flags-1] != '-' {
+		return false
+	}
+	return isID(t[traceID:spanID-1]) && isID(t[spanID:flags-1]) && t[flags] == '0' && t[flags+1] >= '0' && t[flags+1] <= '3'
+}
+
+// isID: lower-case hexadecimal, and not 0.
+func isID(hex []byte) bool {
+	zero := true
+	for _, c := range hex {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+		zero = zero && c == '0'
+	}
+	return !zero
+}
