@@ -10,14 +10,18 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// stepOps are the index commands of a step of 64 orders, as an order that is confirmed writes them.
-func stepOps() (ops []Op) {
-	for i := range 64 {
-		id := strconv.Itoa(i)
-		ops = append(ops, op("ZREM", "status:placed", id), op("ZADD", "status:confirmed", "1", id), op("ZREM", "open", id),
-			op("HINCRBY", "stats", "settled", "1"), op("HINCRBY", "minute:1", "orders", "1"), op("EXPIREAT", "minute:1", "99999999999"))
+// stepWrites are the index entries of a step of 64 orders, as an order that is confirmed writes them.
+func stepWrites(w *Writes, ids []string) {
+	w.Begin("{stage:1}:")
+	for _, id := range ids {
+		w.Remove(Name{Text: "status:placed"}, id)
+		w.Add(Name{Text: "status:confirmed"}, id, 1)
+		w.Remove(Name{Text: "open"}, id)
+		w.Count(Name{Text: "stats"}, Name{Text: "settled"}, 1)
+		w.Count(Name{Text: "minute:", N: 1}, Name{Text: "orders"}, 1)
+		w.Expire(Name{Text: "minute:", N: 1}, 99999999999)
 	}
-	return ops
+	w.Ops(nil)
 }
 
 // stages are what each order of a step goes through between the log and the store.
@@ -35,17 +39,22 @@ func stages(t testing.TB) map[string]func() {
 	if j, err := o.take(b, 0, e, At{logOf(talk, "order"), 1}); j != valid || err != nil {
 		t.Fatal(j, err)
 	}
-	text, err := o.encode()
+	packed, err := b.append(nil, &o.record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ops := stepOps()
+	text := string(packed)
+	var w Writes
+	ids := make([]string, 64)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
 	records := make([]broker.Record, 256)
 	return map[string]func(){
 		"load":   func() { _, _ = loadOrder(b, "order", text) },
 		"take":   func() { _, _ = newOrder(b, "order").take(b, 0, e, At{logOf(talk, "order"), 1}) },
-		"encode": func() { _, _ = o.encode() },
-		"merged": func() { merged(ops) },
+		"encode": func() { _, _ = b.append(packed[:0], &o.record) },
+		"merged": func() { stepWrites(&w, ids) },
 		"queue": func() {
 			s := newSpace("", 0, b.Topics)
 			s.add(0, broker.Fetched{Records: records})

@@ -44,8 +44,8 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 			c.doubt = true
 		default:
 			c.watch.applied(t.change)
-			for _, tell := range t.change.stored {
-				tell()
+			if t.change.stored != nil {
+				t.change.stored()
 			}
 			t.done(began)
 		}

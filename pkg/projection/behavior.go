@@ -27,8 +27,7 @@ type At struct {
 	Offset int64
 }
 
-// Behavior is what a projection does. D is the document of one order, its zero value the one before the first event. D is
-// stored as JSON.
+// Behavior is what a projection does. D is the document of one order, its zero value the one before the first event.
 type Behavior[D any] struct {
 	// Name of the projection: its consumer group, and the prefix of its keys.
 	Name string
@@ -46,16 +45,20 @@ type Behavior[D any] struct {
 	// an event may change only what belongs to its own topic: then no order of arrival can corrupt the document. Body is nil when
 	// the body could not be decoded.
 	Fold func(doc D, m event.Message, at At) D
+	// Append adds a document to what is stored, and Parse reads it from there; what Parse returns may hold parts of the text. The same
+	// document is the same bytes. Nil: JSON.
+	Append func(text []byte, doc D) []byte
+	Parse  func(text string) (D, error)
 	// Notes are further topics, with as many partitions, whose records are no facts in a chain: dead letters, requests. Nil: none.
 	Notes []string
 	// Note says which document a record of Notes belongs to (one of its own, see NoteID; never an order's), and how it is folded
 	// into it. The error says why the record cannot be read. Pure; fold must leave the document it is given as it is. A record that
 	// is in the log twice is folded twice.
 	Note func(r broker.Record) (id string, fold func(doc D) D, err error)
-	// Index returns what else to write when a document changes: index entries and counters, in the same script as the document.
+	// Index says what else to write when a document changes: index entries and counters, in the same script as the document.
 	// Pure, and what it writes must be a sum over the documents: the same whatever the steps in which they changed. A document that
 	// is forgotten becomes the zero D. Nil: nothing. Keys "meta", "rebuild", "changes", "undecodable", "order:…" and "~…" are taken.
-	Index func(id string, before, after D) []Op
+	Index func(w *Writes, id string, before, after D)
 	// Stored is told after each change that the store took; for metrics. A change that is folded again is told again. It must
 	// not block. Nil: nobody is told.
 	Stored func(before, after D)

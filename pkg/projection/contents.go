@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strconv"
@@ -49,7 +48,7 @@ func (c *cycle[D]) entries(ctx context.Context, pipe redis.Pipeliner, p pair) fu
 		return func() (map[string]string, map[string]string) {
 			a, b := live.Val(), beside.Val()
 			if a != b && strings.HasPrefix(p.rest, keyOrder) {
-				a, b = canonical[D](a), canonical[D](b)
+				a, b = c.b.canonical(a), c.b.canonical(b)
 			}
 			return value(a), value(b)
 		}
@@ -92,12 +91,12 @@ func counted(cmd *redis.StringSliceCmd) func() map[string]string {
 }
 
 // canonical is a document as this program would write it: another one may have written it in another form.
-func canonical[D any](stored string) string {
+func (b Behavior[D]) canonical(stored string) string {
 	var r record[D]
-	if json.Unmarshal([]byte(stored), &r) != nil {
+	if stored == "" || b.parse(stored, &r) != nil {
 		return stored
 	}
-	text, err := json.Marshal(r)
+	text, err := b.append(nil, &r)
 	if err != nil {
 		return stored
 	}

@@ -35,6 +35,9 @@ type cycle[D any] struct {
 	heard     time.Time // when requests were last looked for
 	committed time.Time
 	offsets   map[broker.TopicPartition]int64 // as last committed
+	recents   map[int]*[2]recent[D]           // by partition: of the live space, and of that beside it
+	writes    Writes
+	text      []byte // memory for those of the next step
 }
 
 // fetcher reads logs, one request at a time.
@@ -54,7 +57,7 @@ func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
 		Projection: p, gen: g, news: make(chan func(), 3), storeWait: newBackoff(),
 		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
-		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(),
+		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*[2]recent[D]{},
 	}
 	seen := map[int]bool{}
 	for _, tp := range g.Assigned() {
@@ -183,13 +186,13 @@ func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		}
 	}
-	c.read(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
+	c.poll(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
 		c.took(ctx, fetchResult{logs: logs, epoch: epoch, err: err})
 	})
 }
 
-// read asks for logs in the background; took hears in the cycle what came.
-func (c *cycle[D]) read(ctx context.Context, wg *sync.WaitGroup, f *fetcher, from []broker.Position, took func([]broker.Fetched, error)) {
+// poll asks for logs in the background; took hears in the cycle what came.
+func (c *cycle[D]) poll(ctx context.Context, wg *sync.WaitGroup, f *fetcher, from []broker.Position, took func([]broker.Fetched, error)) {
 	if f.busy || len(from) == 0 || time.Now().Before(f.at) {
 		return
 	}

@@ -2,20 +2,19 @@ package projection
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/projection/pack"
 )
 
 // Change is what one step changed in a partition, as it is told to whoever listens.
 type Change struct {
-	Partition int               `json:"p"`
-	Positions map[string]int64  `json:"at"`
-	Orders    map[string]uint64 `json:"o"` // versions by id
+	Partition int
+	Orders    []string
 }
 
 // pollEvery is how often a watch is woken without a message: messages are a help, and may get lost.
@@ -65,14 +64,24 @@ func (f *Feed) Run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			var c Change
-			if json.Unmarshal([]byte(m.Payload), &c) == nil {
-				f.wake(c)
-			}
+			f.wake(f.change(m.Channel, m.Payload))
 		case <-poll.C:
 			f.wakeAll()
 		}
 	}
+}
+
+// change reads a message: the ids of the orders that changed. What cannot be read was sent by another release; the partition is known.
+func (f *Feed) change(channel, message string) Change {
+	c := Change{Partition: slices.Index(f.channels, channel)}
+	r := pack.Read(message)
+	for !r.Ended() {
+		c.Orders = append(c.Orders, r.Text())
+	}
+	if r.Err() != nil {
+		c.Orders = nil
+	}
+	return c
 }
 
 // Order watches one order. Stop must be called.
@@ -110,7 +119,7 @@ func (w *Watch) wake() {
 func (f *Feed) wake(c Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for id := range c.Orders {
+	for _, id := range c.Orders {
 		for _, w := range f.watches[id] {
 			w.wake()
 		}

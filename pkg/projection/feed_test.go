@@ -17,7 +17,7 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- feed.Run(ctx) }()
 	mine, other, part := feed.Order("o"), feed.Order("nobody"), feed.Partition(logOf(talk, "o").Partition)
-	feed.wake(Change{Partition: -1, Orders: map[string]uint64{"o": 1}})
+	feed.wake(Change{Partition: -1, Orders: []string{"o"}})
 	select {
 	case <-mine.C:
 	default:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -51,13 +50,12 @@ func chronicle() Behavior[script] {
 			}
 			return doc
 		},
-		Index: func(id string, before, after script) []Op {
-			words := strconv.Itoa(len(after.Talk) + len(after.Song) - len(before.Talk) - len(before.Song))
-			ops := []Op{{Cmd: "HINCRBY", Key: "counts", Args: []string{"words", words}}}
+		Index: func(w *Writes, id string, before, after script) {
+			words := len(after.Talk) + len(after.Song) - len(before.Talk) - len(before.Song)
+			w.Count(Name{Text: "counts"}, Name{Text: "words"}, int64(words))
 			if !after.Since.Equal(before.Since) {
-				ops = append(ops, Op{Cmd: "ZADD", Key: "all", Args: []string{strconv.FormatInt(after.Since.UnixMilli(), 10), id}})
+				w.Add(Name{Text: "all"}, id, after.Since.UnixMilli())
 			}
-			return ops
 		},
 	}
 }

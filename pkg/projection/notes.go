@@ -25,49 +25,46 @@ func (b Behavior[D]) topics() []string { return slices.Concat(b.Topics, b.Notes)
 func (b Behavior[D]) isNote(source int) bool { return source >= len(b.Topics) }
 
 // document is the id of the document that a record belongs to; empty when it has none.
-func (b Behavior[D]) document(source int, r broker.Record) string {
+func (b Behavior[D]) document(source int, r *broker.Record) []byte {
 	if !b.isNote(source) {
-		return string(r.Key)
+		return r.Key
 	}
 	id, _, err := b.note(r)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return NoteID(id)
+	return []byte(NoteID(id))
 }
 
 // note calls Note; a panic is an error, so that one record cannot stop its partition.
-func (b Behavior[D]) note(r broker.Record) (id string, fold func(D) D, err error) {
+func (b Behavior[D]) note(r *broker.Record) (id string, fold func(D) D, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New(fault.Permanent, "note panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return b.Note(r)
+	return b.Note(*r)
 }
 
 // envelope reads the event of a record; a note has none.
-func (b Behavior[D]) envelope(source int, r broker.Record) (event.Event, error) {
+func (b Behavior[D]) envelope(source int, r *broker.Record) (event.Event, error) {
 	if b.isNote(source) {
 		return event.Event{}, nil
 	}
-	e, err := event.FromRecord(r)
+	e, err := event.FromRecord(*r)
 	if err == nil && strings.HasPrefix(e.Subject, notePrefix) {
 		err = fault.New(fault.Permanent, "attribute subject: must not begin with %s", notePrefix)
 	}
 	return e, err
 }
 
-// takeNote folds one record of a topic of notes and says what became of it.
-func (c *cycle[D]) takeNote(documents map[string]*order[D], r broker.Record) (string, error) {
-	id, fold, err := c.b.note(r)
+// takeNote folds one record of a topic of notes.
+func (c *cycle[D]) takeNote(o *order[D], r *broker.Record) error {
+	_, fold, err := c.b.note(r)
 	if err == nil {
-		err = documents[NoteID(id)].note(fold)
+		err = o.note(fold)
 	}
-	if err != nil {
-		return "unreadable", err
-	}
-	return "folded", nil
+	return err
 }
 
 func (o *order[D]) note(fold func(D) D) (err error) {
@@ -94,7 +91,7 @@ func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]F
 	found := make([]Found[D], len(partitions))
 	for i := range partitions {
 		if err == nil {
-			found[i], err = decode[D](id, docs[i].Val())
+			found[i], err = r.decode(id, docs[i].Val())
 		}
 	}
 	return found, err

@@ -3,18 +3,16 @@ package projection
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"unicode/utf8"
 
-	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// record is an order as it is stored: short names, because there is one per order.
+// record is an order as it is stored. (Its names in JSON are those that earlier releases gave them.)
 type record[D any] struct {
 	// Version counts the events folded, so it is the same however they arrived.
 	Version uint64 `json:"v,omitempty"`
@@ -29,16 +27,16 @@ type chain struct {
 	ID       string `json:"i,omitempty"`
 	// Adopted: the chain began with a fact that was not the first.
 	Adopted bool `json:"a,omitempty"`
-	// Seen holds a mark of markLen characters per accepted event.
+	// Seen holds a mark of markLen bytes per accepted event.
 	Seen string `json:"k,omitempty"`
 }
 
 const (
-	markLen = 8 // 48 bits of SHA-256: two ids of one order never meet by chance
+	markLen = 6 // 48 bits of SHA-256: two ids of one order never meet by chance
 	maxSeen = 64
 )
 
-// keep is an id as it is stored: ids that JSON would change, or that are longer than any of ours, by their hash.
+// keep is an id as it is stored: ids that are longer than any of ours, or no text, by their hash.
 func keep(id string) string {
 	if len(id) <= 64 && utf8.ValidString(id) {
 		return id
@@ -47,35 +45,39 @@ func keep(id string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func mark(id string) string {
+func mark(id string) (m [markLen]byte) {
 	sum := sha256.Sum256([]byte(id))
-	return base64.RawURLEncoding.EncodeToString(sum[:6])
+	copy(m[:], sum[:])
+	return m
 }
 
-func (c *chain) saw(id string) bool { return c.marked(mark(id)) }
+func (c *chain) saw(id string) bool { return c.Seen != "" && c.marked(mark(id)) }
 
-func (c *chain) marked(m string) bool {
+func (c *chain) marked(m [markLen]byte) bool {
 	for i := 0; i+markLen <= len(c.Seen); i += markLen {
-		if c.Seen[i:i+markLen] == m {
+		if c.Seen[i:i+markLen] == string(m[:]) {
 			return true
 		}
 	}
 	return false
 }
 
-// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks.
+// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks. Head and marks are
+// one text of their own: that of the event goes with the event.
 func (c *chain) accept(e event.Event) {
+	id := c.ID
 	if e.Sequence > 0 {
 		if c.Sequence == 0 {
 			c.Adopted = e.Sequence > 1
 		}
-		c.Sequence, c.ID = e.Sequence, keep(e.ID)
+		c.Sequence, id = e.Sequence, keep(e.ID)
 	}
-	m := mark(e.ID)
-	if c.marked(m) {
-		return
+	text := append(append(make([]byte, 0, 128), id...), c.Seen...) // on the stack, mostly
+	if m := mark(e.ID); !c.marked(m) {
+		text = append(text, m[:]...)
 	}
-	c.Seen += m
+	all := string(text)
+	c.ID, c.Seen = all[:len(id)], all[len(id):]
 	if n := len(c.Seen) - maxSeen*markLen; n > 0 {
 		c.Seen = c.Seen[n:]
 	}
@@ -109,14 +111,12 @@ func (c *chain) judge(e event.Event) judgement {
 	return void
 }
 
-// order is one order in memory during a step.
+// order is one order in memory.
 type order[D any] struct {
-	id     string
-	key    string // of its document
-	before D
-	known  bool // there was a document before
+	id  string
+	key string // of its document
 	record[D]
-	changed bool
+	changed bool // by the step under way
 }
 
 func newOrder[D any](b Behavior[D], id string) *order[D] {
@@ -126,20 +126,24 @@ func newOrder[D any](b Behavior[D], id string) *order[D] {
 // loadOrder reads a stored order; an empty text is an order nobody has seen.
 func loadOrder[D any](b Behavior[D], id, stored string) (*order[D], error) {
 	o := newOrder(b, id)
+	return o, o.load(b, stored)
+}
+
+// load fills an order that nobody has seen with what is stored of it.
+func (o *order[D]) load(b Behavior[D], stored string) error {
 	if stored == "" {
-		return o, nil
+		return nil
 	}
-	if err := json.Unmarshal([]byte(stored), &o.record); err != nil {
-		return nil, fault.New(fault.Permanent, "document of order %s: %w", id, err)
+	if err := b.parse(stored, &o.record); err != nil {
+		return fault.New(fault.Permanent, "document of order %s: %w", o.id, err)
 	}
 	if len(o.Chains) > len(b.Topics) {
-		return nil, fault.New(fault.Permanent, "document of order %s has %d chains, not %d", id, len(o.Chains), len(b.Topics))
+		return fault.New(fault.Permanent, "document of order %s has %d chains, not %d", o.id, len(o.Chains), len(b.Topics))
 	}
 	for len(o.Chains) < len(b.Topics) { // folded before there were so many topics
 		o.Chains = append(o.Chains, chain{})
 	}
-	o.before, o.known = o.Doc, true
-	return o, nil
+	return nil
 }
 
 // take folds one event when it is valid. The error says why a body could not be folded; the event counts as folded then.
@@ -185,14 +189,6 @@ func (o *order[D]) confirm() {
 	for i := range o.Chains {
 		o.Chains[i].Adopted = false
 	}
-}
-
-func (o *order[D]) encode() (string, error) {
-	text, err := json.Marshal(o.record)
-	if err != nil {
-		return "", fmt.Errorf("encode document of order %s: %w", o.id, err)
-	}
-	return string(text), nil
 }
 
 // FoldOrder returns the document of one order, and its version, from its records in every topic: what the read model holds

@@ -23,7 +23,8 @@ func TestChainJudges(t *testing.T) {
 	firm.accept(of("b", 2, "a"))
 	adopted.accept(of("b", 2, "a"))
 	adopted.accept(of("c", 3, "b"))
-	asked := chain{Seen: mark("r")}
+	asked := chain{}
+	asked.accept(of("r", 0, ""))
 	for _, c := range []struct {
 		name  string
 		chain chain
@@ -60,11 +61,11 @@ func TestChainOfStrangeIDs(t *testing.T) {
 		if j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)}); j != valid || err != nil {
 			t.Fatalf("id %.20q: judged %d, %v", id, j, err)
 		}
-		text, err := o.encode()
+		text, err := b.append(nil, &o.record)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o, err = loadOrder(b, "o", text); err != nil {
+		if o, err = loadOrder(b, "o", string(text)); err != nil {
 			t.Fatal(err)
 		}
 		prev = id
@@ -144,11 +145,11 @@ func TestAnyInterleavingGivesTheSameDocument(t *testing.T) {
 			}
 			next[s]++
 			if rapid.Bool().Draw(t, "store") {
-				text, err := o.encode()
+				text, err := b.append(nil, &o.record)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if o, err = loadOrder(b, "o", text); err != nil {
+				if o, err = loadOrder(b, "o", string(text)); err != nil {
 					t.Fatal(err)
 				}
 			}

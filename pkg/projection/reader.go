@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -121,7 +120,7 @@ func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D]
 	if err != nil {
 		return Found[D]{}, State{}, err
 	}
-	f, err := decode[D](id, doc.Val())
+	f, err := r.decode(id, doc.Val())
 	return f, states[0], err
 }
 
@@ -138,7 +137,7 @@ func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Fo
 	}
 	found := make([]Found[D], len(ids))
 	for i, doc := range docs {
-		if found[i], err = decode[D](ids[i], doc.Val()); err != nil {
+		if found[i], err = r.decode(ids[i], doc.Val()); err != nil {
 			return nil, err
 		}
 	}
@@ -175,12 +174,12 @@ func (r *Reader[D]) state(meta map[string]string) State {
 	return s
 }
 
-func decode[D any](id, text string) (Found[D], error) {
+func (r *Reader[D]) decode(id, text string) (Found[D], error) {
 	if text == "" {
 		return Found[D]{}, nil
 	}
 	var rec record[D]
-	if err := json.Unmarshal([]byte(text), &rec); err != nil {
+	if err := r.b.parse(text, &rec); err != nil {
 		return Found[D]{}, unavailable(fmt.Errorf("document of order %s: %w", id, err))
 	}
 	return Found[D]{Doc: rec.Doc, Version: rec.Version}, nil

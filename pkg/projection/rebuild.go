@@ -3,7 +3,6 @@ package projection
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -166,7 +165,7 @@ func (c *cycle[D]) settle(t *task) *change {
 	ch := c.tell(t, func(r *Rebuild) { *r = end })
 	c.meta(t, ch, "HSET", fieldSpace, t.beside.name, fieldVersion, c.b.version(), fieldUndecodable, formatOffset(t.unreadable), fieldOld+t.name, "")
 	c.meta(t, ch, "HDEL", c.besideFields()...)
-	ch.Ops = append(ch.Ops, c.wakeUp(t))
+	ch.Ops = append(ch.Ops, c.told(t, "")) // those who wait for an order: it may have been healed
 	ch.then = func() {
 		t.old = append(t.old, t.name)
 		t.name = t.beside.name // level: it goes on where the live one was
@@ -214,14 +213,9 @@ func (c *cycle[D]) meta(t *task, ch *change, cmd string, args ...string) {
 	ch.Ops = append(ch.Ops, Op{Cmd: cmd, Key: c.store.Key(t.partition, keyMeta), Args: args})
 }
 
-// wakeUp is for those who wait for an order: it may have been healed.
-func (c *cycle[D]) wakeUp(t *task) Op {
-	note := Change{Partition: t.partition, Positions: map[string]int64{}}
-	for _, s := range t.sources {
-		note.Positions[s.Topic] = s.applied
-	}
-	text, _ := json.Marshal(note) // numbers by name: cannot fail
-	return Op{Cmd: "PUBLISH", Key: c.store.Key(t.partition, keyChanges), Args: []string{string(text)}}
+// told wakes those who wait for a change of the partition, or of the orders that are packed in note.
+func (c *cycle[D]) told(t *task, note string) Op {
+	return Op{Cmd: "PUBLISH", Key: c.store.Key(t.partition, keyChanges), Args: []string{note}}
 }
 
 // fetchBeside reads what the live spaces have folded and those beside them have not.
@@ -239,7 +233,7 @@ func (c *cycle[D]) fetchBeside(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		}
 	}
-	c.read(ctx, wg, &c.beside, from, func(logs []broker.Fetched, err error) {
+	c.poll(ctx, wg, &c.beside, from, func(logs []broker.Fetched, err error) {
 		records := 0
 		for _, l := range logs {
 			t, i := c.find(l.TopicPartition)

@@ -71,17 +71,20 @@ func (c *cycle[D]) forget(ctx context.Context, t *task, spaces []*space, ids []s
 		if err != nil {
 			return &outage{partRedis, err}
 		}
+		in := c.writes.Begin(c.key(t, s, ""))
 		for i, id := range ids {
-			var none D
-			o, err := loadOrder(c.b, id, texts[i])
-			if err == nil && o.known {
-				for _, op := range c.index(id, o.before, none) {
-					ch.Ops = append(ch.Ops, Op{Cmd: op.Cmd, Key: c.key(t, s, op.Key), Args: op.Args})
-				}
+			if o, err := loadOrder(c.b, id, texts[i]); err == nil && texts[i] != "" && c.b.Index != nil {
+				var none D
+				c.b.Index(in, id, o.Doc, none)
 			}
-			ch.Ops = append(ch.Ops, Op{Cmd: "ZREM", Key: c.key(t, s, c.b.Ages), Args: []string{id}}, Op{Cmd: "DEL", Key: keys[i]})
+		}
+		ch.Ops = in.Ops(ch.Ops)
+		ch.Ops = append(ch.Ops, Op{Cmd: "ZREM", Key: c.key(t, s, c.b.Ages), Args: ids})
+		for _, key := range keys {
+			ch.Ops = append(ch.Ops, Op{Cmd: "DEL", Key: key})
 		}
 	}
+	c.forgetRecent(t)
 	c.watch.forgot(len(ids))
 	t.change = ch
 	return nil

@@ -59,8 +59,8 @@ type change struct {
 	store.Change
 	moves  []move
 	delays []time.Time
-	stored []func() // tell the behaviour
-	then   func()   // what else follows; nil: nothing
+	stored func() // tells the behaviour; nil: nothing to tell
+	then   func() // what else follows; nil: nothing
 }
 
 // move is how far a change takes a space.

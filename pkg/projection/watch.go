@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // watch is what a projection tells the outside: metrics, spans and logs.
@@ -95,24 +96,45 @@ func (w *watch) commitFailed(err error) {
 	w.log.Warn("offsets were not committed", "error", err)
 }
 
-// folded reports one record: a count, and a warning when it is bad.
-func (w *watch) folded(ctx context.Context, r *broker.Record, e event.Event, outcome string, err error) {
-	counter, by := eventsFolded, w.by(telemetry.Topic.String(r.Topic))
+// tally counts what became of the records of one topic in a step.
+type tally struct{ folded, duplicate, void, undecodable int64 }
+
+func (t *tally) add(j judgement, err error) {
 	switch {
 	case err != nil:
-		counter = eventsUndecodable
-	case outcome == "duplicate":
-		counter, by = eventsDuplicate, w.by(telemetry.Topic.String(r.Topic), telemetry.Reason.String("answered"))
-	case outcome == "void":
-		counter = eventsVoid
+		t.undecodable++
+	case j == duplicate:
+		t.duplicate++
+	case j == void:
+		t.void++
+	default:
+		t.folded++
 	}
-	by.Add(ctx, counter, 1)
-	switch {
-	case err != nil:
+}
+
+// counted reports the records of one topic in a step.
+func (w *watch) counted(ctx context.Context, topic string, t tally) {
+	by := w.by(telemetry.Topic.String(topic))
+	for _, n := range []struct {
+		counter metric.Int64Counter
+		n       int64
+	}{{eventsFolded, t.folded}, {eventsVoid, t.void}, {eventsUndecodable, t.undecodable}} {
+		if n.n > 0 {
+			by.Add(ctx, n.counter, n.n)
+		}
+	}
+	if t.duplicate > 0 {
+		w.by(telemetry.Topic.String(topic), telemetry.Reason.String("answered")).Add(ctx, eventsDuplicate, t.duplicate)
+	}
+}
+
+// refused warns of a record that is bad: void, when there is no error.
+func (w *watch) refused(ctx context.Context, r *broker.Record, e event.Event, err error) {
+	if err != nil {
 		w.log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID, "error", err)
-	case outcome == "void":
-		w.log.WarnContext(ctx, "void fact", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "order_id", e.Subject, "event_id", e.ID)
+		return
 	}
+	w.log.WarnContext(ctx, "void fact", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "order_id", e.Subject, "event_id", e.ID)
 }
 
 // applyTook reports one pipeline.

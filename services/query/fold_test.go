@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -147,7 +148,9 @@ func TestIndexesAndCountersAreSumsOverDocuments(t *testing.T) {
 		w := querytest.NewWriter()
 		keys := map[string]map[string]int64{}
 		apply := func(id string, before, after query.Document) {
-			for _, op := range readmodel.Index(id, before, after) {
+			in := new(projection.Writes).Begin("")
+			readmodel.Index(in, id, before, after)
+			for _, op := range in.Ops(nil) {
 				if keys[op.Key] == nil {
 					keys[op.Key] = map[string]int64{}
 				}

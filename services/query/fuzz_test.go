@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -42,6 +43,12 @@ func FuzzFoldAnyRecord(f *testing.F) {
 		if d := cmp.Diff(doc, again); d != "" {
 			t.Fatal(d)
 		}
-		readmodel.Index("o", query.Document{}, doc)
+		if again, err = readmodel.Parse(string(readmodel.Append(nil, doc))); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(doc, again); d != "" {
+			t.Fatal(d)
+		}
+		readmodel.Index(new(projection.Writes).Begin(""), "o", query.Document{}, doc)
 	})
 }

@@ -30,8 +30,8 @@ func parseGroup(text string) group {
 	return group{part[0], part[1], part[2]}
 }
 
-// place names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
-func place(partition, topic int, offset int64) string {
+// placeOf names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
+func placeOf(partition, topic int, offset int64) string {
 	return strconv.Itoa(partition) + "." + strconv.Itoa(topic) + "." + strconv.FormatInt(offset, 10)
 }
 
@@ -54,20 +54,20 @@ func parsePlace(text string) (at projection.At, ok bool) {
 // forgotten.
 func (s *share) chain(c Chain) {
 	if c.Head() == nil {
-		s.member(KeyAll, "", "", c.Updated.Time().UnixMilli())
+		s.member(named(KeyAll), c.Updated.Time().UnixMilli())
 	} else {
 		g := groupOf(c).String()
-		s.member(keyGroup, g, "", c.Letters[0].First.Time().UnixMilli())
-		*s = append(*s, entry{kind: rankingOf, keyed: keyGroups, name: g, n: int64(len(c.Letters))})
+		s.member(projection.Name{Text: keyGroup, Of: g}, c.Letters[0].First.Time().UnixMilli())
+		s.add(rankingOf, named(keyGroups), named(g), int64(len(c.Letters)))
 	}
 	topic := 2 * slices.Index(Participants, c.Participant)
 	for _, t := range c.Told {
 		if t.Kind != deadletter.Letter {
-			s.member(keyLog, "", place(c.Partition, topic, t.At), t.Moment.Time().UnixMilli())
+			s.add(memberOf, named(keyLog), named(placeOf(c.Partition, topic, t.At)), t.Moment.Time().UnixMilli())
 		}
 	}
 	for _, a := range c.Asked {
-		s.member(keyLog, "", place(c.Partition, topic+1, a.At), a.Moment.Time().UnixMilli())
-		s.member(keyAsked, a.ID, "", a.Moment.Time().UnixMilli())
+		s.add(memberOf, named(keyLog), named(placeOf(c.Partition, topic+1, a.At)), a.Moment.Time().UnixMilli())
+		s.member(projection.Name{Text: keyAsked, Of: a.ID}, a.Moment.Time().UnixMilli())
 	}
 }

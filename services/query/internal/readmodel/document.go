@@ -103,7 +103,8 @@ func (d Document) WithEvent(topic int, offset int64, at time.Time) Document {
 	l := Location{int64(topic), offset}
 	i, found := slices.BinarySearchFunc(d.Events, l, func(a, b Location) int { return slices.Compare(a[:], b[:]) })
 	if !found {
-		d.Events = slices.Insert(slices.Clone(d.Events), i, l)
+		all := append(make([]Location, 0, len(d.Events)+1), d.Events[:i]...)
+		d.Events = append(append(all, l), d.Events[i:]...)
 		d.Events = d.Events[:min(len(d.Events), MaxEvents)]
 	}
 	d.Updated = max(d.Updated, At(at))

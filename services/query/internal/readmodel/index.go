@@ -1,10 +1,7 @@
 package readmodel
 
 import (
-	"cmp"
 	"math"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,27 +28,16 @@ const MinutesKept = 60
 
 // entry is what one document adds to one place of an index or of the counters.
 type entry struct {
+	place
+	n     int64 // score, or what is added
+	taken bool  // its place is in the other document's share, too
+}
+
+// place is one of an index or of the counters.
+type place struct {
 	kind
-	keyed, rest string // the key is the one and the other
-	name        string // of a member, it is empty for the document itself
-	n           int64  // score, or what is added
-	minute      int64  // Unix minute, which follows in the key; 0: none
-	was         bool   // by the document before
-}
-
-// key is made for what is written alone: most of what a document adds stays as it was.
-func (e *entry) key() string {
-	if e.minute != 0 {
-		return e.keyed + strconv.FormatInt(e.minute, 10)
-	}
-	return e.keyed + e.rest
-}
-
-func (e *entry) compare(o *entry) int {
-	if c := cmp.Compare(e.keyed, o.keyed); c != 0 {
-		return c
-	}
-	return cmp.Or(cmp.Compare(e.rest, o.rest), cmp.Compare(e.minute, o.minute), cmp.Compare(e.name, o.name))
+	key  projection.Name
+	name projection.Name // of a member, it is empty for the document itself
 }
 
 type kind int
@@ -62,123 +48,147 @@ const (
 	rankingOf             // a member of a sorted set, whose score sums over all documents; it holds what is not zero
 )
 
-// share is what one document adds to the indexes and the counters.
+// share is what one document adds to the indexes and the counters: to each place once.
 type share []entry
 
-func (s *share) member(keyed, rest, name string, score int64) {
-	*s = append(*s, entry{keyed: keyed, rest: rest, name: name, n: score})
+func (s *share) add(k kind, key, name projection.Name, n int64) {
+	*s = append(*s, entry{place: place{k, key, name}, n: n})
 }
 
-func (s *share) count(key, field string, n int64) {
-	*s = append(*s, entry{kind: countOf, keyed: key, name: field, n: n})
+func (s *share) member(key projection.Name, score int64) {
+	s.add(memberOf, key, projection.Name{}, score)
 }
 
-func (s *share) minute(at Moment, field string, n int64) {
-	*s = append(*s, entry{kind: countOf, keyed: keyMinute, minute: at.Time().Unix() / 60, name: field, n: n})
+func (s *share) count(key, field projection.Name, n int64) { s.add(countOf, key, field, n) }
+
+func named(text string) projection.Name { return projection.Name{Text: text} }
+
+// minute is the key of the counters of a minute.
+func minute(at Moment) projection.Name {
+	return projection.Name{Text: keyMinute, N: at.Time().Unix() / 60}
 }
 
 func shareOf(d Document) (s share) {
-	s.add(d)
+	s.of(d)
 	return s
 }
 
-func (s *share) add(d Document) {
+// of appends what a document adds, always in the same order.
+func (s *share) of(d Document) {
 	if d.Chain != nil {
 		s.chain(*d.Chain)
 		return
 	}
 	if d.Order.Placed == 0 {
 		if d.Updated != 0 {
-			s.member(KeyAll, "", "", d.Updated.Time().UnixMilli()) // for its age alone
+			s.member(named(KeyAll), d.Updated.Time().UnixMilli()) // for its age alone
 		}
 		return
 	}
 	score := d.Order.Placed.Time().UnixMilli()
-	s.member(KeyAll, "", "", score)
-	s.member(keyStatus, string(d.Status()), "", score)
-	s.member(keyCustomer, d.Order.Customer, "", score)
-	s.minute(d.Order.Placed, fieldOrders, 1)
+	s.member(named(KeyAll), score)
+	s.member(projection.Name{Text: keyStatus, Of: string(d.Status())}, score)
+	s.member(projection.Name{Text: keyCustomer, Of: d.Order.Customer}, score)
+	s.count(minute(d.Order.Placed), named(fieldOrders), 1)
 	if d.Order.Confirmed != 0 {
-		s.minute(d.Order.Confirmed, fieldRevenue+d.Order.Currency, d.Order.Total)
+		s.count(minute(d.Order.Confirmed), projection.Name{Text: fieldRevenue, Of: d.Order.Currency}, d.Order.Total)
 	}
 	switch {
-	case d.Settled() == 0 && d.Order.Cancelled != 0:
-		s.member(keyOpen, "", "", d.Order.Cancelled.Time().UnixMilli())
-	case d.Settled() == 0:
-		s.member(keyOpen, "", "", score)
-	default:
-		s.count(keyStats, fieldSettled, 1)
+	case d.Settled() != 0:
+		s.count(named(keyStats), named(fieldSettled), 1)
+	case d.Order.Cancelled != 0:
+		s.member(named(keyRefunding), d.Order.Cancelled.Time().UnixMilli())
 	}
 	if at := d.FirstSettled(); at != 0 {
 		took := at.Time().Sub(d.Order.Placed.Time())
-		s.count(keyStats, fieldBucket+strconv.Itoa(bucketOf(took)), 1)
+		s.count(named(keyStats), bucketField(bucketOf(took)), 1)
 	}
 }
 
-// shares are lent to Index: one is as large as a document.
-var shares = sync.Pool{New: func() any { return new(share) }}
+// shares are lent to Index: those of two documents.
+var shares = sync.Pool{New: func() any { return new([2]share) }}
 
-// Index returns what to write when a document changes: what it adds to indexes and counters now, without what it added before.
+// Index says what to write when a document changes: what it adds to indexes and counters now, without what it added before.
 // A minute long past is written and expires at once, so no clock is needed.
-func Index(id string, before, after Document) []projection.Op {
-	all := shares.Get().(*share)
+func Index(w *projection.Writes, id string, before, after Document) {
+	both := shares.Get().(*[2]share)
 	defer func() {
-		clear(*all)
-		shares.Put(all)
+		clear(both[0])
+		clear(both[1])
+		shares.Put(both)
 	}()
-	s := (*all)[:0]
-	s.add(before)
-	for i := range s {
-		s[i].was = true
-	}
-	s.add(after)
-	*all = s
-	slices.SortStableFunc(s, func(a, b entry) int { return a.compare(&b) })
-	ops := make([]projection.Op, 0, 4) // most of what a document adds stays as it was
-	for len(s) > 0 {
-		n := 1
-		for n < len(s) && s[n].compare(&s[0]) == 0 {
-			n++
+	was, is := both[0][:0], both[1][:0]
+	was.of(before)
+	is.of(after)
+	both[0], both[1] = was, is
+	next := 0 // what both have comes in the same order, mostly
+	for i := range is {
+		e := &is[i]
+		change := *e
+		if at := was.find(e, next); at >= 0 {
+			next = at + 1
+			was[at].taken = true
+			if was[at].n == e.n {
+				continue
+			}
+			if e.kind != memberOf {
+				change.n -= was[at].n
+			}
 		}
-		ops, s = s[:n].change(ops, id), s[n:]
+		change.write(w, id)
 	}
-	return ops
+	for i := range was {
+		if e := was[i]; !e.taken {
+			e.remove(w, id)
+		}
+	}
 }
 
-// change adds the commands for one place, of which these are the entries: those of the document before come first.
-func (s share) change(ops []projection.Op, id string) []projection.Op {
-	first, last := &s[0], &s[len(s)-1]
-	add := func(cmd string, args ...string) {
-		ops = append(ops, projection.Op{Cmd: cmd, Key: last.key(), Args: args})
-	}
-	if last.kind == memberOf {
-		switch {
-		case last.was:
-			add("ZREM", cmp.Or(last.name, id))
-		case !first.was || first.n != last.n:
-			add("ZADD", strconv.FormatInt(last.n, 10), cmp.Or(last.name, id))
-		}
-		return ops
-	}
-	sum := int64(0)
-	for _, e := range s {
-		if e.was {
-			e.n = -e.n
-		}
-		sum += e.n
-	}
-	switch {
-	case sum == 0:
-	case last.kind == rankingOf:
-		add("ZINCRBY", strconv.FormatInt(sum, 10), last.name)
-		add("ZREMRANGEBYSCORE", "0", "0")
-	default:
-		add("HINCRBY", last.name, strconv.FormatInt(sum, 10))
-		if last.minute != 0 {
-			add("EXPIREAT", strconv.FormatInt((last.minute+2*MinutesKept)*60, 10))
+// find returns where an entry's place is in a share, or -1; it looks from next on first.
+func (s share) find(e *entry, next int) int {
+	for i := next; i < len(s); i++ {
+		if s[i].place == e.place {
+			return i
 		}
 	}
-	return ops
+	for i := range min(next, len(s)) {
+		if s[i].place == e.place {
+			return i
+		}
+	}
+	return -1
+}
+
+// member is what an entry of a sorted set is called there.
+func (e *entry) member(id string) string {
+	if e.name == (projection.Name{}) {
+		return id
+	}
+	return e.name.String()
+}
+
+func (e *entry) write(w *projection.Writes, id string) {
+	switch e.kind {
+	case memberOf:
+		w.Add(e.key, e.member(id), e.n)
+	case rankingOf:
+		w.Rank(e.key, e.name, e.n)
+	case countOf:
+		w.Count(e.key, e.name, e.n)
+		if e.key.Text == keyMinute {
+			w.Expire(e.key, (e.key.N+2*MinutesKept)*60)
+		}
+	}
+}
+
+// remove takes back what an entry added.
+func (e *entry) remove(w *projection.Writes, id string) {
+	if e.kind == memberOf {
+		w.Remove(e.key, e.member(id))
+		return
+	}
+	e.n = -e.n
+	e.write(w, id)
 }
 
 // The buckets of settle times: bucket n ends at bucketRatio to the power of n milliseconds, so that a percentile is at most a
@@ -195,6 +205,14 @@ func bucketOf(d time.Duration) int {
 		return 0
 	}
 	return min(int(math.Ceil(math.Log(ms)/math.Log(bucketRatio)-1e-9)), maxBucket)
+}
+
+// bucketField counts the orders of a bucket. Bucket 0 has its number as text: a Name leaves a 0 out.
+func bucketField(n int) projection.Name {
+	if n == 0 {
+		return projection.Name{Text: fieldBucket, Of: "0"}
+	}
+	return projection.Name{Text: fieldBucket, N: int64(n)}
 }
 
 // bucketEnd is the upper bound of a bucket in milliseconds.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
@@ -20,6 +21,7 @@ func settled() (placed, confirmed readmodel.Document) {
 // The counts are those of the code as it is: raise one only for a reason. The race detector adds one.
 func TestIndexAllocatesLittle(t *testing.T) {
 	placed, confirmed := settled()
+	var w projection.Writes
 	for _, c := range []struct {
 		name          string
 		before, after readmodel.Document
@@ -29,7 +31,7 @@ func TestIndexAllocatesLittle(t *testing.T) {
 		{"confirmed", placed, confirmed, 21},
 		{"nothing to write", confirmed, confirmed, 6},
 	} {
-		got := testing.AllocsPerRun(100, func() { readmodel.Index("o-1", c.before, c.after) })
+		got := testing.AllocsPerRun(100, func() { readmodel.Index(w.Begin(""), "o-1", c.before, c.after); w.Ops(nil) })
 		if got > c.most {
 			t.Errorf("%s: %.0f allocations, not %.0f", c.name, got, c.most)
 		}
@@ -38,9 +40,11 @@ func TestIndexAllocatesLittle(t *testing.T) {
 
 func BenchmarkIndex(b *testing.B) {
 	placed, confirmed := settled()
+	var w projection.Writes
 	b.ReportAllocs()
 	for b.Loop() {
-		readmodel.Index("o-1", readmodel.Document{}, placed)
-		readmodel.Index("o-1", placed, confirmed)
+		readmodel.Index(w.Begin(""), "o-1", readmodel.Document{}, placed)
+		readmodel.Index(&w, "o-2", placed, confirmed)
+		w.Ops(nil)
 	}
 }

@@ -8,8 +8,12 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection"
 )
 
-// keyOpen is the sorted set of the orders that have no outcome, by the millisecond since which they wait.
-const keyOpen = "open"
+// keyRefunding is the sorted set of the orders that were cancelled and wait for their refund, by the millisecond since which they do. Those
+// that are placed have no outcome either, and wait since then.
+const keyRefunding = "refunding"
+
+// openKeys are the sorted sets of the orders that have no outcome; an order is in one of them at most.
+var openKeys = []string{keyStatus + string(Placed), keyRefunding}
 
 // Open is what the read model knows of orders without an outcome.
 type Open struct {
@@ -28,8 +32,10 @@ func (m *Model) Open(ctx context.Context) (Open, error) {
 	_, err := m.reader.Read(ctx, m.every(), func(pipe redis.Pipeliner, keys projection.Keys) {
 		sizes, first = nil, nil
 		for p := range m.partitions {
-			sizes = append(sizes, pipe.ZCard(ctx, keys(p, keyOpen)))
-			first = append(first, pipe.ZRangeWithScores(ctx, keys(p, keyOpen), 0, 0))
+			for _, key := range openKeys {
+				sizes = append(sizes, pipe.ZCard(ctx, keys(p, key)))
+				first = append(first, pipe.ZRangeWithScores(ctx, keys(p, key), 0, 0))
+			}
 		}
 	})
 	if err != nil {

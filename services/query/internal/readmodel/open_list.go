@@ -7,7 +7,7 @@ func (m *Model) Waiting(ctx context.Context, n int) ([]Found, error) {
 	if err := m.whole(ctx); err != nil {
 		return nil, err
 	}
-	refs, err := m.refs(ctx, walk{keys: []string{keyOpen}, upwards: true}, nil, n)
+	refs, err := m.refs(ctx, walk{keys: openKeys, upwards: true}, nil, n)
 	if err != nil {
 		return nil, err
 	}

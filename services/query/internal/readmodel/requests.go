@@ -160,8 +160,8 @@ func (m *Model) trail(ctx context.Context, f Trail, after *cursor, n int) ([]cur
 				continue
 			}
 			for _, e := range shareOf(d.Doc) {
-				if e.keyed == keyLog {
-					all = append(all, cursor{e.n, e.name, p})
+				if e.key.Text == keyLog {
+					all = append(all, cursor{e.n, e.name.Text, p})
 				}
 			}
 		}
@@ -175,8 +175,8 @@ func (m *Model) trail(ctx context.Context, f Trail, after *cursor, n int) ([]cur
 func (c Chain) Trail(n int) []projection.At {
 	var all []cursor
 	for _, e := range shareOf(Document{Chain: &c}) {
-		if e.keyed == keyLog {
-			all = append(all, cursor{Score: e.n, ID: e.name})
+		if e.key.Text == keyLog {
+			all = append(all, cursor{Score: e.n, ID: e.name.Text})
 		}
 	}
 	slices.SortFunc(all, walk{}.compare)

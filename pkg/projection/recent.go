@@ -1,0 +1,72 @@
+package projection
+
+const (
+	// recentBytes is about how much memory the orders that were folded lately may take, in all tasks of an instance.
+	recentBytes = 64 << 20
+	// orderBytes is about what an order takes beside its texts.
+	orderBytes = 1 << 10
+	// slabOrders are allocated at once.
+	slabOrders = 32
+)
+
+// recent are the orders of one space that were folded lately, as the store has them once it took the change under way: the next event
+// of an order mostly comes soon, and then nothing is read. They hold for one claim of one space, in which nobody else writes: after a
+// loss, a takeover or a swap there is another owner token or another name, and all are forgotten. Orders leave in the order in which
+// they came, half of all at once, so that those which were allocated together go together.
+type recent[D any] struct {
+	owner, name string
+	prefix      string // of the keys of documents
+	young, old  map[string]*order[D]
+	bytes       int // of the young ones
+	slab        []order[D]
+	chains      []chain
+	touched     []touched[D] // memory for those of the next step
+}
+
+// recent returns the orders in memory of a space of a task: without the older half when they take too much.
+func (c *cycle[D]) recent(t *task, s *space) *recent[D] {
+	both := c.recents[t.partition]
+	if both == nil {
+		both = new([2]recent[D])
+		c.recents[t.partition] = both
+	}
+	r := &both[0]
+	if s != t.space {
+		r = &both[1]
+	}
+	if r.young == nil || r.owner != t.owner || r.name != s.name {
+		*r = recent[D]{owner: t.owner, name: s.name, prefix: c.key(t, s, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{}}
+	}
+	if r.bytes > recentBytes/2/len(c.tasks) {
+		r.young, r.old, r.bytes = r.old, r.young, 0
+		clear(r.young)
+	}
+	return r
+}
+
+// forgetRecent is for when what is in memory is not what will be stored.
+func (c *cycle[D]) forgetRecent(t *task) { delete(c.recents, t.partition) }
+
+// get returns the order with this id, nil when it is not in memory. It stays as old as it is.
+func (r *recent[D]) get(id []byte) *order[D] {
+	if o := r.young[string(id)]; o != nil {
+		return o
+	}
+	return r.old[string(id)]
+}
+
+// add makes an order that is still to be read.
+func (r *recent[D]) add(id []byte, topics int) *order[D] {
+	if len(r.slab) == 0 {
+		r.slab, r.chains = make([]order[D], slabOrders), make([]chain, slabOrders*topics)
+	}
+	o := &r.slab[0]
+	o.Chains = r.chains[:topics:topics]
+	r.slab, r.chains = r.slab[1:], r.chains[topics:]
+	var buf [128]byte
+	o.key = string(append(append(buf[:0], r.prefix...), id...))
+	o.id = o.key[len(r.prefix):]
+	r.young[o.id] = o
+	r.bytes += orderBytes
+	return o
+}
