@@ -67,7 +67,7 @@ func (c *cycle) take(a answer) {
 func (c *cycle) nothing(t *task, o *order, d *delivery) {
 	o.moved(d.topic(), d.ev)
 	o.answered(d.ev.ID)
-	c.watch.event(eventsUnanswered, d)
+	c.watch.event(eventsUnanswered, d, "")
 	if d.src == nil {
 		t.arm(c.b, o) // the deadline is answered: its timer goes
 	}
@@ -107,7 +107,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
-	c.watch.event(eventsAnswered, d)
+	c.watch.event(eventsAnswered, d, "")
 	c.release(t, o)
 	c.done(t, o, d)
 }

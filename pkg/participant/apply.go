@@ -146,7 +146,9 @@ func (c *cycle) change(t *task) *change {
 
 // writeOrders adds the commands that write the orders that changed.
 func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) {
-	t.generation = max(t.generation, c.cfg.generation(time.Now()))
+	if now := c.cfg.generation(time.Now()); now > t.generation {
+		t.generation, t.before = now, true
+	}
 	var texts writer
 	size := 0
 	for _, o := range t.touched {

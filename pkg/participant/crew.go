@@ -3,7 +3,7 @@ package participant
 import (
 	"sync"
 
-	"github.com/troupe-dev/troupe/pkg/event"
+	"google.golang.org/protobuf/proto"
 )
 
 // crew puts events to React beside the cycle: so many at once, the rest in order. What it brings back waits to be collected.
@@ -25,8 +25,8 @@ type question struct {
 	t     *task
 	o     *order
 	d     *delivery
-	state any // of the order, when it was asked
-	m     event.Message
+	state any           // of the order, when it was asked
+	body  proto.Message // of the event; nil: it has none, or is local
 }
 
 func newCrew(size int, wg *sync.WaitGroup, ask func(question) answer) *crew {

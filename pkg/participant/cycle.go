@@ -280,5 +280,6 @@ func (c *cycle) report() {
 		r.why = append(r.why, "redis is unavailable")
 	}
 	c.measure()
+	c.watch.tell()
 	c.status.set(r)
 }

@@ -138,8 +138,8 @@ func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) 
 }
 
 func (d *Door[S]) found(p int, id string, l looked) (Found[S], error) {
-	o, err := readOrder(id, l.order, d.b)
-	if err != nil {
+	o := newOrder(id, d.b.zero())
+	if err := o.readText(d.b, l.order); err != nil {
 		return Found[S]{}, fault.New(fault.Permanent, "an order in partition %d cannot be read: %w", p, err)
 	}
 	return Found[S]{State: o.state.(S), Offset: o.first, Partition: p, TraceParent: o.trace}, nil

@@ -94,20 +94,19 @@ func (o *order) write(w *writer) {
 	}
 }
 
-// readOrder reads an order from its text; an empty one is an order nobody has seen.
-func readOrder(id, text string, b *behavior) (*order, error) {
-	o := newOrder(id, b.zero())
+// readText reads a new order from its text; an empty one is an order nobody has seen.
+func (o *order) readText(b *behavior, text string) error {
 	p := parts{rest: text}
 	for len(p.rest) > 0 {
 		name, value := p.text(), p.text()
 		if p.bad {
-			return nil, fault.New(fault.Permanent, "order %s is cut off, or of another layout", id)
+			return fault.New(fault.Permanent, "order %s is cut off, or of another layout", o.id)
 		}
 		if err := o.read(b, name, value); err != nil {
-			return nil, fmt.Errorf("order %s, field %s: %w", id, name, err)
+			return fmt.Errorf("order %s, field %s: %w", o.id, name, err)
 		}
 	}
-	return o, nil
+	return nil
 }
 
 func (o *order) read(b *behavior, name, value string) (err error) {

@@ -143,10 +143,13 @@ func backoff(tries int) time.Duration {
 }
 
 // run asks React beside the cycle; the answer joins whichever cycle comes next.
-func (c *cycle) run(t *task, o *order, d *delivery, m event.Message) {
+func (c *cycle) run(t *task, o *order, d *delivery, body proto.Message) {
+	if d.src == nil && d.request == nil {
+		c.watch.event(deadlinesFired, d, "")
+	}
 	o.lane.running = d
 	t.running++
-	c.crew.do(question{t: t, o: o, d: d, state: o.state, m: m})
+	c.crew.do(question{t: t, o: o, d: d, state: o.state, body: body})
 }
 
 // react is what the crew does with a question.
@@ -154,7 +157,7 @@ func (c *cycle) react(q question) answer {
 	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.ctx.Err()}
 	if a.err == nil {
 		ctx, end := c.watch.process(q.t.ctx, q.d)
-		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: time.Now(), edited: q.d.edited}, q.state, q.m)
+		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: time.Now(), edited: q.d.edited}, q.state, event.Message{Event: q.d.ev, Body: q.body})
 		end(a.err)
 	}
 	return a
@@ -193,7 +196,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 			c.deadline(t, o, time.Now())
 			return
 		}
-		c.run(t, o, d, event.Message{Event: d.ev})
+		c.run(t, o, d, nil)
 		return
 	}
 	if !d.judged {
@@ -236,7 +239,7 @@ func (c *cycle) ask(t *task, o *order, d *delivery) {
 		c.park(t, o, d, err)
 		return
 	}
-	c.run(t, o, d, m)
+	c.run(t, o, d, m.Body)
 }
 
 // foldOwn takes a valid fact of the own topic, met as input: one that this task decided is only marked consumed; one of the
@@ -273,7 +276,7 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 func (c *cycle) evolve(t *task, o *order, d *delivery) error {
 	m, err := event.Decode(d.ev)
 	if err != nil {
-		c.watch.event(eventsUndecodable, d)
+		c.watch.event(eventsUndecodable, d, "")
 		m = event.Message{Event: d.ev}
 	}
 	if err := o.evolve(c.b, m, d.rec.Offset); err != nil {

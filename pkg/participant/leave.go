@@ -94,6 +94,7 @@ func (c *cycle) leave() {
 		c.committed(<-c.commits)
 	}
 	c.apply()
+	c.watch.tell()
 	if offsets := c.offsets(); len(offsets) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()

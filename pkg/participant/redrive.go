@@ -135,7 +135,7 @@ func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
 		case !ok || deadlineID(o.id, at) != l.ev.ID:
 			c.nothing(t, o, l)
 		default:
-			c.run(t, o, l, event.Message{Event: l.ev})
+			c.run(t, o, l, nil)
 		}
 		return
 	}

@@ -136,7 +136,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 	return nil
 }
 
-// readKept reads the outbox, the timers and which orders are parked.
+// readKept reads the outbox, the timers, which orders are parked, and whether there are some of the generation before.
 func (c *cycle) readKept(ctx context.Context, t *task) error {
 	list, err := c.st.List(ctx, c.st.Key(t.partition, "outbox"))
 	if err != nil {
@@ -164,7 +164,8 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 	for id, n := range parked[0] {
 		t.parked[id] = int(number(n, 0))
 	}
-	return nil
+	t.before, err = c.st.Exists(ctx, c.st.Key(t.partition, ordersKey(t.generation-1)))
+	return err
 }
 
 // begin sets where a folded task consumes from: the position in the store when there is one, otherwise the committed offset,
@@ -197,12 +198,12 @@ type wanted struct {
 	ids []string
 }
 
-// loadOrders brings orders into memory, all tasks in one round trip.
-func (c *cycle) loadOrders(ctx context.Context, want []wanted) error {
+// loadOrders brings orders into memory, all tasks in one round trip; when that fails, none of those that were not there.
+func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 	var missing []wanted
 	var asked []store.Asked
 	for _, w := range want {
-		w.ids = c.missing(w.t, w.ids)
+		w.ids = w.t.missing(w.ids, c.b)
 		if len(w.ids) == 0 {
 			continue
 		}
@@ -211,6 +212,15 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) error {
 		}
 		missing = append(missing, w)
 	}
+	defer func() {
+		for _, w := range missing {
+			for _, id := range w.ids {
+				if err != nil {
+					delete(w.t.orders, id)
+				}
+			}
+		}
+	}()
 	found, err := c.st.Fields(ctx, asked)
 	if err != nil {
 		return err
@@ -222,7 +232,7 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) error {
 			for _, texts := range found[:places] {
 				text = cmp.Or(text, texts[i])
 			}
-			if err := c.remember(w.t, id, text); err != nil {
+			if err := c.remember(w.t, w.t.orders[id], text); err != nil {
 				return err
 			}
 		}
@@ -231,47 +241,45 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) error {
 	return nil
 }
 
-// missing are those of some orders that are not in memory and may be in the store.
-func (c *cycle) missing(t *task, ids []string) []string {
-	missing := make([]string, 0, len(ids))
-	asked := make(map[string]bool, len(ids))
+// missing are those of some orders that were not in memory and may be in the store: as yet, they look new.
+func (t *task) missing(ids []string, b *behavior) []string {
+	missing := ids[:0]
 	for _, id := range ids {
-		if t.orders[id] != nil || asked[id] {
+		if t.orders[id] != nil {
 			continue
 		}
 		id = strings.Clone(id) // what it came with need not be kept
-		if t.firstMet(id) {
-			t.orders[id] = newOrder(id, c.b.zero())
-			continue
+		t.orders[id] = newOrder(id, b.zero())
+		if !t.firstMet(id) {
+			missing = append(missing, id)
 		}
-		asked[id] = true
-		missing = append(missing, id)
 	}
 	return missing
 }
 
 // places are where an order of this task may be kept; the first that has it is right.
 func (t *task) places() []string {
-	places := []string{ordersKey(t.generation), ordersKey(t.generation - 1)}
+	places := []string{ordersKey(t.generation)}
+	if t.before {
+		places = append(places, ordersKey(t.generation-1))
+	}
 	if len(t.parked) > 0 {
 		places = slices.Insert(places, 0, keyParkedOrders)
 	}
 	return places
 }
 
-// remember takes an order that was read from the store into memory.
-func (c *cycle) remember(t *task, id, text string) error {
-	o, err := readOrder(id, text, c.b)
-	if err != nil {
+// remember takes over what the store keeps of an order.
+func (c *cycle) remember(t *task, o *order, text string) error {
+	if err := o.readText(c.b, text); err != nil {
 		c.watch.log.Error("redis holds an order that cannot be read", "partition", t.partition, "error", err)
 		c.anew[t.partition] = true
 		return errAnew
 	}
 	o.kept = len(o.parked) > 0
-	if pending := t.pending[id]; len(pending) > 0 {
+	if pending := t.pending[o.id]; len(pending) > 0 {
 		o.entry = pending[len(pending)-1].number
 	}
-	t.orders[id] = o
 	return nil
 }
 

@@ -46,6 +46,7 @@ type watch struct {
 	label  attribute.KeyValue
 	log    *slog.Logger
 	teller *teller // nil: nothing is told
+	sums   []sum
 	gauges
 }
 
@@ -60,9 +61,35 @@ func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
 	telemetry.By(append(by, w.label)...).Add(context.Background(), c, int64(n))
 }
 
-func (w *watch) event(c metric.Int64Counter, d *delivery, kv ...attribute.KeyValue) {
-	by := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
-	w.count(c, 1, append(by, telemetry.Topic.String(d.topic()))...)
+// event counts one event, for a reason if there is one to tell. What is counted at every event is added up until the cycle says so: a metric costs as much as judging one.
+func (w *watch) event(c metric.Int64Counter, d *delivery, reason string) {
+	for i := range w.sums {
+		if s := &w.sums[i]; s.c == c && s.reason == reason && s.topic == d.topic() {
+			s.n++
+			return
+		}
+	}
+	w.sums = append(w.sums, sum{c, d.topic(), reason, 1})
+}
+
+// sum is how many events were counted by a counter since the last time that the cycle told.
+type sum struct {
+	c             metric.Int64Counter
+	topic, reason string
+	n             int
+}
+
+// tell puts what is added up into the metrics.
+func (w *watch) tell() {
+	for _, s := range w.sums {
+		by := append(make([]attribute.KeyValue, 0, 3), telemetry.Topic.String(s.topic)) // on the stack
+		if s.reason != "" {
+			by = append(by, telemetry.Reason.String(s.reason))
+		}
+		w.count(s.c, s.n, by...)
+	}
+	clear(w.sums)
+	w.sums = w.sums[:0]
 }
 
 // trace is the context of a delivery's logs: its last attempt, or else the hop that sent it.
@@ -80,11 +107,11 @@ func (d *delivery) place() []any {
 
 func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.NotYet {
-		w.event(eventsHeld, d)
+		w.event(eventsHeld, d, "")
 		w.teller.tell(activity.Held, d, class.String())
 		return
 	}
-	w.event(eventsRetried, d, telemetry.Reason.String(class.String()))
+	w.event(eventsRetried, d, class.String())
 	if class == fault.Unavailable || class == fault.Transient { // others are not tried again
 		w.teller.tell(activity.Retried, d, class.String())
 	}
@@ -96,12 +123,12 @@ func (w *watch) duplicate(o *order, d *delivery) {
 	if o.waits(d.id()) {
 		reason = "parked"
 	}
-	w.event(eventsDuplicate, d, telemetry.Reason.String(reason))
+	w.event(eventsDuplicate, d, reason)
 	w.teller.tell(activity.Deduplicated, d, reason)
 }
 
 func (w *watch) void(d *delivery) {
-	w.event(eventsVoid, d)
+	w.event(eventsVoid, d, "")
 	w.log.WarnContext(d.trace(), "void fact passed over", d.place()...)
 }
 
@@ -110,18 +137,18 @@ func (w *watch) parked(d *delivery, cause error) {
 	if cause != nil {
 		class, message = classOf(cause).String(), firstLine(cause.Error())
 	}
-	w.event(eventsParked, d, telemetry.Reason.String(class))
+	w.event(eventsParked, d, class)
 	w.teller.tell(activity.Parked, d, class)
 	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", class, "error", message)...)
 }
 
 func (w *watch) noRequest(d *delivery) {
-	w.event(eventsUndecodable, d)
+	w.event(eventsUndecodable, d, "")
 	w.log.Error("a record that is no request is passed over", append(d.place(), "error", d.bad.Error())...)
 }
 
 func (w *watch) closed(d *delivery, n deadletter.Record) {
-	w.event(requestsClosed, d, telemetry.Reason.String(cmp.Or(n.Class, "done")))
+	w.event(requestsClosed, d, cmp.Or(n.Class, "done"))
 	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action), "redriven", n.Redriven,
 		"waiting", n.Waiting, "class", n.Class, "error", firstLine(n.Message))...)
 }
@@ -160,9 +187,6 @@ func (w *watch) published(a *appending) {
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.
 func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func(error)) {
-	if d.src == nil && d.request == nil {
-		w.event(deadlinesFired, d)
-	}
 	ctx, end := telemetry.Process(ctx, *d.rec, w.name)
 	d.span = telemetry.Begun(ctx)
 	return ctx, end

@@ -160,6 +160,11 @@ func (m *redisMemory) exec(args []string) (any, error) {
 		return int64(len(args) - 1), nil
 	case "PEXPIRE":
 		return int64(1), nil // no schedule lasts as long as the retention
+	case "EXISTS":
+		if _, ok := m.data[args[1]]; ok {
+			return int64(1), nil
+		}
+		return int64(0), nil
 	case "GET":
 		if v, ok := m.data[args[1]]; ok {
 			return v, nil

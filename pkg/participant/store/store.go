@@ -279,6 +279,12 @@ func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
 	return out, nil
 }
 
+// Exists says whether there is anything under a key.
+func (s *Store) Exists(ctx context.Context, key string) (bool, error) {
+	n, err := s.rdb.Exists(ctx, key).Result()
+	return n > 0, unavailable(err)
+}
+
 // List reads a whole list.
 func (s *Store) List(ctx context.Context, key string) ([]string, error) {
 	v, err := s.rdb.LRange(ctx, key, 0, -1).Result()
