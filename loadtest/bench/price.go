@@ -24,8 +24,8 @@ type part struct {
 type edit struct{ file, before, after string }
 
 var parts = []part{
-	{"without-dedup", []edit{{"pkg/participant/order.go", `func (o *order) see(id, value string) {
-`, `func (o *order) see(id, value string) {
+	{"without-dedup", []edit{{"pkg/participant/order.go", `func (o *order) see(id, how string) {
+`, `func (o *order) see(id, how string) {
 	return
 `}}},
 	{"without-outbox", []edit{

@@ -191,12 +191,19 @@ var foldedByOthers = scene{Name: "folded by older code", Act: func(ctx context.C
 	}
 	for _, e := range placed {
 		task := fmt.Sprintf("{order:%d}:", broker.Partition([]byte(e.ID), partitions))
-		state, err := s.redis.HGet(ctx, task+"order:"+e.ID, "state").Result()
+		orders, err := s.redis.Keys(ctx, task+"orders:*").Result()
 		if err != nil {
 			return err
 		}
-		older := strings.Replace(state, `"status":"confirmed"`, `"status":"cancelled"`, 1)
-		if err := s.redis.HSet(ctx, task+"order:"+e.ID, "state", older).Err(); err != nil {
+		if len(orders) != 1 {
+			return fmt.Errorf("%s keeps its orders in %q, not in one hash", task, orders)
+		}
+		text, err := s.redis.HGet(ctx, orders[0], e.ID).Result()
+		if err != nil {
+			return err
+		}
+		older := strings.Replace(text, `"status":"confirmed"`, `"status":"cancelled"`, 1) // of the same length, which the text says
+		if err := s.redis.HSet(ctx, orders[0], e.ID, older).Err(); err != nil {
 			return err
 		}
 		if err := s.redis.HSet(ctx, task+"meta", "fold_version", "0.0").Err(); err != nil {
