@@ -83,12 +83,22 @@ func sending(topic string) (ended func(error)) {
 // forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
 // goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
 func forwarded(headers []broker.Header) []byte {
-	if spansExported() || value(headers, tracestate) != nil {
+	if spansExported() {
 		return nil
 	}
-	parent := value(headers, traceparent)
+	var parent, start []byte
+	for i := range headers {
+		switch headers[i].Key {
+		case traceparent:
+			parent = headers[i].Value
+		case startparent:
+			start = headers[i].Value
+		case tracestate:
+			return nil
+		}
+	}
 	if len(parent) == 0 {
-		parent = value(headers, "ce_traceparent")
+		parent = start
 	}
 	if !canonical(parent) {
 		return nil
