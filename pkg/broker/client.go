@@ -160,16 +160,13 @@ func (l layout) topic(name string) (metadata.ResponseTopic, bool) {
 	return l.topics[i], true
 }
 
-// leader returns the broker that leads a log, or an Unavailable error.
-func (l layout) leader(tp TopicPartition) (int32, error) {
-	t, ok := l.topic(tp.Topic)
-	if !ok {
-		return -1, fault.New(fault.Unavailable, "topic %s does not exist (yet)", tp.Topic)
+// leader returns the broker that leads a log of a topic, or an Unavailable error.
+func (l layout) leader(t metadata.ResponseTopic, tp TopicPartition) (int32, error) {
+	i := tp.Partition // where it is, unless the answer leaves some out
+	if i < 0 || i >= len(t.Partitions) || t.Partitions[i].PartitionIndex != int32(i) {
+		i = slices.IndexFunc(t.Partitions, func(p metadata.ResponsePartition) bool { return p.PartitionIndex == int32(tp.Partition) })
 	}
-	i, ok := slices.BinarySearchFunc(t.Partitions, int32(tp.Partition), func(p metadata.ResponsePartition, index int32) int {
-		return int(p.PartitionIndex - index)
-	})
-	if !ok {
+	if i < 0 {
 		return -1, fault.New(fault.Unavailable, "topic %s has no partition %d", tp.Topic, tp.Partition)
 	}
 	if leader := t.Partitions[i].LeaderID; slices.Contains(l.brokers, leader) {
@@ -178,21 +175,42 @@ func (l layout) leader(tp TopicPartition) (int32, error) {
 	return -1, fault.New(fault.Unavailable, "%s/%d has no leader", tp.Topic, tp.Partition)
 }
 
-// byLeader groups logs by the broker that leads them; orphans are those without one, and why.
-func byLeader[T any](l layout, all []T, of func(T) TopicPartition) (led map[int32][]T, orphans map[TopicPartition]error) {
-	led, orphans = map[int32][]T{}, map[TopicPartition]error{}
+// led is what one broker leads.
+type led[T any] struct {
+	leader int32
+	of     []T
+}
+
+// byLeader groups logs by the broker that leads them; orphans are those without one, and why. It is fast when logs of one topic are
+// together.
+func byLeader[T any](l layout, all []T, of func(T) TopicPartition) (groups []led[T], orphans map[TopicPartition]error) {
+	var t metadata.ResponseTopic
 	for _, x := range all {
-		id, err := l.leader(of(x))
+		tp, known := of(x), true
+		if t.Name != tp.Topic {
+			t, known = l.topic(tp.Topic)
+		}
+		leader, err := int32(-1), error(nil)
+		if known {
+			leader, err = l.leader(t, tp)
+		} else {
+			err = fault.New(fault.Unavailable, "topic %s does not exist (yet)", tp.Topic)
+		}
 		if err != nil {
-			orphans[of(x)] = err
+			if orphans == nil {
+				orphans = map[TopicPartition]error{}
+			}
+			orphans[tp] = err
 			continue
 		}
-		if led[id] == nil {
-			led[id] = make([]T, 0, len(all))
+		i := slices.IndexFunc(groups, func(g led[T]) bool { return g.leader == leader })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, led[T]{leader, make([]T, 0, len(all))})
 		}
-		led[id] = append(led[id], x)
+		groups[i].of = append(groups[i].of, x)
 	}
-	return led, orphans
+	return groups, orphans
 }
 
 // pause waits; it returns early when ctx ends.

@@ -32,12 +32,12 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 		pause(ctx, failurePause)
 		return nil, err
 	}
-	led, orphans := byLeader(l, from, func(p Position) TopicPartition { return p.TopicPartition })
+	groups, orphans := byLeader(l, from, func(p Position) TopicPartition { return p.TopicPartition })
 	for tp, err := range orphans {
 		c.refresh()
 		a.of(tp).Err = err
 	}
-	c.fetch(ctx, led, a)
+	c.fetch(ctx, groups, a)
 	if err := gone(ctx); err != nil {
 		return nil, err
 	}
@@ -54,29 +54,29 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 
 var errSilent = errors.New("its leader has not answered in time")
 
-func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers) {
+func (c *Client) fetch(ctx context.Context, groups []led[Position], a answers) {
 	wait := c.cfg.MaxWait
-	if len(led) > 1 {
+	if len(groups) > 1 {
 		wait = 0
 	}
-	arrived := make(chan *poll, len(led))
-	for leader, positions := range led {
-		c.ask(leader, positions, wait, arrived)
+	arrived := make(chan *poll, len(groups))
+	for _, g := range groups {
+		c.ask(g.leader, g.of, wait, arrived)
 	}
-	if len(led) < 2 {
-		a.gather(ctx, arrived, len(led), nil, false)
+	if len(groups) < 2 {
+		a.gather(ctx, arrived, len(groups), nil, false)
 		return
 	}
-	a.gather(ctx, arrived, len(led), time.After(c.cfg.MaxWait), false)
+	a.gather(ctx, arrived, len(groups), time.After(c.cfg.MaxWait), false)
 	if a.news() || ctx.Err() != nil {
 		return
 	}
-	bells, rung := []*poll{}, make(chan *poll, len(led))
-	for leader, positions := range led {
+	bells, rung := []*poll{}, make(chan *poll, len(groups))
+	for _, g := range groups {
 		// One log that fails would have its leader answer at once.
-		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
+		sound := slices.DeleteFunc(slices.Clone(g.of), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
 		if len(sound) > 0 {
-			bells = append(bells, c.listen(leader, sound, rung))
+			bells = append(bells, c.listen(g.leader, sound, rung))
 		}
 	}
 	wait = c.cfg.MaxWait
@@ -90,6 +90,19 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 // answers is what a fetch knows so far of each log that it was asked for, sorted.
 type answers []Fetched
 
+// take takes in what came for one log, which is most likely at a place.
+func (a answers) take(f Fetched, place int) {
+	now := &a[min(place, len(a)-1)]
+	if now.TopicPartition != f.TopicPartition {
+		now = a.of(f.TopicPartition)
+	}
+	// A bell can have been answered before this call began; its end of the log must not look like today's.
+	if now.Err == nil && f.Err == nil {
+		f.Start, f.End = max(f.Start, now.Start), max(f.End, now.End)
+	}
+	*now = f
+}
+
 // of is the answer for a log that was asked for.
 func (a answers) of(tp TopicPartition) *Fetched {
 	i, _ := slices.BinarySearchFunc(a, tp, func(f Fetched, tp TopicPartition) int { return compareLogs(f.TopicPartition, tp) })
@@ -101,13 +114,8 @@ func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeou
 	for range n {
 		select {
 		case p := <-arrived:
-			for _, f := range p.result {
-				// A bell can have been answered before this call began; its end of the log must not look like today's.
-				now := a.of(f.TopicPartition)
-				if now.Err == nil && f.Err == nil {
-					f.Start, f.End = max(f.Start, now.Start), max(f.End, now.End)
-				}
-				*now = f
+			for i, f := range p.result {
+				a.take(f, i)
 			}
 			if untilNews && a.news() {
 				return

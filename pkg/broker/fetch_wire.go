@@ -15,8 +15,8 @@ const fetchVersion = 11
 // fetchRequest writes a request for all positions of a poll. It begins with another log each time, since the first ones get their bytes first.
 func (c *Client) fetchRequest(p *poll) *buffer {
 	n := len(p.positions)
-	first := int(c.turn.Add(1)) % n
-	at := func(i int) Position { return p.positions[(first+i)%n] }
+	p.first = int(c.turn.Add(1)) % n
+	at := func(i int) Position { return p.positions[(p.first+i)%n] }
 	r := c.request(protocol.Fetch, fetchVersion)
 	r.int32(-1) // a consumer, not a replica
 	r.int32(int32(p.wait.Milliseconds()))
@@ -48,8 +48,9 @@ func (c *Client) fetchRequest(p *poll) *buffer {
 // fetchAnswer is the answer to a fetch; what it says of each log points into frame. It is lent, until its records are copied out.
 type fetchAnswer struct {
 	frame
-	code int16
-	logs []logAnswer
+	code  int16
+	logs  []logAnswer
+	names headerNames // stay for the next
 }
 
 var fetchAnswers = sync.Pool{New: func() any { return new(fetchAnswer) }}
@@ -73,6 +74,7 @@ func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
 func (a *fetchAnswer) free() {
 	clear(a.logs)
 	a.frame, a.code, a.logs = a.frame[:0], 0, a.logs[:0]
+	a.names.rest()
 	fetchAnswers.Put(a)
 }
 

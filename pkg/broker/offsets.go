@@ -50,7 +50,7 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 		return nil, err
 	}
 	once := slices.Compact(slices.SortedFunc(slices.Values(logs), compareLogs)) // brokers refuse a log asked for twice
-	led, orphans := byLeader(l, once, func(tp TopicPartition) TopicPartition { return tp })
+	groups, orphans := byLeader(l, once, func(tp TopicPartition) TopicPartition { return tp })
 	for _, err := range orphans {
 		c.refresh()
 		return nil, err
@@ -58,9 +58,9 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 	var mu sync.Mutex
 	var leaders sync.WaitGroup
 	var errs []error
-	for leader, logs := range led {
+	for _, g := range groups {
 		leaders.Go(func() {
-			offsets, err := c.offsetsOf(ctx, leader, logs, at)
+			offsets, err := c.offsetsOf(ctx, g.leader, g.of, at)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

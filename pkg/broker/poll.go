@@ -20,6 +20,7 @@ const (
 type poll struct {
 	leader    int32
 	positions []Position // sorted
+	first     int        // which of them the request begins with
 	wait      time.Duration
 	heard     chan<- *poll // who hears of its answer, with room for it; nil: nobody. Under Client.mu
 	result    []Fetched    // one per position; set before heard
@@ -99,12 +100,9 @@ func (c *Client) poll(p *poll) []Fetched {
 		return p.failed(err)
 	}
 	result := make([]Fetched, len(p.positions))
-	var names headerNames
-	for _, l := range a.logs {
-		if i, asked := slices.BinarySearchFunc(p.positions, l.TopicPartition, func(p Position, tp TopicPartition) int {
-			return compareLogs(p.TopicPartition, tp)
-		}); asked {
-			result[i] = c.fetched(p.positions[i], l, &names)
+	for i, l := range a.logs {
+		if place, asked := p.place(l.TopicPartition, i); asked {
+			result[place] = c.fetched(p.positions[place], l, &a.names)
 		}
 	}
 	for i, from := range p.positions {
@@ -115,6 +113,14 @@ func (c *Client) poll(p *poll) []Fetched {
 	}
 	c.bounds(ctx, result)
 	return result
+}
+
+// place finds a log among the positions. Brokers answer in the order of the request: it is the one that was asked for at a turn.
+func (p *poll) place(tp TopicPartition, turn int) (int, bool) {
+	if i := (p.first + turn) % len(p.positions); p.positions[i].TopicPartition == tp {
+		return i, true
+	}
+	return slices.BinarySearchFunc(p.positions, tp, func(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) })
 }
 
 // fetched is what an answer says of one log.

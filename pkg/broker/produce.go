@@ -33,14 +33,14 @@ func (c *Client) Produce(ctx context.Context, batches []Batch, each func(Produce
 		answer(sound, err, each)
 		return
 	}
-	led, orphans := byLeader(l, sound, func(b Batch) TopicPartition { return b.TopicPartition })
+	groups, orphans := byLeader(l, sound, func(b Batch) TopicPartition { return b.TopicPartition })
 	for tp, err := range orphans {
 		c.refresh()
 		each(Produced{TopicPartition: tp, Base: -1, Err: err})
 	}
 	var leaders sync.WaitGroup
-	for leader, batches := range led {
-		leaders.Go(func() { c.append(ctx, leader, batches, each) })
+	for _, g := range groups {
+		leaders.Go(func() { c.append(ctx, g.leader, g.of, each) })
 	}
 	leaders.Wait()
 }

@@ -37,7 +37,7 @@ func (s *slabs) take(n, more int) []Header {
 	return taken
 }
 
-// headerNames are the names of headers met in an answer: a few, thousands of times.
+// headerNames are the names of headers met in answers: a few, thousands of times.
 type headerNames struct {
 	known  map[string]string
 	before []Header // of the record before, which mostly has the same names in the same places
@@ -56,6 +56,17 @@ func (h *headerNames) of(place int, name []byte) string {
 	s := string(name)
 	h.known[s] = s
 	return s
+}
+
+// maxNames is how many are remembered: who writes names that never come again must not fill memory.
+const maxNames = 200
+
+// rest keeps the names, and no record, until the next answer.
+func (h *headerNames) rest() {
+	h.before = nil
+	if len(h.known) > maxNames {
+		h.known = nil
+	}
 }
 
 // Where in a batch its length and the number of its records are, and the least that there is of a record.

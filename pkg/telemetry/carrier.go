@@ -37,7 +37,7 @@ func Inject(ctx context.Context, headers []broker.Header) []broker.Header {
 // (ce_traceparent).
 func Extract(ctx context.Context, headers []broker.Header) context.Context {
 	if len(value(headers, traceparent)) == 0 {
-		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, "ce_traceparent")})
+		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, startparent)})
 	}
 	return w3c.Extract(ctx, &carrier{headers})
 }
@@ -73,6 +73,7 @@ func Rejoin(ctx context.Context, traceParent string) context.Context {
 const (
 	traceparent = "traceparent"
 	tracestate  = "tracestate"
+	startparent = "ce_traceparent" // of the transmission's start
 )
 
 // header is the last value of a key, or empty.

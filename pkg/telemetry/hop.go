@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// hop is the context of a record's processing where no spans are exported and the record names its trace: the context of that trace is
-// built when somebody asks for a value. Most reactions ask for nothing, and for every record it was a tenth of all objects.
+// hop is the context of a record's processing where no spans are exported and the record names its trace: that is read when somebody asks
+// for the span. Most reactions do not, and for every record it was a tenth of all objects.
 type hop struct {
 	context.Context
 	headers []broker.Header
@@ -25,8 +25,29 @@ func (h *hop) ended(err error) { wasProcessed(h.Context, h.topic, h.group, h.sta
 
 // Value implements context.Context.
 func (h *hop) Value(key any) any {
+	if key != spanKey {
+		return h.Context.Value(key)
+	}
 	h.built.Do(func() { h.traced = Extract(h.Context, h.headers) })
 	return h.traced.Value(key)
+}
+
+// spanKey is what a span is kept under in a context, which only the trace package knows.
+var spanKey = func() any {
+	var asked asked
+	trace.SpanFromContext(&asked)
+	return asked.key
+}()
+
+// asked is a context that remembers what it was asked for.
+type asked struct {
+	context.Context
+	key any
+}
+
+func (a *asked) Value(key any) any {
+	a.key = key
+	return nil
 }
 
 // Begun is the span that Process began; it is not valid where none was needed, and the trace of the record goes on as it is.
@@ -62,12 +83,22 @@ func sending(topic string) (ended func(error)) {
 // forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
 // goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
 func forwarded(headers []broker.Header) []byte {
-	if spansExported() || value(headers, tracestate) != nil {
+	if spansExported() {
 		return nil
 	}
-	parent := value(headers, traceparent)
+	var parent, start []byte
+	for i := range headers {
+		switch headers[i].Key {
+		case traceparent:
+			parent = headers[i].Value
+		case startparent:
+			start = headers[i].Value
+		case tracestate:
+			return nil
+		}
+	}
 	if len(parent) == 0 {
-		parent = value(headers, "ce_traceparent")
+		parent = start
 	}
 	if !canonical(parent) {
 		return nil

@@ -79,11 +79,14 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 	return func(fetched []broker.Fetched, err error) {
 		by := labels(err, operationName.String(opPoll), group.String(groupName))
 		by.Record(ctx, operations, time.Since(start).Seconds())
-		n := 0
-		for _, f := range fetched {
-			if len(f.Records) > 0 {
-				n += len(f.Records)
-				By(system, operationName.String(opPoll), Topic.String(f.Topic), group.String(groupName)).Add(ctx, consumed, int64(len(f.Records)))
+		n, ofTopic := 0, 0
+		for i := range fetched {
+			n, ofTopic = n+len(fetched[i].Records), ofTopic+len(fetched[i].Records)
+			topic := fetched[i].Topic
+			if ofTopic > 0 && (i == len(fetched)-1 || fetched[i+1].Topic != topic) { // logs of a topic are together
+				consumedBy.succeeded(nil, heardBy{topic, groupName}, operationName.String(opPoll), Topic.String(topic), group.String(groupName)).
+					Add(ctx, consumed, int64(ofTopic))
+				ofTopic = 0
 			}
 		}
 		if n == 0 && err == nil || !spansExported() {
@@ -141,6 +144,7 @@ func finish(span trace.Span, err error) {
 var (
 	sentBy      = kept[string]{labels: map[string]*Labels{}} // by topic
 	processedBy = kept[heardBy]{labels: map[heardBy]*Labels{}}
+	consumedBy  = kept[heardBy]{labels: map[heardBy]*Labels{}}
 )
 
 type heardBy struct{ topic, group string }

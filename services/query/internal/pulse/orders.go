@@ -1,6 +1,7 @@
 package pulse
 
 import (
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -38,9 +39,9 @@ type head struct {
 func (j *journal) event(topic int, e event.Event, r broker.Record) bool {
 	o := j.orders[e.Subject]
 	if o == nil {
-		o = &order{id: e.Subject, partition: r.Partition}
-		j.orders[e.Subject] = o
-		j.ages = append(j.ages, e.Subject)
+		o = &order{id: strings.Clone(e.Subject), partition: r.Partition} // the record need not be kept
+		j.orders[o.id] = o
+		j.ages = append(j.ages, o.id)
 	}
 	if e.Sequence == 0 {
 		return true
@@ -49,7 +50,7 @@ func (j *journal) event(topic int, e event.Event, r broker.Record) bool {
 	if h.id != "" && (e.Sequence != h.sequence+1 || e.PreviousID != h.id) {
 		return false
 	}
-	*h = head{e.Sequence, e.ID}
+	*h = head{e.Sequence, strings.Clone(e.ID)}
 	m, err := event.Decode(e)
 	if err != nil {
 		return true
