@@ -209,6 +209,7 @@ func FuzzAnswer(f *testing.F) {
 				_, _, _ = decode(readFrom, l, &headerNames{})
 			}
 		}
+		_ = (&produceAnswer{frame: raw}).read()
 		if sealed && len(raw) > 61 {
 			binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 			raw[16] = 2

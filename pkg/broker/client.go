@@ -2,9 +2,9 @@ package broker
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,7 +147,7 @@ func (c *Client) layout(ctx context.Context) (layout, error) {
 	return l, nil
 }
 
-func brokerName(id int32) string { return fmt.Sprintf("broker %d", id) }
+func brokerName(id int32) string { return "broker " + strconv.Itoa(int(id)) }
 
 // topic finds a topic; an error of the broker about it counts as its absence.
 func (l layout) topic(name string) (metadata.ResponseTopic, bool) {

@@ -90,29 +90,45 @@ func (c *Client) poll(p *poll) []Fetched {
 	ctx, cancel := context.WithTimeout(c.life, p.wait+answerWithin)
 	defer cancel()
 	r, err := c.roundTrip(ctx, brokerName(p.leader), &exchange{api: protocol.Fetch, version: fetchVersion, leader: p.leader,
-		request: c.fetchRequest(p), answer: fetchAnswers.Get().(*fetchAnswer)})
+		request: c.fetchRequest(p), answer: &polled{client: c, poll: p, fetchAnswer: fetchAnswers.Get().(*fetchAnswer)}})
 	if err != nil {
 		return p.failed(err)
 	}
-	a := r.(*fetchAnswer)
+	a := r.(*polled)
 	defer a.free()
 	if err := code("fetch", a.code, ""); err != nil {
 		return p.failed(err)
 	}
-	result := make([]Fetched, len(p.positions))
-	for i, l := range a.logs {
-		if place, asked := p.place(l.TopicPartition, i); asked {
-			result[place] = c.fetched(p.positions[place], l, &a.names)
-		}
-	}
 	for i, from := range p.positions {
-		if result[i].Topic == "" {
-			result[i] = Fetched{TopicPartition: from.TopicPartition, Next: from.Offset,
+		if a.result[i].Topic == "" {
+			a.result[i] = Fetched{TopicPartition: from.TopicPartition, Next: from.Offset,
 				Err: fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", from.Topic, from.Partition)}
 		}
 	}
-	c.bounds(ctx, result)
-	return result
+	c.bounds(ctx, a.result)
+	return a.result
+}
+
+// polled is the answer to a poll. Its records are taken out as it is read, on the goroutine of the connection, which stays: the stack of
+// the poll's own would have to grow for it each time.
+type polled struct {
+	*fetchAnswer
+	client *Client
+	poll   *poll
+	result []Fetched // one per position, empty where the answer is silent
+}
+
+func (a *polled) read() error {
+	if err := a.fetchAnswer.read(); err != nil {
+		return err
+	}
+	a.result = make([]Fetched, len(a.poll.positions))
+	for i, l := range a.logs {
+		if place, asked := a.poll.place(l.TopicPartition, i); asked {
+			a.result[place] = a.client.fetched(a.poll.positions[place], l, &a.names)
+		}
+	}
+	return nil
 }
 
 // place finds a log among the positions. Brokers answer in the order of the request: it is the one that was asked for at a turn.

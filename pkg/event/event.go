@@ -20,7 +20,7 @@ import (
 // ContentType of every body.
 const ContentType = "application/protobuf"
 
-// Event is a fact about one order, or a request.
+// Event is a fact about one order, or a request. What was read from a record holds views of it: see FromRecord.
 type Event struct {
 	// ID is unique per fact and the same for every copy of it: see MakeID.
 	ID string
