@@ -34,6 +34,8 @@ type space struct {
 	name    string
 	sources []*source
 	pending []item
+	// Memory for those that wait, and where the next merge puts them.
+	waiting, spare []item
 }
 
 // source is one topic of a space.
@@ -84,7 +86,8 @@ func newSpace(name string, partition int, topics []string) *space {
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.pending, t.change, t.rebuild, t.name = false, "", 0, nil, nil, rebuild{}, ""
+	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name = false, "", 0, nil, rebuild{}, ""
+	t.pending, t.waiting, t.spare = nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}
 	}
@@ -150,16 +153,18 @@ func (s *space) merge(news []item, waiting int) {
 			waiting--
 		}
 	}
-	later := slices.Clone(s.pending[first:])
-	s.pending = s.pending[:first]
+	was := s.pending
+	merged, later := append(slices.Grow(s.spare[:0], len(was)+len(news)), was[:first]...), was[first:]
 	for len(news) > 0 && len(later) > 0 {
 		from := &later
 		if news[0].before(later[0]) {
 			from = &news
 		}
-		s.pending, *from = append(s.pending, (*from)[0]), (*from)[1:]
+		merged, *from = append(merged, (*from)[0]), (*from)[1:]
 	}
-	s.pending = append(append(s.pending, later...), news...)
+	merged = append(append(merged, later...), news...)
+	clear(was) // nothing keeps a record that is folded
+	s.pending, s.waiting, s.spare = merged, merged, s.waiting
 }
 
 // before says whether an item is the older one; only a record has a time.

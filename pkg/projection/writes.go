@@ -29,6 +29,7 @@ type Writes struct {
 	prefix   string // of the keys in the store
 	at       map[target]int
 	commands []command
+	next     int    // documents add the same things one after the other: what comes is mostly this command
 	text     []byte // of numbers and names
 }
 
@@ -97,9 +98,15 @@ func (w *Writes) finally(t target, args ...string) {
 
 // command returns the one for a target that has room for so many more arguments.
 func (w *Writes) command(t target, more int) *command {
-	if i, ok := w.at[t]; ok && len(w.commands[i].args)+more <= opArgs {
+	i, ok := w.next, w.next < len(w.commands) && w.commands[w.next].target == t
+	if !ok {
+		i, ok = w.at[t]
+	}
+	if ok && len(w.commands[i].args)+more <= opArgs {
+		w.next = i + 1
 		return &w.commands[i]
 	}
+	w.next++ // what stood there is of the document before alone
 	n := len(w.commands)
 	w.at[t] = n
 	if n == cap(w.commands) {
@@ -129,7 +136,7 @@ func (w *Writes) Begin(prefix string) *Writes {
 		w.at = map[target]int{}
 	}
 	clear(w.at)
-	w.prefix, w.commands, w.text = prefix, w.commands[:0], w.text[:0]
+	w.prefix, w.commands, w.next, w.text = prefix, w.commands[:0], 0, w.text[:0]
 	return w
 }
 
