@@ -1,6 +1,9 @@
 package projection
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 const opArgs = 1000
@@ -42,6 +45,7 @@ type target struct {
 type command struct {
 	target
 	args []arg
+	name arg // of the key in the store
 	sum  int64
 	// last: it follows all others.
 	last bool
@@ -143,10 +147,9 @@ func (w *Writes) Begin(prefix string) *Writes {
 // Ops adds the commands to others. All their arguments lie in one slice, and all that had to be written in one text.
 func (w *Writes) Ops(to []Op) []Op {
 	args := 0
-	keys := make([]arg, len(w.commands))
 	for i := range w.commands {
 		c := &w.commands[i]
-		keys[i] = w.name(w.prefix, c.key)
+		c.name = w.name(w.prefix, c.key)
 		switch c.cmd {
 		case "HINCRBY":
 			c.args = append(c.args, w.name("", c.field), w.number(c.sum))
@@ -156,6 +159,7 @@ func (w *Writes) Ops(to []Op) []Op {
 		args += len(c.args)
 	}
 	all, slab := string(w.text), make([]string, 0, args)
+	to = slices.Grow(to, len(w.commands))
 	of := func(a arg) string {
 		if a.to > 0 {
 			return all[a.from:a.to]
@@ -172,7 +176,7 @@ func (w *Writes) Ops(to []Op) []Op {
 			for _, a := range c.args {
 				slab = append(slab, of(a))
 			}
-			to = append(to, Op{Cmd: c.cmd, Key: of(keys[i]), Args: slab[from:len(slab):len(slab)]})
+			to = append(to, Op{Cmd: c.cmd, Key: of(c.name), Args: slab[from:len(slab):len(slab)]})
 		}
 	}
 	return to
