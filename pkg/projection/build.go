@@ -192,26 +192,16 @@ func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
 // fold takes one record into its order. What is folded again is neither traced nor warned of again.
 func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) error {
 	r := it.rec
-	e, err := c.b.envelope(it.source, r)
+	var ended func(error)
 	if w.live {
-		var ended func(error)
 		ctx, ended = telemetry.Process(ctx, *r, c.b.Name)
-		defer func() { ended(err) }()
 	}
-	var j judgement
-	if err == nil {
-		var before D
-		first := o != nil && !o.changed
-		if first {
-			before = o.Doc
-		}
-		j, err = c.judge(ctx, w, it, e, o)
-		if wait := (*outage)(nil); errors.As(err, &wait) {
-			return wait
-		}
-		if first && o.changed {
-			w.touched = append(w.touched, touched[D]{o, before})
-		}
+	j, e, err := c.place(ctx, w, it, o)
+	if w.live {
+		ended(err)
+	}
+	if err != nil && waits(err) {
+		return err
 	}
 	if err != nil {
 		w.bad = append(w.bad, undecodable{r.Topic, r.Partition, r.Offset, err.Error()})
@@ -221,6 +211,28 @@ func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) e
 		c.watch.refused(ctx, r, e, err)
 	}
 	return nil
+}
+
+// waits says whether an error passes by itself.
+func waits(err error) bool {
+	var out *outage
+	return errors.As(err, &out)
+}
+
+// place reads the envelope of a record and judges it, and remembers the document as it was before the step.
+func (c *cycle[D]) place(ctx context.Context, w *work[D], it item, o *order[D]) (j judgement, e event.Event, err error) {
+	if e, err = c.b.envelope(it.source, it.rec); err != nil {
+		return valid, e, err
+	}
+	if o == nil || o.changed { // a note that cannot be read belongs to none
+		j, err = c.judge(ctx, w, it, e, o)
+		return j, e, err
+	}
+	before := o.Doc
+	if j, err = c.judge(ctx, w, it, e, o); o.changed {
+		w.touched = append(w.touched, touched[D]{o, before})
+	}
+	return j, e, err
 }
 
 // judge takes one event into its order and says what became of it. An outage is an error that passes by itself; any other says

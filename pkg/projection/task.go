@@ -1,7 +1,6 @@
 package projection
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -34,6 +33,8 @@ type space struct {
 	name    string
 	sources []*source
 	pending []item
+	// Memory for those that come, for those that wait, and where the next merge puts these.
+	news, waiting, spare []item
 }
 
 // source is one topic of a space.
@@ -84,7 +85,8 @@ func newSpace(name string, partition int, topics []string) *space {
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.pending, t.change, t.rebuild, t.name = false, "", 0, nil, nil, rebuild{}, ""
+	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name = false, "", 0, nil, rebuild{}, ""
+	t.pending, t.news, t.waiting, t.spare = nil, nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}
 	}
@@ -127,11 +129,12 @@ func (s *space) done(items int, positions []int64) {
 // time, the events of one order still meet in one step, and its document is written once.
 func (s *space) add(source int, f broker.Fetched) {
 	from := s.sources[source]
-	news := make([]item, len(f.Records))
+	news := room(s.news, len(f.Records))
 	for i := range f.Records {
 		r := &f.Records[i]
-		news[i] = item{source: source, rec: r, next: r.Offset + 1}
+		news = append(news, item{source: source, rec: r, next: r.Offset + 1})
 	}
+	s.news = news
 	s.merge(news, from.pending)
 	from.pending += len(news)
 	if n := len(f.Records); n > 0 {
@@ -150,16 +153,27 @@ func (s *space) merge(news []item, waiting int) {
 			waiting--
 		}
 	}
-	later := slices.Clone(s.pending[first:])
-	s.pending = s.pending[:first]
+	was := s.pending
+	merged, later := append(room(s.spare, len(was)+len(news)), was[:first]...), was[first:]
 	for len(news) > 0 && len(later) > 0 {
 		from := &later
 		if news[0].before(later[0]) {
 			from = &news
 		}
-		s.pending, *from = append(s.pending, (*from)[0]), (*from)[1:]
+		merged, *from = append(merged, (*from)[0]), (*from)[1:]
 	}
-	s.pending = append(append(s.pending, later...), news...)
+	merged = append(append(merged, later...), news...)
+	clear(was) // nothing keeps a record that is folded
+	clear(s.news)
+	s.pending, s.waiting, s.spare = merged, merged, s.waiting
+}
+
+// room returns an empty slice for n items, in memory that is there already when it suffices.
+func room(memory []item, n int) []item {
+	if cap(memory) >= n {
+		return memory[:0]
+	}
+	return make([]item, 0, n+n/4)
 }
 
 // before says whether an item is the older one; only a record has a time.

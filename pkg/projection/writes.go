@@ -1,6 +1,9 @@
 package projection
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 const opArgs = 1000
@@ -29,6 +32,7 @@ type Writes struct {
 	prefix   string // of the keys in the store
 	at       map[target]int
 	commands []command
+	next     int    // documents add the same things one after the other: what comes is mostly this command
 	text     []byte // of numbers and names
 }
 
@@ -41,6 +45,7 @@ type target struct {
 type command struct {
 	target
 	args []arg
+	name arg // of the key in the store
 	sum  int64
 	// last: it follows all others.
 	last bool
@@ -97,9 +102,15 @@ func (w *Writes) finally(t target, args ...string) {
 
 // command returns the one for a target that has room for so many more arguments.
 func (w *Writes) command(t target, more int) *command {
-	if i, ok := w.at[t]; ok && len(w.commands[i].args)+more <= opArgs {
+	i, ok := w.next, w.next < len(w.commands) && w.commands[w.next].target == t
+	if !ok {
+		i, ok = w.at[t]
+	}
+	if ok && len(w.commands[i].args)+more <= opArgs {
+		w.next = i + 1
 		return &w.commands[i]
 	}
+	w.next++ // what stood there is of the document before alone
 	n := len(w.commands)
 	w.at[t] = n
 	if n == cap(w.commands) {
@@ -129,17 +140,16 @@ func (w *Writes) Begin(prefix string) *Writes {
 		w.at = map[target]int{}
 	}
 	clear(w.at)
-	w.prefix, w.commands, w.text = prefix, w.commands[:0], w.text[:0]
+	w.prefix, w.commands, w.next, w.text = prefix, w.commands[:0], 0, w.text[:0]
 	return w
 }
 
 // Ops adds the commands to others. All their arguments lie in one slice, and all that had to be written in one text.
 func (w *Writes) Ops(to []Op) []Op {
 	args := 0
-	keys := make([]arg, len(w.commands))
 	for i := range w.commands {
 		c := &w.commands[i]
-		keys[i] = w.name(w.prefix, c.key)
+		c.name = w.name(w.prefix, c.key)
 		switch c.cmd {
 		case "HINCRBY":
 			c.args = append(c.args, w.name("", c.field), w.number(c.sum))
@@ -149,6 +159,7 @@ func (w *Writes) Ops(to []Op) []Op {
 		args += len(c.args)
 	}
 	all, slab := string(w.text), make([]string, 0, args)
+	to = slices.Grow(to, len(w.commands))
 	of := func(a arg) string {
 		if a.to > 0 {
 			return all[a.from:a.to]
@@ -165,7 +176,7 @@ func (w *Writes) Ops(to []Op) []Op {
 			for _, a := range c.args {
 				slab = append(slab, of(a))
 			}
-			to = append(to, Op{Cmd: c.cmd, Key: of(keys[i]), Args: slab[from:len(slab):len(slab)]})
+			to = append(to, Op{Cmd: c.cmd, Key: of(c.name), Args: slab[from:len(slab):len(slab)]})
 		}
 	}
 	return to

@@ -105,8 +105,8 @@ func (s *share) of(d Document) {
 	}
 }
 
-// shares are lent to Index: those of two documents.
-var shares = sync.Pool{New: func() any { return new([2]share) }}
+// shares are lent to Index: those of two documents, with room for what an order adds.
+var shares = sync.Pool{New: func() any { return &[2]share{make(share, 0, 8), make(share, 0, 8)} }}
 
 // Index says what to write when a document changes: what it adds to indexes and counters now, without what it added before.
 // A minute long past is written and expires at once, so no clock is needed.
