@@ -110,7 +110,7 @@ func (c *cycle) load(ctx context.Context) {
 		loading = append(loading, t)
 		w := wanted{t: t}
 		for _, d := range t.loading {
-			if t.orders[d.order] == nil {
+			if d.of = t.orders[d.order]; d.of == nil {
 				w.ids = append(w.ids, d.order)
 			}
 		}
@@ -137,11 +137,13 @@ func (c *cycle) load(ctx context.Context) {
 		list := t.loading
 		t.loading = nil
 		for _, d := range list {
-			o := t.orders[d.order]
-			o.lane.queue = append(o.lane.queue, d)
+			if d.of == nil {
+				d.of = t.orders[d.order]
+			}
+			d.of.lane.queue = append(d.of.lane.queue, d)
 		}
 		for _, d := range list {
-			c.pump(t, t.orders[d.order])
+			c.pump(t, d.of)
 		}
 	}
 }

@@ -31,10 +31,11 @@ type delivery struct {
 	ev       event.Event
 	bad      error // the envelope could not be read
 	order    string
-	judged   bool  // found valid by the chain table, and folded when it is a fact of the own topic
-	ready    bool  // the next change applies it
-	slot     int   // its number in the window of its source
-	entry    int64 // highest outbox number that must be settled before this offset may be committed
+	of       *order // the same, once it is in memory
+	judged   bool   // found valid by the chain table, and folded when it is a fact of the own topic
+	ready    bool   // the next change applies it
+	slot     int    // its number in the window of its source
+	entry    int64  // highest outbox number that must be settled before this offset may be committed
 	tries    int
 	failed   error
 	span     trace.SpanContext // of the last attempt; not valid where its hop's goes on
