@@ -45,8 +45,8 @@ type Behavior[D any] struct {
 	// an event may change only what belongs to its own topic: then no order of arrival can corrupt the document. Body is nil when
 	// the body could not be decoded.
 	Fold func(doc D, m event.Message, at At) D
-	// Append adds a document to what is stored, and Parse reads it from there; what Parse returns may hold parts of the text. The same
-	// document is the same bytes. Nil: JSON.
+	// Append adds a document to what is stored, and Parse reads it from there: also what it was stored as since Continues. What Parse
+	// returns may hold parts of the text. The same document is the same bytes. Nil, both: JSON.
 	Append func(text []byte, doc D) []byte
 	Parse  func(text string) (D, error)
 	// Notes are further topics, with as many partitions, whose records are no facts in a chain: dead letters, requests. Nil: none.

@@ -34,6 +34,9 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 		t.Error("a watch of another order was woken")
 	default:
 	}
+	if c := feed.change(feed.channels[1], `{"p":1,"o":{"o":7}}`); c.Partition != 1 || c.Orders != nil {
+		t.Errorf("a message of another release is read as %+v", c)
+	}
 	channel := NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyChanges)
 	eventually(t, func() string {
 		if n := s.redis.PubSubNumSub(t.Context(), channel).Val()[channel]; n != 1 {

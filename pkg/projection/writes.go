@@ -102,11 +102,11 @@ func (w *Writes) finally(t target, args ...string) {
 
 // command returns the one for a target that has room for so many more arguments.
 func (w *Writes) command(t target, more int) *command {
-	i, ok := w.next, w.next < len(w.commands) && w.commands[w.next].target == t
-	if !ok {
-		i, ok = w.at[t]
+	i := w.next
+	if !w.fits(i, t, more) {
+		i = w.at[t]
 	}
-	if ok && len(w.commands[i].args)+more <= opArgs {
+	if w.fits(i, t, more) {
 		w.next = i + 1
 		return &w.commands[i]
 	}
@@ -120,6 +120,10 @@ func (w *Writes) command(t target, more int) *command {
 	c := &w.commands[n]
 	*c = command{target: t, args: c.args[:0]}
 	return c
+}
+
+func (w *Writes) fits(i int, t target, more int) bool {
+	return i < len(w.commands) && w.commands[i].target == t && len(w.commands[i].args)+more <= opArgs
 }
 
 func (w *Writes) number(n int64) arg {

@@ -50,8 +50,12 @@ func TestMergedKeepsCommandsShort(t *testing.T) {
 	for n := range 2 * opArgs {
 		w.Add(named("all"), "o"+strconv.Itoa(n), 1)
 	}
+	ops := w.Ops(nil)
+	if len(ops) != 4 {
+		t.Errorf("%d commands, not 4", len(ops))
+	}
 	args := 0
-	for _, op := range w.Ops(nil) {
+	for _, op := range ops {
 		if args += len(op.Args); len(op.Args) > opArgs || len(op.Args)%2 != 0 {
 			t.Errorf("a command has %d arguments", len(op.Args))
 		}
