@@ -151,7 +151,7 @@ func (c *cycle) load(ctx context.Context) {
 // unacked is how many outbox entries wait for the broker.
 func (t *task) unacked() int {
 	n := 0
-	for _, e := range t.outbox {
+	for _, e := range t.since(t.acked) {
 		if !e.acked {
 			n++
 		}

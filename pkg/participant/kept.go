@@ -50,10 +50,7 @@ func (o *order) size() int {
 	for i := range o.heads {
 		n += names + number + len(adoptedMark) + len(o.heads[i].topic) + len(o.heads[i].id)
 	}
-	for _, m := range o.seen {
-		n += 2*names + len(m.id)
-	}
-	return n
+	return n + len(o.seen)
 }
 
 // write appends the order's text.
@@ -79,10 +76,7 @@ func (o *order) write(w *writer) {
 		w.text(prefixHead, o.heads[i].topic)
 		w.bytes(o.heads[i].append(number[:0]))
 	}
-	for _, m := range o.seen {
-		w.text(prefixSeen, m.id)
-		w.text(m.how)
-	}
+	w.Write(o.seen)
 	if len(o.parked) > 0 {
 		w.text(fieldParked)
 		w.text(formatParked(o.parked))
@@ -126,7 +120,7 @@ func (o *order) read(b *behavior, name, value string) (err error) {
 		err = json.Unmarshal([]byte(value), &o.asked)
 	default:
 		if id, ok := strings.CutPrefix(name, prefixSeen); ok {
-			o.seen = append(o.seen, mark{id, value})
+			o.seen = o.seen.add(id, value)
 		} else if topic, ok := strings.CutPrefix(name, prefixHead); ok {
 			h := heard{topic: topic}
 			h.head, err = parseHead(value)

@@ -65,7 +65,7 @@ type order struct {
 	own    head   // of the facts this task decided or folded; seq 0: none yet
 	first  int64  // offset of the first fact in the own topic, -1 when unknown
 	heads  []heard
-	seen   []mark    // the events answered; they are few
+	seen   marks     // the events answered
 	parked []waiting // letters, in order
 	asked  asked     // the request under way, if any
 	entry  int64     // number of its latest outbox entry
@@ -82,16 +82,6 @@ type heard struct {
 	topic string
 	head
 }
-
-// mark is the idempotency key of one event: that it was answered, and how.
-type mark struct{ id, how string }
-
-// How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the outcome is told.
-const (
-	seenPlain = "1"
-	seenOwing = "owing"
-	seenTold  = "told"
-)
 
 func newOrder(id string, zero any) *order { return &order{id: id, state: zero, first: -1} }
 
@@ -163,29 +153,20 @@ func (o *order) answered(id string) {
 	}
 }
 
-// answer is the place of an answered event among those seen; -1: it is not answered.
-func (o *order) answer(id string) int {
-	return slices.IndexFunc(o.seen, func(m mark) bool { return m.id == id })
-}
-
 // saw says whether an event is answered.
-func (o *order) saw(id string) bool { return o.answer(id) >= 0 }
+func (o *order) saw(id string) bool { return o.seen.has(id) }
 
 // seenAs is how an event was answered; empty when it was not.
 func (o *order) seenAs(id string) string {
-	if i := o.answer(id); i >= 0 {
-		return o.seen[i].how
-	}
-	return ""
+	_, _, how := o.seen.find(id)
+	return how
 }
 
 func (o *order) see(id, how string) {
-	o.changed = true
-	if i := o.answer(id); i >= 0 {
-		o.seen[i].how = how
-		return
+	if from, to, before := o.seen.find(id); before != how {
+		o.seen = o.seen.without(from, to).add(id, how)
 	}
-	o.seen = append(o.seen, mark{strings.Clone(id), how})
+	o.changed = true
 }
 
 // follows says whether a fact of the own topic is the next of this order; with no head (the log is trimmed), any fact is.

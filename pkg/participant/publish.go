@@ -72,7 +72,7 @@ func (c *cycle) publish() {
 func (t *task) sendable(topic string) []*entry {
 	var out []*entry
 	size := 0
-	for _, e := range t.outbox {
+	for _, e := range t.since(t.acked) {
 		if e.number > t.kept {
 			break
 		}
@@ -140,6 +140,12 @@ func (c *cycle) acknowledge(a *appending) {
 		if e.ended != nil {
 			e.ended(nil)
 		}
+	}
+	for _, e := range t.since(t.acked) {
+		if !e.acked {
+			break
+		}
+		t.acked = e.number
 	}
 	if c.b.door && l.Topic == c.b.facts {
 		return // read back as input

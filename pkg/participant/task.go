@@ -33,7 +33,8 @@ type task struct {
 	pending   map[string][]*entry // the same, per order
 	number    int64               // of the last outbox entry
 	kept      int64               // every entry up to this number is in the store, and may be published
-	settled   int64               // every entry up to this number is in Kafka, and trimmed from the store
+	acked     int64               // every entry up to this number is in Kafka
+	settled   int64               // and up to this one trimmed from the store
 	inherited int64               // every entry up to this number was found in the store: whose answers they are is not known
 	timers    timers
 	// generation is where orders are written, and dated the last one whose end Redis was told.

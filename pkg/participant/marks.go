@@ -1,0 +1,51 @@
+package participant
+
+import "encoding/binary"
+
+// marks are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand in the order's text,
+// one piece without a pointer: orders in memory are many, and an order's marks are few and looked through.
+type marks []byte
+
+// How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the outcome is told.
+const (
+	seenPlain = "1"
+	seenOwing = "owing"
+	seenTold  = "told"
+)
+
+// find is where the mark of an event begins and ends, and how it was answered. All is zero when it was not.
+func (m marks) find(id string) (from, to int, how string) {
+	for at := 0; at < len(m); {
+		name, next := m.part(at)
+		value, end := m.part(next)
+		if string(name[len(prefixSeen):]) == id {
+			return at, end, string(value)
+		}
+		at = end
+	}
+	return 0, 0, ""
+}
+
+func (m marks) part(at int) (part []byte, next int) {
+	n, size := binary.Uvarint(m[at:])
+	next = at + size + int(n) - 1
+	return m[at+size : next], next
+}
+
+func (m marks) has(id string) bool {
+	_, to, _ := m.find(id)
+	return to > 0
+}
+
+// add puts a mark behind the others.
+func (m marks) add(id, how string) marks {
+	if m == nil {
+		const some, around = 3, 4 // an order has about so many; so much is around an id and how it was answered
+		m = make(marks, 0, some*(len(prefixSeen)+len(id)+len(how)+around))
+	}
+	m = append(append(binary.AppendUvarint(m, uint64(len(prefixSeen)+len(id))+1), prefixSeen...), id...)
+	return append(binary.AppendUvarint(m, uint64(len(how))+1), how...)
+}
+
+// without is what is left when a mark is taken out.
+func (m marks) without(from, to int) marks { return append(m[:from], m[to:]...) }
