@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 )
@@ -158,8 +159,10 @@ func (c *cycle) react(q question) answer {
 	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.ctx.Err()}
 	if a.err == nil {
 		ctx, end := c.watch.process(q.t.ctx, q.d)
-		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: time.Now(), edited: q.d.edited}, q.state, event.Message{Event: q.d.ev, Body: q.body})
+		now := time.Now()
+		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: now, edited: q.d.edited}, q.state, event.Message{Event: q.d.ev, Body: q.body})
 		end(a.err)
+		telemetry.Processed(q.d.topic(), c.b.name, now, a.err)
 	}
 	return a
 }

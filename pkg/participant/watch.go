@@ -180,6 +180,9 @@ func (w *watch) applied(began time.Time, events int) {
 }
 
 func (w *watch) published(a *appending) {
+	if a.result.Err == nil {
+		telemetry.Sent(a.log.Topic, len(a.entries), a.began, nil)
+	}
 	by := telemetry.By(w.label, telemetry.Topic.String(a.log.Topic))
 	by.Record(context.Background(), publishDuration, time.Since(a.began).Seconds())
 	by.Record(context.Background(), publishSize, float64(len(a.entries)))

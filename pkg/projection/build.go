@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -148,7 +149,7 @@ func (c *cycle[D]) key(t *task, s *space, rest string) string {
 
 // take folds the records of one step into the change of its task.
 func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
-	t := w.task
+	t, began := w.task, time.Now()
 	if t.change == nil {
 		t.change = t.next()
 	}
@@ -177,7 +178,7 @@ func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
 	t.change.moves = append(t.change.moves, m)
 	if w.live {
 		for i, s := range from.sources {
-			c.watch.counted(ctx, s.Topic, w.tallies[i])
+			c.watch.counted(s.Topic, w.tallies[i], began)
 		}
 		t.change.delays = slices.Grow(t.change.delays, len(w.items))
 		for _, it := range w.items {
@@ -193,11 +194,12 @@ func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
 func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) error {
 	r := it.rec
 	var ended func(error)
-	if w.live {
+	traced := w.live && telemetry.Traced()
+	if traced {
 		ctx, ended = telemetry.Process(ctx, *r, c.b.Name)
 	}
 	j, e, err := c.place(ctx, w, it, o)
-	if w.live {
+	if traced {
 		ended(err)
 	}
 	if err != nil && waits(err) {
@@ -208,6 +210,9 @@ func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) e
 	}
 	w.tallies[it.source].add(j, err)
 	if w.live && (err != nil || j == void) {
+		if !traced {
+			ctx = telemetry.Extract(ctx, r.Headers) // for the log
+		}
 		c.watch.refused(ctx, r, e, err)
 	}
 	return nil

@@ -112,8 +112,13 @@ func (t *tally) add(j judgement, err error) {
 	}
 }
 
-// counted reports the records of one topic in a step.
-func (w *watch) counted(ctx context.Context, topic string, t tally) {
+// counted reports the records of one topic in a step that began then.
+func (w *watch) counted(topic string, t tally, began time.Time) {
+	if t == (tally{}) {
+		return
+	}
+	ctx := context.Background()
+	telemetry.Processed(topic, w.name, began, nil)
 	by := w.by(telemetry.Topic.String(topic))
 	for _, n := range []struct {
 		counter metric.Int64Counter

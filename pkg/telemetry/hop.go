@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"go.opentelemetry.io/otel/trace"
@@ -16,12 +15,7 @@ type hop struct {
 	headers []broker.Header
 	built   sync.Once
 	traced  context.Context
-
-	topic, group string
-	start        time.Time
 }
-
-func (h *hop) ended(err error) { wasProcessed(h.Context, h.topic, h.group, h.start, err) }
 
 // Value implements context.Context.
 func (h *hop) Value(key any) any {
@@ -59,10 +53,10 @@ func Begun(ctx context.Context) trace.SpanContext {
 }
 
 // Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see Begun, and heard its
-// headers. hop are the headers of the message.
+// headers. hop are the headers of the message; ended is nil where no span was needed. That it was sent is for Sent.
 func Answer(begun trace.SpanContext, heard []broker.Header, to broker.TopicPartition, id, orderID string) (hop []broker.Header, ended func(error)) {
 	if parent := forwarded(heard); !begun.IsValid() && parent != nil {
-		return []broker.Header{{Key: traceparent, Value: parent}}, sending(to.Topic)
+		return []broker.Header{{Key: traceparent, Value: parent}}, nil
 	}
 	ctx := context.Background()
 	if begun.IsValid() {
@@ -70,20 +64,17 @@ func Answer(begun trace.SpanContext, heard []broker.Header, to broker.TopicParti
 	} else {
 		ctx = Extract(ctx, heard)
 	}
-	ctx, ended = Send(ctx, to, id, orderID)
+	ctx, span := sending(ctx, to, id, orderID)
+	if span != nil {
+		ended = func(err error) { finish(span, err) }
+	}
 	return Inject(ctx, nil), ended
-}
-
-// sending is what Send returns where it began no span.
-func sending(topic string) (ended func(error)) {
-	start := time.Now()
-	return func(err error) { wasSent(context.Background(), topic, start, err) }
 }
 
 // forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
 // goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
 func forwarded(headers []broker.Header) []byte {
-	if spansExported() {
+	if Traced() {
 		return nil
 	}
 	var parent, start []byte

@@ -25,51 +25,55 @@ var (
 // with what became of the message, when the broker has answered.
 func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ context.Context, ended func(error)) {
 	start := time.Now()
-	var span trace.Span
-	if !unseen(ctx) {
-		ctx, span = tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
-			trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend), Topic.String(to.Topic),
-				Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
-	}
+	ctx, span := sending(ctx, to, id, orderID)
 	return ctx, func(err error) {
 		finish(span, err)
-		wasSent(ctx, to.Topic, start, err)
+		Sent(to.Topic, 1, start, err)
 	}
 }
 
-func wasSent(ctx context.Context, topic string, start time.Time, err error) {
+// sending begins the span of Send; nil: none is needed.
+func sending(ctx context.Context, to broker.TopicPartition, id, orderID string) (context.Context, trace.Span) {
+	if unseen(ctx) {
+		return ctx, nil
+	}
+	return tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend), Topic.String(to.Topic),
+			Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
+}
+
+// Sent measures one operation that sent n messages to a topic: a value for each message would cost as much as deciding it.
+func Sent(topic string, n int, began time.Time, err error) {
 	by := sentBy.succeeded(err, topic, operationName.String(opSend), Topic.String(topic))
-	by.Add(ctx, sent, 1)
-	by.Record(ctx, operations, time.Since(start).Seconds())
+	by.Add(context.Background(), sent, int64(n))
+	by.Record(context.Background(), operations, time.Since(began).Seconds())
 }
 
 // Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see Extract. Call
-// ended once, when the record is answered.
+// ended once, when the record is answered. How long it took is for Processed.
 func Process(ctx context.Context, r broker.Record, groupName string) (_ context.Context, ended func(error)) {
 	if forwarded(r.Headers) != nil {
-		h := &hop{Context: ctx, headers: r.Headers, topic: r.Topic, group: groupName, start: time.Now()}
-		return h, h.ended
+		return &hop{Context: ctx, headers: r.Headers}, noSpan
 	}
-	start, topic := time.Now(), r.Topic // not the whole record
 	ctx = Extract(ctx, r.Headers)
-	var span trace.Span
-	if !unseen(ctx) {
-		ctx, span = tracer().Start(ctx, opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
-			trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
-				Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
-				// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
-				messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
-				conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
+	if unseen(ctx) {
+		return ctx, noSpan
 	}
-	return ctx, func(err error) {
-		finish(span, err)
-		wasProcessed(ctx, topic, groupName, start, err)
-	}
+	ctx, span := tracer().Start(ctx, opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
+			Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
+			// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
+			messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
+			conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
+	return ctx, func(err error) { finish(span, err) }
 }
 
-func wasProcessed(ctx context.Context, topic, groupName string, start time.Time, err error) {
+func noSpan(error) {}
+
+// Processed measures how long a group took for a message of a topic, or for several that it takes together.
+func Processed(topic, groupName string, began time.Time, err error) {
 	by := processedBy.succeeded(err, heardBy{topic, groupName}, operationName.String(opProcess), Topic.String(topic), group.String(groupName))
-	by.Record(ctx, processes, time.Since(start).Seconds())
+	by.Record(context.Background(), processes, time.Since(began).Seconds())
 }
 
 // Poll measures one fetch for a group, and leaves a CLIENT span when it brought records or failed: the many polls that wait
@@ -89,7 +93,7 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 				ofTopic = 0
 			}
 		}
-		if n == 0 && err == nil || !spansExported() {
+		if n == 0 && err == nil || !Traced() {
 			return
 		}
 		_, span := tracer().Start(ctx, opPoll, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(start),
@@ -103,7 +107,7 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 func Commit(ctx context.Context, groupName string) (_ context.Context, ended func(error)) {
 	start := time.Now()
 	var span trace.Span
-	if spansExported() {
+	if Traced() {
 		ctx, span = tracer().Start(ctx, opCommit, trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
 	}
@@ -119,11 +123,11 @@ func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
 // unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it would cost for every
 // event is more than deciding it does (docs/performance.md).
 func unseen(ctx context.Context) bool {
-	return !spansExported() && trace.SpanContextFromContext(ctx).IsValid()
+	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
 }
 
-// spansExported says that spans go somewhere.
-func spansExported() bool {
+// Traced says that spans go somewhere: what would be done for them alone may be left out otherwise.
+func Traced() bool {
 	_, kept := otel.GetTracerProvider().(unexported)
 	return !kept
 }

@@ -27,7 +27,9 @@ func TestATraceGoesOnWhereNothingIsExported(t *testing.T) {
 			t.Errorf("%s: processed in the trace %v", name, got)
 		}
 		answer, sent := Answer(Begun(ctx), headers, broker.TopicPartition{Topic: topic}, "e-2", "o-1")
-		sent(nil)
+		if sent != nil {
+			t.Errorf("%s: a span is to be ended that nobody sees", name)
+		}
 		if len(answer) != 1 || answer[0].Key != "traceparent" || string(answer[0].Value) != parent {
 			t.Errorf("%s: answered with %v", name, answer)
 		}
@@ -40,8 +42,7 @@ func TestATraceGoesOnWhereNothingIsExported(t *testing.T) {
 	if TraceParent(ctx) == "" {
 		t.Error("a record without a trace begins none")
 	}
-	answer, sent := Answer(Begun(ctx), nil, broker.TopicPartition{Topic: topic}, "e-2", "o-1")
-	sent(nil)
+	answer, _ := Answer(Begun(ctx), nil, broker.TopicPartition{Topic: topic}, "e-2", "o-1")
 	if len(answer) != 1 || string(answer[0].Value) != TraceParent(ctx) {
 		t.Errorf("in the trace %s the answer goes on as %v", TraceParent(ctx), answer)
 	}
@@ -108,8 +109,7 @@ func messages(t testing.TB) (processed, answered func()) {
 		ended(nil)
 	}
 	answered = func() {
-		_, ended := Answer(trace.SpanContext{}, r.Headers, broker.TopicPartition{Topic: "payment.events.v1"}, "e-2", "o-1")
-		ended(nil)
+		Answer(trace.SpanContext{}, r.Headers, broker.TopicPartition{Topic: "payment.events.v1"}, "e-2", "o-1")
 	}
 	return processed, answered
 }
@@ -117,7 +117,7 @@ func messages(t testing.TB) (processed, answered func()) {
 func TestMessagesAllocateLittle(t *testing.T) {
 	processed, answered := messages(t)
 	for name, run := range map[string]func(){"processed": processed, "answered": answered} {
-		if n := testing.AllocsPerRun(100, run); n > 2 {
+		if n := testing.AllocsPerRun(100, run); n > 1 {
 			t.Errorf("one %s: %g allocations", name, n)
 		}
 	}
