@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -45,8 +46,10 @@ func TestProcessIsTheChildOfSendAcrossTheLog(t *testing.T) {
 	r := broker.Record{Topic: topic, Partition: 7, Offset: 42, Key: []byte("o-1"),
 		Headers: telemetry.Inject(ctx, []broker.Header{{Key: "ce_id", Value: []byte("e-1")}})}
 	ended(nil)
+	began := time.Now()
 	_, ended = telemetry.Process(t.Context(), r, "payment")
 	ended(nil)
+	telemetry.Processed(topic, "payment", began, nil)
 
 	send, process := named(t, spans.Ended(), "send "+topic), named(t, spans.Ended(), "process "+topic)
 	if send.SpanKind() != trace.SpanKindProducer || process.SpanKind() != trace.SpanKindConsumer {
