@@ -78,9 +78,9 @@ var stages = []struct {
 	most float64
 	run  func(*bench)
 }{
-	{"receive", 6, func(b *bench) { b.receive() }},
-	{"decide", 37, (*bench).decide},
-	{"live", 50, (*bench).live},
+	{"receive", 3, func(b *bench) { b.receive() }},
+	{"decide", 30, (*bench).decide},
+	{"live", 48, (*bench).live},
 }
 
 func TestAllocations(t *testing.T) {

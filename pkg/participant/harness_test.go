@@ -65,6 +65,8 @@ type stage struct {
 	mini  *miniredis.Miniredis
 	redis redis.UniversalClient
 	seq   map[string]head
+
+	retention time.Duration // of the facts; zero: the default
 }
 
 type head struct {
@@ -86,7 +88,7 @@ func newStage(t *testing.T, mini *miniredis.Miniredis) *stage {
 }
 
 func (s *stage) config() participant.Config {
-	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions, HoldLimit: time.Minute}
+	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions, HoldLimit: time.Minute, Retention: s.retention}
 }
 
 // play runs an instance until stop is called, which waits for it.

@@ -2,7 +2,7 @@ package projection
 
 const (
 	// recentBytes is about how much memory the orders that were folded lately may take, in all tasks of an instance.
-	recentBytes = 64 << 20
+	recentBytes = 32 << 20
 	// orderBytes is about what an order takes beside its texts.
 	orderBytes = 1 << 10
 	// slabOrders are allocated at once.
