@@ -49,7 +49,7 @@ end
 		case owner == ""`},
 	}},
 	{"with-acks-1", []edit{{"pkg/broker/produce.go", `const allInSync = -1`, `const allInSync = 1`}}},
-	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !spansExported() && trace.SpanContextFromContext(ctx).IsValid()
+	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
 `, `	return true
 `}}},
 	{"with-activity", []edit{{"loadtest/bench/peers/troupe.go", `Concurrency: e.Concurrency}`, `Concurrency: e.Concurrency, Activity: true}`}}},
