@@ -88,6 +88,62 @@ func (o *order) write(w *writer) {
 	}
 }
 
+// writeOrders adds the commands that write the orders that changed.
+func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) {
+	if now := c.cfg.generation(time.Now()); now > t.generation {
+		t.generation, t.before = now, true
+	}
+	var texts writer
+	size := 0
+	for _, o := range t.touched {
+		if o.changed {
+			size += o.size()
+		}
+	}
+	texts.Grow(size)
+	ends := make([]int, 0, len(t.touched))
+	for _, o := range t.touched {
+		o.touched = false
+		if o.changed {
+			o.write(&texts)
+			ends = append(ends, texts.Len())
+		}
+	}
+	set, setParked, from := make([]string, 0, 2*len(ends)), []string(nil), 0
+	var unparked []string
+	for _, o := range t.touched {
+		if !o.changed {
+			continue
+		}
+		text := texts.String()[from:ends[0]]
+		from, ends = ends[0], ends[1:]
+		if len(o.parked) > 0 {
+			setParked = append(setParked, o.id, text)
+		} else {
+			set = append(set, o.id, text)
+			if o.kept {
+				unparked = append(unparked, o.id)
+			}
+		}
+		o.changed, o.kept = false, len(o.parked) > 0
+	}
+	if len(setParked) > 0 {
+		add("HSET", keyParkedOrders, setParked...)
+	}
+	if len(unparked) > 0 {
+		add("HDEL", keyParkedOrders, unparked...)
+	}
+	if len(set) == 0 {
+		return
+	}
+	add("HSET", ordersKey(t.generation), set...)
+	if t.dated != t.generation {
+		t.dated = t.generation
+		add("PEXPIRE", ordersKey(t.generation), strconv.FormatInt((3*c.cfg.keep()).Milliseconds(), 10)) // for when no task drops it
+		add("UNLINK", ordersKey(t.generation-2))
+	}
+}
+
 // readText reads a new order from its text; an empty one is an order nobody has seen.
 func (o *order) readText(b *behavior, text string) error {
 	p := parts{rest: text}
