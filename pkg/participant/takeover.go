@@ -243,7 +243,7 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 
 // missing are those of some orders that were not in memory and may be in the store: as yet, they look new.
 func (t *task) missing(ids []string, b *behavior) []string {
-	missing := ids[:0]
+	var missing []string // not in the place of ids, which are the caller's
 	for _, id := range ids {
 		if t.orders[id] != nil {
 			continue

@@ -135,3 +135,23 @@ func TestRestoredIntoAReset(t *testing.T) {
 		}
 	}
 }
+
+// Two deadlines pass at once where only one of the orders is in memory: to load the other must not lose the first.
+func TestDeadlinesOfOrdersInAndOutOfMemory(t *testing.T) {
+	s := schedule{
+		Up: true,
+		Orders: []plan{
+			{Card: "good", Slow: 6 * time.Second, Poison: poison{Part: mail, Kind: "Refunded", How: "panic"}},
+			{Card: "good", Slow: latency, Poison: poison{Part: payment, Kind: "Placed", How: "permanent"}},
+		},
+		Steps: []step{
+			{Do: "place", Part: mail, Slot: 4}, {Do: "wait", For: time.Second}, {Do: "duplicate", Part: mail, Slot: 2, For: 4 * time.Second},
+			{Do: "rebalance", Slot: 4, For: 2 * time.Millisecond},
+		},
+	}
+	for n := range int64(20) {
+		if wrongs := playIn(t, s, n); len(wrongs) > 0 {
+			t.Fatalf("play %d: %s\n%s", n, strings.Join(wrongs, "\n"), s)
+		}
+	}
+}
