@@ -101,22 +101,15 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 		}
 	}
 	texts.Grow(size)
-	ends := make([]int, 0, len(t.touched))
+	var set, setParked, unparked []string
 	for _, o := range t.touched {
 		o.touched = false
-		if o.changed {
-			o.write(&texts)
-			ends = append(ends, texts.Len())
-		}
-	}
-	set, setParked, from := make([]string, 0, 2*len(ends)), []string(nil), 0
-	var unparked []string
-	for _, o := range t.touched {
 		if !o.changed {
 			continue
 		}
-		text := texts.String()[from:ends[0]]
-		from, ends = ends[0], ends[1:]
+		from := texts.Len()
+		o.write(&texts)
+		text := texts.String()[from:] // stays as it is: a builder only appends
 		if len(o.parked) > 0 {
 			setParked = append(setParked, o.id, text)
 		} else {
