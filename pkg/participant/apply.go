@@ -15,6 +15,8 @@ const (
 	compareEvery = time.Second
 	// storeTimeout bounds one round trip to the store.
 	storeTimeout = 3 * time.Second
+	// idleWrites is the least time between two round trips with nothing in them that anybody waits for: see task.urgent.
+	idleWrites = 50 * time.Millisecond
 	// opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 	opArgs = 1000
 )
@@ -44,23 +46,18 @@ const (
 	fieldGeneration = "generation" // of the orders: see kept.go
 )
 
-// apply writes everything that is ready: one script per task, all tasks in one pipeline; also with nothing to write, at
-// least once a second.
+// apply writes what is ready: one script per task, all tasks in one pipeline; also with nothing to write, at least once a second.
 func (c *cycle) apply() {
 	var tasks []*task
 	var changes []store.Change
 	now := time.Now()
 	for _, t := range c.tasks {
-		if t.dead {
-			continue
-		}
-		lately := now.Sub(t.compared) < compareEvery
-		if t.resend == nil && lately && !t.stirred() {
+		if !c.due(t, now) {
 			continue
 		}
 		if t.resend == nil {
 			// Without anything to write there can be something to follow: a duplicate behind an event that takes its time.
-			if ch := c.change(t); len(ch.Ops)+len(ch.ready) > 0 || !lately {
+			if ch := c.change(t); len(ch.Ops)+len(ch.ready) > 0 || !t.lately(now) {
 				t.resend = ch
 			}
 		} else {
@@ -77,6 +74,9 @@ func (c *cycle) apply() {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	began, events := time.Now(), 0
+	if !now.Before(c.idleAt) {
+		c.idleAt = now.Add(idleWrites)
+	}
 	for i, out := range c.st.Apply(ctx, changes) {
 		t := tasks[i]
 		if out.Err != nil {
@@ -93,6 +93,12 @@ func (c *cycle) apply() {
 		c.applied(t)
 	}
 	c.watch.applied(began, events)
+}
+
+// due says whether a task is to be written or compared now.
+func (c *cycle) due(t *task, now time.Time) bool {
+	idle := c.leaving || !now.Before(c.idleAt)
+	return !t.dead && (t.resend != nil || !t.lately(now) || t.urgent() || idle && t.stirred())
 }
 
 // change gathers what a task has to write. A change without ops only compares.
@@ -140,7 +146,7 @@ func (c *cycle) change(t *task) *change {
 		}
 		add("HSET", "meta", fields...)
 	}
-	t.ready, t.ops, t.touched, t.moving = nil, nil, nil, false
+	t.ready, t.ops, t.touched, t.moving, t.evolved = nil, nil, nil, false, false
 	return ch
 }
 

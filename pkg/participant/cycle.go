@@ -34,10 +34,12 @@ type cycle struct {
 	asked      map[broker.TopicPartition]*source // what the last fetch was for
 	positions  []broker.Position                 // the same, as it was sent
 	fetching   bool
-	inFlight   int // produce requests
+	requestsAt time.Time // when requests were last looked for
+	inFlight   int       // produce requests
 	committing bool
 	commitAt   time.Time
-	over       bool // the group said so of the generation when it was to store offsets
+	idleAt     time.Time // when what nobody waits for may be written again
+	over       bool      // the group said so of the generation when it was to store offsets
 	leaving    bool
 	noStore    *atomic.Bool
 	status     *status
@@ -84,7 +86,7 @@ func (c *cycle) serve(ctx context.Context) error {
 // partitions of this generation: partition p of every topic is assigned together.
 func (c *cycle) partitions() []int {
 	var ps []int
-	first := c.b.topics()[0]
+	first := c.b.topics[0]
 	for _, tp := range c.gen.Assigned() {
 		if tp.Topic == first {
 			ps = append(ps, tp.Partition)
@@ -208,6 +210,9 @@ func (c *cycle) nap() time.Duration {
 			continue
 		}
 		sooner(t.compared.Add(compareEvery))
+		if t.stirred() {
+			sooner(c.idleAt)
+		}
 		for _, at := range t.retries {
 			sooner(at)
 		}

@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -15,29 +16,28 @@ type fetchResult struct {
 	err error
 }
 
+// requestsEvery is how often requests are looked for while events come: each log has its price in every fetch that asks for it. Where no
+// events come, the long poll listens to requests as well.
+const requestsEvery = 250 * time.Millisecond
+
 // fetch starts one long poll for all sources that have room.
 func (c *cycle) fetch(ctx context.Context) {
 	if c.fetching || c.leaving {
 		return
 	}
 	clear(c.asked)
-	most := c.room()
-	ps := c.positions[:0]
-	for _, t := range c.tasks {
-		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() {
-			continue
-		}
-		for _, s := range t.sources {
-			if t.stopped != nil && s.Topic != c.b.requests {
-				continue
-			}
-			if !s.full(most) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
-				c.asked[s.TopicPartition] = s
-				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
-			}
+	c.positions = c.positions[:0]
+	most, now := c.room(), time.Now()
+	for i, topic := range c.b.topics {
+		if topic != c.b.requests {
+			c.askFor(i, most)
 		}
 	}
-	c.positions = ps
+	if len(c.positions) == 0 || now.Sub(c.requestsAt) >= requestsEvery {
+		c.askFor(slices.Index(c.b.topics, c.b.requests), most)
+		c.requestsAt = now
+	}
+	ps := c.positions
 	if len(ps) == 0 {
 		return
 	}
@@ -48,6 +48,20 @@ func (c *cycle) fetch(ctx context.Context) {
 		polled(got, err)
 		c.fetched <- fetchResult{got: got, err: err}
 	})
+}
+
+// askFor makes the logs of a topic part of the next fetch, where their tasks have room.
+func (c *cycle) askFor(topic, room int) {
+	for _, t := range c.tasks {
+		s := t.sources[topic]
+		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() || t.stopped != nil && s.Topic != c.b.requests {
+			continue
+		}
+		if !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
+			c.asked[s.TopicPartition] = s
+			c.positions = append(c.positions, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
+		}
+	}
 }
 
 // receive takes in what a fetch brought.

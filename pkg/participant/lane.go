@@ -287,6 +287,7 @@ func (c *cycle) evolve(t *task, o *order, d *delivery) error {
 		return err
 	}
 	t.arm(c.b, o)
+	t.evolved = true
 	c.answeredInLog(t, o, *d.rec, d.ev.CausationID)
 	t.touch(o)
 	c.release(t, o)

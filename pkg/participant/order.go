@@ -211,6 +211,7 @@ type behavior struct {
 	requests    string // what operators ask; heard too
 	door        bool   // hears its own topic: a door publishes there
 	hears       map[string]map[string]bool
+	topics      []string // that it hears, sorted
 	react       reactFunc
 	evolve      func(any, event.Message) any
 	deadline    func(any) (time.Time, bool)
@@ -263,11 +264,9 @@ func (b Behavior[S]) erase() *behavior {
 		e.hears[h.Topic] = types
 		e.door = e.door || h.Topic == e.facts
 	}
+	e.topics = slices.Sorted(maps.Keys(e.hears))
 	return e
 }
-
-// topics returns what the behaviour hears, sorted.
-func (b *behavior) topics() []string { return slices.Sorted(maps.Keys(b.hears)) }
 
 // deadlineID names the local event of a deadline.
 func deadlineID(orderID string, at time.Time) string {

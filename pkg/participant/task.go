@@ -54,6 +54,7 @@ type task struct {
 	touched  []*order
 	ready    []*delivery
 	ops      []store.Op
+	evolved  bool // the state of an order, by a fact of the log
 	folding  bool
 	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
 	folded   int64               // see source.folded; never goes back
@@ -80,7 +81,7 @@ func newTask(ctx context.Context, b *behavior, partition int) *task {
 		pending: map[string][]*entry{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
-	for _, topic := range b.topics() {
+	for _, topic := range b.topics {
 		t.sources = append(t.sources, &source{
 			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: -1,
 		})
@@ -105,9 +106,19 @@ func (t *task) log(topic string) *ownLog {
 	return t.own[slices.IndexFunc(t.own, func(l *ownLog) bool { return l.Topic == topic })]
 }
 
+// lately says that the store has agreed within compareEvery.
+func (t *task) lately(now time.Time) bool { return now.Sub(t.compared) < compareEvery }
+
 // stirred says that there may be something to write.
 func (t *task) stirred() bool {
 	return t.moving || len(t.ready)+len(t.touched)+len(t.ops)+len(t.timers.changed) > 0 || t.kept < t.number
+}
+
+// urgent says that there is something to write that somebody waits for: a fact or a letter that may only be published then, what the
+// state of an order became, or so much that it should not become more. What was found a duplicate, a fact that changed nothing here and
+// what left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
+func (t *task) urgent() bool {
+	return t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) >= minWindowEvents
 }
 
 // touch remembers that an order has something to write, or may leave memory later.

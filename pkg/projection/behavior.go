@@ -7,7 +7,6 @@ package projection
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,10 +137,6 @@ func (b Behavior[D]) use(version string) use {
 		}
 	}
 	return useNothing
-}
-
-func (b Behavior[D]) source(topic string) int {
-	return slices.Index(b.topics(), topic)
 }
 
 // Names of what a task keeps, after the hash tag. Those of a space have its name in front; the first space has none.

@@ -33,6 +33,7 @@ type cycle[D any] struct {
 	storeWait *backoff
 	storeAt   time.Time // not before
 	heard     time.Time // when requests were last looked for
+	notesAt   time.Time // when notes were last looked for
 	committed time.Time
 	offsets   map[broker.TopicPartition]int64 // as last committed
 	recents   map[int]*[2]recent[D]           // by partition: of the live space, and of that beside it
@@ -48,9 +49,9 @@ type fetcher struct {
 }
 
 type fetchResult struct {
-	logs  []broker.Fetched
-	epoch map[broker.TopicPartition]string // who asked: what was read for an earlier claim or another space is dropped
-	err   error
+	logs   []broker.Fetched
+	owners map[int]string // who asked, by partition: what was read for an earlier claim is dropped
+	err    error
 }
 
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
@@ -63,7 +64,7 @@ func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	for _, tp := range g.Assigned() {
 		if !seen[tp.Partition] {
 			seen[tp.Partition] = true
-			c.tasks = append(c.tasks, newTask(tp.Partition, p.b.topics()))
+			c.tasks = append(c.tasks, newTask(tp.Partition, p.topics))
 		}
 	}
 	slices.SortFunc(c.tasks, func(a, b *task) int { return a.partition - b.partition })
@@ -171,24 +172,39 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	return wake
 }
 
+// notesEvery is how often notes are looked for while events come: each log has its price in every fetch that asks for it. Where no events
+// come, the long poll listens to notes as well.
+const notesEvery = 250 * time.Millisecond
+
 // fetch starts reading every log that has room, when nothing is being read.
 func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
 	if c.live.busy {
 		return
 	}
-	logs := len(c.tasks) * len(c.b.topics())
-	epoch, from := make(map[broker.TopicPartition]string, logs), make([]broker.Position, 0, logs)
+	from := c.from(0, len(c.b.Topics), make([]broker.Position, 0, len(c.tasks)*len(c.topics)))
+	if now := time.Now(); len(from) == 0 || now.Sub(c.notesAt) >= notesEvery {
+		from = c.from(len(c.b.Topics), len(c.topics), from)
+		c.notesAt = now
+	}
+	owners := make(map[int]string, len(c.tasks))
 	for _, t := range c.tasks {
-		for _, s := range t.sources {
-			if t.taken && s.pending < maxPending {
-				epoch[s.TopicPartition] = t.owner
-				from = append(from, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
+		owners[t.partition] = t.owner
+	}
+	c.poll(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
+		c.took(ctx, fetchResult{logs: logs, owners: owners, err: err})
+	})
+}
+
+// from adds where to go on in some of the topics.
+func (c *cycle[D]) from(topic, end int, ps []broker.Position) []broker.Position {
+	for ; topic < end; topic++ {
+		for _, t := range c.tasks {
+			if s := t.sources[topic]; t.taken && s.pending < maxPending {
+				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
 			}
 		}
 	}
-	c.poll(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
-		c.took(ctx, fetchResult{logs: logs, epoch: epoch, err: err})
-	})
+	return ps
 }
 
 // poll asks for logs in the background; took hears in the cycle what came.
@@ -214,7 +230,7 @@ func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 	for _, l := range f.logs {
 		t, i := c.find(l.TopicPartition)
 		switch {
-		case t == nil || !t.taken || t.owner != f.epoch[l.TopicPartition]:
+		case t == nil || !t.taken || t.owner != f.owners[l.Partition]:
 			continue
 		case errors.Is(l.Err, broker.ErrOutOfRange):
 			if e := c.outOfRange(ctx, t, i); e != nil {
@@ -278,10 +294,9 @@ func (c *cycle[D]) outOfRange(ctx context.Context, t *task, i int) error {
 }
 
 func (c *cycle[D]) find(tp broker.TopicPartition) (*task, int) {
-	for _, t := range c.tasks {
-		if t.partition == tp.Partition {
-			return t, c.b.source(tp.Topic)
-		}
+	i, ok := slices.BinarySearchFunc(c.tasks, tp.Partition, func(t *task, p int) int { return t.partition - p })
+	if !ok {
+		return nil, -1
 	}
-	return nil, -1
+	return c.tasks[i], slices.Index(c.topics, tp.Topic)
 }

@@ -14,10 +14,11 @@ import (
 
 // Projection runs a behaviour on one instance.
 type Projection[D any] struct {
-	b     Behavior[D]
-	cfg   Config
-	store *store.Store
-	watch *watch
+	b      Behavior[D]
+	topics []string // that it reads
+	cfg    Config
+	store  *store.Store
+	watch  *watch
 	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at once)
 	// before it counts as another log.
 	beyondFor time.Duration
@@ -40,7 +41,7 @@ const (
 func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 	cfg = cfg.withDefaults()
 	return &Projection[D]{
-		b: b, cfg: cfg, store: store.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
+		b: b, topics: b.topics(), cfg: cfg, store: store.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
 		hearEvery: compareEvery,
 		state:     map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
 	}
@@ -54,14 +55,14 @@ func (p *Projection[D]) Run(ctx context.Context) error {
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.b.topics(), func(ctx context.Context, g broker.Generation) error {
+	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, func(ctx context.Context, g broker.Generation) error {
 		return newCycle(p, g).run(ctx)
 	})
 }
 
 func (p *Projection[D]) awaitTopics(ctx context.Context) error {
 	var topics []broker.Topic
-	for i, t := range p.b.topics() {
+	for i, t := range p.topics {
 		topic := broker.Topic{Name: t, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention}
 		if p.b.isNote(i) {
 			topic.Retention = 0 // kept for ever

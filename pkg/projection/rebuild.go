@@ -45,7 +45,7 @@ func (c *cycle[D]) resume(t *task, meta map[string]string) {
 	if !ok {
 		return
 	}
-	t.beside = newSpace(name, t.partition, c.b.topics())
+	t.beside = newSpace(name, t.partition, c.topics)
 	t.unreadable, _ = strconv.ParseInt(meta[prefixBeside+fieldUndecodable], 10, 64) // missing: none
 	t.spoiled = meta[fieldBesideVersion] != c.b.version()
 	for _, s := range t.beside.sources {
@@ -131,7 +131,7 @@ func (c *cycle[D]) steer(t *task) *change {
 
 // begin opens an empty space.
 func (c *cycle[D]) begin(t *task) *change {
-	s := newSpace("~"+strings.ToLower(rand.Text()[:8])+":", t.partition, c.b.topics())
+	s := newSpace("~"+strings.ToLower(rand.Text()[:8])+":", t.partition, c.topics)
 	ch := c.tell(t, func(r *Rebuild) {
 		*r = Rebuild{ID: r.ID, Keep: r.Keep, Requested: r.Requested, State: Folding, Began: time.Now().UTC(), Release: t.mixed != ""}
 		for _, from := range t.sources {
@@ -203,7 +203,7 @@ func (c *cycle[D]) struck(t *task) *change {
 
 func (c *cycle[D]) besideFields() []string {
 	fields := []string{fieldBeside, fieldBesideVersion, prefixBeside + fieldUndecodable}
-	for _, topic := range c.b.topics() {
+	for _, topic := range c.topics {
 		fields = append(fields, prefixBeside+fieldPosition+topic)
 	}
 	return fields
