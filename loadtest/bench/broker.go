@@ -31,7 +31,7 @@ type testBroker struct {
 
 func openBroker(addr string) (*testBroker, error) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.MaxBufferedRecords(100_000))
+		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000)) // an order is sent when it is due, not with those of the next 10 ms
 	if err != nil {
 		return nil, err
 	}
