@@ -42,6 +42,8 @@ type cycle struct {
 	over       bool      // the group said so of the generation when it was to store offsets
 	leaving    bool
 	noStore    *atomic.Bool
+	packed     []byte // memory for what the next change writes,
+	ends       []int  // and for where each order's text ends there
 	status     *status
 	watch      *watch
 }

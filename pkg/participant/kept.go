@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads hundreds of them
@@ -27,8 +28,7 @@ func (cfg Config) generation(at time.Time) int64 { return at.UnixMilli() / cfg.k
 
 func ordersKey(generation int64) string { return keyOrders + strconv.FormatInt(generation, 10) }
 
-// Fields of an order's text: each is a name and a value, each of these behind its length. That it has facts is the first: the door's
-// script looks for it there.
+// Fields of an order's text: each is a name and a value, both packed. That it has facts is the first: the door's script looks for it there.
 const (
 	fieldOwn    = "own"
 	fieldState  = "state"
@@ -41,51 +41,40 @@ const (
 )
 
 // ownFirst is what the text of an order with facts begins with.
-const ownFirst = "\x04" + fieldOwn
+var ownFirst = string(pack.Text(nil, fieldOwn))
 
-// size is at least how long the order's text will be, except that one with letters may be longer.
-func (o *order) size() int {
-	const number, names = 24, 8 // a number in decimal; a name and two lengths
-	n := 4*names + 3*number + len(o.own.id) + len(o.text) + len(o.trace)
-	for i := range o.heads {
-		n += names + number + len(adoptedMark) + len(o.heads[i].topic) + len(o.heads[i].id)
-	}
-	return n + len(o.seen)
-}
-
-// write appends the order's text.
-func (o *order) write(w *writer) {
+// pack appends the order's text.
+func (o *order) pack(b []byte) []byte {
 	var number [128]byte // on the stack
 	if o.own.seq > 0 {
-		w.text(fieldOwn)
-		w.bytes(o.own.append(number[:0]))
+		b = pack.Bytes(pack.Text(b, fieldOwn), o.own.append(number[:0]))
 	}
 	if o.text != "" {
-		w.text(fieldState)
-		w.text(o.text)
+		b = pack.Text(pack.Text(b, fieldState), o.text)
 	}
 	if o.first >= 0 {
-		w.text(fieldFirst)
-		w.bytes(strconv.AppendInt(number[:0], o.first, 10))
+		b = pack.Bytes(pack.Text(b, fieldFirst), strconv.AppendInt(number[:0], o.first, 10))
 	}
 	if o.trace != "" {
-		w.text(fieldTrace)
-		w.text(o.trace)
+		b = pack.Text(pack.Text(b, fieldTrace), o.trace)
 	}
 	for i := range o.heads {
-		w.text(prefixHead, o.heads[i].topic)
-		w.bytes(o.heads[i].append(number[:0]))
+		b = pack.Bytes(named(b, prefixHead, o.heads[i].topic), o.heads[i].append(number[:0]))
 	}
-	w.Write(o.seen)
+	b = append(b, o.seen...)
 	if len(o.parked) > 0 {
-		w.text(fieldParked)
-		w.text(formatParked(o.parked))
+		b = pack.Text(pack.Text(b, fieldParked), formatParked(o.parked))
 	}
 	if o.asked.ID != "" {
 		asked, _ := json.Marshal(o.asked) // plain data, cannot fail
-		w.text(fieldAsked)
-		w.bytes(asked)
+		b = pack.Bytes(pack.Text(b, fieldAsked), asked)
 	}
+	return b
+}
+
+// named appends a field's name of two parts.
+func named(b []byte, prefix, rest string) []byte {
+	return append(append(pack.Int(b, int64(len(prefix)+len(rest))), prefix...), rest...)
 }
 
 // writeOrders adds the commands that write the orders that changed.
@@ -93,26 +82,25 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 	if now := c.cfg.generation(time.Now()); now > t.generation {
 		t.generation, t.before = now, true
 	}
-	var texts writer
-	size := 0
+	c.packed, c.ends = c.packed[:0], c.ends[:0]
 	for _, o := range t.touched {
 		if o.changed {
-			size += o.size()
+			c.packed = o.pack(c.packed)
 		}
+		c.ends = append(c.ends, len(c.packed))
 	}
-	texts.Grow(size)
+	texts, from := string(c.packed), 0
 	var set, setParked, unparked []string
-	for _, o := range t.touched {
+	for i, o := range t.touched {
+		text := texts[from:c.ends[i]]
+		from = c.ends[i]
 		o.touched = false
-		if !o.changed {
+		switch {
+		case !o.changed:
 			continue
-		}
-		from := texts.Len()
-		o.write(&texts)
-		text := texts.String()[from:] // stays as it is: a builder only appends
-		if len(o.parked) > 0 {
+		case len(o.parked) > 0:
 			setParked = append(setParked, o.id, text)
-		} else {
+		default:
 			set = append(set, o.id, text)
 			if o.kept {
 				unparked = append(unparked, o.id)
@@ -139,10 +127,10 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 
 // readText reads a new order from its text; an empty one is an order nobody has seen.
 func (o *order) readText(b *behavior, text string) error {
-	p := parts{rest: text}
-	for len(p.rest) > 0 {
-		name, value := p.text(), p.text()
-		if p.bad {
+	r := pack.Read(text)
+	for !r.Ended() {
+		name, value := r.Text(), r.Text()
+		if r.Err() != nil {
 			return fault.New(fault.Permanent, "order %s is cut off, or of another layout", o.id)
 		}
 		if err := o.read(b, name, value); err != nil {

@@ -1,6 +1,10 @@
 package participant
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/troupe-dev/troupe/pkg/pack"
+)
 
 // marks are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand in the order's text,
 // one piece without a pointer: orders in memory are many, and an order's marks are few and looked through.
@@ -27,8 +31,8 @@ func (m marks) find(id string) (from, to int, how string) {
 }
 
 func (m marks) part(at int) (part []byte, next int) {
-	n, size := binary.Uvarint(m[at:])
-	next = at + size + int(n) - 1
+	n, size := binary.Varint(m[at:])
+	next = at + size + int(n)
 	return m[at+size : next], next
 }
 
@@ -43,8 +47,7 @@ func (m marks) add(id, how string) marks {
 		const some, around = 3, 4 // an order has about so many; so much is around an id and how it was answered
 		m = make(marks, 0, some*(len(prefixSeen)+len(id)+len(how)+around))
 	}
-	m = append(append(binary.AppendUvarint(m, uint64(len(prefixSeen)+len(id))+1), prefixSeen...), id...)
-	return append(binary.AppendUvarint(m, uint64(len(how))+1), how...)
+	return pack.Text(named(m, prefixSeen, id), how)
 }
 
 // without is what is left when a mark is taken out.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/pack"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
-	"github.com/troupe-dev/troupe/pkg/projection/pack"
 )
 
 // Change is what one step changed in a partition, as it is told to whoever listens.

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-json"
-	"github.com/troupe-dev/troupe/pkg/projection/pack"
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // storedForm is that in which orders are stored: this number, the version, the chains, and to the end the document. What releases

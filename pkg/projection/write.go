@@ -3,7 +3,7 @@ package projection
 import (
 	"encoding/json"
 
-	"github.com/troupe-dev/troupe/pkg/projection/pack"
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // opsOfStep is about how many commands a step has beside those for its documents.

@@ -1,8 +1,9 @@
 package storetest
 
 import (
-	"encoding/binary"
 	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // Order finds what is kept of an order among the hashes of its task, by their names without the hash tag. It returns the name of the hash
@@ -18,20 +19,16 @@ func Order(id string, hashes map[string]map[string]string) (hash string, fields 
 	return hash, fields
 }
 
-// readFields reads names and values, each behind its length and one.
+// readFields reads names and values; nil where the text is none.
 func readFields(text string) map[string]string {
 	fields := map[string]string{}
-	var parts []string
-	for b := []byte(text); len(b) > 0; {
-		n, size := binary.Uvarint(b)
-		if size <= 0 || n == 0 || n-1 > uint64(len(b)-size) {
-			return nil
-		}
-		end := size + int(n) - 1
-		parts, b = append(parts, string(b[size:end])), b[end:]
+	r := pack.Read(text)
+	for !r.Ended() {
+		name := r.Text()
+		fields[name] = r.Text()
 	}
-	for i := 0; i+1 < len(parts); i += 2 {
-		fields[parts[i]] = parts[i+1]
+	if r.Err() != nil {
+		return nil
 	}
 	return fields
 }

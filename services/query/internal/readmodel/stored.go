@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/troupe-dev/troupe/pkg/projection/pack"
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // What a stored document begins with: the form that it is in. A document that gets another field gets another form and another fold version,

@@ -3,7 +3,7 @@ package pack_test
 import (
 	"testing"
 
-	"github.com/troupe-dev/troupe/pkg/projection/pack"
+	"github.com/troupe-dev/troupe/pkg/pack"
 	"pgregory.net/rapid"
 )
 
@@ -18,6 +18,7 @@ func TestWhatIsPackedIsRead(t *testing.T) {
 		for _, s := range texts {
 			b = pack.Text(b, s)
 		}
+		b = pack.Bytes(pack.Bytes(pack.Bytes(b, nil), []byte{}), []byte("bytes"))
 		r := pack.Read(string(b) + "rest")
 		if n := r.Len(); n != len(numbers) {
 			t.Fatalf("%d numbers, not %d", n, len(numbers))
@@ -32,6 +33,9 @@ func TestWhatIsPackedIsRead(t *testing.T) {
 				t.Fatalf("%q, not %q", got, s)
 			}
 		}
+		if null, none, some := r.Bytes(), r.Bytes(), r.Bytes(); null != nil || none == nil || len(none) > 0 || string(some) != "bytes" {
+			t.Fatalf("nil, none and some are %v, %v and %q", null, none, some)
+		}
 		if rest := r.Rest(); rest != "rest" || r.Err() != nil {
 			t.Fatalf("rest %q, %v", rest, r.Err())
 		}
@@ -41,6 +45,9 @@ func TestWhatIsPackedIsRead(t *testing.T) {
 		}
 		for range texts {
 			cut.Text()
+		}
+		for range 3 {
+			cut.Bytes()
 		}
 		cut.Int()
 		if cut.Err() == nil {

@@ -6,6 +6,7 @@ package pack
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 )
 
 // Int appends a number; small ones take one byte, negative or not.
@@ -13,6 +14,14 @@ func Int(b []byte, n int64) []byte { return binary.AppendVarint(b, n) }
 
 // Text appends a text of any bytes.
 func Text(b []byte, s string) []byte { return append(Int(b, int64(len(s))), s...) }
+
+// Bytes appends bytes, of which nil is another thing than none; those that are not nil are packed as a text is.
+func Bytes(b, p []byte) []byte {
+	if p == nil {
+		return Int(b, -1)
+	}
+	return append(Int(b, int64(len(p))), p...)
+}
 
 // Reader takes apart what was packed. After the first thing that is not there, all that follow are zero, and Err says so.
 type Reader struct {
@@ -43,6 +52,18 @@ func (r *Reader) Int() int64 {
 	r.fail()
 	return 0
 }
+
+// Bytes returns a copy of the next bytes, which are nil where nil was packed.
+func (r *Reader) Bytes() []byte {
+	if strings.HasPrefix(r.rest, null) {
+		r.rest = r.rest[len(null):]
+		return nil
+	}
+	return []byte(r.Text())
+}
+
+// null is how nil is packed.
+var null = string(Bytes(nil, nil))
 
 // Len returns the next number as a count of things that follow, each at least a byte long: whatever the bytes are, it is never
 // larger than what is there.
