@@ -54,7 +54,7 @@ func (c *Client) start(p *poll) {
 }
 
 // listen finds a long poll with these positions that nobody listens to any more, or sends one. They are few: each is
-// answered within MaxWait, and one is left behind only when another leader brought records.
+// answered within MaxWait, and one is left behind only when another leader brought records or other logs are asked for.
 func (c *Client) listen(leader int32, positions []Position, heard chan<- *poll) *poll {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,7 +52,7 @@ func (c *cycle) apply() {
 	var changes []store.Change
 	now := time.Now()
 	for _, t := range c.tasks {
-		if !c.due(t, now) {
+		if !c.writes(t, now) {
 			continue
 		}
 		if t.resend == nil {
@@ -95,8 +95,8 @@ func (c *cycle) apply() {
 	c.watch.applied(began, events)
 }
 
-// due says whether a task is to be written or compared now.
-func (c *cycle) due(t *task, now time.Time) bool {
+// writes says whether a task is to be written or compared now.
+func (c *cycle) writes(t *task, now time.Time) bool {
 	idle := c.leaving || !now.Before(c.idleAt)
 	return !t.dead && (t.resend != nil || !t.lately(now) || t.urgent() || idle && t.stirred())
 }

@@ -34,6 +34,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 		for _, t := range asking {
 			t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
 		}
+		c.requestsAt = time.Time{} // they are inputs too
 	}
 	for _, t := range c.tasks {
 		if t.dead || len(t.dueSoon) == 0 || !t.readUpTo(t.dueEnds) {

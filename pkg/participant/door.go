@@ -80,7 +80,7 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq). KEYS from the third on
 // are where the order may be; of one that has facts, they are named first in its text.
 var look = redis.NewScript(`
-local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded')
+local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version')
 local marker = redis.call('GET', KEYS[2])
 local o = false
 for i = 3, #KEYS do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
@@ -92,7 +92,7 @@ if ARGV[1] ~= '' and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(
     new = 1
   end
 end
-return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or ''}`)
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or ''}`)
 
 // looked is the answer of look.
 type looked struct {
@@ -101,9 +101,10 @@ type looked struct {
 	marker string
 	marked bool
 	order  string // its text
+	ours   bool   // it was folded as it is here: what another release keeps says nothing, until its instance is gone
 }
 
-func (l looked) exists() bool { return strings.HasPrefix(l.order, ownFirst) }
+func (l looked) exists() bool { return l.ours && strings.HasPrefix(l.order, ownFirst) }
 
 func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, stale string) (looked, error) {
 	now := d.cfg.generation(time.Now())
@@ -116,7 +117,7 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 		return looked{}, fault.Later(time.Second, "redis: %w", err)
 	}
 	text := func(i int) string { s, _ := v[i].(string); return s }
-	l := looked{view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), order: text(5)}
+	l := looked{view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), order: text(5), ours: text(6) == d.b.foldVersion}
 	n, _ := v[4].(int64)
 	l.marked = n == 1
 	return l, nil
@@ -159,7 +160,7 @@ func (d *Door[S]) reach(ctx context.Context, p int, orderID string, wait time.Du
 		if err != nil {
 			return looked{}, err
 		}
-		if l.owner != "" && l.folded >= ends[tp] {
+		if l.ours && l.owner != "" && l.folded >= ends[tp] {
 			d.trust(p, l.view)
 			return l, nil
 		}

@@ -148,3 +148,21 @@ func TestDoorDoesNotGuess(t *testing.T) {
 		want(t, "records", s.copies("o2"), 1)
 	})
 }
+
+// What another release keeps cannot be read here. Until its instance is gone nobody knows whether an order is there.
+func TestDoorDoesNotReadWhatAnotherReleaseKeeps(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		_, stop := s.play(doorman())
+		defer stop()
+		d := participant.NewDoor(doorman(), s.config())
+		if _, err := place(t.Context(), d, "o1", "tea"); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("folded", func() bool { _, ok, _ := d.Find(t.Context(), "o1", time.Second); return ok })
+		s.redis.HSet(t.Context(), key("o1", "meta"), "fold_version", "another")
+		_, _, err := d.Find(t.Context(), "o1", time.Second)
+		want(t, "class", fault.ClassOf(err), fault.Unavailable)
+	})
+}

@@ -27,14 +27,17 @@ func (c *cycle) fetch(ctx context.Context) {
 	}
 	clear(c.asked)
 	c.positions = c.positions[:0]
-	most, now := c.room(), time.Now()
+	open := slices.DeleteFunc(slices.Clone(c.tasks), func(t *task) bool {
+		return t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting()
+	})
+	room, now := c.room(), time.Now()
 	for i, topic := range c.b.topics {
 		if topic != c.b.requests {
-			c.askFor(i, most)
+			c.askFor(open, i, room)
 		}
 	}
 	if len(c.positions) == 0 || now.Sub(c.requestsAt) >= requestsEvery {
-		c.askFor(slices.Index(c.b.topics, c.b.requests), most)
+		c.askFor(open, slices.Index(c.b.topics, c.b.requests), room)
 		c.requestsAt = now
 	}
 	ps := c.positions
@@ -50,11 +53,11 @@ func (c *cycle) fetch(ctx context.Context) {
 	})
 }
 
-// askFor makes the logs of a topic part of the next fetch, where their tasks have room.
-func (c *cycle) askFor(topic, room int) {
-	for _, t := range c.tasks {
+// askFor makes the logs of a topic part of the next fetch, where they have room.
+func (c *cycle) askFor(tasks []*task, topic, room int) {
+	for _, t := range tasks {
 		s := t.sources[topic]
-		if t.dead || len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting() || t.stopped != nil && s.Topic != c.b.requests {
+		if t.stopped != nil && s.Topic != c.b.requests {
 			continue
 		}
 		if !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept) {
@@ -94,6 +97,9 @@ func (c *cycle) receive(f fetchResult) {
 			t.loading = append(t.loading, d)
 		}
 		s.cursor, s.end, s.toldAt = g.Next, g.End, time.Now()
+		if s.Topic == c.b.requests && s.cursor < s.end {
+			c.requestsAt = time.Time{} // there are more
+		}
 	}
 }
 

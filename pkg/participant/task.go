@@ -115,10 +115,15 @@ func (t *task) stirred() bool {
 }
 
 // urgent says that there is something to write that somebody waits for: a fact or a letter that may only be published then, what the
-// state of an order became, or so much that it should not become more. What was found a duplicate, a fact that changed nothing here and
+// state of an order became, or events that take the room of others. What was found a duplicate, a fact that changed nothing here and
 // what left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
 func (t *task) urgent() bool {
-	return t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) >= minWindowEvents
+	return t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded()
+}
+
+// crowded says that a source may have no room: it holds as much as each may have, however many there are.
+func (t *task) crowded() bool {
+	return slices.ContainsFunc(t.sources, func(s *source) bool { return s.full(minWindowEvents) })
 }
 
 // touch remembers that an order has something to write, or may leave memory later.

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -34,6 +35,7 @@ type cycle[D any] struct {
 	storeAt   time.Time // not before
 	heard     time.Time // when requests were last looked for
 	notesAt   time.Time // when notes were last looked for
+	noNotes   error     // why some could not be read then
 	committed time.Time
 	offsets   map[broker.TopicPartition]int64 // as last committed
 	recents   map[int]*[2]recent[D]           // by partition: of the live space, and of that beside it
@@ -51,6 +53,7 @@ type fetcher struct {
 type fetchResult struct {
 	logs   []broker.Fetched
 	owners map[int]string // who asked, by partition: what was read for an earlier claim is dropped
+	notes  bool           // were asked for too
 	err    error
 }
 
@@ -178,25 +181,27 @@ const notesEvery = 250 * time.Millisecond
 
 // fetch starts reading every log that has room, when nothing is being read.
 func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
-	if c.live.busy {
+	now := time.Now()
+	if c.live.busy || now.Before(c.live.at) {
 		return
 	}
-	from := c.from(0, len(c.b.Topics), make([]broker.Position, 0, len(c.tasks)*len(c.topics)))
-	if now := time.Now(); len(from) == 0 || now.Sub(c.notesAt) >= notesEvery {
-		from = c.from(len(c.b.Topics), len(c.topics), from)
+	ps := c.positions(0, len(c.b.Topics), make([]broker.Position, 0, len(c.tasks)*len(c.topics)))
+	notes := len(ps) == 0 || now.Sub(c.notesAt) >= notesEvery
+	if notes {
+		ps = c.positions(len(c.b.Topics), len(c.topics), ps)
 		c.notesAt = now
 	}
 	owners := make(map[int]string, len(c.tasks))
 	for _, t := range c.tasks {
 		owners[t.partition] = t.owner
 	}
-	c.poll(ctx, wg, &c.live, from, func(logs []broker.Fetched, err error) {
-		c.took(ctx, fetchResult{logs: logs, owners: owners, err: err})
+	c.poll(ctx, wg, &c.live, ps, func(logs []broker.Fetched, err error) {
+		c.took(ctx, fetchResult{logs: logs, owners: owners, notes: notes, err: err})
 	})
 }
 
-// from adds where to go on in some of the topics.
-func (c *cycle[D]) from(topic, end int, ps []broker.Position) []broker.Position {
+// positions adds where to go on in some of the topics.
+func (c *cycle[D]) positions(topic, end int, ps []broker.Position) []broker.Position {
 	for ; topic < end; topic++ {
 		for _, t := range c.tasks {
 			if s := t.sources[topic]; t.taken && s.pending < maxPending {
@@ -227,24 +232,36 @@ func (c *cycle[D]) poll(ctx context.Context, wg *sync.WaitGroup, f *fetcher, fro
 // took queues what a fetch brought.
 func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
 	err, records := f.err, 0
+	if f.notes {
+		c.noNotes = nil
+	}
 	for _, l := range f.logs {
 		t, i := c.find(l.TopicPartition)
-		switch {
-		case t == nil || !t.taken || t.owner != f.owners[l.Partition]:
+		if t == nil || !t.taken || t.owner != f.owners[l.Partition] {
 			continue
+		}
+		failed := l.Err
+		switch {
 		case errors.Is(l.Err, broker.ErrOutOfRange):
-			if e := c.outOfRange(ctx, t, i); e != nil {
-				err = e
-			}
-		case l.Err != nil:
-			err = l.Err
-		default:
+			failed = c.outOfRange(ctx, t, i)
+		case l.Err == nil:
 			t.sources[i].beyond = time.Time{}
 			t.add(i, l)
 			records += len(l.Records)
 			t.sources[i].end = l.End
+			if c.b.isNote(i) && l.Next < l.End {
+				c.notesAt = time.Time{} // there are more
+			}
+		}
+		switch {
+		case failed == nil:
+		case c.b.isNote(i):
+			c.noNotes = failed
+		default:
+			err = failed
 		}
 	}
+	err = cmp.Or(err, c.noNotes)
 	c.fetched(ctx, &c.live, records, err)
 }
 

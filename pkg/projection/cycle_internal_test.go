@@ -9,26 +9,40 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // inquired is a log that says which topics a fetch asks for.
 type inquired struct {
 	broker.Log
 	topics chan []string
+	denied string // a topic that cannot be read
+	behind bool   // there is more than what it brings
 }
 
-func (a inquired) Fetch(_ context.Context, from []broker.Position) ([]broker.Fetched, error) {
+func (a *inquired) Fetch(_ context.Context, from []broker.Position) ([]broker.Fetched, error) {
 	var topics []string
 	for _, p := range from {
 		topics = append(topics, p.Topic)
 	}
 	a.topics <- slices.Compact(topics)
-	return nil, nil
+	var got []broker.Fetched
+	for _, p := range from {
+		f := broker.Fetched{TopicPartition: p.TopicPartition, Next: p.Offset, End: p.Offset}
+		if p.Topic == a.denied {
+			f.Err = fault.New(fault.Unavailable, "%s has no leader", p.Topic)
+		}
+		if a.behind {
+			f.End++
+		}
+		got = append(got, f)
+	}
+	return got, nil
 }
 
 func TestNotesAreLookedForNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := inquired{topics: make(chan []string, 1)}
+		log := &inquired{topics: make(chan []string, 1)}
 		b := chronicle()
 		b.Notes = []string{"margin"}
 		c := newCycle(New(b, Config{Log: log, Partitions: partitions}), owned{})
@@ -56,5 +70,55 @@ func TestNotesAreLookedForNowAndThen(t *testing.T) {
 		}
 		fetch("margin") // there is nothing else to ask for
 		fetch("margin")
+		for _, task := range c.tasks {
+			task.sources[0].pending, task.sources[1].pending = 0, 0
+		}
+		log.behind = true
+		time.Sleep(notesEvery) //nolint:forbidigo // in a synctest bubble
+		fetch(talk, song, "margin")
+		fetch(talk, song, "margin") // there are more
+	})
+}
+
+// Notes that cannot be read keep the instance from being ready until they can be, although most fetches do not ask for them.
+func TestUnreadableNotesAreNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &inquired{topics: make(chan []string, 1), denied: "margin"}
+		b := chronicle()
+		b.Notes = []string{"margin"}
+		c := newCycle(New(b, Config{Log: log, Partitions: partitions}), owned{})
+		c.set(partGroup, nil)
+		for _, task := range c.tasks {
+			task.taken = true
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		fetch := func() (topics []string) {
+			for c.fetch(t.Context(), &wg); !c.live.busy; c.fetch(t.Context(), &wg) {
+				time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble: until it may try again
+			}
+			topics = <-log.topics
+			(<-c.news)()
+			return topics
+		}
+		with := 0
+		for range 9 {
+			if slices.Contains(fetch(), "margin") {
+				with++
+			}
+			if c.Ready() == nil {
+				t.Fatal("ready without having read the notes")
+			}
+		}
+		log.denied = ""
+		for !slices.Contains(fetch(), "margin") {
+			with--
+		}
+		if with == 9 {
+			t.Error("each fetch asked for notes, so this says nothing")
+		}
+		if err := c.Ready(); err != nil {
+			t.Errorf("the notes are read, and %v", err)
+		}
 	})
 }
