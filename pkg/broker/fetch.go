@@ -15,9 +15,7 @@ import (
 // call with the same positions listens to them instead of asking again. What is told of a log is never older than the call.
 func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) {
 	from = slices.Clone(from) // in one order, whatever the caller's, so that bells are found again
-	if byLog := func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) }; !slices.IsSortedFunc(from, byLog) {
-		slices.SortFunc(from, byLog)
-	}
+	slices.SortFunc(from, func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) })
 	a := make(answers, len(from))
 	for i, p := range from {
 		if i > 0 && p.TopicPartition == from[i-1].TopicPartition {

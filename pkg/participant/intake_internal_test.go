@@ -8,47 +8,27 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 )
 
-// inquired is a log that says which topics a fetch asks for.
-type inquired struct {
-	broker.Log
-	topics chan []string
-	behind bool // there is more than what it brings
-}
+// inquired also knows where requests end.
+type inquired struct{ brokertest.Asked }
 
-func (a *inquired) Fetch(_ context.Context, from []broker.Position) ([]broker.Fetched, error) {
-	var topics []string
-	for _, p := range from {
-		topics = append(topics, p.Topic)
-	}
-	a.topics <- slices.Compact(topics)
-	var got []broker.Fetched
-	for _, p := range from {
-		f := broker.Fetched{TopicPartition: p.TopicPartition, Next: p.Offset, End: p.Offset}
-		if a.behind {
-			f.End++
-		}
-		got = append(got, f)
-	}
-	return got, nil
-}
-
-func (a *inquired) Ends(context.Context, []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+func (*inquired) Ends(context.Context, []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
 	return map[broker.TopicPartition]int64{{Topic: "clerk.redrive.v1"}: 9}, nil
 }
 
 func TestRequestsAreLookedForNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(0)
-		log := &inquired{topics: make(chan []string, 1)}
+		log := &inquired{brokertest.Asked{Topics: make(chan []string, 1)}}
 		b.c.cfg.Log, b.c.asked, b.c.fetched = log, map[broker.TopicPartition]*source{}, make(chan fetchResult, 1)
 		b.c.put(b.t)
 		events, requests := "desk.events.v1", b.c.b.requests
 		fetch := func(want ...string) {
 			t.Helper()
 			b.c.fetch(t.Context())
-			if got := <-log.topics; !slices.Equal(got, want) {
+			if got := <-log.Topics; !slices.Equal(got, want) {
 				t.Errorf("after %v it asks for %v, not %v", time.Since(b.c.requestsAt), got, want)
 			}
 			b.c.receive(<-b.c.fetched)
@@ -66,7 +46,7 @@ func TestRequestsAreLookedForNowAndThen(t *testing.T) {
 		fetch(events)
 		b.t.due = []string{"o1"}
 		b.c.fireDeadlines(t.Context(), time.Now()) // which wait for what is in the logs now
-		log.behind = true
+		log.Behind = true
 		fetch(events, requests)
 		fetch(events, requests) // there are more
 	})

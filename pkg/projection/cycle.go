@@ -181,15 +181,14 @@ const notesEvery = 250 * time.Millisecond
 
 // fetch starts reading every log that has room, when nothing is being read.
 func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
-	now := time.Now()
-	if c.live.busy || now.Before(c.live.at) {
+	if !c.live.free() {
 		return
 	}
 	ps := c.positions(0, len(c.b.Topics), make([]broker.Position, 0, len(c.tasks)*len(c.topics)))
-	notes := len(ps) == 0 || now.Sub(c.notesAt) >= notesEvery
+	notes := len(ps) == 0 || time.Since(c.notesAt) >= notesEvery
 	if notes {
 		ps = c.positions(len(c.b.Topics), len(c.topics), ps)
-		c.notesAt = now
+		c.notesAt = time.Now()
 	}
 	owners := make(map[int]string, len(c.tasks))
 	for _, t := range c.tasks {
@@ -212,9 +211,12 @@ func (c *cycle[D]) positions(topic, end int, ps []broker.Position) []broker.Posi
 	return ps
 }
 
-// poll asks for logs in the background; took hears in the cycle what came.
+// free says that a fetch may begin.
+func (f *fetcher) free() bool { return !f.busy && !time.Now().Before(f.at) }
+
+// poll asks for logs in the background, by a fetcher that is free; took hears in the cycle what came.
 func (c *cycle[D]) poll(ctx context.Context, wg *sync.WaitGroup, f *fetcher, from []broker.Position, took func([]broker.Fetched, error)) {
-	if f.busy || len(from) == 0 || time.Now().Before(f.at) {
+	if len(from) == 0 {
 		return
 	}
 	f.busy = true

@@ -1,48 +1,18 @@
 package projection
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 )
-
-// inquired is a log that says which topics a fetch asks for.
-type inquired struct {
-	broker.Log
-	topics chan []string
-	denied string // a topic that cannot be read
-	behind bool   // there is more than what it brings
-}
-
-func (a *inquired) Fetch(_ context.Context, from []broker.Position) ([]broker.Fetched, error) {
-	var topics []string
-	for _, p := range from {
-		topics = append(topics, p.Topic)
-	}
-	a.topics <- slices.Compact(topics)
-	var got []broker.Fetched
-	for _, p := range from {
-		f := broker.Fetched{TopicPartition: p.TopicPartition, Next: p.Offset, End: p.Offset}
-		if p.Topic == a.denied {
-			f.Err = fault.New(fault.Unavailable, "%s has no leader", p.Topic)
-		}
-		if a.behind {
-			f.End++
-		}
-		got = append(got, f)
-	}
-	return got, nil
-}
 
 func TestNotesAreLookedForNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &inquired{topics: make(chan []string, 1)}
+		log := &brokertest.Asked{Topics: make(chan []string, 1)}
 		b := chronicle()
 		b.Notes = []string{"margin"}
 		c := newCycle(New(b, Config{Log: log, Partitions: partitions}), owned{})
@@ -54,7 +24,7 @@ func TestNotesAreLookedForNowAndThen(t *testing.T) {
 		fetch := func(want ...string) {
 			t.Helper()
 			c.fetch(t.Context(), &wg)
-			if got := <-log.topics; !slices.Equal(got, want) {
+			if got := <-log.Topics; !slices.Equal(got, want) {
 				t.Errorf("after %v it asks for %v, not %v", time.Since(c.notesAt), got, want)
 			}
 			(<-c.news)()
@@ -73,7 +43,7 @@ func TestNotesAreLookedForNowAndThen(t *testing.T) {
 		for _, task := range c.tasks {
 			task.sources[0].pending, task.sources[1].pending = 0, 0
 		}
-		log.behind = true
+		log.Behind = true
 		time.Sleep(notesEvery) //nolint:forbidigo // in a synctest bubble
 		fetch(talk, song, "margin")
 		fetch(talk, song, "margin") // there are more
@@ -83,7 +53,7 @@ func TestNotesAreLookedForNowAndThen(t *testing.T) {
 // Notes that cannot be read keep the instance from being ready until they can be, although most fetches do not ask for them.
 func TestUnreadableNotesAreNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &inquired{topics: make(chan []string, 1), denied: "margin"}
+		log := &brokertest.Asked{Topics: make(chan []string, 1), Denied: "margin"}
 		b := chronicle()
 		b.Notes = []string{"margin"}
 		c := newCycle(New(b, Config{Log: log, Partitions: partitions}), owned{})
@@ -97,7 +67,7 @@ func TestUnreadableNotesAreNotForgotten(t *testing.T) {
 			for c.fetch(t.Context(), &wg); !c.live.busy; c.fetch(t.Context(), &wg) {
 				time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble: until it may try again
 			}
-			topics = <-log.topics
+			topics = <-log.Topics
 			(<-c.news)()
 			return topics
 		}
@@ -110,7 +80,7 @@ func TestUnreadableNotesAreNotForgotten(t *testing.T) {
 				t.Fatal("ready without having read the notes")
 			}
 		}
-		log.denied = ""
+		log.Denied = ""
 		for !slices.Contains(fetch(), "margin") {
 			with--
 		}

@@ -220,6 +220,9 @@ func (c *cycle[D]) told(t *task, note string) Op {
 
 // fetchBeside reads what the live spaces have folded and those beside them have not.
 func (c *cycle[D]) fetchBeside(ctx context.Context, wg *sync.WaitGroup) {
+	if !c.beside.free() {
+		return
+	}
 	epoch := map[broker.TopicPartition]*space{}
 	var from []broker.Position
 	for _, t := range c.tasks {
