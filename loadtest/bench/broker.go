@@ -87,8 +87,8 @@ func (o options) record(sys system, n int, due time.Time) *kgo.Record {
 	}
 	r := peers.TroupeOrder(n, due, o.partitions, o.fits(n))
 	k := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	for key, value := range r.Headers.All() {
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: key, Value: value})
 	}
 	return k
 }

@@ -54,8 +54,8 @@ func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 // record makes a record to append, byte for byte the same; poison is left where it is.
 func record(r broker.Record) *kgo.Record {
 	again := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		again.Headers = append(again.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	for key, value := range r.Headers.All() {
+		again.Headers = append(again.Headers, kgo.RecordHeader{Key: key, Value: value})
 	}
 	return again
 }

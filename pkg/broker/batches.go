@@ -15,11 +15,11 @@ import (
 
 // decode copies the records of one log out of an answer. It drops what lies before the asked offset (a batch comes whole), control
 // records and the records of aborted transactions, and returns the offset after the last of all of these.
-func decode(from Position, l logAnswer, names *headerNames) (records []Record, next int64, err error) {
+func decode(from Position, l logAnswer) (records []Record, next int64, err error) {
 	next = from.Offset
 	aborted := abortedAt(l.aborted)
 	records = make([]Record, 0, announced(l.batches))
-	into := slabs{names: names}
+	var into slabs
 	for w := (wire{b: l.batches}); len(w.b) > 0; {
 		b, more, err := readBatch(&w)
 		if err != nil {
@@ -131,29 +131,26 @@ func (b batch) records(to []Record, from Position, into *slabs) ([]Record, error
 		}
 		to = append(to, Record{Topic: from.Topic, Partition: from.Partition, Offset: offset, Time: time.UnixMilli(at)})
 		in = wire{b: into.copy(in.b, len(w.b))} // the frame is used again
-		if !in.record(&to[len(to)-1], into, cap(to)-len(to)) {
+		if !in.record(&to[len(to)-1]) {
 			return to[:len(to)-1], errCut
 		}
 	}
 	return to, nil
 }
 
-// record reads key, value and headers; some more records are to come.
-func (w *wire) record(r *Record, into *slabs, more int) bool {
+// record reads key, value and headers, as many of them as are announced.
+func (w *wire) record(r *Record) bool {
 	r.Key = w.field()
 	r.Value = w.field()
-	n := int(w.varint())
-	if n > len(w.b) {
-		return false
+	n := w.varint()
+	rest, ok := Headers(w.b), !w.short
+	for ; ok && n > 0; n-- {
+		_, _, rest, ok = rest.cut()
 	}
-	if n > 0 {
-		r.Headers = into.take(n, more)
+	if size := len(w.b) - len(rest); size > 0 {
+		r.Headers = w.b[:size:size]
 	}
-	for i := range r.Headers {
-		r.Headers[i] = Header{Key: into.names.of(i, w.bytes(int(w.varint()))), Value: w.field()}
-	}
-	into.names.before = r.Headers
-	return !w.short
+	return ok
 }
 
 // field reads bytes that may be null, which is nil, or empty, which is not.

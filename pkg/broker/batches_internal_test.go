@@ -32,7 +32,7 @@ func written(t testing.TB, base int64, attributes protocol.Attributes, records .
 func recordSet(how protocol.Attributes, records []Record) protocol.RecordSet {
 	theirs := make([]protocol.Record, len(records))
 	for i, r := range records {
-		theirs[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: r.Headers}
+		theirs[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: listed(r.Headers)}
 	}
 	return protocol.RecordSet{Version: 2, Attributes: how, Records: protocol.NewRecordReader(theirs...)}
 }
@@ -42,7 +42,7 @@ func events(n int) (records []Record) {
 	for i := range n {
 		r := Record{Key: []byte("order-1"), Value: fmt.Appendf(nil, "value %d", i), Time: time.UnixMilli(1e12 + int64(i))}
 		for h := range 12 {
-			r.Headers = append(r.Headers, Header{Key: fmt.Sprintf("ce_header%d", h), Value: fmt.Appendf(nil, "%d of %d", h, i)})
+			r.Headers = r.Headers.Append(fmt.Sprintf("ce_header%d", h), fmt.Appendf(nil, "%d of %d", h, i))
 		}
 		records = append(records, r)
 	}
@@ -54,7 +54,7 @@ func oddRecords() []Record {
 		{Key: []byte("k"), Value: nil, Time: time.UnixMilli(1)},
 		{Key: []byte{}, Value: []byte{}, Time: time.UnixMilli(2)},
 		{Key: []byte("k"), Value: bytes.Repeat([]byte("long "), 40_000), Time: time.UnixMilli(3)},
-		{Key: []byte("k"), Headers: []Header{{Key: "empty", Value: []byte{}}, {Key: "null"}, {Key: "", Value: []byte("no name")}, {Key: "empty", Value: []byte("again")}}, Time: time.UnixMilli(4)},
+		{Key: []byte("k"), Headers: headersOf(oddHeaders), Time: time.UnixMilli(4)},
 	}
 }
 
@@ -65,7 +65,7 @@ func TestBatchesAreReadAsTheyWereWritten(t *testing.T) {
 			want := append(events(20), odd...)
 			raw := append(written(t, 7, how, want[:5]...), written(t, 12, how, want[5:]...)...)
 			raw = append(raw, written(t, 31, how, want...)[:50]...) // the size of an answer cuts off the last
-			got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+			got, next, err := decode(readFrom, logAnswer{batches: raw})
 			if err != nil || next != 31 || len(got) != len(want) {
 				t.Fatalf("%d of %d records, next %d, %v", len(got), len(want), next, err)
 			}
@@ -77,7 +77,7 @@ func TestBatchesAreReadAsTheyWereWritten(t *testing.T) {
 			}
 			later := readFrom
 			later.Offset = 14
-			if got, next, err := decode(later, logAnswer{batches: raw}, &headerNames{}); err != nil || len(got) != len(want)-7 || next != 31 || got[0].Offset != 14 {
+			if got, next, err := decode(later, logAnswer{batches: raw}); err != nil || len(got) != len(want)-7 || next != 31 || got[0].Offset != 14 {
 				t.Errorf("from 14: %d records, next %d, %v", len(got), next, err)
 			}
 		})
@@ -95,7 +95,7 @@ func TestBatchesAreWrittenAsTheyAreRead(t *testing.T) {
 			if err := b.batch(want, how, now); err != nil {
 				t.Fatal(err)
 			}
-			got, next, err := decode(readFrom, logAnswer{batches: b.bytes}, &headerNames{})
+			got, next, err := decode(readFrom, logAnswer{batches: b.bytes})
 			if err != nil || next != int64(len(want)) || len(got) != len(want) {
 				t.Fatalf("%d of %d records, next %d, %v", len(got), len(want), next, err)
 			}
@@ -129,7 +129,7 @@ func TestHolesArePassedOver(t *testing.T) {
 	raw := written(t, 5, 0, events(1)...)
 	binary.BigEndian.PutUint32(raw[23:], 9) // the last was 9 behind the first
 	seal(raw)
-	if got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{}); err != nil || len(got) != 1 || next != 15 {
+	if got, next, err := decode(readFrom, logAnswer{batches: raw}); err != nil || len(got) != 1 || next != 15 {
 		t.Errorf("%d records, next %d, %v", len(got), next, err)
 	}
 }
@@ -140,7 +140,7 @@ func TestTimeOfTheBroker(t *testing.T) {
 	raw[22] |= byte(logAppendTime)
 	binary.BigEndian.PutUint64(raw[35:], 42)
 	seal(raw)
-	got, _, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+	got, _, err := decode(readFrom, logAnswer{batches: raw})
 	if err != nil || len(got) != 2 || !got[0].Time.Equal(time.UnixMilli(42)) || !got[1].Time.Equal(time.UnixMilli(42)) {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -155,12 +155,14 @@ func TestWhatIsBrokenIsRefused(t *testing.T) {
 		"an old format":       {func(b []byte) []byte { b[16] = 1; return b }, "format 1"},
 		"too many records":    {func(b []byte) []byte { b[60] = 99; return seal(b) }, "cut short"},
 		"a record too long":   {func(b []byte) []byte { b[61] = 0xfe; return seal(b) }, "cut short"},
+		"too many headers":    {func(b []byte) []byte { b[bytes.Index(b, []byte("\x14ce_header0"))-1] += 2; return seal(b) }, "cut short"},
+		"a header too long":   {func(b []byte) []byte { b[bytes.Index(b, []byte("\x16ce_header11"))] = 0x7e; return seal(b) }, "cut short"},
 		"unknown compression": {func(b []byte) []byte { b[22] = 7; return seal(b) }, "unknown way"},
 		"not what it says":    {func(b []byte) []byte { b[22] = 1; return seal(b) }, "decompress (gzip)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := c.spoil(written(t, 0, 0, events(1)...))
-			got, next, err := decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+			got, next, err := decode(readFrom, logAnswer{batches: raw})
 			if fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), c.want) || len(got) != 0 || next != 0 {
 				t.Errorf("%d records, next %d, %v", len(got), next, err)
 			}
@@ -177,16 +179,16 @@ func seal(raw []byte) []byte {
 // A record has its bytes to itself, although it shares their allocation with others: to append to a part of it changes nothing else.
 func TestRecordsAreApart(t *testing.T) {
 	want := events(3)
-	got, _, err := decode(readFrom, logAnswer{batches: written(t, 0, 0, want...)}, &headerNames{})
+	got, _, err := decode(readFrom, logAnswer{batches: written(t, 0, 0, want...)})
 	if err != nil || len(got) != len(want) {
 		t.Fatalf("%d records, %v", len(got), err)
 	}
 	for _, r := range got {
 		_ = append(r.Key, "more than there is room for"...)
 		_ = append(r.Value, "more than there is room for"...)
-		_ = append(r.Headers, Header{Key: "another"})
-		for _, h := range r.Headers {
-			_ = append(h.Value, "more than there is room for"...)
+		r.Headers.Append("another", []byte("header"))
+		for _, value := range r.Headers.All() {
+			_ = append(value, "more than there is room for"...)
 		}
 	}
 	for i := range want {
@@ -206,7 +208,7 @@ func FuzzAnswer(f *testing.F) {
 		a.frame = raw
 		if a.read() == nil {
 			for _, l := range a.logs {
-				_, _, _ = decode(readFrom, l, &headerNames{})
+				_, _, _ = decode(readFrom, l)
 			}
 		}
 		_ = (&produceAnswer{frame: raw}).read()
@@ -215,17 +217,23 @@ func FuzzAnswer(f *testing.F) {
 			raw[16] = 2
 			seal(raw)
 		}
-		if _, next, _ := decode(readFrom, logAnswer{batches: raw}, &headerNames{}); next < readFrom.Offset {
+		records, next, _ := decode(readFrom, logAnswer{batches: raw})
+		if next < readFrom.Offset {
 			t.Errorf("next is %d", next)
+		}
+		for _, r := range records {
+			if !r.Headers.Valid() {
+				t.Errorf("there are headers %q", r.Headers)
+			}
 		}
 	})
 }
 
-// Records share allocations, of their bytes, of their headers and of the records themselves, and a header's name is there once.
+// Records share allocations, of their bytes and of the records themselves.
 func TestDecodeAllocatesLittle(t *testing.T) {
 	raw := written(t, 0, 0, events(100)...)
-	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, logAnswer{batches: raw}, &headerNames{}) })
-	if most := 24.; got > most {
+	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, logAnswer{batches: raw}) })
+	if most := 3.; got > most {
 		t.Errorf("100 records allocate %v times, at most %v were wanted", got, most)
 	}
 }
@@ -256,6 +264,6 @@ func BenchmarkDecode(b *testing.B) {
 	raw := written(b, 0, 0, events(100)...)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _, _ = decode(readFrom, logAnswer{batches: raw}, &headerNames{})
+		_, _, _ = decode(readFrom, logAnswer{batches: raw})
 	}
 }

@@ -48,9 +48,8 @@ func (c *Client) fetchRequest(p *poll) *buffer {
 // fetchAnswer is the answer to a fetch; what it says of each log points into frame. It is lent, until its records are copied out.
 type fetchAnswer struct {
 	frame
-	code  int16
-	logs  []logAnswer
-	names headerNames // stay for the next
+	code int16
+	logs []logAnswer
 }
 
 var fetchAnswers = sync.Pool{New: func() any { return new(fetchAnswer) }}
@@ -74,7 +73,6 @@ func (*fetchAnswer) ApiKey() protocol.ApiKey { return protocol.Fetch }
 func (a *fetchAnswer) free() {
 	clear(a.logs)
 	a.frame, a.code, a.logs = a.frame[:0], 0, a.logs[:0]
-	a.names.rest()
 	fetchAnswers.Put(a)
 }
 

@@ -125,7 +125,7 @@ func (a *polled) read() error {
 	a.result = make([]Fetched, len(a.poll.positions))
 	for i, l := range a.logs {
 		if place, asked := a.poll.place(l.TopicPartition, i); asked {
-			a.result[place] = a.client.fetched(a.poll.positions[place], l, &a.names)
+			a.result[place] = a.client.fetched(a.poll.positions[place], l)
 		}
 	}
 	return nil
@@ -140,7 +140,7 @@ func (p *poll) place(tp TopicPartition, turn int) (int, bool) {
 }
 
 // fetched is what an answer says of one log.
-func (c *Client) fetched(from Position, l logAnswer, names *headerNames) Fetched {
+func (c *Client) fetched(from Position, l logAnswer) Fetched {
 	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
 	switch {
 	case kafka.Error(l.code) == kafka.OffsetOutOfRange:
@@ -152,7 +152,7 @@ func (c *Client) fetched(from Position, l logAnswer, names *headerNames) Fetched
 		f.Err = code("fetch", l.code, "")
 	default:
 		f.Start, f.End = l.start, l.end
-		f.Records, f.Next, f.Err = decode(from, l, names)
+		f.Records, f.Next, f.Err = decode(from, l)
 	}
 	return f
 }

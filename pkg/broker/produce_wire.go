@@ -96,24 +96,19 @@ func (b *buffer) Write(p []byte) (int, error) {
 
 // record writes the record at a place in a batch, some time after its first.
 func (b *buffer) record(r *Record, place int, after int64) {
-	size := 1 + varintLen(after) + varintLen(int64(place)) + fieldLen(r.Key) + fieldLen(r.Value) + varintLen(int64(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		size += varintLen(int64(len(h.Key))) + len(h.Key) + fieldLen(h.Value)
+	headers := int64(0)
+	for range r.Headers.All() {
+		headers++
 	}
+	size := 1 + varintLen(after) + varintLen(int64(place)) + fieldLen(r.Key) + fieldLen(r.Value) + varintLen(headers) + len(r.Headers)
 	b.varint(int64(size))
 	b.int8(0) // attributes, of which there are none
 	b.varint(after)
 	b.varint(int64(place))
 	b.field(r.Key)
 	b.field(r.Value)
-	b.varint(int64(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		b.varint(int64(len(h.Key)))
-		b.bytes = append(b.bytes, h.Key...)
-		b.field(h.Value)
-	}
+	b.varint(headers)
+	b.bytes = append(b.bytes, r.Headers...)
 }
 
 func millis(t, now time.Time) int64 {

@@ -2,15 +2,7 @@
 // groups, with the settings that lose nothing and its own classes of errors.
 package broker
 
-import (
-	"time"
-
-	"github.com/segmentio/kafka-go/protocol"
-)
-
-// Header is one record header, a Key (a string) and a Value (bytes). Keys may repeat. It is kafka-go's own, since copying a dozen of
-// them for each record on its way in and out would be work for nothing.
-type Header = protocol.Header
+import "time"
 
 // Record is one record of a log. Offset and Time are set by the broker and ignored when producing, except that a
 // non-zero Time is kept as the record's create time. Nobody writes into Key, Value and Headers once they are set: a record that was
@@ -21,7 +13,7 @@ type Record struct {
 	Offset    int64
 	Key       []byte
 	Value     []byte
-	Headers   []Header
+	Headers   Headers
 	Time      time.Time
 }
 

@@ -104,12 +104,8 @@ func OrderOf(r broker.Record) string {
 
 // header is the last of that name: the ones added here come after those of the original.
 func header(r broker.Record, key string) (string, bool) {
-	for i := len(r.Headers) - 1; i >= 0; i-- {
-		if r.Headers[i].Key == key {
-			return string(r.Headers[i].Value), true
-		}
-	}
-	return "", false
+	value, ok := r.Headers.Last(key)
+	return string(value), ok
 }
 
 // Parse reads a record of the dead-letter topic. The error is of class Permanent and names the header at fault.
@@ -139,12 +135,7 @@ func Parse(r broker.Record) (Record, error) {
 // Original is a letter's record as it came.
 func Original(letter broker.Record) broker.Record {
 	o := letter
-	o.Headers = nil
-	for _, h := range letter.Headers {
-		if !strings.HasPrefix(h.Key, prefix) {
-			o.Headers = append(o.Headers, h)
-		}
-	}
+	o.Headers = letter.Headers.Without(func(key string) bool { return strings.HasPrefix(key, prefix) })
 	if topic, ok := header(letter, headerTopic); ok {
 		o.Topic = topic
 	}

@@ -17,7 +17,7 @@ func Park(came broker.Record, rec Record) broker.Record {
 	if out.Key == nil {
 		out.Key = []byte{} // the broker client refuses records whose key was forgotten
 	}
-	w := writing{slices.Clone(came.Headers)}
+	w := writing{slices.Clip(came.Headers)}
 	w.add(headerRecord, string(Letter))
 	w.add(headerID, rec.ID)
 	w.add(headerTopic, came.Topic)
@@ -58,11 +58,9 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 	return out
 }
 
-// Answers is the header of a fact that answers a letter on request: what marks the letter's event as seen in the log, while its
+// Answers are the headers of a fact that answers a letter on request: what marks the letter's event as seen in the log, while its
 // outcome is still to come.
-func (q Request) Answers() broker.Header {
-	return broker.Header{Key: headerAnswers, Value: []byte(q.ID)}
-}
+func (q Request) Answers() broker.Headers { return broker.HeadersOf(headerAnswers, q.ID) }
 
 // OnRequest says whether a fact answers a letter on request.
 func OnRequest(fact broker.Record) bool {
@@ -70,12 +68,12 @@ func OnRequest(fact broker.Record) bool {
 	return ok
 }
 
-type writing struct{ h []broker.Header }
+type writing struct{ h broker.Headers }
 
 // add leaves out what is empty.
 func (w *writing) add(key, value string) {
 	if value != "" {
-		w.h = append(w.h, broker.Header{Key: key, Value: []byte(value)})
+		w.h = w.h.Append(key, []byte(value))
 	}
 }
 

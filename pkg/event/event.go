@@ -4,6 +4,7 @@ package event
 
 import (
 	"crypto/sha1" //nolint:gosec // as RFC 9562 says of UUIDv5
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,38 +114,40 @@ func Decode(e Event) (Message, error) {
 	return Message{Event: e, Body: body}, nil
 }
 
-// attributesBytes is at least as much as the attributes need that are no strings in an Event, and what is the same in each.
-const attributesBytes = len("1.0") + len(time.RFC3339Nano) + len("18446744073709551615") + len(ContentType)
+// attributesBytes is what the headers of an event take at most beside the strings in it.
+const attributesBytes = 256
 
 // ToRecord makes the record of an event for a topic and partition. extra headers follow the event's own.
-func ToRecord(e Event, topic string, partition int, extra ...broker.Header) broker.Record {
-	h := make([]broker.Header, 0, 11+len(extra))
-	text := make([]byte, 0, attributesBytes+len(e.ID)+len(e.Type)+len(e.Source)+len(e.Subject)+len(e.PreviousID)+len(e.CausationID)+
-		len(e.TraceParent)) // of all values: one allocation
+func ToRecord(e Event, topic string, partition int, extra ...broker.Headers) broker.Record {
+	most := attributesBytes + len(e.ID) + len(e.Type) + len(e.Source) + len(e.Subject) + len(e.PreviousID) + len(e.CausationID) + len(e.TraceParent)
+	for _, more := range extra {
+		most += len(more)
+	}
+	h := make(broker.Headers, 0, most)
 	add := func(k, v string) {
 		if v != "" {
-			from := len(text)
-			text = append(text, v...)
-			h = append(h, broker.Header{Key: k, Value: text[from:len(text):len(text)]})
+			h = h.Append(k, []byte(v))
 		}
 	}
 	add(headerSpecVersion, "1.0")
 	add(headerID, e.ID)
 	add(headerType, e.Type)
 	add(headerSource, e.Source)
-	subject := len(text)
 	add(headerSubject, e.Subject)
-	key := text[subject:len(text):len(text)] // the same bytes
+	key := []byte(h[len(h)-len(e.Subject) : len(h) : len(h)]) // the same bytes
 	var buf [64]byte
-	add(headerTime, string(e.Time.UTC().AppendFormat(buf[:0], time.RFC3339Nano)))
+	h = h.Append(headerTime, e.Time.UTC().AppendFormat(buf[:0], time.RFC3339Nano))
 	if e.Sequence > 0 {
-		add(headerSequence, strconv.FormatUint(e.Sequence, 10))
+		h = h.Append(headerSequence, strconv.AppendUint(buf[:0], e.Sequence, 10))
 	}
 	add(headerPrevious, e.PreviousID)
 	add(headerCausation, e.CausationID)
 	add(headerTraceParent, e.TraceParent)
 	add(headerContentType, ContentType)
-	return broker.Record{Topic: topic, Partition: partition, Key: key, Value: e.Data, Headers: append(h, extra...)}
+	for _, more := range extra {
+		h = append(h, more...)
+	}
+	return broker.Record{Topic: topic, Partition: partition, Key: key, Value: e.Data, Headers: slices.Clip(h)}
 }
 
 // FromRecord reads the envelope without decoding the body. The error is of class Permanent and names the attribute at
@@ -155,30 +158,30 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Header) brok
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
 	var spec, when, seq, content []byte
-	for _, h := range r.Headers {
-		switch h.Key {
+	for key, value := range r.Headers.All() {
+		switch key {
 		case headerSpecVersion:
-			spec = h.Value
+			spec = value
 		case headerID:
-			e.ID = view(h.Value)
+			e.ID = view(value)
 		case headerType:
-			e.Type = view(h.Value)
+			e.Type = view(value)
 		case headerSource:
-			e.Source = view(h.Value)
+			e.Source = view(value)
 		case headerSubject:
-			e.Subject = view(h.Value)
+			e.Subject = view(value)
 		case headerTime:
-			when = h.Value
+			when = value
 		case headerSequence:
-			seq = h.Value
+			seq = value
 		case headerPrevious:
-			e.PreviousID = view(h.Value)
+			e.PreviousID = view(value)
 		case headerCausation:
-			e.CausationID = view(h.Value)
+			e.CausationID = view(value)
 		case headerTraceParent:
-			e.TraceParent = view(h.Value)
+			e.TraceParent = view(value)
 		case headerContentType:
-			content = h.Value
+			content = value
 		}
 	}
 	bad := func(attribute, rule string) (Event, error) {

@@ -79,8 +79,8 @@ var stages = []struct {
 	run  func(*bench)
 }{
 	{"receive", 3, func(b *bench) { b.receive() }},
-	{"decide", 30, (*bench).decide},
-	{"live", 48, (*bench).live},
+	{"decide", 29, (*bench).decide},
+	{"live", 47, (*bench).live},
 }
 
 func TestAllocations(t *testing.T) {

@@ -101,9 +101,9 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	o.answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.log(c.b.facts).TopicPartition, fact.ID)
 	if d.request != nil {
-		hop = append(hop, d.request.asks.Answers())
+		hop = append(hop, d.request.asks.Answers()...)
 	}
-	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop...)
+	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop)
 	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true

@@ -244,7 +244,7 @@ func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int
 func (d *Door[S]) Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error) {
 	p := broker.Partition([]byte(e.Subject), d.cfg.Partitions)
 	ctx, ended := telemetry.Send(ctx, broker.TopicPartition{Topic: d.b.facts, Partition: p}, e.ID, e.Subject)
-	offset, err = d.out.append(ctx, event.ToRecord(e, d.b.facts, p, telemetry.Inject(ctx, nil)...))
+	offset, err = d.out.append(ctx, event.ToRecord(e, d.b.facts, p, telemetry.Inject(ctx, nil)))
 	ended(err)
 	return p, offset, err
 }

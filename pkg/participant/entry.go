@@ -35,23 +35,15 @@ func (e *entry) encode() string {
 
 	b := pack.Text(pack.Int(pack.Text(most[:0], e.ID), int64(e.Seq)), e.Prev) //nolint:gosec // counts events
 	b = pack.Int(pack.Text(b, r.Topic), int64(r.Partition))
-	b = pack.Bytes(pack.Bytes(b, r.Key), r.Value)
-	b = pack.Int(b, int64(len(r.Headers)))
-	for _, h := range r.Headers {
-		b = pack.Bytes(pack.Text(b, h.Key), h.Value)
-	}
-	return string(b)
+	return string(pack.Bytes(pack.Bytes(pack.Bytes(b, r.Key), r.Value), r.Headers))
 }
 
 // decodeEntry reads what encode wrote.
 func decodeEntry(body string) (*entry, error) {
 	r := pack.Read(body)
 	e := &entry{body: body, ID: r.Text(), Seq: uint64(r.Int()), Prev: r.Text()} //nolint:gosec // as it was written
-	e.Record = broker.Record{Topic: r.Text(), Partition: int(r.Int()), Key: r.Bytes(), Value: r.Bytes()}
-	for range r.Len() {
-		e.Record.Headers = append(e.Record.Headers, broker.Header{Key: r.Text(), Value: r.Bytes()})
-	}
-	if r.Err() != nil || !r.Ended() {
+	e.Record = broker.Record{Topic: r.Text(), Partition: int(r.Int()), Key: r.Bytes(), Value: r.Bytes(), Headers: r.Bytes()}
+	if r.Err() != nil || !r.Ended() || !e.Record.Headers.Valid() {
 		return nil, errors.New("it is cut off, or of another layout")
 	}
 	e.Order = deadletter.OrderOf(e.Record)

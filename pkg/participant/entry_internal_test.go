@@ -12,7 +12,7 @@ func TestEntryIsReadBack(t *testing.T) {
 	for _, e := range []entry{
 		{Order: "o1", ID: "a", Seq: 300, Prev: "b", Record: broker.Record{
 			Topic: "clerk.events.v1", Partition: 200, Key: []byte("o1"), Value: []byte("\x00body"),
-			Headers: []broker.Header{{Key: "ce_id", Value: []byte("a")}, {Key: "", Value: nil}, {Key: "empty", Value: []byte{}}},
+			Headers: broker.HeadersOf("ce_id", "a", "empty", "", "ce_id", "again").Append("", nil),
 		}},
 		{Order: "o2", ID: "letter", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o2"), Value: []byte{}}},
 		{Order: "o3", ID: "tombstone", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o3")}},
@@ -29,6 +29,10 @@ func TestEntryIsReadBack(t *testing.T) {
 		}
 		if _, err := decodeEntry(e.body + "x"); err == nil {
 			t.Error("more than an entry is read as one")
+		}
+		e.Record.Headers = broker.Headers("\x02a\x04b")
+		if got, err := decodeEntry(e.encode()); err == nil {
+			t.Errorf("headers that are cut off are read as %q", got.Record.Headers)
 		}
 	}
 }

@@ -177,12 +177,8 @@ func (s *stage) letters(order string) []string {
 }
 
 func header(r broker.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
+	value, _ := r.Headers.Last(key)
+	return string(value)
 }
 
 // eventually waits for a condition; in a bubble its clock is the bubble's.

@@ -235,7 +235,7 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "5"
+const layout = "6"
 
 func (b Behavior[S]) erase() *behavior {
 	var none any = *new(S)

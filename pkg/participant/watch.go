@@ -197,6 +197,6 @@ func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func
 
 // send begins the producer span of the fact that answers a delivery; the headers carry it to whoever hears the fact. It ends
 // when the broker has answered.
-func (w *watch) send(d *delivery, to broker.TopicPartition, id string) (headers []broker.Header, ended func(error)) {
+func (w *watch) send(d *delivery, to broker.TopicPartition, id string) (headers broker.Headers, ended func(error)) {
 	return telemetry.Answer(d.span, d.rec.Headers, to, id, d.order)
 }

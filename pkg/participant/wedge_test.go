@@ -263,12 +263,7 @@ func TestUnreadableEnvelopeMovesNoHead(t *testing.T) {
 		before := s.seq[notes+"o1"]
 		bad := s.note(notes, "o1", "zz")
 		s.seq[notes+"o1"] = before
-		bad.Headers = slices.DeleteFunc(bad.Headers, func(h broker.Header) bool { return h.Key == "ce_previousid" })
-		for i := range bad.Headers {
-			if bad.Headers[i].Key == "ce_sequence" {
-				bad.Headers[i].Value = []byte("50")
-			}
-		}
+		bad.Headers = bad.Headers.Without(func(key string) bool { return key == "ce_previousid" }).Set("ce_sequence", []byte("50"))
 		s.log.Append(at(notes, "o1"), bad)
 		s.hand(notes, "o1", "b")
 		s.hand(notes, "o1", "c")

@@ -152,19 +152,15 @@ func TestRunWaitsForItsTopicsAndRefusesWrongOnes(t *testing.T) {
 }
 
 // age makes an event older.
-func age(r broker.Record, by time.Duration) {
-	for i, h := range r.Headers {
-		if h.Key == "ce_time" {
-			r.Headers[i].Value = []byte(time.Now().Add(-by).Format(time.RFC3339))
-		}
-	}
+func age(r *broker.Record, by time.Duration) {
+	r.Headers = r.Headers.Set("ce_time", time.Now().Add(-by).AppendFormat(nil, time.RFC3339))
 }
 
 func TestOldDocumentsAreForgotten(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	old := s.fact(talk, "old", "one")
-	age(old, 32*24*time.Hour)
+	age(&old, 32*24*time.Hour)
 	stop := s.run(New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, Retention: 60 * 24 * time.Hour}))
 	s.put(old)
 	s.say(talk, "new", "one")

@@ -180,7 +180,7 @@ func TestRebuildForgetsWhatTheLogNeedNotHold(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	old, alsoOld := s.fact(talk, "old", "one"), s.fact(talk, "old", "two")
-	age(old, 30*24*time.Hour+time.Hour)
+	age(&old, 30*24*time.Hour+time.Hour)
 	s.put(old, alsoOld)
 	ids := s.orders(10)
 	_, _ = s.play(b)

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"go.opentelemetry.io/otel/propagation"
@@ -22,39 +21,37 @@ func TraceParent(ctx context.Context) string {
 
 // Inject sets the per-hop trace context (headers traceparent and tracestate) to that of ctx, in place of what headers may
 // hold of it already. Without a span in ctx it returns headers as they are.
-func Inject(ctx context.Context, headers []broker.Header) []broker.Header {
+func Inject(ctx context.Context, headers broker.Headers) broker.Headers {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return headers
 	}
-	c := carrier{slices.DeleteFunc(slices.Clone(headers), func(h broker.Header) bool {
-		return h.Key == traceparent || h.Key == tracestate
-	})}
+	c := carrier{headers.Without(func(key string) bool { return key == traceparent || key == tracestate })}
 	w3c.Inject(ctx, &c)
 	return c.headers
 }
 
 // Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's start
 // (ce_traceparent).
-func Extract(ctx context.Context, headers []broker.Header) context.Context {
-	if len(value(headers, traceparent)) == 0 {
+func Extract(ctx context.Context, headers broker.Headers) context.Context {
+	if hop, _ := headers.Last(traceparent); len(hop) == 0 {
 		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, startparent)})
 	}
 	return w3c.Extract(ctx, &carrier{headers})
 }
 
 // carrier is the headers of one record.
-type carrier struct{ headers []broker.Header }
+type carrier struct{ headers broker.Headers }
 
 func (c *carrier) Get(key string) string { return header(c.headers, key) }
 
 func (c *carrier) Set(key, value string) {
-	c.headers = append(c.headers, broker.Header{Key: key, Value: []byte(value)})
+	c.headers = c.headers.Append(key, []byte(value))
 }
 
 func (c *carrier) Keys() []string {
 	var keys []string
-	for _, h := range c.headers {
-		keys = append(keys, h.Key)
+	for key := range c.headers.All() {
+		keys = append(keys, key)
 	}
 	return keys
 }
@@ -77,13 +74,7 @@ const (
 )
 
 // header is the last value of a key, or empty.
-func header(headers []broker.Header, key string) string { return string(value(headers, key)) }
-
-func value(headers []broker.Header, key string) []byte {
-	for _, h := range slices.Backward(headers) {
-		if h.Key == key {
-			return h.Value
-		}
-	}
-	return nil
+func header(headers broker.Headers, key string) string {
+	value, _ := headers.Last(key)
+	return string(value)
 }

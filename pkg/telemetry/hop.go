@@ -12,7 +12,7 @@ import (
 // for the span. Most reactions do not, and for every record it was a tenth of all objects.
 type hop struct {
 	context.Context
-	headers []broker.Header
+	headers broker.Headers
 	built   sync.Once
 	traced  context.Context
 }
@@ -54,9 +54,9 @@ func Begun(ctx context.Context) trace.SpanContext {
 
 // Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see Begun, and heard its
 // headers. hop are the headers of the message; ended is nil where no span was needed. That it was sent is for Sent.
-func Answer(begun trace.SpanContext, heard []broker.Header, to broker.TopicPartition, id, orderID string) (hop []broker.Header, ended func(error)) {
+func Answer(begun trace.SpanContext, heard broker.Headers, to broker.TopicPartition, id, orderID string) (hop broker.Headers, ended func(error)) {
 	if parent := forwarded(heard); !begun.IsValid() && parent != nil {
-		return []broker.Header{{Key: traceparent, Value: parent}}, nil
+		return hop.Append(traceparent, parent), nil
 	}
 	ctx := context.Background()
 	if begun.IsValid() {
@@ -73,17 +73,17 @@ func Answer(begun trace.SpanContext, heard []broker.Header, to broker.TopicParti
 
 // forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
 // goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
-func forwarded(headers []broker.Header) []byte {
+func forwarded(headers broker.Headers) []byte {
 	if Traced() {
 		return nil
 	}
 	var parent, start []byte
-	for i := range headers {
-		switch headers[i].Key {
+	for key, value := range headers.All() {
+		switch key {
 		case traceparent:
-			parent = headers[i].Value
+			parent = value
 		case startparent:
-			start = headers[i].Value
+			start = value
 		case tracestate:
 			return nil
 		}

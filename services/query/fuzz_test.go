@@ -16,21 +16,13 @@ import (
 func FuzzFoldAnyRecord(f *testing.F) {
 	for _, story := range stories {
 		for _, r := range story(querytest.NewWriter(), querytest.ID("o"), "c-1") {
-			for _, h := range r.Headers {
-				if h.Key == "ce_type" {
-					f.Add(r.Topic, string(h.Value), r.Value)
-				}
-			}
+			typ, _ := r.Headers.Last("ce_type")
+			f.Add(r.Topic, string(typ), r.Value)
 		}
 	}
 	f.Fuzz(func(t *testing.T, topic, typ string, value []byte) {
 		r := querytest.NewWriter().Placed(querytest.ID("o"), "c-1")
-		r.Topic, r.Value = topic, value
-		for i, h := range r.Headers {
-			if h.Key == "ce_type" {
-				r.Headers[i].Value = []byte(typ)
-			}
-		}
+		r.Topic, r.Value, r.Headers = topic, value, r.Headers.Set("ce_type", []byte(typ))
 		doc := query.FoldOrder([]broker.Record{r})
 		text, err := json.Marshal(doc)
 		if err != nil {

@@ -32,14 +32,14 @@ func unreadable(topic string) control.Fault {
 func (s *stage) poison(ctx context.Context, topic, id, by string) error {
 	return s.append(ctx, broker.Record{
 		Topic: topic, Partition: broker.Partition([]byte(id), partitions), Key: []byte(id), Value: []byte("poison"),
-		Headers: []broker.Header{{Key: check.PoisonHeader, Value: []byte(by)}},
+		Headers: broker.HeadersOf(check.PoisonHeader, by),
 	})
 }
 
 func (s *stage) append(ctx context.Context, r broker.Record) error {
 	k := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		k.Headers = append(k.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	for key, value := range r.Headers.All() {
+		k.Headers = append(k.Headers, kgo.RecordHeader{Key: key, Value: value})
 	}
 	return s.kafka.ProduceSync(ctx, k).FirstErr()
 }

@@ -282,18 +282,9 @@ func (m *Memory) Topics() map[string]broker.Topic {
 	return topics
 }
 
-func recordBytes(r broker.Record) int {
-	n := 24 + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += 4 + len(h.Key) + len(h.Value)
-	}
-	return n
-}
+func recordBytes(r broker.Record) int { return 24 + len(r.Key) + len(r.Value) + len(r.Headers) }
 
 func clone(r broker.Record) broker.Record {
 	r.Key, r.Value, r.Headers = slices.Clone(r.Key), slices.Clone(r.Value), slices.Clone(r.Headers)
-	for i := range r.Headers {
-		r.Headers[i].Value = slices.Clone(r.Headers[i].Value)
-	}
 	return r
 }

@@ -46,7 +46,7 @@ func (s *suite) produceAndFetch(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_123)
 	records := []broker.Record{
 		{Key: []byte("k1"), Value: []byte("v1"), Time: at,
-			Headers: []broker.Header{{Key: "h", Value: []byte("1")}, {Key: "h", Value: []byte("2")}, {Key: "empty", Value: nil}}},
+			Headers: broker.HeadersOf("h", "1", "h", "2", "empty", "").Append("null", nil)},
 		{Key: []byte{0, 255}, Value: nil},
 		{Key: []byte("k3"), Value: bytes.Repeat([]byte("x"), 10_000)},
 	}

@@ -94,9 +94,9 @@ func (w *world) letters(part int, id string) []letter {
 			continue
 		}
 		l := letter{from: -1, at: r.Offset}
-		for _, h := range r.Headers {
-			v := string(h.Value)
-			switch h.Key {
+		for key, value := range r.Headers.All() {
+			v := string(value)
+			switch key {
 			case "__dlq.id":
 				l.id = v
 			case "__dlq.errors.topic":

@@ -319,5 +319,5 @@ func (w *world) duplicate(topic string, back int) {
 // garbage appends a record that nobody can read to a participant's topic, under an order's key.
 func (w *world) garbage(part int, id string) {
 	tp := logOf(participant.FactsTopic(names[part]), id)
-	w.log.Append(tp, broker.Record{Key: []byte(id), Value: []byte("{}"), Headers: []broker.Header{{Key: "ce_id", Value: []byte(event.MakeID(id, "garbage"))}}})
+	w.log.Append(tp, broker.Record{Key: []byte(id), Value: []byte("{}"), Headers: broker.HeadersOf("ce_id", event.MakeID(id, "garbage"))})
 }

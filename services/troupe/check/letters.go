@@ -80,9 +80,9 @@ const nobody = "nobody"
 
 // header returns the value of the first header of that name, or "".
 func header(r broker.Record, name string) string {
-	for _, h := range r.Headers {
-		if h.Key == name {
-			return string(h.Value)
+	for key, value := range r.Headers.All() {
+		if key == name {
+			return string(value)
 		}
 	}
 	return ""

@@ -135,9 +135,9 @@ func (p *Plain) read(ctx context.Context, topic string, at map[int32]kgo.Offset,
 }
 
 func plain(r *kgo.Record) broker.Record {
-	headers := make([]broker.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = broker.Header{Key: h.Key, Value: h.Value}
+	var headers broker.Headers
+	for _, h := range r.Headers {
+		headers = headers.Append(h.Key, h.Value)
 	}
 	return broker.Record{Topic: r.Topic, Partition: int(r.Partition), Offset: r.Offset, Key: r.Key, Value: r.Value, Headers: headers}
 }

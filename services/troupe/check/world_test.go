@@ -174,20 +174,18 @@ func (w *world) mail(id, cause string, kind notificationv1.Kind) {
 // plant appends poison that all must park, and has it parked by some.
 func (w *world) plant(topic string, by ...string) {
 	tp := broker.TopicPartition{Topic: topic, Partition: 1}
-	mark := broker.Header{Key: check.PoisonHeader, Value: []byte("order,payment,notification")}
-	at := w.log.Append(tp, broker.Record{Key: []byte("poison"), Value: []byte("?"), Headers: []broker.Header{mark}})
+	mark := []string{check.PoisonHeader, "order,payment,notification"}
+	at := w.log.Append(tp, broker.Record{Key: []byte("poison"), Value: []byte("?"), Headers: broker.HeadersOf(mark...)})
 	for _, p := range by {
-		w.letter(p, "poison", topic, 1, at, mark)
+		w.letter(p, "poison", topic, 1, at, mark...)
 	}
 }
 
-func (w *world) letter(by, key, topic string, partition int, offset int64, more ...broker.Header) {
-	h := func(name, value string) broker.Header {
-		return broker.Header{Key: "__dlq." + name, Value: []byte(value)}
-	}
+func (w *world) letter(by, key, topic string, partition int, offset int64, more ...string) {
 	w.log.Append(broker.TopicPartition{Topic: participant.DeadLettersTopic(by), Partition: partition}, broker.Record{Key: []byte(key),
-		Headers: append(more, h("record", "letter"), h("errors.topic", topic), h("errors.partition", strconv.Itoa(partition)),
-			h("errors.offset", strconv.FormatInt(offset, 10)), h("errors.class", "permanent"), h("errors.message", "undecodable"))})
+		Headers: broker.HeadersOf(append(more, "__dlq.record", "letter", "__dlq.errors.topic", topic,
+			"__dlq.errors.partition", strconv.Itoa(partition), "__dlq.errors.offset", strconv.FormatInt(offset, 10),
+			"__dlq.errors.class", "permanent", "__dlq.errors.message", "undecodable")...)})
 }
 
 func (w *world) run() *check.Report {
@@ -237,11 +235,10 @@ func (w *world) run() *check.Report {
 
 // request asks for something, and says what became of it.
 func (w *world) request(id, letter string, outcomes ...string) {
-	h := func(name, value string) broker.Header { return broker.Header{Key: name, Value: []byte(value)} }
-	w.log.Append(broker.TopicPartition{Topic: "payment.redrive.v1"}, broker.Record{Key: []byte("good"), Headers: []broker.Header{h("ce_id", id)}})
+	w.log.Append(broker.TopicPartition{Topic: "payment.redrive.v1"}, broker.Record{Key: []byte("good"), Headers: broker.HeadersOf("ce_id", id)})
 	for n, outcome := range outcomes {
 		w.log.Append(broker.TopicPartition{Topic: participant.DeadLettersTopic("payment")}, broker.Record{Key: []byte("good"),
-			Headers: []broker.Header{h("ce_id", id+strconv.Itoa(n)), h("ce_causationid", id), h("__dlq.record", outcome), h("__dlq.id", letter)}})
+			Headers: broker.HeadersOf("ce_id", id+strconv.Itoa(n), "ce_causationid", id, "__dlq.record", outcome, "__dlq.id", letter)})
 	}
 }
 

@@ -27,7 +27,7 @@ func TestAppendsEachRecordOnceMore(t *testing.T) {
 	for n := range 6 {
 		tp := broker.TopicPartition{Topic: "t", Partition: n % 2}
 		rec := broker.Record{Topic: "t", Partition: tp.Partition, Key: []byte("k"), Value: fmt.Append(nil, n),
-			Headers: []broker.Header{{Key: "ce_id", Value: fmt.Append(nil, n)}}}
+			Headers: broker.HeadersOf("ce_id", fmt.Sprint(n))}
 		b.Produce(t.Context(), []broker.Batch{{TopicPartition: tp, Records: []broker.Record{rec}}}, func(p broker.Produced) {
 			if p.Err != nil {
 				t.Error(p.Err)
@@ -52,7 +52,8 @@ func TestAppendsEachRecordOnceMore(t *testing.T) {
 		}
 		seen := map[string]int{}
 		for _, rec := range got[0].Records {
-			seen[string(rec.Headers[0].Value)+"="+string(rec.Value)+string(rec.Key)]++
+			id, _ := rec.Headers.Last("ce_id")
+			seen[string(id)+"="+string(rec.Value)+string(rec.Key)]++
 		}
 		for what, n := range seen {
 			if n != 2 {
@@ -74,7 +75,7 @@ func TestFromTheEndWhatWasThereIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	put := func(id string) {
-		rec := broker.Record{Topic: "t", Key: []byte("k"), Value: []byte(id), Headers: []broker.Header{{Key: "ce_id", Value: []byte(id)}}}
+		rec := broker.Record{Topic: "t", Key: []byte("k"), Value: []byte(id), Headers: broker.HeadersOf("ce_id", id)}
 		b.Produce(t.Context(), []broker.Batch{{TopicPartition: broker.TopicPartition{Topic: "t"}, Records: []broker.Record{rec}}}, func(p broker.Produced) {
 			if p.Err != nil {
 				t.Error(p.Err)

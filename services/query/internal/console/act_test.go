@@ -137,11 +137,7 @@ func TestEditReplacesThePayload(t *testing.T) {
 	}
 	// An event of no known type has no payload that could be checked.
 	strange := d.Placed(querytest.ID("strange"), "c-1")
-	for i, h := range strange.Headers {
-		if h.Key == "ce_type" {
-			strange.Headers[i].Value = []byte("troupe.order.v1.OrderLost")
-		}
-	}
+	strange.Headers = strange.Headers.Set("ce_type", []byte("troupe.order.v1.OrderLost"))
 	ids := d.Park("payment", "permanent", "unknown type", strange)
 	d.Caught()
 	if got := refused(d, "POST", "/payment/"+querytest.ID("strange")+"/edit", edit(ids[0], `{}`), 422); got != "invalid-payload /letter_id" {

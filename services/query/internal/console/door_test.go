@@ -246,7 +246,7 @@ func TestStrangeLettersAreShown(t *testing.T) {
 	d := open(t)
 	garbage := d.Placed(querytest.ID("g"), "c-1")
 	garbage.Value = []byte{0xff, 0xff}
-	headless := broker.Record{Topic: "order.events.v1", Partition: 2, Key: []byte("\xff bad/key?"), Value: []byte("hello"), Headers: []broker.Header{{Key: "x", Value: []byte{0xfe}}}}
+	headless := broker.Record{Topic: "order.events.v1", Partition: 2, Key: []byte("\xff bad/key?"), Value: []byte("hello"), Headers: broker.HeadersOf("x", "\xfe")}
 	keyless := broker.Record{Topic: "order.events.v1", Partition: 1, Value: []byte("hello")}
 	stray := d.Placed(querytest.ID("s"), "c-1") // in a partition that is not its own
 	stray.Partition = (stray.Partition + 1) % querytest.Partitions

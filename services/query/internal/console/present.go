@@ -44,8 +44,8 @@ func chainLetter(c readmodel.Chain, i int, r broker.Record) ChainLetter {
 		s.Message = valid(rec.Message)
 	}
 	came := deadletter.Original(r)
-	for _, h := range came.Headers {
-		s.Headers = append(s.Headers, header(h))
+	for key, value := range came.Headers.All() {
+		s.Headers = append(s.Headers, header(key, value))
 	}
 	if came.Value != nil {
 		s.Raw = came.Value
@@ -56,11 +56,11 @@ func chainLetter(c readmodel.Chain, i int, r broker.Record) ChainLetter {
 	return s
 }
 
-func header(h broker.Header) Header {
-	if utf8.Valid(h.Value) {
-		return Header{Name: valid(h.Key), Value: string(h.Value)}
+func header(key string, value []byte) Header {
+	if utf8.Valid(value) {
+		return Header{Name: valid(key), Value: string(value)}
 	}
-	return Header{Name: valid(h.Key), Value: base64.StdEncoding.EncodeToString(h.Value), Base64: true}
+	return Header{Name: valid(key), Value: base64.StdEncoding.EncodeToString(value), Base64: true}
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -155,18 +155,10 @@ func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 	s.Put(story...)
 	s.Put(story...)
 	void := s.Next(0, id, &orderv1.OrderCancelled{}, broker.Record{})
-	for i, h := range void.Headers {
-		if h.Key == "ce_previousid" {
-			void.Headers[i].Value = []byte(event.MakeID("another"))
-		}
-	}
+	void.Headers = void.Headers.Set("ce_previousid", []byte(event.MakeID("another")))
 	s.Put(void)
 	ancient := s.Placed(querytest.ID("b"), "c-1") // it says so; there is no record so old
-	for i, h := range ancient.Headers {
-		if h.Key == "ce_time" {
-			ancient.Headers[i].Value = []byte("0001-01-01T00:00:01Z")
-		}
-	}
+	ancient.Headers = ancient.Headers.Set("ce_time", []byte("0001-01-01T00:00:01Z"))
 	s.Put(ancient)
 	got := s.sample()
 	if got.Duplicates != 5 || got.Settled != 1 || got.Known != 2 {

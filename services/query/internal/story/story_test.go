@@ -42,11 +42,10 @@ func TestStoryIsCausal(t *testing.T) {
 	records := s.Refunded(id, "c-1")
 	for i, r := range records { // between events of others, and with a payment clock that runs behind
 		s.Put(s.Placed(querytest.ID(fmt.Sprint("other ", i)), "c-2"))
-		for h := range r.Headers {
-			if r.Headers[h].Key == "ce_time" && r.Topic == readmodel.Topics[1] {
-				at, _ := time.Parse(time.RFC3339Nano, string(r.Headers[h].Value))
-				r.Headers[h].Value = []byte(at.Add(-time.Hour).Format(time.RFC3339Nano))
-			}
+		if r.Topic == readmodel.Topics[1] {
+			text, _ := r.Headers.Last("ce_time")
+			at, _ := time.Parse(time.RFC3339Nano, string(text))
+			r.Headers = r.Headers.Set("ce_time", at.Add(-time.Hour).AppendFormat(nil, time.RFC3339Nano))
 		}
 		s.Put(r)
 	}

@@ -120,8 +120,7 @@ func TestStoryLeadsToTheTrace(t *testing.T) {
 	p := open(t)
 	id, trace := querytest.ID("a"), "4bf92f3577b34da6a3ce929d0e0e4736"
 	placed := p.Placed(id, "c-1")
-	placed.Headers = append(placed.Headers, broker.Header{Key: "ce_traceparent", Value: []byte("00-" + trace + "-00f067aa0ba902b7-01")},
-		broker.Header{Key: "tracestate", Value: []byte("<i>=\xff")})
+	placed.Headers = append(placed.Headers, broker.HeadersOf("ce_traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "tracestate", "<i>=\xff")...)
 	p.Put(placed)
 	p.Caught()
 	p.shows("/orders/"+id, `<a href="http://traces.example/`+trace+`">open trace</a>`, "header tracestate", "&lt;i&gt;=\ufffd")
