@@ -62,12 +62,7 @@ func (h Headers) Without(lacks func(key string) bool) (rest Headers) {
 	return slices.Clip(rest)
 }
 
-// Set is a copy with one header of a key, at the end.
-func (h Headers) Set(key string, value []byte) Headers {
-	return h.Without(func(k string) bool { return k == key }).Append(key, value)
-}
-
-// Valid says whether h can be read to its end. What was made here, or came in a record, can.
+// Valid says whether h can be read to its end. What was made here, or came in a record, can; what was kept in a store may not.
 func (h Headers) Valid() bool {
 	ok := true
 	for ok && len(h) > 0 {
@@ -76,7 +71,7 @@ func (h Headers) Valid() bool {
 	return ok
 }
 
-// cut takes the first header off; not ok is one that is cut short.
+// cut takes the first header off; not ok is one that is cut short. A null key, which no broker takes, is read as an empty one.
 func (h Headers) cut() (key string, value []byte, rest Headers, ok bool) {
 	if len(h) > 0 && h[0]&0x81 == 0 { // a length of one byte, as most, and of no null
 		if at := 1 + int(h[0]>>1); at < len(h) && h[at]&0x81 == 0 {

@@ -54,8 +54,8 @@ func TestHeaders(t *testing.T) {
 	if got := listed(without); !reflect.DeepEqual(got, append(oddHeaders[:1:1], append(oddHeaders[2:3:3], oddHeaders[4:]...)...)) {
 		t.Errorf("without one it is %q", got)
 	}
-	if got := h.Set("null", []byte("new")); !slices.Equal(got, without.Append("null", []byte("new"))) || !slices.Equal(h, before) {
-		t.Errorf("with another it is %q, from %q", got, h)
+	if without.Append("null", []byte("new")); !slices.Equal(h, before) {
+		t.Errorf("after that it is itself %q", h)
 	}
 	if got := HeadersOf("a", "1", "a", ""); !slices.Equal(got, headersOf([]protocol.Header{{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte{}}})) {
 		t.Errorf("of pairs it is %q", got)

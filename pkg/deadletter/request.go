@@ -63,7 +63,7 @@ func (q Request) Record(participant string) broker.Record {
 	w.add(headerLetter, q.Letter)
 	w.add(headerBy, q.By)
 	w.add(headerReason, q.Reason)
-	r.Headers = w.h
+	r.Headers = slices.Clip(w.h)
 	if r.Value == nil {
 		r.Value = []byte{} // not a tombstone
 	}

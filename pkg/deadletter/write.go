@@ -28,7 +28,7 @@ func Park(came broker.Record, rec Record) broker.Record {
 	w.failure(rec)
 	w.add(headerFirst, rec.FirstFailure.UTC().Format(time.RFC3339Nano))
 	w.add(headerBehind, rec.Behind)
-	out.Headers = w.h
+	out.Headers = slices.Clip(w.h)
 	return out
 }
 
@@ -54,7 +54,7 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 		w.add(headerRedriven, strconv.Itoa(rec.Redriven))
 		w.add(headerWaiting, strconv.Itoa(rec.Waiting))
 	}
-	out.Headers = w.h
+	out.Headers = slices.Clip(w.h)
 	return out
 }
 

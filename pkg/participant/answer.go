@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"google.golang.org/protobuf/proto"
@@ -100,10 +101,11 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	}
 	o.answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.log(c.b.facts).TopicPartition, fact.ID)
+	var answers broker.Headers
 	if d.request != nil {
-		hop = append(hop, d.request.asks.Answers()...)
+		answers = d.request.asks.Answers()
 	}
-	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop)
+	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop, answers)
 	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true

@@ -1,8 +1,10 @@
 package participant
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -36,6 +38,8 @@ func (c *cycle) fold(ctx context.Context, tasks []*task) (int, error) {
 	return total, nil
 }
 
+// foldTopic folds one topic of all tasks. While a chunk is folded the next one is read and the one before is written, so that a fold takes
+// as long as the slowest of the three.
 func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int, error) {
 	byLog := map[broker.TopicPartition]*task{}
 	var logs []broker.TopicPartition
@@ -52,6 +56,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		return 0, err
 	}
 	var left, total int64
+	next := map[broker.TopicPartition]int64{}
 	for tp, t := range byLog {
 		l := t.log(topic)
 		if l.expected > ends[tp] {
@@ -61,42 +66,72 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 			return 0, errAnew
 		}
 		l.expected = max(l.expected, starts[tp])
+		next[tp] = l.expected
 		left += ends[tp] - l.expected
 	}
 	said := time.Now()
+	c.watch.fold(topic, left)
 	defer c.watch.fold(topic, 0)
-	for {
-		c.watch.fold(topic, left-total)
-		var from []broker.Position
-		for tp, t := range byLog {
-			if t.log(topic).expected < ends[tp] {
-				from = append(from, broker.Position{TopicPartition: tp, Offset: t.log(topic).expected, MaxBytes: fetchBytes})
-			}
-		}
-		if len(from) == 0 {
-			return int(total), nil
-		}
-		got, err := c.cfg.Log.Fetch(ctx, from)
-		if err != nil {
-			return int(total), err
-		}
-		n, err := c.foldChunk(ctx, byLog, topic, got)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	chunks := make(chan fetchResult)
+	beside.Go(func() { c.readAhead(ctx, next, ends, chunks) })
+	var w writing
+	for f := range chunks {
+		touched, n, err := c.foldChunk(ctx, byLog, topic, f)
 		total += int64(n)
-		if err != nil {
+		if err = cmp.Or(c.written(&w), err); err != nil { // what was folded before stays folded
 			return int(total), err
 		}
+		w = c.write(ctx, touched, &beside)
+		c.watch.fold(topic, left-total)
 		if time.Since(said) > progressEvery {
 			said = time.Now()
 			c.watch.log.Info("folding", "topic", topic, "records", total, "of", left)
 		}
 	}
+	return int(total), cmp.Or(c.written(&w), ctx.Err())
 }
 
-// foldChunk folds what one fetch brought and writes it.
-func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*task, topic string, got []broker.Fetched) (int, error) {
-	n := 0
+// readAhead reads logs from some offsets to their ends, a fetch ahead of who takes what it brought.
+func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartition]int64, chunks chan<- fetchResult) {
+	defer close(chunks)
+	for {
+		var from []broker.Position
+		for tp, at := range next {
+			if at < ends[tp] {
+				from = append(from, broker.Position{TopicPartition: tp, Offset: at, MaxBytes: fetchBytes})
+			}
+		}
+		if len(from) == 0 {
+			return
+		}
+		got, err := c.cfg.Log.Fetch(ctx, from)
+		for _, f := range got {
+			next[f.TopicPartition] = f.Next
+			if errors.Is(f.Err, broker.ErrOutOfRange) {
+				next[f.TopicPartition] = f.Start // retention was faster
+			}
+		}
+		select {
+		case chunks <- fetchResult{got: got, err: err}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// foldChunk folds what one fetch brought, in memory.
+func (c *cycle) foldChunk(
+	ctx context.Context, byLog map[broker.TopicPartition]*task, topic string, read fetchResult,
+) (touched []*task, n int, err error) {
+	if read.err != nil {
+		return nil, 0, read.err
+	}
 	var want []wanted
-	for _, f := range got {
+	for _, f := range read.got {
 		w := wanted{t: byLog[f.TopicPartition]}
 		for _, r := range f.Records {
 			w.ids = append(w.ids, deadletter.OrderOf(r))
@@ -104,10 +139,9 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 		want = append(want, w)
 	}
 	if err := c.loadOrders(ctx, want); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	var touched []*task
-	for _, f := range got {
+	for _, f := range read.got {
 		t := byLog[f.TopicPartition]
 		l := t.log(topic)
 		if f.Err != nil {
@@ -115,21 +149,21 @@ func (c *cycle) foldChunk(ctx context.Context, byLog map[broker.TopicPartition]*
 				l.expected = f.Start // retention was faster
 				continue
 			}
-			return n, f.Err
+			return nil, n, f.Err
 		}
 		for _, r := range f.Records {
 			n++
 			if topic == c.b.letters {
 				c.foldNote(t, r)
 			} else if err := c.foldFact(t, r); err != nil {
-				return n, err
+				return nil, n, err
 			}
 		}
 		l.expected = f.Next
 		c.watch.count(recordsFolded, len(f.Records), telemetry.Topic.String(topic))
 		touched = append(touched, t)
 	}
-	return n, c.applyNow(ctx, touched)
+	return touched, n, nil
 }
 
 // foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and marks its cause
@@ -176,38 +210,61 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 	return nil
 }
 
-// applyNow writes what the tasks have folded, and waits until the store has it.
-func (c *cycle) applyNow(ctx context.Context, tasks []*task) error {
+// writing is what some tasks have folded, on its way to the store.
+type writing struct {
+	tasks []*task
+	done  chan error // nil: nothing is on its way
+}
+
+// write sends what the tasks have folded, beside who goes on folding.
+func (c *cycle) write(ctx context.Context, tasks []*task, beside *sync.WaitGroup) writing {
+	w := writing{done: make(chan error, 1)}
 	for _, t := range tasks {
-		if t.resend = c.change(t); len(t.resend.Ops) == 0 {
-			t.resend = nil
+		if ch := c.change(t); len(ch.Ops) > 0 {
+			t.resend = ch
+			w.tasks = append(w.tasks, t)
 		}
 	}
-	for tries := 1; ; tries++ {
+	beside.Go(func() { w.done <- c.send(ctx, w.tasks) })
+	return w
+}
+
+// send gives the store what the tasks have to write, until it has all of it.
+func (c *cycle) send(ctx context.Context, tasks []*task) error {
+	for tries := 1; len(tasks) > 0; tries++ {
 		var changes []store.Change
-		var sent []*task
 		for _, t := range tasks {
-			if t.resend != nil {
-				changes, sent = append(changes, t.resend.Change), append(sent, t)
-			}
+			changes = append(changes, t.resend.Change)
 		}
-		if len(changes) == 0 {
-			return nil
-		}
+		var again []*task
 		for i, out := range c.st.Apply(ctx, changes) {
 			switch {
 			case out.Err != nil:
-				sent[i].resend.Retry = true
+				tasks[i].resend.Retry = true
+				again = append(again, tasks[i])
 			case out.Verdict != store.Applied:
-				return fault.New(fault.Unavailable, "redis %s partition %d while it was folded", out.Verdict, sent[i].partition)
-			default:
-				c.applied(sent[i])
+				return fault.New(fault.Unavailable, "redis %s partition %d while it was folded", out.Verdict, tasks[i].partition)
 			}
 		}
-		if tries > 1 {
+		if tasks = again; len(tasks) > 0 {
 			if err := sleep(ctx, backoff(tries)); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// written waits until the store has what is on its way, and follows it in memory.
+func (c *cycle) written(w *writing) error {
+	if w.done == nil {
+		return nil
+	}
+	if err := <-w.done; err != nil {
+		return err
+	}
+	for _, t := range w.tasks {
+		c.applied(t)
+	}
+	return nil
 }

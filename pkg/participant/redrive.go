@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -95,7 +96,11 @@ func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery
 		return nil, err
 	}
 	var rec broker.Record
-	if err := json.Unmarshal([]byte(body), &rec); err != nil {
+	err = json.Unmarshal([]byte(body), &rec)
+	if err == nil && !rec.Headers.Valid() {
+		err = errors.New("its headers are cut short")
+	}
+	if err != nil {
 		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
 	}
 	came := deadletter.Original(rec)

@@ -2,6 +2,7 @@ package participant_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,6 +113,30 @@ func TestEdit(t *testing.T) {
 		want(t, "facts", s.facts("o1"), []string{"edited", "b", "c"})
 		want(t, "React knew", edited.Load(), "edited")
 	})
+}
+
+// A letter that the store keeps, and that is damaged there, is folded again from the log.
+func TestRedriveOfADamagedLetter(t *testing.T) {
+	treated(t, func(t *testing.T, s *stage, d *doctor) {
+		kept := key("o1", "parked:o1")
+		for id, text := range s.redis.HGetAll(t.Context(), kept).Val() {
+			var letter broker.Record
+			if err := json.Unmarshal([]byte(text), &letter); err != nil {
+				t.Fatal(err)
+			}
+			letter.Headers = letter.Headers[:len(letter.Headers)/2]
+			damaged, err := json.Marshal(letter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.mini.HSet(kept, id, string(damaged))
+		}
+		d.set("poison", nil)
+		s.ask(1, deadletter.Redrive, "o1", "")
+		s.closes("o1", 1)
+		want(t, "facts", s.facts("o1"), []string{"poison", "b"})
+		want(t, "told", s.since("o1", 2), []string{"redriven poison", "redriven b", "closed 2/0"})
+	}, "b")
 }
 
 // A discarded event counts as seen; what stood behind it waits for a redrive.

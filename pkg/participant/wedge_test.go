@@ -263,7 +263,7 @@ func TestUnreadableEnvelopeMovesNoHead(t *testing.T) {
 		before := s.seq[notes+"o1"]
 		bad := s.note(notes, "o1", "zz")
 		s.seq[notes+"o1"] = before
-		bad.Headers = bad.Headers.Without(func(key string) bool { return key == "ce_previousid" }).Set("ce_sequence", []byte("50"))
+		bad.Headers = brokertest.SetHeader(bad.Headers.Without(func(key string) bool { return key == "ce_previousid" }), "ce_sequence", []byte("50"))
 		s.log.Append(at(notes, "o1"), bad)
 		s.hand(notes, "o1", "b")
 		s.hand(notes, "o1", "c")

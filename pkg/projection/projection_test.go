@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -153,7 +154,7 @@ func TestRunWaitsForItsTopicsAndRefusesWrongOnes(t *testing.T) {
 
 // age makes an event older.
 func age(r *broker.Record, by time.Duration) {
-	r.Headers = r.Headers.Set("ce_time", time.Now().Add(-by).AppendFormat(nil, time.RFC3339))
+	r.Headers = brokertest.SetHeader(r.Headers, "ce_time", time.Now().Add(-by).AppendFormat(nil, time.RFC3339))
 }
 
 func TestOldDocumentsAreForgotten(t *testing.T) {

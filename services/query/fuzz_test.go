@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
@@ -22,7 +23,7 @@ func FuzzFoldAnyRecord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, topic, typ string, value []byte) {
 		r := querytest.NewWriter().Placed(querytest.ID("o"), "c-1")
-		r.Topic, r.Value, r.Headers = topic, value, r.Headers.Set("ce_type", []byte(typ))
+		r.Topic, r.Value, r.Headers = topic, value, brokertest.SetHeader(r.Headers, "ce_type", []byte(typ))
 		doc := query.FoldOrder([]broker.Record{r})
 		text, err := json.Marshal(doc)
 		if err != nil {

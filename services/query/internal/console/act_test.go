@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
@@ -137,7 +138,7 @@ func TestEditReplacesThePayload(t *testing.T) {
 	}
 	// An event of no known type has no payload that could be checked.
 	strange := d.Placed(querytest.ID("strange"), "c-1")
-	strange.Headers = strange.Headers.Set("ce_type", []byte("troupe.order.v1.OrderLost"))
+	strange.Headers = brokertest.SetHeader(strange.Headers, "ce_type", []byte("troupe.order.v1.OrderLost"))
 	ids := d.Park("payment", "permanent", "unknown type", strange)
 	d.Caught()
 	if got := refused(d, "POST", "/payment/"+querytest.ID("strange")+"/edit", edit(ids[0], `{}`), 422); got != "invalid-payload /letter_id" {

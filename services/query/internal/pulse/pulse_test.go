@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/schemas/choreography"
@@ -155,10 +156,10 @@ func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 	s.Put(story...)
 	s.Put(story...)
 	void := s.Next(0, id, &orderv1.OrderCancelled{}, broker.Record{})
-	void.Headers = void.Headers.Set("ce_previousid", []byte(event.MakeID("another")))
+	void.Headers = brokertest.SetHeader(void.Headers, "ce_previousid", []byte(event.MakeID("another")))
 	s.Put(void)
 	ancient := s.Placed(querytest.ID("b"), "c-1") // it says so; there is no record so old
-	ancient.Headers = ancient.Headers.Set("ce_time", []byte("0001-01-01T00:00:01Z"))
+	ancient.Headers = brokertest.SetHeader(ancient.Headers, "ce_time", []byte("0001-01-01T00:00:01Z"))
 	s.Put(ancient)
 	got := s.sample()
 	if got.Duplicates != 5 || got.Settled != 1 || got.Known != 2 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -45,7 +46,7 @@ func TestStoryIsCausal(t *testing.T) {
 		if r.Topic == readmodel.Topics[1] {
 			text, _ := r.Headers.Last("ce_time")
 			at, _ := time.Parse(time.RFC3339Nano, string(text))
-			r.Headers = r.Headers.Set("ce_time", at.Add(-time.Hour).AppendFormat(nil, time.RFC3339Nano))
+			r.Headers = brokertest.SetHeader(r.Headers, "ce_time", at.Add(-time.Hour).AppendFormat(nil, time.RFC3339Nano))
 		}
 		s.Put(r)
 	}
