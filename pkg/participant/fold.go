@@ -3,7 +3,6 @@ package participant
 import (
 	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -111,9 +110,6 @@ func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartit
 		got, err := c.cfg.Log.Fetch(ctx, from)
 		for _, f := range got {
 			next[f.TopicPartition] = f.Next
-			if errors.Is(f.Err, broker.ErrOutOfRange) {
-				next[f.TopicPartition] = f.Start // retention was faster
-			}
 		}
 		select {
 		case chunks <- fetchResult{got: got, err: err}:
@@ -144,11 +140,7 @@ func (c *cycle) foldChunk(
 	for _, f := range read.got {
 		t := byLog[f.TopicPartition]
 		l := t.log(topic)
-		if f.Err != nil {
-			if errors.Is(f.Err, broker.ErrOutOfRange) && f.Start > l.expected {
-				l.expected = f.Start // retention was faster
-				continue
-			}
+		if f.Err != nil { // out of range too: retention was faster, and trying again asks for the log's start
 			return nil, n, f.Err
 		}
 		for _, r := range f.Records {

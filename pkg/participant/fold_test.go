@@ -3,6 +3,7 @@ package participant_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,8 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/participant/storetest"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -77,18 +78,10 @@ func TestFoldReadsWhileItWrites(t *testing.T) {
 		log := &counted{Log: s.log, topic: facts}
 		held := &heldBack{until: func() bool { return log.times.Load() >= 3 }, waits: make(chan bool, 1)}
 		s.redis.(*redis.Client).AddHook(held)
-		cfg := s.config()
-		cfg.Log = log
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		p := participant.New(clerk(stamp), cfg)
-		go func() { done <- p.Run(ctx) }()
+		p, stop := s.playOn(log, clerk(stamp))
 		want(t, "the third fetch begins while the first chunk is written", <-held.waits, true)
 		s.eventually("folded", func() bool { return p.Ready() == nil })
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		stop()
 		hashes := map[string]map[string]string{}
 		for _, k := range s.redis.Keys(t.Context(), key("o1", "orders:*")).Val() {
 			hashes[strings.TrimPrefix(k, key("o1", ""))] = s.redis.HGetAll(t.Context(), k).Val()
@@ -98,6 +91,36 @@ func TestFoldReadsWhileItWrites(t *testing.T) {
 			want(t, id+" is at", fields["own"], "2 "+event.MakeID("fact", id, "2"))
 			want(t, id+" holds", fields["state"], `{"Stamped":["1","2"],"Until":"0001-01-01T00:00:00Z"}`)
 		}
+	})
+}
+
+// trimmed is a log that loses its first record when it has just said where it starts.
+type trimmed struct {
+	*brokertest.Memory
+	log  broker.TopicPartition
+	once atomic.Bool
+}
+
+func (l *trimmed) Starts(ctx context.Context, logs []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+	starts, err := l.Memory.Starts(ctx, logs)
+	if slices.Contains(logs, l.log) && l.once.CompareAndSwap(false, true) {
+		l.Trim(l.log, 1)
+	}
+	return starts, err
+}
+
+func TestRetentionIsFasterThanAFold(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		log := at("clerk.events.v1", "o1")
+		if err := s.log.Provision(t.Context(), []broker.Topic{{Name: log.Topic, Partitions: partitions}}); err != nil {
+			t.Fatal(err)
+		}
+		s.log.Append(log, stamped(t, "o1", 1), stamped(t, "o1", 2))
+		p, stop := s.playOn(&trimmed{Memory: s.log, log: log}, clerk(stamp))
+		s.eventually("folded", func() bool { return p.Ready() == nil })
+		stop()
+		_, fields := s.order("o1")
+		want(t, "what is left is folded", fields["own"], "2 "+event.MakeID("fact", "o1", "2"))
 	})
 }
 

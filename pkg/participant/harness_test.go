@@ -93,8 +93,15 @@ func (s *stage) config() participant.Config {
 
 // play runs an instance until stop is called, which waits for it.
 func (s *stage) play(b participant.Behavior[ledger]) (p *participant.Participant[ledger], stop func()) {
+	return s.playOn(s.log, b)
+}
+
+// playOn does so with another log than the stage's.
+func (s *stage) playOn(log broker.Log, b participant.Behavior[ledger]) (p *participant.Participant[ledger], stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
-	p = participant.New(b, s.config())
+	cfg := s.config()
+	cfg.Log = log
+	p = participant.New(b, cfg)
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	return p, func() {

@@ -26,22 +26,6 @@ func key(order, rest string) string {
 	return fmt.Sprintf("{clerk:%d}:%s", broker.Partition([]byte(order), partitions), rest)
 }
 
-// playOn runs an instance on another log.
-func (s *stage) playOn(l broker.Log, b participant.Behavior[ledger]) (p *participant.Participant[ledger], stop func()) {
-	cfg := s.config()
-	cfg.Log = l
-	ctx, cancel := context.WithCancel(s.t.Context())
-	done := make(chan error, 1)
-	p = participant.New(b, cfg)
-	go func() { done <- p.Run(ctx) }()
-	return p, func() {
-		cancel()
-		if err := <-done; err != nil {
-			s.t.Errorf("Run: %v", err)
-		}
-	}
-}
-
 // pass lets time go by.
 func pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
