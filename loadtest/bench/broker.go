@@ -18,6 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -62,6 +63,12 @@ func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
 			return err
 		}
 		left = len(topics)
+	}
+	for waiting := true; waiting; { // a broker that has just begun has no coordinator of groups yet, and not every peer waits for it
+		_, err := b.admin.FetchOffsets(ctx, "none")
+		if waiting = kerr.IsRetriable(err); err != nil && !waiting {
+			return err
+		}
 	}
 	want := append([]string{peers.Poisoned}, flow.Topics...)
 	if sys.troupe {
