@@ -202,11 +202,16 @@ func (s *stage) eventually(what string, ok func() bool) {
 
 // order is what the store keeps of an order, and the hash that does, without the hash tag of its task.
 func (s *stage) order(id string) (hash string, fields map[string]string) {
+	return storetest.Order(id, s.orders(id))
+}
+
+// orders are the hashes that keep the orders of an order's task, by their names without the hash tag.
+func (s *stage) orders(id string) map[string]map[string]string {
 	hashes := map[string]map[string]string{}
 	for _, k := range s.redis.Keys(s.t.Context(), key(id, "orders:*")).Val() {
 		hashes[strings.TrimPrefix(k, key(id, ""))] = s.redis.HGetAll(s.t.Context(), k).Val()
 	}
-	return storetest.Order(id, hashes)
+	return hashes
 }
 
 func (s *stage) kept(id string) bool {
