@@ -142,7 +142,7 @@ func ofClass(err error, e *fault.Error) Problem {
 		return problem(http.StatusNotFound, SlugNotFound, "Not found", e.Error())
 	case fault.Conflict:
 		return problem(http.StatusConflict, SlugConflict, "Conflict", e.Error())
-	case fault.Unavailable, fault.NotYet:
+	case fault.Unavailable, fault.NotYet, fault.Deferred:
 		return unavailable()
 	}
 	return problem(http.StatusInternalServerError, SlugInternal, "Internal error",
