@@ -49,6 +49,8 @@ const (
 	headerBehind     = "__dlq.errors.parked.behind"
 	headerRedriven   = "__dlq.redriven"
 	headerWaiting    = "__dlq.waiting"
+	headerRetry      = "__dlq.retry.at"
+	headerAutomatic  = "__dlq.automatic"
 
 	headerCausation = "ce_causationid"
 )
@@ -89,6 +91,10 @@ type Record struct {
 	RequestID string
 	// By and Reason are the request's.
 	By, Reason string
+	// RetryAt is when the participant redrives the chain by itself: of a letter or a failed redrive that is deferred; zero: never.
+	RetryAt time.Time
+	// Automatic says that the participant redrove by itself: nobody asked, and RequestID names that try. Outcomes only.
+	Automatic bool
 	// Redriven is how many letters came back, Waiting how many still wait. Closed only.
 	Redriven, Waiting int
 }
@@ -116,6 +122,7 @@ func Parse(r broker.Record) (Record, error) {
 		Message: p.text(headerMessage), Exception: p.text(headerException), Behind: p.text(headerBehind),
 		FirstFailure: p.time(headerFirst), LastFailure: p.time(headerLast), Deliveries: p.number(headerDeliveries),
 		Redrives: p.number(headerRedrives), Redriven: p.number(headerRedriven), Waiting: p.number(headerWaiting),
+		RetryAt: p.time(headerRetry),
 	}
 	rec.ID = p.text(headerID)
 	if rec.ID == "" && rec.Kind != Closed {
@@ -126,6 +133,7 @@ func Parse(r broker.Record) (Record, error) {
 		rec.Topic, rec.Partition, rec.Offset = p.must(headerTopic), p.number(headerPartition), p.long(headerOffset)
 	case Redriven, Edited, Discarded, Failed, Closed:
 		rec.RequestID, rec.By, rec.Reason = p.text(headerCausation), p.text(headerBy), p.text(headerReason)
+		rec.Automatic = p.text(headerAutomatic) != ""
 	default:
 		p.fail(headerRecord, "must be letter, redriven, edited, discarded, failed or closed")
 	}

@@ -22,7 +22,7 @@ var (
 	parked = Record{
 		Kind: Letter, ID: "e-1", Order: "o-1", Topic: "desk.events.v1", Partition: 3, Offset: 7, Group: "clerk", Class: "permanent",
 		Message: "no such account", Exception: "goroutine 1", FirstFailure: moment, LastFailure: moment.Add(time.Second), Deliveries: 2,
-		Behind: "e-0",
+		Behind: "e-0", RetryAt: moment.Add(time.Minute),
 	}
 )
 
@@ -68,6 +68,7 @@ func TestTell(t *testing.T) {
 		{Kind: Edited, ID: "e-1"},
 		{Kind: Discarded, ID: "e-1"},
 		{Kind: Failed, ID: "e-1", Class: "permanent", Message: "still", Exception: "goroutine 1", LastFailure: moment, Redrives: 3},
+		{Kind: Failed, ID: "e-1", Class: "deferred", Message: "full", LastFailure: moment, RetryAt: moment.Add(time.Hour), Automatic: true},
 		{Kind: Closed, Redriven: 2, Waiting: 5, Class: "conflict", Message: "not the head", LastFailure: moment},
 		{Kind: Closed, ID: "e-1", Redriven: 2},
 	} {
@@ -131,7 +132,7 @@ func TestGarbage(t *testing.T) {
 	letter, request := park(parked), Request{ID: "r-1", Action: Discard, Order: "o-1", Letter: "e-1", At: moment}.Record("clerk")
 	for key, values := range map[string][]string{
 		headerRecord: {"", "parcel"}, headerID: {""}, headerTopic: {""}, headerPartition: {"x", "-1", "2147483648"}, headerOffset: {"1e3"},
-		headerFirst: {"yesterday"}, headerLast: {"x"}, headerRedrives: {"-1"}, headerDeliveries: {"x"}, headerWaiting: {"x"}, headerRedriven: {"x"},
+		headerFirst: {"yesterday"}, headerRetry: {"soon"}, headerLast: {"x"}, headerRedrives: {"-1"}, headerDeliveries: {"x"}, headerWaiting: {"x"}, headerRedriven: {"x"},
 	} {
 		for _, v := range values {
 			if _, err := Parse(with(letter, key, v)); !refused(err, key) {

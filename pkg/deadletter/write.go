@@ -47,6 +47,9 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 	w.add(headerGroup, rec.Group)
 	w.add(headerBy, rec.By)
 	w.add(headerReason, rec.Reason)
+	if rec.Automatic {
+		w.add(headerAutomatic, "true")
+	}
 	if rec.Class != "" || rec.Message != "" {
 		w.failure(rec)
 	}
@@ -83,4 +86,7 @@ func (w *writing) failure(rec Record) {
 	w.add(headerException, rec.Exception[:min(len(rec.Exception), maxText)])
 	w.add(headerLast, rec.LastFailure.UTC().Format(time.RFC3339Nano))
 	w.add(headerRedrives, strconv.Itoa(rec.Redrives))
+	if !rec.RetryAt.IsZero() {
+		w.add(headerRetry, rec.RetryAt.UTC().Format(time.RFC3339Nano))
+	}
 }

@@ -134,6 +134,9 @@ func (c *cycle) done(t *task, o *order, d *delivery) {
 		return
 	}
 	o.lane.remove(d)
+	if d.asks != nil && d.asks.automatic {
+		t.retrying--
+	}
 	delete(t.holds, d)
 	t.touch(o)
 	if d.src != nil {

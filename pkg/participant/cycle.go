@@ -221,7 +221,7 @@ func (c *cycle) nap() time.Duration {
 		if top, ok := t.timers.next(); ok {
 			sooner(top.at)
 		}
-		if len(t.due)+len(t.dueSoon) > 0 {
+		if len(t.due)+len(t.dueSoon)+len(t.retryDue) > 0 {
 			sooner(now.Add(backoffMin))
 		}
 		for _, l := range t.own {
@@ -233,7 +233,7 @@ func (c *cycle) nap() time.Duration {
 	return max(0, next.Sub(now))
 }
 
-// wake lets lanes go on whose back-off is over, parks what was held too long, and fires deadlines.
+// wake lets lanes go on whose back-off is over, parks what was held too long, and fires deadlines and retries.
 func (c *cycle) wake(ctx context.Context) {
 	now := time.Now()
 	for _, t := range c.tasks {
@@ -258,10 +258,15 @@ func (c *cycle) wake(ctx context.Context) {
 			if !ok {
 				break
 			}
-			t.due = append(t.due, id)
+			if _, parked := t.parked[id]; parked {
+				t.retryDue = append(t.retryDue, id)
+			} else {
+				t.due = append(t.due, id)
+			}
 		}
 	}
 	c.fireDeadlines(ctx, now)
+	c.startRetries(ctx)
 }
 
 // report tells readiness what the tasks are doing.

@@ -12,7 +12,7 @@ import (
 )
 
 // fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they had
-// after the deadlines passed: after an outage, a waiting answer comes first. One at a parked order waits.
+// after the deadlines passed: after an outage, a waiting answer comes first. That of an order with letters waits until they are gone.
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	var ask []broker.TopicPartition
 	var asking []*task
@@ -46,21 +46,19 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 		due := t.dueSoon
 		t.dueSoon = nil
 		for _, id := range due {
-			c.deadline(t, t.orders[id], now)
+			c.wakeUp(t, t.orders[id], now)
 		}
 	}
 }
 
-// parkedDeadline is how often the deadline of an order with dead letters is looked at again.
-const parkedDeadline = 10 * time.Second
-
-func (c *cycle) deadline(t *task, o *order, now time.Time) {
-	at, ok := c.b.deadline(o.state)
+// wakeUp gives an order what its timer was set for: its deadline, or a try of its letters.
+func (c *cycle) wakeUp(t *task, o *order, now time.Time) {
+	at, ok := o.wakeAt(c.b)
 	switch {
-	case !ok || at.After(now) || o.saw(deadlineID(o.id, at)):
+	case !ok || at.After(now):
 		t.arm(c.b, o)
 	case len(o.parked) > 0:
-		t.timers.set(o.id, now.Add(parkedDeadline))
+		c.retry(t, o)
 	default:
 		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o, at))
 		c.pump(t, o)

@@ -35,7 +35,7 @@ func (g *gauges) open(label attribute.KeyValue, partitions int) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		observe(telemetry.TasksExpected, float64(partitions), label)
-		for _, m := range []telemetry.Metric{telemetry.TasksRunning, telemetry.OutboxEntries, telemetry.LanesWaiting, telemetry.OrdersParked} {
+		for _, m := range []telemetry.Metric{telemetry.TasksRunning, telemetry.OutboxEntries, telemetry.LanesWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred} {
 			observe(m, g.tasks[m], label)
 		}
 		for topic, left := range g.folding {
@@ -45,7 +45,7 @@ func (g *gauges) open(label attribute.KeyValue, partitions int) {
 			l.Observe(observe, label)
 		}
 	}, append([]telemetry.Metric{telemetry.TasksExpected, telemetry.TasksRunning, telemetry.OutboxEntries, telemetry.LanesWaiting,
-		telemetry.OrdersParked, telemetry.FoldRemaining}, telemetry.LagMetrics...)...)
+		telemetry.OrdersParked, telemetry.OrdersDeferred, telemetry.FoldRemaining}, telemetry.LagMetrics...)...)
 }
 
 // fold says how many records of an own topic a fold under way has still to read.
@@ -80,7 +80,8 @@ func (c *cycle) measure() {
 		}
 		g.tasks[telemetry.TasksRunning]++
 		g.tasks[telemetry.OutboxEntries] += float64(len(t.outbox))
-		g.tasks[telemetry.OrdersParked] += float64(len(t.parked))
+		g.tasks[telemetry.OrdersParked] += float64(t.forPerson)
+		g.tasks[telemetry.OrdersDeferred] += float64(len(t.parked) - t.forPerson)
 		for o := range t.retries {
 			if o.lane.waiting {
 				g.tasks[telemetry.LanesWaiting]++

@@ -34,6 +34,7 @@ const (
 	fieldState  = "state"
 	fieldFirst  = "first"
 	fieldParked = "parked"
+	fieldRetry  = "retry"
 	fieldAsked  = "asked"
 	fieldTrace  = "trace"
 	prefixHead  = "head:"
@@ -64,6 +65,9 @@ func (o *order) pack(b []byte) []byte {
 	b = append(b, o.seen...)
 	if len(o.parked) > 0 {
 		b = pack.Text(pack.Text(b, fieldParked), formatParked(o.parked))
+	}
+	if !o.retryAt.IsZero() {
+		b = pack.Bytes(pack.Text(b, fieldRetry), strconv.AppendInt(number[:0], o.retryAt.UnixMilli(), 10))
 	}
 	if o.asked.ID != "" {
 		asked, _ := json.Marshal(o.asked) // plain data, cannot fail
@@ -153,6 +157,10 @@ func (o *order) read(b *behavior, name, value string) (err error) {
 		o.trace = value
 	case fieldParked:
 		o.parked, err = parseParked(value)
+	case fieldRetry:
+		var ms int64
+		ms, err = strconv.ParseInt(value, 10, 64)
+		o.retryAt = time.UnixMilli(ms)
 	case fieldAsked:
 		err = json.Unmarshal([]byte(value), &o.asked)
 	default:

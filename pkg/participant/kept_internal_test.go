@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/proto"
@@ -32,7 +33,7 @@ func TestOrdersSurviveBeingKept(t *testing.T) {
 			o.see(id("seen"), rapid.SampledFrom([]string{seenPlain, seenOwing, seenTold}).Draw(t, "how"))
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "letters") {
-			o.park(id("parked"), "desk.v1")
+			o.park(id("parked"), "desk.v1", time.UnixMilli(rapid.Int64Range(1, 1<<40).Draw(t, "retry")))
 		}
 		if rapid.Bool().Draw(t, "asked") {
 			o.advance(event.MakeID(id("request")), 1)

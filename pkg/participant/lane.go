@@ -141,8 +141,11 @@ func backoff(tries int) time.Duration {
 	if tries < 10 {
 		d = min(backoffMax, backoffMin<<max(0, tries-1))
 	}
-	return d/2 + rand.N(d/2+1)
+	return jitter(d)
 }
+
+// jitter spreads a wait over its upper half.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // run asks React beside the cycle; the answer joins whichever cycle comes next.
 func (c *cycle) run(t *task, o *order, d *delivery, body proto.Message) {
@@ -197,7 +200,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 	if d.src == nil { // a deadline
 		if o.saw(d.ev.ID) || len(o.parked) > 0 {
 			c.done(t, o, d)
-			c.deadline(t, o, time.Now())
+			c.wakeUp(t, o, time.Now())
 			return
 		}
 		c.run(t, o, d, nil)

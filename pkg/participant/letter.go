@@ -38,21 +38,22 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 		return
 	}
 	rec := c.letter(o, d, cause, id)
-	o.park(id, d.topic())
+	o.park(id, d.topic(), rec.RetryAt)
 	if d.src != nil && d.bad == nil {
 		o.moved(d.topic(), d.ev)
 	}
-	t.enqueue(o, &entry{Order: o.id, ID: id, Record: rec})
-	t.keepLetter(o, id, rec)
+	letter := deadletter.Park(*d.rec, rec)
+	t.enqueue(o, &entry{Order: o.id, ID: id, Record: letter})
+	c.keepLetter(t, o, id, letter)
 	o.lane.settling = true
-	c.watch.parked(d, cause)
+	c.watch.parked(d, rec)
 	c.release(t, o)
 	c.done(t, o, d)
 }
 
-// full says that another letter of the order would pass a bound.
+// full says that another letter of the order would pass a bound. Orders that are retried do not count: they wait for no person.
 func (t *task) full(o *order) bool {
-	return len(o.parked) == 0 && len(t.parked) >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
+	return len(o.parked) == 0 && t.forPerson >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
 }
 
 // stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
@@ -60,7 +61,7 @@ func (t *task) full(o *order) bool {
 func (c *cycle) stop(t *task, o *order) {
 	if t.stopped == nil {
 		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
-			"partition", t.partition, "order_id", o.id, "orders_parked", len(t.parked), "letters_of_order", len(o.parked))
+			"partition", t.partition, "order_id", o.id, "orders_parked", t.forPerson, "letters_of_order", len(o.parked))
 	}
 	t.stopped = o
 }
@@ -78,35 +79,56 @@ func (c *cycle) restart(t *task) {
 }
 
 // keepLetter writes a letter to those that wait for its order.
-func (t *task) keepLetter(o *order, id string, rec broker.Record) {
+func (c *cycle) keepLetter(t *task, o *order, id string, rec broker.Record) {
 	body, _ := json.Marshal(rec) // plain data, cannot fail
 	t.ops = append(t.ops, store.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
-	t.countLetters(o)
+	c.countLetters(t, o)
 }
 
 // dropLetter takes a letter out of those that wait.
-func (t *task) dropLetter(o *order, id string) {
-	o.unpark(id)
+func (c *cycle) dropLetter(t *task, o *order, id string, kind deadletter.Kind) {
+	o.unpark(id, kind)
 	t.ops = append(t.ops, store.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
-	t.countLetters(o)
+	c.countLetters(t, o)
 	if t.folding && len(o.parked) == 0 {
 		o.forgetAdopted() // what came later was answered, and may have left no trace
 	}
 }
 
-func (t *task) countLetters(o *order) {
+// countLetters takes over how many letters of an order wait, and for what.
+func (c *cycle) countLetters(t *task, o *order) {
 	op := store.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
-	t.parked[o.id] = len(o.parked)
-	if len(o.parked) == 0 {
+	if len(o.parked) > 0 {
+		t.waits(o.id, o.retryAt.IsZero())
+	} else {
+		t.waits(o.id, false)
 		delete(t.parked, o.id)
 		op = store.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.id}}
 	}
 	t.ops = append(t.ops, op)
+	t.arm(c.b, o)
 	t.touch(o)
 }
 
-// letter makes the record of a dead letter.
-func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Record {
+// waits remembers that an order has letters, and whether they wait for a person.
+func (t *task) waits(orderID string, forPerson bool) {
+	if t.parked[orderID] {
+		t.forPerson--
+	}
+	if forPerson {
+		t.forPerson++
+	}
+	t.parked[orderID] = forPerson
+}
+
+// failedAgain remembers that a redrive of a letter failed.
+func (c *cycle) failedAgain(t *task, o *order, n deadletter.Record) {
+	o.failedAgain(n)
+	c.countLetters(t, o)
+}
+
+// letter says why a delivery is parked.
+func (c *cycle) letter(o *order, d *delivery, cause error, id string) deadletter.Record {
 	now := time.Now()
 	rec := deadletter.Record{
 		ID: id, Group: c.b.name, Class: "behind", Message: "waits behind an earlier letter of its order",
@@ -114,6 +136,7 @@ func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Rec
 	}
 	if cause != nil {
 		rec.Class, rec.Message, rec.Exception = classOf(cause).String(), cause.Error(), exceptionOf(cause)
+		rec.RetryAt = retryAt(cause, 0, false)
 	}
 	if rec.FirstFailure.IsZero() {
 		rec.FirstFailure = now
@@ -121,7 +144,7 @@ func (c *cycle) letter(o *order, d *delivery, cause error, id string) broker.Rec
 	if len(o.parked) > 0 {
 		rec.Behind = o.parked[0].id
 	}
-	return deadletter.Park(*d.rec, rec)
+	return rec
 }
 
 // exceptionOf is the stack of a panic; other errors say all they know in their message.
@@ -170,12 +193,14 @@ func (c *cycle) foldNote(t *task, r broker.Record) {
 	case deadletter.Letter:
 		c.foldLetter(t, o, n, r)
 	case deadletter.Failed:
-		o.failedAgain(n.ID, n.Redrives)
+		if o.waits(n.ID) {
+			c.failedAgain(t, o, n)
+		}
 	case deadletter.Closed:
 		o.answered(n.RequestID)
 	default:
 		if o.waits(n.ID) {
-			t.dropLetter(o, n.ID)
+			c.dropLetter(t, o, n.ID, n.Kind)
 			o.advance(n.RequestID, comesBack(n.Kind))
 		}
 		o.settled(n.ID)
@@ -202,8 +227,8 @@ func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Reco
 	if e, err := event.FromRecord(came); err == nil {
 		o.adopt(came.Topic, e)
 	}
-	o.park(n.ID, n.Topic)
-	t.keepLetter(o, n.ID, r)
+	o.park(n.ID, n.Topic, n.RetryAt)
+	c.keepLetter(t, o, n.ID, r)
 }
 
 // answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
@@ -217,7 +242,7 @@ func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause strin
 	case deadletter.OnRequest(fact):
 		o.owes(cause)
 	case o.waits(cause):
-		t.dropLetter(o, cause)
+		c.dropLetter(t, o, cause, deadletter.Redriven)
 		c.back(t, o, cause)
 	}
 }

@@ -67,10 +67,12 @@ type order struct {
 	heads  []heard
 	seen   marks     // the events answered
 	parked []waiting // letters, in order
-	asked  asked     // the request under way, if any
-	entry  int64     // number of its latest outbox entry
-	trace  string    // ce_traceparent of its first fact that has one: what happens later joins that trace
-	lane   lane
+	// retryAt is when the participant redrives them by itself; zero: they wait for a person. In whole milliseconds.
+	retryAt time.Time
+	asked   asked  // the request under way, if any
+	entry   int64  // number of its latest outbox entry
+	trace   string // ce_traceparent of its first fact that has one: what happens later joins that trace
+	lane    lane
 
 	touched bool // the next change looks at it
 	changed bool // and writes it
@@ -235,7 +237,7 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "6"
+const layout = "7"
 
 func (b Behavior[S]) erase() *behavior {
 	var none any = *new(S)

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -29,23 +31,33 @@ func (o *order) place(id string) int {
 // waits says whether an event is parked.
 func (o *order) waits(id string) bool { return o.place(id) >= 0 }
 
-// park appends a letter to the chain that waits.
-func (o *order) park(id, topic string) {
+// park appends a letter to the chain that waits. Of its head retryAt counts: what is behind it is not tried before.
+func (o *order) park(id, topic string, retryAt time.Time) {
+	if len(o.parked) == 0 {
+		o.retryAt = retryAt
+	}
 	o.parked = append(o.parked, waiting{id: strings.Clone(id), topic: strings.Clone(topic)})
 	o.changed = true
 }
 
-func (o *order) unpark(id string) {
-	if i := o.place(id); i >= 0 {
-		o.parked = slices.Delete(o.parked, i, i+1)
-		o.changed = true
+// unpark takes a letter out. What stands behind a head that was discarded waits for a person, what stands behind another goes on
+// being retried.
+func (o *order) unpark(id string, kind deadletter.Kind) {
+	i := o.place(id)
+	if i < 0 {
+		return
 	}
+	o.parked = slices.Delete(o.parked, i, i+1)
+	if len(o.parked) == 0 || i == 0 && kind == deadletter.Discarded {
+		o.retryAt = time.Time{}
+	}
+	o.changed = true
 }
 
-// failedAgain remembers how many redrives of a letter failed.
-func (o *order) failedAgain(id string, redrives int) {
-	if i := o.place(id); i >= 0 {
-		o.parked[i].redrives = max(redrives, o.parked[i].redrives)
+// failedAgain remembers how many redrives of a letter failed, and when the chain is retried; a late copy changes nothing.
+func (o *order) failedAgain(n deadletter.Record) {
+	if i := o.place(n.ID); i >= 0 && n.Redrives > o.parked[i].redrives {
+		o.parked[i].redrives, o.retryAt = n.Redrives, n.RetryAt
 		o.changed = true
 	}
 }

@@ -17,8 +17,9 @@ import (
 // the last one did is in the store.
 type redriving struct {
 	deadletter.Request
-	letter *delivery            // in work; kept while the lane waits
-	held   map[string]*delivery // per topic the letter that is not ready: those of its topic wait behind it
+	automatic bool                 // the participant's own, in no log: see retry.go
+	letter    *delivery            // in work; kept while the lane waits
+	held      map[string]*delivery // per topic the letter that is not ready: those of its topic wait behind it
 }
 
 // redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the log.
@@ -26,6 +27,10 @@ func (c *cycle) redrive(t *task, o *order, d *delivery) {
 	q, at := d.asks, o.place(d.asks.Letter)
 	begun := o.asked.ID == q.ID
 	switch {
+	case d.asks.automatic && (len(o.parked) == 0 || retryID(o.id, o.retryAt) != q.ID): // a person was faster
+		c.done(t, o, d)
+	case d.asks.automatic:
+		c.runChain(t, o, d)
 	case o.saw(q.ID):
 		c.watch.duplicate(o, d)
 		c.done(t, o, d)
@@ -157,32 +162,36 @@ func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
 // settle takes a letter out of the chain, and tells what became of it after the fact that answers it.
 func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadletter.Kind) {
 	q := d.asks
-	t.dropLetter(o, id)
+	c.dropLetter(t, o, id, kind)
 	o.settled(id)
 	o.advance(q.ID, comesBack(kind))
 	c.tell(t, o, q.note(deadletter.Record{Kind: kind, ID: id}))
 	q.letter = nil
 	clear(q.held)
 	o.lane.settling = true
-	if len(o.parked) == 0 {
-		t.arm(c.b, o)
-	}
 	c.restart(t)
 }
 
 // failed ends a request at a letter that cannot be answered this time either. It stays where it is, and all behind it.
 func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
+	redrives := o.parked[o.place(l.letter)].redrives + 1
 	n := l.request.asks.note(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter, Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
-		LastFailure: time.Now(), Redrives: o.parked[o.place(l.letter)].redrives + 1,
+		LastFailure: time.Now(), Redrives: redrives, RetryAt: retryAt(err, redrives, l.request.asks.automatic),
 	})
-	o.failedAgain(n.ID, n.Redrives)
+	c.failedAgain(t, o, n)
 	c.tell(t, o, n)
 	c.closed(t, o, l.request, n.Class, n.Message)
 }
 
-// closed ends a request; class and message say what stopped it, if anything did.
+// closed ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is told, and its id,
+// made from a time that is over, need not be remembered.
 func (c *cycle) closed(t *task, o *order, d *delivery, class, message string) {
+	if d.asks.automatic {
+		o.lane.settling = true
+		c.done(t, o, d)
+		return
+	}
 	n := d.asks.note(deadletter.Record{
 		Kind: deadletter.Closed, ID: d.asks.Letter, Class: class, Message: message, LastFailure: time.Now(), Waiting: len(o.parked),
 	})
@@ -198,6 +207,6 @@ func (c *cycle) closed(t *task, o *order, d *delivery, class, message string) {
 
 // note adds who asked, and why.
 func (q *redriving) note(n deadletter.Record) deadletter.Record {
-	n.RequestID, n.By, n.Reason = q.ID, q.By, q.Reason
+	n.RequestID, n.By, n.Reason, n.Automatic = q.ID, q.By, q.Reason, q.automatic
 	return n
 }

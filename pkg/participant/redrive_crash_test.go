@@ -44,7 +44,8 @@ func TestRedriveDiesAnywhere(t *testing.T) {
 						restore := s.keep()
 						d.set("poison", nil)
 						d.set(ask.bad, errPoison)
-						died = s.diesAfter(point, func() { s.ask(1, ask.action, "o1", ask.letter) }, stop)
+						died = s.diesAfter(point, func() { s.ask(1, ask.action, "o1", ask.letter) }, stop,
+							func() bool { return s.log.Committed("clerk")[at(asks, "o1")] == 1 })
 						switch redis {
 						case "flushed":
 							s.mini.FlushAll()
@@ -84,7 +85,7 @@ func (s *stage) finish(d *doctor, bad string) {
 }
 
 // diesAfter lets an instance die at the batch after the nth since it began something; false when there was none such.
-func (s *stage) diesAfter(n int, begin, stop func()) (died bool) {
+func (s *stage) diesAfter(n int, begin, stop func(), ended func() bool) (died bool) {
 	var batches atomic.Int64
 	s.log.OnProduce(func(broker.Batch) brokertest.Fate {
 		if batches.Add(1) <= int64(n) {
@@ -93,9 +94,7 @@ func (s *stage) diesAfter(n int, begin, stop func()) (died bool) {
 		return brokertest.Fate{Answer: brokertest.ErrLost, Drop: true}
 	})
 	begin()
-	s.eventually("dies or closes", func() bool {
-		return batches.Load() > int64(n) || s.log.Committed("clerk")[at(asks, "o1")] == 1
-	})
+	s.eventually("dies or ends", func() bool { return batches.Load() > int64(n) || ended() })
 	stop()
 	s.log.OnProduce(nil)
 	return batches.Load() > int64(n)

@@ -161,8 +161,9 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	for id, n := range parked[0] {
-		t.parked[id] = int(number(n, 0))
+	for id := range parked[0] {
+		_, retried := t.timers.at[id]
+		t.waits(id, !retried)
 	}
 	t.before, err = c.st.Exists(ctx, c.st.Key(t.partition, ordersKey(t.generation-1)))
 	return err

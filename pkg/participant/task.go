@@ -45,10 +45,13 @@ type task struct {
 	dueEnds           map[broker.TopicPartition]int64
 	retries           map[*order]time.Time
 	holds             map[*delivery]*order
-	parked            map[string]int // letters per parked order
-	stopped           *order         // whose next letter would pass a bound; nil: the partition goes on
-	running           int            // React calls
-	inFlight          int            // produce batches
+	parked            map[string]bool // orders with letters; true: they wait for a person
+	forPerson         int             // those that do
+	retryDue          []string        // orders whose time of retry has come
+	retrying          int             // those of them in their lanes
+	stopped           *order          // whose next letter would pass a bound; nil: the partition goes on
+	running           int             // React calls
+	inFlight          int             // produce batches
 
 	// What the next apply writes.
 	touched  []*order
@@ -77,7 +80,7 @@ type ownLog struct {
 func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t := &task{
 		partition: partition, moving: true, orders: map[string]*order{}, retries: map[*order]time.Time{},
-		holds: map[*delivery]*order{}, parked: map[string]int{}, stored: map[string]int64{},
+		holds: map[*delivery]*order{}, parked: map[string]bool{}, stored: map[string]int64{},
 		pending: map[string][]*entry{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
@@ -175,9 +178,9 @@ func (t *task) undelivered(orderID string, seq uint64) *entry {
 	return nil
 }
 
-// arm sets or clears the order's timer after its state changed.
+// arm sets or clears the order's timer after its state or its letters changed.
 func (t *task) arm(b *behavior, o *order) {
-	if at, ok := b.deadline(o.state); ok && !o.saw(deadlineID(o.id, at)) {
+	if at, ok := o.wakeAt(b); ok {
 		t.timers.keep(o.id, at)
 	} else {
 		t.timers.clear(o.id)

@@ -132,14 +132,14 @@ func (w *watch) void(d *delivery) {
 	w.log.WarnContext(d.trace(), "void fact passed over", d.place()...)
 }
 
-func (w *watch) parked(d *delivery, cause error) {
-	class, message := "behind", ""
-	if cause != nil {
-		class, message = classOf(cause).String(), firstLine(cause.Error())
+func (w *watch) parked(d *delivery, n deadletter.Record) {
+	w.event(eventsParked, d, n.Class)
+	w.teller.tell(activity.Parked, d, n.Class)
+	if !n.RetryAt.IsZero() {
+		w.log.InfoContext(d.trace(), "event deferred", append(d.place(), "error", firstLine(n.Message), "retry_at", n.RetryAt)...)
+		return
 	}
-	w.event(eventsParked, d, class)
-	w.teller.tell(activity.Parked, d, class)
-	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", class, "error", message)...)
+	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class, "error", firstLine(n.Message))...)
 }
 
 func (w *watch) noRequest(d *delivery) {

@@ -94,7 +94,8 @@ var (
 	FoldRemaining     = Metric{"troupe.fold.remaining", "{record}", "Records that a fold under way has still to read; 0 when none is."}
 	OutboxEntries     = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters decided and not yet known to be in Kafka."}
 	LanesWaiting      = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
-	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that nothing has redriven or discarded."}
+	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that waits for a person."}
+	OrdersDeferred    = Metric{"troupe.orders.deferred", "{order}", "Orders with a dead letter that the participant redrives by itself."}
 	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of a log not yet applied, by Topic and Partition."}
 	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of a log not yet applied; 0 when there is none."}
 	WatermarkAge      = Metric{"troupe.watermark.age", "s", "Age of the oldest record that a restart would read again; 0 when there is none."}

@@ -47,6 +47,7 @@ type Letter struct {
 	FirstFailure time.Time `json:"first_failure"`
 	LastFailure  time.Time `json:"last_failure"`
 	Redrives     int       `json:"redrives"`
+	RetryAt      time.Time `json:"retry_at"` // zero: it waits for a person
 	Behind       string    `json:"behind"`
 }
 

@@ -71,7 +71,7 @@ func (w wish) refused(c readmodel.Chain) error {
 		return conflict("letter-not-waiting", "Letter not waiting", "it does not wait any more, or never did; %d letters of this order wait", len(c.Letters))
 	case w.action == deadletter.Edit && at > 0:
 		return conflict("not-the-head", "Not the head", "only the head of a chain can be edited, which is %s", head.ID)
-	case w.action != deadletter.Discard && head.Redrives >= guard && !w.force:
+	case w.action != deadletter.Discard && head.Retry == 0 && head.Redrives >= guard && !w.force:
 		return conflict("redriven-too-often", "Redriven too often", "the head failed %d redrives; force redrives it once more", head.Redrives)
 	}
 	return nil

@@ -21,7 +21,7 @@ func letter(c readmodel.Chain, i int) Letter {
 	return Letter{
 		Participant: c.Participant, OrderID: c.Order, LetterID: l.ID, Position: int32(i + 1), Type: l.Type, Class: l.Class,
 		Message: l.Message, Topic: l.Topic, Partition: int32(l.Partition), Offset: l.Offset, FirstFailure: l.First.Time(),
-		LastFailure: l.Last.Time(), Redrives: int32(l.Redrives), Behind: l.Behind,
+		LastFailure: l.Last.Time(), Redrives: int32(l.Redrives), RetryAt: l.Retry.Time(), Behind: l.Behind,
 	}
 }
 
@@ -31,7 +31,7 @@ func chainLetter(c readmodel.Chain, i int, r broker.Record) ChainLetter {
 	s := ChainLetter{
 		Participant: l.Participant, OrderID: l.OrderID, LetterID: l.LetterID, Position: l.Position, Type: l.Type, Class: l.Class,
 		Message: l.Message, Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, FirstFailure: l.FirstFailure,
-		LastFailure: l.LastFailure, Redrives: l.Redrives, Behind: l.Behind,
+		LastFailure: l.LastFailure, Redrives: l.Redrives, RetryAt: l.RetryAt, Behind: l.Behind,
 		LetterTopic: deadletter.Topic(c.Participant), LetterOffset: c.Letters[i].At, Headers: []Header{}, Raw: []byte{},
 	}
 	rec, err := deadletter.Parse(r)

@@ -72,7 +72,9 @@ type Letter struct {
 	First    Moment `json:"f"`
 	Last     Moment `json:"l"`
 	Redrives int    `json:"r,omitempty"`
-	Behind   string `json:"b,omitempty"`
+	// Retry is when the participant redrives the chain by itself, should this letter not have come out by then; zero: it waits for a person.
+	Retry  Moment `json:"n,omitempty"`
+	Behind string `json:"b,omitempty"`
 }
 
 // Told is one record of the letters' topic.
@@ -85,6 +87,8 @@ type Told struct {
 	Redriven int    `json:"d,omitempty"`
 	Waiting  int    `json:"w,omitempty"`
 	Stopped  bool   `json:"s,omitempty"`
+	// Automatic: the participant redrove by itself.
+	Automatic bool `json:"u,omitempty"`
 }
 
 // Asked is one request.
@@ -172,7 +176,7 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 		if i >= 0 && r.Redrives > c.Letters[i].Redrives { // otherwise a late copy
 			c.Letters = slices.Clone(c.Letters)
 			l := &c.Letters[i]
-			l.Class, l.Message, l.Last, l.Redrives = Plain(r.Class), cut(r.Message), at, r.Redrives
+			l.Class, l.Message, l.Last, l.Redrives, l.Retry = Plain(r.Class), cut(r.Message), at, r.Redrives, At(r.RetryAt)
 		}
 	case deadletter.Closed:
 	default:
@@ -184,12 +188,16 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 			c.Gone = c.Gone[max(0, len(c.Gone)-maxGone*goneLen):]
 		}
 	}
-	t := Told{At: rec.Offset, Kind: r.Kind, Moment: at, Redriven: r.Redriven, Waiting: r.Waiting}
+	t := Told{At: rec.Offset, Kind: r.Kind, Moment: at, Redriven: r.Redriven, Waiting: r.Waiting, Automatic: r.Automatic}
 	t.Stopped = r.Kind == deadletter.Closed && r.Class+r.Message != ""
 	if r.RequestID != "" {
 		t.Request = NameOf(r.RequestID)
 	}
-	c.Told = append(slices.Clone(c.Told), t)
+	c.Told = slices.Clone(c.Told)
+	if n := len(c.Told); n > 0 && t.Automatic && t.Kind == deadletter.Failed && c.Told[n-1].Automatic && c.Told[n-1].Kind == t.Kind {
+		c.Told = c.Told[:n-1] // of tries that failed in a row the last one tells all
+	}
+	c.Told = append(c.Told, t)
 	c.Told = c.Told[max(0, len(c.Told)-maxTold):]
 	c.Updated = max(c.Updated, at)
 	return c
@@ -199,6 +207,7 @@ func letter(r deadletter.Record, typ string, rec broker.Record) Letter {
 	l := Letter{
 		ID: NameOf(r.ID), At: rec.Offset, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Type: Plain(typ), Class: Plain(r.Class),
 		Message: cut(r.Message), First: At(r.FirstFailure), Last: At(r.LastFailure), Redrives: r.Redrives,
+		Retry: At(r.RetryAt),
 	}
 	if r.Behind != "" {
 		l.Behind = NameOf(r.Behind)

@@ -62,7 +62,7 @@ func (s *share) chain(c Chain) {
 	}
 	topic := 2 * slices.Index(Participants, c.Participant)
 	for _, t := range c.Told {
-		if t.Kind != deadletter.Letter {
+		if t.Kind != deadletter.Letter && !t.Automatic { // the trail is of what people did
 			s.add(memberOf, named(keyLog), named(placeOf(c.Partition, topic, t.At)), t.Moment.Time().UnixMilli())
 		}
 	}

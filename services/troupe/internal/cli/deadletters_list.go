@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
@@ -16,7 +17,7 @@ const manyOrders = 20
 // letterFilter are the flags that choose chains.
 func letterFilter(cmd *cobra.Command, f *rest.LetterFilter) {
 	cmd.Flags().StringVar(&f.Participant, "participant", "", "only what this service parked")
-	cmd.Flags().StringVar(&f.Class, "class", "", "only what failed so: invalid, not_found, conflict, permanent, transient, not_yet")
+	cmd.Flags().StringVar(&f.Class, "class", "", "only what failed so: invalid, not_found, conflict, permanent, transient, not_yet, deferred")
 	cmd.Flags().StringVar(&f.Type, "type", "", "only chains with an event of this type at their head, such as OrderPlaced")
 	cmd.Flags().StringVar(&f.OrderID, "order", "", "only of this order")
 }
@@ -121,7 +122,7 @@ func (o operator) printLetters(page rest.LetterPage) error {
 			place = fmt.Sprintf(", no. %d of its chain", l.Position)
 		}
 		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", o.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
-			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives), place, terminal.Cut(l.Message, 110))
+			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), place, terminal.Cut(l.Message, 110))
 	}
 	if page.NextToken != "" {
 		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextToken))
@@ -129,6 +130,14 @@ func (o operator) printLetters(page rest.LetterPage) error {
 	first := nameOf(page.Letters[0])
 	p.f("\nWhy, and what stands behind it:  troupe dead-letters show %s\nAfter a fix:                     troupe dead-letters redrive %s\n", first, first)
 	return p.err
+}
+
+// retry says when the participant tries a letter again by itself.
+func retry(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return ", next try at " + at.Local().Format("15:04:05")
 }
 
 func redrives(n int) string {

@@ -85,7 +85,7 @@ func (o operator) printNext(name chainName, c rest.Chain) error {
 }
 
 func (o operator) printLetter(p *printer, l rest.ChainLetter) {
-	state := o.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives)
+	state := o.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives) + retry(l.RetryAt)
 	if l.Class == classBehind {
 		state = o.style.Paint(terminal.Dim, "behind those before, for "+ago(l.FirstFailure))
 	}
