@@ -201,7 +201,9 @@ func (c *cycle) foldNote(t *task, r broker.Record) {
 	default:
 		if o.waits(n.ID) {
 			c.dropLetter(t, o, n.ID, n.Kind)
-			o.advance(n.RequestID, comesBack(n.Kind))
+			if !n.Automatic {
+				o.advance(n.RequestID, comesBack(n.Kind))
+			}
 		}
 		o.settled(n.ID)
 	}

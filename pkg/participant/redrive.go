@@ -164,7 +164,9 @@ func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadlette
 	q := d.asks
 	c.dropLetter(t, o, id, kind)
 	o.settled(id)
-	o.advance(q.ID, comesBack(kind))
+	if !q.automatic { // how far a person's request has come is told when it is closed
+		o.advance(q.ID, comesBack(kind))
+	}
 	c.tell(t, o, q.note(deadletter.Record{Kind: kind, ID: id}))
 	q.letter = nil
 	clear(q.held)

@@ -234,6 +234,9 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 		w.wrong("%s of %s: parked for no reason: %+v", names[part], id, letters)
 		return
 	}
+	if slices.Contains(reasons, "deferred") { // it has come back by itself, and all that was behind it
+		return
+	}
 	letters = w.withoutRepeats(part, letters, stories)
 	from := map[string]int64{}
 	for i, l := range letters {
@@ -296,6 +299,8 @@ func (w *world) reasons(part int, id string, p plan) []string {
 	case p.Poison.Part != part:
 	case p.Poison.How == "unknown":
 		classes = append(classes, "transient")
+	case p.Poison.How == "deferred":
+		classes = append(classes, "deferred")
 	case p.Poison.How == "permanent", p.Poison.How == "panic":
 		classes = append(classes, "permanent")
 	}

@@ -258,7 +258,20 @@ func (w *world) unquiet() (why string, size int) {
 	if why := w.openRequest(); why != "" {
 		return why, size
 	}
+	if why := w.deferred(); why != "" {
+		return why, size
+	}
 	return w.unsettled(), size
+}
+
+// deferred names an order that waits for a retry, which nobody asks for.
+func (w *world) deferred() string {
+	for n, p := range w.schedule.Orders {
+		if p.Poison.How == "deferred" && len(w.waitingLetters(p.Poison.Part, orderID(n))) > 0 {
+			return orderID(n) + " waits for a retry of " + names[p.Poison.Part]
+		}
+	}
+	return ""
 }
 
 // refold forgets the store, has fresh instances fold the log, and checks that they come to the same and decide nothing.

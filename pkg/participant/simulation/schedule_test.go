@@ -107,7 +107,10 @@ var anyPlan = rapid.Custom(func(t *rapid.T) plan {
 	if draw(t, "race", false, false, true) { // it is paid and cancelled at once: what is decided hangs on what is read first
 		p.Card, p.Slow, p.Cancel = "good", latency, time.Duration(rapid.IntRange(4, 9).Draw(t, "after"))*time.Millisecond
 	}
-	if draw(t, "poison", false, false, true) {
+	if draw(t, "deferred", false, false, false, true) {
+		p.Poison = draw(t, "defers", poison{payment, placed, "deferred"}, poison{payment, cancelled, "deferred"}, poison{mail, placed, "deferred"},
+			poison{mail, confirmed, "deferred"}, poison{mail, cancelled, "deferred"}, poison{order, succeeded, "deferred"})
+	} else if draw(t, "poison", false, false, true) {
 		p.Poison = draw(t, "poison",
 			poison{payment, placed, "permanent"}, poison{payment, placed, "permanent"}, poison{order, succeeded, "permanent"},
 			poison{order, requested, "panic"}, poison{payment, cancelled, "panic"}, poison{payment, cancelled, "unknown"},

@@ -224,7 +224,7 @@ func reactMail(s state, m event.Message) (proto.Message, error) {
 type poison struct {
 	Part int
 	Kind string
-	How  string // permanent, panic, unknown; or flaky: fails twice and is fine then
+	How  string // permanent, panic, unknown; flaky, fails twice and is fine then; or deferred, likewise
 }
 
 // poisoned fails when the order's plan says so.
@@ -241,13 +241,18 @@ func (w *world) poisoned(part int, e event.Event) error {
 		panic("a bug")
 	case "unknown":
 		return errors.New("who knows")
-	case "flaky":
+	case "flaky", "deferred":
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.failures[e.ID]++; w.failures[e.ID] <= 2 {
-			return fmt.Errorf("failure %d", w.failures[e.ID])
+		w.failures[e.ID]++
+		switch n := w.failures[e.ID]; {
+		case n > 2:
+			return nil
+		case p.How == "deferred":
+			return fault.Defer(0, "not decided, %d", n)
+		default:
+			return fmt.Errorf("failure %d", n)
 		}
-		return nil
 	}
 	return fault.New(fault.Permanent, "no such account")
 }
