@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -171,6 +172,36 @@ func (d *desk) pages(query string, size int) (seen []string) {
 		if len(page.Letters) != size {
 			d.T.Errorf("a page of %d, not %d", len(page.Letters), size)
 		}
+	}
+}
+
+// What its participant redrives by itself is shown with the next try, is no entry of the audit trail however often it was tried, and is
+// redriven for an operator without force.
+func TestDeferredIsShownWithItsNextTry(t *testing.T) {
+	d := open(t)
+	id := querytest.ID("o")
+	came := d.Placed(id, "c-1")
+	d.Put(came)
+	letters := d.Park("payment", "deferred", "the payment is still processing", came)
+	var next time.Time
+	for n := range 7 {
+		next = d.Clock.Add(time.Hour).Truncate(time.Microsecond)
+		d.Put(deadletter.Tell(deadletter.Record{
+			Kind: deadletter.Failed, Order: id, ID: letters[0], Group: "payment", Class: "deferred", Message: "still processing", Redrives: n + 1,
+			LastFailure: d.Clock, RetryAt: next, RequestID: fmt.Sprint("try ", n), Automatic: true,
+		}, querytest.LettersOf("payment", id).Partition, d.Clock))
+	}
+	d.Caught()
+	l := get[console.LetterPage](d, "").Letters[0]
+	if c := get[console.Chain](d, "/payment/"+id); !l.RetryAt.Equal(next) || !c.Letters[0].RetryAt.Equal(next) || len(c.Outcomes) != 0 {
+		t.Errorf("next try at %v and %v, not %v; outcomes %+v", l.RetryAt, c.Letters[0].RetryAt, next, c.Outcomes)
+	}
+	if log := get[console.LogPage](d, "/log"); len(log.Entries) != 0 {
+		t.Errorf("in the audit trail: %+v", log.Entries)
+	}
+	d.Answer("payment", comesBack(letters))
+	if s, _ := do[console.RequestState](d, "POST", "/payment/"+id+"/redrive", `{"by":"ada.l"}`, 200); s.State != console.RequestStateStateDone {
+		t.Errorf("%+v", s)
 	}
 }
 
