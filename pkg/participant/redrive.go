@@ -179,7 +179,7 @@ func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
 	redrives := o.parked[o.place(l.letter)].redrives + 1
 	n := l.request.asks.note(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter, Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
-		LastFailure: time.Now(), Redrives: redrives, RetryAt: retryAt(err, redrives, l.request.asks.automatic),
+		LastFailure: time.Now(), Redrives: redrives, RetryAt: retryAt(err, redrives, !o.retryAt.IsZero()),
 	})
 	c.failedAgain(t, o, n)
 	c.tell(t, o, n)

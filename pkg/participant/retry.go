@@ -25,10 +25,11 @@ const (
 )
 
 // retryAt is when an event is tried again that failed after so many redrives: exponential from 10 s to 1 h with jitter, sooner when
-// the error asks for it; zero when it waits for a person. automatic: the redrive that failed was none of a person.
-func retryAt(err error, redrives int, automatic bool) time.Time {
+// the error asks for it; zero when it waits for a person. retried: its chain was retried so far, so that what is behind a deferred
+// event and not ready is tried on, for as long as it would have been held.
+func retryAt(err error, redrives int, retried bool) time.Time {
 	class := classOf(err)
-	if class != fault.Deferred && (class != fault.NotYet || !automatic || redrives >= maxNotReady) {
+	if class != fault.Deferred && (class != fault.NotYet || !retried || redrives >= maxNotReady) {
 		return time.Time{}
 	}
 	d := jitter(min(retryMax, retryMin<<min(redrives, 16)))

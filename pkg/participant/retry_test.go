@@ -308,3 +308,28 @@ func (w *slow) asked() []string {
 }
 
 func (w *slow) release() { close(w.gate) }
+
+// What is not ready behind a deferred event goes on being retried, also when it was a person's redrive that found it so.
+func TestNotReadyBehindADeferred(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		d.set("full", errFull)
+		_, stop := s.play(clerk(func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+			if text(m) == "m1" && !slices.Contains(l.Stamped, "b") {
+				return nil, fault.New(fault.NotYet, "b comes first")
+			}
+			return d.react(ctx, l, m)
+		}))
+		defer stop()
+		s.defers("o1")
+		s.hand(mails, "o1", "m1")
+		s.eventually("a chain", func() bool { return len(s.told("o1")) == 2 })
+		d.set("full", nil)
+		s.ask(1, deadletter.Redrive, "o1", "")
+		s.closes("o1", 1)
+		want(t, "not ready", s.since("o1", 2), []string{"redriven full", "failed m1*1", "closed 1/1 not_yet"})
+		s.hand(notes, "o1", "b")
+		s.eventually("back", func() bool { return len(s.facts("o1")) == 3 })
+		want(t, "facts", s.facts("o1"), []string{"full", "b", "m1"})
+	})
+}
