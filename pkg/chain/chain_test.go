@@ -78,7 +78,9 @@ type reader struct {
 	took      []int // offsets of what took effect
 }
 
-func newReader(fromStart bool) *reader { return &reader{known: map[string]bool{}, fromStart: fromStart} }
+func newReader(fromStart bool) *reader {
+	return &reader{known: map[string]bool{}, fromStart: fromStart}
+}
 
 // read takes in the record at an offset, and reads the chain back where that is needed.
 func (r *reader) read(log []chain.Link, at int) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"google.golang.org/protobuf/proto"
@@ -52,7 +53,7 @@ func (b *bench) receive() (*order, *delivery) {
 	o := newOrder(d.order, b.c.b.zero())
 	b.t.orders[d.order] = o
 	o.lane.queue = append(o.lane.queue, d)
-	if o.judge(d.topic(), d.ev) != valid {
+	if o.judge(d.topic(), d.ev) != chain.Valid {
 		panic("the event is not valid")
 	}
 	return o, d

@@ -66,7 +66,7 @@ func (c *cycle) take(a answer) {
 
 // nothing answers a delivery with no fact: it is seen, and that is all.
 func (c *cycle) nothing(t *task, o *order, d *delivery) {
-	o.moved(d.topic(), d.ev)
+	o.moved(d)
 	o.answered(d.ev.ID)
 	c.watch.event(eventsUnanswered, d, "")
 	if d.src == nil {
@@ -90,14 +90,14 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	typ := event.TypeOf(body)
 	fact := event.Message{Body: body, Event: event.Event{
 		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: time.Now().UTC(),
-		Sequence: o.own.seq + 1, PreviousID: o.own.id, CausationID: d.ev.ID, TraceParent: cmp.Or(o.trace, d.ev.TraceParent), Data: data,
+		Sequence: o.own.Sequence + 1, PreviousID: o.own.ID, CausationID: d.ev.ID, TraceParent: cmp.Or(o.trace, d.ev.TraceParent), Data: data,
 	}}
 	if err := o.evolve(c.b, fact, -1); err != nil {
 		c.park(t, o, d, err)
 		return
 	}
 	if d.src != nil {
-		o.moved(d.topic(), d.ev)
+		o.moved(d)
 	}
 	o.answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.log(c.b.facts).TopicPartition, fact.ID)

@@ -39,8 +39,9 @@ type position struct {
 
 // Fields of meta that are positions.
 const (
-	prefixIn    = "in:"  // of a topic heard: the next offset to read
-	prefixOwn   = "own:" // of a topic written: the next offset to fold
+	prefixIn    = "in:"    // of a topic heard: the next offset to read
+	prefixOwn   = "own:"   // of a topic written: the next offset to fold
+	prefixSince = "since:" // of a topic heard: where reading began when the store was empty
 	fieldFolded = "folded"
 
 	fieldGeneration = "generation" // of the orders: see kept.go
@@ -221,6 +222,7 @@ func (t *task) moved(b *behavior, settled int64) (moved []position) {
 	}
 	for _, s := range t.sources {
 		set(s.field, s.position())
+		set(s.sinceField, s.since)
 		if b.door && s.Topic == b.facts && len(t.loading) == 0 {
 			t.folded = max(t.folded, s.folded())
 			set(fieldFolded, t.folded)

@@ -2,59 +2,121 @@ package participant
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// judge places a delivery in the chain of its order. When it contradicts a head that was only adopted, the chain is read from
-// the log's start first: which of the two is the right one cannot be known otherwise.
-func (c *cycle) judge(t *task, o *order, d *delivery) (judgement, error) {
-	j := o.judge(d.topic(), d.ev)
-	if h, _ := o.head(d.topic()); j != void || !h.adopted {
-		return j, nil
-	}
-	h, err := c.readChain(t.ctx, d)
-	if err != nil {
-		return void, err
-	}
-	if h.seq == 0 { // retention took what was adopted: there is nothing else to go by
-		h, _ = o.head(d.topic())
-		h.adopted = false
-	}
-	o.setHead(d.topic(), h)
-	t.touch(o)
-	return o.judge(d.topic(), d.ev), nil
+// Bounds of the readings of chains: they go on beside the cycle, and must not take the broker or the memory from it.
+const (
+	maxReadings  = 2 // under way at once, of all logs of the instance
+	readingBytes = 1 << 20
+)
+
+// reading is one pass through a log from its start, for all orders of which a fact contradicted an adopted head when it began. Each of
+// their lanes waits for it.
+type reading struct {
+	t     *task
+	src   *source
+	waits map[string]*delivery // by order: its chain is read up to this fact
+	heads map[string]chain.Head
+	err   error
+	begun bool
 }
 
-// readChain finds the head of an order's chain in a topic as it is in the log before a delivery.
-func (c *cycle) readChain(ctx context.Context, d *delivery) (head, error) {
-	tp := broker.TopicPartition{Topic: d.topic(), Partition: d.rec.Partition}
+// contradicted lets an order wait until its chain is read back: which of the two facts is the right one cannot be known otherwise.
+func (c *cycle) contradicted(t *task, o *order, d *delivery) {
+	o.lane.reading = true
+	i := slices.IndexFunc(c.readings, func(r *reading) bool { return r.src == d.src && !r.begun })
+	if i < 0 {
+		i = len(c.readings)
+		c.readings = append(c.readings, &reading{t: t, src: d.src, waits: map[string]*delivery{}})
+	}
+	c.readings[i].waits[o.id] = d
+}
+
+// readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile shares the next.
+func (c *cycle) readChains() {
+	c.readings = slices.DeleteFunc(c.readings, func(r *reading) bool { return r.t.dead && !r.begun })
+	if c.leaving {
+		return
+	}
+	busy := map[*source]bool{}
+	for _, r := range c.readings {
+		if r.begun {
+			busy[r.src] = true
+		}
+	}
+	for _, r := range c.readings {
+		if r.begun || busy[r.src] || len(busy) == maxReadings {
+			continue
+		}
+		r.begun, busy[r.src] = true, true
+		c.work.Go(func() {
+			r.heads, r.err = c.readBack(r.t.ctx, r.src.TopicPartition, r.waits)
+			c.chains <- r
+		})
+	}
+}
+
+// readBack finds the heads of some orders' chains as they are in a log before the facts that wait.
+func (c *cycle) readBack(ctx context.Context, tp broker.TopicPartition, waits map[string]*delivery) (map[string]chain.Head, error) {
 	starts, err := c.cfg.Log.Starts(ctx, []broker.TopicPartition{tp})
 	if err != nil {
-		return head{}, err
+		return nil, err
 	}
-	o := newOrder(d.order, nil)
-	for at := starts[tp]; at < d.rec.Offset; {
-		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at}})
+	end := int64(0)
+	for _, d := range waits {
+		end = max(end, d.rec.Offset)
+	}
+	heads := map[string]chain.Head{}
+	for at := starts[tp]; at < end; {
+		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at, MaxBytes: readingBytes}})
 		if err != nil {
-			return head{}, err
+			return nil, err
 		}
 		if len(got) != 1 || got[0].Err != nil || got[0].Next == at {
-			return head{}, fault.New(fault.Unavailable, "read the chain of order %s in %s: the log did not answer", d.order, tp.Topic)
+			return nil, fault.New(fault.Unavailable, "read chains back in %s/%d: the log did not answer", tp.Topic, tp.Partition)
 		}
 		for _, r := range got[0].Records {
-			if r.Offset >= d.rec.Offset || string(r.Key) != d.order {
+			d := waits[string(r.Key)]
+			if d == nil || r.Offset >= d.rec.Offset {
 				continue
 			}
-			if e, err := event.FromRecord(r); err == nil && o.judge(tp.Topic, e) == valid {
-				o.moved(tp.Topic, e)
+			e, err := event.FromRecord(r)
+			if h := heads[d.order]; err == nil && h.Judge(linkOf(e), false) == chain.Valid {
+				heads[d.order] = h.Accept(linkOf(e), true)
 			}
 		}
 		at = got[0].Next
 	}
-	h, _ := o.head(tp.Topic)
-	h.adopted = false
-	return h, nil
+	return heads, nil
+}
+
+// hasRead lets the orders of a reading go on, by the heads that it found.
+func (c *cycle) hasRead(r *reading) {
+	c.readings = slices.DeleteFunc(c.readings, func(other *reading) bool { return other == r })
+	if r.t.dead {
+		return
+	}
+	c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
+	for id, d := range r.waits {
+		o := d.of
+		o.lane.reading = false
+		switch h, found := r.heads[id]; {
+		case r.err != nil:
+			o.lane.wait(r.t, o, d)
+			continue
+		case found:
+			o.setHead(d.topic(), h.Confirmed())
+		default: // retention took what was adopted: there is nothing else to go by
+			o.setHead(d.topic(), o.head(d.topic()).Confirmed())
+		}
+		r.t.touch(o)
+		c.pump(r.t, o)
+	}
 }

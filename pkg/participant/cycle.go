@@ -30,6 +30,8 @@ type cycle struct {
 	fetched  chan fetchResult
 	appended chan *appending
 	commits  chan commitResult
+	readings []*reading // of chains, under way or to begin
+	chains   chan *reading
 
 	asked      map[broker.TopicPartition]*source // what the last fetch was for
 	positions  []broker.Position                 // the same, as it was sent
@@ -79,6 +81,7 @@ func (c *cycle) serve(ctx context.Context) error {
 		}
 		c.load(ctx)
 		c.wake(ctx)
+		c.readChains()
 		c.apply()
 		c.publish()
 		c.commit()
@@ -162,6 +165,8 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		return true
 	case r := <-c.commits:
 		c.committed(r)
+	case r := <-c.chains:
+		c.hasRead(r)
 		return true
 	default:
 	}
@@ -177,6 +182,8 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		c.acknowledge(a)
 	case r := <-c.commits:
 		c.committed(r)
+	case r := <-c.chains:
+		c.hasRead(r)
 	case <-until:
 		return false
 	case <-ctx.Done():
@@ -248,7 +255,7 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 		for d, o := range t.holds {
-			if now.Sub(d.heldAt) >= c.cfg.HoldLimit && o.lane.running == nil && !o.lane.settling {
+			if now.Sub(d.heldAt) >= c.cfg.HoldLimit && !o.lane.busy() {
 				c.park(t, o, d, fault.New(fault.NotYet, "the cause never came: %w", d.failed))
 				c.pump(t, o)
 			}

@@ -170,7 +170,7 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 		return nil
 	}
 	o := t.orders[e.Subject]
-	if o.own.seq > 0 && e.Sequence <= o.own.seq {
+	if e.Sequence <= o.own.Sequence {
 		switch own := t.undelivered(o.id, e.Sequence); {
 		case own == nil:
 		case own.contradicts(e):
@@ -184,7 +184,7 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 		}
 		return nil
 	}
-	if !o.follows(e) {
+	if !o.own.Precedes(linkOf(e)) {
 		c.watch.voidFolded(r)
 		return nil
 	}

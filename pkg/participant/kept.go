@@ -47,8 +47,8 @@ var ownFirst = string(pack.Text(nil, fieldOwn))
 // pack appends the order's text.
 func (o *order) pack(b []byte) []byte {
 	var number [128]byte // on the stack
-	if o.own.seq > 0 {
-		b = pack.Bytes(pack.Text(b, fieldOwn), o.own.append(number[:0]))
+	if o.own.Sequence > 0 {
+		b = pack.Bytes(pack.Text(b, fieldOwn), appendHead(number[:0], o.own))
 	}
 	if o.text != "" {
 		b = pack.Text(pack.Text(b, fieldState), o.text)
@@ -60,7 +60,7 @@ func (o *order) pack(b []byte) []byte {
 		b = pack.Text(pack.Text(b, fieldTrace), o.trace)
 	}
 	for i := range o.heads {
-		b = pack.Bytes(named(b, prefixHead, o.heads[i].topic), o.heads[i].append(number[:0]))
+		b = pack.Bytes(named(b, prefixHead, o.heads[i].topic), appendHead(number[:0], o.heads[i].Head))
 	}
 	b = append(b, o.seen...)
 	if len(o.parked) > 0 {
@@ -168,7 +168,7 @@ func (o *order) read(b *behavior, name, value string) (err error) {
 			o.seen = o.seen.add(id, value)
 		} else if topic, ok := strings.CutPrefix(name, prefixHead); ok {
 			h := heard{topic: topic}
-			h.head, err = parseHead(value)
+			h.Head, err = parseHead(value)
 			o.heads = append(o.heads, h)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -21,13 +22,18 @@ func TestOrdersSurviveBeingKept(t *testing.T) {
 		id := func(what string) string { return string(rapid.SliceOfN(rapid.Byte(), 1, 60).Draw(t, what)) }
 		o := newOrder("o1", b.zero())
 		if rapid.Bool().Draw(t, "has facts") {
-			o.own = head{seq: rapid.Uint64Range(1, 1<<40).Draw(t, "sequence"), id: event.MakeID(id("own"))}
+			o.own = chain.Head{Sequence: rapid.Uint64Range(1, 1<<40).Draw(t, "sequence"), ID: event.MakeID(id("own"))}
 			o.first, o.trace = rapid.Int64Range(0, 1<<40).Draw(t, "first"), id("trace")
 			o.state = rapid.StringN(1, 20, -1).Draw(t, "state")
 			o.text, _ = b.encode(o.state)
 		}
 		for _, topic := range rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,9}\.v1`), 0, 4, rapid.ID).Draw(t, "topics") {
-			o.setHead(topic, head{seq: rapid.Uint64Range(1, 9).Draw(t, "sequence"), id: event.MakeID(id("head")), adopted: rapid.Bool().Draw(t, "adopted")})
+			o.setHead(topic, chain.Head{
+				Sequence: rapid.Uint64Range(1, 9).Draw(t, "sequence"), ID: event.MakeID(id("head")), Adopted: rapid.Bool().Draw(t, "adopted"),
+			})
+			if rapid.IntRange(0, 9).Draw(t, "forgotten") == 0 {
+				o.setHead(topic, chain.Forgotten())
+			}
 		}
 		for range rapid.IntRange(0, 6).Draw(t, "marks") {
 			o.see(id("seen"), rapid.SampledFrom([]string{seenPlain, seenOwing, seenTold}).Draw(t, "how"))

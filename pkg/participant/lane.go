@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -64,12 +65,16 @@ type lane struct {
 	queue    []*delivery // in order of arrival; per source in log order
 	running  *delivery
 	settling bool            // an answer waits for its apply: what follows must rest on it
+	reading  bool            // its chain is read back: see chain.go
 	held     map[string]bool // topics; nil: none
 	retryAt  time.Time       // zero: not waiting
 	waiting  bool            // for something unavailable
 }
 
-func (l *lane) empty() bool { return len(l.queue) == 0 && l.running == nil && !l.settling }
+// busy says that the lane's first delivery is being decided.
+func (l *lane) busy() bool { return l.running != nil || l.settling || l.reading }
+
+func (l *lane) empty() bool { return len(l.queue) == 0 && !l.busy() }
 
 // next returns the first delivery that is not behind a held one of its source; of a stopped partition, the first request.
 func (l *lane) next(stopped bool) *delivery {
@@ -173,7 +178,7 @@ func (c *cycle) react(q question) answer {
 // pump starts what the order's lane may do now.
 func (c *cycle) pump(t *task, o *order) {
 	l := &o.lane
-	for l.running == nil && !l.settling && l.retryAt.IsZero() && !c.leaving && !t.dead {
+	for !l.busy() && l.retryAt.IsZero() && !c.leaving && !t.dead {
 		d := l.next(t.stopped != nil)
 		if d == nil {
 			return
@@ -207,18 +212,16 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 		return
 	}
 	if !d.judged {
-		j, err := c.judge(t, o, d)
-		if err != nil {
-			o.lane.wait(t, o, d)
+		switch o.judge(d.topic(), d.ev) {
+		case chain.Contradicted:
+			c.contradicted(t, o, d)
 			return
-		}
-		switch j {
-		case duplicate:
-			o.moved(d.topic(), d.ev)
+		case chain.Duplicate:
+			o.moved(d)
 			c.watch.duplicate(o, d)
 			c.done(t, o, d)
 			return
-		case void:
+		case chain.Superseded:
 			c.watch.void(d)
 			c.done(t, o, d)
 			return
@@ -255,12 +258,12 @@ func (c *cycle) ask(t *task, o *order, d *delivery) {
 func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 	e := d.ev
 	switch {
-	case e.Sequence <= o.own.seq:
+	case e.Sequence <= o.own.Sequence:
 		if other := t.undelivered(o.id, e.Sequence); other != nil && other.contradicts(e) {
 			c.lose(t, "contradicted")
 			return false
 		}
-	case o.follows(e):
+	case o.own.Precedes(linkOf(e)):
 		if err := c.evolve(t, o, d); err != nil {
 			c.park(t, o, d, err)
 			return false
@@ -271,7 +274,7 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 		return false
 	}
 	if e.CausationID != "" {
-		o.moved(d.topic(), e)
+		o.moved(d)
 		o.answered(e.ID)
 		c.done(t, o, d)
 		return false

@@ -133,6 +133,7 @@ func (c *cycle) close(cancel context.CancelFunc) {
 		select {
 		case <-c.fetched:
 		case <-c.appended:
+		case <-c.chains:
 		case r := <-c.commits:
 			c.committed(r)
 		case <-done:

@@ -40,7 +40,7 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 	rec := c.letter(o, d, cause, id)
 	o.park(id, d.topic(), rec.RetryAt)
 	if d.src != nil && d.bad == nil {
-		o.moved(d.topic(), d.ev)
+		o.moved(d)
 	}
 	letter := deadletter.Park(*d.rec, rec)
 	t.enqueue(o, &entry{Order: o.id, ID: id, Record: letter})

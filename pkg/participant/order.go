@@ -9,61 +9,50 @@ import (
 	"time"
 
 	"github.com/goccy/go-json"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// head is the last fact accepted in a chain: of one order, in one topic.
-type head struct {
-	seq uint64
-	id  string
-	// adopted: the chain's first fact met here was taken on trust, since what is before it was not met. What names it says nothing
-	// about that: both can be late copies. Only the log's start knows.
-	adopted bool
-}
-
 const adoptedMark = " adopted"
 
-// append writes a head as it is kept.
-func (h head) append(b []byte) []byte {
-	b = append(append(strconv.AppendUint(b, h.seq, 10), ' '), h.id...)
-	if h.adopted {
+// appendHead writes a chain's head as it is kept.
+func appendHead(b []byte, h chain.Head) []byte {
+	b = append(append(strconv.AppendUint(b, h.Sequence, 10), ' '), h.ID...)
+	if h.Adopted {
 		b = append(b, adoptedMark...)
 	}
 	return b
 }
 
-func parseHead(s string) (head, error) {
+func parseHead(s string) (chain.Head, error) {
 	seq, id, _ := strings.Cut(s, " ")
-	id, adopted := strings.CutSuffix(id, adoptedMark)
-	if id == "" {
-		return head{}, fault.New(fault.Permanent, "chain head %q is not a sequence and an id", s)
-	}
+	id, adopted := strings.CutSuffix(" "+id, adoptedMark)
+	id = strings.TrimPrefix(id, " ")
 	n, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil {
-		return head{}, fault.New(fault.Permanent, "chain head %q has no sequence", s)
+		return chain.Head{}, fault.New(fault.Permanent, "chain head %q has no sequence", s)
 	}
-	return head{n, id, adopted}, nil
+	if id == "" && n > 0 {
+		return chain.Head{}, fault.New(fault.Permanent, "chain head %q is not a sequence and an id", s)
+	}
+	return chain.Head{Sequence: n, ID: id, Adopted: adopted}, nil
 }
 
-// judgement of an arriving event, by the chain table of the protocol.
-type judgement int
-
-const (
-	valid judgement = iota
-	duplicate
-	void
-)
+// linkOf is the place in its chain that an event names.
+func linkOf(e event.Event) chain.Link {
+	return chain.Link{Sequence: e.Sequence, ID: e.ID, PreviousID: e.PreviousID}
+}
 
 // order is what a task knows of one order: its state, and per source the head of the chain it accepted. It lives in memory while
 // something is under way and is loaded from Redis otherwise. Nothing in it is part of a record: it is kept for longer.
 type order struct {
 	id     string
 	state  any
-	text   string // of the state
-	own    head   // of the facts this task decided or folded; seq 0: none yet
-	first  int64  // offset of the first fact in the own topic, -1 when unknown
+	text   string     // of the state
+	own    chain.Head // of the facts this task decided or folded
+	first  int64      // offset of the first fact in the own topic, -1 when unknown
 	heads  []heard
 	seen   marks     // the events answered
 	parked []waiting // letters, in order
@@ -82,69 +71,62 @@ type order struct {
 // heard is the head of one topic's chain: the last fact consumed.
 type heard struct {
 	topic string
-	head
+	chain.Head
 }
 
 func newOrder(id string, zero any) *order { return &order{id: id, state: zero, first: -1} }
 
-// judge places an event that arrived from a topic in its chain. Validity is checked before the id: a void fact and its valid
-// successor can have the same id.
-func (o *order) judge(topic string, e event.Event) judgement {
-	known := o.saw(e.ID) || o.waits(e.ID)
-	h, ok := o.head(topic)
-	switch {
-	case e.Sequence == 0, !ok, e.Sequence == h.seq+1 && e.PreviousID == h.id:
-		if known {
-			return duplicate
-		}
-		return valid
-	case e.Sequence <= h.seq && (known || e.ID == h.id):
-		return duplicate
-	}
-	return void
+// judge places an event that arrived from a topic in its chain.
+func (o *order) judge(topic string, e event.Event) chain.Verdict {
+	return o.head(topic).Judge(linkOf(e), o.saw(e.ID) || o.waits(e.ID))
 }
 
-// head is the last fact accepted in a topic's chain; ok is false where there is none.
-func (o *order) head(topic string) (h head, ok bool) {
+// head is the last fact accepted in a topic's chain.
+func (o *order) head(topic string) chain.Head {
 	for i := range o.heads {
 		if o.heads[i].topic == topic {
-			return o.heads[i].head, true
+			return o.heads[i].Head
 		}
 	}
-	return head{}, false
+	return chain.Head{}
 }
 
 // setHead moves a chain's head.
-func (o *order) setHead(topic string, h head) {
+func (o *order) setHead(topic string, h chain.Head) {
 	i := slices.IndexFunc(o.heads, func(h heard) bool { return h.topic == topic })
 	if i < 0 {
 		i = len(o.heads)
 		o.heads = append(o.heads, heard{topic: topic})
 	}
-	o.heads[i].head = h
+	h.ID = strings.Clone(h.ID) // the record it came with need not be kept
+	o.heads[i].Head = h
 	o.changed = true
 }
 
-// moved remembers that the fact was accepted: answered, parked or found a duplicate.
-func (o *order) moved(topic string, e event.Event) {
-	if h, ok := o.head(topic); e.Sequence > 0 && (!ok || e.Sequence > h.seq) {
-		o.setHead(topic, head{seq: e.Sequence, id: strings.Clone(e.ID), adopted: !ok || h.adopted})
+// moved remembers that what was delivered is accepted: answered, parked or found a duplicate.
+func (o *order) moved(d *delivery) {
+	before := o.head(d.topic())
+	if h := before.Accept(linkOf(d.ev), d.src != nil && d.src.fromStart); h != before {
+		o.setHead(d.topic(), h)
 	}
 }
 
 // adopt moves a head to a letter that the fold met: nobody knows what came after it once the chain is gone.
 func (o *order) adopt(topic string, e event.Event) {
-	before, _ := o.head(topic)
-	o.moved(topic, e)
-	if h, _ := o.head(topic); h != before {
-		h.adopted = true
+	before := o.head(topic)
+	if h := before.Accept(linkOf(e), false); h != before {
+		h.Adopted = true
 		o.setHead(topic, h)
 	}
 }
 
 // forgetAdopted forgets the heads that were taken on trust.
 func (o *order) forgetAdopted() {
-	o.heads = slices.DeleteFunc(o.heads, func(h heard) bool { return h.adopted })
+	for i := range o.heads {
+		if o.heads[i].Adopted {
+			o.heads[i].Head = chain.Forgotten()
+		}
+	}
 	o.changed = true
 }
 
@@ -171,14 +153,6 @@ func (o *order) see(id, how string) {
 	o.changed = true
 }
 
-// follows says whether a fact of the own topic is the next of this order; with no head (the log is trimmed), any fact is.
-func (o *order) follows(e event.Event) bool {
-	if o.own.seq == 0 {
-		return true
-	}
-	return e.Sequence == o.own.seq+1 && e.PreviousID == o.own.id
-}
-
 // evolve folds one fact of the own topic into the state and moves the decided head.
 func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 	if fact.Body != nil {
@@ -188,7 +162,7 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 		}
 		o.state, o.text = state, text
 	}
-	o.own = head{seq: fact.Sequence, id: strings.Clone(fact.ID)}
+	o.own = chain.Head{Sequence: fact.Sequence, ID: strings.Clone(fact.ID)}
 	if o.trace == "" && fact.TraceParent != "" {
 		o.trace = strings.Clone(fact.TraceParent)
 	}

@@ -192,7 +192,7 @@ func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) 
 	if err != nil || e.Sequence == 0 {
 		return true
 	}
-	if e.Sequence > o.own.seq {
+	if e.Sequence > o.own.Sequence {
 		return false
 	}
 	own := t.undelivered(o.id, e.Sequence)

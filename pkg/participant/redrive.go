@@ -150,7 +150,7 @@ func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
 		return
 	}
 	// A fact of the door that Evolve refused is parked without being folded.
-	if l.topic() == c.b.facts && l.ev.Sequence > o.own.seq && o.follows(l.ev) {
+	if l.topic() == c.b.facts && l.ev.Sequence > o.own.Sequence && o.own.Precedes(linkOf(l.ev)) {
 		if err := c.evolve(t, o, l); err != nil {
 			c.failed(t, o, l, err)
 			return

@@ -27,13 +27,17 @@ type source struct {
 	cursor    int64  // next offset to fetch
 	end       int64  // of the log, as the last fetch told it; -1 before
 	window    []slot
-	trimmed   int       // slots that left the window
-	pending   int       // deliveries in the window not yet applied
-	bytes     int       // of those
-	committed int64     // last offset committed; -1: none
-	toldAt    time.Time // when a fetch told the end
-	missedAt  time.Time // since when the log holds what was not fetched; zero: it does not
-	denied    error     // why the broker will not let it be read; nil when it does
+	trimmed   int   // slots that left the window
+	pending   int   // deliveries in the window not yet applied
+	bytes     int   // of those
+	committed int64 // last offset committed; -1: none
+
+	since      int64 // offset from which on the store has kept what was read
+	sinceField string
+	fromStart  bool      // that is the log's start: a first fact begins its chain
+	toldAt     time.Time // when a fetch told the end
+	missedAt   time.Time // since when the log holds what was not fetched; zero: it does not
+	denied     error     // why the broker will not let it be read; nil when it does
 }
 
 // slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be settled before

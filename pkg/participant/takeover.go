@@ -74,10 +74,8 @@ func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range tasks {
-		if err := c.begin(ctx, t); err != nil {
-			return err
-		}
+	if err := c.begin(ctx, tasks); err != nil {
+		return err
 	}
 	if n > 0 {
 		c.watch.log.Info("folded", "partitions", len(tasks), "records", n, "took", time.Since(began).Round(time.Millisecond))
@@ -169,28 +167,47 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 	return err
 }
 
-// begin sets where a folded task consumes from: the position in the store when there is one, otherwise the committed offset,
+// begin sets where folded tasks consume from: the position in the store when there is one, otherwise the committed offset,
 // never the larger of both (a restored store may have lost what lies between). The first cycle writes that at once: a door waits for it.
-func (c *cycle) begin(ctx context.Context, t *task) error {
-	for _, s := range t.sources {
-		s.committed = c.gen.Committed(s.TopicPartition)
-		if at, ok := c.stored[s.TopicPartition]; ok { // committed since the generation began
-			s.committed = at
+func (c *cycle) begin(ctx context.Context, tasks []*task) error {
+	var logs []broker.TopicPartition
+	for _, t := range tasks {
+		for _, s := range t.sources {
+			logs = append(logs, s.TopicPartition)
 		}
-		if at, ok := t.stored[s.field]; ok {
-			s.cursor = at
-			continue
-		}
-		s.cursor = max(0, s.committed)
-		if s.committed < 0 {
-			starts, err := c.cfg.Log.Starts(ctx, []broker.TopicPartition{s.TopicPartition})
-			if err != nil {
-				return err
-			}
-			s.cursor = starts[s.TopicPartition]
+	}
+	starts, err := c.cfg.Log.Starts(ctx, logs)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		for _, s := range t.sources {
+			c.beginSource(t, s, starts[s.TopicPartition])
 		}
 	}
 	return nil
+}
+
+func (c *cycle) beginSource(t *task, s *source, start int64) {
+	s.committed = c.gen.Committed(s.TopicPartition)
+	if at, ok := c.stored[s.TopicPartition]; ok { // committed since the generation began
+		s.committed = at
+	}
+	at, kept := t.stored[s.field]
+	switch {
+	case kept:
+		s.cursor = at
+	case s.committed < 0:
+		s.cursor = start
+	default:
+		s.cursor = s.committed
+	}
+	// An emptied store knows nothing of what lies before the cursor, until retention takes it: then nobody does.
+	s.since = s.cursor
+	if at, kept := t.stored[s.sinceField]; kept {
+		s.since = at
+	}
+	s.fromStart = s.since <= start
 }
 
 // wanted are orders of a task that are needed in memory.

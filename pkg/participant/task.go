@@ -87,6 +87,7 @@ func newTask(ctx context.Context, b *behavior, partition int) *task {
 	for _, topic := range b.topics {
 		t.sources = append(t.sources, &source{
 			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: -1,
+			sinceField: prefixSince + topic,
 		})
 	}
 	for _, topic := range []string{b.facts, b.letters} {

@@ -38,6 +38,7 @@ var (
 	tasksLost         = telemetry.TasksLost.Counter()
 	recordsFolded     = telemetry.RecordsFolded.Counter()
 	offsetsOutOfRange = telemetry.OffsetsOutOfRange.Counter()
+	chainsRead        = telemetry.ChainsRead.Counter()
 )
 
 // watch counts, times and logs what the cycle of one participant does. close ends it.

@@ -1,0 +1,217 @@
+package participant_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+)
+
+// rereading is a log that counts what is read back of one partition of notes: by requests for it alone, the cycle asks for all that its
+// tasks hear together. A gate holds them up.
+type rereading struct {
+	broker.Log
+	log broker.TopicPartition
+
+	mu       sync.Mutex
+	begun    int // readings, from the log's start
+	records  int // that they brought
+	gate     chan struct{}
+	canceled int // readings, at the gate
+}
+
+func (l *rereading) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	if len(from) > 1 || from[0].TopicPartition != l.log {
+		return l.Log.Fetch(ctx, from)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from[0].Offset == 0 {
+		l.begun++
+	}
+	if gate := l.gate; gate != nil {
+		l.mu.Unlock()
+		select {
+		case <-gate:
+			l.mu.Lock()
+		case <-ctx.Done():
+			l.mu.Lock()
+			l.canceled++
+			return nil, ctx.Err()
+		}
+	}
+	got, err := l.Log.Fetch(ctx, from)
+	for _, f := range got {
+		l.records += len(f.Records)
+	}
+	return got, err
+}
+
+func (l *rereading) read() (begun, records int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun, l.records
+}
+
+// manyOrders are ids of so many orders whose notes lie in one partition.
+func manyOrders(n int) (ids []string, tp broker.TopicPartition) {
+	tp = at(notes, "o1")
+	for i := 0; len(ids) < n; i++ {
+		if id := fmt.Sprint("many-", i); at(notes, id) == tp {
+			ids = append(ids, id)
+		}
+	}
+	return ids, tp
+}
+
+// supersede appends another decision in the place of the last note of each order.
+func (s *stage) supersede(ids []string) {
+	for _, id := range ids {
+		h := s.seq[notes+id]
+		e, err := event.FromRecord(s.note(notes, id, "superseded"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.seq[notes+id] = h
+		e.Sequence, e.PreviousID = h.seq, "another"
+		s.log.Append(at(notes, id), event.ToRecord(e, notes, at(notes, id).Partition))
+	}
+}
+
+func (s *stage) committed(tp broker.TopicPartition) func() bool {
+	return func() bool { return s.log.Committed("clerk")[tp] == int64(len(s.log.Read(tp))) }
+}
+
+const many = 500
+
+// A task that read from the log's start knows where each chain began: nothing is read back, however many facts are superseded.
+func TestSupersededFactsReadNothingBack(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(many)
+		l := &rereading{Log: s.log, log: tp}
+		_, stop := s.playOn(l, clerk(stamp))
+		for _, body := range []string{"a", "b", "c"} {
+			for _, id := range ids {
+				s.hand(notes, id, body)
+			}
+		}
+		s.eventually("commit", s.committed(tp))
+		stop() // what the store keeps of it outlives the instance
+		_, stop = s.playOn(l, clerk(stamp))
+		defer stop()
+		s.supersede(ids)
+		s.hand(notes, ids[0], "d")
+		s.eventually("commit", s.committed(tp))
+		want(t, "facts", s.facts(ids[0]), []string{"a", "b", "c", "d"})
+		want(t, "facts", s.facts(ids[1]), []string{"a", "b", "c"})
+		if begun, records := l.read(); begun+records > 0 {
+			t.Errorf("read back %d times, %d records", begun, records)
+		}
+	})
+}
+
+// After a wipe every head is adopted. All orders that wait share a reading, and each is read back once.
+func TestContradictionsShareAReading(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(many)
+		l := &rereading{Log: s.log, log: tp}
+		_, stop := s.playOn(l, clerk(stamp))
+		defer stop()
+		for _, body := range []string{"a", "b", "c"} {
+			for _, id := range ids {
+				s.hand(notes, id, body)
+			}
+		}
+		s.eventually("commit", s.committed(tp))
+		s.mini.FlushAll()
+		s.eventually("folded", func() bool { return s.kept(ids[0]) })
+		for _, id := range ids {
+			s.hand(notes, id, "d")
+		}
+		s.eventually("commit", s.committed(tp))
+		for range 2 { // the second time the heads are confirmed
+			s.supersede(ids)
+			s.eventually("commit", s.committed(tp))
+		}
+		for _, id := range ids {
+			want(t, "facts", s.facts(id), []string{"a", "b", "c", "d"})
+		}
+		begun, records := l.read()
+		if length := len(s.log.Read(tp)); begun == 0 || begun > 4 || records > 4*length {
+			t.Errorf("read back %d times, %d records of a log of %d", begun, records, length)
+		}
+	})
+}
+
+// While a chain is read back its order waits, and no other. Who leaves, or loses the task, does not wait for it.
+func TestOthersGoOnWhileAChainIsReadBack(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(2)
+		slow, quick := ids[0], ids[1]
+		l := &rereading{Log: s.log, log: tp}
+		_, stop := s.playOn(l, clerk(stamp))
+		for _, body := range []string{"a", "b"} {
+			s.hand(notes, slow, body)
+		}
+		s.eventually("commit", s.committed(tp))
+		wipe := func() {
+			s.mini.FlushAll()
+			s.eventually("folded", func() bool { return s.kept(slow) })
+		}
+		wipe()
+		l.mu.Lock()
+		l.gate = make(chan struct{})
+		l.mu.Unlock()
+		s.hand(notes, slow, "c")
+		s.supersede([]string{slow})
+		s.hand(notes, slow, "d")
+		s.hand(notes, quick, "q")
+		s.eventually("others", func() bool { return slices.Equal(s.facts(quick), []string{"q"}) })
+		want(t, "the order that waits", s.facts(slow), []string{"a", "b", "c"})
+
+		ended := func(n int) func() bool {
+			return func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.canceled == n }
+		}
+		wipe()
+		s.eventually("the lost task's reading ends", ended(1))
+		s.supersede([]string{slow})
+		s.eventually("the next begins", func() bool { begun, _ := l.read(); return begun == 2 })
+		stop()
+		want(t, "readings ended by who leaves", ended(2)(), true)
+
+		close(l.gate)
+		_, stop = s.playOn(l, clerk(stamp))
+		defer stop()
+		s.eventually("goes on", func() bool { return slices.Equal(s.facts(slow), []string{"a", "b", "c", "d"}) })
+	})
+}
+
+// After a wipe a first fact can be a late copy, or another decision: it does not make what follows the true one void.
+func TestFirstFactAfterAWipeIsNoStart(t *testing.T) {
+	for name, first := range map[string]string{"late copy": "a", "superseded": "another"} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(t *testing.T, s *stage) {
+				_, stop := s.play(clerk(stamp))
+				defer stop()
+				tp := at(notes, "o1")
+				for _, body := range []string{"a", "b"} {
+					s.hand(notes, "o1", body)
+				}
+				s.eventually("commit", s.committed(tp))
+				s.mini.FlushAll()
+				s.eventually("folded", func() bool { return s.kept("o1") })
+				now := s.seq[notes+"o1"]
+				s.seq[notes+"o1"] = head{}
+				s.hand(notes, "o1", first)
+				s.seq[notes+"o1"] = now
+				s.eventually("commit", s.committed(tp))
+				s.hand(notes, "o1", "c")
+				s.eventually("c", func() bool { return slices.Contains(s.facts("o1"), "c") })
+			})
+		})
+	}
+}
