@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -36,7 +37,7 @@ func stages(t testing.TB) map[string]func() {
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: data,
 	}
 	o := newOrder(b, "order")
-	if j, err := o.take(b, 0, e, At{logOf(talk, "order"), 1}); j != valid || err != nil {
+	if j, err := o.take(b, 0, e, At{logOf(talk, "order"), 1}); j != chain.Valid || err != nil {
 		t.Fatal(j, err)
 	}
 	packed, err := b.append(nil, &o.record)

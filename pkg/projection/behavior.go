@@ -152,6 +152,7 @@ const (
 	fieldPosition    = "pos:"  // + topic: the next offset to fold
 	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"
+	fieldRefold      = "refold:" // + order: to be folded again from the log's start
 	// What is folded beside the live space.
 	fieldBeside        = "beside" // its name; missing: nothing
 	fieldBesideVersion = "beside:fold_version"

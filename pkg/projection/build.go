@@ -2,11 +2,11 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -23,6 +23,9 @@ type work[D any] struct {
 	positions []int64
 	bad       []undecodable
 	tallies   []tally // by source
+
+	contradicted []string    // orders that are to be folded again
+	refolded     []*order[D] // that were, to be written; then nothing else is taken
 }
 
 // touched is an order that a step changed.
@@ -67,6 +70,9 @@ func (c *cycle[D]) work(t *task) (all []*work[D]) {
 			all = append(all, &work[D]{task: t, space: s, live: s == t.space, items: items, recent: c.recent(t, s)})
 		}
 	}
+	if again := c.refolded(t); len(again) > 0 {
+		return []*work[D]{{task: t, space: t.space, live: true, recent: c.recent(t, t.space), refolded: again}}
+	}
 	next := t.pending[:min(len(t.pending), stepItems)]
 	if t.closing() {
 		next = nil
@@ -88,22 +94,27 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 	var news []*order[D]
 	var keys []string
 	var of []*work[D]
+	find := func(w *work[D], id []byte) *order[D] {
+		o := w.recent.get(id)
+		if o == nil {
+			o = w.recent.add(id, len(c.b.Topics))
+			news, keys, of = append(news, o), append(keys, o.key), append(of, w)
+		}
+		return o
+	}
 	for _, w := range all {
+		for _, o := range w.refolded {
+			find(w, []byte(o.id))
+		}
 		w.orders = make([]*order[D], len(w.items))
 		for i, it := range w.items {
 			if it.rec == nil {
 				continue
 			}
 			id := c.b.document(it.source, it.rec)
-			if len(id) == 0 {
-				continue
+			if len(id) > 0 {
+				w.orders[i] = find(w, id)
 			}
-			o := w.recent.get(id)
-			if o == nil {
-				o = w.recent.add(id, len(c.b.Topics))
-				news, keys, of = append(news, o), append(keys, o.key), append(of, w)
-			}
-			w.orders[i] = o
 		}
 	}
 	at, err := c.read(ctx, news, keys)
@@ -162,11 +173,10 @@ func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
 		w.positions[i] = s.applied
 	}
 	w.touched = w.recent.touched[:0]
+	c.replace(w)
 	for i, it := range w.items {
 		if it.rec != nil {
-			if err := c.fold(ctx, w, it, w.orders[i]); err != nil {
-				return err
-			}
+			c.fold(ctx, w, it, w.orders[i])
 		}
 		w.positions[it.source] = it.next
 	}
@@ -191,70 +201,56 @@ func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
 }
 
 // fold takes one record into its order. What is folded again is neither traced nor warned of again.
-func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) error {
+func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) {
 	r := it.rec
 	var ended func(error)
 	traced := w.live && telemetry.Traced()
 	if traced {
 		ctx, ended = telemetry.Process(ctx, *r, c.b.Name)
 	}
-	j, e, err := c.place(ctx, w, it, o)
+	j, e, err := c.place(w, it, o)
 	if traced {
 		ended(err)
-	}
-	if err != nil && waits(err) {
-		return err
 	}
 	if err != nil {
 		w.bad = append(w.bad, undecodable{r.Topic, r.Partition, r.Offset, err.Error()})
 	}
 	w.tallies[it.source].add(j, err)
-	if w.live && (err != nil || j == void) {
+	if w.live && (err != nil || j == chain.Superseded) {
 		if !traced {
 			ctx = telemetry.Extract(ctx, r.Headers) // for the log
 		}
 		c.watch.refused(ctx, r, e, err)
 	}
-	return nil
-}
-
-// waits says whether an error passes by itself.
-func waits(err error) bool {
-	var out *outage
-	return errors.As(err, &out)
 }
 
 // place reads the envelope of a record and judges it, and remembers the document as it was before the step.
-func (c *cycle[D]) place(ctx context.Context, w *work[D], it item, o *order[D]) (j judgement, e event.Event, err error) {
+func (c *cycle[D]) place(w *work[D], it item, o *order[D]) (j chain.Verdict, e event.Event, err error) {
 	if e, err = c.b.envelope(it.source, it.rec); err != nil {
-		return valid, e, err
+		return chain.Valid, e, err
 	}
 	if o == nil || o.changed { // a note that cannot be read belongs to none
-		j, err = c.judge(ctx, w, it, e, o)
+		j, err = c.judge(w, it, e, o)
 		return j, e, err
 	}
 	before := o.Doc
-	if j, err = c.judge(ctx, w, it, e, o); o.changed {
+	if j, err = c.judge(w, it, e, o); o.changed {
 		w.touched = append(w.touched, touched[D]{o, before})
 	}
 	return j, e, err
 }
 
-// judge takes one event into its order and says what became of it. An outage is an error that passes by itself; any other says
-// why the body could not be folded.
-func (c *cycle[D]) judge(ctx context.Context, w *work[D], it item, e event.Event, o *order[D]) (judgement, error) {
+// judge takes one event into its order and says what became of it. The error says why the body could not be folded.
+func (c *cycle[D]) judge(w *work[D], it item, e event.Event, o *order[D]) (chain.Verdict, error) {
 	if c.b.isNote(it.source) {
-		return valid, c.takeNote(o, it.rec)
+		return chain.Valid, c.takeNote(o, it.rec)
 	}
-	at := At{broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}, it.rec.Offset}
-	j, err := o.take(c.b, it.source, e, at)
-	if j == contradicted {
-		if err := c.refold(ctx, w.task, o, w.positions); err != nil {
-			return j, err
-		}
-		if j, err = o.take(c.b, it.source, e, at); j == contradicted {
-			j = void
-		}
+	if w.live {
+		c.refolds.touch(w.task.partition, o.id)
+	}
+	j, err := o.take(c.b, it.source, e, At{broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}, it.rec.Offset})
+	if j == chain.Contradicted {
+		w.pending(o)
 	}
 	return j, err
 }

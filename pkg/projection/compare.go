@@ -23,6 +23,7 @@ const (
 // finds it out.
 type comparison struct {
 	owner, liveName, besideName string
+	refolds                     int // of the task before: an order that is to be folded again differs until it is
 
 	live, beside digest
 	differing    int

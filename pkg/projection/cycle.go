@@ -31,6 +31,7 @@ type cycle[D any] struct {
 	live      fetcher // what is live and what is beside it do not wait for each other's logs
 	beside    fetcher
 	pass      pass
+	refolds   refolding[D]
 	storeWait *backoff
 	storeAt   time.Time // not before
 	heard     time.Time // when requests were last looked for
@@ -59,8 +60,8 @@ type fetchResult struct {
 
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
-		Projection: p, gen: g, news: make(chan func(), 3), storeWait: newBackoff(),
-		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
+		Projection: p, gen: g, news: make(chan func(), 4), storeWait: newBackoff(),
+		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()}, refolds: refolding[D]{wait: newBackoff(), ready: map[string][]*order[D]{}},
 		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*[2]recent[D]{},
 	}
 	seen := map[int]bool{}
@@ -95,6 +96,7 @@ func (c *cycle[D]) run(ctx context.Context) error {
 		c.fetch(fetchCtx, &wg)
 		c.fetchBeside(fetchCtx, &wg)
 		c.inspect(fetchCtx, &wg)
+		c.foldAgain(fetchCtx, &wg)
 		c.watch.measure(c.tasks)
 		c.await(ctx, more)
 	}
@@ -167,7 +169,7 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 		wake = c.storeAt.Sub(now)
 	}
 	soon(c.heard.Add(c.hearEvery))
-	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at} {
+	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at, c.refolds.at} {
 		if at.After(now) {
 			soon(at)
 		}
@@ -313,9 +315,14 @@ func (c *cycle[D]) outOfRange(ctx context.Context, t *task, i int) error {
 }
 
 func (c *cycle[D]) find(tp broker.TopicPartition) (*task, int) {
-	i, ok := slices.BinarySearchFunc(c.tasks, tp.Partition, func(t *task, p int) int { return t.partition - p })
+	return c.taskOf(tp.Partition), slices.Index(c.topics, tp.Topic)
+}
+
+// taskOf a partition; nil: it is not this instance's.
+func (c *cycle[D]) taskOf(partition int) *task {
+	i, ok := slices.BinarySearchFunc(c.tasks, partition, func(t *task, p int) int { return t.partition - p })
 	if !ok {
-		return nil, -1
+		return nil
 	}
-	return c.tasks[i], slices.Index(c.topics, tp.Topic)
+	return c.tasks[i]
 }

@@ -65,11 +65,11 @@ type stage struct {
 	t     *testing.T
 	log   *brokertest.Memory
 	redis redis.UniversalClient
-	heads map[string]chain
+	heads map[string]section
 }
 
 func newStage(t *testing.T) *stage {
-	s := &stage{t: t, log: brokertest.New(), redis: storetest.Fresh(t), heads: map[string]chain{}}
+	s := &stage{t: t, log: brokertest.New(), redis: storetest.Fresh(t), heads: map[string]section{}}
 	s.provision()
 	return s
 }
@@ -121,7 +121,7 @@ func (s *stage) fact(topic, order, word string) broker.Record {
 		ID: event.MakeID(topic, order, word, fmt.Sprint(h.Sequence)), Sequence: h.Sequence + 1, PreviousID: h.ID,
 		Type: event.TypeOf(&wrapperspb.StringValue{}), Source: "stage", Subject: order, Time: time.Now().UTC(),
 	}
-	s.heads[topic+order] = chain{Sequence: e.Sequence, ID: e.ID}
+	s.heads[topic+order] = section{Sequence: e.Sequence, ID: e.ID}
 	return record2(s.t, e, topic, word)
 }
 

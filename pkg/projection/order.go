@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
@@ -16,17 +17,16 @@ import (
 type record[D any] struct {
 	// Version counts the events folded, so it is the same however they arrived.
 	Version uint64 `json:"v,omitempty"`
-	// Chains has one chain per topic, in the behaviour's order.
-	Chains []chain `json:"c"`
-	Doc    D       `json:"d"`
+	// Chains has one section per topic, in the behaviour's order.
+	Chains []section `json:"c"`
+	Doc    D         `json:"d"`
 }
 
-// chain is what was accepted from one topic: the head, and the marks of the ids seen.
-type chain struct {
+// section is what was accepted from one topic: the chain's head (chain.Head), and the marks of the ids seen.
+type section struct {
 	Sequence uint64 `json:"n,omitempty"`
 	ID       string `json:"i,omitempty"`
-	// Adopted: the chain began with a fact that was not the first.
-	Adopted bool `json:"a,omitempty"`
+	Adopted  bool   `json:"a,omitempty"`
 	// Seen holds a mark of markLen bytes per accepted event.
 	Seen string `json:"k,omitempty"`
 }
@@ -52,9 +52,18 @@ func mark(id string) (m [markLen]byte) {
 	return m
 }
 
-func (c *chain) saw(id string) bool { return c.Seen != "" && c.marked(mark(id)) }
+func (c *section) head() chain.Head {
+	return chain.Head{Sequence: c.Sequence, ID: c.ID, Adopted: c.Adopted}
+}
 
-func (c *chain) marked(m [markLen]byte) bool {
+// linkOf is the place in its chain that an event names, by ids as they are stored.
+func linkOf(e event.Event) chain.Link {
+	return chain.Link{Sequence: e.Sequence, ID: keep(e.ID), PreviousID: keep(e.PreviousID)}
+}
+
+func (c *section) saw(id string) bool { return c.Seen != "" && c.marked(mark(id)) }
+
+func (c *section) marked(m [markLen]byte) bool {
 	for i := 0; i+markLen <= len(c.Seen); i += markLen {
 		if c.Seen[i:i+markLen] == string(m[:]) {
 			return true
@@ -63,54 +72,28 @@ func (c *chain) marked(m [markLen]byte) bool {
 	return false
 }
 
+// fromStart: a projection begins at the log's start, and its positions are stored with its documents, so that it has met and kept all
+// that the log held before an event.
+const fromStart = true
+
 // accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks. Head and marks are
 // one text of their own: that of the event goes with the event.
-func (c *chain) accept(e event.Event) {
-	id := c.ID
-	if e.Sequence > 0 {
-		if c.Sequence == 0 {
-			c.Adopted = e.Sequence > 1
-		}
-		c.Sequence, id = e.Sequence, keep(e.ID)
-	}
-	text := append(append(make([]byte, 0, 128), id...), c.Seen...) // on the stack, mostly
+func (c *section) accept(e event.Event) {
+	h := c.head().Accept(linkOf(e), fromStart)
+	c.Sequence, c.Adopted = h.Sequence, h.Adopted
+	text := append(append(make([]byte, 0, 128), h.ID...), c.Seen...) // on the stack, mostly
 	if m := mark(e.ID); !c.marked(m) {
 		text = append(text, m[:]...)
 	}
 	all := string(text)
-	c.ID, c.Seen = all[:len(id)], all[len(id):]
+	c.ID, c.Seen = all[:len(h.ID)], all[len(h.ID):]
 	if n := len(c.Seen) - maxSeen*markLen; n > 0 {
 		c.Seen = c.Seen[n:]
 	}
 }
 
-type judgement int
-
-const (
-	valid judgement = iota
-	duplicate
-	void
-	// contradicted: void if the head is right, but the head was adopted; the log's start knows.
-	contradicted
-)
-
-// judge places an event in its chain. Validity is checked before the id: a void fact and its valid successor can have the
-// same id.
-func (c *chain) judge(e event.Event) judgement {
-	known := c.saw(e.ID)
-	switch {
-	case e.Sequence == 0, c.Sequence == 0, e.Sequence == c.Sequence+1 && keep(e.PreviousID) == c.ID:
-		if known {
-			return duplicate
-		}
-		return valid
-	case e.Sequence <= c.Sequence && (known || keep(e.ID) == c.ID):
-		return duplicate
-	case c.Adopted:
-		return contradicted
-	}
-	return void
-}
+// judge places an event in its chain.
+func (c *section) judge(e event.Event) chain.Verdict { return c.head().Judge(linkOf(e), c.saw(e.ID)) }
 
 // order is one order in memory.
 type order[D any] struct {
@@ -121,7 +104,7 @@ type order[D any] struct {
 }
 
 func newOrder[D any](b Behavior[D], id string) *order[D] {
-	return &order[D]{id: id, record: record[D]{Chains: make([]chain, len(b.Topics))}}
+	return &order[D]{id: id, record: record[D]{Chains: make([]section, len(b.Topics))}}
 }
 
 // loadOrder reads a stored order; an empty text is an order nobody has seen.
@@ -142,17 +125,17 @@ func (o *order[D]) load(b Behavior[D], stored string) error {
 		return fault.New(fault.Permanent, "document of order %s has %d chains, not %d", o.id, len(o.Chains), len(b.Topics))
 	}
 	for len(o.Chains) < len(b.Topics) { // folded before there were so many topics
-		o.Chains = append(o.Chains, chain{})
+		o.Chains = append(o.Chains, section{})
 	}
 	return nil
 }
 
 // take folds one event when it is valid. The error says why a body could not be folded; the event counts as folded then.
-func (o *order[D]) take(b Behavior[D], source int, e event.Event, at At) (judgement, error) {
+func (o *order[D]) take(b Behavior[D], source int, e event.Event, at At) (chain.Verdict, error) {
 	c := &o.Chains[source]
 	j := c.judge(e)
 	switch j {
-	case valid:
+	case chain.Valid:
 		m, err := event.Decode(e)
 		if err != nil {
 			m = event.Message{Event: e}
@@ -166,7 +149,7 @@ func (o *order[D]) take(b Behavior[D], source int, e event.Event, at At) (judgem
 		c.accept(e)
 		o.changed = true
 		return j, err
-	case duplicate:
+	case chain.Duplicate:
 		if e.Sequence > c.Sequence {
 			c.accept(e)
 			o.changed = true

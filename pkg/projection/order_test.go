@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
@@ -18,32 +19,32 @@ func TestChainJudges(t *testing.T) {
 	of := func(id string, seq uint64, prev string) event.Event {
 		return event.Event{ID: id, Sequence: seq, PreviousID: prev}
 	}
-	var empty, firm, adopted chain
+	var empty, firm, adopted section
 	firm.accept(of("a", 1, ""))
 	firm.accept(of("b", 2, "a"))
 	adopted.accept(of("b", 2, "a"))
 	adopted.accept(of("c", 3, "b"))
-	asked := chain{}
+	asked := section{}
 	asked.accept(of("r", 0, ""))
 	for _, c := range []struct {
 		name  string
-		chain chain
+		chain section
 		event event.Event
-		want  judgement
+		want  chain.Verdict
 	}{
-		{"first", empty, of("a", 1, ""), valid},
-		{"first seen, log trimmed", empty, of("c", 3, "b"), valid},
-		{"next", firm, of("c", 3, "b"), valid},
-		{"next that names another head", firm, of("c", 3, "x"), void},
-		{"gap", firm, of("d", 4, "c"), void},
-		{"again", firm, of("b", 2, "a"), duplicate},
-		{"again, an old one", firm, of("a", 1, ""), duplicate},
-		{"another at an old place", firm, of("x", 1, ""), void},
-		{"void beside its valid successor's id", firm, of("b", 3, "x"), void},
-		{"another under an adopted head", adopted, of("x", 2, "a"), contradicted},
-		{"again under an adopted head", adopted, of("c", 3, "b"), duplicate},
-		{"request", firm, of("r", 0, ""), valid},
-		{"request again", asked, of("r", 0, ""), duplicate},
+		{"first", empty, of("a", 1, ""), chain.Valid},
+		{"first seen, log trimmed", empty, of("c", 3, "b"), chain.Valid},
+		{"next", firm, of("c", 3, "b"), chain.Valid},
+		{"next that names another head", firm, of("c", 3, "x"), chain.Superseded},
+		{"gap", firm, of("d", 4, "c"), chain.Superseded},
+		{"again", firm, of("b", 2, "a"), chain.Duplicate},
+		{"again, an old one", firm, of("a", 1, ""), chain.Duplicate},
+		{"another at an old place", firm, of("x", 1, ""), chain.Superseded},
+		{"void beside its valid successor's id", firm, of("b", 3, "x"), chain.Superseded},
+		{"another under an adopted head", adopted, of("x", 2, "a"), chain.Contradicted},
+		{"again under an adopted head", adopted, of("c", 3, "b"), chain.Duplicate},
+		{"request", firm, of("r", 0, ""), chain.Valid},
+		{"request again", asked, of("r", 0, ""), chain.Duplicate},
 	} {
 		if got := c.chain.judge(c.event); got != c.want {
 			t.Errorf("%s: %d, not %d", c.name, got, c.want)
@@ -58,7 +59,7 @@ func TestChainOfStrangeIDs(t *testing.T) {
 	prev := ""
 	for i, id := range []string{"\xff\xfe", strings.Repeat("long", 1000), "plain"} {
 		e := event.Event{ID: id, Sequence: uint64(i + 1), PreviousID: prev, Type: event.TypeOf(&wrapperspb.StringValue{})}
-		if j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)}); j != valid || err != nil {
+		if j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)}); j != chain.Valid || err != nil {
 			t.Fatalf("id %.20q: judged %d, %v", id, j, err)
 		}
 		text, err := b.append(nil, &o.record)
@@ -73,7 +74,7 @@ func TestChainOfStrangeIDs(t *testing.T) {
 }
 
 func TestChainKeepsTheNewestMarks(t *testing.T) {
-	var c chain
+	var c section
 	for i := range maxSeen + 10 {
 		c.accept(event.Event{ID: fmt.Sprint("request ", i)})
 	}
@@ -165,7 +166,7 @@ func TestAnyInterleavingGivesTheSameDocument(t *testing.T) {
 
 func TestFoldLeavesTheDocumentWhenItPanics(t *testing.T) {
 	b := chronicle()
-	s := &stage{t: t, heads: map[string]chain{}}
+	s := &stage{t: t, heads: map[string]section{}}
 	o := newOrder(b, "o")
 	for i, word := range []string{"to be", "panic", "or not"} {
 		e, err := event.FromRecord(s.fact(talk, "o", word))
@@ -173,7 +174,7 @@ func TestFoldLeavesTheDocumentWhenItPanics(t *testing.T) {
 			t.Fatal(err)
 		}
 		j, err := o.take(b, 0, e, At{logOf(talk, "o"), int64(i)})
-		if j != valid || (err != nil) != (word == "panic") {
+		if j != chain.Valid || (err != nil) != (word == "panic") {
 			t.Errorf("%s: judged %d, error %v", word, j, err)
 		}
 	}

@@ -164,12 +164,19 @@ func (c *cycle[D]) settle(t *task) *change {
 	}
 	ch := c.tell(t, func(r *Rebuild) { *r = end })
 	c.meta(t, ch, "HSET", fieldSpace, t.beside.name, fieldVersion, c.b.version(), fieldUndecodable, formatOffset(t.unreadable), fieldOld+t.name, "")
-	c.meta(t, ch, "HDEL", c.besideFields()...)
+	gone := c.besideFields()
+	for id := range t.refold { // it was folded anew, with all others
+		gone = append(gone, fieldRefold+id)
+	}
+	for some := range slices.Chunk(gone, maxRefolds) {
+		c.meta(t, ch, "HDEL", some...)
+	}
 	ch.Ops = append(ch.Ops, c.told(t, "")) // those who wait for an order: it may have been healed
 	ch.then = func() {
 		t.old = append(t.old, t.name)
 		t.name = t.beside.name // level: it goes on where the live one was
 		t.beside, t.level, t.forgot, t.found, t.mixed = nil, false, false, nil, ""
+		t.refold = map[string]bool{}
 		c.watch.rebuildEnded(t.partition, end)
 	}
 	return ch

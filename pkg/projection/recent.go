@@ -19,7 +19,7 @@ type recent[D any] struct {
 	young, old  map[string]*order[D]
 	bytes       int // of the young ones
 	slab        []order[D]
-	chains      []chain
+	chains      []section
 	touched     []touched[D] // memory for those of the next step
 }
 
@@ -58,7 +58,7 @@ func (r *recent[D]) get(id []byte) *order[D] {
 // add makes an order that is still to be read.
 func (r *recent[D]) add(id []byte, topics int) *order[D] {
 	if len(r.slab) == 0 {
-		r.slab, r.chains = make([]order[D], slabOrders), make([]chain, slabOrders*topics)
+		r.slab, r.chains = make([]order[D], slabOrders), make([]section, slabOrders*topics)
 	}
 	o := &r.slab[0]
 	o.Chains = r.chains[:topics:topics]

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/goccy/go-json"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
@@ -40,7 +41,7 @@ func TestOrdersOfEarlierReleasesAreRead(t *testing.T) {
 	if one := mark("one"); !o.Chains[0].marked(one) || !o.Chains[0].saw("two") || o.Chains[0].saw("three") {
 		t.Errorf("seen are %x, not %x", o.Chains[0].Seen, one)
 	}
-	if j := o.Chains[0].judge(event.Event{ID: "three", Sequence: 3, PreviousID: "two"}); j != valid {
+	if j := o.Chains[0].judge(event.Event{ID: "three", Sequence: 3, PreviousID: "two"}); j != chain.Valid {
 		t.Errorf("the next fact is judged %d", j)
 	}
 }

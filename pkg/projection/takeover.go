@@ -85,6 +85,7 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 		t.mixed = strings.TrimSuffix(meta.FoldVersion, mixed) + mixed
 	}
 	c.resume(t, meta.Fields)
+	t.refold = refoldNotes(meta.Fields)
 	c.watch.claimed(t.partition, use == useNothing)
 	return use, nil
 }
@@ -104,7 +105,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 		return &outage{partRedis, err}
 	}
 	for _, t := range tasks {
-		t.seq, t.name, t.rebuild = seqs[t.partition], "", rebuild{}
+		t.seq, t.name, t.rebuild, t.refold = seqs[t.partition], "", rebuild{}, map[string]bool{}
 		for _, s := range t.sources {
 			s.cursor, s.applied = 0, 0
 		}

@@ -26,6 +26,8 @@ type task struct {
 	change   *change // built, not yet known to be applied
 	compared time.Time
 	swept    time.Time
+	refold   map[string]bool // orders to be folded again from the log's start, as noted in the meta
+	refolds  int             // how many were noted
 }
 
 // space is one copy of what a task keeps, under a name of its own, folded from the logs up to some positions.
@@ -85,7 +87,7 @@ func newSpace(name string, partition int, topics []string) *space {
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name = false, "", 0, nil, rebuild{}, ""
+	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name, t.refold = false, "", 0, nil, rebuild{}, "", nil
 	t.pending, t.news, t.waiting, t.spare = nil, nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}

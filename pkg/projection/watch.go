@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -85,6 +86,10 @@ func (w *watch) refold(partition int, orderID string) {
 	w.log.Warn("order contradicted, folding it from the log's start", "partition", partition, "order_id", orderID)
 }
 
+func (w *watch) refoldFailed(err error) {
+	w.log.Warn("orders are not folded again yet, trying again", "error", err)
+}
+
 func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
 
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
@@ -99,14 +104,15 @@ func (w *watch) commitFailed(err error) {
 // tally counts what became of the records of one topic in a step.
 type tally struct{ folded, duplicate, void, undecodable int64 }
 
-func (t *tally) add(j judgement, err error) {
+func (t *tally) add(j chain.Verdict, err error) {
 	switch {
 	case err != nil:
 		t.undecodable++
-	case j == duplicate:
+	case j == chain.Duplicate:
 		t.duplicate++
-	case j == void:
+	case j == chain.Superseded:
 		t.void++
+	case j == chain.Contradicted: // counted with the order, which is folded again
 	default:
 		t.folded++
 	}

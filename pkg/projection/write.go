@@ -33,7 +33,10 @@ func (c *cycle[D]) write(w *work[D]) error {
 			moved = append(moved, prefix+fieldPosition+s.Topic, formatOffset(w.positions[i]))
 		}
 	}
-	c.meta(t, ch, "HSET", moved...)
+	if len(moved) > 0 {
+		c.meta(t, ch, "HSET", moved...)
+	}
+	c.noteRefolds(w)
 	if !w.live {
 		if !t.level {
 			c.progress(w)
