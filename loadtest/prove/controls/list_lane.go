@@ -55,7 +55,7 @@ var folding = []Control{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
 		Schedules: 68,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.follows(e) {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.own.Precedes(linkOf(e)) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,
