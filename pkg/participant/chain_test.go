@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 )
@@ -214,4 +216,51 @@ func TestFirstFactAfterAWipeIsNoStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// loads counts the round trips that read orders.
+type loads struct{ n atomic.Int64 }
+
+func (l *loads) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (l *loads) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (l *loads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "hmget" }) {
+			l.n.Add(1)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// What somebody else appended to the own topic is read when a produce gets another offset: the orders of many records in one look-up.
+func TestManyForeignFactsInTheOwnTopic(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(many)
+		_, stop := s.play(clerk(stamp))
+		for _, id := range ids {
+			s.hand(notes, id, "a")
+		}
+		s.eventually("commit", s.committed(tp))
+		stop()
+		p, stop := s.play(clerk(stamp))
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		own := at("clerk.events.v1", ids[0])
+		for _, r := range s.log.Read(own) {
+			e, err := event.FromRecord(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.ID = event.MakeID(e.ID, "superseded")
+			s.log.Append(own, event.ToRecord(e, own.Topic, own.Partition))
+		}
+		l := &loads{}
+		s.redis.AddHook(l)
+		s.hand(notes, ids[0], "b")
+		s.eventually("answered", func() bool { return len(s.facts(ids[0])) == 2 })
+		s.eventually("commit", s.committed(tp))
+		if n := l.n.Load(); n > 20 {
+			t.Errorf("orders were looked up %d times", n)
+		}
+	})
 }

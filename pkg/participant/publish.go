@@ -168,8 +168,15 @@ func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
 		if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Next == from && ctx.Err() != nil {
 			return false
 		}
+		w := wanted{t: t}
 		for _, r := range got[0].Records {
-			if r.Offset < to && !c.known(ctx, t, l, r) {
+			w.ids = append(w.ids, deadletter.OrderOf(r))
+		}
+		if err := c.loadOrders(ctx, []wanted{w}); err != nil {
+			return false
+		}
+		for _, r := range got[0].Records {
+			if r.Offset < to && !c.known(t, l, r) {
 				return false
 			}
 		}
@@ -179,11 +186,8 @@ func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
 }
 
 // known says whether a record of an own topic repeats what this task decided.
-func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) bool {
-	o, err := c.orderOf(ctx, t, deadletter.OrderOf(r))
-	if err != nil {
-		return false
-	}
+func (c *cycle) known(t *task, l *ownLog, r broker.Record) bool {
+	o := t.orders[deadletter.OrderOf(r)]
 	if l.Topic == c.b.letters {
 		n, err := deadletter.Parse(r)
 		return err != nil || o.knownNote(n)
@@ -197,12 +201,4 @@ func (c *cycle) known(ctx context.Context, t *task, l *ownLog, r broker.Record) 
 	}
 	own := t.undelivered(o.id, e.Sequence)
 	return own == nil || !own.contradicts(e)
-}
-
-// orderOf returns an order, from memory or read from the store.
-func (c *cycle) orderOf(ctx context.Context, t *task, id string) (*order, error) {
-	if err := c.loadOrders(ctx, []wanted{{t, []string{id}}}); err != nil {
-		return nil, err
-	}
-	return t.orders[id], nil
 }
