@@ -1,12 +1,10 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -14,9 +12,13 @@ import (
 )
 
 // decode copies the records of one log out of an answer. It drops what lies before the asked offset (a batch comes whole), control
-// records and the records of aborted transactions, and returns the offset after the last of all of these.
-func decode(from Position, l logAnswer) (records []Record, next int64, err error) {
+// records and the records of aborted transactions, and returns the offset after the last of all of these. Of a batch that cannot be read,
+// and never will be, there is one record that says so; taken is what the answer's batches take in memory so far.
+func decode(from Position, l logAnswer, taken *int) (records []Record, next int64, err error) {
 	next = from.Offset
+	if *taken >= maxAnswerMemory {
+		return nil, next, nil
+	}
 	aborted := abortedAt(l.aborted)
 	records = make([]Record, 0, announced(l.batches))
 	var into slabs
@@ -28,11 +30,14 @@ func decode(from Position, l logAnswer) (records []Record, next int64, err error
 		if !more {
 			break
 		}
-		if aborted.keeps(b) {
+		if aborted.keeps(b) && b.base+b.last >= from.Offset {
 			into.left = len(w.b)
-			with, err := b.records(records, from, &into)
+			with, err := b.records(records, from, &into, taken)
+			if errors.Is(err, errNoRoom) {
+				return records, next, nil
+			}
 			if err != nil {
-				return records, next, unreadable(from, b.base, err)
+				with = append(records, b.unreadable(from, err))
 			}
 			records = with
 		}
@@ -85,36 +90,36 @@ func readBatch(w *wire) (b batch, more bool, err error) {
 	in.int16() // producer epoch
 	in.int32() // sequence
 	b.count, b.payload = max(0, int(in.int32())), in.b
-	if in.short {
+	if in.short || b.last < 0 {
 		return b, false, errCut
 	}
 	return b, true, nil
 }
 
-var errCut = errors.New("a batch is cut short")
+var (
+	errCut     = errors.New("a batch is cut short")
+	errOffsets = errors.New("a batch has records at offsets that are not its own")
+)
 
-// decompressed are buffers that live until records are copied out.
-var decompressed = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// unreadable stands for all records of a batch whose head is sound. Nothing more is known of them, not even their keys. It lies at the
+// last of their offsets: whoever has read it goes on behind the batch, and whoever has not gets the batch again.
+func (b batch) unreadable(from Position, err error) Record {
+	r := Record{Topic: from.Topic, Partition: from.Partition, Offset: b.base + b.last, Time: time.UnixMilli(b.written)}
+	r.Unreadable = fault.New(fault.Permanent, "the batch of offsets %d to %d of %s/%d cannot be read: %w", b.base, r.Offset, r.Topic, r.Partition, err)
+	return r
+}
 
-// records appends those of a batch that were asked for.
-func (b batch) records(to []Record, from Position, into *slabs) ([]Record, error) {
-	if c := b.attributes.Compression(); c != 0 {
-		codec := c.Codec()
-		if codec == nil {
-			return to, fmt.Errorf("a batch is compressed in an unknown way (%d)", c)
-		}
-		plain := decompressed.Get().(*bytes.Buffer)
-		defer decompressed.Put(plain)
-		plain.Reset()
-		r := codec.NewReader(bytes.NewReader(b.payload))
-		_, err := plain.ReadFrom(r)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return to, fmt.Errorf("decompress (%s): %w", codec.Name(), err)
-		}
-		b.payload = plain.Bytes()
+// records appends those of a batch that were asked for. After an error it has appended none.
+func (b batch) records(to []Record, from Position, into *slabs, taken *int) ([]Record, error) {
+	plain := buffers.Get().(*buffer)
+	defer plain.free()
+	payload, err := b.plain(plain, *taken)
+	if err != nil {
+		return nil, err
 	}
-	w := wire{b: b.payload}
-	to = slices.Grow(to, min(b.count, len(w.b)))
+	before := b.base - 1
+	w := wire{b: payload}
+	to = slices.Grow(to, min(b.count, len(w.b)/minRecordBytes))
 	for range b.count {
 		in := wire{b: w.bytes(int(w.varint()))}
 		in.int8() // attributes, of which there are none
@@ -124,17 +129,22 @@ func (b batch) records(to []Record, from Position, into *slabs) ([]Record, error
 		}
 		offset := b.base + in.varint()
 		if w.short || in.short {
-			return to, errCut
+			return nil, errCut
 		}
+		if offset <= before || offset > b.base+b.last {
+			return nil, errOffsets
+		}
+		before = offset
 		if offset < from.Offset {
 			continue
 		}
 		to = append(to, Record{Topic: from.Topic, Partition: from.Partition, Offset: offset, Time: time.UnixMilli(at)})
 		in = wire{b: into.copy(in.b, len(w.b))} // the frame is used again
 		if !in.record(&to[len(to)-1]) {
-			return to[:len(to)-1], errCut
+			return nil, errCut
 		}
 	}
+	*taken += b.memory(payload)
 	return to, nil
 }
 

@@ -123,9 +123,10 @@ func (a *polled) read() error {
 		return err
 	}
 	a.result = make([]Fetched, len(a.poll.positions))
+	taken := 0
 	for i, l := range a.logs {
 		if place, asked := a.poll.place(l.TopicPartition, i); asked {
-			a.result[place] = a.client.fetched(a.poll.positions[place], l)
+			a.result[place] = a.client.fetched(a.poll.positions[place], l, &taken)
 		}
 	}
 	return nil
@@ -139,8 +140,8 @@ func (p *poll) place(tp TopicPartition, turn int) (int, bool) {
 	return slices.BinarySearchFunc(p.positions, tp, func(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) })
 }
 
-// fetched is what an answer says of one log.
-func (c *Client) fetched(from Position, l logAnswer) Fetched {
+// fetched is what an answer says of one log; taken is what its records take in memory so far.
+func (c *Client) fetched(from Position, l logAnswer, taken *int) Fetched {
 	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
 	switch {
 	case kafka.Error(l.code) == kafka.OffsetOutOfRange:
@@ -152,7 +153,7 @@ func (c *Client) fetched(from Position, l logAnswer) Fetched {
 		f.Err = code("fetch", l.code, "")
 	default:
 		f.Start, f.End = l.start, l.end
-		f.Records, f.Next, f.Err = decode(from, l)
+		f.Records, f.Next, f.Err = decode(from, l, taken)
 	}
 	return f
 }

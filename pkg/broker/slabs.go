@@ -33,13 +33,14 @@ const (
 
 // announced is how many records the batches of an answer say that they hold, as far as they can be believed before they were checked.
 func announced(batches []byte) (n int) {
+	const most = maxBatchMemory / recordMemory
 	for len(batches) > batchHead {
 		size := batchSizeEnd + int(binary.BigEndian.Uint32(batches[batchSizeAt:]))
 		if size > len(batches) {
 			break
 		}
-		n += min(int(binary.BigEndian.Uint32(batches[batchCountAt:])), size/minRecordBytes)
+		n += min(int(binary.BigEndian.Uint32(batches[batchCountAt:])), size/minRecordBytes, most)
 		batches = batches[size:]
 	}
-	return n
+	return min(n, most)
 }

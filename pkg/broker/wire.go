@@ -104,8 +104,14 @@ func (b *buffer) sized() []byte {
 	return b.bytes
 }
 
+// maxBufferKept is how large a buffer may be to be lent again: a few large ones would be kept for nothing.
+const maxBufferKept = 2 << 20
+
 // free gives it back.
 func (b *buffer) free() {
+	if cap(b.bytes) > maxBufferKept {
+		return
+	}
 	b.bytes = b.bytes[:0]
 	buffers.Put(b)
 }
