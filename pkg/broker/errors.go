@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/segmentio/kafka-go"
@@ -13,7 +14,7 @@ import (
 // hopeless are the answers that no waiting mends. Every other answer, known or not, and every failure of the network is
 // Unavailable: an outage must never look like a bad event.
 var hopeless = []kafka.Error{
-	kafka.MessageSizeTooLarge, kafka.RecordListTooLarge, kafka.InvalidRecord, kafka.InvalidTimestamp, kafka.InvalidTopic,
+	kafka.InvalidRecord, kafka.InvalidTimestamp, kafka.InvalidTopic,
 	kafka.InvalidRequiredAcks, kafka.InvalidRequest, kafka.UnsupportedVersion, kafka.UnsupportedForMessageFormat,
 	kafka.UnsupportedCompressionType, kafka.PolicyViolation, kafka.InvalidPartitionNumber, kafka.InvalidConfiguration,
 	kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
@@ -21,6 +22,12 @@ var hopeless = []kafka.Error{
 	kafka.InvalidGroupId, kafka.InvalidSessionTimeout, kafka.InconsistentGroupProtocol, kafka.OffsetMetadataTooLarge,
 	kafka.InvalidCommitOffsetSize,
 }
+
+// ErrTooLarge is in the error of a batch that is larger than its topic takes (max.message.bytes).
+var ErrTooLarge = errors.New("larger than its topic takes")
+
+// tooLarge are the answers that mean it.
+var tooLarge = []kafka.Error{kafka.MessageSizeTooLarge, kafka.RecordListTooLarge}
 
 // lost are the answers of a group to one who is no longer in it.
 var lost = []kafka.Error{kafka.IllegalGeneration, kafka.UnknownMemberId, kafka.FencedInstanceID}
@@ -33,6 +40,8 @@ func classify(doing string, err error) error {
 	class := fault.Unavailable
 	if code, ok := errors.AsType[kafka.Error](err); ok {
 		switch {
+		case slices.Contains(tooLarge, code):
+			class, err = fault.Permanent, fmt.Errorf("%w: %w", ErrTooLarge, err)
 		case slices.Contains(hopeless, code):
 			class = fault.Permanent
 		case slices.Contains(lost, code):
@@ -54,7 +63,7 @@ func code(doing string, c int16, message string) error {
 	case c == 0:
 		return nil
 	case message != "":
-		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))), "%s: %w: %s", doing, kafka.Error(c), message)
+		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))), "%w: %s", classify(doing, kafka.Error(c)), message)
 	}
 	return classify(doing, kafka.Error(c))
 }

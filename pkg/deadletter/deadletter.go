@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -51,11 +52,13 @@ const (
 	headerWaiting    = "__dlq.waiting"
 	headerRetry      = "__dlq.retry.at"
 	headerAutomatic  = "__dlq.automatic"
+	headerReference  = "__dlq.reference"
 
 	headerCausation = "ce_causationid"
 )
 
-// Keyless begins the name of the order that a record without a key is parked as: it waits alone, under its letter's id.
+// Keyless begins the name of the order that a record is parked as which has no key, or one too long to be an order's: it waits alone,
+// under its letter's id.
 const Keyless = "keyless:"
 
 // maxText bounds a message and a stack in a header, in bytes.
@@ -73,6 +76,9 @@ type Record struct {
 	Topic     string
 	Partition int
 	Offset    int64
+	// Reference is empty when the letter holds the event as it came. Otherwise it does not hold its bytes, which are only where the
+	// event came from: see Refers.
+	Reference string
 	// Group is the participant that parked it.
 	Group string
 	// Class and Message of the error; of a closed record: why it stopped, empty when nothing stopped it.
@@ -101,12 +107,20 @@ type Record struct {
 
 // OrderOf is the order that a record of the dead-letter or redrive topic is about.
 func OrderOf(r broker.Record) string {
-	if len(r.Key) > 0 {
-		return string(r.Key)
-	}
 	id, _ := header(r, headerID)
+	return OrderOfKey(r.Key, id)
+}
+
+// OrderOfKey is the order as which a record with a key waits, under its letter's id.
+func OrderOfKey(key []byte, id string) string {
+	if names(key) {
+		return string(key)
+	}
 	return Keyless + id
 }
+
+// names says whether a key can be that of an order.
+func names(key []byte) bool { return 0 < len(key) && len(key) <= event.MaxName }
 
 // header is the last of that name: the ones added here come after those of the original.
 func header(r broker.Record, key string) (string, bool) {
@@ -131,6 +145,7 @@ func Parse(r broker.Record) (Record, error) {
 	switch rec.Kind {
 	case Letter:
 		rec.Topic, rec.Partition, rec.Offset = p.must(headerTopic), p.number(headerPartition), p.long(headerOffset)
+		rec.Reference = p.text(headerReference)
 	case Redriven, Edited, Discarded, Failed, Closed:
 		rec.RequestID, rec.By, rec.Reason = p.text(headerCausation), p.text(headerBy), p.text(headerReason)
 		rec.Automatic = p.text(headerAutomatic) != ""
@@ -140,7 +155,7 @@ func Parse(r broker.Record) (Record, error) {
 	return rec, p.err
 }
 
-// Original is a letter's record as it came.
+// Original is a letter's record as it came; what a letter by reference does not hold is not in it.
 func Original(letter broker.Record) broker.Record {
 	o := letter
 	o.Headers = letter.Headers.Without(func(key string) bool { return strings.HasPrefix(key, prefix) })

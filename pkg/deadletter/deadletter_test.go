@@ -142,13 +142,16 @@ func TestGarbage(t *testing.T) {
 	}
 	long := strings.Repeat("x", 4097)
 	for key, values := range map[string][]string{
-		headerLetter: {""}, headerBy: {long}, headerReason: {long}, "ce_sequence": {"1"}, "ce_id": {long, "\xff"},
+		headerLetter: {""}, headerBy: {long}, headerReason: {long}, "ce_sequence": {"1"}, "ce_id": {"\xff"},
 	} {
 		for _, v := range values {
 			if _, err := ParseRequest(with(request, key, v)); !refused(err, key) {
 				t.Errorf("%s = %q: %v", key, v, err)
 			}
 		}
+	}
+	if _, err := ParseRequest(with(request, "ce_id", long)); !refused(err, "attribute id: must have at most 1024 bytes") {
+		t.Errorf("a long id: %v", err)
 	}
 	for _, typ := range []string{"", "troupe.deadletter.Burn", "Discard"} {
 		if _, err := ParseRequest(with(request, "ce_type", typ)); !refused(err, "type") {

@@ -33,7 +33,7 @@ const (
 	headerAnswers = "__redrive.request"
 )
 
-// maxName bounds the ids in a request and who asks, in bytes.
+// maxName bounds who asks, in bytes.
 const maxName = 1 << 10
 
 // Request is what an operator asks for, about one order's chain.
@@ -88,8 +88,8 @@ func ParseRequest(r broker.Record) (Request, error) {
 		return Request{}, fault.New(fault.Permanent, "request %s: type must be %sRedrive, Edit or Discard, is %q", e.ID, typePrefix, e.Type)
 	case e.Sequence > 0:
 		p.fail("ce_sequence", "must not be set: a request is no fact")
-	case len(e.ID) > maxName || !utf8.ValidString(e.ID):
-		p.fail("ce_id", "must be text of at most 1024 bytes")
+	case !utf8.ValidString(e.ID):
+		p.fail("ce_id", "must be text")
 	case q.Letter == "" && q.Action != Redrive:
 		p.fail(headerLetter, "must name the letter")
 	case len(q.By) > maxName:

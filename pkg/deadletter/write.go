@@ -9,9 +9,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 )
 
-// Park makes the letter of a record as it came: its key, value and headers, and rec's headers after them. Kind, Order, Topic, Partition
-// and Offset of rec are the record's own.
+// Park makes the letter of a record as it came: its key, value and headers, and rec's headers after them; of one that does not fit, a
+// letter by reference. Kind, Order, Topic, Partition, Offset and Reference of rec are the record's own.
 func Park(came broker.Record, rec Record) broker.Record {
+	came, rec.Reference = fitting(came)
 	out := came
 	out.Topic, out.Offset = Topic(rec.Group), 0
 	if out.Key == nil {
@@ -28,6 +29,7 @@ func Park(came broker.Record, rec Record) broker.Record {
 	w.failure(rec)
 	w.add(headerFirst, rec.FirstFailure.UTC().Format(time.RFC3339Nano))
 	w.add(headerBehind, rec.Behind)
+	w.add(headerReference, rec.Reference)
 	out.Headers = slices.Clip(w.h)
 	return out
 }

@@ -67,6 +67,14 @@ const (
 	headerContentType = "content-type"
 )
 
+// Bounds of an envelope. Ids become keys in stores and headers of what answers the event, so that they must stay small beside it.
+const (
+	// MaxName bounds the key and each attribute, in bytes.
+	MaxName = 1 << 10
+	// maxHeaders bounds all headers together: Kafka bounds them only with their record.
+	maxHeaders = 64 << 10
+)
+
 // IsAttribute says whether a header is part of the envelope.
 func IsAttribute(header string) bool {
 	return strings.HasPrefix(header, "ce_") || header == headerContentType
@@ -157,6 +165,15 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Headers) bro
 // bytes, and those of its neighbours in the log, in memory with it.
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
+	bad := func(attribute, rule string) (Event, error) {
+		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
+	}
+	switch {
+	case r.Unreadable != nil:
+		return e, r.Unreadable
+	case len(r.Headers) > maxHeaders:
+		return bad("headers", "must have at most 65536 bytes together, have "+strconv.Itoa(len(r.Headers)))
+	}
 	var spec, when, seq, content []byte
 	for key, value := range r.Headers.All() {
 		switch key {
@@ -182,13 +199,18 @@ func FromRecord(r broker.Record) (Event, error) {
 			e.TraceParent = view(value)
 		case headerContentType:
 			content = value
+		default:
+			continue
 		}
-	}
-	bad := func(attribute, rule string) (Event, error) {
-		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
+		if len(value) > MaxName {
+			return bad(strings.TrimPrefix(key, "ce_"), "must have at most 1024 bytes, has "+strconv.Itoa(len(value)))
+		}
 	}
 	if len(r.Key) == 0 {
 		return bad("key", "a record must have a key, the order id")
+	}
+	if len(r.Key) > MaxName {
+		return bad("key", "must have at most 1024 bytes, has "+strconv.Itoa(len(r.Key)))
 	}
 	if string(spec) != "1.0" {
 		return bad("specversion", "must be 1.0, is "+strconv.Quote(string(spec)))

@@ -67,7 +67,7 @@ func (b *bench) live() {
 	b.decide()
 	b.t.resend = b.c.change(b.t)
 	b.c.applied(b.t)
-	for _, e := range b.t.sendable("clerk.events.v1") {
+	for _, e := range b.t.sendable(b.t.log("clerk.events.v1")) {
 		e.acked = true
 	}
 	b.t.source("desk.events.v1").commitable(b.t.settled)

@@ -289,6 +289,11 @@ func (c *cycle) report() {
 		case t.mostlyWaiting():
 			r.why = append(r.why, "partition "+strconv.Itoa(p)+": most orders wait for something unavailable")
 		}
+		for _, l := range t.own {
+			if l.refused != nil {
+				r.why = append(r.why, "partition "+strconv.Itoa(p)+": "+l.Topic+" does not take what is published: "+firstLine(l.refused.Error()))
+			}
+		}
 		for _, s := range t.sources {
 			if s.denied != nil {
 				r.why = append(r.why, "partition "+strconv.Itoa(p)+": "+firstLine(s.denied.Error()))

@@ -72,7 +72,7 @@ type Admission[S any] struct {
 func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 	cfg = cfg.withDefaults()
 	return &Door[S]{
-		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log}, trusted: map[int]view{},
+		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
 	}
 }
 
@@ -239,6 +239,10 @@ func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int
 	return fault.As(fault.Unavailable, err)
 }
 
+// Ready returns nil unless Kafka has lately refused what came in here, for a reason that no waiting mends (too large, not authorized):
+// then why. It does not block.
+func (d *Door[S]) Ready() error { return d.out.status.ready(time.Now()) }
+
 // Publish appends one event to the participant's own topic, acks=all, and returns where it is. Requests of one moment share one
 // produce request. An error is of class Unavailable: the outcome is unknown and the same event may be published again.
 func (d *Door[S]) Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error) {
@@ -252,6 +256,7 @@ func (d *Door[S]) Publish(ctx context.Context, e event.Event) (partition int, of
 // appender is group commit: what arrives while a produce is under way shares the next one.
 type appender struct {
 	log     broker.Log
+	status  refusals
 	mu      sync.Mutex
 	waiting []*request
 	running bool
@@ -330,12 +335,26 @@ func (a *appender) produce(batch []*request) {
 		}
 		batches = append(batches, b)
 	}
+	var mu sync.Mutex
+	var apart []*request
 	a.log.Produce(context.Background(), batches, func(p broker.Produced) {
-		for i, r := range byLog[p.TopicPartition] {
+		rs := byLog[p.TopicPartition]
+		refused := fault.ClassOf(p.Err) == fault.Permanent
+		a.status.set(p.TopicPartition, p.Err, refused)
+		if refused && len(rs) > 1 { // one alone may be at fault
+			mu.Lock()
+			defer mu.Unlock()
+			apart = append(apart, rs...)
+			return
+		}
+		for i, r := range rs {
 			if r.offset = p.Base + int64(i); p.Err != nil {
 				r.err = fault.Later(time.Second, "publish: %w", p.Err)
 			}
 			close(r.done)
 		}
 	})
+	for _, r := range apart {
+		a.produce([]*request{r})
+	}
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
 
-// maxLetterBytes is what a dead-letter topic must take: the largest record of any other topic (1 MiB), and the letter's headers.
-const maxLetterBytes = 2 << 20
-
 // Bounds of what may be parked. At a bound the partition stops, loudly: parking more would hide an outage.
 const (
 	maxParkedOrders    = 10_000

@@ -48,8 +48,8 @@ func (cfg Config) withDefaults() Config {
 func (p *Participant[S]) Topics() []broker.Topic {
 	return []broker.Topic{
 		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
-		{Name: p.b.letters, Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
-		{Name: deadletter.RedriveTopic(p.b.name), Partitions: p.cfg.Partitions, MaxBytes: maxLetterBytes},
+		{Name: p.b.letters, Partitions: p.cfg.Partitions, MaxBytes: deadletter.MaxBytes},
+		{Name: deadletter.RedriveTopic(p.b.name), Partitions: p.cfg.Partitions, MaxBytes: deadletter.MaxBytes},
 		{Name: activity.Topic(p.b.name), Partitions: p.cfg.Partitions, Retention: activity.Kept},
 	}
 }

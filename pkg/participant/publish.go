@@ -1,13 +1,13 @@
 package participant
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -39,7 +39,7 @@ func (c *cycle) publish() {
 			if l.busy || now.Before(l.retryAt) {
 				continue
 			}
-			entries := t.sendable(l.Topic)
+			entries := t.sendable(l)
 			if len(entries) == 0 {
 				continue
 			}
@@ -67,20 +67,21 @@ func (c *cycle) publish() {
 	})
 }
 
-// sendable returns the entries for one topic that may be sent now, in order: an entry leaves only when every earlier entry
+// sendable returns the entries for one log that may be sent now, in order: an entry leaves only when every earlier entry
 // of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
-func (t *task) sendable(topic string) []*entry {
+func (t *task) sendable(l *ownLog) []*entry {
+	most := cmp.Or(l.most, batchRecords)
 	var out []*entry
 	size := 0
 	for _, e := range t.since(t.acked) {
 		if e.number > t.kept {
 			break
 		}
-		if e.acked || e.Record.Topic != topic || t.waitsForOther(e) {
+		if e.acked || e.Record.Topic != l.Topic || t.waitsForOther(e) {
 			continue
 		}
 		size += recordBytes(e.Record)
-		if len(out) > 0 && (size > batchBytes || len(out) == batchRecords) {
+		if len(out) > 0 && (size > batchBytes || len(out) == most) {
 			break
 		}
 		out = append(out, e)
@@ -115,16 +116,13 @@ func (c *cycle) acknowledge(a *appending) {
 	l.busy = false
 	c.watch.published(a)
 	if a.result.Err != nil {
-		l.tries++
-		c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))
-		l.retryAt = time.Now().Add(backoff(l.tries))
-		c.logDown(l, a.result.Err)
+		c.notPublished(a)
 		return
 	}
 	if l.tries > 0 {
 		c.watch.log.Info("publishing again", "topic", l.Topic, "partition", l.Partition)
 	}
-	l.tries = 0
+	l.tries, l.most, l.refused = 0, 0, nil
 	if t.dead {
 		return
 	}
@@ -149,12 +147,6 @@ func (c *cycle) acknowledge(a *appending) {
 		return
 	}
 	l.expected = base + int64(len(a.entries))
-}
-
-func (c *cycle) logDown(l *ownLog, err error) {
-	if l.tries == 1 || fault.ClassOf(err) == fault.Permanent {
-		c.watch.log.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
-	}
 }
 
 // readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing; anything

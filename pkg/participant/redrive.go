@@ -108,19 +108,26 @@ func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
 	}
-	came := deadletter.Original(rec)
-	l := &delivery{rec: &came, order: o.id, request: d, letter: id}
-	if l.edited = d.asks.kind(id) == deadletter.Edited; l.edited {
+	came, bad := deadletter.Original(rec), error(nil)
+	edited := d.asks.kind(id) == deadletter.Edited
+	if edited {
 		came.Value = d.asks.Payload
+	} else if came, bad, err = c.original(ctx, rec); err != nil {
+		return nil, err
 	}
-	l.ev, l.bad = event.FromRecord(came)
+	l := &delivery{rec: &came, order: o.id, request: d, letter: id, edited: edited}
+	if l.ev, l.bad = event.FromRecord(came); bad != nil {
+		l.bad = bad
+	}
 	return l, nil
 }
 
-// cannotOpen lets the lane wait for the store; one that lost a letter is folded again.
+// cannotOpen lets the lane wait for the store, or for the log that holds a letter's event; a store that lost a letter is folded again.
 func (c *cycle) cannotOpen(t *task, o *order, d *delivery, err error) {
 	if fault.ClassOf(err) == fault.Unavailable {
-		c.storeDown(err)
+		if !errors.Is(err, errUnread) {
+			c.storeDown(err)
+		}
 		d.tries++
 		o.lane.waiting = true
 		o.lane.wait(t, o, d)

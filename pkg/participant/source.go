@@ -13,6 +13,7 @@ const (
 	minWindowEvents = 64   // of one source, however many there are
 	maxWindowEvents = 1000 // of one source, however few there are
 	maxWindowBytes  = 8 << 20
+	maxBytes        = 64 << 20 // not yet applied, of all sources together; beyond it only sources that hold nothing are read on
 	fetchBytes      = 128 << 10
 	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that a door
 	// writes: there, what waits may wait for what is read next.
@@ -51,11 +52,15 @@ type slot struct {
 
 // room is how many events one source may hold: its share, or more while the others leave theirs.
 func (c *cycle) room() int {
-	pending := 0
+	pending, bytes := 0, 0
 	for _, t := range c.tasks {
 		for _, s := range t.sources {
 			pending += s.pending
+			bytes += s.bytes
 		}
+	}
+	if bytes >= maxBytes {
+		return 1
 	}
 	if pending < maxEvents/2 {
 		return maxWindowEvents

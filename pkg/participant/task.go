@@ -75,6 +75,8 @@ type ownLog struct {
 	busy     bool   // a produce is in flight
 	retryAt  time.Time
 	tries    int
+	most     int   // entries of a batch, while one that the broker refuses is looked for; 0: as many as fit
+	refused  error // why the broker will not take the next entry; nil when it does
 }
 
 func newTask(ctx context.Context, b *behavior, partition int) *task {
@@ -210,18 +212,13 @@ func (t *task) forget() {
 	}
 }
 
-// deliver makes a delivery of a record; a keyless or unreadable one belongs to the order that its key names, if any, or else to
-// one of its own.
+// deliver makes a delivery of a record; one that cannot be read belongs to the order that its key names, if it can be that of one, or
+// else to one of its own.
 func (b *behavior) deliver(d *delivery, s *source, r *broker.Record) {
 	d.src, d.rec = s, r
 	d.ev, d.bad = event.FromRecord(*r)
-	switch {
-	case d.bad == nil:
-		d.order = d.ev.Subject
-	case len(r.Key) > 0:
-		d.order = string(r.Key)
-	default:
-		d.order = deadletter.Keyless + d.id()
+	if d.order = d.ev.Subject; d.bad != nil {
+		d.order = deadletter.OrderOfKey(r.Key, d.id())
 	}
 	if s.Topic == b.requests {
 		var q deadletter.Request

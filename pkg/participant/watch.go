@@ -33,6 +33,7 @@ var (
 	publishDuration   = telemetry.PublishDuration.Histogram()
 	publishSize       = telemetry.PublishSize.Sizes()
 	publishRetried    = telemetry.PublishRetried.Counter()
+	publishRefused    = telemetry.PublishRefused.Counter()
 	publishUnexpected = telemetry.PublishUnexpected.Counter()
 	tasksClaimed      = telemetry.TasksClaimed.Counter()
 	tasksLost         = telemetry.TasksLost.Counter()

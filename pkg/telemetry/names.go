@@ -85,6 +85,7 @@ var (
 	PublishDuration   = Metric{"troupe.publish.duration", "s", "From handing a batch to the broker to its answer."}
 	PublishSize       = Metric{"troupe.publish.size", "{entry}", "Facts and letters in one batch."}
 	PublishRetried    = Metric{"troupe.publish.retried", "{batch}", "Batches that were not acknowledged and are sent again."}
+	PublishRefused    = Metric{"troupe.publish.refused", "{batch}", "Batches that Kafka refused for a reason that no waiting mends, by Topic: too large, not authorized, a policy. They are sent again until somebody has mended it."}
 	PublishUnexpected = Metric{"troupe.publish.unexpected", "{batch}", "Batches appended at another offset than expected."}
 	TasksClaimed      = Metric{"troupe.tasks.claimed", "{task}", "Partitions taken over."}
 	TasksLost         = Metric{"troupe.tasks.lost", "{task}", "Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced."}

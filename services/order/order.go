@@ -56,7 +56,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	}
 	p := participant.New(behavior, part)
-	orders, err := httpapi.New(participant.NewDoor(behavior, part), httpapi.Config{
+	door := participant.NewDoor(behavior, part)
+	orders, err := httpapi.New(door, httpapi.Config{
 		Participant:  Name,
 		Terms:        domain.Terms{Currencies: cfg.Currencies, PaymentWithin: cfg.PaymentDeadline},
 		CancelWindow: cfg.CancelWindow,
@@ -70,6 +71,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// HTTP and health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("door", door.Ready)
 	ln, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
 		return err

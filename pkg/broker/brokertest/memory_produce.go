@@ -123,6 +123,13 @@ func (m *Memory) produce(ctx context.Context, b broker.Batch) (int64, error) {
 	return base, nil
 }
 
+// SetMaxBytes changes how large a batch of a topic may be, as an operator does; 0: Kafka's default.
+func (m *Memory) SetMaxBytes(topic string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.topics[topic].topic.MaxBytes = n
+}
+
 // limit is how large a batch of a topic may be. The caller holds the lock.
 func (m *Memory) limit(topic string) int {
 	if t, ok := m.topics[topic]; ok && t.topic.MaxBytes > 0 {
@@ -144,7 +151,7 @@ func refuse(b broker.Batch, limit int) error {
 		size += recordBytes(r)
 	}
 	if size > limit {
-		return fault.New(fault.Permanent, "a batch of %d bytes for %s/%d is too large", size, b.Topic, b.Partition)
+		return fault.New(fault.Permanent, "a batch of %d bytes for %s/%d: %w", size, b.Topic, b.Partition, broker.ErrTooLarge)
 	}
 	return nil
 }
