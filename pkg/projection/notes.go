@@ -27,6 +27,9 @@ func (b Behavior[D]) isNote(source int) bool { return source >= len(b.Topics) }
 // document is the id of the document that a record belongs to; empty when it has none.
 func (b Behavior[D]) document(source int, r *broker.Record) []byte {
 	if !b.isNote(source) {
+		if len(r.Key) > event.MaxName { // no event can be read from it
+			return nil
+		}
 		return r.Key
 	}
 	id, _, err := b.note(r)

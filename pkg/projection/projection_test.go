@@ -2,6 +2,7 @@ package projection
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -100,6 +102,36 @@ func TestUnreadableRecordsArePassedAndRemembered(t *testing.T) {
 	}
 	if n, err := s.redis.HGet(t.Context(), r.store.Key(tp.Partition, keyMeta), fieldUndecodable).Int(); err != nil || n != 4 {
 		t.Errorf("counted %d, %v", n, err)
+	}
+}
+
+// A batch that cannot be read, and what has more of a key or of headers than an event may have, is passed as what cannot be decoded is.
+func TestWhatIsTooLargeIsPassed(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	s.say(talk, "o", "one")
+	tp := logOf(talk, "o")
+	long, headed := s.fact(talk, strings.Repeat("k", event.MaxName+1), "two"), s.fact(talk, "other", "two")
+	headed.Partition = tp.Partition
+	long.Partition = tp.Partition
+	headed.Headers = headed.Headers.Append("x", make([]byte, 64<<10))
+	s.put(long, headed, broker.Record{Topic: talk, Partition: tp.Partition, Unreadable: errors.New("it takes more than 16 MiB")})
+	s.say(talk, "o", "three")
+	_, _ = s.play(b)
+	r := NewReader(b, s.redis)
+	key := r.store.Key(tp.Partition, keyUndecodable)
+	s.shows(b, "o")
+	if n := s.redis.LLen(t.Context(), key).Val(); n != 3 {
+		t.Errorf("%d are kept", n)
+	}
+	var u undecodable
+	if err := json.Unmarshal([]byte(s.redis.LIndex(t.Context(), key, 0).Val()), &u); err != nil || u.Offset != 3 || u.Error != "it takes more than 16 MiB" {
+		t.Errorf("%+v, %v", u, err)
+	}
+	for _, k := range s.redis.Keys(t.Context(), "*").Val() {
+		if len(k) > event.MaxName {
+			t.Errorf("a key of redis has %d bytes", len(k))
+		}
 	}
 }
 

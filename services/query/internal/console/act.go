@@ -145,6 +145,9 @@ func (d door) publish(ctx context.Context, c readmodel.Chain, req deadletter.Req
 	var failed error
 	tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 	d.log.Produce(ctx, []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) { failed = p.Err })
+	if fault.ClassOf(failed) == fault.Permanent { // somebody has to mend it; who asked cannot
+		return fault.Later(30*time.Second, "kafka refuses the request: %w", failed)
+	}
 	if failed != nil {
 		return fault.Later(2*time.Second, "the request may not be in the log: %w", failed)
 	}

@@ -2,7 +2,9 @@ package console_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -254,11 +256,17 @@ func TestChainIsShownWhole(t *testing.T) {
 func TestLargeLettersMakeShortPages(t *testing.T) {
 	d := open(t)
 	story := d.Refunded(querytest.ID("o"), "c-1")[:4]
-	for i := range story {
-		story[i].Value = bytes.Repeat([]byte{0xff}, (i+1)<<20)
+	head := ""
+	for i, size := range []int{1, 2, 3, 5} {
+		l := d.Letter("payment", story[i], "permanent", "too large", head)
+		l.Value = bytes.Repeat([]byte{0xff}, size<<20) // as it was written before letters were by reference
+		d.Put(l)
+		rec, err := deadletter.Parse(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head = cmp.Or(head, rec.ID)
 	}
-	story[3].Value = bytes.Repeat([]byte{0xff}, 5<<20)
-	d.Park("payment", "permanent", "too large", story...)
 	d.Caught()
 	var pages []int
 	for token := ""; ; {
@@ -270,6 +278,27 @@ func TestLargeLettersMakeShortPages(t *testing.T) {
 	}
 	if fmt.Sprint(pages) != "[2 1 1]" {
 		t.Errorf("%v letters a page", pages)
+	}
+}
+
+// A letter that does not hold its event says where that is.
+func TestLettersByReferenceAreShown(t *testing.T) {
+	d := open(t)
+	large := d.Placed(querytest.ID("l"), "c-1")
+	large.Value, large.Offset = make([]byte, 3<<20), 7
+	d.Park("payment", "permanent", "no", large)
+	d.Park("payment", "permanent", "more than 16 MiB", broker.Record{Topic: "order.events.v1", Offset: 9, Unreadable: errors.New("too large")})
+	d.Caught()
+	said := []string{fmt.Sprintf("order.events.v1/%d@7", large.Partition), "could not be read"}
+	page := get[console.LetterPage](d, "")
+	for i, l := range page.Letters {
+		c := get[console.Chain](d, "/payment/"+l.OrderID)
+		if s := c.Letters[0]; s.Payload != nil || len(s.Raw) > 0 || !strings.Contains(s.PayloadError, said[i]) || (len(s.Headers) > 0) != (i == 0) {
+			t.Errorf("%d: payload %s, error %q, headers %v", i, s.Payload, s.PayloadError, s.Headers)
+		}
+	}
+	if len(page.Letters) != 2 {
+		t.Errorf("%+v", page)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -50,10 +52,21 @@ func chainLetter(c readmodel.Chain, i int, r broker.Record) ChainLetter {
 	if came.Value != nil {
 		s.Raw = came.Value
 	}
-	if s.Payload, err = payload(came); err != nil {
+	if s.Payload, err = payload(came); rec.Reference != "" {
+		s.Payload, err = nil, notHeld(rec)
+	}
+	if err != nil {
 		s.PayloadError = valid(err.Error())
 	}
 	return s
+}
+
+// notHeld says where the body is that a letter by reference does not hold.
+func notHeld(rec deadletter.Record) error {
+	if rec.Reference == deadletter.Unread {
+		return errors.New("it could not be read, and is not in the letter")
+	}
+	return fmt.Errorf("it is too large for a letter; a redrive reads it again from %s/%d@%d", rec.Topic, rec.Partition, rec.Offset)
 }
 
 func header(key string, value []byte) Header {
