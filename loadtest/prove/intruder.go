@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,11 +17,13 @@ import (
 type intruder struct {
 	log        *check.Plain
 	client     *kgo.Client
+	outsize    *oversize.Producer
 	partitions int
 }
 
 const (
 	copiesAtOnce = 25
+	maxCopy      = 900 << 10 // what a client that does not compress can append
 	poisonAtOnce = 2
 )
 
@@ -29,7 +33,11 @@ func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder,
 	if err != nil {
 		return nil, err
 	}
-	return &intruder{log: log, client: c, partitions: partitions}, nil
+	o, err := oversize.New(brokers)
+	if err != nil {
+		return nil, err
+	}
+	return &intruder{log: log, client: c, outsize: o, partitions: partitions}, nil
 }
 
 // copies appends old records again, as a producer does whose request was on its way for long.
@@ -41,6 +49,7 @@ func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		old = slices.DeleteFunc(old, func(r broker.Record) bool { return len(r.Value) > maxCopy })
 		for range min(copiesAtOnce, len(old)) {
 			again = append(again, record(old[r.IntN(len(old))]))
 		}
@@ -75,6 +84,21 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d records", len(all)), in.append(ctx, all)
+}
+
+// oversize appends what is larger than may be written to every topic of facts.
+func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	n := 0
+	for _, topic := range check.FactTopics() {
+		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
+		records := oversize.Records(r, topic, in.partitions, mark)
+		if err := in.outsize.Append(ctx, records); err != nil {
+			return "", err
+		}
+		n += len(records)
+	}
+	return fmt.Sprintf("%d records", n), nil
 }
 
 // garbage returns records that no reader can understand: bytes under a key, bytes without a key, half an envelope.

@@ -85,6 +85,7 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 		return false, err
 	}
 	defer in.client.Close()
+	defer in.outsize.Close()
 	p := &run{options: o, striker: &striker{Rig: r, intruder: in}, out: out, began: time.Now()}
 	return p.perform(ctx, dir)
 }

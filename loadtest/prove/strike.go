@@ -87,6 +87,8 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return s.intruder.copies(ctx, f.Seed)
 	case schedule.Poison:
 		return s.intruder.poison(ctx, f.Seed)
+	case schedule.Outsize:
+		return s.intruder.oversize(ctx, f.Seed)
 	}
 	return "", fmt.Errorf("nobody knows how to do %s", f.Class)
 }

@@ -34,7 +34,7 @@ func (d *drawing) pause(service string) Fault {
 func (d *drawing) stores() []Fault {
 	length := func() time.Duration { return d.between(2*time.Second, 4*time.Second) }
 	faults := []Fault{
-		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Empty}, {Class: Restore}, {Class: Reborn}, {Class: Redrive},
+		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Empty}, {Class: Restore}, {Class: Reborn}, {Class: Redrive}, {Class: Outsize},
 	}
 	for range 2 {
 		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})

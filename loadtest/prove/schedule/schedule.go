@@ -43,6 +43,7 @@ const (
 	MailLag Class = "mail-slow"        // every mail takes long
 	Copies  Class = "copies"           // old records are appended again
 	Poison  Class = "poison"           // garbage is appended
+	Outsize Class = "oversize"         // records are appended that are larger, once they are read, than what may be written
 )
 
 // Fault is one thing done to the system from outside.

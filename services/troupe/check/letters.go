@@ -9,7 +9,11 @@ import (
 
 // lettersExplained checks that what is parked is poison, or waits behind it; and that poison is parked by all who must read it.
 func (l *log) lettersExplained(r *Report, parked map[string]bool) {
-	in := map[string]bool{} // origin and dead-letter topic
+	in := map[string]bool{}     // origin and dead-letter topic
+	poison := map[string]bool{} // by place: a letter by reference need not hold the header
+	for _, p := range l.poison {
+		poison[place(p)] = true
+	}
 	for _, letter := range l.letters {
 		if header(letter, "__dlq.record") != "letter" {
 			continue // what became of one
@@ -17,7 +21,7 @@ func (l *log) lettersExplained(r *Report, parked map[string]bool) {
 		r.DeadLetters++
 		from := header(letter, "__dlq.errors.topic") + "/" + header(letter, "__dlq.errors.partition") + "@" + header(letter, "__dlq.errors.offset")
 		in[from+letter.Topic] = true
-		if header(letter, PoisonHeader) != "" || parked[string(letter.Key)] {
+		if header(letter, PoisonHeader) != "" || poison[from] || parked[string(letter.Key)] {
 			r.ExplainedLetters++
 			continue
 		}

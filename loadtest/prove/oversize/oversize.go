@@ -1,0 +1,64 @@
+// Package oversize makes records that are larger, once they are read, than what may be written or kept.
+package oversize
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+
+	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// What is beyond the bounds that a service reads by (pkg/broker, pkg/event, pkg/deadletter), each by some.
+const (
+	bombBytes    = 24 << 20 // of zeros: 1 KB on the wire
+	largeBytes   = 3 << 20
+	headersBytes = 100 << 10
+)
+
+// Producer compresses, so that Kafka takes what is larger than a batch may be.
+type Producer struct{ client *kgo.Client }
+
+// New connects when it first appends. Close it.
+func New(brokers []string) (*Producer, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{c}, nil
+}
+
+// Close ends the connections.
+func (p *Producer) Close() { p.client.Close() }
+
+// Append appends each record in a batch of its own: one that cannot be read takes no other with it.
+func (p *Producer) Append(ctx context.Context, records []*kgo.Record) error {
+	for _, r := range records {
+		if err := p.client.ProduceSync(ctx, r).FirstErr(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Records are of every kind, for one topic: a decompression bomb, a record too large for a letter, a key and headers that are longer
+// than those of an event may be. mark is a header that all of them have.
+func Records(r *rand.Rand, topic string, partitions int, mark kgo.RecordHeader) []*kgo.Record {
+	id := make([]byte, 16)
+	for i := range id {
+		id[i] = byte(r.UintN(256))
+	}
+	key := []byte(uuid.NewSHA1(uuid.NameSpaceOID, id).String())
+	of := func(key []byte, value int, headers ...kgo.RecordHeader) *kgo.Record {
+		return &kgo.Record{Topic: topic, Partition: int32(broker.Partition(key, partitions)), Key: key, Value: make([]byte, value),
+			Headers: append([]kgo.RecordHeader{mark}, headers...)}
+	}
+	return []*kgo.Record{
+		of(key, bombBytes), of(key, largeBytes), of(bytes.Repeat(key, event.MaxName/len(key)+1), 1),
+		of(key, 1, kgo.RecordHeader{Key: "x", Value: make([]byte, headersBytes)}),
+	}
+}
