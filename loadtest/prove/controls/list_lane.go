@@ -24,6 +24,23 @@ var parking = []Control{
 	if d.src`}},
 	},
 	{
+		ID: "unreadable-is-passed", Without: "a batch that cannot be read is passed without a word", Breaks: nothingLost,
+		Unseen: onTheWire,
+		Proof:  Proof{larger, []check.Guarantee{check.Lost}},
+		Edits: []Edit{{"pkg/broker/batches.go", `				with = append(records, b.unreadable(from, err))
+`, `				with = records
+`}},
+	},
+	{
+		ID: "letters-are-whole", Without: "a letter holds its event however large it is", Breaks: oneOrder,
+		Unseen: onTheWire,
+		Proof:  Proof{larger, []check.Guarantee{check.Stuck}},
+		Edits: []Edit{
+			{"pkg/deadletter/reference.go", `<= MaxWhole && (`, `>= 0 || (`},
+			{"pkg/participant/refusal.go", `if errors.Is(err, broker.ErrTooLarge) {`, `if errors.Is(err, broker.ErrTooLarge) && false {`},
+		},
+	},
+	{
 		ID: "letters-are-not-folded", Without: "the fold does not read the dead letters", Breaks: disposable,
 		Schedules: 89,
 		Unproven:  bySimulation,
@@ -104,6 +121,7 @@ var doors = []Control{
 
 const (
 	inService = "the service's own code: the simulation plays the engine with participants of its own"
+	onTheWire = "what a broker's answers hold, and what it refuses: the simulation's log is in memory"
 	// bySimulation: the proof aims at the guards that the promises name.
 	bySimulation = "left to the simulation"
 	inProjection = "the projection's: pkg/projection has schedules of its own"
