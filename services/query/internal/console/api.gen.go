@@ -339,7 +339,7 @@ type ChainLetter struct {
 	// Payload The event's body as protobuf JSON. Absent when it cannot be decoded, see payload_error.
 	Payload json.RawMessage `json:"payload,omitempty,omitzero"`
 
-	// PayloadError Why the body cannot be decoded.
+	// PayloadError Why the body cannot be decoded, or where it is: one too large for a letter stays in its topic.
 	PayloadError string `json:"payload_error,omitempty,omitzero"`
 
 	// Position Its place in the chain; 1 is the head.
