@@ -38,6 +38,7 @@ func decode(from Position, l logAnswer, taken *int) (records []Record, next int6
 			}
 			if err != nil {
 				with = append(records, b.unreadable(from, err))
+				*taken += maxBatchMemory // the work of it: an answer full of bombs would otherwise take longer than anybody waits for it
 			}
 			records = with
 		}

@@ -171,8 +171,10 @@ func TestLargeIsNoBomb(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	how := compressions["zstd"]
 	var raw []byte
+	batch := squeezed(0, how, 1, zeros(how, maxBatchMemory*3/4))
 	for i := range 6 {
-		raw = append(raw, squeezed(int64(i), how, 1, zeros(how, maxBatchMemory*3/4))...)
+		binary.BigEndian.PutUint64(batch, uint64(i))
+		raw = append(raw, batch...)
 	}
 	rounds, from := 0, readFrom
 	for taken := 0; from.Offset < 6; rounds, taken = rounds+1, 0 {
@@ -195,6 +197,24 @@ func TestAnswersAreBounded(t *testing.T) {
 		if rounds > 6 {
 			t.Fatal("it does not come to the end")
 		}
+	}
+}
+
+// A few bombs are as much work as there is in one answer; those behind them come with the next.
+func TestBombsComeAFewAtATime(t *testing.T) {
+	var raw []byte
+	bomb := squeezed(0, compressions["zstd"], 1, zeros(compressions["zstd"], 2*maxBatchMemory))
+	for i := range 7 {
+		binary.BigEndian.PutUint64(bomb, uint64(i)) // its offset is not under the checksum
+		raw = append(raw, bomb...)
+	}
+	from := readFrom
+	for from.Offset < 7 {
+		got, next, err := decode(from, logAnswer{batches: raw}, new(int))
+		if err != nil || len(got) == 0 || len(got) > 2 || next != from.Offset+int64(len(got)) || got[0].Unreadable == nil || got[0].Offset != from.Offset {
+			t.Fatalf("from %d: %+v, next %d, %v", from.Offset, got, next, err)
+		}
+		from.Offset = next
 	}
 }
 

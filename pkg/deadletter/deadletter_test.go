@@ -53,6 +53,39 @@ func TestLetter(t *testing.T) {
 	}
 }
 
+// What does not fit is by reference, and known again. That an event says so of itself changes nothing.
+func TestLetterByReference(t *testing.T) {
+	large := came
+	large.Value, large.Offset = bytes.Repeat([]byte("x"), MaxWhole), 7
+	other, gone, unread := large, large, came
+	other.Value, gone.Offset = bytes.Repeat([]byte("y"), MaxWhole), 8
+	unread.Unreadable = errors.New("too large")
+	letter := Park(large, parked)
+	got, err := Parse(letter)
+	if err != nil || len(letter.Value) > 0 || letter.Value == nil || got.Order != "o-1" || got.Refers(large) != nil {
+		t.Errorf("%+v, %v, %v", got, err, got.Refers(large))
+	}
+	for _, r := range []broker.Record{other, gone, unread} {
+		if err := got.Refers(r); err == nil {
+			t.Errorf("it refers to %.200v", r)
+		}
+	}
+	whole := park(parked)
+	smaller, ok := ByReference(whole)
+	rec, err := Parse(smaller)
+	if !ok || err != nil || len(smaller.Value) > 0 || rec.Reference == "" {
+		t.Errorf("%v, %+v, %v", ok, rec, err)
+	}
+	if _, again := ByReference(smaller); again {
+		t.Error("it becomes smaller again")
+	}
+	forged := came
+	forged.Headers = forged.Headers.Append(headerReference, []byte(Unread))
+	if rec, err := Parse(Park(forged, parked)); err != nil || rec.Reference != "" {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}
+
 // Without a key it is its own order; what is too long is cut.
 func TestLetterOfGarbage(t *testing.T) {
 	letter := Park(broker.Record{Topic: "desk.events.v1", Offset: 9}, Record{ID: "desk.events.v1/0@9", Group: "clerk", Message: strings.Repeat("x", 1<<20)})

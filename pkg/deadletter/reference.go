@@ -3,6 +3,7 @@ package deadletter
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -59,7 +60,7 @@ func ByReference(letter broker.Record) (smaller broker.Record, ok bool) {
 	if err != nil || rec.Kind != Letter || rec.Reference != "" || len(letter.Value) == 0 {
 		return letter, false
 	}
-	w := writing{letter.Headers}
+	w := writing{slices.Clip(letter.Headers)}
 	w.add(headerReference, sum(letter.Value))
 	letter.Headers, letter.Value = w.h, []byte{}
 	return letter, true

@@ -29,7 +29,9 @@ func Park(came broker.Record, rec Record) broker.Record {
 	w.failure(rec)
 	w.add(headerFirst, rec.FirstFailure.UTC().Format(time.RFC3339Nano))
 	w.add(headerBehind, rec.Behind)
-	w.add(headerReference, rec.Reference)
+	if _, forged := came.Headers.Last(headerReference); forged || rec.Reference != "" {
+		w.h = w.h.Append(headerReference, []byte(rec.Reference))
+	}
 	out.Headers = slices.Clip(w.h)
 	return out
 }
