@@ -116,7 +116,7 @@ func must(d *zstd.Decoder, err error) *zstd.Decoder {
 
 // unzstd tries with more room while there may be too little: a frame need not say how large it becomes.
 func (b *buffer) unzstd(payload []byte, most int) error {
-	for room := max(minBlock, 4*len(payload)); ; room *= 4 {
+	for room := max(minBlock, 8*len(payload)); ; room *= 8 {
 		b.bytes = slices.Grow(b.bytes[:0], min(room, most))
 		limit := min(most, cap(b.bytes))
 		plain, err := zstdReader.DecodeAll(payload, b.bytes[:0:limit])
