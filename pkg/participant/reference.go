@@ -18,7 +18,7 @@ func (c *cycle) original(ctx context.Context, letter broker.Record) (came broker
 	came = deadletter.Original(letter)
 	rec, err := deadletter.Parse(letter)
 	if err != nil || rec.Reference == "" {
-		return came, nil, nil //nolint:nilerr // what the letter says of itself beside the event does not matter here
+		return came, nil, nil // what a letter says of itself beside its event does not matter here
 	}
 	tp := broker.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}
 	got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: rec.Offset, MaxBytes: 1}})
