@@ -21,6 +21,9 @@ var (
 	paymentDeclined       = event.TypeOf(&paymentv1.PaymentDeclined{})
 )
 
+// paymentTimeout is the reason of a PaymentDeclined that came of the payment deadline (schemas/proto, PaymentDeclined.reason).
+const paymentTimeout = "payment_timeout"
+
 // Behavior is what order does. It hears its own topic because its HTTP door publishes there.
 func Behavior() participant.Behavior[domain.Order] {
 	return participant.Behavior[domain.Order]{
@@ -43,6 +46,10 @@ func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, e
 	case paymentSucceeded:
 		fact, err = o.OnPaymentSucceeded()
 	case paymentDeclined:
+		if m.Body.(*paymentv1.PaymentDeclined).GetReason() == paymentTimeout {
+			fact, err = o.OnDeadlinePassed() // payment saw it pass first; nobody declined anything
+			break
+		}
 		fact, err = o.OnPaymentDeclined()
 	case cancellationRequested:
 		fact, err = o.OnCancellationRequested()

@@ -64,6 +64,8 @@ func TestReactAnswersInTheWordsOfTheContract(t *testing.T) {
 	}{
 		{"paid", in(placedBody()), &paymentv1.PaymentSucceeded{}, confirmed},
 		{"declined", in(placedBody()), &paymentv1.PaymentDeclined{}, cancelled(orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED)},
+		{"payment not tried in time", in(placedBody()), &paymentv1.PaymentDeclined{Reason: "payment_timeout"},
+			cancelled(orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT)},
 		{"cancelled", in(placedBody()), &orderv1.OrderCancellationRequested{}, byCustomer},
 		{"cancelled after payment", in(placedBody(), confirmed), &orderv1.OrderCancellationRequested{}, byCustomer},
 		{"too late", in(placedBody()), nil, cancelled(orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT)},

@@ -92,6 +92,10 @@ func TestFindsEveryBrokenPromise(t *testing.T) {
 			w.place("hurried")
 			w.say("hurried", "order", "deadline", &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT})
 		}, "misordered: order hurried: its payment was given up"},
+		"told of a decline that nobody made": {func(w *world) {
+			refused := w.say("untried", "payment", w.place("untried"), &paymentv1.PaymentDeclined{Reason: "payment_timeout"})
+			w.say("untried", "order", refused, &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED})
+		}, "choreography: order untried: is cancelled for CANCELLATION_REASON_PAYMENT_DECLINED, and its payment was declined for payment_timeout"},
 		"not told": {func(w *world) { w.say("declined", "order", "", &orderv1.OrderConfirmed{}) },
 			"lost: order declined: its customer was told KIND_CONFIRMED 0 times"},
 		"mails swapped":           {func(w *world) { w.mails[2].ID, w.mails[3].ID = 4, 3 }, "misordered: order refunded: mail "},

@@ -71,6 +71,10 @@ func (l *log) outcome(r *Report, e Expected) {
 			r.Violation(step.g, e.ID, "was %s %d times", step.name, step.n)
 		}
 	}
+	declined := orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED
+	if f.reason == declined && f.declineReason == "payment_timeout" {
+		r.Violation(Choreography, e.ID, "is cancelled for %s, and its payment was declined for %s", f.reason, f.declineReason)
+	}
 	l.end(r, e, f)
 	if f.succeeded > 0 && f.charged != e.Total*int64(f.succeeded) {
 		r.Violation(Choreography, e.ID, "over %d was charged %d", e.Total, f.charged)

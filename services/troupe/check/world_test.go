@@ -247,7 +247,7 @@ func (w *world) tooLate(id string) {
 	placed := w.place(id)
 	w.clock = w.clock.Add(2 * time.Hour)
 	refused := w.say(id, "payment", placed, &paymentv1.PaymentDeclined{Reason: "payment_timeout"})
-	cancelled := w.say(id, "order", refused, &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED})
+	cancelled := w.say(id, "order", refused, &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT})
 	w.mail(id, cancelled, notificationv1.Kind_KIND_CANCELLED)
 	w.reads(id, "cancelled", "declined")
 }
