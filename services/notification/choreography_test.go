@@ -30,7 +30,7 @@ func TestChoreography(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := Behavior(&fakeMailer{})
+	b := Behavior(&fakeMailer{}, giveUpAfter)
 	hears := map[string][]string{}
 	for _, h := range b.Hears {
 		hears[h.Topic] = slices.Sorted(slices.Values(h.Types))
@@ -71,7 +71,7 @@ func TestChoreography(t *testing.T) {
 	for _, m := range []event.Message{confirmed(), cancelled(orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER), refunded()} {
 		answers := map[string]bool{}
 		for _, answer := range []error{nil, &Refused{Reason: "no"}} {
-			fact, err := Behavior(&fakeMailer{err: answer}).React(t.Context(), after, m)
+			fact, err := Behavior(&fakeMailer{err: answer}, giveUpAfter).React(t.Context(), after, m)
 			if err != nil {
 				t.Fatal(err)
 			}

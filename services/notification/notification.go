@@ -28,8 +28,9 @@ const (
 	leaveWithin = 20 * time.Second
 )
 
-// Behavior is what notification does, with m as its door to the mail server.
-func Behavior(m Mailer) participant.Behavior[domain.Notices] {
+// Behavior is what notification does, with m as its door to the mail server. A mail that the server puts off is given up once
+// its event is as old as giveUpAfter.
+func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.Notices] {
 	return participant.Behavior[domain.Notices]{
 		Name:        Name,
 		FoldVersion: 1,
@@ -39,7 +40,7 @@ func Behavior(m Mailer) participant.Behavior[domain.Notices] {
 			}},
 			{Topic: participant.FactsTopic("payment"), Types: []string{event.TypeOf(&paymentv1.PaymentRefunded{})}},
 		},
-		React:  reactor{mailer: m}.react,
+		React:  reactor{mailer: m, giveUpAfter: giveUpAfter}.react,
 		Evolve: evolve,
 	}
 }
@@ -75,7 +76,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer mailer.Close()
 
 	// Participant
-	p := participant.New(Behavior(mailer), participant.Config{
+	p := participant.New(Behavior(mailer, cfg.GiveUpAfter), participant.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	})
 

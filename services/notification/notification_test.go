@@ -70,7 +70,7 @@ func TestAnOrderIsToldFromEndToEnd(t *testing.T) {
 	}
 }
 
-func TestAMailServerThatPutsOffIsWaitedForAndARefusalIsAFact(t *testing.T) {
+func TestABusyMailServerIsWaitedForAndARefusalIsAFact(t *testing.T) {
 	w := newWorld(t)
 	w.provision()
 	w.start()
@@ -112,6 +112,7 @@ func TestRunNamesWhatIsWrong(t *testing.T) {
 		"SMTP_TLS":                 "SMTP_TLS=maybe",
 		"PARTITIONS":               "PARTITIONS=0",
 		"RETENTION":                "RETENTION=1h",
+		"MAIL_GIVE_UP_AFTER":       "MAIL_GIVE_UP_AFTER=361h",
 		"NOTIFICATION_CONCURRENCY": "NOTIFICATION_CONCURRENCY=0",
 		taken.Addr().String():      fmt.Sprint("HTTP_ADDR=", taken.Addr()),
 	} {

@@ -3,9 +3,11 @@ package notification
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -20,16 +22,22 @@ type Mail = domain.Mail
 // Refused is the error by which a Mailer says that the recipient was refused for good.
 type Refused = mail.Refused
 
+// PutOff is the error by which a Mailer says that the server does not take this mail for now.
+type PutOff = mail.PutOff
+
 // Mailer is notification's door to the mail server.
 type Mailer interface {
 	// MessageID of the mail about an event; the same for the same event, however often it is sent.
 	MessageID(causeID string) string
-	// Send blocks until the mail server has the mail. An error is a *Refused, or has the class that decides between
+	// Send blocks until the mail server has the mail. An error is a *Refused, a *PutOff, or has the class that decides between
 	// waiting and parking.
 	Send(ctx context.Context, m Mail) error
 }
 
-type reactor struct{ mailer Mailer }
+type reactor struct {
+	mailer      Mailer
+	giveUpAfter time.Duration
+}
 
 func (r reactor) react(ctx context.Context, state domain.Notices, m event.Message) (proto.Message, error) {
 	about, err := mailAbout(m)
@@ -45,12 +53,18 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 	}
 	about.To = to
 	err = r.mailer.Send(ctx, about)
+	failed := func(reason string) (proto.Message, error) {
+		return &notificationv1.NotificationFailed{
+			Kind: kinds[about.Kind], MessageId: r.mailer.MessageID(m.ID), Email: to, Reason: reason,
+		}, nil
+	}
 	var refused *Refused
+	var putOff *PutOff
 	switch {
 	case errors.As(err, &refused):
-		return &notificationv1.NotificationFailed{
-			Kind: kinds[about.Kind], MessageId: r.mailer.MessageID(m.ID), Email: to, Reason: refused.Reason,
-		}, nil
+		return failed(refused.Reason)
+	case errors.As(err, &putOff) && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter:
+		return failed(putOff.Reason)
 	case err != nil:
 		return nil, err
 	}

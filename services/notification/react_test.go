@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -21,6 +22,8 @@ import (
 )
 
 var decidedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const giveUpAfter = 120 * time.Hour
 
 // fakeMailer remembers what it was given, and fails as told.
 type fakeMailer struct {
@@ -79,7 +82,7 @@ func TestEachEventMakesItsMailAndFact(t *testing.T) {
 		want.CauseID = tc.event.ID
 		tc.mail(&want)
 		var f fakeMailer
-		fact, err := Behavior(&f).React(t.Context(), tc.state, tc.event)
+		fact, err := Behavior(&f, giveUpAfter).React(t.Context(), tc.state, tc.event)
 		sent := &notificationv1.NotificationSent{Kind: tc.kind, MessageId: tc.event.ID + "@test", Email: "ada@example.com"}
 		if diff := cmp.Diff(proto.Message(sent), fact, protocmp.Transform()); diff != "" || err != nil {
 			t.Errorf("%v: %v\n%s", tc.kind, err, diff)
@@ -88,7 +91,7 @@ func TestEachEventMakesItsMailAndFact(t *testing.T) {
 			t.Errorf("%v: %s", tc.kind, diff)
 		}
 		f = fakeMailer{err: errors.Join(errors.New("outer"), &Refused{Reason: "550 no such user"})}
-		fact, err = Behavior(&f).React(t.Context(), tc.state, tc.event)
+		fact, err = Behavior(&f, giveUpAfter).React(t.Context(), tc.state, tc.event)
 		failed := &notificationv1.NotificationFailed{
 			Kind: tc.kind, MessageId: tc.event.ID + "@test", Email: "ada@example.com", Reason: "550 no such user",
 		}
@@ -117,16 +120,38 @@ func TestWhatCannotBeToldNow(t *testing.T) {
 		{"mail server down", domain.Notices{}, confirmed(), fault.New(fault.Unavailable, "down"), fault.Unavailable, 1},
 	} {
 		f := fakeMailer{err: tc.mail}
-		fact, err := Behavior(&f).React(t.Context(), tc.state, tc.event)
+		fact, err := Behavior(&f, giveUpAfter).React(t.Context(), tc.state, tc.event)
 		if fact != nil || fault.ClassOf(err) != tc.class || (err == nil) != (tc.class == fault.Transient) || len(f.sent) != tc.sent {
 			t.Errorf("%s: %v, %v, %d mails", tc.name, fact, err, len(f.sent))
 		}
 	}
 }
 
+// A mail that is only put off waits alone, as long as it is worth waiting, and then failed with what the server said last.
+func TestAMailThatIsPutOffIsGivenUpInTheEnd(t *testing.T) {
+	for _, tc := range []struct {
+		age    time.Duration
+		failed bool
+	}{{0, false}, {giveUpAfter - 1, false}, {giveUpAfter, true}, {2 * giveUpAfter, true}} {
+		f := fakeMailer{err: fault.Defer(0, "not now: %w", &PutOff{Reason: "450 4.1.2 no such domain"})}
+		fact, err := Behavior(&f, giveUpAfter).React(participant.WithNow(t.Context(), decidedAt.Add(tc.age)), domain.Notices{}, confirmed())
+		if !tc.failed {
+			if fact != nil || fault.ClassOf(err) != fault.Deferred {
+				t.Errorf("after %s: %v, %v of class %s", tc.age, fact, err, fault.ClassOf(err))
+			}
+			continue
+		}
+		want := &notificationv1.NotificationFailed{Kind: notificationv1.Kind_KIND_CONFIRMED, MessageId: "e-confirmed@test",
+			Email: "ada@example.com", Reason: "450 4.1.2 no such domain"}
+		if diff := cmp.Diff(proto.Message(want), fact, protocmp.Transform()); diff != "" || err != nil {
+			t.Errorf("after %s: %v\n%s", tc.age, err, diff)
+		}
+	}
+}
+
 func TestFactsOfALaterVersionDoNoHarm(t *testing.T) {
 	before := domain.Notices{Email: "a@example.com", Told: map[domain.Kind]domain.Status{domain.Confirmed: domain.Sent}}
-	b := Behavior(&fakeMailer{})
+	b := Behavior(&fakeMailer{}, giveUpAfter)
 	if after := b.Evolve(before, message("x", &paymentv1.PaymentSucceeded{})); !reflect.DeepEqual(before, after) {
 		t.Errorf("%+v", after)
 	}
@@ -146,13 +171,15 @@ func TestTheRulesOfAParticipant(t *testing.T) {
 		var state, folded domain.Notices
 		answered := map[string]bool{}
 		ids := map[string]bool{}
+		now := participant.WithNow(t.Context(), decidedAt)
 		for len(story) > 0 {
 			m := story[0]
 			story = story[1:]
-			f := &fakeMailer{err: rapid.SampledFrom([]error{nil, nil, &Refused{Reason: "no"}, fault.New(fault.Unavailable, "down")}).Draw(t, "mail server")}
+			f := &fakeMailer{err: rapid.SampledFrom([]error{nil, nil, &Refused{Reason: "no"}, fault.New(fault.Unavailable, "down"),
+				fault.Defer(0, "%w", &PutOff{Reason: "not now"})}).Draw(t, "mail server")}
 			before, _ := json.Marshal(state)
-			fact, err := Behavior(f).React(t.Context(), state, m)
-			again, againErr := Behavior(f).React(t.Context(), state, m)
+			fact, err := Behavior(f, giveUpAfter).React(participant.WithNow(t.Context(), decidedAt), state, m)
+			again, againErr := Behavior(f, giveUpAfter).React(now, state, m)
 			if !proto.Equal(fact, again) && fact != nil || fault.ClassOf(err) != fault.ClassOf(againErr) || len(f.sent) == 2 && !reflect.DeepEqual(f.sent[0], f.sent[1]) {
 				t.Fatalf("%v, then %v", fact, again)
 			}
@@ -161,7 +188,7 @@ func TestTheRulesOfAParticipant(t *testing.T) {
 			}
 			if err != nil { // delivered again later
 				story = append(story, m)
-				if class := fault.ClassOf(err); class == fault.NotYet && len(state.Told) > 0 || class != fault.NotYet && class != fault.Unavailable {
+				if class := fault.ClassOf(err); class == fault.NotYet && len(state.Told) > 0 || class != fault.NotYet && class != fault.Unavailable && class != fault.Deferred {
 					t.Fatalf("%v in %+v", err, state)
 				}
 				continue

@@ -27,7 +27,7 @@ const (
 	patience   = 30 * time.Second
 )
 
-// mailServer takes mail and counts it by Message-ID; busy makes it put off everything. It refuses refused@….
+// mailServer takes mail and counts it by Message-ID; busy makes it hang up on everybody. It refuses refused@….
 type mailServer struct {
 	addr string
 	mu   sync.Mutex
@@ -74,7 +74,7 @@ func (s *mailServer) Data(r io.Reader) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy {
-		return &gosmtp.SMTPError{Code: 451, Message: "busy"}
+		return &gosmtp.SMTPError{Code: 421, Message: "busy"}
 	}
 	s.got[strings.Trim(m.Header.Get("Message-Id"), "<>")]++
 	return nil

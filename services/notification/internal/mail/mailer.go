@@ -24,6 +24,14 @@ type Refused struct {
 
 func (r *Refused) Error() string { return "recipient refused: " + r.Reason }
 
+// PutOff is the error of Send, of class Deferred, when the server does not take this mail for now, and may take others.
+type PutOff struct {
+	// Reason is the server's answer, without any address.
+	Reason string
+}
+
+func (p *PutOff) Error() string { return "mail put off: " + p.Reason }
+
 // idleFor is how long a connection is kept for the next mail; servers wait 5 minutes (RFC 5321, section 4.5.3.2.7), some less.
 const idleFor = 15 * time.Second
 
@@ -39,6 +47,7 @@ type Mailer struct {
 	mu      sync.Mutex
 	idle    []*conn // the longest idle first
 	trouble string  // why the server refuses us, whatever we send
+	tookAt  time.Time
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
@@ -68,8 +77,8 @@ func New(cfg Config) (*Mailer, error) {
 func (m *Mailer) MessageID(causeID string) string { return messageID(causeID, m.domain) }
 
 // Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all are in use. The
-// error is a *Refused, or of class Unavailable: then the server may have the mail nevertheless, and sending it again carries the
-// same Message-ID. A mail that cannot be written is Permanent.
+// error is a *Refused, a *PutOff, or of class Unavailable: then the server may have the mail nevertheless, and sending it again
+// carries the same Message-ID. A mail that cannot be written is Permanent.
 func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	ctx, end := watch(ctx, mail)
 	defer func() { end(err) }()
@@ -180,6 +189,20 @@ func (m *Mailer) refusesUs(why string) {
 		m.trouble = why
 		slog.Error("mail server refuses this service; no mail leaves until that is settled", "reason", why)
 	}
+}
+
+// took remembers that the server has taken a mail.
+func (m *Mailer) took() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tookAt = time.Now()
+}
+
+// takesOthers says that the server has taken somebody's mail lately.
+func (m *Mailer) takesOthers() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.tookAt.IsZero() && time.Since(m.tookAt) < lately
 }
 
 func (m *Mailer) acceptsUs() {

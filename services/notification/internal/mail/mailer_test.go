@@ -55,23 +55,29 @@ func TestAMailArrivesAsItWasWrittenOverOneConnection(t *testing.T) {
 }
 
 func TestEachAnswerHasItsMeaning(t *testing.T) {
+	const refusedForGood = fault.Permanent // stands for a *Refused
 	const says = "5.1.1 <ada@example.com>: no such user ada@example.com\r\nsays the server"
 	for _, tc := range []struct {
 		name    string
 		set     func(*server)
-		refused bool // otherwise unavailable
+		class   fault.Class
 		trouble bool
 	}{
-		{"550 to the recipient", func(s *server) { s.onRcpt = answer(550, says) }, true, false},
-		{"554 to the recipient", func(s *server) { s.onRcpt = answer(554, says) }, true, false},
-		{"552 to the message", func(s *server) { s.onData = answer(552, says) }, true, false},
-		{"450 to the recipient", func(s *server) { s.onRcpt = answer(450, says) }, false, false},
-		{"421 to the recipient", func(s *server) { s.onRcpt = answer(421, says) }, false, false},
-		{"451 to the message", func(s *server) { s.onData = answer(451, says) }, false, false},
-		{"451 to the sender", func(s *server) { s.onMail = answer(451, says) }, false, false},
-		{"550 to the sender", func(s *server) { s.onMail = answer(550, says) }, false, true},
-		{"530 to the recipient", func(s *server) { s.onRcpt = answer(530, says) }, false, true},
-		{"503 to the message", func(s *server) { s.onData = answer(503, says) }, false, true},
+		{"550 to the recipient", func(s *server) { s.onRcpt = answer(550, says) }, refusedForGood, false},
+		{"554 to the recipient", func(s *server) { s.onRcpt = answer(554, says) }, refusedForGood, false},
+		{"552 to the message", func(s *server) { s.onData = answer(552, says) }, refusedForGood, false},
+		{"450 to the recipient", func(s *server) { s.onRcpt = answer(450, says) }, fault.Deferred, false},
+		{"451 to the recipient", func(s *server) { s.onRcpt = answer(451, says) }, fault.Deferred, false},
+		{"452 to the recipient", func(s *server) { s.onRcpt = answer(452, says) }, fault.Deferred, false},
+		{"451 to the message", func(s *server) { s.onData = answer(451, says) }, fault.Deferred, false},
+		{"452 to the message", func(s *server) { s.onData = answer(452, says) }, fault.Deferred, false},
+		{"421 to the recipient", func(s *server) { s.onRcpt = answer(421, says) }, fault.Unavailable, false},
+		{"421 to the message", func(s *server) { s.onData = answer(421, says) }, fault.Unavailable, false},
+		{"454 to the recipient", func(s *server) { s.onRcpt = answer(454, says) }, fault.Unavailable, false},
+		{"451 to the sender", func(s *server) { s.onMail = answer(451, says) }, fault.Unavailable, false},
+		{"550 to the sender", func(s *server) { s.onMail = answer(550, says) }, fault.Unavailable, true},
+		{"530 to the recipient", func(s *server) { s.onRcpt = answer(530, says) }, fault.Unavailable, true},
+		{"503 to the message", func(s *server) { s.onData = answer(503, says) }, fault.Unavailable, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			logged := captureLog(t)
@@ -82,15 +88,22 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 				err := m.Send(t.Context(), confirmed())
 				var refused *Refused
 				var reply *textproto.Error
-				if got := errors.As(err, &refused); got != tc.refused || err == nil || !errors.As(err, &reply) {
+				forGood := tc.class == refusedForGood
+				if got := errors.As(err, &refused); got != forGood || err == nil || !errors.As(err, &reply) {
 					t.Fatalf("%v", err)
 				}
-				if !tc.refused && fault.ClassOf(err) != fault.Unavailable {
+				if !forGood && fault.ClassOf(err) != tc.class {
 					t.Errorf("class %v of %v", fault.ClassOf(err), err)
 				}
 				texts := err.Error()
-				if tc.refused {
+				if forGood {
 					texts += refused.Reason
+				}
+				var putOff *PutOff
+				if got := errors.As(err, &putOff); got != (tc.class == fault.Deferred) {
+					t.Errorf("put off: %t, by %v", got, err)
+				} else if got {
+					texts += putOff.Reason
 				}
 				if strings.Contains(texts, "ada@example.com") || strings.ContainsAny(texts, "\r") || !strings.Contains(texts, "5.1.1 (address)") {
 					t.Errorf("%q", texts)
@@ -110,6 +123,26 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 				t.Errorf("afterwards: %v, ready: %v", err, m.Ready())
 			}
 		})
+	}
+}
+
+// A refusal by policy is the recipient's doing only while others' mails are taken: it may be that we may not relay at all.
+func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
+	s := serve(t, nil, nil)
+	m := open(t, config(s.addr))
+	denied := &gosmtp.SMTPError{Code: 554, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
+	s.with(func() { s.onRcpt = denied })
+	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Deferred {
+		t.Errorf("nobody's mail was taken: %v of class %s", err, fault.ClassOf(err))
+	}
+	s.with(func() { s.onRcpt = nil })
+	if err := m.Send(t.Context(), confirmed()); err != nil {
+		t.Fatal(err)
+	}
+	s.with(func() { s.onRcpt = denied })
+	var refused *Refused
+	if err := m.Send(t.Context(), confirmed()); !errors.As(err, &refused) {
+		t.Errorf("another mail was taken: %v", err)
 	}
 }
 

@@ -92,8 +92,12 @@ func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body
 		c.close()
 	}
 	var refused *Refused
-	if err == nil || reply != nil && errors.As(err, &refused) {
+	var putOff *PutOff
+	if err == nil || reply != nil && (errors.As(err, &refused) || errors.As(err, &putOff)) {
 		m.acceptsUs() // the server judged this one mail, so it listens to us
+	}
+	if err == nil {
+		m.took()
 	}
 	return err
 }
@@ -160,20 +164,31 @@ func outage(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// notTheRecipient are 5xx answers that say that we talk wrongly or have no right to talk, whoever the recipient is.
-var notTheRecipient = []int{500, 502, 503, 504, 530, 534, 535, 538}
+// notTheRecipient are answers that say that we talk wrongly or have no right to talk, whoever the recipient is. Those of 4xx are
+// about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
+var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 
-// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there.
+// lately is how recent a mail must be that the server took, to show that a refusal by its policy is not of all our mails.
+const lately = time.Hour
+
+// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that it is put
+// off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's server said, so anybody's
+// domain could make it say "the system is full". A server that puts everything off is met as well as one that puts one mail off:
+// each waits alone, nothing is lost, and what is tried again is less and less often. A refusal by policy (5.7.x) may be ours to
+// mend (relaying denied, our domain's records): while no mail has been taken lately, it is put off like the others.
 func (m *Mailer) refused(step string, err error) error {
 	var reply *textproto.Error
 	if !errors.As(err, &reply) {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
-	if slices.Contains(notTheRecipient, reply.Code) {
+	reason := scrub(reply.Msg, reply.Code)
+	switch {
+	case slices.Contains(notTheRecipient, reply.Code):
 		return m.failed(step, err)
-	}
-	if reply.Code/100 == 5 {
-		return errors.Join(&Refused{Reason: scrub(reply.Msg, reply.Code)}, quote(reply))
+	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.takesOthers():
+		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(&PutOff{Reason: reason}, quote(reply)))
+	case reply.Code/100 == 5:
+		return errors.Join(&Refused{Reason: reason}, quote(reply))
 	}
 	return fault.New(fault.Unavailable, "mail server: %s: %w", step, quote(reply))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	"go.opentelemetry.io/otel"
@@ -29,6 +30,8 @@ func watch(ctx context.Context, m domain.Mail) (context.Context, func(error)) {
 		switch {
 		case errors.As(err, &refused):
 			outcome = "refused"
+		case fault.ClassOf(err) == fault.Deferred:
+			outcome = "deferred"
 		case err != nil:
 			outcome = "unavailable"
 			span.SetStatus(codes.Error, err.Error())
