@@ -130,6 +130,7 @@ var (
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}
 	GatewayDuration = Metric{"troupe.gateway.duration", "s", "How long calls to the payment gateway take."}
+	GatewayRefused  = Metric{"troupe.gateway.refused.customers", "{customer}", "Customers whose payment the gateway refused for one Reason, since it last charged anybody."}
 	MailDuration    = Metric{"troupe.mail.duration", "s", "How long handing a mail to the mail server takes."}
 )
 

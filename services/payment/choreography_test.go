@@ -21,7 +21,7 @@ func TestChoreography(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := newFakeGateway()
-	b := Behavior(g, keyMemory)
+	b := Behavior(g, keyMemory, undecidedFor)
 	hears := map[string][]string{}
 	for _, h := range b.Hears {
 		hears[h.Topic] = slices.Sorted(slices.Values(h.Types))
@@ -64,7 +64,7 @@ func TestChoreography(t *testing.T) {
 			for _, decline := range []string{"", "card_declined"} {
 				g := newFakeGateway()
 				g.decline = decline
-				fact, err := Behavior(g, keyMemory).React(at(t, 0), domain.Payment{Status: s}, m)
+				fact, err := Behavior(g, keyMemory, undecidedFor).React(at(t, 0), domain.Payment{Status: s}, m)
 				if err == nil && fact != nil {
 					answers[event.TypeOf(fact)] = true
 				}

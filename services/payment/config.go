@@ -21,6 +21,7 @@ type Config struct {
 	GatewayKey     string        `env:"PAYMENT_GATEWAY_KEY" envDefault:"sk_test_simulator" secret:"true" help:"secret API key of the gateway; one that begins with sk_live_ moves real money"`
 	GatewayTimeout time.Duration `env:"PAYMENT_GATEWAY_TIMEOUT" envDefault:"10s" help:"longest wait for one answer of the gateway; after it the outcome is unknown and is asked for again, with the same idempotency key"`
 	KeyMemory      time.Duration `env:"GATEWAY_KEY_MEMORY" envDefault:"23h" help:"age of an event from which on the gateway may have forgotten its idempotency keys, so that charges and refunds are looked up before any is made. Stripe remembers 24h; stay below the gateway's value by more than clocks differ, or an order may be charged twice"`
+	UndecidedFor   time.Duration `env:"PAYMENT_UNDECIDED_FOR" envDefault:"336h" help:"age of an event from which on a refund or charge that the gateway has not decided (a refund that stays pending, say) is parked for a person; until then it is asked for again, alone, less and less often"`
 	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
 
 	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
@@ -58,5 +59,7 @@ func (c *Config) Validate() error {
 	refuse(c.Concurrency < 1 || c.Concurrency > 10_000, "PAYMENT_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency)
 	refuse(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
 	refuse(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
+	refuse(c.UndecidedFor < time.Minute || c.UndecidedFor > c.Retention*3/4, "PAYMENT_UNDECIDED_FOR",
+		"must be from 1m to three quarters of RETENTION (%s), is %s", c.Retention, c.UndecidedFor)
 	return errors.Join(errs...)
 }

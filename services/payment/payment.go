@@ -29,8 +29,8 @@ const (
 )
 
 // Behavior is what payment does. keyMemory is the age of an event from which on the gateway may have forgotten the
-// idempotency keys made from it.
-func Behavior(g Gateway, keyMemory time.Duration) participant.Behavior[domain.Payment] {
+// idempotency keys made from it; undecidedFor the age from which on a person must look at what the gateway has not decided.
+func Behavior(g Gateway, keyMemory, undecidedFor time.Duration) participant.Behavior[domain.Payment] {
 	return participant.Behavior[domain.Payment]{
 		Name:        Name,
 		FoldVersion: 1,
@@ -38,7 +38,7 @@ func Behavior(g Gateway, keyMemory time.Duration) participant.Behavior[domain.Pa
 			Topic: participant.FactsTopic("order"),
 			Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})},
 		}},
-		React:  reactor{gateway: g, keyMemory: keyMemory}.react,
+		React:  reactor{gateway: g, keyMemory: keyMemory, undecidedFor: undecidedFor}.react,
 		Evolve: evolve,
 	}
 }
@@ -71,13 +71,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer hangUp()
 
 	// Participant
-	p := participant.New(Behavior(stripe, cfg.KeyMemory), participant.Config{
+	p := participant.New(Behavior(stripe, cfg.KeyMemory, cfg.UndecidedFor), participant.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
 	})
 
 	// Health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("gateway", stripe.Ready)
 	ln, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 // OpenGateway returns the gateway that cfg names, and what closes the connections it keeps.
-func OpenGateway(cfg Config) (g Gateway, hangUp func()) {
+func OpenGateway(cfg Config) (g *gateway.Stripe, hangUp func()) {
 	stripe := gateway.Open(gateway.Config{
 		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
 	})

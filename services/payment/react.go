@@ -24,7 +24,7 @@ type (
 
 // Gateway is the door through which money moves. Every method makes its idempotency keys from the EventID it is given, so it may be
 // asked the same again, by any instance, and does it once. It returns only what is final; an outcome that is
-// not known yet is an error of class Unavailable.
+// not known yet is an error of class Unavailable, or Deferred when only this payment is undecided.
 type Gateway interface {
 	// Charge charges the customer.
 	Charge(ctx context.Context, c Charge) (Outcome, error)
@@ -38,6 +38,8 @@ type Gateway interface {
 type reactor struct {
 	gateway   Gateway
 	keyMemory time.Duration
+	// undecidedFor is the age of an event from which on a person must look at what the gateway has not decided.
+	undecidedFor time.Duration
 }
 
 func (r reactor) react(ctx context.Context, p domain.Payment, m event.Message) (proto.Message, error) {
@@ -59,7 +61,7 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 		return nil, fault.Field("payment_deadline", "must be set: %w", err)
 	}
 	c := Charge{
-		EventID: e.ID, OrderID: e.Subject, Amount: body.GetTotal(), Currency: body.GetCurrency(),
+		EventID: e.ID, OrderID: e.Subject, CustomerID: body.GetCustomerId(), Amount: body.GetTotal(), Currency: body.GetCurrency(),
 		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e),
 	}
 	ask := r.gateway.Charge
@@ -68,7 +70,7 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 	}
 	outcome, err := ask(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, r.undecided(ctx, e, err, body.GetPaymentDeadline().AsTime())
 	}
 	fact, err := p.Settle(c, outcome)
 	if err != nil {
@@ -88,9 +90,25 @@ func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event)
 	back.EventID, back.OrderID, back.KeysForgotten = e.ID, e.Subject, r.forgotten(ctx, e)
 	refundID, err := r.gateway.Refund(ctx, back)
 	if err != nil {
-		return nil, err
+		return nil, r.undecided(ctx, e, err, time.Time{})
 	}
 	return toBody(p.Refund(refundID)), nil
+}
+
+// undecided is what becomes of the gateway's error: what it has not decided about is asked again no later than just after the
+// deadline, while that is to come, and is for a person once the event is too old.
+func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadline time.Time) error {
+	now := participant.Now(ctx)
+	switch {
+	case fault.ClassOf(err) != fault.Deferred:
+		return err
+	case now.Sub(e.Time) >= r.undecidedFor:
+		return fault.New(fault.Permanent, "not decided within %s: %w", r.undecidedFor, err)
+	case !deadline.Before(now):
+		return fault.Defer(deadline.Sub(now)+time.Second, "%w", err)
+	default:
+		return err
+	}
 }
 
 // forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used before the

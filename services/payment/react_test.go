@@ -22,7 +22,10 @@ import (
 
 var placedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-const keyMemory = 23 * time.Hour
+const (
+	keyMemory    = 23 * time.Hour
+	undecidedFor = 336 * time.Hour
+)
 
 // fakeGateway keeps the promise of Gateway: the same event id is charged or refunded once. unknown outcomes happen after the
 // effect, the worst case.
@@ -87,7 +90,7 @@ func (g *fakeGateway) Refund(_ context.Context, r Return) (string, error) {
 
 func placed() event.Message {
 	return event.Message{Event: event.Event{ID: "e-1", Subject: "o-1", Time: placedAt}, Body: &orderv1.OrderPlaced{
-		Total: 2500, Currency: "EUR", PaymentMethod: "pm_card_visa", PaymentDeadline: timestamppb.New(placedAt.Add(15 * time.Minute)),
+		CustomerId: "c-1", Total: 2500, Currency: "EUR", PaymentMethod: "pm_card_visa", PaymentDeadline: timestamppb.New(placedAt.Add(15 * time.Minute)),
 	}}
 }
 
@@ -152,7 +155,7 @@ func TestReact(t *testing.T) {
 			if tc.gateway != nil {
 				tc.gateway(g)
 			}
-			got, err := Behavior(g, keyMemory).React(at(t, tc.after), tc.state, tc.event)
+			got, err := Behavior(g, keyMemory, undecidedFor).React(at(t, tc.after), tc.state, tc.event)
 			if (err != nil) != tc.fails || tc.fails && fault.ClassOf(err) != tc.class {
 				t.Errorf("error %v of class %s; want failing: %t, class %s", err, fault.ClassOf(err), tc.fails, tc.class)
 			}
@@ -169,16 +172,45 @@ func TestReact(t *testing.T) {
 func TestReactNamesTheFieldAtFault(t *testing.T) {
 	m := placed()
 	m.Body.(*orderv1.OrderPlaced).PaymentDeadline = nil
-	_, err := Behavior(newFakeGateway(), keyMemory).React(at(t, 0), domain.Payment{}, m)
+	_, err := Behavior(newFakeGateway(), keyMemory, undecidedFor).React(at(t, 0), domain.Payment{}, m)
 	if e, ok := errors.AsType[*fault.Error](err); !ok || e.Field != "payment_deadline" {
 		t.Errorf("got %v, want an error of field payment_deadline", err)
+	}
+}
+
+// What the gateway has not decided about waits alone: a charge not beyond the payment deadline, and nothing beyond what is worth waiting.
+func TestWhatIsNotDecidedWaitsAlone(t *testing.T) {
+	const deadline = 15 * time.Minute
+	for _, tc := range []struct {
+		name   string
+		state  domain.Payment
+		event  event.Message
+		age    time.Duration
+		class  fault.Class
+		within time.Duration
+	}{
+		{"charge", domain.Payment{}, placed(), 5 * time.Minute, fault.Deferred, deadline - 5*time.Minute + time.Second},
+		{"charge, at the deadline", domain.Payment{}, placed(), deadline, fault.Deferred, time.Second},
+		{"charge, after the deadline", domain.Payment{}, placed(), deadline + 1, fault.Deferred, 0},
+		{"charge, for too long", domain.Payment{}, placed(), undecidedFor, fault.Permanent, 0},
+		{"refund", paid, cancelled(), time.Hour, fault.Deferred, 0},
+		{"refund, after a week", paid, cancelled(), 7 * 24 * time.Hour, fault.Deferred, 0},
+		{"refund, for too long", paid, cancelled(), time.Hour + undecidedFor, fault.Permanent, 0},
+	} {
+		g := newFakeGateway()
+		g.err = fault.Defer(0, "pending")
+		fact, err := Behavior(g, keyMemory, undecidedFor).React(at(t, tc.age), tc.state, tc.event)
+		e, _ := errors.AsType[*fault.Error](err)
+		if fact != nil || fault.ClassOf(err) != tc.class || e.RetryAfter != tc.within {
+			t.Errorf("%s: %v, %v of class %s within %s; want class %s within %s", tc.name, fact, err, e.Class, e.RetryAfter, tc.class, tc.within)
+		}
 	}
 }
 
 // What the gateway is asked comes from the event alone, so that the same event asks the same.
 func TestReactAsksFromTheEvent(t *testing.T) {
 	g := newFakeGateway()
-	b := Behavior(g, keyMemory)
+	b := Behavior(g, keyMemory, undecidedFor)
 	for _, tc := range []struct {
 		age       time.Duration
 		edited    bool
@@ -193,7 +225,7 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 		if _, err := b.React(edited(at(t, tc.age)), domain.Payment{}, placed()); err != nil {
 			t.Fatal(err)
 		}
-		want := Charge{EventID: "e-1", OrderID: "o-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa", KeysForgotten: tc.forgotten}
+		want := Charge{EventID: "e-1", OrderID: "o-1", CustomerID: "c-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa", KeysForgotten: tc.forgotten}
 		if g.asked != want {
 			t.Errorf("age %s: asked for %+v, want %+v", tc.age, g.asked, want)
 		}
@@ -215,7 +247,7 @@ func TestEffectsHappenOnceThroughCrashes(t *testing.T) {
 		if rapid.Bool().Draw(rt, "declined") {
 			g.decline = "card_declined"
 		}
-		b := Behavior(g, keyMemory)
+		b := Behavior(g, keyMemory, undecidedFor)
 		// Each attempt is later than the one before; all but the last are lost by a crash or a lost answer.
 		react := func(state domain.Payment, m event.Message) proto.Message {
 			var fact proto.Message

@@ -60,7 +60,7 @@ func Quiet(ctx context.Context, e *flow.Env) error {
 			return participant.New(order.Behavior(), cfg(log)).Run
 		}),
 		perform(func(log *broker.Client) func(context.Context) error {
-			return participant.New(payment.Behavior(doors, 24*time.Hour), cfg(log)).Run
+			return participant.New(payment.Behavior(doors, 24*time.Hour, 14*24*time.Hour), cfg(log)).Run
 		}),
 		perform(func(log *broker.Client) func(context.Context) error {
 			return participant.New(notification.Behavior(doors, 120*time.Hour), cfg(log)).Run

@@ -97,6 +97,8 @@ type Charge struct {
 	// EventID is the id of the event that asks. All idempotency keys are made from it.
 	EventID string
 	OrderID string
+	// CustomerID is who ordered; the gateway is not told.
+	CustomerID string
 	// Amount in minor units of Currency, an ISO 4217 code in capitals.
 	Amount   int64
 	Currency string

@@ -17,8 +17,8 @@ const authenticationRequired = "authentication_required"
 
 // Charge charges, or finds out that this was done before: it creates the intent, or gets the one that exists, and confirms
 // it. It returns the gateway's final word. An error is of class Unavailable when the outcome is unknown and the same
-// must be asked again, Permanent when a person must look, and without a class (so tried a few times) when the gateway
-// contradicts itself, as its search may do for a minute. It blocks for a few requests.
+// must be asked again, Deferred when the gateway has not decided about this payment, Permanent when a person must look, and without
+// a class (so tried a few times) when the gateway contradicts itself, as its search may do for a minute. It blocks for a few requests.
 func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
 	pi, final, err := g.intent(ctx, c)
 	if final != nil || err != nil {
@@ -35,9 +35,10 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 	params.SetIdempotencyKey(key)
 	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, pi.ID, params)
 	if err == nil && confirmed.Status == stripe.PaymentIntentStatusSucceeded {
+		g.runs.end()
 		return charged(confirmed), nil
 	}
-	if reason := refusal(err); reason != "" {
+	if reason := g.refusal(err, c); reason != "" {
 		return domain.Outcome{IntentID: pi.ID, Reason: reason}, nil
 	}
 	if err != nil && !stale(err) {
@@ -80,9 +81,10 @@ func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIn
 	params.SetIdempotencyKey(c.EventID + ":create")
 	pi, err := g.api.V1PaymentIntents.Create(ctx, params)
 	if err == nil {
+		g.works()
 		return pi, nil, nil
 	}
-	if reason := refusal(err); reason != "" {
+	if reason := g.refusal(err, c); reason != "" {
 		return nil, &domain.Outcome{Reason: reason}, nil
 	}
 	if !stale(err) {
@@ -135,7 +137,7 @@ func (g *Stripe) undecided(final *domain.Outcome, status stripe.PaymentIntentSta
 	case status == stripe.PaymentIntentStatusRequiresCapture:
 		return fault.New(fault.Permanent, "gateway: the account authorizes without capturing; a person must capture or cancel")
 	default:
-		return fault.New(fault.Unavailable, "gateway: the payment is still %s", status)
+		return fault.Defer(0, "gateway: the payment is still %s", status)
 	}
 }
 
@@ -155,8 +157,9 @@ func settled(pi *stripe.PaymentIntent) *domain.Outcome {
 		o := charged(pi)
 		return &o
 	case pi.Status == stripe.PaymentIntentStatusCanceled:
+		// By the deadline, or by somebody at the gateway: either way nobody declined a card.
 		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, domain.ReasonTimeout)}
-	case pi.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && pi.LastPaymentError != nil:
+	case pi.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && pi.LastPaymentError != nil && ofCard(pi.LastPaymentError):
 		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, "")}
 	default:
 		return nil

@@ -6,15 +6,20 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/stripe/stripe-go/v84"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
 // accountLogEvery bounds how often a refused account is logged: every waiting order meets it.
 const accountLogEvery = 30 * time.Second
+
+// lately is how recent an intent must be that the gateway took, to show that a payment method which it refuses is at fault, and not
+// the mode or account in which it was asked (a test key where customers have live cards, say).
+const lately = time.Hour
 
 func code(err error) stripe.ErrorCode {
 	if e, ok := errors.AsType[*stripe.Error](err); ok {
@@ -23,31 +28,79 @@ func code(err error) stripe.ErrorCode {
 	return ""
 }
 
-// refusal returns the reason when the gateway answered that it will not take this payment, whoever asks and however often: a
-// declined card, or an amount, currency or payment method that it does not accept. "" for everything else.
-func refusal(err error) string {
+// refusal returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment method while it
+// takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
+func (g *Stripe) refusal(err error, c domain.Charge) string {
 	e, ok := errors.AsType[*stripe.Error](err)
-	if !ok {
+	if !ok || passing(e) || stale(err) {
 		return ""
 	}
+	g.runs.add(cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type)), c.CustomerID)
 	switch {
-	case e.HTTPStatusCode == http.StatusPaymentRequired && e.Type == stripe.ErrorTypeCard:
-		return cmp.Or(string(e.DeclineCode), string(e.Code), "card_declined")
-	case e.Type == stripe.ErrorTypeInvalidRequest && refusable(e.Param) &&
-		(e.HTTPStatusCode == http.StatusBadRequest || e.HTTPStatusCode == http.StatusNotFound):
+	case ofCard(e):
+		return declineReason(e, "")
+	case ofMethod(e) && g.takesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
 	default:
 		return ""
 	}
 }
 
-func refusable(param string) bool {
-	return param == "amount" || param == "currency" || strings.HasPrefix(param, "payment_method")
+// testModeLiveCard is said of every real card that is charged with a test key.
+const testModeLiveCard = "test_mode_live_card"
+
+// cardCodes are about the card whatever the type of the error is.
+var cardCodes = []stripe.ErrorCode{
+	stripe.ErrorCodePaymentIntentAuthenticationFailure, stripe.ErrorCodePaymentIntentPaymentAttemptFailed,
+	stripe.ErrorCodePaymentMethodCustomerDecline, stripe.ErrorCodePaymentMethodProviderDecline,
 }
 
-// declineReason is the reason of an intent whose last attempt failed, or otherwise when there was no attempt.
+// ofCard says that an error is the word of the customer's bank, or of the gateway about the customer's card.
+func ofCard(e *stripe.Error) bool {
+	return !testKey(e) && (e.Type == stripe.ErrorTypeCard || slices.Contains(cardCodes, e.Code))
+}
+
+func testKey(e *stripe.Error) bool {
+	return e.Code == testModeLiveCard || e.DeclineCode == testModeLiveCard
+}
+
+// ofMethod says that an error is about the payment method that the customer named, which may be at fault or only unknown in the
+// mode in which we ask.
+func ofMethod(e *stripe.Error) bool {
+	return e.Type == stripe.ErrorTypeInvalidRequest && e.Param == "payment_method" && !ours(e)
+}
+
+// ourCodes are about our account, key, mode or parameters, whatever parameter they name.
+var ourCodes = []stripe.ErrorCode{
+	stripe.ErrorCodeAPIKeyExpired, stripe.ErrorCodePlatformAPIKeyExpired, stripe.ErrorCodeSecretKeyRequired,
+	stripe.ErrorCodeAccountInvalid, stripe.ErrorCodeAccountClosed, stripe.ErrorCodeCountryUnsupported,
+	stripe.ErrorCodeNotAllowedOnStandardAccount, stripe.ErrorCodePlatformAccountRequired, stripe.ErrorCodeTLSVersionUnsupported,
+	stripe.ErrorCodeLivemodeMismatch, stripe.ErrorCodeTestmodeChargesOnly, stripe.ErrorCodePaymentMethodInvalidParameterTestmode,
+	stripe.ErrorCodePaymentMethodUnactivated, stripe.ErrorCodePaymentMethodConfigurationFailures,
+	stripe.ErrorCodeParameterUnknown, stripe.ErrorCodeParameterMissing, stripe.ErrorCodeParameterInvalidEmpty,
+	stripe.ErrorCodeParametersExclusive,
+}
+
+// ordersOwn are the parameters whose value comes with the order; every other one is the same for all.
+var ordersOwn = []string{"", "amount", "currency", "payment_method", "intent", "payment_intent"}
+
+// ours says that an error is about us and not about this order: every order meets it until an operator has seen to it.
+func ours(e *stripe.Error) bool {
+	switch {
+	case e.HTTPStatusCode == http.StatusUnauthorized || e.HTTPStatusCode == http.StatusForbidden || testKey(e):
+		return true
+	case e.Type != stripe.ErrorTypeInvalidRequest || e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound:
+		return false
+	case e.HTTPStatusCode == http.StatusNotFound && e.Code == "": // there is no such API at PAYMENT_GATEWAY_URL
+		return true
+	default:
+		return slices.Contains(ourCodes, e.Code) || !slices.Contains(ordersOwn, e.Param)
+	}
+}
+
+// declineReason is the reason of an intent whose last attempt was declined, or otherwise when none was.
 func declineReason(e *stripe.Error, otherwise string) string {
-	if e == nil {
+	if e == nil || !ofCard(e) {
 		return otherwise
 	}
 	return cmp.Or(string(e.DeclineCode), string(e.Code), "card_declined")
@@ -67,13 +120,32 @@ func stale(err error) bool {
 	case e.Type == stripe.ErrorTypeIdempotency && e.HTTPStatusCode == http.StatusBadRequest:
 		return true
 	case e.HTTPStatusCode >= 500:
-		return e.LastResponse != nil && e.LastResponse.Header.Get("Idempotent-Replayed") == "true"
+		return replayed(e)
 	default:
 		return false
 	}
 }
 
+// passing says that the gateway has not looked at what was asked: it is out of order, too busy, or busy with the same request.
+func passing(e *stripe.Error) bool {
+	switch e.HTTPStatusCode {
+	case http.StatusConflict, http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return true
+	}
+	return e.HTTPStatusCode >= 500 || e.Code == stripe.ErrorCodePaymentMethodNotAvailable
+}
+
+// replayed says that an answer is the one which the gateway remembers for the key, for a day.
+func replayed(e *stripe.Error) bool {
+	return e.LastResponse != nil && e.LastResponse.Header.Get("Idempotent-Replayed") == "true"
+}
+
 // failure gives an error of the gateway its class. The text holds no body and no parameters.
+//   - Unavailable: an outage; or our account, key, mode or parameters, which every order meets. That is loud, and waits for an operator.
+//   - Deferred: this order alone, and it may come right by itself: a payment method that is unknown while nobody's is known to work, a
+//     failure that is remembered for the key, a refund for which our balance does not reach.
+//   - Permanent: this order alone, and a person must look: an amount or a currency that our door takes and the gateway does not, or a
+//     refusal that names nothing.
 func (g *Stripe) failure(ctx context.Context, step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok {
@@ -81,24 +153,36 @@ func (g *Stripe) failure(ctx context.Context, step string, err error) error {
 		return fault.New(fault.Unavailable, "gateway: %s: outcome unknown: %w", step, err)
 	}
 	class := fault.Permanent
-	switch status := e.HTTPStatusCode; {
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		// Not the order's fault: it waits until an operator has put the account right.
-		g.refused(ctx, status)
+	switch {
+	case ours(e):
+		g.refused(ctx, e)
 		class = fault.Unavailable
-	case status >= 500 || status == http.StatusConflict || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
+	case e.HTTPStatusCode >= 500 && replayed(e):
+		class = fault.Deferred
+	case passing(e):
 		class = fault.Unavailable
 	case e.Type == stripe.ErrorTypeIdempotency:
 		class = fault.Transient
+	case ofMethod(e):
+		if g.runs.long() {
+			g.refused(ctx, e)
+		}
+		class = fault.Deferred
+	case e.Code == stripe.ErrorCodeBalanceInsufficient:
+		class = fault.Deferred
 	}
 	return fault.New(class, "gateway: %s: HTTP %d, type %q, code %q, param %q, request %q: %s",
 		step, e.HTTPStatusCode, e.Type, e.Code, e.Param, e.RequestID, e.Msg)
 }
 
-func (g *Stripe) refused(ctx context.Context, status int) {
+// refused makes a refusal that is about us loud: in readiness until the gateway takes something again, and in the log.
+func (g *Stripe) refused(ctx context.Context, e *stripe.Error) {
+	g.trouble.Store(&trouble{status: e.HTTPStatusCode, code: string(e.Code), param: e.Param})
 	now, last := time.Now(), g.refusedAt.Load()
 	if now.Sub(time.Unix(0, last)) < accountLogEvery || !g.refusedAt.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
-	slog.ErrorContext(ctx, "the payment gateway refuses this account: payments wait until PAYMENT_GATEWAY_KEY is right", "status", status)
+	slog.ErrorContext(ctx, "the payment gateway refuses this account, or what is asked for whoever orders: payments wait until"+
+		" PAYMENT_GATEWAY_KEY, its mode, or what the account allows is right",
+		"status", e.HTTPStatusCode, "code", e.Code, "param", e.Param)
 }

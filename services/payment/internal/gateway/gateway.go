@@ -34,7 +34,12 @@ type Stripe struct {
 	api *stripe.Client
 	// refusedAt is when the refusal of the account was last logged, in Unix nanoseconds.
 	refusedAt atomic.Int64
+	// tookAt is when an intent was last created, in Unix nanoseconds.
+	tookAt    atomic.Int64
+	trouble   atomic.Pointer[trouble]
+	runs      runs
 	transport *http.Transport
+	unwatch   func()
 }
 
 // Open returns a gateway; it makes no connection yet.
@@ -50,11 +55,16 @@ func Open(cfg Config) *Stripe {
 		// Its own log would hold whole answers.
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
-	return &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), transport: transport}
+	g := &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), transport: transport}
+	g.unwatch = telemetry.Gauges(g.runs.observe, telemetry.GatewayRefused)
+	return g
 }
 
 // Close closes the connections that wait for requests.
-func (g *Stripe) Close() { g.transport.CloseIdleConnections() }
+func (g *Stripe) Close() {
+	g.unwatch()
+	g.transport.CloseIdleConnections()
+}
 
 var duration = telemetry.GatewayDuration.Histogram()
 

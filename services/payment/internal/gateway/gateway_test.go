@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/telemetry/telemetrytest"
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
@@ -71,12 +73,13 @@ func TestCharge(t *testing.T) {
 		{name: "declined", steps: []step{created, decline}, want: poor},
 		{name: "declined without a decline code", steps: []step{created, failing(confirm, 402, "card_error", "expired_card", "")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "expired_card"}},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")},
-			want: domain.Outcome{Reason: "amount_too_small"}},
-		{name: "currency refused", steps: []step{failing(create, 400, invalidType, "", "currency")},
-			want: domain.Outcome{Reason: "invalid_currency"}},
-		{name: "payment method unknown", steps: []step{failing(create, 400, invalidType, "resource_missing", "payment_method")},
-			want: domain.Outcome{Reason: "resource_missing"}},
+		{name: "failed authentication", steps: []step{created, failing(confirm, 400, invalidType, "payment_intent_authentication_failure", "")},
+			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_intent_authentication_failure"}},
+		{name: "a real card and a test key", steps: []step{created, failing(confirm, 402, "card_error", "test_mode_live_card", "")}, fails: true, class: fault.Unavailable},
+		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "currency refused", steps: []step{failing(create, 400, invalidType, "", "currency")}, fails: true, class: fault.Permanent},
+		{name: "payment method unknown, nobody's is known to work", steps: []step{failing(create, 400, invalidType, "resource_missing", "payment_method")},
+			fails: true, class: fault.Deferred},
 		{name: "payment method refused by confirm", steps: []step{created, failing(confirm, 400, invalidType, "payment_method_invalid_parameter", "payment_method")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_method_invalid_parameter"}},
 
@@ -87,7 +90,12 @@ func TestCharge(t *testing.T) {
 		{name: "create: rate limit", steps: []step{failing(create, 429, invalidType, "rate_limit", "")}, fails: true, class: fault.Unavailable},
 		{name: "create: account refused", steps: []step{failing(create, 401, invalidType, "", "")}, fails: true, class: fault.Unavailable},
 		{name: "create: not permitted", steps: []step{failing(create, 403, invalidType, "", "")}, fails: true, class: fault.Unavailable},
-		{name: "create: a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "parameter_unknown", "metadata")}, fails: true, class: fault.Permanent},
+		{name: "create: a parameter of ours is not known", steps: []step{failing(create, 400, invalidType, "parameter_unknown", "metadata")}, fails: true, class: fault.Unavailable},
+		{name: "create: a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "", "payment_method_types")}, fails: true, class: fault.Unavailable},
+		{name: "create: cards are not activated", steps: []step{failing(create, 400, invalidType, "payment_method_unactivated", "payment_method")}, fails: true, class: fault.Unavailable},
+		{name: "create: the account is of test mode only", steps: []step{failing(create, 400, invalidType, "testmode_charges_only", "")}, fails: true, class: fault.Unavailable},
+		{name: "create: there is no such API", steps: []step{failing(create, 404, invalidType, "", "")}, fails: true, class: fault.Unavailable},
+		{name: "create: a refusal that names nothing", steps: []step{failing(create, 400, invalidType, "", "")}, fails: true, class: fault.Permanent},
 		{name: "confirm: answer lost", steps: []step{created, {want: confirm, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "confirm: 500", steps: []step{created, failing(confirm, 500, "api_error", "", "")}, fails: true, class: fault.Unavailable},
 		{name: "confirm: in flight", steps: []step{created, failing(confirm, 409, "idempotency_error", "idempotency_key_in_use", "")}, fails: true, class: fault.Unavailable},
@@ -98,19 +106,21 @@ func TestCharge(t *testing.T) {
 		{name: "confirm: succeeded meanwhile", steps: []step{created, unexpected, pi(read, "succeeded", "")}, want: done},
 		{name: "confirm: processing, then succeeded", steps: []step{created, pi(confirm, "processing", ""), pi(read, "succeeded", "")}, want: done},
 		{name: "confirm: processing, then failed", steps: []step{created, pi(confirm, "processing", ""), pi(read, "requires_payment_method", cardError)}, want: poor},
-		{name: "confirm: still processing", steps: []step{created, pi(confirm, "processing", ""), pi(read, "processing", "")}, fails: true, class: fault.Unavailable},
+		{name: "confirm: still processing", steps: []step{created, pi(confirm, "processing", ""), pi(read, "processing", "")}, fails: true, class: fault.Deferred},
+		{name: "confirm: failed, and not by the card", steps: []step{created, pi(confirm, "processing", ""),
+			pi(read, "requires_payment_method", `{"type":"api_error","message":"no"}`)}, fails: true, class: fault.Deferred},
 		{name: "confirm: captures are manual", steps: []step{created, pi(confirm, "requires_capture", ""), pi(read, "requires_capture", "")}, fails: true, class: fault.Permanent},
 		{name: "confirm: reading fails", steps: []step{created, pi(confirm, "processing", ""), {want: read, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "confirm: wants the customer", steps: []step{created, pi(confirm, "requires_action", ""), pi(read, "requires_action", ""), pi(cancel, "canceled", "")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "authentication_required"}},
 		{name: "confirm: a 500 that is repeated for ever, charged", steps: []step{created, again(failing(confirm, 500, "api_error", "", "")), pi(read, "succeeded", "")}, want: done},
 		{name: "confirm: a 500 that is repeated for ever, not charged", steps: []step{created, again(failing(confirm, 500, "api_error", "", "")), pi(read, "requires_confirmation", "")},
-			fails: true, class: fault.Unavailable},
+			fails: true, class: fault.Deferred},
 
 		{name: "key of an edited event: the intent is found", steps: []step{failing(create, 400, "idempotency_error", "", ""), found(1), pi(read, "requires_confirmation", ""), pi(confirm, "succeeded", "")}, want: done},
 		{name: "key of an edited event: found, another amount", steps: []step{failing(create, 400, "idempotency_error", "", ""), found(1), otherAmount}, fails: true, class: fault.Permanent},
 		{name: "key of an edited event: not found yet", steps: []step{failing(create, 400, "idempotency_error", "", ""), found(0)}, fails: true, class: fault.Transient},
-		{name: "create: a 500 that is repeated for ever, not found", steps: []step{again(failing(create, 500, "api_error", "", "")), found(0)}, fails: true, class: fault.Unavailable},
+		{name: "create: a 500 that is repeated for ever, not found", steps: []step{again(failing(create, 500, "api_error", "", "")), found(0)}, fails: true, class: fault.Deferred},
 
 		{name: "old: charged long ago", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: declined long ago, not tried again", forgotten: true, steps: []step{found(1), pi(read, "requires_payment_method", cardError)}, want: poor},
@@ -127,10 +137,12 @@ func TestAbandon(t *testing.T) {
 		{name: "declined before", steps: []step{created, pi(cancel, "canceled", cardError)}, want: poor},
 		{name: "charged before", steps: []step{created, unexpected, pi(read, "succeeded", "")}, want: done},
 		{name: "canceled before", steps: []step{created, unexpected, pi(read, "canceled", "")}, want: gone},
-		{name: "a charge still on its way", steps: []step{created, unexpected, pi(read, "processing", "")}, fails: true, class: fault.Unavailable},
+		{name: "a charge still on its way", steps: []step{created, unexpected, pi(read, "processing", "")}, fails: true, class: fault.Deferred},
+		{name: "canceled after a failure that was not the card's", steps: []step{created, pi(cancel, "canceled", `{"type":"api_error","message":"no"}`)}, want: gone},
+		{name: "a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "", "payment_method_types")}, fails: true, class: fault.Unavailable},
 		{name: "cancel: answer lost", steps: []step{created, {want: cancel, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "create: answer lost", steps: []step{{want: create, drop: true}}, fails: true, class: fault.Unavailable},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
 		{name: "old: charged", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: open", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(cancel, "canceled", "")}, want: gone},
 		{name: "old: nothing there, a call may still be on the wire", forgotten: true, steps: []step{found(0), created, pi(cancel, "canceled", "")}, want: gone},
@@ -151,7 +163,13 @@ func TestRefund(t *testing.T) {
 		{name: "refunded before", steps: []step{already, refunds(re("re_7", "succeeded", 2500))}, want: "re_7"},
 		{name: "refunded in two steps by a person", steps: []step{already, refunds(re("re_9", "succeeded", 500) + "," + re("re_8", "succeeded", 2000))}, want: "re_8"},
 		{name: "the rest only", steps: []step{made("succeeded", 500), refunds(re("re_1", "succeeded", 500) + "," + re("re_0", "succeeded", 2000))}, want: "re_0"},
-		{name: "pending", steps: []step{made("pending", 2500), refunds(re("re_1", "pending", 2500))}, fails: true, class: fault.Unavailable},
+		{name: "pending", steps: []step{made("pending", 2500), refunds(re("re_1", "pending", 2500))}, fails: true, class: fault.Deferred},
+		{name: "wants the customer", steps: []step{made("requires_action", 2500), refunds(re("re_1", "requires_action", 2500))}, fails: true, class: fault.Deferred},
+		{name: "pending again, after one failed", steps: []step{already, refunds(re("re_2", "pending", 2500) + "," + re("re_1", "failed", 2500))}, fails: true, class: fault.Deferred},
+		{name: "canceled", steps: []step{already, refunds(re("re_1", "canceled", 2500))}, fails: true, class: fault.Permanent},
+		{name: "our balance does not reach", steps: []step{failing(give, 400, invalidType, "balance_insufficient", "")}, fails: true, class: fault.Deferred},
+		{name: "the charge is not known in this mode", steps: []step{failing(give, 404, invalidType, "resource_missing", "payment_intent")}, fails: true, class: fault.Deferred},
+		{name: "the key may not refund", steps: []step{failing(give, 403, invalidType, "", "")}, fails: true, class: fault.Deferred},
 		{name: "pending, then succeeded", steps: []step{made("pending", 2500), refunds(re("re_1", "succeeded", 2500))}, want: "re_1"},
 		{name: "failed", steps: []step{made("failed", 2500), refunds(re("re_1", "failed", 2500))}, fails: true, class: fault.Permanent},
 		{name: "less than the charge went back", steps: []step{already, refunds(re("re_1", "succeeded", 500))}, fails: true, class: fault.Permanent},
@@ -159,7 +177,7 @@ func TestRefund(t *testing.T) {
 		{name: "answer lost", steps: []step{{want: give, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "503", steps: []step{failing(give, 503, "api_error", "", "")}, fails: true, class: fault.Unavailable},
 		{name: "a 500 that is repeated for ever, refunded", steps: []step{again(failing(give, 500, "api_error", "", "")), refunds(re("re_1", "succeeded", 2500))}, want: "re_1"},
-		{name: "a 500 that is repeated for ever, nothing", steps: []step{again(failing(give, 500, "api_error", "", "")), refunds("")}, fails: true, class: fault.Unavailable},
+		{name: "a 500 that is repeated for ever, nothing", steps: []step{again(failing(give, 500, "api_error", "", "")), refunds("")}, fails: true, class: fault.Deferred},
 		{name: "disputed", steps: []step{failing(give, 400, invalidType, "charge_disputed", "")}, fails: true, class: fault.Permanent},
 		{name: "old: refunded", forgotten: true, steps: []step{refunds(re("re_1", "succeeded", 2500))}, want: "re_1"},
 		{name: "old: nothing there", forgotten: true, steps: []step{refunds(""), made("succeeded", 2500)}, want: "re_1"},
@@ -237,6 +255,59 @@ func TestRefusedAccountIsLoggedOnce(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "level=ERROR"); n != 1 || !strings.Contains(out.String(), "PAYMENT_GATEWAY_KEY") {
 		t.Errorf("%d errors logged, want one that names the variable:\n%s", n, out.String())
+	}
+}
+
+// A payment method that the gateway does not know is the customer's fault only where others are known.
+func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
+	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
+	g, _ := play(t, unknown, created, pi(confirm, "succeeded", ""), unknown)
+	if o, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Deferred {
+		t.Errorf("nobody's is known: %+v, %v of class %s", o, err, fault.ClassOf(err))
+	}
+	if _, err := g.Charge(t.Context(), asked); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := g.Charge(t.Context(), asked); err != nil || o.Reason != "resource_missing" {
+		t.Errorf("another's is known: %+v, %v", o, err)
+	}
+}
+
+// What several customers meet one after the other is nobody's card: test and live keys are mixed. It is said in readiness and in the
+// metric of the alert, until somebody is charged.
+func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
+	telemetrytest.Record()
+	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
+	g, _ := play(t, unknown, unknown, unknown, unknown, created, pi(confirm, "succeeded", ""))
+	for n, customer := range []string{"ada", "ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID = customer
+		if _, err := g.Charge(t.Context(), c); fault.ClassOf(err) != fault.Deferred {
+			t.Fatalf("%v of class %s", err, fault.ClassOf(err))
+		}
+		if ready := g.Ready(); (ready == nil) != (n < 3) {
+			t.Errorf("after %d refusals: %v", n+1, ready)
+		}
+	}
+	if got, _ := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); got != 3 {
+		t.Errorf("%v customers in the metric, want 3", got)
+	}
+	if _, err := g.Charge(t.Context(), asked); err != nil || g.Ready() != nil {
+		t.Errorf("then: %v, %v", err, g.Ready())
+	}
+	if got, ok := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); ok {
+		t.Errorf("%v customers in the metric afterwards", got)
+	}
+}
+
+// What is about us makes the service not ready, until the gateway takes something.
+func TestWhatIsAboutUsIsInReadiness(t *testing.T) {
+	g, _ := play(t, failing(create, 400, invalidType, "", "payment_method_types"), created, decline)
+	if _, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Unavailable || g.Ready() == nil {
+		t.Errorf("%v of class %s, ready: %v", err, fault.ClassOf(err), g.Ready())
+	}
+	if o, err := g.Charge(t.Context(), asked); err != nil || o != poor || g.Ready() != nil {
+		t.Errorf("then: %+v, %v, ready: %v", o, err, g.Ready())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
 	"google.golang.org/protobuf/proto"
@@ -24,7 +25,6 @@ func TestPaymentAgainstSimulator(t *testing.T) {
 		{"pm_card_chargeDeclinedInsufficientFunds", 2500, "insufficient_funds", 1},
 		{"pm_card_authenticationRequired", 2500, "authentication_required", 1},
 		{"pm_card_nosuch", 2500, "resource_missing", 0},
-		{"pm_card_visa", 49, "amount_too_small", 0},
 		{"pm_sim_error", 2500, "", 1},
 		{"pm_sim_lost_answer_once", 2500, "", 1},
 	} {
@@ -51,6 +51,24 @@ func TestPaymentAgainstSimulator(t *testing.T) {
 			t.Errorf("%s: given back %v", tc.method, back)
 		}
 		st.wantMoney(m, 1, 1, 1)
+	}
+}
+
+// What nobody's card is to blame for is never told to the customer as a decline.
+func TestWhatIsNotTheCardIsNoDecline(t *testing.T) {
+	st := newStage(t)
+	for name, tc := range map[string]struct {
+		event event.Message
+		class fault.Class
+	}{
+		"an unknown payment method, where nobody's is known to work": {st.placed("a", "pm_card_nosuch", 2500), fault.Deferred},
+		"an amount that our door takes and the gateway does not":     {st.placed("b", "pm_card_visa", 49), fault.Permanent},
+		"a refusal that names nothing":                               {st.placed("c", "pm_sim_refused", 2500), fault.Permanent},
+	} {
+		fact, err := st.react(tc.event)
+		if fact != nil || fault.ClassOf(err) != tc.class {
+			t.Errorf("%s: %v, %v of class %s", name, fact, err, fault.ClassOf(err))
+		}
 	}
 }
 
@@ -168,7 +186,7 @@ func TestProcessingIsAwaited(t *testing.T) {
 	st := newStage(t)
 	m := st.placed("e", "pm_sim_processing_30s", 2500)
 	for range 2 {
-		if _, err := st.react(m); fault.ClassOf(err) != fault.Unavailable {
+		if _, err := st.react(m); fault.ClassOf(err) != fault.Deferred {
 			t.Fatalf("%v", err)
 		}
 	}
@@ -185,7 +203,7 @@ func TestPendingRefundIsAwaited(t *testing.T) {
 	m := st.placed("e", "pm_card_pendingRefund", 2500)
 	paid := st.answer(m)
 	c := st.cancelled(m)
-	if _, err := st.react(c, paid); fault.ClassOf(err) != fault.Unavailable {
+	if _, err := st.react(c, paid); fault.ClassOf(err) != fault.Deferred {
 		t.Fatalf("%v", err)
 	}
 	st.clock.add(2 * time.Second)

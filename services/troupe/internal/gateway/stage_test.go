@@ -62,7 +62,7 @@ func newStage(t *testing.T) *stage {
 		GatewayURL: wire.URL, GatewayKey: "sk_test_x", GatewayTimeout: 5 * time.Second, Concurrency: 8,
 	})
 	t.Cleanup(hangUp)
-	b := payment.Behavior(g, keyMemory)
+	b := payment.Behavior(g, keyMemory, 14*24*time.Hour)
 	st.react = func(m event.Message, answers ...proto.Message) (proto.Message, error) {
 		s := zero(b.Evolve)
 		for _, a := range answers {
@@ -141,7 +141,7 @@ func (st *stage) wantMoney(m event.Message, intents, charges, refunds int) {
 	}
 }
 
-// answer reacts as a lane does: again and again while the gateway is unavailable.
+// answer reacts as a participant does: again and again while the gateway is unavailable, or has not decided.
 func (st *stage) answer(m event.Message, before ...proto.Message) proto.Message {
 	st.t.Helper()
 	for range 20 {
@@ -149,7 +149,7 @@ func (st *stage) answer(m event.Message, before ...proto.Message) proto.Message 
 		if err == nil {
 			return fact
 		}
-		if fault.ClassOf(err) != fault.Unavailable {
+		if class := fault.ClassOf(err); class != fault.Unavailable && class != fault.Deferred {
 			st.t.Fatalf("%s: %v of class %s", m.Subject, err, fault.ClassOf(err))
 		}
 	}

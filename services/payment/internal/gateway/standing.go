@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// trouble is a refusal that is about us.
+type trouble struct {
+	status      int
+	code, param string
+}
+
+// Ready returns nil, or why the gateway takes nothing from this service until somebody changes a setting here or there.
+func (g *Stripe) Ready() error {
+	if t := g.trouble.Load(); t != nil {
+		return fault.New(fault.Unavailable, "payment gateway refuses this service: HTTP %d, code %q, param %q", t.status, t.code, t.param)
+	}
+	return nil
+}
+
+// works remembers that the gateway has taken what was asked.
+func (g *Stripe) works() {
+	g.tookAt.Store(time.Now().UnixNano())
+	g.trouble.Store(nil)
+}
+
+// takesOthers says that the gateway has taken somebody's payment method lately.
+func (g *Stripe) takesOthers() bool { return time.Since(time.Unix(0, g.tookAt.Load())) < lately }
+
+// Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than theirs.
+const (
+	maxRunReasons   = 50
+	maxRunCustomers = 1000
+	longRun         = 3
+)
+
+// runs are the refusals since somebody was charged: by reason, who met them. Many customers in a row with the same reason are no
+// chance: a key, an outage at a bank, somebody who tries stolen cards. The zero value is ready.
+type runs struct {
+	mu   sync.Mutex
+	met  map[string]map[string]struct{}
+	last time.Time
+}
+
+func (r *runs) add(reason, customer string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget()
+	r.last = time.Now()
+	customers := r.met[reason]
+	if customers == nil {
+		if len(r.met) == maxRunReasons {
+			return
+		}
+		if r.met == nil {
+			r.met = map[string]map[string]struct{}{}
+		}
+		customers = map[string]struct{}{}
+		r.met[reason] = customers
+	}
+	if len(customers) < maxRunCustomers {
+		customers[customer] = struct{}{}
+	}
+}
+
+// forget ends runs that nobody has gone on with lately.
+func (r *runs) forget() {
+	if time.Since(r.last) >= lately {
+		clear(r.met)
+	}
+}
+
+// end is that somebody was charged.
+func (r *runs) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.met)
+}
+
+// long says that some refusal was met by several customers.
+func (r *runs) long() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, customers := range r.met {
+		if len(customers) >= longRun {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *runs) observe(_ context.Context, observe telemetry.Observe) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget()
+	for reason, customers := range r.met {
+		observe(telemetry.GatewayRefused, float64(len(customers)), telemetry.Reason.String(reason))
+	}
+}
