@@ -89,7 +89,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	}
 	typ := event.TypeOf(body)
 	fact := event.Message{Body: body, Event: event.Event{
-		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: time.Now().UTC(),
+		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: c.cfg.Clock.Now().UTC(),
 		Sequence: o.own.Sequence + 1, PreviousID: o.own.ID, CausationID: d.ev.ID, TraceParent: cmp.Or(o.trace, d.ev.TraceParent), Data: data,
 	}}
 	if err := o.evolve(c.b, fact, -1); err != nil {

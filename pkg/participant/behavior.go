@@ -56,6 +56,7 @@ type attempt struct {
 	context.Context
 	now    time.Time // zero: the present
 	edited bool
+	skewed bool
 }
 
 type attemptKey struct{}
@@ -78,7 +79,8 @@ func attemptOf(ctx context.Context) attempt {
 
 // WithNow sets the moment at which React is said to run; tests use it, the cycle does for each attempt.
 func WithNow(ctx context.Context, now time.Time) context.Context {
-	return &attempt{Context: ctx, now: now, edited: Edited(ctx)}
+	a := attemptOf(ctx)
+	return &attempt{Context: ctx, now: now, edited: a.edited, skewed: a.skewed}
 }
 
 // Now is the moment of this attempt. React takes the time from here only.
@@ -91,8 +93,18 @@ func Now(ctx context.Context) time.Time {
 
 // WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited letter.
 func WithEdited(ctx context.Context) context.Context {
-	return &attempt{Context: ctx, now: attemptOf(ctx).now, edited: true}
+	a := attemptOf(ctx)
+	return &attempt{Context: ctx, now: a.now, edited: true, skewed: a.skewed}
 }
+
+// WithSkewed says that this machine's clock cannot be believed; tests use it, the cycle does while Config.Clock says so.
+func WithSkewed(ctx context.Context) context.Context {
+	a := attemptOf(ctx)
+	return &attempt{Context: ctx, now: a.now, edited: a.edited, skewed: true}
+}
+
+// Skewed reports whether Now cannot be believed: React must decide nothing by it that cannot be taken back.
+func Skewed(ctx context.Context) bool { return attemptOf(ctx).skewed }
 
 // Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the same
 // idempotency key, so what exists there must be looked up first.

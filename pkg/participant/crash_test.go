@@ -13,8 +13,10 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -412,6 +414,47 @@ func TestDeadlines(t *testing.T) {
 		s.hand(notes, "o1", "z")
 		s.eventually("on", func() bool { return len(s.facts("o1")) == 3 })
 		want(t, "facts", strings.Join(s.facts("o1"), ","), "wait,,z")
+	})
+}
+
+// A clock that differs from Redis's beyond the bound decides no deadline, says so, and goes on when it is right again; no fact is
+// dated into the future.
+func TestASkewedClockDecidesNoDeadline(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		var forget func()
+		s.clock, forget = clock.New(clock.Config{MaxSkew: 10 * time.Minute})
+		defer forget()
+		b := clerk(stamp)
+		deadline := time.Now().Add(-15 * time.Minute) // by Redis's clock it is in a quarter of an hour
+		b.Deadline = func(l ledger) (time.Time, bool) { return deadline, len(l.Stamped) == 1 }
+		theirs := time.Now().Add(-30 * time.Minute)
+		s.mini.SetTime(theirs)
+		skewed := false
+		b.React = func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+			skewed = participant.Skewed(ctx)
+			return stamp(ctx, l, m)
+		}
+		p, stop := s.play(b)
+		defer stop()
+		s.hand(notes, "o1", "wait")
+		s.eventually("waiting", func() bool { return len(s.facts("o1")) == 1 })
+		for _, r := range s.log.Read(at("clerk.events.v1", "o1")) {
+			if e, err := event.FromRecord(r); err != nil || e.Time.After(theirs.Add(time.Minute)) {
+				t.Errorf("a fact is dated %s, %v; Redis says it is %s", e.Time, err, theirs)
+			}
+		}
+		if !skewed {
+			t.Error("React is not told")
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // inside a bubble: its clock
+		if got := s.facts("o1"); len(got) != 1 {
+			t.Errorf("decided %q by a clock that is wrong", got)
+		}
+		if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "clock") {
+			t.Errorf("ready: %v", err)
+		}
+		s.mini.SetTime(time.Now())
+		s.eventually("fired", func() bool { return len(s.facts("o1")) == 2 && p.Ready() == nil })
 	})
 }
 

@@ -165,6 +165,7 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		return true
 	case r := <-c.commits:
 		c.committed(r)
+		return true
 	case r := <-c.chains:
 		c.hasRead(r)
 		return true
@@ -272,7 +273,9 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 	}
-	c.fireDeadlines(ctx, now)
+	if c.cfg.Clock.Err() == nil {
+		c.fireDeadlines(ctx, now)
+	}
 	c.startRetries(ctx)
 }
 
@@ -302,6 +305,9 @@ func (c *cycle) report() {
 	}
 	if c.noStore.Load() {
 		r.why = append(r.why, "redis is unavailable")
+	}
+	if err := c.cfg.Clock.Err(); err != nil {
+		r.why = append(r.why, err.Error())
 	}
 	c.measure()
 	c.watch.tell()

@@ -55,8 +55,10 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 func (c *cycle) wakeUp(t *task, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
 	switch {
-	case !ok || at.After(now):
+	case !ok:
 		t.arm(c.b, o)
+	case at.After(now): // the clock was put back since it was taken for passed
+		t.timers.again(o.id, at)
 	case len(o.parked) > 0:
 		c.retry(t, o)
 	default:
@@ -106,6 +108,12 @@ func (ts *timers) set(id string, at time.Time) {
 	}
 	ts.at[id] = at
 	heap.Push(&ts.h, timer{at, id})
+}
+
+// again puts back a deadline that was popped.
+func (ts *timers) again(id string, at time.Time) {
+	delete(ts.at, id)
+	ts.set(id, at)
 }
 
 // keep sets a deadline, in the store as well with the next apply.

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/participant/storetest"
@@ -67,6 +68,7 @@ type stage struct {
 	seq   map[string]head
 
 	retention time.Duration // of the facts; zero: the default
+	clock     *clock.Clock  // nil: it is believed
 }
 
 type head struct {
@@ -88,7 +90,7 @@ func newStage(t *testing.T, mini *miniredis.Miniredis) *stage {
 }
 
 func (s *stage) config() participant.Config {
-	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions, HoldLimit: time.Minute, Retention: s.retention}
+	return participant.Config{Log: s.log, Redis: s.redis, Partitions: partitions, HoldLimit: time.Minute, Retention: s.retention, Clock: s.clock}
 }
 
 // play runs an instance until stop is called, which waits for it.

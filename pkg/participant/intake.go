@@ -89,6 +89,9 @@ func (c *cycle) receive(f fetchResult) {
 			continue
 		}
 		s.denied = nil
+		if n := len(g.Records); n > 0 {
+			c.cfg.Clock.Record(g.Records[n-1].Time)
+		}
 		deliveries := make([]delivery, len(g.Records))
 		for i := range deliveries {
 			d := &deliveries[i]

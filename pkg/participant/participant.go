@@ -64,6 +64,14 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		w.teller = newTeller(ctx, p.b.name, p.cfg.Log)
 		defer w.teller.close()
 	}
+	if p.cfg.Clock != nil {
+		p.hearRedis(ctx) // before the first deadline
+		var watching sync.WaitGroup
+		defer watching.Wait()
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		watching.Go(func() { p.watchClock(ctx) })
+	}
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
 		if err == nil {

@@ -102,6 +102,7 @@ var (
 	WatermarkAge      = Metric{"troupe.watermark.age", "s", "Age of the oldest record that a restart would read again; 0 when there is none."}
 	OffsetsOutOfRange = Metric{"troupe.offsets.out_of_range", "{fetch}", "Fetches of an offset that the log does not hold."}
 	ChainsRead        = Metric{"troupe.chains.read", "{order}", "Orders whose chain was read back from the log's start, because a fact contradicted an adopted head."}
+	ClockSkew         = Metric{"troupe.clock.skew", "s", "By how much this machine's clock is ahead of another's, by Reason: redis, gateway, records (of what others wrote, from the future only); negative: behind."}
 	ActivityDropped   = Metric{"troupe.activity.dropped", "{record}", "Exceptions that the activity topic does not tell of, by Reason: full (too many at once), large, refused (Kafka did not take them)."}
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -64,6 +65,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	now, forget := clock.New(cfg.Clock)
+	defer forget()
 	redis, err := cfg.Redis.Client()
 	if err != nil {
 		return err
@@ -78,6 +81,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// Participant
 	p := participant.New(Behavior(mailer, cfg.GiveUpAfter), participant.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
+		Clock: now,
 	})
 
 	// Health

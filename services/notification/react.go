@@ -63,7 +63,7 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 	switch {
 	case errors.As(err, &refused):
 		return failed(refused.Reason)
-	case errors.As(err, &putOff) && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter:
+	case errors.As(err, &putOff) && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx):
 		return failed(putOff.Reason)
 	case err != nil:
 		return nil, err

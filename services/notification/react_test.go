@@ -131,10 +131,15 @@ func TestWhatCannotBeToldNow(t *testing.T) {
 func TestAMailThatIsPutOffIsGivenUpInTheEnd(t *testing.T) {
 	for _, tc := range []struct {
 		age    time.Duration
+		skewed bool
 		failed bool
-	}{{0, false}, {giveUpAfter - 1, false}, {giveUpAfter, true}, {2 * giveUpAfter, true}} {
+	}{{0, false, false}, {giveUpAfter - 1, false, false}, {giveUpAfter, false, true}, {2 * giveUpAfter, false, true}, {2 * giveUpAfter, true, false}} {
+		ctx := participant.WithNow(t.Context(), decidedAt.Add(tc.age))
+		if tc.skewed {
+			ctx = participant.WithSkewed(ctx)
+		}
 		f := fakeMailer{err: fault.Defer(0, "not now: %w", &PutOff{Reason: "450 4.1.2 no such domain"})}
-		fact, err := Behavior(&f, giveUpAfter).React(participant.WithNow(t.Context(), decidedAt.Add(tc.age)), domain.Notices{}, confirmed())
+		fact, err := Behavior(&f, giveUpAfter).React(ctx, domain.Notices{}, confirmed())
 		if !tc.failed {
 			if fact != nil || fault.ClassOf(err) != fault.Deferred {
 				t.Errorf("after %s: %v, %v of class %s", tc.age, fact, err, fault.ClassOf(err))

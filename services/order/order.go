@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -44,6 +45,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	now, forget := clock.New(cfg.Clock)
+	defer forget()
 	redis, err := cfg.Redis.Client()
 	if err != nil {
 		return err
@@ -54,6 +57,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	behavior := Behavior()
 	part := participant.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
+		Clock: now,
 	}
 	p := participant.New(behavior, part)
 	door := participant.NewDoor(behavior, part)
@@ -63,6 +67,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		CancelWindow: cfg.CancelWindow,
 		FindWithin:   cfg.FindWithin,
 		QueryURL:     cfg.QueryURL,
+		Clock:        now,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -62,17 +63,20 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	now, forget := clock.New(cfg.Clock)
+	defer forget()
 	redis, err := cfg.Redis.Client()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	stripe, hangUp := OpenGateway(cfg)
+	stripe, hangUp := OpenGateway(cfg, now)
 	defer hangUp()
 
 	// Participant
 	p := participant.New(Behavior(stripe, cfg.KeyMemory, cfg.UndecidedFor), participant.Config{
 		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention, Activity: cfg.Activity, Concurrency: cfg.Concurrency,
+		Clock: now,
 	})
 
 	// Health
@@ -94,10 +98,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	)
 }
 
-// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps.
-func OpenGateway(cfg Config) (g *gateway.Stripe, hangUp func()) {
+// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps. The clock hears the gateway's; nil: it is
+// believed.
+func OpenGateway(cfg Config, now *clock.Clock) (g *gateway.Stripe, hangUp func()) {
 	stripe := gateway.Open(gateway.Config{
 		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
+		Clock: now,
 	})
 	return stripe, stripe.Close
 }

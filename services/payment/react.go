@@ -65,7 +65,9 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e),
 	}
 	ask := r.gateway.Charge
-	if participant.Now(ctx).After(body.GetPaymentDeadline().AsTime()) {
+	// A clock that is wrong gives nothing up. A charge that should not have been made any more is refunded: the order's own deadline
+	// cancels the order.
+	if participant.Now(ctx).After(body.GetPaymentDeadline().AsTime()) && !participant.Skewed(ctx) {
 		ask = r.gateway.Abandon
 	}
 	outcome, err := ask(ctx, c)
@@ -102,7 +104,7 @@ func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadli
 	switch {
 	case fault.ClassOf(err) != fault.Deferred:
 		return err
-	case now.Sub(e.Time) >= r.undecidedFor:
+	case now.Sub(e.Time) >= r.undecidedFor && !participant.Skewed(ctx):
 		return fault.New(fault.Permanent, "not decided within %s: %w", r.undecidedFor, err)
 	case !deadline.Before(now):
 		return fault.Defer(deadline.Sub(now)+time.Second, "%w", err)
@@ -112,9 +114,10 @@ func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadli
 }
 
 // forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used before the
-// event's time), or they may have been used with another payload.
+// event's time), or they may have been used with another payload, or
+// how old the event is cannot be known.
 func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
-	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory || participant.Edited(ctx)
+	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory || participant.Edited(ctx) || participant.Skewed(ctx)
 }
 
 func evolve(p domain.Payment, m event.Message) domain.Payment {

@@ -178,6 +178,20 @@ func TestReactNamesTheFieldAtFault(t *testing.T) {
 	}
 }
 
+// A clock that is wrong gives nothing up, forgets no key by it, and sends nothing to a person.
+func TestAClockThatIsWrongGivesNothingUp(t *testing.T) {
+	wrong := func(age time.Duration) context.Context { return participant.WithSkewed(at(t, age)) }
+	g := newFakeGateway()
+	fact, err := Behavior(g, keyMemory, undecidedFor).React(wrong(30*time.Minute), domain.Payment{}, placed())
+	if _, ok := fact.(*paymentv1.PaymentSucceeded); !ok || err != nil || !g.asked.KeysForgotten {
+		t.Errorf("after the deadline: %v, %v, asked %+v", fact, err, g.asked)
+	}
+	g.err = fault.Defer(0, "pending")
+	if _, err := Behavior(g, keyMemory, undecidedFor).React(wrong(2*undecidedFor), paid, cancelled()); fault.ClassOf(err) != fault.Deferred {
+		t.Errorf("refund: %v of class %s", err, fault.ClassOf(err))
+	}
+}
+
 // What the gateway has not decided about waits alone: a charge not beyond the payment deadline, and nothing beyond what is worth waiting.
 func TestWhatIsNotDecidedWaitsAlone(t *testing.T) {
 	const deadline = 15 * time.Minute

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 var (
@@ -120,4 +122,30 @@ func TestRunParksWhatBreaksARule(t *testing.T) {
 	if charges, _ := w.stripe.money("bad"); charges != 0 {
 		t.Errorf("%d charges", charges)
 	}
+}
+
+// With the clock half an hour ahead of the gateway's no good order is given up, and readiness says so.
+func TestRunWithAClockThatIsWrong(t *testing.T) {
+	w := newWorld(t)
+	w.provision()
+	w.stripe.mu.Lock()
+	w.stripe.ahead = 30 * time.Minute
+	w.stripe.mu.Unlock()
+	w.start()
+	for n := range 12 {
+		order := fmt.Sprintf("good-%d", n)
+		m := orderPlaced(order, "pm_card_visa")
+		placed := time.Now().Add(-30 * time.Minute).UTC()
+		m.Time = placed
+		m.Body.(*orderv1.OrderPlaced).PaymentDeadline = timestamppb.New(placed.Add(15 * time.Minute))
+		w.publish(m)
+	}
+	for n := range 12 {
+		facts := w.awaitFacts(fmt.Sprintf("good-%d", n), 1)
+		wantFacts(t, facts, succeeded)
+		if facts[0].Time.After(time.Now().Add(-29 * time.Minute)) {
+			t.Errorf("the fact is dated %s, in the future of the gateway", facts[0].Time)
+		}
+	}
+	w.eventually("not ready", func() bool { return w.status("/readyz") == http.StatusServiceUnavailable })
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // stripeServer is a gateway that remembers idempotency keys, declines pm_card_chargeDeclined, and counts the money it moves.
@@ -15,6 +16,7 @@ type stripeServer struct {
 
 	mu      sync.Mutex
 	down    bool
+	ahead   time.Duration     // this machine's clock of the gateway's
 	refused bool              // a request came while it was down
 	answers map[string]string // by idempotency key
 	method  map[string]string // by intent
@@ -59,6 +61,7 @@ func (s *stripeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"error":{"type":"api_error","message":"down"}}`, http.StatusServiceUnavailable)
 		return
 	}
+	w.Header().Set("Date", time.Now().Add(-s.ahead).UTC().Format(http.TimeFormat))
 	key := r.Header.Get("Idempotency-Key")
 	if _, known := s.answers[key]; !known {
 		s.answers[key] = s.execute(r)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/problem"
@@ -66,9 +67,12 @@ func (d *fakeDoor) Find(context.Context, string, time.Duration) (participant.Fou
 }
 
 // serve returns a handler in front of a door, on the morning of the tests.
-func serve(t testing.TB, d Door) http.Handler {
+func serve(t testing.TB, d Door) http.Handler { return serveBy(t, d, nil) }
+
+func serveBy(t testing.TB, d Door, c *clock.Clock) http.Handler {
 	t.Helper()
 	s, err := New(d, Config{
+		Clock:       c,
 		Participant: "order", Terms: domain.Terms{Currencies: []string{"EUR"}, PaymentWithin: 15 * time.Minute},
 		CancelWindow: 336 * time.Hour, FindWithin: time.Second, QueryURL: "http://query.test/", Now: func() time.Time { return morning },
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -42,7 +43,7 @@ type Door interface {
 	Find(ctx context.Context, orderID string, wait time.Duration) (participant.Found[domain.Order], bool, error)
 }
 
-// Config of the door. All fields but Now are required.
+// Config of the door. All fields but Clock and Now are required.
 type Config struct {
 	// Participant is the name under which events are published.
 	Participant string
@@ -53,7 +54,9 @@ type Config struct {
 	FindWithin time.Duration
 	// QueryURL is the public address of the query service.
 	QueryURL string
-	// Now is the clock; nil: time.Now.
+	// Clock says whether this machine's clock can be believed; while not, no order is placed. Nil: it is believed.
+	Clock *clock.Clock
+	// Now is the present; nil: time.Now.
 	Now func() time.Time
 }
 
@@ -73,6 +76,9 @@ func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (Pl
 	placed, err := domain.Place(request(req.Body), o.Terms, o.now())
 	if err != nil {
 		return nil, invalid(err)
+	}
+	if err := o.Clock.Err(); err != nil { // the order would carry a deadline made of it
+		return nil, err
 	}
 	id := event.MakeID(o.Participant, placed.CustomerID, req.Params.IdempotencyKey)
 	hash := hex.EncodeToString(placed.BodyHash)

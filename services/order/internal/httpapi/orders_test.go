@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -147,6 +148,24 @@ func TestPlaceWhenThingsAreDown(t *testing.T) {
 	d := &fakeDoor{admission: isNew, markErr: down}
 	if w := do(serve(t, d), "POST", "/orders", tea); w.Code != 202 {
 		t.Errorf("the order is in the log, but the answer is %d: %s", w.Code, w.Body)
+	}
+}
+
+// An order placed by a clock that is wrong would carry a deadline that is: it is not taken.
+func TestPlaceByAClockThatIsWrong(t *testing.T) {
+	c, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
+	defer forget()
+	d := admits(participant.Admission[domain.Order]{New: true})
+	h := serveBy(t, d, c)
+	now := time.Now()
+	c.Heard(clock.Redis, now.Add(30*time.Minute), 0, now, now)
+	w := do(h, "POST", "/orders", tea)
+	if read(t, w); w.Code != 503 || w.Header().Get("Retry-After") == "" || len(d.asked)+len(d.published) != 0 {
+		t.Errorf("%d, Retry-After %q, asked %v, published %v", w.Code, w.Header().Get("Retry-After"), d.asked, d.published)
+	}
+	c.Heard(clock.Redis, now, 0, now, now)
+	if w := do(h, "POST", "/orders", tea); w.Code != 202 {
+		t.Errorf("right again: %d %s", w.Code, w.Body)
 	}
 }
 

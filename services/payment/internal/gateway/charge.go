@@ -53,11 +53,15 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 
 // Abandon makes sure that the order is not charged from now on: it creates the intent, or gets the one that exists, and
 // cancels it. A look-up alone would not do, since a call may still be on the wire. When the charge was made already, that is
-// the outcome. Errors are those of Charge.
+// the outcome. Errors are those of Charge. It gives nothing up while the clock that says so is wrong, which the answer about the
+// intent may be the first to tell: then the error is Unavailable.
 func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
 	pi, final, err := g.intent(ctx, c)
 	if final != nil || err != nil {
 		return value(final), err
+	}
+	if err := g.clock.Err(); err != nil {
+		return domain.Outcome{}, err
 	}
 	return g.cancel(ctx, c, pi.ID, domain.ReasonTimeout)
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v84"
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Config says where the gateway is. All fields are required.
+// Config says where the gateway is. All fields but Clock are required.
 type Config struct {
 	// URL is the base of the API without a path, such as https://api.stripe.com.
 	URL string
@@ -26,6 +27,8 @@ type Config struct {
 	Timeout time.Duration
 	// Connections kept open for requests to come.
 	Connections int
+	// Clock hears the Date of every answer, and nothing is given up for a deadline while it is wrong. Nil: it is believed.
+	Clock *clock.Clock
 }
 
 // Stripe is a gateway that speaks Stripe's API. It is safe for concurrent use, and never retries by itself: its caller asks
@@ -38,6 +41,7 @@ type Stripe struct {
 	tookAt    atomic.Int64
 	trouble   atomic.Pointer[trouble]
 	runs      runs
+	clock     *clock.Clock
 	transport *http.Transport
 	unwatch   func()
 }
@@ -49,13 +53,13 @@ func Open(cfg Config) *Stripe {
 	transport.MaxIdleConnsPerHost = cfg.Connections
 	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
 		URL:               stripe.String(cfg.URL),
-		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(timed{transport}), Timeout: cfg.Timeout},
+		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(timed{transport, cfg.Clock}), Timeout: cfg.Timeout},
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 		// Its own log would hold whole answers.
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
-	g := &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), transport: transport}
+	g := &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), clock: cfg.Clock, transport: transport}
 	g.unwatch = telemetry.Gauges(g.runs.observe, telemetry.GatewayRefused)
 	return g
 }
@@ -68,8 +72,11 @@ func (g *Stripe) Close() {
 
 var duration = telemetry.GatewayDuration.Histogram()
 
-// timed measures every request by what became of it: a class of HTTP status (2xx, …), or unknown.
-type timed struct{ next http.RoundTripper }
+// timed measures every request by what became of it: a class of HTTP status (2xx, …), or unknown. It has the clock hear when that was.
+type timed struct {
+	next  http.RoundTripper
+	clock *clock.Clock
+}
 
 func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
@@ -77,6 +84,9 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	outcome := "unknown"
 	if err == nil {
 		outcome = string(rune('0'+resp.StatusCode/100)) + "xx"
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			t.clock.Heard(clock.Gateway, date, time.Second, began, time.Now())
+		}
 	}
 	duration.Record(r.Context(), time.Since(began).Seconds(), metric.WithAttributes(telemetry.Reason.String(outcome)))
 	return resp, err

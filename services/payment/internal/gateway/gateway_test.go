@@ -149,6 +149,22 @@ func TestAbandon(t *testing.T) {
 	}, func(g *Stripe) func(context.Context, domain.Charge) (domain.Outcome, error) { return g.Abandon })
 }
 
+// The gateway's Date contradicts the clock by which the deadline has passed: nothing is given up, not even the first time.
+func TestAbandonByAClockThatIsWrong(t *testing.T) {
+	for _, ahead := range []time.Duration{30 * time.Minute, -30 * time.Minute} {
+		g, s := play(t, created)
+		s.ahead = ahead
+		if o, err := g.Abandon(t.Context(), asked); fault.ClassOf(err) != fault.Unavailable || o != (domain.Outcome{}) {
+			t.Errorf("ahead by %s: %+v, %v of class %s", ahead, o, err, fault.ClassOf(err))
+		}
+	}
+	g, s := play(t, created, pi(cancel, "canceled", ""))
+	s.ahead = 10 * time.Second
+	if o, err := g.Abandon(t.Context(), asked); err != nil || o != gone {
+		t.Errorf("within the bound: %+v, %v", o, err)
+	}
+}
+
 func TestRefund(t *testing.T) {
 	already := failing(give, 400, invalidType, "charge_already_refunded", "")
 	for _, tc := range []struct {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/clock"
 )
 
 // step is one request that must come, and its answer. drop ends the connection instead.
@@ -24,6 +26,7 @@ type script struct {
 	mu    sync.Mutex
 	steps []step
 	forms []map[string][]string
+	ahead time.Duration // this machine's clock of the gateway's
 }
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +56,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if next.replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
+	w.Header().Set("Date", time.Now().Add(-s.ahead).UTC().Format(http.TimeFormat))
 	w.WriteHeader(next.status)
 	_, _ = w.Write([]byte(next.body))
 }
@@ -65,8 +69,10 @@ func play(t *testing.T, steps ...step) (*Stripe, *script) {
 	// Over a connection used before, Go's transport itself would ask once more when the answer is lost.
 	srv.Config.SetKeepAlivesEnabled(false)
 	t.Cleanup(srv.Close)
-	g := Open(Config{URL: srv.URL, Key: "sk_test_x", Timeout: 10 * time.Second, Connections: 4})
+	now, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
+	g := Open(Config{URL: srv.URL, Key: "sk_test_x", Timeout: 10 * time.Second, Connections: 4, Clock: now})
 	t.Cleanup(func() {
+		forget()
 		g.Close()
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -60,7 +60,7 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(wire.Close)
 	g, hangUp := payment.OpenGateway(payment.Config{
 		GatewayURL: wire.URL, GatewayKey: "sk_test_x", GatewayTimeout: 5 * time.Second, Concurrency: 8,
-	})
+	}, nil)
 	t.Cleanup(hangUp)
 	b := payment.Behavior(g, keyMemory, 14*24*time.Hour)
 	st.react = func(m event.Message, answers ...proto.Message) (proto.Message, error) {
