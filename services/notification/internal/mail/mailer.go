@@ -99,14 +99,17 @@ func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	return m.send(ctx, to, body)
 }
 
-// maxAddress is the longest address there can be (RFC 5321, section 4.5.3.1).
-const maxAddress = 64 + 1 + 255
+// The longest address there can be, in octets (RFC 5321, section 4.5.3.1).
+const (
+	maxLocal   = 64
+	maxAddress = maxLocal + 1 + 255
+)
 
 // recipient reads a bare address: nothing else may be in the text, least of all a line break.
 func recipient(address string) (*netmail.Address, error) {
 	to, err := netmail.ParseAddress(address)
 	switch {
-	case len(address) > maxAddress:
+	case len(address) > maxAddress || strings.LastIndexByte(address, '@') > maxLocal:
 		return nil, &Refused{Reason: "the address is too long"}
 	case err != nil || to.Name != "" || to.Address != address && envelope(to) != "<"+address+">":
 		return nil, &Refused{Reason: "not a mail address"}

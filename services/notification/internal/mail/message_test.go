@@ -117,6 +117,21 @@ func TestACancellationSaysWhy(t *testing.T) {
 	}
 }
 
+// Names are written as their owners write them; only what turns the direction of the text around goes.
+func TestANameKeepsItsJoiners(t *testing.T) {
+	for name, want := range map[string]string{
+		"می\u200cخواهم": "می\u200cخواهم", "क्\u200dष": "क्\u200dष", "👩\u200d👩\u200d👧": "👩\u200d👩\u200d👧",
+		"\u202egnp.exe\u2066x\u200f\u061cy": "gnp.exe x y",
+	} {
+		m := confirmed()
+		m.Lines[0].Name = name
+		p := composed(t, m)
+		if !strings.Contains(p.text, " "+want+" (") || !strings.Contains(p.html, want) {
+			t.Errorf("%q: %s", name, p.text)
+		}
+	}
+}
+
 func TestARefundSaysHowMuch(t *testing.T) {
 	m := confirmed()
 	m.Kind, m.Currency, m.Amount = domain.Refunded, "KWD", 12345
@@ -196,7 +211,7 @@ func TestHostileTextStaysText(t *testing.T) {
 			t.Fatalf("a script in %q", p.html)
 		}
 		for _, r := range p.text {
-			if r != '\n' && r != '\r' && unicode.In(r, unicode.Cc, unicode.Cf) {
+			if r != '\n' && r != '\r' && unicode.In(r, unicode.Cc, unicode.Bidi_Control) {
 				t.Fatalf("control character %U in %q", r, p.text)
 			}
 		}
@@ -204,7 +219,8 @@ func TestHostileTextStaysText(t *testing.T) {
 }
 
 func TestRecipientTakesBareAddressesAlone(t *testing.T) {
-	for _, good := range []string{"ada@example.com", "ada+tag@example.com", "grüße@example.com", `"a b"@example.com`, "a@[127.0.0.1]"} {
+	for _, good := range []string{"ada@example.com", "ada+tag@example.com", "grüße@example.com", `"a b"@example.com`, "a@[127.0.0.1]",
+		strings.Repeat("a", 64) + "@example.com"} {
 		if to, err := recipient(good); err != nil || envelope(to) != "<"+good+">" {
 			t.Errorf("%s: %v %v", good, to, err)
 		}
@@ -212,7 +228,7 @@ func TestRecipientTakesBareAddressesAlone(t *testing.T) {
 	for _, bad := range []string{
 		"", "ada", "@example.com", "ada@", "Ada <ada@example.com>", "<ada@example.com>", " ada@example.com", "ada@example.com ",
 		"ada@example.com, eve@example.com", "ada@example.com\r\nRCPT TO:<eve@example.com>", "ada@exam\nple.com", "ada@example.com>",
-		"ada@example.com (comment)", strings.Repeat("a", 400) + "@example.com", "\"a\r\nb\"@example.com", "ada@example.com\x00",
+		"ada@example.com (comment)", strings.Repeat("a", 400) + "@example.com", strings.Repeat("a", 65) + "@example.com", "\"a\r\nb\"@example.com", "ada@example.com\x00",
 	} {
 		if to, err := recipient(bad); err == nil {
 			t.Errorf("%q was taken as %v", bad, to)

@@ -20,6 +20,7 @@ const (
 	MaxTotal      = 99_999_999
 	MaxCustomerID = 64
 	MaxEmail      = 254 // RFC 5321, 4.5.3.1.3, less the brackets
+	MaxEmailLocal = 64  // before the @: RFC 5321, 4.5.3.1.1
 	MaxSKU        = 64
 	MaxName       = 200
 	MaxMethod     = 255
@@ -147,6 +148,8 @@ func email(s string) string {
 		return fmt.Sprintf("must be at most %d characters", MaxEmail)
 	case err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "must be one mail address in ASCII such as ada@example.com"
+	case strings.LastIndexByte(s, '@') > MaxEmailLocal:
+		return fmt.Sprintf("must have at most %d characters before the @", MaxEmailLocal)
 	}
 	return ""
 }

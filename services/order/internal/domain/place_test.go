@@ -53,6 +53,7 @@ func TestEveryLimitNamesItsField(t *testing.T) {
 		{"two emails", func(r *Request) { r.Email = "a@example.com,b@example.com" }, "/email: must be one"},
 		{"email with a header", func(r *Request) { r.Email = "a@example.com\r\nBcc: b@example.com" }, "/email: "},
 		{"email too long", func(r *Request) { r.Email = strings.Repeat("a", 250) + "@x.org" }, "/email: "},
+		{"local part too long", func(r *Request) { r.Email = strings.Repeat("a", 65) + "@x.org" }, "/email: must have at most 64 characters before the @"},
 		{"email outside ASCII", func(r *Request) { r.Email = "ädä@example.com" }, "/email: "},
 		{"currency unknown", func(r *Request) { r.Currency = "USD" }, "/currency: must be one of EUR, JPY"},
 		{"currency in small letters", func(r *Request) { r.Currency = "eur" }, "/currency: "},
