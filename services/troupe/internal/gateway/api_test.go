@@ -205,6 +205,8 @@ func TestBadRequests(t *testing.T) {
 		{"no currency", "POST", intents, without("currency"), 400, "parameter_missing", "currency"},
 		{"not a currency", "POST", intents, with("currency", "euro"), 400, "", "currency"},
 		{"no country's currency", "POST", intents, with("currency", "xxx"), 400, "", "currency"},
+		{"a currency that nobody has", "POST", intents, with("currency", "abc"), 400, "", "currency"},
+		{"a currency of the past", "POST", intents, with("currency", "dem"), 400, "", "currency"},
 		{"unknown payment method", "POST", intents, with("payment_method", "pm_card_nosuch"), 400, "resource_missing", "payment_method"},
 		{"too slow a payment method", "POST", intents, with("payment_method", "pm_sim_slow_61s"), 400, "resource_missing", "payment_method"},
 		{"unknown parameter", "POST", intents, with("colour", "blue"), 400, "parameter_unknown", "colour"},
@@ -218,6 +220,8 @@ func TestBadRequests(t *testing.T) {
 		{"metadata nested", "POST", intents, with("metadata[a][b]", "x"), 400, "", "metadata[a][b]"},
 		{"metadata key too long", "POST", intents, with("metadata["+strings.Repeat("k", 41)+"]", "x"), 400, "", "metadata[" + strings.Repeat("k", 41) + "]"},
 		{"metadata value too long", "POST", intents, with("metadata[k]", strings.Repeat("v", 501)), 400, "", "metadata[k]"},
+		{"metadata value too long, in letters of two bytes", "POST", intents, with("metadata[k]", strings.Repeat("ü", 501)), 400, "", "metadata[k]"},
+		{"expand", "POST", intents, with("expand[]", "latest_charge"), 400, "", "expand[]"},
 		{"body too large", "POST", intents, with("description", strings.Repeat("v", 64<<10)), 413, "", ""},
 		{"parameters in the query", "POST", intents + "?amount=2500", with("amount", "2500"), 400, "", ""},
 		{"confirm: no such intent", "POST", "/v1/payment_intents/pi_none/confirm", nil, 404, "resource_missing", "intent"},
@@ -235,6 +239,10 @@ func TestBadRequests(t *testing.T) {
 		{"refund: nothing", "POST", "/v1/refunds", []string{"payment_intent=" + id, "amount=0"}, 400, "", "amount"},
 		{"refund: unknown reason", "POST", "/v1/refunds", []string{"payment_intent=" + id, "reason=bored"}, 400, "", "reason"},
 		{"read: no such intent", "GET", "/v1/payment_intents/pi_none", nil, 404, "resource_missing", "intent"},
+		{"read: unknown parameter", "GET", intents + "/" + id + "?colour=blue", nil, 400, "parameter_unknown", "colour"},
+		{"read: expand", "GET", intents + "/" + id + "?expand[]=latest_charge", nil, 400, "", "expand[]"},
+		{"read: refund with an unknown parameter", "GET", "/v1/refunds/re_none?colour=blue", nil, 400, "parameter_unknown", "colour"},
+		{"list: expand", "GET", "/v1/refunds?expand[]=data.charge", nil, 400, "", "expand[]"},
 		{"read: no such refund", "GET", "/v1/refunds/re_none", nil, 404, "resource_missing", "refund"},
 		{"list: limit too large", "GET", intents + "?limit=101", nil, 400, "", "limit"},
 		{"list: limit zero", "GET", "/v1/refunds?limit=0", nil, 400, "", "limit"},
@@ -256,6 +264,13 @@ func TestBadRequests(t *testing.T) {
 	if after := ask(t, h, "GET", "/ledger", "").body; after != before {
 		t.Errorf("bad requests changed the ledger:\n%s\n%s", before, after)
 	}
+}
+
+// Lengths of metadata are in characters.
+func TestMetadataInOtherScripts(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	ask(t, h, "POST", "/v1/payment_intents", "", "amount=2500", "currency=eur",
+		"metadata["+strings.Repeat("ü", 40)+"]="+strings.Repeat("茶", 500)).want(200)
 }
 
 func TestOnlyTestKeys(t *testing.T) {

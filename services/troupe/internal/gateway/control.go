@@ -22,6 +22,10 @@ type Control struct {
 	// RefusePercent of the orders are refused (400) when their payment intent is to be created: a mistake of the shop's that
 	// nobody at the bank decides about. The same order always is, or never.
 	RefusePercent int `json:"refuse_percent"`
+	// RefuseParameters answers 400 to every payment intent that is to be created, and blames a parameter that no customer chose.
+	RefuseParameters bool `json:"refuse_parameters"`
+	// PendRefundsMS is for how many milliseconds a refund that is made is pending before it succeeds.
+	PendRefundsMS int `json:"pend_refunds_ms"`
 	// DelayMS is added to every request, in milliseconds.
 	DelayMS int `json:"delay_ms"`
 	// Outage answers every request with 503 and does nothing.
@@ -52,6 +56,7 @@ func (c Control) validate() error {
 	}
 	within("decline_percent", c.DeclinePercent, 0, 100)
 	within("refuse_percent", c.RefusePercent, 0, 100)
+	within("pend_refunds_ms", c.PendRefundsMS, 0, 600_000)
 	within("delay_ms", c.DelayMS, 0, 60_000)
 	within("lose_answers_percent", c.LoseAnswersPercent, 0, 100)
 	within("double_charge_next", c.DoubleChargeNext, 0, 1000)
@@ -183,6 +188,8 @@ func (c control) say(now time.Time) []string {
 	add(c.DelayMS > 0, "delay %d ms", c.DelayMS)
 	add(c.DeclinePercent > 0, "%d %% of charges declined", c.DeclinePercent)
 	add(c.RefusePercent > 0, "%d %% of orders refused", c.RefusePercent)
+	add(c.RefuseParameters, "a parameter of every intent refused")
+	add(c.PendRefundsMS > 0, "refunds pending for %d ms", c.PendRefundsMS)
 	add(c.LoseAnswersPercent > 0, "%d %% of answers lost", c.LoseAnswersPercent)
 	add(c.DoubleChargeNext > 0, "the next %d charged twice", c.DoubleChargeNext)
 	add(len(out) > 0 && !c.until.IsZero(), "for another %d s", int(c.until.Sub(now).Seconds())+1)

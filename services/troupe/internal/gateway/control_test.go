@@ -27,6 +27,8 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 		`{"decline_percent":"5"}`:              "/decline_percent",
 		`{"refuse_percent":-1}`:                "/refuse_percent",
 		`{"refuse_percent":101}`:               "/refuse_percent",
+		`{"refuse_parameters":1}`:              "/refuse_parameters",
+		`{"pend_refunds_ms":600001}`:           "/pend_refunds_ms",
 		`{"delay_ms":60001}`:                   "/delay_ms",
 		`{"delay_ms":1.5}`:                     "/delay_ms",
 		`{"outage":1}`:                         "/outage",
@@ -107,6 +109,36 @@ func TestRefusePercent(t *testing.T) {
 	}
 	if refused%2 != 0 || refused < 30 || refused > 100 {
 		t.Errorf("%d of 200 requests were refused, 60 should be about", refused)
+	}
+}
+
+func TestRefuseParameters(t *testing.T) {
+	h := open(t, t.TempDir(), nil).Handler()
+	form := []string{"amount=2500", "currency=eur", "payment_method=pm_card_visa"}
+	put(t, h, `{"refuse_parameters":true}`).want(200)
+	if got := ask(t, h, "POST", "/v1/payment_intents", "k", form...).want(400); got.text("error", "param") != "payment_method_types" {
+		t.Errorf("refused with %s", got.body)
+	}
+	put(t, h, `{}`).want(200)
+	ask(t, h, "POST", "/v1/payment_intents", "k", form...).want(200)
+}
+
+func TestPendRefunds(t *testing.T) {
+	c := newClock()
+	h := open(t, t.TempDir(), c.Now).Handler()
+	put(t, h, `{"pend_refunds_ms":3000}`).want(200)
+	re := ask(t, h, "POST", "/v1/refunds", "", "payment_intent="+charged(t, h, "o-1")).want(200)
+	put(t, h, `{}`).want(200)
+	status := func() string { return ask(t, h, "GET", "/v1/refunds/"+re.text("id"), "").want(200).text("status") }
+	if re.text("status") != "pending" || status() != "pending" {
+		t.Errorf("made %s, then %s", re.body, status())
+	}
+	c.add(3 * time.Second)
+	if status() != "succeeded" {
+		t.Errorf("after its time: %s", status())
+	}
+	if again := ask(t, h, "POST", "/v1/refunds", "", "payment_intent="+charged(t, h, "o-2")).want(200); again.text("status") != "succeeded" {
+		t.Errorf("after the control: %s", again.body)
 	}
 }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +16,13 @@ const (
 	maxAmount = 99_999_999
 )
 
-// currencyForm is ISO 4217 in small letters, without the codes (x…) that are no country's money, except four that are.
-var currencyForm = regexp.MustCompile(`^([a-wyz][a-z]{2}|xaf|xcd|xof|xpf)$`)
+// currencies are those that Stripe takes (docs.stripe.com/currencies), in small letters.
+var currencies = strings.Fields(`
+	aed afn all amd ang aoa ars aud awg azn bam bbd bdt bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf clp cny cop crc cve czk djf dkk
+	dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak
+	lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd
+	rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf
+	yer zar zmw`)
 
 func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
 	p, e := readParams(w, r, "amount", "currency", "payment_method", "payment_method_types[]", "automatic_payment_methods[]",
@@ -37,6 +41,9 @@ func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
 	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
 		if s.control.refuses(in.Metadata["order_id"]) {
 			return entry{}, refused("The simulator refuses this order, as its control says.")
+		}
+		if s.control.RefuseParameters {
+			return entry{}, invalid("", "payment_method_types", "The simulator refuses this parameter, as its control says.")
 		}
 		in.Created = now
 		return entry{Intent: in}, nil
@@ -62,7 +69,7 @@ func newIntent(p params) (*intent, *apiError) {
 		return nil, invalid("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d, in minor units.", maxAmount))
 	case currency == "":
 		return nil, invalid("parameter_missing", "currency", "Missing required param: currency.")
-	case !currencyForm.MatchString(currency):
+	case !slices.Contains(currencies, currency):
 		return nil, invalid("", "currency", "Invalid currency: "+currency)
 	case e2 != nil:
 		return nil, e2

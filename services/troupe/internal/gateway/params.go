@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// Limits of Stripe's API that a client meets.
+// Limits of Stripe's API that a client meets. Those of metadata are in characters.
 const (
 	maxBody          = 64 << 10
 	maxMetadata      = 50
@@ -66,6 +67,9 @@ func checked(form url.Values, allowed []string) (params, *apiError) {
 		if nested {
 			root += "[]"
 		}
+		if root == "expand" || root == "expand[]" {
+			return nil, invalid("", name, "The simulator expands nothing.")
+		}
 		if !slices.Contains(allowed, root) {
 			return nil, invalid("parameter_unknown", name, "Received unknown parameter: "+name)
 		}
@@ -116,9 +120,9 @@ func (p params) metadata() (map[string]string, *apiError) {
 		switch {
 		case !ok || key == "" || strings.ContainsAny(key, "[]"):
 			return nil, invalid("", name, "Metadata must be given as metadata[key].")
-		case len(key) > maxMetadataKey:
+		case utf8.RuneCountInString(key) > maxMetadataKey:
 			return nil, invalid("", name, "Metadata keys can have up to 40 characters.")
-		case len(values[0]) > maxMetadataValue:
+		case utf8.RuneCountInString(values[0]) > maxMetadataValue:
 			return nil, invalid("", name, "Metadata values can have up to 500 characters.")
 		}
 		m[key] = values[0]

@@ -33,7 +33,11 @@ func (s *Simulator) createRefund(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
-		return s.book.giveBack(&refund{ID: newID("re"), Intent: id, Amount: amount, Reason: p.get("reason"), Metadata: metadata, Created: now}), nil
+		re := &refund{ID: newID("re"), Intent: id, Amount: amount, Reason: p.get("reason"), Metadata: metadata, Created: now}
+		if ms := s.control.PendRefundsMS; ms > 0 {
+			re.SettlesAt = now.Add(time.Duration(ms) * time.Millisecond)
+		}
+		return s.book.giveBack(re), nil
 	}})
 }
 
@@ -88,6 +92,9 @@ func (s *Simulator) listRefunds(w http.ResponseWriter, r *http.Request) {
 
 func (s *Simulator) getRefund(w http.ResponseWriter, r *http.Request) {
 	s.read(w, func(now time.Time) (any, *apiError) {
+		if _, e := readQuery(r); e != nil {
+			return nil, e
+		}
 		id := chi.URLParam(r, "id")
 		if re := s.book.refunds[id]; re != nil {
 			return re.view(now), nil

@@ -114,6 +114,9 @@ func newest(url string, ids []string, startingAfter string, limit int64, show fu
 
 func (s *Simulator) getIntent(w http.ResponseWriter, r *http.Request) {
 	s.read(w, func(now time.Time) (any, *apiError) {
+		if _, e := readQuery(r); e != nil {
+			return nil, e
+		}
 		id := chi.URLParam(r, "id")
 		if in := s.book.intents[id]; in != nil {
 			return in.as(now).view(), nil

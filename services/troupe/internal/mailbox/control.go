@@ -23,6 +23,8 @@ type Settings struct {
 	DelayMS int `json:"delay_ms"`
 	// RefusePercent of all recipients are refused for good (550), always the same ones. 0 to 100.
 	RefusePercent int `json:"refuse_percent"`
+	// DeferPercent of all recipients are put off (450) for as long as this lasts, always the same ones. 0 to 100.
+	DeferPercent int `json:"defer_percent"`
 	// ResetAfterS ends all of this after so many seconds, up to 3,600; 0: never.
 	ResetAfterS int `json:"reset_after_s"`
 }
@@ -45,6 +47,7 @@ func (s Settings) validate() error {
 	}
 	within("/delay_ms", s.DelayMS, 60_000)
 	within("/refuse_percent", s.RefusePercent, 100)
+	within("/defer_percent", s.DeferPercent, 100)
 	within("/reset_after_s", s.ResetAfterS, 3600)
 	return fault.As(fault.Invalid, errors.Join(errs...))
 }

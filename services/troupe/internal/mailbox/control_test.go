@@ -96,9 +96,9 @@ func TestAPercentageOfRecipientsIsRefusedForGood(t *testing.T) {
 	refused := 0
 	for i := range 10_000 {
 		to := string(rune('a'+i%26)) + strings.Repeat("x", i/26) + "@example.com"
-		if refusedByChance(to, 20) {
+		if chosen(to, 20) {
 			refused++
-			if !refusedByChance(strings.ToUpper(to), 20) || !refusedByChance(to, 100) || refusedByChance(to, 0) {
+			if !chosen(strings.ToUpper(to), 20) || !chosen(to, 100) || chosen(to, 0) {
 				t.Errorf("%s is not refused for good", to)
 			}
 		}
@@ -110,6 +110,18 @@ func TestAPercentageOfRecipientsIsRefusedForGood(t *testing.T) {
 	b.put(`{"refuse_percent": 100}`)
 	if got := code(send(b.dial(), rawMail("x"), "a@example.com")); got != 550 {
 		t.Errorf("answered %d", got)
+	}
+}
+
+func TestSomeRecipientsArePutOffWhileItLasts(t *testing.T) {
+	b := start(t, nil)
+	b.put(`{"defer_percent": 100}`)
+	if got := code(send(b.dial(), rawMail("x"), "a@example.com")); got != 450 {
+		t.Errorf("answered %d", got)
+	}
+	b.put(`{}`)
+	if err := send(b.dial(), rawMail("x"), "a@example.com"); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 
@@ -130,7 +142,7 @@ func TestTheControlResetsItself(t *testing.T) {
 
 func TestTheControlTakesNoNonsense(t *testing.T) {
 	b := start(t, nil)
-	const good = `{"outage":false,"delay_ms":5,"refuse_percent":7,"reset_after_s":0}`
+	const good = `{"outage":false,"delay_ms":5,"refuse_percent":7,"defer_percent":9,"reset_after_s":0}`
 	b.put(good)
 	for _, tc := range []struct {
 		body, field string
@@ -141,6 +153,7 @@ func TestTheControlTakesNoNonsense(t *testing.T) {
 		{`{"delay_ms": 1.5}`, "/delay_ms"},
 		{`{"outage": 1}`, "/outage"},
 		{`{"refuse_percent": 101}`, "/refuse_percent"},
+		{`{"defer_percent": 101}`, "/defer_percent"},
 		{`{"reset_after_s": 3601}`, "/reset_after_s"},
 		{`{"resets_at": "2026-01-02T15:04:05Z"}`, "/resets_at"},
 		{`{"outrage": true}`, "/outrage"},

@@ -90,6 +90,7 @@ var (
 	errNoRoom     = reply(452, "4.3.1", "the mailbox is full")
 	errLater      = reply(451, "4.7.1", "try again, as you should")
 	errNoSuchUser = reply(550, "5.1.1", "no such mailbox here")
+	errNotReached = reply(450, "4.1.2", "the domain of this address cannot be found now")
 	errOutage     = reply(421, "4.3.2", "the mailbox is out of order")
 )
 
@@ -113,8 +114,12 @@ func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
-	if behaviour(to) == "refused" || refusedByChance(to, s.server.control.now().RefusePercent) {
+	now := s.server.control.now()
+	if behaviour(to) == "refused" || chosen(to, now.RefusePercent) {
 		return errNoSuchUser
+	}
+	if chosen(to, now.DeferPercent) {
+		return errNotReached
 	}
 	s.to = append(s.to, to)
 	return nil
@@ -159,8 +164,8 @@ func behaviour(address string) string {
 	return strings.ToLower(local)
 }
 
-// refusedByChance picks that many of a hundred addresses; the same ones each time, since a refusal for good is for good.
-func refusedByChance(to string, percent int) bool {
+// chosen picks that many of a hundred addresses; the same ones each time, since a refusal for good is for good.
+func chosen(to string, percent int) bool {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(strings.ToLower(to))) // a hash never fails
 	return int(h.Sum32()%100) < percent
