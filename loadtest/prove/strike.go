@@ -79,7 +79,7 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return s.memory(ctx, f)
 	case schedule.Reborn:
 		return "another process is there", s.Kill(ctx, "gateway")
-	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.NoMail, schedule.MailLag:
+	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.Ours, schedule.NoMail, schedule.MailLag:
 		return s.outside(ctx, f)
 	case schedule.Redrive:
 		return s.redrive(ctx, f)
@@ -185,6 +185,8 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		settings["flap_ms"] = 400
 	case schedule.Unsure:
 		settings["lose_answers_percent"] = 50
+	case schedule.Ours:
+		settings["refuse_parameters"] = true
 	case schedule.NoMail:
 		base, settings["outage"] = s.Mailbox, true
 	case schedule.MailLag:

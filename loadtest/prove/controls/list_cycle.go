@@ -9,6 +9,7 @@ const (
 	disposable   = "Redis is disposable"
 	oneOrder     = "a bad event stops one order"
 	readRight    = "the read model is the log's"
+	toldRight    = "a customer hears of a decline only where a card was declined"
 )
 
 // positions: what may be forgotten by the group, and where reading begins.

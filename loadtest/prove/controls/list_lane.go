@@ -112,6 +112,18 @@ var doors = []Control{
 		Unseen: inService,
 	},
 	{
+		ID: "deadline-is-a-decline", Without: "a payment that was not tried in time is told as a declined one", Breaks: toldRight,
+		Proof:  Proof{oversleeps, []check.Guarantee{check.Choreography}},
+		Edits:  []Edit{{"services/order/react.go", `GetReason() == paymentTimeout`, `GetReason() == ""`}},
+		Unseen: inService,
+	},
+	{
+		ID: "our-mistake-is-a-decline", Without: "what the gateway says about the shop is told as a declined card", Breaks: toldRight,
+		Proof:  Proof{refusedForOurs, []check.Guarantee{check.Choreography}},
+		Edits:  []Edit{{"services/payment/internal/gateway/errors.go", `case ofMethod(e) && g.takesOthers():`, `case ofMethod(e) || ours(e):`}},
+		Unseen: inService,
+	},
+	{
 		ID: "projection-without-sections", Without: "the topics of an order share one chain", Breaks: readRight,
 		Proof:  Proof{everyday, []check.Guarantee{check.ReadModel}},
 		Edits:  []Edit{{"pkg/projection/order.go", `c := &o.Chains[source]`, `c := &o.Chains[0]`}},

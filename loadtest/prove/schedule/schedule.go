@@ -39,6 +39,7 @@ const (
 	Flap    Class = "gateway-flapping" // outages that come and go
 	Unsure  Class = "gateway-unsure"   // answers are lost after the deed
 	Reborn  Class = "gateway-restart"  // kill -9; its ledger stays
+	Ours    Class = "gateway-refusing" // 400 about a parameter that no customer chose
 	NoMail  Class = "mail-outage"      // connections are cut
 	MailLag Class = "mail-slow"        // every mail takes long
 	Copies  Class = "copies"           // old records are appended again

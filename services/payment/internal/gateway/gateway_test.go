@@ -311,7 +311,7 @@ func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	if _, err := g.Charge(t.Context(), asked); err != nil || g.Ready() != nil {
 		t.Errorf("then: %v, %v", err, g.Ready())
 	}
-	if got, ok := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); ok {
+	if got, ok := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); got != 0 || !ok {
 		t.Errorf("%v customers in the metric afterwards", got)
 	}
 }

@@ -98,6 +98,9 @@ func (r *runs) observe(_ context.Context, observe telemetry.Observe) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget()
+	if len(r.met) == 0 {
+		observe(telemetry.GatewayRefused, 0) // seen to be none
+	}
 	for reason, customers := range r.met {
 		observe(telemetry.GatewayRefused, float64(len(customers)), telemetry.Reason.String(reason))
 	}
