@@ -1,5 +1,5 @@
-// Package clock holds this machine's clock against those of others. A deadline is decided by a clock, so one that is wrong cancels good
-// orders: beyond a bound nothing is decided by it, and somebody is told.
+// Package clock holds this machine's clock against those of others. A deadline is decided by a clock, so one that is
+// wrong cancels good orders: beyond a bound nothing is decided by it, and somebody is told.
 package clock
 
 import (
@@ -28,11 +28,12 @@ func (c Config) Validate() error {
 // fresh is how long a reading counts: a witness that is asked no more says nothing.
 const fresh = 2 * time.Minute
 
-// askAgain is when a caller who was turned away may try again: clocks are put right by people, or by NTP within minutes.
+// askAgain is when a caller who was turned away may try again: clocks are put right by people, or by NTP within
+// minutes.
 const askAgain = 30 * time.Second
 
-// Witnesses. Redis and the gateway judge; records only warn, since a record shows that its writer's clock and this one differ, and not
-// which of them is wrong, and stays in the log when that is mended.
+// Witnesses. Redis and the gateway judge; records only warn, since a record shows that its writer's clock and this one
+// differ, and not which of them is wrong, and stays in the log when that is mended.
 const (
 	Redis   = "redis"
 	Gateway = "gateway"
@@ -61,8 +62,8 @@ func New(cfg Config) (c *Clock, stop func()) {
 	return c, telemetry.Gauges(c.observe, telemetry.ClockSkew)
 }
 
-// Heard takes in what a witness said the time was, with its resolution, between two moments of this clock. Whatever the network and the
-// resolution can explain is no skew.
+// Heard takes in what a witness said the time was, with its resolution, between two moments of this clock. Whatever the
+// network and the resolution can explain is no skew.
 func (c *Clock) Heard(witness string, theirs time.Time, resolution time.Duration, asked, answered time.Time) {
 	if c == nil {
 		return
@@ -130,8 +131,8 @@ func (c *Clock) Err() error {
 	return fault.Later(askAgain, "this machine's clock is %s %s that of %s: no deadline is decided", skew.Abs().Round(time.Second), way, witness)
 }
 
-// Now is the present, or the witness's present where this clock is too far ahead of it: a fact from the future would be shown as such
-// for ever, and a broker may refuse it (KIP-937).
+// Now is the present, or the witness's present where this clock is too far ahead of it: a fact from the future would be
+// shown as such for ever, and a broker may refuse it (KIP-937).
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()

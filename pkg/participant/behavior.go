@@ -97,7 +97,8 @@ func WithEdited(ctx context.Context) context.Context {
 	return &attempt{Context: ctx, now: a.now, edited: true, skewed: a.skewed}
 }
 
-// WithSkewed says that this machine's clock cannot be believed; tests use it, the cycle does while Config.Clock says so.
+// WithSkewed says that this machine's clock cannot be believed; tests use it, the cycle does while Config.Clock says
+// so.
 func WithSkewed(ctx context.Context) context.Context {
 	a := attemptOf(ctx)
 	return &attempt{Context: ctx, now: a.now, edited: a.edited, skewed: true}

@@ -27,8 +27,8 @@ type Config struct {
 	CommitEvery time.Duration
 	// LeaveWithin bounds the wait for React calls in flight when the instance leaves. Default 5 s.
 	LeaveWithin time.Duration
-	// Clock says whether this machine's clock can be believed; while not, no deadline is decided. It hears Redis and the records read. Nil:
-	// it is believed.
+	// Clock says whether this machine's clock can be believed; while not, no deadline is decided. It hears Redis and
+	// the records read. Nil: it is believed.
 	Clock *clock.Clock
 	// Activity has exceptions told in the participant's activity topic (retried, deduplicated, held, parked), beside the cycle and with
 	// best effort: it can neither slow nor fail it. Default: nothing is told.

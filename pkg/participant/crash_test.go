@@ -417,8 +417,8 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// A clock that differs from Redis's beyond the bound decides no deadline, says so, and goes on when it is right again; no fact is
-// dated into the future.
+// A clock that differs from Redis's beyond the bound decides no deadline, says so, and goes on when it is right again;
+// no fact is dated into the future.
 func TestASkewedClockDecidesNoDeadline(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		var forget func()

@@ -168,7 +168,8 @@ func (c *cycle) react(q question) answer {
 	if a.err == nil {
 		ctx, end := c.watch.process(q.t.ctx, q.d)
 		now := time.Now()
-		a.fact, a.err = c.b.react(&attempt{Context: ctx, now: now, edited: q.d.edited, skewed: c.cfg.Clock.Err() != nil}, q.state, event.Message{Event: q.d.ev, Body: q.body})
+		attempted := &attempt{Context: ctx, now: now, edited: q.d.edited, skewed: c.cfg.Clock.Err() != nil}
+		a.fact, a.err = c.b.react(attempted, q.state, event.Message{Event: q.d.ev, Body: q.body})
 		end(a.err)
 		telemetry.Processed(q.d.topic(), c.b.name, now, a.err)
 	}

@@ -29,8 +29,8 @@ const (
 	leaveWithin = 20 * time.Second
 )
 
-// Behavior is what notification does, with m as its door to the mail server. A mail that the server puts off is given up once
-// its event is as old as giveUpAfter.
+// Behavior is what notification does, with m as its door to the mail server. A mail that the server puts off is given
+// up once its event is as old as giveUpAfter.
 func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.Notices] {
 	return participant.Behavior[domain.Notices]{
 		Name:        Name,

@@ -29,8 +29,8 @@ type PutOff = mail.PutOff
 type Mailer interface {
 	// MessageID of the mail about an event; the same for the same event, however often it is sent.
 	MessageID(causeID string) string
-	// Send blocks until the mail server has the mail. An error is a *Refused, a *PutOff, or has the class that decides between
-	// waiting and parking.
+	// Send blocks until the mail server has the mail. An error is a *Refused, a *PutOff, or has the class that decides
+	// between waiting and parking.
 	Send(ctx context.Context, m Mail) error
 }
 

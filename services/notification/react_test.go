@@ -127,7 +127,8 @@ func TestWhatCannotBeToldNow(t *testing.T) {
 	}
 }
 
-// A mail that is only put off waits alone, as long as it is worth waiting, and then failed with what the server said last.
+// A mail that is only put off waits alone, as long as it is worth waiting, and then failed with what the server said
+// last.
 func TestAMailThatIsPutOffIsGivenUpInTheEnd(t *testing.T) {
 	for _, tc := range []struct {
 		age    time.Duration

@@ -21,7 +21,8 @@ var (
 	paymentDeclined       = event.TypeOf(&paymentv1.PaymentDeclined{})
 )
 
-// paymentTimeout is the reason of a PaymentDeclined that came of the payment deadline (schemas/proto, PaymentDeclined.reason).
+// paymentTimeout is the reason of a PaymentDeclined that came of the payment deadline (schemas/proto,
+// PaymentDeclined.reason).
 const paymentTimeout = "payment_timeout"
 
 // Behavior is what order does. It hears its own topic because its HTTP door publishes there.

@@ -30,7 +30,8 @@ const (
 )
 
 // Behavior is what payment does. keyMemory is the age of an event from which on the gateway may have forgotten the
-// idempotency keys made from it; undecidedFor the age from which on a person must look at what the gateway has not decided.
+// idempotency keys made from it; undecidedFor the age from which on a person must look at what the gateway has not
+// decided.
 func Behavior(g Gateway, keyMemory, undecidedFor time.Duration) participant.Behavior[domain.Payment] {
 	return participant.Behavior[domain.Payment]{
 		Name:        Name,
@@ -98,8 +99,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	)
 }
 
-// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps. The clock hears the gateway's; nil: it is
-// believed.
+// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps. The clock hears the
+// gateway's; nil: it is believed.
 func OpenGateway(cfg Config, now *clock.Clock) (g *gateway.Stripe, hangUp func()) {
 	stripe := gateway.Open(gateway.Config{
 		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,

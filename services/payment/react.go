@@ -65,8 +65,8 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e),
 	}
 	ask := r.gateway.Charge
-	// A clock that is wrong gives nothing up. A charge that should not have been made any more is refunded: the order's own deadline
-	// cancels the order.
+	// A clock that is wrong gives nothing up. A charge that should not have been made any more is refunded: the order's
+	// own deadline cancels the order.
 	if participant.Now(ctx).After(body.GetPaymentDeadline().AsTime()) && !participant.Skewed(ctx) {
 		ask = r.gateway.Abandon
 	}
@@ -97,8 +97,8 @@ func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event)
 	return toBody(p.Refund(refundID)), nil
 }
 
-// undecided is what becomes of the gateway's error: what it has not decided about is asked again no later than just after the
-// deadline, while that is to come, and is for a person once the event is too old.
+// undecided is what becomes of the gateway's error: what it has not decided about is asked again no later than just
+// after the deadline, while that is to come, and is for a person once the event is too old.
 func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadline time.Time) error {
 	now := participant.Now(ctx)
 	switch {

@@ -192,7 +192,8 @@ func TestAClockThatIsWrongGivesNothingUp(t *testing.T) {
 	}
 }
 
-// What the gateway has not decided about waits alone: a charge not beyond the payment deadline, and nothing beyond what is worth waiting.
+// What the gateway has not decided about waits alone: a charge not beyond the payment deadline, and nothing beyond what
+// is worth waiting.
 func TestWhatIsNotDecidedWaitsAlone(t *testing.T) {
 	const deadline = 15 * time.Minute
 	for _, tc := range []struct {

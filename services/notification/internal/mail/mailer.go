@@ -76,9 +76,9 @@ func New(cfg Config) (*Mailer, error) {
 // MessageID of the mail about an event, without angle brackets.
 func (m *Mailer) MessageID(causeID string) string { return messageID(causeID, m.domain) }
 
-// Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all are in use. The
-// error is a *Refused, a *PutOff, or of class Unavailable: then the server may have the mail nevertheless, and sending it again
-// carries the same Message-ID. A mail that cannot be written is Permanent.
+// Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all
+// are in use. The error is a *Refused, a *PutOff, or of class Unavailable: then the server may have the mail
+// nevertheless, and sending it again carries the same Message-ID. A mail that cannot be written is Permanent.
 func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	ctx, end := watch(ctx, mail)
 	defer func() { end(err) }()

@@ -126,7 +126,8 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 	}
 }
 
-// A refusal by policy is the recipient's doing only while others' mails are taken: it may be that we may not relay at all.
+// A refusal by policy is the recipient's doing only while others' mails are taken: it may be that we may not relay at
+// all.
 func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
 	s := serve(t, nil, nil)
 	m := open(t, config(s.addr))

@@ -88,8 +88,8 @@ func compose(from, to *netmail.Address, id string, m domain.Mail) ([]byte, error
 // maxText is how many characters of a name or SKU a mail shows.
 const maxText = 200
 
-// oneLine keeps a text that others chose from looking like ours: no line breaks, no control or direction characters, not long. Joiners
-// stay: Persian and Indic words, and emoji of several people, are made with them.
+// oneLine keeps a text that others chose from looking like ours: no line breaks, no control or direction characters,
+// not long. Joiners stay: Persian and Indic words, and emoji of several people, are made with them.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs) || r == unicode.ReplacementChar {

@@ -164,18 +164,20 @@ func outage(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// notTheRecipient are answers that say that we talk wrongly or have no right to talk, whoever the recipient is. Those of 4xx are
-// about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
+// notTheRecipient are answers that say that we talk wrongly or have no right to talk, whoever the recipient is. Those
+// of 4xx are about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
 var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 
-// lately is how recent a mail must be that the server took, to show that a refusal by its policy is not of all our mails.
+// lately is how recent a mail must be that the server took, to show that a refusal by its policy is not of all our
+// mails.
 const lately = time.Hour
 
-// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that it is put
-// off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's server said, so anybody's
-// domain could make it say "the system is full". A server that puts everything off is met as well as one that puts one mail off:
-// each waits alone, nothing is lost, and what is tried again is less and less often. A refusal by policy (5.7.x) may be ours to
-// mend (relaying denied, our domain's records): while no mail has been taken lately, it is put off like the others.
+// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that
+// it is put off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's
+// server said, so anybody's domain could make it say "the system is full". A server that puts everything off is met as
+// well as one that puts one mail off: each waits alone, nothing is lost, and what is tried again is less and less
+// often. A refusal by policy (5.7.x) may be ours to mend (relaying denied, our domain's records): while no mail has
+// been taken lately, it is put off like the others.
 func (m *Mailer) refused(step string, err error) error {
 	var reply *textproto.Error
 	if !errors.As(err, &reply) {

@@ -15,10 +15,11 @@ const metadataOrder = "order_id"
 // authenticationRequired is the reason when the customer's bank wants the customer's presence, which nobody here can give.
 const authenticationRequired = "authentication_required"
 
-// Charge charges, or finds out that this was done before: it creates the intent, or gets the one that exists, and confirms
-// it. It returns the gateway's final word. An error is of class Unavailable when the outcome is unknown and the same
-// must be asked again, Deferred when the gateway has not decided about this payment, Permanent when a person must look, and without
-// a class (so tried a few times) when the gateway contradicts itself, as its search may do for a minute. It blocks for a few requests.
+// Charge charges, or finds out that this was done before: it creates the intent, or gets the one that exists, and
+// confirms it. It returns the gateway's final word. An error is of class Unavailable when the outcome is unknown and
+// the same must be asked again, Deferred when the gateway has not decided about this payment, Permanent when a person
+// must look, and without a class (so tried a few times) when the gateway contradicts itself, as its search may do for a
+// minute. It blocks for a few requests.
 func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
 	pi, final, err := g.intent(ctx, c)
 	if final != nil || err != nil {
@@ -52,9 +53,9 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 }
 
 // Abandon makes sure that the order is not charged from now on: it creates the intent, or gets the one that exists, and
-// cancels it. A look-up alone would not do, since a call may still be on the wire. When the charge was made already, that is
-// the outcome. Errors are those of Charge. It gives nothing up while the clock that says so is wrong, which the answer about the
-// intent may be the first to tell: then the error is Unavailable.
+// cancels it. A look-up alone would not do, since a call may still be on the wire. When the charge was made already,
+// that is the outcome. Errors are those of Charge. It gives nothing up while the clock that says so is wrong, which the
+// answer about the intent may be the first to tell: then the error is Unavailable.
 func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
 	pi, final, err := g.intent(ctx, c)
 	if final != nil || err != nil {

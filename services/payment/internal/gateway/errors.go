@@ -17,8 +17,8 @@ import (
 // accountLogEvery bounds how often a refused account is logged: every waiting order meets it.
 const accountLogEvery = 30 * time.Second
 
-// lately is how recent an intent must be that the gateway took, to show that a payment method which it refuses is at fault, and not
-// the mode or account in which it was asked (a test key where customers have live cards, say).
+// lately is how recent an intent must be that the gateway took, to show that a payment method which it refuses is at
+// fault, and not the mode or account in which it was asked (a test key where customers have live cards, say).
 const lately = time.Hour
 
 func code(err error) stripe.ErrorCode {
@@ -28,8 +28,8 @@ func code(err error) stripe.ErrorCode {
 	return ""
 }
 
-// refusal returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment method while it
-// takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
+// refusal returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
+// method while it takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
 func (g *Stripe) refusal(err error, c domain.Charge) string {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok || passing(e) || stale(err) {
@@ -64,8 +64,8 @@ func testKey(e *stripe.Error) bool {
 	return e.Code == testModeLiveCard || e.DeclineCode == testModeLiveCard
 }
 
-// ofMethod says that an error is about the payment method that the customer named, which may be at fault or only unknown in the
-// mode in which we ask.
+// ofMethod says that an error is about the payment method that the customer named, which may be at fault or only
+// unknown in the mode in which we ask.
 func ofMethod(e *stripe.Error) bool {
 	return e.Type == stripe.ErrorTypeInvalidRequest && e.Param == "payment_method" && !ours(e)
 }
@@ -126,7 +126,8 @@ func stale(err error) bool {
 	}
 }
 
-// passing says that the gateway has not looked at what was asked: it is out of order, too busy, or busy with the same request.
+// passing says that the gateway has not looked at what was asked: it is out of order, too busy, or busy with the same
+// request.
 func passing(e *stripe.Error) bool {
 	switch e.HTTPStatusCode {
 	case http.StatusConflict, http.StatusTooManyRequests, http.StatusRequestTimeout:

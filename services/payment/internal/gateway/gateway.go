@@ -27,7 +27,8 @@ type Config struct {
 	Timeout time.Duration
 	// Connections kept open for requests to come.
 	Connections int
-	// Clock hears the Date of every answer, and nothing is given up for a deadline while it is wrong. Nil: it is believed.
+	// Clock hears the Date of every answer, and nothing is given up for a deadline while it is wrong. Nil: it is
+	// believed.
 	Clock *clock.Clock
 }
 
@@ -72,7 +73,8 @@ func (g *Stripe) Close() {
 
 var duration = telemetry.GatewayDuration.Histogram()
 
-// timed measures every request by what became of it: a class of HTTP status (2xx, …), or unknown. It has the clock hear when that was.
+// timed measures every request by what became of it: a class of HTTP status (2xx, …), or unknown. It has the clock hear
+// when that was.
 type timed struct {
 	next  http.RoundTripper
 	clock *clock.Clock

@@ -149,7 +149,8 @@ func TestAbandon(t *testing.T) {
 	}, func(g *Stripe) func(context.Context, domain.Charge) (domain.Outcome, error) { return g.Abandon })
 }
 
-// The gateway's Date contradicts the clock by which the deadline has passed: nothing is given up, not even the first time.
+// The gateway's Date contradicts the clock by which the deadline has passed: nothing is given up, not even the first
+// time.
 func TestAbandonByAClockThatIsWrong(t *testing.T) {
 	for _, ahead := range []time.Duration{30 * time.Minute, -30 * time.Minute} {
 		g, s := play(t, created)
@@ -289,8 +290,8 @@ func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
 	}
 }
 
-// What several customers meet one after the other is nobody's card: test and live keys are mixed. It is said in readiness and in the
-// metric of the alert, until somebody is charged.
+// What several customers meet one after the other is nobody's card: test and live keys are mixed. It is said in
+// readiness and in the metric of the alert, until somebody is charged.
 func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	telemetrytest.Record()
 	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")

@@ -9,10 +9,11 @@ import (
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
-// Refund gives the whole charge back, or finds out that this was done before, and returns the refund's id once the money is on
-// its way for good. A refund that the gateway still works on is Deferred, as is one that the gateway does not take for a reason of
-// ours: nobody waits for it at a deadline, and it must not take the room of those who want to pay. One that failed (a closed account, say)
-// or was canceled is Permanent, since a second one must not be started without a person. It blocks for a few requests.
+// Refund gives the whole charge back, or finds out that this was done before, and returns the refund's id once the
+// money is on its way for good. A refund that the gateway still works on is Deferred, as is one that the gateway does
+// not take for a reason of ours: nobody waits for it at a deadline, and it must not take the room of those who want to
+// pay. One that failed (a closed account, say) or was canceled is Permanent, since a second one must not be started
+// without a person. It blocks for a few requests.
 func (g *Stripe) Refund(ctx context.Context, r domain.Return) (string, error) {
 	if r.KeysForgotten {
 		if id, err := g.refunded(ctx, r); id != "" || err != nil {
@@ -82,8 +83,8 @@ func underway(r *stripe.Refund) bool {
 	return r.Status == stripe.RefundStatusPending || r.Status == stripe.RefundStatusRequiresAction
 }
 
-// refundFailure is failure for the steps of a refund: what an operator must put right, and a charge that is not known in the mode
-// in which we ask, waits alone.
+// refundFailure is failure for the steps of a refund: what an operator must put right, and a charge that is not known
+// in the mode in which we ask, waits alone.
 func (g *Stripe) refundFailure(ctx context.Context, step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)
 	failed := g.failure(ctx, step, err)

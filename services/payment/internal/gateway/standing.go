@@ -32,15 +32,16 @@ func (g *Stripe) works() {
 // takesOthers says that the gateway has taken somebody's payment method lately.
 func (g *Stripe) takesOthers() bool { return time.Since(time.Unix(0, g.tookAt.Load())) < lately }
 
-// Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than theirs.
+// Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than
+// theirs.
 const (
 	maxRunReasons   = 50
 	maxRunCustomers = 1000
 	longRun         = 3
 )
 
-// runs are the refusals since somebody was charged: by reason, who met them. Many customers in a row with the same reason are no
-// chance: a key, an outage at a bank, somebody who tries stolen cards. The zero value is ready.
+// runs are the refusals since somebody was charged: by reason, who met them. Many customers in a row with the same
+// reason are no chance: a key, an outage at a bank, somebody who tries stolen cards. The zero value is ready.
 type runs struct {
 	mu   sync.Mutex
 	met  map[string]map[string]struct{}

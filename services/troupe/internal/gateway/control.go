@@ -22,7 +22,8 @@ type Control struct {
 	// RefusePercent of the orders are refused (400) when their payment intent is to be created: a mistake of the shop's that
 	// nobody at the bank decides about. The same order always is, or never.
 	RefusePercent int `json:"refuse_percent"`
-	// RefuseParameters answers 400 to every payment intent that is to be created, and blames a parameter that no customer chose.
+	// RefuseParameters answers 400 to every payment intent that is to be created, and blames a parameter that no
+	// customer chose.
 	RefuseParameters bool `json:"refuse_parameters"`
 	// PendRefundsMS is for how many milliseconds a refund that is made is pending before it succeeds.
 	PendRefundsMS int `json:"pend_refunds_ms"`
