@@ -278,15 +278,23 @@ func TestRefusedAccountIsLoggedOnce(t *testing.T) {
 // A payment method that the gateway does not know is the customer's fault only where others are known.
 func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
 	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
-	g, _ := play(t, unknown, created, pi(confirm, "succeeded", ""), unknown)
+	g, _ := play(t, unknown, created, pi(confirm, "succeeded", ""), unknown, unknown, unknown)
 	if o, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Deferred {
 		t.Errorf("nobody's is known: %+v, %v of class %s", o, err, fault.ClassOf(err))
 	}
 	if _, err := g.Charge(t.Context(), asked); err != nil {
 		t.Fatal(err)
 	}
-	if o, err := g.Charge(t.Context(), asked); err != nil || o.Reason != "resource_missing" {
-		t.Errorf("another's is known: %+v, %v", o, err)
+	for n, customer := range []string{"ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID = customer
+		o, err := g.Charge(t.Context(), c)
+		if n < 2 && (err != nil || o.Reason != "resource_missing") {
+			t.Errorf("another's is known: %+v, %v", o, err)
+		}
+		if n == 2 && fault.ClassOf(err) != fault.Deferred {
+			t.Errorf("the third in a row: %+v, %v of class %s", o, err, fault.ClassOf(err))
+		}
 	}
 }
 

@@ -29,8 +29,10 @@ func (g *Stripe) works() {
 	g.trouble.Store(nil)
 }
 
-// takesOthers says that the gateway has taken somebody's payment method lately.
-func (g *Stripe) takesOthers() bool { return time.Since(time.Unix(0, g.tookAt.Load())) < lately }
+// takesOthers says that the gateway has taken somebody's payment method lately, and has not refused many since.
+func (g *Stripe) takesOthers() bool {
+	return time.Since(time.Unix(0, g.tookAt.Load())) < lately && !g.runs.long()
+}
 
 // Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than
 // theirs.
