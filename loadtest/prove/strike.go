@@ -79,7 +79,8 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return s.memory(ctx, f)
 	case schedule.Reborn:
 		return "another process is there", s.Kill(ctx, "gateway")
-	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.Ours, schedule.NoMail, schedule.MailLag:
+	case schedule.Outage, schedule.Delay, schedule.Flap, schedule.Unsure, schedule.Ours, schedule.Pending, schedule.NoMail, schedule.MailLag,
+		schedule.PutOff:
 		return s.outside(ctx, f)
 	case schedule.Redrive:
 		return s.redrive(ctx, f)
@@ -187,10 +188,14 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		settings["lose_answers_percent"] = 50
 	case schedule.Ours:
 		settings["refuse_parameters"] = true
+	case schedule.Pending:
+		settings["pend_refunds_ms"] = 2 * f.Length.Milliseconds() // asked again more than once
 	case schedule.NoMail:
 		base, settings["outage"] = s.Mailbox, true
 	case schedule.MailLag:
 		base, settings["delay_ms"] = s.Mailbox, 1500
+	case schedule.PutOff:
+		base, settings["defer_percent"] = s.Mailbox, 40
 	}
 	settings["reset_after_s"] = int((f.Length+s.hitWithin())/time.Second) + 5 // if we should not come to it
 	before := s.answered.Load()

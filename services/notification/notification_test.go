@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/config"
@@ -99,6 +100,43 @@ func TestABusyMailServerIsWaitedForAndARefusalIsAFact(t *testing.T) {
 	letters := broker.TopicPartition{Topic: participant.DeadLettersTopic(Name), Partition: broker.Partition([]byte("order-1"), partitions)}
 	if ends, err := w.log.Ends(t.Context(), []broker.TopicPartition{letters}); err != nil || ends[letters] != 0 {
 		t.Errorf("dead letters: %v %v", ends, err)
+	}
+}
+
+// Mails that are put off, however many, hold up nobody else's, keep the service ready, and come by themselves once they are taken.
+func TestMailsThatArePutOffWaitAlone(t *testing.T) {
+	w := newWorld(t)
+	w.provision()
+	w.start()
+	w.ready()
+	w.mail.putOff(true)
+	tell := func(order, email string) {
+		m := named(confirmed(), order)
+		m.Time = time.Now()
+		body := proto.CloneOf(m.Body.(*orderv1.OrderConfirmed))
+		body.Email = email
+		m.Body = body
+		w.publish("order", order, m, 1, "")
+	}
+	const n = 60 // more in each partition than may wait before it stops
+	for i := range n {
+		tell(fmt.Sprintf("later-%d", i), "later@example.com")
+	}
+	for i := range n {
+		tell(fmt.Sprintf("good-%d", i), "ada@example.com")
+	}
+	for i := range n {
+		order := fmt.Sprintf("good-%d", i)
+		w.eventually(order, func() bool { return len(w.facts(order)) == 1 })
+	}
+	w.ready()
+	w.mail.putOff(false)
+	for i := range n {
+		order := fmt.Sprintf("later-%d", i)
+		w.eventually(order, func() bool { return len(w.facts(order)) == 1 })
+		if sent, ok := w.facts(order)[0].Body.(*notificationv1.NotificationSent); !ok {
+			t.Errorf("%s: %v", order, sent)
+		}
 	}
 }
 

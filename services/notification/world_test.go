@@ -27,11 +27,13 @@ const (
 	patience   = 30 * time.Second
 )
 
-// mailServer takes mail and counts it by Message-ID; busy makes it hang up on everybody. It refuses refused@….
+// mailServer takes mail and counts it by Message-ID; busy makes it hang up on everybody. It refuses refused@…, and puts
+// later@… off while it is told to.
 type mailServer struct {
 	addr string
 	mu   sync.Mutex
 	busy bool
+	off  bool           // later@… is put off
 	got  map[string]int // by Message-ID
 }
 
@@ -63,6 +65,11 @@ func (s *mailServer) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	if strings.HasPrefix(to, "refused@") {
 		return &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "nobody here"}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.off && strings.HasPrefix(to, "later@") {
+		return &gosmtp.SMTPError{Code: 450, EnhancedCode: gosmtp.EnhancedCode{4, 1, 2}, Message: "no such domain now"}
+	}
 	return nil
 }
 
@@ -84,6 +91,12 @@ func (s *mailServer) setBusy(busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy = busy
+}
+
+func (s *mailServer) putOff(off bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = off
 }
 
 func (s *mailServer) count(messageID string) int {

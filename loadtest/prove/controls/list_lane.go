@@ -53,6 +53,20 @@ var parking = []Control{
 		Edits:     []Edit{{"pkg/participant/answer.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
 	},
 	{
+		ID: "put-off-is-an-outage", Without: "a mail that is put off keeps its lane", Breaks: oneOrder,
+		Proof: Proof{putOff, []check.Guarantee{check.Stuck}},
+		Edits: []Edit{{"services/notification/internal/mail/smtp.go", `return fault.Defer(0, "mail server: %s: %w", step, errors`,
+			`return fault.New(fault.Unavailable, "mail server: %s: %w", step, errors`}},
+		Unseen: inService,
+	},
+	{
+		ID: "pending-is-an-outage", Without: "a refund that is pending keeps its lane", Breaks: oneOrder,
+		Proof: Proof{refundsPend, []check.Guarantee{check.Stuck}},
+		Edits: []Edit{{"services/payment/internal/gateway/refund.go", `fault.Defer(0, "gateway: refund %s is still %s"`,
+			`fault.New(fault.Unavailable, "gateway: refund %s is still %s"`}},
+		Unseen: inService,
+	},
+	{
 		ID: "held-is-not-tried-again", Without: "an event that waits for its cause is not tried when the cause came", Breaks: nothingLost,
 		Schedules: 3,
 		Unproven:  bySimulation,

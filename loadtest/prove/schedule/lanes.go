@@ -39,7 +39,7 @@ func (d *drawing) stores() []Fault {
 	for range 2 {
 		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})
 	}
-	for _, c := range []Class{Produce, Slow, Answer, Late, Fetch, Lag, Away, Outage, Delay, Flap, Unsure, Ours, NoMail, MailLag} {
+	for _, c := range []Class{Produce, Slow, Answer, Late, Fetch, Lag, Away, Outage, Delay, Flap, Unsure, Ours, Pending, NoMail, MailLag, PutOff} {
 		faults = append(faults, Fault{Class: c, Length: length()})
 	}
 	return faults

@@ -40,8 +40,10 @@ const (
 	Unsure  Class = "gateway-unsure"   // answers are lost after the deed
 	Reborn  Class = "gateway-restart"  // kill -9; its ledger stays
 	Ours    Class = "gateway-refusing" // 400 about a parameter that no customer chose
+	Pending Class = "gateway-pending"  // refunds stay pending for a while
 	NoMail  Class = "mail-outage"      // connections are cut
 	MailLag Class = "mail-slow"        // every mail takes long
+	PutOff  Class = "mail-deferring"   // 450 to some recipients
 	Copies  Class = "copies"           // old records are appended again
 	Poison  Class = "poison"           // garbage is appended
 	Outsize Class = "oversize"         // records are appended that are larger, once they are read, than what may be written
