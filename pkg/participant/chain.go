@@ -103,7 +103,9 @@ func (c *cycle) hasRead(r *reading) {
 	if r.t.dead {
 		return
 	}
-	c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
+	if r.err == nil {
+		c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
+	}
 	for id, d := range r.waits {
 		o := d.of
 		o.lane.reading = false

@@ -28,8 +28,7 @@ func appendHead(b []byte, h chain.Head) []byte {
 
 func parseHead(s string) (chain.Head, error) {
 	seq, id, _ := strings.Cut(s, " ")
-	id, adopted := strings.CutSuffix(" "+id, adoptedMark)
-	id = strings.TrimPrefix(id, " ")
+	id, adopted := strings.CutSuffix(id, adoptedMark)
 	n, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil {
 		return chain.Head{}, fault.New(fault.Permanent, "chain head %q has no sequence", s)

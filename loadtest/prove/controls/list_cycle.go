@@ -142,7 +142,7 @@ var chains = []Control{
 		ID: "no-chain-check", Without: "a fact that is not the next of its order counts", Breaks: inOrder,
 		Schedules: 604,
 		Proof:     Proof{lateDecision, []check.Guarantee{check.MailedTwice}},
-		Edits: []Edit{{"pkg/participant/order.go", `o.head(topic).Judge(`, `chain.Head{}.Judge(`}},
+		Edits:     []Edit{{"pkg/participant/order.go", `o.head(topic).Judge(`, `chain.Head{}.Judge(`}},
 	},
 	{
 		ID: "first-fact-is-a-start-in-mid-log", Without: "sequence 1 begins a chain, wherever reading began", Breaks: nothingLost,
