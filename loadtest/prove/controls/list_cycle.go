@@ -145,12 +145,6 @@ var chains = []Control{
 		Edits:     []Edit{{"pkg/participant/order.go", `o.head(topic).Judge(`, `chain.Head{}.Judge(`}},
 	},
 	{
-		ID: "first-fact-is-a-start-in-mid-log", Without: "sequence 1 begins a chain, wherever reading began", Breaks: nothingLost,
-		Schedules: 1,
-		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/takeover.go", `s.fromStart = s.since <= start`, `s.fromStart = true`}},
-	},
-	{
 		ID: "random-event-ids", Without: "what is made twice from the same has two ids", Breaks: nothingTwice,
 		Schedules: 2530,
 		Proof:     Proof{everyday, []check.Guarantee{check.Choreography}},
