@@ -69,8 +69,8 @@ func (l *noStarts) Starts(ctx context.Context, logs []broker.TopicPartition) (ma
 	return l.Log.Starts(ctx, logs)
 }
 
-// A step that could not be finished is done again from what is stored: what it had folded in memory already is no duplicate then.
-func TestStepThatFailsIsFoldedAgain(t *testing.T) {
+// While the log refuses to be read again, the steps go on; the orders are folded again when it does not.
+func TestRefusedPassIsTriedAgain(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	s.say(talk, "o", "one", "two")
