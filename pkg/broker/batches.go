@@ -33,14 +33,15 @@ func decode(from Position, l logAnswer, taken *int) (records []Record, next int6
 		if aborted.keeps(b) && b.base+b.last >= from.Offset {
 			into.left = len(w.b)
 			with, err := b.records(records, from, &into, taken)
-			if errors.Is(err, errNoRoom) {
+			switch {
+			case errors.Is(err, errNoRoom):
 				return records, next, nil
-			}
-			if err != nil {
-				with = append(records, b.unreadable(from, err))
+			case err != nil:
+				records = append(records, b.unreadable(from, err))
 				*taken += maxBatchMemory // the work of it: an answer full of bombs would otherwise take longer than anybody waits for it
+			default:
+				records = with
 			}
-			records = with
 		}
 		next = max(next, b.base+b.last+1)
 	}

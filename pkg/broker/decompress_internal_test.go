@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +124,7 @@ func TestABombIsUnreadableByItsOffset(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bomb := squeezed(5, c.how, c.count, c.write)
 			behind := written(t, 5+int64(c.count), compressions["gzip"], events(2)...)
-			raw := append(bomb, behind...)
+			raw := slices.Concat(bomb, behind)
 			last := int64(5 + c.count - 1)
 			for _, at := range []int64{5, last} {
 				from := readFrom

@@ -27,9 +27,8 @@ var parking = []Control{
 		ID: "unreadable-is-passed", Without: "a batch that cannot be read is passed without a word", Breaks: nothingLost,
 		Unseen: onTheWire,
 		Proof:  Proof{larger, []check.Guarantee{check.Lost}},
-		Edits: []Edit{{"pkg/broker/batches.go", `				with = append(records, b.unreadable(from, err))
-`, `				with = records
-`}},
+		Edits: []Edit{{"pkg/broker/batches.go", `				records = append(records, b.unreadable(from, err))
+`, ``}},
 	},
 	{
 		ID: "letters-are-whole", Without: "a letter holds its event however large it is", Breaks: oneOrder,
