@@ -67,7 +67,9 @@ func broken(out []byte) string {
 // that was found before.
 func (o options) simulateAll(ctx context.Context, out io.Writer) (passed bool, err error) {
 	passed = true
-	for _, c := range o.chosen(func(c Control) bool { return c.Unseen != inService && c.Unseen != inProjection && c.Unseen != onTheWire }) {
+	for _, c := range o.chosen(func(c Control) bool {
+		return c.Unseen != inService && c.Unseen != inProjection && c.Unseen != onTheWire
+	}) {
 		after, what, err := simulate(ctx, o.root, c, o.simulate)
 		if err != nil {
 			return false, err
