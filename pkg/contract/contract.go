@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
@@ -121,24 +122,25 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 	route := chi.RouteContext(r.Context())
 	pattern := route.RoutePattern()
 	item := c.doc.Paths.Value(pattern)
-	if item == nil || item.GetOperation(r.Method) == nil {
-		return fault.New(fault.Permanent, "%s %s is served and not in the contract", r.Method, pattern)
+	method := route.RouteMethod // HEAD is routed as GET
+	if item == nil || item.GetOperation(method) == nil {
+		return fault.New(fault.Permanent, "%s %s is served and not in the contract", method, pattern)
 	}
-	op := item.GetOperation(r.Method)
+	op := item.GetOperation(method)
 	if op.RequestBody != nil {
 		if err := c.readBody(w, r); err != nil {
 			return err
 		}
 	}
 	path := map[string]string{}
-	for i, key := range route.URLParams.Keys {
-		path[key] = route.URLParams.Values[i]
+	for _, key := range route.URLParams.Keys {
+		path[key] = httpdoor.Param(r, key)
 	}
 	return errors.Join(strict(r, slices.Concat(item.Parameters, op.Parameters)),
 		c.explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 			Request:    r,
 			PathParams: path,
-			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: r.Method, Operation: op},
+			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: method, Operation: op},
 			Options:    &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
 		})))
 }
@@ -177,12 +179,17 @@ func (c *Contract) readBody(w http.ResponseWriter, r *http.Request) error {
 			problem.Field{Field: "Content-Type", Detail: "must be application/json"})
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.cfg.MaxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, tooLate := errors.AsType[*problem.Problem](err)
+	switch {
+	case tooLarge, tooLate:
 		return err
-	}
-	if err != nil {
+	case err != nil:
 		return fault.Field("body", "did not arrive whole")
 	}
+	if body, err = plainJSON(body); err != nil {
+		return err
+	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return checkJSON(body)
+	return nil
 }

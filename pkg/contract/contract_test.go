@@ -43,6 +43,7 @@ paths:
               properties:
                 name: { type: string, minLength: 1 }
                 any: { description: whatever }
+                count: { type: integer, format: int64, maximum: 200 }
                 tags: { type: array, maxItems: 2, items: { type: string%s } }
       responses: { '200': { description: put } }
 `
@@ -105,6 +106,16 @@ func TestRequestsAreHeldAgainstTheContract(t *testing.T) {
 		{"PUT /things/a", `{"name":"n","tags":["a","b","c"]}`, nil, 400, "/tags: must hold at most 2"},
 		{"PUT /things/a", `{"name":"n","name":"m"}`, nil, 400, "/name: must not be given twice"},
 		{"PUT /things/a", `{}`, nil, 400, "/name: is required"},
+		{"PUT /things/a", `{"name":"1.0","count":155.0,"any":[1.5,1e2]}`, nil, 200, `{"name":"1.0","count":155,"any":[1.5,100]}`},
+		{"PUT /things/a", `{"name":"n","count":1.55e2 }`, nil, 200, `{"name":"n","count":155 }`},
+		{"PUT /things/a", `{"name":"n","count":-0.0}`, nil, 200, `{"name":"n","count":0}`},
+		{"PUT /things/a", `{"name":"n","count":155.5}`, nil, 400, "/count: must be an integer"},
+		{"PUT /things/a", `{"name":"n","count":1e3}`, nil, 400, "/count: must be at most 200"},
+		{"PUT /things/a", `{"name":"n","count":1e999999999}`, nil, 400, "/count: must be a number of at most 400 digits"},
+		{"PUT /things/a", `{"name":"n","count":null}`, nil, 400, "/count: must not be null"},
+		{"PUT /things/%61", `{"name":"n"}`, nil, 200, `{"name":"n"}`},
+		{"GET /things/%41", "", nil, 400, "id: must match ^[a-z]*$"},
+		{"GET /things/%25zz", "", nil, 400, "id: must match ^[a-z]*$"},
 		{"PUT /things/a", `{"name":"n"}`, []string{"Content-Type: text/plain"}, 415, "Content-Type: must be application/json"},
 		{"PUT /things/a", `{"name":"` + strings.Repeat("n", 200) + `"}`, nil, 413, ""},
 	} {

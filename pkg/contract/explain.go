@@ -74,7 +74,13 @@ func (c *complaints) unknown(e *openapi3.SchemaError) {
 }
 
 func (c *complaints) parameterRule(e *openapi3filter.RequestError) string {
-	if own, ok := c.rules[e.Parameter.Name]; ok {
+	own, ok := c.rules[e.Parameter.Name]
+	switch missing := errors.Is(e.Err, openapi3filter.ErrInvalidRequired); {
+	case missing && ok:
+		return "is required, and " + own
+	case missing:
+		return "is required"
+	case ok:
 		return own
 	}
 	if broken, ok := errors.AsType[*openapi3.SchemaError](e.Err); ok {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,30 +17,40 @@ import (
 // maxDepth of nested objects and arrays.
 const maxDepth = 16
 
-// checkJSON refuses what Go's decoder would quietly mend or choose from: bytes that are no UTF-8, half a surrogate pair, a key
-// given twice, more after the value, and numbers that are no whole numbers as written (every number of our doors is one).
-func checkJSON(body []byte) error {
+// maxNumber bounds how long a number is that has a fraction or an exponent, and that exponent.
+const maxNumber = 400
+
+// plainJSON refuses what Go's decoder would quietly mend or choose from: bytes that are no UTF-8, half a surrogate pair, a key
+// given twice, more after the value. It returns the body with every whole number written as that decoder takes one: 155.0 and 1.55e2 are
+// integers to JSON Schema (2020-12, 6.1.1).
+func plainJSON(body []byte) ([]byte, error) {
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
-		return fault.Field("body", "is required: a JSON object")
+		return nil, fault.Field("body", "is required: a JSON object")
 	case !utf8.Valid(body):
-		return fault.Field("body", "must be valid UTF-8")
+		return nil, fault.Field("body", "must be valid UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if err := (&walker{d}).value(nil); err != nil {
+	w := walker{d: d, body: body}
+	if err := w.value(nil); err != nil {
 		if _, ok := errors.AsType[*fault.Error](err); ok {
-			return err
+			return nil, err
 		}
-		return fault.Field("body", "must be one JSON object; it cannot be read from byte %d on", d.InputOffset())
+		return nil, fault.Field("body", "must be one JSON object; it cannot be read from byte %d on", d.InputOffset())
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fault.Field("body", "must be one JSON object with nothing after it; it ends at byte %d", d.InputOffset())
+		return nil, fault.Field("body", "must be one JSON object with nothing after it; it ends at byte %d", d.InputOffset())
 	}
-	return nil
+	return append(w.plain, body[w.copied:]...), nil
 }
 
-type walker struct{ d *json.Decoder }
+type walker struct {
+	d      *json.Decoder
+	body   []byte
+	plain  []byte // the first copied bytes of body, with whole numbers rewritten
+	copied int64
+}
 
 // value reads one value at a path; its errors are those of the decoder, or name the field.
 func (w *walker) value(path []string) error {
@@ -57,8 +68,13 @@ func (w *walker) value(path []string) error {
 		}
 		return w.array(path)
 	case json.Number:
-		if strings.ContainsAny(string(t), ".eE") {
-			return fault.Field(pointer(path), "must be a whole number, written without fraction or exponent")
+		n, ok := whole(string(t))
+		if !ok {
+			return fault.Field(pointer(path), "must be a number of at most %d digits", maxNumber)
+		}
+		if end := w.d.InputOffset(); n != string(t) {
+			w.plain = append(append(w.plain, w.body[w.copied:end-int64(len(t))]...), n...)
+			w.copied = end
 		}
 	case string:
 		if strings.ContainsRune(t, utf8.RuneError) {
@@ -97,6 +113,27 @@ func (w *walker) array(path []string) error {
 	}
 	_, err := w.d.Token()
 	return err
+}
+
+// whole is a number without fraction and exponent where it is a whole one, and as it is otherwise; ok is false when it is too long.
+func whole(number string) (n string, ok bool) {
+	i := strings.IndexAny(number, "eE")
+	if i < 0 && !strings.Contains(number, ".") {
+		return number, true
+	}
+	if i >= 0 {
+		exponent, err := strconv.Atoi(number[i+1:])
+		if err != nil || max(exponent, -exponent) > maxNumber {
+			return "", false
+		}
+	}
+	if len(number) > maxNumber {
+		return "", false
+	}
+	if value, ok := new(big.Rat).SetString(number); ok && value.IsInt() {
+		return value.Num().String(), true
+	}
+	return number, true
 }
 
 // pointer is the JSON pointer (RFC 6901) of a path; of the whole document, which has an empty one, the word body.

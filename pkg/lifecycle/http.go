@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 // Bounds of an HTTP door.
@@ -39,15 +40,15 @@ func Draining(ctx context.Context) <-chan struct{} {
 	return c
 }
 
-// HTTP serves h on ln until stopped; then it takes no new connection, lets the requests in flight end within 10 s, and
+// HTTP serves h, guarded by the door's config, on ln until stopped; then it takes no new connection, lets the requests in flight end within 10 s, and
 // cuts off what is left. It owns ln. A request has 30 s to arrive; there is no limit on the answer, since some answers stream.
-func HTTP(name string, ln net.Listener, h http.Handler) Part {
+func HTTP(name string, ln net.Listener, guard httpdoor.Config, h http.Handler) Part {
 	return Part{Name: name, StopWithin: shutdownWithin + time.Second, Run: func(ctx context.Context) error {
 		draining := make(chan struct{})
 		requests, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), drainKey{}, draining))
 		defer cut()
 		srv := &http.Server{
-			Handler:           h,
+			Handler:           guard.Guard(h),
 			ReadHeaderTimeout: readHeaderTimeout,
 			ReadTimeout:       readTimeout,
 			IdleTimeout:       idleTimeout,

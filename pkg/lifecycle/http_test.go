@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 func TestHealth(t *testing.T) {
@@ -66,21 +67,21 @@ func TestReadinessGoesBeforeTheDoors(t *testing.T) {
 	})
 }
 
-// door runs an HTTP part and returns its URL, and a function that stops it and returns its error.
-func door(t *testing.T, h http.Handler) (url string, stop func() error) {
+// serve runs an HTTP part and returns its URL, and a function that stops it and returns its error.
+func serve(t *testing.T, h http.Handler) (url string, stop func() error) {
 	ln, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- HTTP("http", ln, h).Run(ctx) }()
+	go func() { ended <- HTTP("http", ln, httpdoor.Config{}, h).Run(ctx) }()
 	return "http://" + ln.Addr().String(), func() error { cancel(); return <-ended }
 }
 
 func TestRequestsInFlightEndBeforeTheDoorDoes(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
-	url, stop := door(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-Draining(r.Context()) // the door has begun to stop
 		close(release)
@@ -134,7 +135,7 @@ func TestServeFailureIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	if err := HTTP("http", ln, http.NotFoundHandler()).Run(t.Context()); err == nil {
+	if err := HTTP("http", ln, httpdoor.Config{}, http.NotFoundHandler()).Run(t.Context()); err == nil {
 		t.Error("no error from a closed listener")
 	}
 }

@@ -23,7 +23,16 @@ const (
 	markerInFlight = 15 * time.Second
 	// doorPoll is how often the door looks whether the fold has come far enough.
 	doorPoll = 5 * time.Millisecond
+	// doorWithin bounds what the store and the fold cost one request, unless its caller waits for the fold longer.
+	doorWithin = 2 * time.Second
+	// markWithin bounds the write of a marker once the event is in the log: nothing depends on it.
+	markWithin = 500 * time.Millisecond
+	// doorWaiting is how many requests of a door wait for the store or the fold at once. More are refused: while a store is silent, a
+	// request that comes is worth no more than the ones that wait.
+	doorWaiting = 1000
 )
+
+var doorFull = telemetry.DoorFull.Counter()
 
 // Door is where events of a participant come in from outside its topics (HTTP): it publishes them to the participant's own
 // topic from any instance, and answers from what the tasks have folded, never from less.
@@ -32,6 +41,8 @@ type Door[S any] struct {
 	cfg Config
 	st  *store.Store
 	out appender
+	// waiting has a place for each request that waits.
+	waiting chan struct{}
 
 	mu      sync.Mutex
 	trusted map[int]view // per partition: a fold known to have reached the end of the log as it was on some arrival
@@ -73,6 +84,7 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 	cfg = cfg.withDefaults()
 	return &Door[S]{
 		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
+		waiting: make(chan struct{}, doorWaiting),
 	}
 }
 
@@ -123,9 +135,26 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 	return l, nil
 }
 
+// enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long enough.
+func (d *Door[S]) enter(ctx context.Context, wait time.Duration) (within context.Context, leave func(), err error) {
+	select {
+	case d.waiting <- struct{}{}:
+	default:
+		doorFull.Add(ctx, 1)
+		return nil, nil, fault.Later(time.Second, "%d requests wait for the store already", doorWaiting)
+	}
+	within, cancel := context.WithTimeout(ctx, max(wait, doorWithin))
+	return within, func() { cancel(); <-d.waiting }, nil
+}
+
 // Find returns an order. ok is false only when the partition is folded to the log's end as it was on arrival; a partition that is
 // not there yet within the wait is an Unavailable error with RetryAfter.
 func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) (f Found[S], ok bool, err error) {
+	ctx, leave, err := d.enter(ctx, wait)
+	if err != nil {
+		return Found[S]{}, false, err
+	}
+	defer leave()
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	l, err := d.look(ctx, p, orderID, "", view{}, "")
 	if err == nil && !l.exists() {
@@ -185,8 +214,13 @@ func (d *Door[S]) trustedView(p int) view {
 }
 
 // Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body. Unavailable
-// while that cannot be known.
+// while that cannot be known, which takes 2 s at most, or wait when that is longer, and while 1,000 requests wait for it.
 func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Duration) (Admission[S], error) {
+	ctx, leave, err := d.enter(ctx, wait)
+	if err != nil {
+		return Admission[S]{}, err
+	}
+	defer leave()
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	stale := ""
 	for range 3 {
@@ -231,8 +265,10 @@ func admitted[S any](marker, hash string, now time.Time) (Admission[S], bool) {
 	return a, !a.SameBody || !lapsed
 }
 
-// Admitted records that the order's first fact is in the log at offset.
+// Admitted records that the order's first fact is in the log at offset. It blocks for half a second at most.
 func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int64) error {
+	ctx, cancel := context.WithTimeout(ctx, markWithin)
+	defer cancel()
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	marker := hash + " " + strconv.FormatInt(offset, 10) + " " + strconv.FormatInt(time.Now().UnixMilli(), 10)
 	err := d.cfg.Redis.Set(ctx, d.st.Key(p, "marker:"+orderID), marker, markerTTL).Err()

@@ -7,6 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/notification/internal/mail"
@@ -25,6 +26,7 @@ type Config struct {
 	Retention   time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
 	Activity    bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
 
+	Door      httpdoor.Service
 	Kafka     broker.Config
 	Clock     clock.Config
 	Redis     store.Config

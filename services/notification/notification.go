@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -97,16 +98,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 
 	return lifecycle.Run(ctx,
-		lifecycle.HTTP("http", ln, routes(health)),
+		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(routes(health))),
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
 		health.Part(0),
 	)
 }
 
-func routes(health *lifecycle.Health) http.Handler {
-	r := chi.NewRouter()
-	r.Use(telemetry.Route)
+func routes(health *lifecycle.Health) chi.Router {
+	r := httpdoor.NewRouter()
 	health.Routes(r)
 	r.Method(http.MethodGet, "/metrics", telemetry.MetricsHandler())
-	return telemetry.HTTP(Name)(r)
+	return r
 }

@@ -91,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
-		lifecycle.HTTP("http", ln, telemetry.HTTP(Name)(handler)),
+		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -93,7 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 
 	return lifecycle.Run(ctx,
-		lifecycle.HTTP("http", ln, routes(health)),
+		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(routes(health))),
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
 		health.Part(0),
 	)
@@ -109,10 +110,9 @@ func OpenGateway(cfg Config, now *clock.Clock) (g *gateway.Stripe, hangUp func()
 	return stripe, stripe.Close
 }
 
-func routes(health *lifecycle.Health) http.Handler {
-	r := chi.NewRouter()
-	r.Use(telemetry.Route)
+func routes(health *lifecycle.Health) chi.Router {
+	r := httpdoor.NewRouter()
 	health.Routes(r)
 	r.Method(http.MethodGet, "/metrics", telemetry.MetricsHandler())
-	return telemetry.HTTP(Name)(r)
+	return r
 }

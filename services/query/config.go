@@ -2,12 +2,11 @@ package query
 
 import (
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -16,8 +15,9 @@ import (
 type Config struct {
 	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
 	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
-	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"names under which browsers reach the operators' door, separated by commas, lower case, without ports; it answers to localhost and to addresses anyway"`
+	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which the operators' door is asked, separated by commas, lower case, without ports; .name stands for every name that ends in it. It answers to localhost and to addresses anyway"`
 	MaxStreams   int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
+	PerClient    int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
 	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
 	Partitions   int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
 	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
@@ -28,6 +28,7 @@ type Config struct {
 	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
 	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
 
+	Door      httpdoor.Service
 	Kafka     broker.Config
 	Redis     store.Config
 	Telemetry telemetry.Config
@@ -41,8 +42,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.MaxStreams < 1 || c.MaxStreams > 100_000:
 		return fault.Field("MAX_STREAMS", "must be from 1 to 100000")
-	case slices.ContainsFunc(c.ConsoleHosts, func(h string) bool { return h == "" || h != strings.ToLower(h) || strings.ContainsAny(h, ":/ ") }):
-		return fault.Field("CONSOLE_HOSTS", "must be names in lower case, without ports, separated by commas")
+	case c.PerClient < 1 || c.PerClient > c.MaxStreams:
+		return fault.Field("MAX_STREAMS_PER_CLIENT", "must be from 1 to MAX_STREAMS (%d)", c.MaxStreams)
 	case c.Retention < time.Hour:
 		return fault.Field("RETENTION", "must be at least 1h")
 	case c.Partitions < 1 || c.Partitions > 1000:
@@ -50,5 +51,5 @@ func (c *Config) Validate() error {
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
 	}
-	return nil
+	return httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts)
 }

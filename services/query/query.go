@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/projection"
@@ -67,7 +68,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	model := readmodel.New(behavior, feed, redis, cfg.Partitions)
 	defer watchOpen(model, cfg.Retention)()
 	tail := story.NewTail(log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
-	door, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams})
+	reads, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient})
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Stopped: playground.Stopped,
 	})
 	jobs := console.NewJobs()
-	desk, err := console.New(model, log, beat, jobs, cfg.Partitions, cfg.ConsoleHosts...)
+	desk, err := console.New(model, log, beat, jobs, cfg.Partitions)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Listening != nil {
 		cfg.Listening(customers.Addr(), operators.Addr())
 	}
-	handler := door.Handler(func(r chi.Router) {
+	handler := reads.Handler(func(r chi.Router) {
 		health.Routes(r)
 		r.Method("GET", "/metrics", telemetry.MetricsHandler())
 	})
@@ -121,8 +122,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		lifecycle.Part{Name: "exceptions", Run: exceptions.Run},
 		lifecycle.Part{Name: "pulse", Run: beat.Run},
 		lifecycle.Part{Name: "jobs", Run: jobs.Run},
-		lifecycle.HTTP("console", operators, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),
-		lifecycle.HTTP("http", customers, telemetry.HTTP(Name)(handler)),
+		lifecycle.HTTP("console", operators, httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),
+		lifecycle.HTTP("http", customers, cfg.Door.Door(), telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)
 }

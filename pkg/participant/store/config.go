@@ -28,7 +28,10 @@ func (c Config) Client() (redis.UniversalClient, error) {
 	if len(c.Addrs) == 0 {
 		return nil, fault.Field("REDIS_ADDRS", "must name at least one host:port")
 	}
-	o := &redis.UniversalOptions{Addrs: c.Addrs, Username: c.Username, Password: c.Password}
+	o := &redis.UniversalOptions{
+		Addrs: c.Addrs, Username: c.Username, Password: c.Password,
+		ContextTimeoutEnabled: true, // a Redis that takes connections and says nothing costs a caller no more than its own deadline
+	}
 	if c.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		if c.CAFile != "" {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
@@ -130,9 +131,9 @@ func TestRefusesWhatAWebPageCouldSend(t *testing.T) {
 		"no header":         {"POST", "127.0.0.1:8089", nil, 403},
 		"an origin":         {"POST", "127.0.0.1:8089", http.Header{control.Header: {"1"}, "Origin": {"https://a.example"}}, 403},
 		"an opaque origin":  {"POST", "127.0.0.1:8089", http.Header{control.Header: {"1"}, "Origin": {"null"}}, 403},
-		"a name of its own": {"POST", "a.example:8089", http.Header{control.Header: {"1"}}, 403},
-		"reading by name":   {"GET", "a.example", nil, 403},
-		"another method":    {"PUT", "127.0.0.1", http.Header{control.Header: {"1"}}, 404},
+		"a name of its own": {"POST", "a.example:8089", http.Header{control.Header: {"1"}}, 421},
+		"reading by name":   {"GET", "a.example", nil, 421},
+		"another method":    {"PUT", "127.0.0.1", http.Header{control.Header: {"1"}}, 405},
 	} {
 		p := &fake{name: "order"}
 		r := httptest.NewRequestWithContext(t.Context(), tt.method, "/processes/order/kill", nil)
@@ -141,7 +142,7 @@ func TestRefusesWhatAWebPageCouldSend(t *testing.T) {
 			r.Header = tt.header
 		}
 		w := httptest.NewRecorder()
-		control.Handler([]control.Process{p}, control.Stores{}).ServeHTTP(w, r)
+		httpdoor.Config{}.Guard(control.Handler([]control.Process{p}, control.Stores{})).ServeHTTP(w, r)
 		if w.Code != tt.want || (len(p.did) == 1) != (tt.want == 200) {
 			t.Errorf("%s: status %d, want %d; did %v; %s", name, w.Code, tt.want, p.did, w.Body)
 		}

@@ -5,7 +5,6 @@ package control
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -13,7 +12,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
@@ -67,29 +68,33 @@ type Stores struct {
 	Broker http.Handler
 }
 
-// Handler serves the API over processes in the order given.
-func Handler(processes []Process, stores Stores) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, _ *http.Request) {
+// Handler serves the API over processes in the order given, and what others adds.
+func Handler(processes []Process, stores Stores, others ...func(chi.Router)) *chi.Mux {
+	mux := httpdoor.NewRouter()
+	mux.Use(Guard)
+	for _, add := range others {
+		add(mux)
+	}
+	mux.Get("/processes", func(w http.ResponseWriter, _ *http.Request) {
 		list := List{Processes: make([]supervise.Status, len(processes))}
 		for i, p := range processes {
 			list.Processes[i] = p.Status()
 		}
 		answer(w, list)
 	})
-	mux.HandleFunc("POST /processes/{name}/{action}", func(w http.ResponseWriter, r *http.Request) {
-		p, err := act(processes, r.PathValue("name"), r.PathValue("action"))
+	mux.Post("/processes/{name}/{action}", func(w http.ResponseWriter, r *http.Request) {
+		p, err := act(processes, httpdoor.Param(r, "name"), httpdoor.Param(r, "action"))
 		if err != nil {
 			problem.Write(w, r, err)
 			return
 		}
-		slog.Info("process signalled", "process", r.PathValue("name"), "action", r.PathValue("action"))
+		slog.Info("process signalled", "process", httpdoor.Param(r, "name"), "action", httpdoor.Param(r, "action"))
 		answer(w, p.Status())
 	})
 	for action, do := range map[string]func(context.Context) error{
 		"flush": stores.Flush, "snapshot": stores.Snapshot, "restore": stores.Restore,
 	} {
-		mux.HandleFunc("POST /redis/"+action, func(w http.ResponseWriter, r *http.Request) {
+		mux.Post("/redis/"+action, func(w http.ResponseWriter, r *http.Request) {
 			if err := do(r.Context()); err != nil {
 				problem.Write(w, r, shown(err))
 				return
@@ -98,13 +103,13 @@ func Handler(processes []Process, stores Stores) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
-	mux.Handle("/broker/", broker(stores.Broker))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/broker/*", broker(stores.Broker))
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
 			"POST /processes/{name}/{kill|term|pause|resume|stop|start}, POST /redis/{flush|snapshot|restore}, "+
 			"GET and PUT /broker/faults, POST /broker/{leaders|coordinators}/move, GET /breaks, POST and DELETE /breaks/{name}", r.Method, r.URL.Path))
 	})
-	return Guard(mux)
+	return mux
 }
 
 func broker(h http.Handler) http.Handler {
@@ -138,20 +143,14 @@ func shown(err error) error {
 	return problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
 }
 
-// Guard keeps other origins out: the Host must be loopback (a name that resolves here is not enough), and a request that changes
-// something must bear Header and no Origin.
+// Guard keeps web pages out, beside what the guard of every door does: no request may bear an Origin, and one that changes something must
+// bear Header.
 func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
 		switch {
-		case !loopback(host):
-			refuse(w, r, "Host", fmt.Sprintf("must be a loopback address, is %q", r.Host))
 		case r.Header.Get("Origin") != "":
 			refuse(w, r, "Origin", "must be absent: this is not for web pages")
-		case r.Method != http.MethodGet && r.Header.Get(Header) != "1":
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get(Header) != "1":
 			refuse(w, r, Header, "must be 1 on requests that change something")
 		default:
 			next.ServeHTTP(w, r)

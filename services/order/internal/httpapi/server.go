@@ -25,7 +25,7 @@ func New(door Door, cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
 	}
 	c, err := contract.New(doc, contract.Config{MaxBody: maxBody, Rules: map[string]string{
-		"Idempotency-Key": "is required: 8 to 128 visible ASCII characters without spaces",
+		"Idempotency-Key": "must be 8 to 128 visible ASCII characters without spaces",
 	}})
 	if err != nil {
 		return nil, err

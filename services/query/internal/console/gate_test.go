@@ -10,24 +10,25 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
 func TestGate(t *testing.T) {
 	s := querytest.New(t)
-	api, err := console.New(s.Model, s.Log, nil, console.NewJobs(), querytest.Partitions, "desk.example")
+	api, err := console.New(s.Model, s.Log, nil, console.NewJobs(), querytest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := 0
-	door := api.Handler(func(r chi.Router) {
+	door := httpdoor.Config{Hosts: []string{"desk.example"}}.Guard(api.Handler(func(r chi.Router) {
 		r.Get("/look", func(http.ResponseWriter, *http.Request) {})
 		r.Post("/act", func(w http.ResponseWriter, r *http.Request) {
 			done++
 			_, _ = fmt.Fprint(w, r.PostFormValue("what"))
 		})
-	})
+	}))
 	ask := func(method, path, host string, form url.Values, headers ...string) (int, string) {
 		r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 		r.Host = host
@@ -60,7 +61,7 @@ func TestGate(t *testing.T) {
 		{"a script of the page", nil, append([]string{console.TokenHeader, api.Token()}, same...), 200},
 		{"a form of the page", form(api.Token()), same, 200},
 		{"a form without the token", form(""), same, 403},
-		{"a form with too much in it", url.Values{"x": {strings.Repeat("x", 20<<10)}, "token": {api.Token()}}, same, 403},
+		{"a form with too much in it", url.Values{"x": {strings.Repeat("x", 20<<10)}, "token": {api.Token()}}, same, 413},
 		{"another site that knows the token", form(api.Token()), []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		{"an old browser", nil, []string{"Origin", "http://" + here}, 403},
 		{"with a cookie", nil, []string{"Cookie", "a=b"}, 403},

@@ -35,9 +35,8 @@ type door struct {
 	partitions int
 }
 
-// New returns a server; it fails only when the contract it was built with cannot be read. beat and jobs must run. The door answers
-// to localhost, to addresses, and to names, which are lower case.
-func New(model *readmodel.Model, log broker.Log, beat *pulse.Pulse, jobs *Jobs, partitions int, names ...string) (*Server, error) {
+// New returns a server; it fails only when the contract it was built with cannot be read. beat and jobs must run.
+func New(model *readmodel.Model, log broker.Log, beat *pulse.Pulse, jobs *Jobs, partitions int) (*Server, error) {
 	doc, err := GetSpec()
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
@@ -46,7 +45,7 @@ func New(model *readmodel.Model, log broker.Log, beat *pulse.Pulse, jobs *Jobs, 
 	if err != nil {
 		return nil, err
 	}
-	return &Server{contract: c, gate: newGate(names), door: door{model: model, log: log, pulse: beat, jobs: jobs, partitions: partitions}}, nil
+	return &Server{contract: c, gate: newGate(), door: door{model: model, log: log, pulse: beat, jobs: jobs, partitions: partitions}}, nil
 }
 
 // Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another
@@ -56,10 +55,15 @@ func (s *Server) Token() string { return s.gate.token }
 // Handler routes the operations of the contract and whatever others adds (nil: nothing). Every answer that is not a success is a
 // problem document. A page of another origin cannot change anything.
 func (s *Server) Handler(others func(chi.Router)) http.Handler {
-	return s.gate.handler(s.contract.Router(func(r chi.Router) {
+	return s.contract.Router(func(r chi.Router) {
 		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
-	}, others))
+	}, func(r chi.Router) {
+		r.Use(s.gate.handler)
+		if others != nil {
+			others(r)
+		}
+	})
 }

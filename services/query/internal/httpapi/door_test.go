@@ -195,7 +195,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = posted.Body.Close() }()
-	if posted.StatusCode != http.StatusMethodNotAllowed || posted.Header.Get("Allow") != "GET" {
+	if posted.StatusCode != http.StatusMethodNotAllowed || posted.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %s, Allow %q", posted.Status, posted.Header.Get("Allow"))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -21,6 +22,8 @@ import (
 type Config struct {
 	// MaxStreams is how many live streams are open at once at most; more are refused with 503. Default 1000.
 	MaxStreams int
+	// PerClient is how many of them one client has at most; more are refused with 429. Default MaxStreams.
+	PerClient int
 	// Heartbeat is the time between comment lines on a quiet stream. Default 15 s.
 	Heartbeat time.Duration
 	// Patience is how long a stream's reader may take for one write before it is cut off. Default 10 s.
@@ -39,7 +42,7 @@ type reads struct {
 	model   *readmodel.Model
 	log     broker.Log
 	tail    *story.Tail
-	streams chan struct{}
+	streams *httpdoor.Streams
 }
 
 // New returns a server; it fails only when the contract it was built with cannot be read.
@@ -55,6 +58,9 @@ func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (
 	if cfg.MaxStreams == 0 {
 		cfg.MaxStreams = 1000
 	}
+	if cfg.PerClient == 0 {
+		cfg.PerClient = cfg.MaxStreams
+	}
 	if cfg.Heartbeat == 0 {
 		cfg.Heartbeat = 15 * time.Second
 	}
@@ -62,7 +68,7 @@ func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (
 		cfg.Patience = 10 * time.Second
 	}
 	return &Server{contract: c, reads: reads{
-		Config: cfg, model: model, log: log, tail: tail, streams: make(chan struct{}, cfg.MaxStreams),
+		Config: cfg, model: model, log: log, tail: tail, streams: httpdoor.NewStreams(cfg.MaxStreams, cfg.PerClient),
 	}}, nil
 }
 

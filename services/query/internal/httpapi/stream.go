@@ -9,9 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -125,16 +123,14 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 
 // enter takes a place among the streams, until done is called.
 func (s reads) enter(ctx context.Context) (done func(), err error) {
-	select {
-	case s.streams <- struct{}{}:
-	default:
-		return nil, fault.Later(10*time.Second, "%w", problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable,
-			"Temporarily unavailable", fmt.Sprintf("there are %d streams open, and no more are taken", cap(s.streams))))
+	leave, err := s.streams.Enter(ctx)
+	if err != nil {
+		return nil, err
 	}
 	openStreams.Add(ctx, 1)
 	return func() {
 		openStreams.Add(context.WithoutCancel(ctx), -1)
-		<-s.streams
+		leave()
 	}, nil
 }
 

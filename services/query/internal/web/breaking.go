@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
@@ -116,11 +116,15 @@ func (p *Pages) breakIt(w http.ResponseWriter, r *http.Request) {
 	if p.whole(w, r) {
 		return
 	}
-	method, path := http.MethodPost, "/breaks/"+url.PathEscape(chi.URLParam(r, "name"))
-	if r.PostFormValue("do") == "mend" {
+	if err := r.ParseForm(); err != nil {
+		p.fail(w, r, fault.Field("body", "must be a form: %w", err))
+		return
+	}
+	method, path := http.MethodPost, "/breaks/"+url.PathEscape(httpdoor.Param(r, "name"))
+	if r.PostForm.Get("do") == "mend" {
 		method = http.MethodDelete
 	} else {
-		path += "?option=" + url.QueryEscape(r.PostFormValue("option"))
+		path += "?option=" + url.QueryEscape(r.PostForm.Get("option"))
 	}
 	var is broken
 	if err := p.cfg.Playground.call(r.Context(), method, path, &is); err != nil {

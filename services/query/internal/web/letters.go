@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
@@ -49,7 +49,7 @@ func (p *Pages) letters(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) letter(w http.ResponseWriter, r *http.Request) {
-	chain, err := p.desk.Chain(r.Context(), chi.URLParam(r, "participant"), chi.URLParam(r, "order"))
+	chain, err := p.desk.Chain(r.Context(), httpdoor.Param(r, "participant"), httpdoor.Param(r, "order"))
 	if err != nil {
 		p.fail(w, r, err)
 		return

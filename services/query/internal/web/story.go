@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -39,7 +39,7 @@ type told struct {
 }
 
 func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
-	page, err := p.story(r, chi.URLParam(r, "id"))
+	page, err := p.story(r, httpdoor.Param(r, "id"))
 	if err != nil {
 		p.fail(w, r, err)
 		return
@@ -135,7 +135,7 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	id := chi.URLParam(r, "id")
+	id := httpdoor.Param(r, "id")
 	changed := p.model.Watch(id)
 	defer changed.Stop()
 	beat := time.NewTicker(heartbeat)

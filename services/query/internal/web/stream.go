@@ -9,8 +9,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
-// maxStreams is how many pages can be live at once.
-const maxStreams = 256
+// maxStreams is how many pages can be live at once, and maxOfOne how many of one client.
+const (
+	maxStreams = 256
+	maxOfOne   = 64
+)
 
 // patience is how long one write to a reader may take.
 const patience = 5 * time.Second
@@ -26,18 +29,17 @@ func newStream(w http.ResponseWriter) stream {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
+	w.WriteHeader(http.StatusOK)     // HEAD ends here
 	return stream{w: w, control: http.NewResponseController(w)}
 }
 
 // join takes a place among the streams; leave gives it back. Without one, the request is answered.
 func (p *Pages) join(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
-	select {
-	case p.streams <- struct{}{}:
-		return func() { <-p.streams }, true
-	default:
-		problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", "too many pages are open"))
-		return nil, false
+	leave, err := p.streams.Enter(r.Context())
+	if err != nil {
+		problem.Write(w, r, err)
 	}
+	return leave, err == nil
 }
 
 // sendJSON is send of a document.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/pulse"
@@ -56,12 +57,12 @@ type Pages struct {
 	pages map[string]*template.Template
 	chart chart
 	// streams has a place for each page that is live.
-	streams chan struct{}
+	streams *httpdoor.Streams
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
 func New(model *readmodel.Model, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
-	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: make(chan struct{}, maxStreams)}
+	p := &Pages{model: model, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{}, streams: httpdoor.NewStreams(maxStreams, maxOfOne)}
 	if cfg.Choreography != nil {
 		p.chart = chartOf(cfg.Choreography)
 	}

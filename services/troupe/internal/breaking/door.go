@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
@@ -13,19 +15,17 @@ type List struct {
 	Breaks []Status `json:"breaks"`
 }
 
-// Handler serves GET /breaks, and POST and DELETE /breaks/{name}. It guards nothing: control.Guard must stand before it.
-func (s *Stage) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /breaks", func(w http.ResponseWriter, _ *http.Request) { answer(w, List{s.List()}) })
-	mux.HandleFunc("POST /breaks/{name}", func(w http.ResponseWriter, r *http.Request) {
-		is, err := s.Begin(r.Context(), r.PathValue("name"), r.URL.Query().Get("option"))
+// Routes adds GET /breaks, and POST and DELETE /breaks/{name}. It guards nothing: control.Guard must stand before it.
+func (s *Stage) Routes(mux chi.Router) {
+	mux.Get("/breaks", func(w http.ResponseWriter, _ *http.Request) { answer(w, List{s.List()}) })
+	mux.Post("/breaks/{name}", func(w http.ResponseWriter, r *http.Request) {
+		is, err := s.Begin(r.Context(), httpdoor.Param(r, "name"), r.URL.Query().Get("option"))
 		reply(w, r, is, err)
 	})
-	mux.HandleFunc("DELETE /breaks/{name}", func(w http.ResponseWriter, r *http.Request) {
-		is, err := s.End(r.Context(), r.PathValue("name"))
+	mux.Delete("/breaks/{name}", func(w http.ResponseWriter, r *http.Request) {
+		is, err := s.End(r.Context(), httpdoor.Param(r, "name"))
 		reply(w, r, is, err)
 	})
-	return mux
 }
 
 // reply lets the caller read what is otherwise said of a 5xx to the log only: here they are the same person.

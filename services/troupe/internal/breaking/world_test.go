@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -122,9 +123,11 @@ func TestPoisonAndBurstPlaceOrders(t *testing.T) {
 func TestDoor(t *testing.T) {
 	flushed := 0
 	s := New(World{Flush: func(context.Context) error { flushed++; return nil }})
+	mux := httpdoor.NewRouter()
+	s.Routes(mux)
 	ask := func(method, path string, want int) string {
 		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 		if w.Code != want {
 			t.Errorf("%s %s: %d %s", method, path, w.Code, w.Body)
 		}

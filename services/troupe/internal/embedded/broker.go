@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -93,7 +94,7 @@ func RunBroker(ctx context.Context, cfg BrokerConfig) error {
 		}
 		f := &faults{cluster: cluster, nodes: nodes}
 		defer f.set(nil)
-		parts = append(parts, lifecycle.HTTP("control", ln, f.handler()))
+		parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, f.handler()))
 	}
 	return lifecycle.Run(ctx, parts...)
 }

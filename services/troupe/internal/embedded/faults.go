@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -74,9 +75,10 @@ func (i *ill) strikes() bool {
 
 // handler serves GET and PUT /faults, POST /leaders/move and POST /coordinators/move.
 func (f *faults) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { f.show(w) })
-	mux.HandleFunc("PUT /faults", func(w http.ResponseWriter, r *http.Request) {
+	mux := httpdoor.NewRouter()
+	mux.Use(control.Guard)
+	mux.Get("/faults", func(w http.ResponseWriter, _ *http.Request) { f.show(w) })
+	mux.Put("/faults", func(w http.ResponseWriter, r *http.Request) {
 		list, err := readFaults(w, r)
 		if err != nil {
 			problem.Write(w, r, err)
@@ -97,12 +99,9 @@ func (f *faults) handler() http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	}
-	mux.HandleFunc("POST /leaders/move", move("leaders", f.cluster.ShufflePartitionLeaders))
-	mux.HandleFunc("POST /coordinators/move", move("coordinators", f.cluster.RehashCoordinators))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here", r.Method, r.URL.Path))
-	})
-	return control.Guard(mux)
+	mux.Post("/leaders/move", move("leaders", f.cluster.ShufflePartitionLeaders))
+	mux.Post("/coordinators/move", move("coordinators", f.cluster.RehashCoordinators))
+	return mux
 }
 
 // set replaces all faults.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -26,6 +27,8 @@ const defaultKeyMemory = 24 * time.Hour
 type Config struct {
 	Addr string `env:"GATEWAY_ADDR" envDefault:"127.0.0.1:8090" help:"where the gateway simulator listens, host:port; it has no login, so keep it on loopback"`
 	Dir  string `env:"GATEWAY_DIR" envDefault:".play/gateway" help:"folder of the simulator's ledger; one simulator per folder. It grows by about 1 KiB a charge, and the memory by 2 KiB, and is never cut"`
+
+	Hosts []string `env:"GATEWAY_HOSTS" help:"further names under which the simulator is asked, separated by commas, lower case, without ports; .name stands for every name that ends in it. It answers to localhost, addresses and names without a dot anyway"`
 
 	Telemetry telemetry.Config
 
@@ -45,7 +48,11 @@ func (c *Config) Validate() error {
 	if c.Dir == "" {
 		return fault.Field("GATEWAY_DIR", "must name a folder")
 	}
-	return nil
+	return httpdoor.CheckHosts("GATEWAY_HOSTS", c.Hosts)
+}
+
+func (c *Config) door() httpdoor.Config {
+	return httpdoor.Config{Hosts: c.Hosts, Variable: "GATEWAY_HOSTS", Internal: true}
 }
 
 // Run serves the simulator until ctx ends. It fails when the ledger cannot be read or written.
@@ -73,7 +80,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "ledger", Run: s.watch},
-		lifecycle.HTTP("http", ln, telemetry.HTTP("gateway")(s.Handler())),
+		lifecycle.HTTP("http", ln, cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
 		lifecycle.Part{Name: "pauses", Run: s.endPauses},
 	)
 }
@@ -143,8 +150,7 @@ func (s *Simulator) endPauses(ctx context.Context) error {
 
 // Handler serves Stripe's API below /v1, and beside it the ledger, the switches and a page for people.
 func (s *Simulator) Handler() http.Handler {
-	r := chi.NewRouter()
-	r.Use(telemetry.Route)
+	r := httpdoor.NewRouter()
 	s.health.Routes(r)
 	r.Get("/", s.page)
 	r.Get("/page.css", s.style)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 // Bounds of an amount, in minor units; Stripe's least is 0.50 in most currencies.
@@ -111,7 +111,7 @@ func (s *Simulator) confirmIntent(w http.ResponseWriter, r *http.Request) {
 	if e == nil {
 		refuseAction, e = p.boolean("error_on_requires_action")
 	}
-	id := chi.URLParam(r, "id")
+	id := httpdoor.Param(r, "id")
 	in := s.intent(id)
 	if e == nil && in == nil {
 		e = missing("payment_intent", "intent", id)
@@ -183,7 +183,7 @@ func (i *intent) chargeAgain() {
 
 func (s *Simulator) cancelIntent(w http.ResponseWriter, r *http.Request) {
 	p, e := readParams(w, r, "cancellation_reason")
-	id := chi.URLParam(r, "id")
+	id := httpdoor.Param(r, "id")
 	if e == nil && s.intent(id) == nil {
 		e = missing("payment_intent", "intent", id)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 func (s *Simulator) createRefund(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func (s *Simulator) getRefund(w http.ResponseWriter, r *http.Request) {
 		if _, e := readQuery(r); e != nil {
 			return nil, e
 		}
-		id := chi.URLParam(r, "id")
+		id := httpdoor.Param(r, "id")
 		if re := s.book.refunds[id]; re != nil {
 			return re.view(now), nil
 		}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 // intentView is a payment intent as the API shows it.
@@ -117,7 +117,7 @@ func (s *Simulator) getIntent(w http.ResponseWriter, r *http.Request) {
 		if _, e := readQuery(r); e != nil {
 			return nil, e
 		}
-		id := chi.URLParam(r, "id")
+		id := httpdoor.Param(r, "id")
 		if in := s.book.intents[id]; in != nil {
 			return in.as(now).view(), nil
 		}

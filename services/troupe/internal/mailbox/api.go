@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
@@ -80,7 +81,7 @@ func (a api) raw(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a api) find(r *http.Request) (Message, []byte, error) {
-	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
+	id, err := strconv.ParseInt(httpdoor.Param(r, "id"), 10, 64)
 	if err != nil {
 		return Message{}, nil, fault.Field("id", "must be the number of a mail")
 	}

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 // Config is everything that can be set from outside.
 type Config struct {
 	SMTPAddr    string        `env:"MAILBOX_SMTP_ADDR" envDefault:"127.0.0.1:1025" help:"where mail comes in, host:port; anybody who reaches it can send"`
 	HTTPAddr    string        `env:"MAILBOX_HTTP_ADDR" envDefault:"127.0.0.1:8025" help:"where mail is read, host:port; there is no login, so keep it on loopback"`
+	Hosts       []string      `env:"MAILBOX_HOSTS" help:"further names under which mail is read, separated by commas, lower case, without ports; it answers to localhost and to addresses anyway"`
 	Dir         string        `env:"MAILBOX_DIR" envDefault:".play/mailbox" help:"directory of the mails; it is made when missing, and emptied by removing it while the mailbox is stopped"`
 	MaxMessages int           `env:"MAILBOX_MAX_MESSAGES" envDefault:"200000" help:"mails at most; beyond, senders are told to try later (452)"`
 	SlowFor     time.Duration `env:"MAILBOX_SLOW_FOR" envDefault:"3s" help:"how long a mail to slow@… takes, up to 1m"`
@@ -39,5 +41,9 @@ func (c *Config) Validate() error {
 	case c.SlowFor < 0 || c.SlowFor > time.Minute:
 		return fault.Field("MAILBOX_SLOW_FOR", "must be 0s to 1m, is %s", c.SlowFor)
 	}
-	return nil
+	return httpdoor.CheckHosts("MAILBOX_HOSTS", c.Hosts)
+}
+
+func (c *Config) door() httpdoor.Config {
+	return httpdoor.Config{Hosts: c.Hosts, Variable: "MAILBOX_HOSTS"}
 }

@@ -11,9 +11,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
 // stopWithin bounds the wait for mails that are coming in when the mailbox stops.
@@ -45,24 +44,16 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "store", Run: store.run},
-		lifecycle.HTTP("http", webIn, routes(store, control, smtp)),
+		lifecycle.HTTP("http", webIn, cfg.door(), routes(store, control, smtp)),
 		lifecycle.Part{Name: "smtp", Run: smtp.run, StopWithin: stopWithin + time.Second},
 	)
 }
 
 func routes(store *store, control *control, smtp *server) http.Handler {
-	r := chi.NewRouter()
-	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(http.StatusNotFound, problem.SlugNotFound, "Not found", "there is nothing at this path"))
-	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed",
-			"this path does not take "+r.Method))
-	})
+	r := httpdoor.NewRouter()
 	lifecycle.NewHealth().Routes(r)
 	api{store}.routes(r)
 	page{store}.routes(r)
 	control.routes(r, smtp.cutOff)
-	// The page is plain to see for every program on this machine; a foreign web page must not act through its reader's browser.
-	return http.NewCrossOriginProtection().Handler(r)
+	return r
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/choreography"
@@ -66,11 +67,11 @@ func Run(ctx context.Context, o Options) error {
 	for i, p := range list {
 		running[i] = supervise.New(p.Spec, out.line, log)
 	}
-	door, stage, err := o.door(at, running)
+	handler, stage, err := o.door(at, running)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, door)}
+	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, httpdoor.Config{}, handler)}
 	for i, p := range list {
 		parts = append(parts, lifecycle.Part{Name: p.Name, Run: running[i].Run, StopWithin: p.StopWithin + 5*time.Second})
 	}
@@ -95,12 +96,7 @@ func (o *Options) door(at Playground, running []*supervise.Process) (http.Handle
 	stage := breaking.New(breaking.World{
 		Processes: breakable, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
 	})
-	mux := http.NewServeMux()
-	mux.Handle("/", control.Handler(processes, stores))
-	breaks := control.Guard(stage.Handler())
-	mux.Handle("/breaks", breaks)
-	mux.Handle("/breaks/", breaks)
-	return mux, stage, nil
+	return control.Handler(processes, stores, stage.Routes), stage, nil
 }
 
 // controlled is what can be done to the stores from outside.

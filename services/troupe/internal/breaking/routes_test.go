@@ -1,0 +1,18 @@
+package breaking
+
+import (
+	"context"
+	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
+	"github.com/troupe-dev/troupe/services/troupe/control"
+)
+
+// The playground's control door, as troupe play puts it together; below /broker is another door, with routes of its own.
+func TestEveryRouteOfTheControlIsADoors(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	stage := New(World{Flush: nothing})
+	h := control.Handler(nil, control.Stores{Flush: nothing, Snapshot: nothing, Restore: nothing}, stage.Routes)
+	httpdoortest.Routes(t, httpdoor.Config{}, h, httpdoortest.Header{Name: control.Header, Value: "1"}, "/broker")
+}
