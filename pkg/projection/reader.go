@@ -31,7 +31,8 @@ func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
 type Keys func(partition int, rest string) string
 
-// maxMoves is how often one read follows a pointer that moves under it; it moves once per rebuild.
+// maxMoves is how often one read follows a partition's pointer that moves under it; it moves once per rebuild, of each partition in its
+// own moment.
 const maxMoves = 5
 
 // Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition, commands and state
@@ -40,7 +41,7 @@ const maxMoves = 5
 func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys)) ([]State, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	for range maxMoves {
+	for range maxMoves * len(partitions) {
 		spaces := r.known(partitions)
 		metas := make([]*redis.MapStringStringCmd, len(partitions))
 		_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {

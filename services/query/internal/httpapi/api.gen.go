@@ -439,6 +439,9 @@ type InvalidRequest = Problem
 // NotFound RFC 9457.
 type NotFound = Problem
 
+// TooManyStreams RFC 9457.
+type TooManyStreams = Problem
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// CustomerID Only orders of this customer.
@@ -985,6 +988,15 @@ type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
+type TooManyStreamsResponseHeaders struct {
+	RetryAfter int
+}
+type TooManyStreamsApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooManyStreamsResponseHeaders
+}
+
 type ListOrdersRequestObject struct {
 	Params ListOrdersParams
 }
@@ -1317,6 +1329,23 @@ func (response StreamOrder404ApplicationProblemPlusJSONResponse) VisitStreamOrde
 	return err
 }
 
+type StreamOrder429ApplicationProblemPlusJSONResponse struct {
+	TooManyStreamsApplicationProblemPlusJSONResponse
+}
+
+func (response StreamOrder429ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamOrder503ApplicationProblemPlusJSONResponse struct {
 	BehindApplicationProblemPlusJSONResponse
 }
@@ -1470,6 +1499,23 @@ func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse
 			return err
 		}
 	}
+}
+
+type StreamEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyStreamsApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEvents429ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type StreamEvents503ApplicationProblemPlusJSONResponse struct {
@@ -1728,85 +1774,88 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Fv9btvGln+VAbdAk11KpmTLjhUssN40LbJok6BJUaCxrz0iD6W5JmfYmaEd3cDAPs0+2D7J4pyZoUiR",
-	"sqV0b4F7808sfsycc+Z8/M4Hv0SpKislQVoTzb9EK+AZaPrzZ7B6fZFb0PgrA5NqUVmhZDSPPkCqZGaY",
-	"VeyeC8sWkCsNzK6AGV4C0/B7DcYyYZgBaRlfciHHURyZdAUlxwVLIUVZl9F8Ekd2XUE0j4S0sAQdPTw8",
-	"xFHFNS/BemJeKWmEsSDT9Ud1C7JP0scVsHTz1LXFx5jKGWf3WlgYM3yCS3MPmpmVujfMrrh1N2OmNBI7",
-	"S47ZjQaejUqVQTFawErI7AYpF7iJE08UR5KXSHGLrJGjq83iNxryaB79y9FGxkfurjnqMYQ8v9MZ6Dff",
-	"DTOn8Oa3hoksZpz98sub75iQrFDIT8oNNERW3K42JIosiiM8D6Ehi+ZW17AvjYEcJO29hnxIE37+/hU7",
-	"m54kY1KEf387Zyt1z0ou18xsKQm3rFTGxizBS8dJzO6FXanaMmHZdMwu3GN0KsIwqZip0xWTdbkAOh0N",
-	"eW0ge8mUXYFmFZEEMgXDuAYmllJpyFAO8JmXVYHsE1WzXefnueroJf/8I8ilXUXz6ey00U1jtZBLp5oa",
-	"TKWkAdLM/yQVwb9SJS1Ii3/yqipEylFGR5VWiwLKf/urUaS2+8n+vXvLbdgV+YCCzsn08Dqj62zFUYCW",
-	"VdwYyOhuyziYMw4Uv5B0E8UUjGABQi6ZhkUtCjtmN7Xkd1wUfFGA38hYtPZMgdvEGZUzsGD5JV+zBWxZ",
-	"/7Z3GTXuZUgU/umjliMiaby+A2k/WA283BK7hc/2CPD2yDT3N/IeOMq+mbkXX6JOAmrv/QpkI13QbIlc",
-	"K+3kAPpOpCSPyoyjhzh6I+94IbKfnRQO0AqvsSSbii/h2oi/Af6440UNzu4sF0U0j8raoMdFeyqAG8sS",
-	"1HitFUr201MP5gKKjLxE2OThCq3DWC5TFM8RORqDRmG5rU00P0mSOLLCkkF5DsNBR3FkNU/hWuCiJ4v8",
-	"fJofz87OFscnGT/lxymcT8+zBBI4OTs+jRp7qrWcW63qCuZeFHPhVh6FlemA/ri1bC17M2fA0xUjOaBo",
-	"cl4XzuHwEjLnlNyB1wWgGiw08Ft3vG+V/V7Vf7K5S2VHOe7qrA893cY70mGN2Vu4w7DGRcbuV6KAbX+w",
-	"bdbs2Sw5fk48ha3/RJYu5Bo9z5JBgXFrc84u1qMiFgV3D3+JKq0q0FY449DAPRndNd9rIGfT2CtJBhlP",
-	"3Xo+MkjEHJ+itDZWleT7K74uQdrrDNJCSMhal6woQdU2uurFARdTwVjIrrndg5ywIePmFjKWo6+1SFGu",
-	"dIkrRBm3MMIdo37Uaa6oxV8htbj/05DoXcV/r2HMPiAhVhEZv9eg143j4oYuOk/LemgmRvUv+S0GWKdN",
-	"FKFraUWBtxyMuseAbVcUoJ3zv9fKEh5pBdPZZBoj6Au/Jyhla0EjpX/5dDH6jY/+lozOr0dX//pNNCBv",
-	"cvt9fUh5bUhVyAMNASeRIQxEPik0eIARwpYZs4vF5qiEZSkiWCHRN3CWKaXHQ+SkBTemv+GvqzWukXOB",
-	"CheWxtPm0u0/uFrGLRkUzzKBK/HifYtLB9r6nC1UtsYzrLSyalHn7L8+vHsbE6slFwXjWabBGFaSzg0w",
-	"KjF8L4BlkKrMGUhXz+Lo82ipRv4iOoDxz/z+JzCGLwEJX/LquhyQw0+iKERAgEbIFF0p2mJtoEsIGQde",
-	"dm7Nslup7uWYvSpUemvo6O4VK3m6EhIMAQtUSWRAwpJbcQddM1L1omjZkMOPbU5G5lZUI1U5QY8qhYmH",
-	"juY5Lww8xJFTpN4Z3Xqct+3L3LG+bA7Y5xV4LlyjrS/W7Kbi2opUVFzam5j04YY06IZxmbGb0kn05iVC",
-	"CzKoBZAekuZyO2caMi3uQLJnwi3u1Bey5zGDTFjI8A7uuS4UWSraY1XwlB7JhEm5zjDAOd306+ArSj6P",
-	"WVooRIrP+MaK25uM2TtPGPpstuJVBRKRpdrwze02n1YVztVxlvE1sUrhdYHrQ54rTZxZLWhrtDkLZRXs",
-	"5yWyj7mE0+kJJg9TmcXsxK5i9sKu2P/+9/8Q9seNkEvIahe3PIMrnrEFgGwYQfm6Y3kesxVCgGeNXtLT",
-	"qIGpKuF5HI7vWSHugClZrOeME/ZdMwtFYciJGJYBz64LQF/2vB1iSCgR2m1zn1Ixd474IB0bPhEOB/WY",
-	"OI/QweCB0BskH1ppwx7B6cIFKyRzMEZ5tXrCTcUdb4HOXmbMh0BWgl2prOdDnvRoKs8NkL9uLFNIe3oS",
-	"xZvUP+mn/nFEcds7872yU5JAULohVgky2UZn9+eB1g0wpM3G8fRJNioNd0LVZo+wlPO0KaEIy3xKRoUU",
-	"qyqRDtJm0EoJsfc80oa7+yaXxliG+3RcZe9AJkOcGFXroX2QiZbkndur6kUhzAoyj256dBPAaYvzEdgT",
-	"R8T/oDd2F3qQpxXoKZ/1IlYStt1yq06AeVPkspGxA9R3kzHp13vynwO29dAuqnxyVZZGc/3TjegCH22N",
-	"aizEi+RqAOJ9jzlKC593kU/I84bOhXIX64AZ+Fwn5DEDYvZJYU+TCFAwHyCZkB5EIu6IQxIsfZjiAUY6",
-	"D+uKd+PoKcm5rePAzZAYfhQSdoMjitrxlmxcfadbzcEsdjcA/cvl5eckGV1efp7kl5efz/IdMPT3mksr",
-	"7HrYJfDP3pCSxG/3mGHd1ls0np78f5BYS2GvKy2GjPaNZKWQSjN8yDTm4WuLaa01wv9hLxGYO/f/HneB",
-	"W+eMzPq6W0uIHWKHzv4nIWsLfeX3RYp+3kUG63yoMMhrbeFxpzfovjW6kHrI6ynLi67gDEuVzIUuexvH",
-	"5Hgq0B3JCgsOMj8W3n5SEtYbRxdxrTn9NpZru68H3T4EejeOmhJPYHNQ9ERBT/K8VPVQnO1q1qDI+2IO",
-	"YnFlr046ePXl+OGbJzlqFogDYUOsvFVW5L6c0ecoAPumNhBOE1FYKB6QsPJaZo9DrZ3hHiHWt4b51Gn0",
-	"5rtBR7yruoF4zZV0UlEJyp14UxDfgQ+kHaxM/BqSLgJ9BvQdaGaVusWIvZ0i+jx2zzLFpmS4EaZxINjD",
-	"2icDKZ1Fs05HrEMHS0F6qCjQLSE92olpP3tAlni46sZN1el6R4p5EOotMB/G5/fyJxREH8iLv3HPT5Kk",
-	"711ky1L2X7xjXwM+yycTT5YM/WP4Bvlxr8B76h5YizrW0/hXwZ4JszQW7VJRnzNTrhMqgPhYMPYxu2i5",
-	"d1dUTLlkC2itVPAu1lkoVQCXLaqeLhL6B7/G1p5UmA/uUQLUlhdf5bwfxzJ1hbQOs/lRhEIGMAn3lPu3",
-	"KnGG5arIKHbuz/wdaCOGPOUPmmqSeLRwB3rN0hWXS7+/MCxTaV36hO8gHocQf6Cia9kt9+XEHbfDlDPb",
-	"toZ3pLfR443ZbJvlTk/4CiPgACp652BKkxC0O4WqyEzMFmuGRBNUGvSlzrAORFGbSHr4u04+X/Fiyw8c",
-	"9ObWAfv9451wIOyz8zRcJ78F749PO/Aef7YjRzI656P86suLh1Hz98kef0+mw9HGZbC+/rOVH8Fne00t",
-	"QDvcO3hdVnYdCrTCoJWi4hTcWIbvDVX3+zWgBqTvFUVcMO/EqGk/Rm0dUwNlt1naeSwfehjliaMegnvv",
-	"NxFtP3j8a6g+pCuulxiLxAE+N3kKPA/UrlwLS1BLbycsXXIL93z9rTkYjvoydIiZL9lW06zbT7FKUZTc",
-	"sQ3G2q+ksQ85K5AZ3owjU6cpQOaLp0177xEg30+YcPEhXWrVZfojMecns7O+K91VsblYoLzIzpQcFlHo",
-	"7+9pSp3K0dOob9P+Hy7y2VWI37450NHWWotRM4vz+BE1NYRZp3xwkgwquJ85GKKJqqO50j7I+xa1q0Ph",
-	"QsO1x2ZSYXvJ7wVNKrUGWDCRx8ddNbxQS9K+IXd9vMP9DlcoP1i+KGDM+gMQCIMKde8aRk1ljWI2nk5m",
-	"muJCG8O0S5h7DFVc7X9uW6bgS5ruTOLHLOMDBcaPvtD7SF8w16pkzvkyqwICpmN1ZUttLEN3EjOFWSov",
-	"ilBx2QllxuyXqgLNFqrGLVSOZ8e1sKtSpGxRp7dgzUuWNM3HoXmKPggKTv1QEDNLfHu0358ceNP3KvHF",
-	"89nXvnj+NS9ul1WI34b+hp5m/cFzt9yBz62IeEAO58pmZscEZJGhZZJavGTc19iaKUKvGQ6pUE9Q7V9t",
-	"c2XGjqc8HXCUG0TzJJDxWLwBpNeh8/HYmy3T2T4S3inctdfciG34VJQeKONRBrZ/QHHTFw87JHJIu24I",
-	"v7msyZPUZ+KBQlSuBmItWr8Typi9xlDgBouCWfvMkhwN4Ve1RMVRlO7znLoam84gKlV/TLI/AJMrfSnJ",
-	"A7mVxuytCqPF5IRwj/YABnXAux3V8aWkZDAFaUgtRAYSkzzQiAgqnq5gNB0nm2HV1rVNbIw+kr+Pu4M9",
-	"rdR0Hk3GiXtFVSB5JaJ5dDye0MoY2enojzaKvYShSgVfogwoBF28eT+azF6M2YX09RDvwt3kGVW86XFh",
-	"Qi/TeXK8SjOmkkmPc1AjKal9k0Xz6Edh7Lug4e0B8E+9hFYW62DwIbMPKXgzCE0i2chvK0Ufmvh9vP/S",
-	"zCiNdwwpPcT70Oki5y4qm9LBATPaobzT3//CzVwzo9xMtiMFw18JXBo2S2JWutF9Ltk0CdenSTJmF+7E",
-	"wijvSmm0l+Bu3TxhSAp3sbMZM21zlAFNXUbzWRIf1ljvs/iRqkqd3C+AVSLfNdbddLIfHG80i4UR2abh",
-	"zn30eJQf2xv1306FDxlte7jaGimfJskj05iHTWFuagADc5jvvKnSHOiJ23VosYa6o6355oc4miXHT7/m",
-	"h+SJAH/yT72yGR/FNK4sOQYx8hBeieN2PZEcDIqWL02rKnCFb3vfdvRFZA8tB9d1PT+A8zx9xzNE5uaR",
-	"gQ854iff8Z8d9HX5V2FXAQbHfjoroGFV21S5THrMmiYOxaNnBoC5RZ+7qXWSR9ydg21GoDhNLgnjZ50b",
-	"2M0Ls1Pvaeazo/KbBs92GewPKnZ7FL5TQGxG4TeFj+j1Lz9vVV/nUTqaJMkkcu2UKMlf5DybLUbZeboY",
-	"zU7P8xGfnM5GZ8mL07Oz6YvzWQJNWRYP3HP8gwaUMfB2v3o+9W376OPri9F0lnQ72PPJdJYg21ttlE+h",
-	"ydipMLVbhtFkcQLTFws+muZ8MppNsunoxYvjfJQkk9PsOE35yfTsP/yMSvi8pdXli6bJ9HSUHI+Sycfk",
-	"fH6czJNknJyc/Naa43e9OCSv1Y8J9arpDHPwnmQHykhRJa4nnWWbKku3cTNM02T6W6t4Gj5IanVJhl87",
-	"nnRYacvR9zQcB+1GxA6hnP3WxkcnB3xn4CuUw1+O+NTx613pSXLy9GvNJwh/uu91WFt6Roec7aG+s8kJ",
-	"rrbc9NEmOxmEo4T0fRNJ5b4GRDNWjLdqabhg7D73CFjfj3q+dKNxrSFdlTNhY3YfpgXvuYndwGp/Gvcl",
-	"3og3g60xLezmNE3MmiFNVztyZYke2A0R57Vj9e+IAVwGuPN7J6XX/+xaG2bMeeHnd1X+Z2ny5kO0QU3+",
-	"QPMXI2oDO6Wfh7pXE7s38dpi2A8/vU6Tersm55jd0Bpz9+JNzG5ENr+hpULN8FtzKb3vi9lNxi2f3zAu",
-	"2Tv3IdErWsgEAflMGVMArrW4I4CMuRu7CB/EUR6MyMSwBU9vHab4kRs7Is0evfmOLcEaTJhbDBmlPCeG",
-	"eXKQpaUGaqVTcty1F/fF3w6Q1tfrsGinUIj5OTc7P+ftUN0BO4c1EnfgnsfVt/1Z4z+tNX5PJe5B2yvE",
-	"HfxhyzOhBLkL5Lsa5RP688Fny76sFndHiP08NVWk12CZkGlR+69nhqBzKM4NJsCTWfzIGOnpEzOkf9fU",
-	"0YlqR9hwdWPzj5M5+hEIDMh+6JHmMps5TXc7jEHE1HbYNCVaeuo597nlV7j34KPpv5uOEyYfgL6VPjmx",
-	"XBRz+s7Ocm1R6+7jzVfXGkxdgsMoBfA7MH6HS9l0X1t+Txhm0PSehe3NragqyBoC2JdLV/a/jOZMPtw8",
-	"3+2EH4UsB3m5P1cHfuUWoWBReEn5as+awlffFdHLdIBDToKCqqMn1HljVihVURRUsqDpZl1gnLG2mh8d",
-	"TaZn42ScjCfzF8mLE0rE/I5N0ukBSL8y0FckN5hWUnzG5NWj4MmMGXYLUJnw1b+EFBdhqgK5HbeFoc48",
-	"aQaVUBFP5+ON8yJRIDn+d9D+h6uH/wsAAP//",
+	"3Fz9buM4kn8VQrfAdN/JjuzY+XBwwOV6enb7MNPdmGQwwHSyMS2VbG4kUkNScXsbAe5p7sHuSQ5VpGTJ",
+	"kuOkd7eBvflnYlsiWcX6+NWPxf4SxCovlARpTTD7EqyAJ6Dpz5/B6s1lakHjpwRMrEVhhZLBLLiCWMnE",
+	"MKvYmgvLFpAqDcyugBmeA9PwewnGMmGYAWkZX3Ihh0EYmHgFOccBcyFFXubBbBQGdlNAMAuEtLAEHTw+",
+	"PoZBwTXPwfrFvFHSCGNBxptrdQ+yu6TrFbB4+9SdxceYShlnay0sDBk+waVZg2ZmpdaG2RW37seQKY2L",
+	"nUbHbK6BJ4NcJZANFrASMpnjygVO4tQThIHkOa64sayBW1dTxD9oSINZ8C9HWx0fuV/NUUcglPmDTkC/",
+	"+75fOIU/fmeYSELG2S+/vPueCckyhfLE3EC9yILb1XaJIgnCAPdDaEiCmdUlPHeN1XJwaR81pH2W8PMP",
+	"b9jpeBINyRD+/f2MrdSa5VxumNkxEm5ZrowNWYRfHUchWwu7UqVlwrLxkF26x2hXhGFSMVPGKybLfAG0",
+	"OxrS0kBywZRdgWYFLQlkDIZxDUwspdKQoB7gM8+LDMWnVU337Z+XqmWX/POPIJd2FczG05PaNo3VQi6d",
+	"aWowhZIGyDL/k0wE/4qVtCAt/smLIhMxRx0dFVotMsj/7S9Gkdk+T/cf3VtuwrbKewx0Rq6H3zP6nq04",
+	"KtCyghsDCf3acA7mnAPVLyT9iGqqnGABQi6ZhkUpMjtk81LyBy4yvsjAT2QsenuiwE3inMo5WOX5Od+w",
+	"Bex4/250GdThpU8V/umjRiAibbx9AGmvrAae76jdwmd7BPjzwNS/b/Xds5VdN3MvXqBNAlrvegWy1i5o",
+	"tkSplXZ6AP0gYtJHYYbBYxi8kw88E8nPTgsvsApvsaSbgi/hzoi/An544FkJzu8sF1kwC/LSYMRFf8qA",
+	"G8sitHitFWr206EHUwFZQlGimuTxFr3DWC5jVM8RBRqDTmG5LU0wm0RRGFhhyaG8hNVGB2FgNY/hTuCg",
+	"k0V6Pk6Pp6eni+NJwk/4cQzn4/Mkgggmp8cnQe1PpZYzq1VZwMyrYibcyINqZNqgv91bdoadzxjweMVI",
+	"D6ialJeZCzg8h8QFJbfhZQZoBgsN/N5t73tlf1DlN3Z3qewgxVmd92Gk20ZH2qwhew8PmNa4SNh6JTLY",
+	"jQe7bs1eTaPj1yRTNfU3FOlSbjDyLBlkmLcew+BaqZ+43DivNt9UvVapAeYrHzIMaVkYFmcCgxdGUm58",
+	"RnNPMFWAxC+VhOoxjHcr/gB/rzBXm76DP+ibWcbdmr8EhVYFaCtcvNDAvTbaon3UQPG3DmFkLGgLsRvP",
+	"J0uJMOxTEJfGqpzSYcE3OUh7l0CcCQlJ4ysrclClDW47qdHBDDAWkjtun7GcakLGzT0kLMX0Y3FFqdI5",
+	"jhAk3MIAZwy6ibj+Ri3+ArHF+Q+jxA8F/72EIbvChVhFy/i9BL2pYzk39KXbFdYBeCFGhJzfI+ZwDkag",
+	"pZRWZPiTQ5ZrxDBkRVU+XGtlyTga+GI6GoeIg6vPI9SytaBxpX/+dDn4jQ/+Gg3O7wa3//qHoEfflAm7",
+	"9hDz0pCpUFDuw5IiQWSMclK29JiryuRmyC4X260SlsUI6oXEcMlZopQe9i0nzrgx3Ql/XW1wjJQLNLhq",
+	"aNxtLt38vaMl3JJf8yQROBLPPjakdDi2K9lCJRvcw0IrqxZlyv7r6sP7kETNucgYTxINBv0Zba5HUImI",
+	"ZgEsgVglzkHadhYGnwdLNfBfYhwa/szXP4ExfAm48CUv7vIePfwkskxUoNgIGWN2QV8sDbQXQs6BX7tI",
+	"b9m9VGs5ZG8yFd8b2rq1YjmPV0KCodiDJokCSFhyK1wc2rqRKhdZw4ccpG5KMjD3ohiowil6UCisxXQw",
+	"S3lm4DEMnCF19ujeQ9/d8O629aLeYF9q4b5wjb6+2LB5wbUVsSi4tPOQ7GFOFjRnXCZsnjuNzi8QbZFD",
+	"LYDskCyX2xnTkGjxAJK9Em5wZ76QvA4ZJMJCgr/gnJtMkaeiPxYZj+mRRJiY6wRzvrNNPw6+ouTrkMWZ",
+	"QvD8im+9uDnJkH3wC8M0xla8KEAi2FZbubndldOqzIU6zhK+IVEJcSxwfEhTpUkyqwVNjT5nIS8q/7lA",
+	"8TEZOZseYT01lknIJnYVsjO7Yv/73/9D5RBOhFJCUrr06QVc8YQtABOYFwT167bldchWiIpe1XZJT6MF",
+	"xiqH12G1fa8y8QBMyWwzY5zKgQ2zkGWGgohhCfDkLgOMZa+bKYaUEqDf1r9Tder2ER+kbcMnqs1BOybJ",
+	"AwwwuCH0BumHRtqKR6k3c8kKl9mbo7xZHQhTYStaYLCXCfMpkOVgVyrpxJCDEU2lqQGK17VnCmlPJkG4",
+	"ZUOiLhsSBpS3fTB/VsFOGqiMrk9UQpG2ttnny0DjVjCkKcbx+KAYhYYHoUrzjLSU8rhmlYRlvkolbsmq",
+	"QsS9azPopVTEdCLSVrp1TS9gLsN5WqGysyGjPkmMKnXfPChEQ/Mu7BXlIhNmBYlHN511E8BpqvMJ2BMG",
+	"JH9vNHZfdCBPI9FTie9VjOB1Jyw3qBMsJQNXoA1djfEwGpJ9faT42eNbj02e6ZMjnmrL9U/XqqvkaFpU",
+	"7SFeJbc9EO8HLNsaJUsb+VSlb9++UDlnHTADX/5VpV2Pmn2d3LEkAhTMJ0gmpAeRiDvCiheQPk3xCka6",
+	"COv4zGFwSHNu6rCSpk8NPwoJ+8ERZe1wRzeO8moTXFjY7wegf765+RxFg5ubz6P05ubzaboHhv5ecmmF",
+	"3fSHBP7ZO1IU+emecqz7cmeNJ5O/xxJLKexdoUWf076TLBdSaYYPmdo9PN0al1oj/O+PEpVw5/6/p0Pg",
+	"zj6jsJ6KbCixtdi+vf9JyNJC1/g9b9Otu8hhXQwVBmUtLTwd9HrDt8YQUvZFPWV51lacYbGSqdB5Z+KQ",
+	"Ak8BuqVZYcFB5qfS209KwmYb6AKuNafPxnJtnxtBdzeB3g2DmvWqxOxVPa2go3meq7Ivz7Ytq1flXTVX",
+	"anFMYKscvP1y/PiHgxLVA4TVwvpEea+sSD2r0pWoAvY1N1DtJqKwijwgZaWlTJ6GWnvTPUKs7wzzpdPg",
+	"3fe9gXgfu4F4zbFcsSiIg3H4ns4I9uADaXuZiV+rootAnwH9AJpZpe4xY++WiL6OfSZNsWVRt8o0DgR7",
+	"WHswkdJe1OO01Nq3sZSk+0iBNoX05OFU89kXVIkvN92wZp3u9pSYL0K9GdbD+Pyz4gkl0UeK4u/c86Mo",
+	"6kYX2fCU5w/e8q+emOWLiYPMpX8M36A47g34mbYH1qKNdSz+TeXPhFlqj3alqK+ZqdapGEB8rHL2Ibts",
+	"hHdHKsZcsgU0Rsp4G+sslMqAy8aqDpOE/sGv8bWDBnPlHiVAbXn2VcH7aSxTFrjWfjGvRUVkAJOwptq/",
+	"wcQZlqosodz5fOEfQBvRFyn/qImTxK2FB9AbFq+4XPr5hWGJisvcF3wvkrEP8VeraHt2I3w5dYfNNOXc",
+	"tmnhLe1t7XjrNrtuuTcSvsEM2IOKPjiYUhcEzcNTlSUmZIsNw0UTVOqNpc6xXoiitpn05e86/XzFi404",
+	"8KI3dzbYzx/uhQPVPHt3wzU3NOD98UkL3uPHZuaIBud8kN5+OXsc1H9PnvH3aNyfbVwF6/mfnfoIPts7",
+	"OhW1/WcHb/PCbiqCVhj0UjScjBvL8L0+dr/LAdUg/VlZxCXzVo4ad3PUzjbVUHZXpL3bctXBKAe2ug/u",
+	"fdxmtOfB418r9iFecb3EXCReEHOjQ+C5h7tyR1iCThb3wtIlt7Dmm+/Mi+Gop6GrnHnBdg7N2ucpVinK",
+	"knumwVz7lWvsQs4CZII/hoEp4xgg8eRpfbz3BJDvFkw4eJ8tNXiZbpfQ+WR62g2l+xibywXqi/xMyX4V",
+	"VS0Pz3SlFnN0GPVtOyL6ST67qvK3PxxoWWupxaBuT3p6i2oOYdqiDyZRr4H7Noy+NRE7mirtk7w/KXc8",
+	"FA7Uzz3WzRu7Q/4gqHmr0dODhTw+7tjwTC3J+vrC9fGe8NvPUF5ZvshgyLo9IQiDMrV2B0Y1s0Y5G3cn",
+	"MTW50MQwTQrzGX0mt8/ftx1X8JSm25PwKc+4osR47YneJ84FU61y5oIvs6pCwLStjrbUxjIMJyFTWKXy",
+	"LKsYl71QZsh+KQrQbKFKnEKluHdcC7vKRcwWZXwP1lywqD587Gsx6YKgKqi/FMRMI3882j2f7HnTn1Xi",
+	"i+fTr33x/Gte3KVVSN56/fV66vF7991yBz53MuILajhHm5k9TaFZgp5JZnHBuOfY6sZKbxkOqdCZoHo+",
+	"2+ZoxlakPOkJlFtEcxDIeCxeA9K76uTjqTcbrrO7JbxF3DXH3Kqtf1eU7qHxqAJ7fkJx3RePezTykuO6",
+	"Pvzmqia/pK4Qj5SiUtWTa9H7nVKG7C2mAtdrVbm1rywp0BB+VUs0HEXlPk/pVGN7MohG1e0c7TbApErf",
+	"SIpAbqQhe6+qbmsKQjhHswGDTsDbJ6rDG3kj0aoTRceQ1IuCUTBTMc9W1Dts1fZQlj5hRjAuyUmwa6Xv",
+	"vzNMrSV7VTkBZ4lyJ18LyNSaDYm1kjwL2dA8xAxXjn8M46w0FvSQpntNSc6f7rhJhGTzP11ff7z704er",
+	"66v5Bf7qWpHd75PxiM1LSc0aA1zufHgjqbyNQRoydJGAxLIVNGKcgscrGIyH0bYjufHdNtsH15TBwnar",
+	"UqPYngWjYeReUQVIXohgFhwPRzQyYhUy5qOtqy6hj3vhS6BmNyHZ5buPg9H0bMgupWd4fFJy7YXE4dPj",
+	"wlSnsy434bfUSCyZ9MgNfYzK9HdJMAt+FMZ+qHy22eX/qVOiy2xThbCKq6hIhbrbnVSy1d8O6dDX1v30",
+	"iVLddTXc03b1GD5nnQ4L7FtlTYa8oBG/Iqy681+6xnpmlGtTdEvBhJ4Dl4ZNo5Dl7n4Gl2wcVd+Po2jI",
+	"Lt2OVf3aK6UxAlS+45pGqzJ3nzjbXuKmRAlQa20wm0bhy1oFuiJeE0/WqmYr+E3Ld60CrgXd3w6oLYtV",
+	"fdB1CwH3+fBJeWznPsducf+SZr3H2517A+MoeqLN9WXtrVtWo6fB9YN3VeqznbhZ+warV3e008T+GAbT",
+	"6Pjwa/4mBC3A7/yhV7Z9uViY5jnHtEwRwhtx2GRIKcCgavnSNHiOW3zbx7ajLyJ5bAS4duj5I7jI0w08",
+	"fcvcPtJzWyc8+I6/W9K15V+FXVXAPvT9ZhW+V6WNleMGhqw+lqIM+8oAMDfoa3c1gfQRtjt766YuTr1Y",
+	"wviG9rqQ4JnZa/fUxdoy+e2R1S6x9zcadvO+Q4sSre87bKmc4O0vP+/wybMgHoyiaBS4A6IgSs9SnkwX",
+	"g+Q8XgymJ+fpgI9OpoPT6Ozk9HR8dj6NoCaaccO9xH/UgDoG3jyBn419I0Jw/fZyMJ5G7TP52Wg8jVDs",
+	"nYOhT9WxaYszax6CBqPFBMZnCz4Yp3w0mI6S8eDs7DgdRNHoJDmOYz4Zn/6H77qp7jA1zi2DcTQ+GUTH",
+	"g2h0HZ3PjqNZFA2jyeS3xmUNd7qIy2ucMFUM3HgaRWFXsz3EWFCIu1Fr2Jo3ah9F9a9pNP6tQQdXt84a",
+	"5z79rx2PWqI09ehPaZwEzaOVPUo5/a2JjyYvuEziOdf+60G+GP76UDqJJodfq++ZfPPY66oH6QXtC7Yv",
+	"jZ11lXO7E6aPtvVWLxyl2sUfi6nUs1rUNcZ4gx3EAUN3p6eqXnzz6oVr9mu0HauUCRuyddX/uOYmdC24",
+	"3f7iC/wh3LbqhjSw6zw1IavbTh0b5oiWDtitMs5bJ+o/EAO4mnbvpTalN//frbbqmueZ70hW6bey5O1t",
+	"w15LvqKOkgEdbDujn1VMXp27t/nartztIvrobZrM2x3bDtmcxpi5F+chm4tkNqehKhb0O3MjfewL2Tzh",
+	"ls/mjEv2wd0We0MDmUpBvvbHEoBrLR7A323C4sDfeqTKHpGJYQse3ztM8SM3dkCWPXj3PVuCNTeyJZBR",
+	"yktimF8OirTUQM0BVBy3/cVdANsD0rp2XQ3aoj5BsxU3e+9st1bdAjsvOxrdg3ueNt/m3dVv6I2T8fnh",
+	"F3bu4H1zJ/6BuP5el83EA/zNDmsqLnZfbeDI2gNmd+WLbM8vhu1eat9YTtT8BiwTMs5Kf42oD3FXLGVv",
+	"3Tyahk/0054caKb9h1acTlV7so0j0M0/T8Hpe0Ewj/vuT2pQrRtW3c9VP0hI5y/b05mGnXrJfUn6FVmh",
+	"Cu30v3krdlPowJBMd28sF9mMLhxari1a3Trc3sjXYMocHLTJgD+A8TPcyPoYuhEuhWEGXe9VNb25F0UB",
+	"Sb0A9uXGnX/cBDMmH+ev98fuJ5HOy4LjP0PQ+pVbBJ5Z5hXsuaUNJctuBKOXad/7YgulcLeeiuUOWaZU",
+	"QTlXyYy6w3WGWc3aYnZ0NBqfDqNhNBzNzqKzCZV9fsa6xPVwp8tDdO3PNfblhAawVPaYezRlht0DFKb6",
+	"hyQkxDgIXYTeRQnCUGcDGRQRtoje0+E25pEqcDn+c+U0j7eP/xcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -234,8 +234,18 @@ func Plain(s string) string {
 // private is what an error may repeat of an event: mail addresses and payment methods.
 var private = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;]+|pm_\w+`)
 
+// lies is where a record lies, topic/partition@offset, which looks like an address.
+var lies = regexp.MustCompile(`^[A-Za-z0-9._-]+/\d+@\d+\W*$`)
+
 // Masked is a message without what is private.
-func Masked(message string) string { return private.ReplaceAllString(message, "***") }
+func Masked(message string) string {
+	return private.ReplaceAllStringFunc(message, func(found string) string {
+		if lies.MatchString(found) {
+			return found
+		}
+		return "***"
+	})
+}
 
 func cut(message string) string {
 	message = Masked(message)
