@@ -43,6 +43,10 @@ test-real: ## rung 6: on a real Kafka (Java, Maven; or TEST_KAFKA_BROKERS) and R
 browser-test: bin/troupe ## rung 9: a headless Chromium walks the console (Node, npm, chromium); screenshots in .cache/screenshots
 	@scripts/browser-test
 
+.PHONY: contracts-test
+contracts-test: bin/troupe ## the HTTP doors against schemas/openapi, by Schemathesis (Python, venv); EXAMPLES=200, SEED=fresh
+	@SEED=$(SEED) scripts/contracts-test
+
 ORDERS ?= 1000
 SEED ?= fresh
 
@@ -112,6 +116,8 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'the README, as it is written' .ci/readme
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
+	@scripts/step 'contracts-test, a fixed seed' $(MAKE) --no-print-directory contracts-test SEED=1
+	@scripts/step 'contracts-test, a fresh seed' $(MAKE) --no-print-directory contracts-test EXAMPLES=50
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
 	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
