@@ -21,6 +21,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for CancellationReason.
@@ -167,6 +168,27 @@ func (e PaymentStatus) Valid() bool {
 	case PaymentStatusRefunded:
 		return true
 	case PaymentStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSentEventEvent.
+const (
+	ServerSentEventEventEvent   ServerSentEventEvent = "event"
+	ServerSentEventEventOrder   ServerSentEventEvent = "order"
+	ServerSentEventEventSkipped ServerSentEventEvent = "skipped"
+)
+
+// Valid indicates whether the value is a known member of the ServerSentEventEvent enum.
+func (e ServerSentEventEvent) Valid() bool {
+	switch e {
+	case ServerSentEventEventEvent:
+		return true
+	case ServerSentEventEventOrder:
+		return true
+	case ServerSentEventEventSkipped:
 		return true
 	default:
 		return false
@@ -398,6 +420,18 @@ type Problem struct {
 	// Examples: urn:troupe:problem:invalid-request
 	Type string `json:"type"`
 }
+
+// ServerSentEvent One event of a stream, by its fields.
+type ServerSentEvent struct {
+	Data  openapi_types.File   `json:"data"`
+	Event ServerSentEventEvent `json:"event"`
+
+	// ID Of an order
+	ID string `json:"id,omitempty,omitzero"`
+}
+
+// ServerSentEventEvent defines model for ServerSentEvent.Event.
+type ServerSentEventEvent string
 
 // SettleTime Milliseconds from placed to settled for the first time, over all orders that the read model holds. Upper bounds of logarithmic buckets; 0 when there is no such order.
 type SettleTime struct {
@@ -1774,88 +1808,90 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Fz9buM4kn8VQrfAdN/JjuzY+XBwwOV6enb7MNPdmGQwwHSyMS2VbG4kUkNScXsbAe5p7sHuSQ5VpGTJ",
-	"kuOkd7eBvflnYlsiWcX6+NWPxf4SxCovlARpTTD7EqyAJ6Dpz5/B6s1lakHjpwRMrEVhhZLBLLiCWMnE",
-	"MKvYmgvLFpAqDcyugBmeA9PwewnGMmGYAWkZX3Ihh0EYmHgFOccBcyFFXubBbBQGdlNAMAuEtLAEHTw+",
-	"PoZBwTXPwfrFvFHSCGNBxptrdQ+yu6TrFbB4+9SdxceYShlnay0sDBk+waVZg2ZmpdaG2RW37seQKY2L",
-	"nUbHbK6BJ4NcJZANFrASMpnjygVO4tQThIHkOa64sayBW1dTxD9oSINZ8C9HWx0fuV/NUUcglPmDTkC/",
-	"+75fOIU/fmeYSELG2S+/vPueCckyhfLE3EC9yILb1XaJIgnCAPdDaEiCmdUlPHeN1XJwaR81pH2W8PMP",
-	"b9jpeBINyRD+/f2MrdSa5VxumNkxEm5ZrowNWYRfHUchWwu7UqVlwrLxkF26x2hXhGFSMVPGKybLfAG0",
-	"OxrS0kBywZRdgWYFLQlkDIZxDUwspdKQoB7gM8+LDMWnVU337Z+XqmWX/POPIJd2FczG05PaNo3VQi6d",
-	"aWowhZIGyDL/k0wE/4qVtCAt/smLIhMxRx0dFVotMsj/7S9Gkdk+T/cf3VtuwrbKewx0Rq6H3zP6nq04",
-	"KtCyghsDCf3acA7mnAPVLyT9iGqqnGABQi6ZhkUpMjtk81LyBy4yvsjAT2QsenuiwE3inMo5WOX5Od+w",
-	"Bex4/250GdThpU8V/umjRiAibbx9AGmvrAae76jdwmd7BPjzwNS/b/Xds5VdN3MvXqBNAlrvegWy1i5o",
-	"tkSplXZ6AP0gYtJHYYbBYxi8kw88E8nPTgsvsApvsaSbgi/hzoi/An544FkJzu8sF1kwC/LSYMRFf8qA",
-	"G8sitHitFWr206EHUwFZQlGimuTxFr3DWC5jVM8RBRqDTmG5LU0wm0RRGFhhyaG8hNVGB2FgNY/hTuCg",
-	"k0V6Pk6Pp6eni+NJwk/4cQzn4/Mkgggmp8cnQe1PpZYzq1VZwMyrYibcyINqZNqgv91bdoadzxjweMVI",
-	"D6ialJeZCzg8h8QFJbfhZQZoBgsN/N5t73tlf1DlN3Z3qewgxVmd92Gk20ZH2qwhew8PmNa4SNh6JTLY",
-	"jQe7bs1eTaPj1yRTNfU3FOlSbjDyLBlkmLcew+BaqZ+43DivNt9UvVapAeYrHzIMaVkYFmcCgxdGUm58",
-	"RnNPMFWAxC+VhOoxjHcr/gB/rzBXm76DP+ibWcbdmr8EhVYFaCtcvNDAvTbaon3UQPG3DmFkLGgLsRvP",
-	"J0uJMOxTEJfGqpzSYcE3OUh7l0CcCQlJ4ysrclClDW47qdHBDDAWkjtun7GcakLGzT0kLMX0Y3FFqdI5",
-	"jhAk3MIAZwy6ibj+Ri3+ArHF+Q+jxA8F/72EIbvChVhFy/i9BL2pYzk39KXbFdYBeCFGhJzfI+ZwDkag",
-	"pZRWZPiTQ5ZrxDBkRVU+XGtlyTga+GI6GoeIg6vPI9SytaBxpX/+dDn4jQ/+Gg3O7wa3//qHoEfflAm7",
-	"9hDz0pCpUFDuw5IiQWSMclK29JiryuRmyC4X260SlsUI6oXEcMlZopQe9i0nzrgx3Ql/XW1wjJQLNLhq",
-	"aNxtLt38vaMl3JJf8yQROBLPPjakdDi2K9lCJRvcw0IrqxZlyv7r6sP7kETNucgYTxINBv0Zba5HUImI",
-	"ZgEsgVglzkHadhYGnwdLNfBfYhwa/szXP4ExfAm48CUv7vIePfwkskxUoNgIGWN2QV8sDbQXQs6BX7tI",
-	"b9m9VGs5ZG8yFd8b2rq1YjmPV0KCodiDJokCSFhyK1wc2rqRKhdZw4ccpG5KMjD3ohiowil6UCisxXQw",
-	"S3lm4DEMnCF19ujeQ9/d8O629aLeYF9q4b5wjb6+2LB5wbUVsSi4tPOQ7GFOFjRnXCZsnjuNzi8QbZFD",
-	"LYDskCyX2xnTkGjxAJK9Em5wZ76QvA4ZJMJCgr/gnJtMkaeiPxYZj+mRRJiY6wRzvrNNPw6+ouTrkMWZ",
-	"QvD8im+9uDnJkH3wC8M0xla8KEAi2FZbubndldOqzIU6zhK+IVEJcSxwfEhTpUkyqwVNjT5nIS8q/7lA",
-	"8TEZOZseYT01lknIJnYVsjO7Yv/73/9D5RBOhFJCUrr06QVc8YQtABOYFwT167bldchWiIpe1XZJT6MF",
-	"xiqH12G1fa8y8QBMyWwzY5zKgQ2zkGWGgohhCfDkLgOMZa+bKYaUEqDf1r9Tder2ER+kbcMnqs1BOybJ",
-	"AwwwuCH0BumHRtqKR6k3c8kKl9mbo7xZHQhTYStaYLCXCfMpkOVgVyrpxJCDEU2lqQGK17VnCmlPJkG4",
-	"ZUOiLhsSBpS3fTB/VsFOGqiMrk9UQpG2ttnny0DjVjCkKcbx+KAYhYYHoUrzjLSU8rhmlYRlvkolbsmq",
-	"QsS9azPopVTEdCLSVrp1TS9gLsN5WqGysyGjPkmMKnXfPChEQ/Mu7BXlIhNmBYlHN511E8BpqvMJ2BMG",
-	"JH9vNHZfdCBPI9FTie9VjOB1Jyw3qBMsJQNXoA1djfEwGpJ9faT42eNbj02e6ZMjnmrL9U/XqqvkaFpU",
-	"7SFeJbc9EO8HLNsaJUsb+VSlb9++UDlnHTADX/5VpV2Pmn2d3LEkAhTMJ0gmpAeRiDvCiheQPk3xCka6",
-	"COv4zGFwSHNu6rCSpk8NPwoJ+8ERZe1wRzeO8moTXFjY7wegf765+RxFg5ubz6P05ubzaboHhv5ecmmF",
-	"3fSHBP7ZO1IU+emecqz7cmeNJ5O/xxJLKexdoUWf076TLBdSaYYPmdo9PN0al1oj/O+PEpVw5/6/p0Pg",
-	"zj6jsJ6KbCixtdi+vf9JyNJC1/g9b9Otu8hhXQwVBmUtLTwd9HrDt8YQUvZFPWV51lacYbGSqdB5Z+KQ",
-	"Ak8BuqVZYcFB5qfS209KwmYb6AKuNafPxnJtnxtBdzeB3g2DmvWqxOxVPa2go3meq7Ivz7Ytq1flXTVX",
-	"anFMYKscvP1y/PiHgxLVA4TVwvpEea+sSD2r0pWoAvY1N1DtJqKwijwgZaWlTJ6GWnvTPUKs7wzzpdPg",
-	"3fe9gXgfu4F4zbFcsSiIg3H4ns4I9uADaXuZiV+rootAnwH9AJpZpe4xY++WiL6OfSZNsWVRt8o0DgR7",
-	"WHswkdJe1OO01Nq3sZSk+0iBNoX05OFU89kXVIkvN92wZp3u9pSYL0K9GdbD+Pyz4gkl0UeK4u/c86Mo",
-	"6kYX2fCU5w/e8q+emOWLiYPMpX8M36A47g34mbYH1qKNdSz+TeXPhFlqj3alqK+ZqdapGEB8rHL2Ibts",
-	"hHdHKsZcsgU0Rsp4G+sslMqAy8aqDpOE/sGv8bWDBnPlHiVAbXn2VcH7aSxTFrjWfjGvRUVkAJOwptq/",
-	"wcQZlqosodz5fOEfQBvRFyn/qImTxK2FB9AbFq+4XPr5hWGJisvcF3wvkrEP8VeraHt2I3w5dYfNNOXc",
-	"tmnhLe1t7XjrNrtuuTcSvsEM2IOKPjiYUhcEzcNTlSUmZIsNw0UTVOqNpc6xXoiitpn05e86/XzFi404",
-	"8KI3dzbYzx/uhQPVPHt3wzU3NOD98UkL3uPHZuaIBud8kN5+OXsc1H9PnvH3aNyfbVwF6/mfnfoIPts7",
-	"OhW1/WcHb/PCbiqCVhj0UjScjBvL8L0+dr/LAdUg/VlZxCXzVo4ad3PUzjbVUHZXpL3bctXBKAe2ug/u",
-	"fdxmtOfB418r9iFecb3EXCReEHOjQ+C5h7tyR1iCThb3wtIlt7Dmm+/Mi+Gop6GrnHnBdg7N2ucpVinK",
-	"knumwVz7lWvsQs4CZII/hoEp4xgg8eRpfbz3BJDvFkw4eJ8tNXiZbpfQ+WR62g2l+xibywXqi/xMyX4V",
-	"VS0Pz3SlFnN0GPVtOyL6ST67qvK3PxxoWWupxaBuT3p6i2oOYdqiDyZRr4H7Noy+NRE7mirtk7w/KXc8",
-	"FA7Uzz3WzRu7Q/4gqHmr0dODhTw+7tjwTC3J+vrC9fGe8NvPUF5ZvshgyLo9IQiDMrV2B0Y1s0Y5G3cn",
-	"MTW50MQwTQrzGX0mt8/ftx1X8JSm25PwKc+4osR47YneJ84FU61y5oIvs6pCwLStjrbUxjIMJyFTWKXy",
-	"LKsYl71QZsh+KQrQbKFKnEKluHdcC7vKRcwWZXwP1lywqD587Gsx6YKgKqi/FMRMI3882j2f7HnTn1Xi",
-	"i+fTr33x/Gte3KVVSN56/fV66vF7991yBz53MuILajhHm5k9TaFZgp5JZnHBuOfY6sZKbxkOqdCZoHo+",
-	"2+ZoxlakPOkJlFtEcxDIeCxeA9K76uTjqTcbrrO7JbxF3DXH3Kqtf1eU7qHxqAJ7fkJx3RePezTykuO6",
-	"Pvzmqia/pK4Qj5SiUtWTa9H7nVKG7C2mAtdrVbm1rywp0BB+VUs0HEXlPk/pVGN7MohG1e0c7TbApErf",
-	"SIpAbqQhe6+qbmsKQjhHswGDTsDbJ6rDG3kj0aoTRceQ1IuCUTBTMc9W1Dts1fZQlj5hRjAuyUmwa6Xv",
-	"vzNMrSV7VTkBZ4lyJ18LyNSaDYm1kjwL2dA8xAxXjn8M46w0FvSQpntNSc6f7rhJhGTzP11ff7z704er",
-	"66v5Bf7qWpHd75PxiM1LSc0aA1zufHgjqbyNQRoydJGAxLIVNGKcgscrGIyH0bYjufHdNtsH15TBwnar",
-	"UqPYngWjYeReUQVIXohgFhwPRzQyYhUy5qOtqy6hj3vhS6BmNyHZ5buPg9H0bMgupWd4fFJy7YXE4dPj",
-	"wlSnsy434bfUSCyZ9MgNfYzK9HdJMAt+FMZ+qHy22eX/qVOiy2xThbCKq6hIhbrbnVSy1d8O6dDX1v30",
-	"iVLddTXc03b1GD5nnQ4L7FtlTYa8oBG/Iqy681+6xnpmlGtTdEvBhJ4Dl4ZNo5Dl7n4Gl2wcVd+Po2jI",
-	"Lt2OVf3aK6UxAlS+45pGqzJ3nzjbXuKmRAlQa20wm0bhy1oFuiJeE0/WqmYr+E3Ld60CrgXd3w6oLYtV",
-	"fdB1CwH3+fBJeWznPsducf+SZr3H2517A+MoeqLN9WXtrVtWo6fB9YN3VeqznbhZ+warV3e008T+GAbT",
-	"6Pjwa/4mBC3A7/yhV7Z9uViY5jnHtEwRwhtx2GRIKcCgavnSNHiOW3zbx7ajLyJ5bAS4duj5I7jI0w08",
-	"fcvcPtJzWyc8+I6/W9K15V+FXVXAPvT9ZhW+V6WNleMGhqw+lqIM+8oAMDfoa3c1gfQRtjt766YuTr1Y",
-	"wviG9rqQ4JnZa/fUxdoy+e2R1S6x9zcadvO+Q4sSre87bKmc4O0vP+/wybMgHoyiaBS4A6IgSs9SnkwX",
-	"g+Q8XgymJ+fpgI9OpoPT6Ozk9HR8dj6NoCaaccO9xH/UgDoG3jyBn419I0Jw/fZyMJ5G7TP52Wg8jVDs",
-	"nYOhT9WxaYszax6CBqPFBMZnCz4Yp3w0mI6S8eDs7DgdRNHoJDmOYz4Zn/6H77qp7jA1zi2DcTQ+GUTH",
-	"g2h0HZ3PjqNZFA2jyeS3xmUNd7qIy2ucMFUM3HgaRWFXsz3EWFCIu1Fr2Jo3ah9F9a9pNP6tQQdXt84a",
-	"5z79rx2PWqI09ehPaZwEzaOVPUo5/a2JjyYvuEziOdf+60G+GP76UDqJJodfq++ZfPPY66oH6QXtC7Yv",
-	"jZ11lXO7E6aPtvVWLxyl2sUfi6nUs1rUNcZ4gx3EAUN3p6eqXnzz6oVr9mu0HauUCRuyddX/uOYmdC24",
-	"3f7iC/wh3LbqhjSw6zw1IavbTh0b5oiWDtitMs5bJ+o/EAO4mnbvpTalN//frbbqmueZ70hW6bey5O1t",
-	"w15LvqKOkgEdbDujn1VMXp27t/nartztIvrobZrM2x3bDtmcxpi5F+chm4tkNqehKhb0O3MjfewL2Tzh",
-	"ls/mjEv2wd0We0MDmUpBvvbHEoBrLR7A323C4sDfeqTKHpGJYQse3ztM8SM3dkCWPXj3PVuCNTeyJZBR",
-	"yktimF8OirTUQM0BVBy3/cVdANsD0rp2XQ3aoj5BsxU3e+9st1bdAjsvOxrdg3ueNt/m3dVv6I2T8fnh",
-	"F3bu4H1zJ/6BuP5el83EA/zNDmsqLnZfbeDI2gNmd+WLbM8vhu1eat9YTtT8BiwTMs5Kf42oD3FXLGVv",
-	"3Tyahk/0054caKb9h1acTlV7so0j0M0/T8Hpe0Ewj/vuT2pQrRtW3c9VP0hI5y/b05mGnXrJfUn6FVmh",
-	"Cu30v3krdlPowJBMd28sF9mMLhxari1a3Trc3sjXYMocHLTJgD+A8TPcyPoYuhEuhWEGXe9VNb25F0UB",
-	"Sb0A9uXGnX/cBDMmH+ev98fuJ5HOy4LjP0PQ+pVbBJ5Z5hXsuaUNJctuBKOXad/7YgulcLeeiuUOWaZU",
-	"QTlXyYy6w3WGWc3aYnZ0NBqfDqNhNBzNzqKzCZV9fsa6xPVwp8tDdO3PNfblhAawVPaYezRlht0DFKb6",
-	"hyQkxDgIXYTeRQnCUGcDGRQRtoje0+E25pEqcDn+c+U0j7eP/xcAAP//",
+	"3Hz/buM4kv+rEPouMN3flR3ZiZOOGwdcrqdntg/TPzCdwQDTySa0VLK5kUkNScXtbQS4p7kHuyc5VJGU",
+	"JUuOnZ7dBvbmn4ltiWQV68enPiz2lyhVy1JJkNZE0y/RAngGmv78GaxeX+QWNH7KwKRalFYoGU2jj5Aq",
+	"mRlmFVtxYdkMcqWB2QUww5fANPxegbFMGGZAWsbnXMhhFEcmXcCS44BLIcWyWkbTURzZdQnRNBLSwhx0",
+	"9PDwEEcl13wJ1i/mlZJGGAsyXV+qO5DdJV0ugKWbp24sPsZUzjhbaWFhyPAJLs0KNDMLtTLMLrh1P8ZM",
+	"aVzsJDlmtxp4NliqDIrBDBZCZre4coGTOPVEcST5ElfcWNbArasp4p805NE0+n9HGx0fuV/NUUcglPm9",
+	"zkC/+b5fOIU/fmeYyGLG2S+/vPmeCckKhfKk3EC9yJLbxWaJIoviCPdDaMiiqdUVHLrGsBxc2gcNeZ8l",
+	"/PzDK3Y2PkmGZAj/9m7KFmrFllyumdkyEm7ZUhkbswS/Ok5ithJ2oSrLhGXjIbtwj9GuCMOkYqZKF0xW",
+	"yxnQ7mjIKwPZS6bsAjQraUkgUzCMa2BiLpWGDPUAn/myLFB8WtVk1/55qVp2yT//BHJuF9F0PDmtbdNY",
+	"LeTcmaYGUyppgCzzP8hE8K9USQvS4p+8LAuRctTRUanVrIDln/9mFJntYbr/4N5yE7ZV3mOgU3I9/J7R",
+	"92zBUYGWldwYyOjXhnMw5xyofiHpR1RTcIIZCDlnGmaVKOyQ3VaS33NR8FkBfiJj0dszBW4S51TOwYLn",
+	"L/mazWDL+7ejy6AOL32q8E8fNQIRaeP1PUj70Wrgyy21W/hsjwB/Hpj698P0/RH0PeiPIC0N36f3S5Ic",
+	"h32JFgto26sFyFr3oNkcdaK00xLoe5GStkozjB7i6I2854XIfnY6eoLNeHsmzZV8DjdG/B3wwz0vKnBe",
+	"abkoomm0rAzGY/S2ArixLEF/0Fqh3j/tezAXUGQUQ8IkD9foO8ZymaIfHFEYMugyltvKRNOTJIkjKyy5",
+	"m5cwmEEUR1bzFG4EDnoyy8/H+fHk7Gx2fJLxU36cwvn4PEsggZOz49Oo9rZKy6nVqiph6lUxFW7kQRiZ",
+	"NuiP+9LWsLdTBjxdMNIDqibnVeHCEV9C5kKW2/CqADSDmQZ+57b3nbI/qOobBwOp7CDHWZ1vYhzcxE7a",
+	"rCF7B/eY9LjI2GohCtiOFttOz55NkuPnJFOY+huKdCHXGJfmDArMag9xdKnUWy7XzufNN1WvVWqA2cwH",
+	"FENaFoalhcDQhnGWG5/v3BNMlSDxSyUhPIbRcMHv4R8VBGvTd+AIfbMouFvzl6jUqgRthYsXGrjXRlu0",
+	"DxooOtchjIwFbSF14/lUKhGkfYrSyli1pGRZ8vUSpL3JIC2EhKzxlRVLUJWNrjuJ04EQMBayG24PWE6Y",
+	"kHFzBxnLMTlZXFGu9BJHiDJuYYAzRt00XX+jZn+D1OL8+zHk+5L/XsGQYRpAjILL+L0Cva5jOTf0pdsV",
+	"1oF/MUaEJb9DROIcjCBNJa0o8CeHO1eIcMiKQrZcaWXJOBroYzIax4iSw+cRatla0LjSv366GPzGB39P",
+	"Buc3g+v//6eoR98ukXXsIeWVIVOhoNyHNEWGuBnlpFzqEVnI82bILmabrRKWpQj5hcRwyVmmlB72LSct",
+	"uDHdCX9drHGMnAs0uDA07jaXbv7e0TJuya95lgkciRcfGlI6lNuVbKayNe5hqZVVsypn//nx/buYRF1y",
+	"UTCeZRoM+jPaXI+gEvHODFgGqcqcg7TtLI4+D+Zq4L/EODT8ma/egjF8DrjwOS9vlj16eCuKQgTIbIRM",
+	"MbugL1YG2gsh58CvXaS37E6qlRyyV4VK7wxt3UqxJU8XQoKh2IMmiQJImHMrXBzauJGqZkXDhxzgbkoy",
+	"MHeiHKjSKXpQKqzUdDTNeWHgIY6cIXX26M4D4+3w7rb1Zb3BvhDDfeEafX22Zrcl11akouTS3sZkD7dk",
+	"QbeMy4zdLp1Gb18i2iKHmgHZIVkut1OmIdPiHiR7Jtzgznwhex4zyISFDH/BOdeFIk9FfywLntIjmTAp",
+	"1xnmfGebfhx8RcnnMUsLhdD6Gd94cXOSIXvvF4ZpjC14WYJEKK42cnO7LadVhQt1nGV8TaIS4pjh+JDn",
+	"SpNkVguaGn3OwrIM/vMSxcdk5Gx6hNXWWGYxO7GLmL2wC/Y///XfVCzhRCglZJVLn17ABc/YDDCBeUFQ",
+	"v25bnsdsgajoWW2X9DRaYKqW8DwO2/esEPfAlCzWU8apWFgzC0VhKIgYlgHPbgrAWPa8mWJIKRH6bf07",
+	"1a5uH/FB2jZ8ImwO2jFJHmGAwQ2hN0g/NNJGPEq9hUtWuMzeHOXNak+YilvRAoO9zJhPgWwJdqGyTgzZ",
+	"G9FUnhugeF17ppD29CSKN1xJ0uVK4ojytg/mB5XzpIFgdH2iEoq0tc0eLgONG2BIU4zj8V4xSg33QlXm",
+	"gLSU87TmnIRlvoYl5smqUqS9azPopVTEdCLSRrpVTT5gLsN5WqGysyGjPkmMqnTfPChEQ/Mu7JXVrBBm",
+	"AZlHN511E8BpqvMR2BNHJH9vNHZfdCBPI9ETAeBVjOB1Kyw3iBUsJSNXoA1djXE/GpJ9faD42eNbD00W",
+	"6pOjpWrL9U/XqgtyNC2q9hCvkuseiPcDlm2NkqWNfELp27cvVM5ZB8zAl3+htOtRs6+TO5ZEgIL5BMmE",
+	"9CAScUcceAHp0xQPMNJFWMd2DqN9mnNTx0GaPjX8JCTsBkeUteMt3ThCrE1/YWG/G4D+9erqc5IMrq4+",
+	"j/Krq89n+Q4Y+nvFpRV23R8S+GfvSEnip3vMse6qrTWenvwjllhJYW9KLfqc9o1kSyGVZviQqd3Dk7Fp",
+	"pTXC//4oEYQ79/89HgK39hmF9URlQ4mtxfbt/VshKwtd4/e8TbfuIod1MVQYlLWy8HjQ6w3fGkNI1Rf1",
+	"lOVFW3GGpUrmQi87E8cUeErQLc0KCw4yP5be3ioJ602gi7jWnD4by7U9NIJubwK9G0c16xXE7FU9raCj",
+	"eb5UVV+ebVtWr8q7ag5qcUxgqxy8/nL88Ke9EtUDxGFhfaK8U1bknlXpShSAfc0NhN1EFBbIA1JWXsns",
+	"cai1M90jxPrOMF86Dd583xuId7EbiNccy5WKkjgYh+/pBGEHPpC2l5n4NRRdBPoMEcXMKnWHGXu7RPR1",
+	"7IE0xYZF3SjTOBDsYe3eREp7UY/TUmvfxlKS7iMF2hTSo0dXzWefUCU+3XTjmnW62VFiPgn1FlgP4/MH",
+	"xRNKog8Uxd+450dJ0o0usuEphw/e8q+emOWLib3MpX8M36A47g34QNsDa9HGOhb/KvgzYZbao10p6mtm",
+	"qnUCA4iPBWcfsotGeHekYsolm0FjpIK3sc5MqQK4bKxqP0noH/waX9trMB/dowSoLS++Kng/jmWqEtfa",
+	"L+alCEQGMAkrqv0bTJxhuSoyyp2HC38P2oi+SPmjJk4StxbuQa9ZuuBy7ucXhmUqrZa+4HuSjH2IP6yi",
+	"7dmN8OXUHTfTlHPbpoW3tLex443bbLvlzkj4CjNgDyp672BKXRA0j1ZVkZmYzdYMF01QqTeWOsd6Iora",
+	"ZNKnv+v08xUvNuLAk97c2mA/f7wTDoR5du6Ga31owPvj0xa8x4/NzJEMzvkgv/7y4mFQ/31ywN+jcX+2",
+	"cRWs53+26iP4bG/oVNT2nx28XpZ2HQhaYdBL0XAKbizD9/rY/S4HVIP0g7KIS+atHDXu5qitbaqh7LZI",
+	"O7flYwej7NnqPrj3YZPRDoPHvwb2IV1wPcdcJJ4Qc5N94LmHu3JHWIJOFnfC0jm3sOLr78yT4ainoUPO",
+	"fMm2Ds3a5ylWKcqSO6bBXPuVa+xCzhJkhj/GkanSFCDz5Gl9vPcIkO8WTDh4ny01eJluD9H5yeSsG0p3",
+	"MTYXM9QX+ZmS/SoKLQ8HulKLOdqP+jYdEf0kn12E/O0PB1rWWmkxqJuXHt+imkOYtOiDk6TXwH0bRt+a",
+	"iB3NlfZJ3p+UOx4KB+rnHuvmje0hfxDU2tXo+MFCHh93bHih5mR9feH6eEf47WcoP1o+K2DIuj0hCIMK",
+	"tXIHRjWzRjkbdyczNbnQxDBNCvOAPpPrw/dtyxU8pen2JH7MM7abj7pwRIazWNov12lAGATRODGCpsd7",
+	"/Bmpb5Z4C5ngl96QG00T1CzR50FhLSFMUOaI4vqcBuu9cke477OZ9znjkoVRcOUeDg6jqayKomMt13/e",
+	"z2fUh0YobL9yEXVcehb9kUPXXKslc5mNWRXKC/IZxwlrYxnG6pipe9CMF0Wgs3bixCH7pSxBs5mqcAqV",
+	"o2NwLexiKVI2q9I7sOYlS+qT3b7+nS7CDBnzqQhxkviz5+7hb8+b/iAYXzyffO2L51/z4jZnRfLW66/X",
+	"U4/fu++WO2S/BTeeUCA7TtLs6MctMgx7ZBYvGfcEZt3T6i3DwUA6cFWHU5mOw22lodOeLLSBi3tRoi90",
+	"arR/E46VHm+KrF1ne0t4ixVtjrlRW/+uKN3DkZIXH56tfY/mDo085Sy0Dxy7ktQvqSvEA+X/XPUAGfR+",
+	"p5Qhe4151jWyBbf2ZTsFGioO1BwNRxGXwnM6Mtocu6JRdZt2u91FudJXkiKQG2nI3qnQ6E5BCOdodrdQ",
+	"e0H7uHp4Ja8kWnWm6IyXGn0wChYq5cWC2rat2px40ydMt8ZlJAl2pfTdd4aplWTPghNwlil3rDiDQq3Y",
+	"kChByYuYDc19ynDl+McwLSpjQQ9puueEIPzRmZtESHb7l8vLDzd/ef/x8uPtS/zVdYG730/GI3ZbSeqE",
+	"GeByb4dXkriDFKQhQxcZSCtyARoBZMnTBQzGw2TTDN74bgOlokuCB3G7D6zBZEyj0TBxr6gSJC9FNI2O",
+	"hyMaGYEgGfPRxlXn0Eds8TlQJ6GQ7OLNh8Fo8mLILnyyDEnJ9W7SAQk9Lkw4+na5Cb+lHm7JpIfF6GOU",
+	"5d9k0TT6SRj7Pvhs84LFpy7gKNYhhAUiKDA29UUDUslGf1uMTl9H/ePHdXVL23BHT9tDfMg6HdDatcqa",
+	"aXrCHYjABnbnv3B3GphRrgfULQUT+hK4NGySxGzprsZwycZJ+H6cJEN24XYstMovlMYIEHzHdeQGDmGX",
+	"OJtG7aZEGVDfcjSdJPHT+jC6Il4SCdmiCkJtQ8t3fRiu+99fzKgti4Um87o/g/t8+Kg8tnOVZps5eUon",
+	"5MP11pWNcZI80kP8tN7hDWXU0z383rsqNTGfuFn7BqtXd7R1Q+AhjibJ8f7X/CUUWoDf+X2vbJqesepf",
+	"LjmmZYoQ3ojjJv1MAQZVy+emQSJd49s+th19EdlDI8C1Q8+P4CJPN/D0LXPzSM9FqXjvO/5aT9eWfxV2",
+	"EYB97Jv5Ar5XlU2VI16GrD7zowz7zAAwN+hzd++D9BG326brjjlOjW7C+NsCdSHBC7PT7qlFuGXym/PA",
+	"bdb0Dxp28zJJi2+uL5NseLLo9S8/b5H10ygdjJJkFLkiL0ryFznPJrNBdp7OBpPT83zAR6eTwVny4vTs",
+	"bPzifJJAzeLjhnuJf9SAOgbebG+Yjn2XR3T5+mIwniTthofpaDxJUOytU7dP4Uy6RUg2T5ij0ewExi9m",
+	"fDDO+WgwGWXjwYsXx/kgSUan2XGa8pPx2b/7lqZwfaxxKByNk/HpIDkeJKPL5Hx6nEyTZJicnPzWuAnj",
+	"jm5xeY3ju0BvjidJEnc128M6RqW4GbWGrUm59jlf/5pG498aXHu48Nc4VOt/7XjUEqWpR38E5iRonlvt",
+	"UMrZb018dPKEmzqe0O6/e+WL4a8PpSfJyf7X6ks83zz2uupBQs2QdILtU2NnXeVcb4Xpo0291QtHqXbZ",
+	"ME6OMqSWPMYb1CsOGLsLU6F68Z3BL10nZaOnW+VM2JitQnPpipvY9Td3m7df4g/xpg86poFdW6+JWd3T",
+	"66hGR7R0wG7IOK+dqP9EDOBq2p03BpVe/1+32nAlgRe+3Vvl38qSNxc9ey3ZUasD6hpwRj8NTF6duzf5",
+	"2i7c1S366G2azNudiQ/ZLY0xdS/exuxWZNNbGipQzN+ZK+ljX8xuM2759JZxyd67q3ivaCATFORrfywB",
+	"uNbiHvzFMSwO/JVSquwRmRg24+mdwxQ/cWMHZNmDN9+zOVhzJVsCGaW8JDXLiiLNNVDnBRXHbX9xt+t2",
+	"gLSuXYdBW9QnaLbgZud1+daqW2DnaefOO3DP4+bbvDb8Db3xZHy+/4WtC47f3Il/oIOUXpctxD38YYc1",
+	"gYvdVRs4snaP2X30RbbnF+N2o7rv2idqfg2WCZkWlb+j1Ye4A0vZWzePJvEjzcqnezqV/6kVp1PVjmzj",
+	"CHTzr1Nw+kYbzOO+tZa6f+tuYPdzaLaJ6fxlczrTsFMvuS9JvyIrhNBO/7ttxW4KHRiS6WKT5aKY0m1O",
+	"y7VFq1vFm38MQYOpluCgTQH8Hoyf4UrWZ/yNcCkMM+h6z8L0/lCtXgD7cuXOP66iKZMPt893x+5Hkc7T",
+	"guO/QtD6lVsEnkXhFey5pTUly24Eo5dp3/tiC6Vwt57AcsesUKqknKtkQa33usCsZm05PToajc+GyTAZ",
+	"jqYvkhcnVPb5GesS18OdLg/RtT/XNbkkNIClssfcowkz7A6gNOHf8JCQ4iB0y3wbJQhDbSNkUETYInrP",
+	"h5uYR6rA5fjPwWkerh/+NwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
