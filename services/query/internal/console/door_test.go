@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
@@ -37,7 +38,7 @@ func open(t *testing.T) *desk {
 	}
 	stop := s.Play()
 	s.Run(jobs.Run)
-	srv := httptest.NewServer(api.Handler(nil))
+	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(nil)))
 	t.Cleanup(srv.Close)
 	return &desk{s, srv.URL, stop}
 }

@@ -16,6 +16,7 @@ import (
 func TestEveryRouteIsADoors(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
+	s.Caught()
 	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
 	s.Run(tail.Run)
 	api, err := httpapi.New(s.Model, s.Log, tail, httpapi.Config{})

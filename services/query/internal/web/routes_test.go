@@ -15,6 +15,7 @@ import (
 func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
+	s.Caught()
 	desk, err := console.New(s.Model, s.Log, nil, console.NewJobs(), querytest.Partitions)
 	if err != nil {
 		t.Fatal(err)
