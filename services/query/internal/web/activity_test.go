@@ -37,23 +37,15 @@ func TestOpenPageHearsOfItsExceptions(t *testing.T) {
 	id := querytest.ID("a")
 	p.Put(p.Placed(id, "c-1"))
 	p.Caught()
-	resp := p.open("/orders/" + id + "/live")
+	resp := p.open("/live?order=" + id)
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewScanner(resp.Body)
-	next := func() string {
-		for lines.Scan() {
-			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok && lines.Scan() {
-				return name + " " + strings.TrimPrefix(lines.Text(), "data: ")
-			}
-		}
-		return fmt.Sprint("the stream ended: ", lines.Err())
-	}
-	if got := next(); got != "version 1" {
+	if got := event(t, lines, "version"); got != fmt.Sprintf(`{"order":%q,"version":1}`, id) {
 		t.Fatal(got)
 	}
 	another := activity.Activity{Kind: activity.Held, Order: querytest.ID("another"), EventID: "e", At: p.Clock}
 	p.Put(another.Record("payment"), activity.Activity{Kind: activity.Retried, Order: id, EventID: "e", At: p.Clock}.Record("payment"))
-	if got := next(); got != "exception retried" {
+	if got := event(t, lines, "exception"); got != fmt.Sprintf(`{"kind":"retried","order":%q}`, id) {
 		t.Error(got)
 	}
 }

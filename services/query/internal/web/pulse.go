@@ -2,14 +2,13 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 )
 
@@ -176,16 +175,10 @@ func changed2(now, old map[string][]string) map[string][]string {
 	return now
 }
 
-// pulseStream tells what changes on the board, about once a second; and with ?flow what flows, at most ten times a second.
-func (p *Pages) pulseStream(w http.ResponseWriter, r *http.Request) {
-	leave, ok := p.join(w, r)
-	if !ok {
-		return
-	}
-	defer leave()
-	out := newStream(w)
+// tellPulse tells what changes on the board, about once a second; and on a map what flows, at most ten times a second.
+func (p *Pages) tellPulse(ctx context.Context, out *stream, flows bool) {
 	var flow <-chan time.Time
-	if r.URL.Query().Has("flow") {
+	if flows {
 		t := time.NewTicker(flowEvery)
 		defer t.Stop()
 		flow = t.C
@@ -194,7 +187,7 @@ func (p *Pages) pulseStream(w http.ResponseWriter, r *http.Request) {
 	defer again.Stop()
 	shown, counted := board{}, p.cfg.Pulse.Counts()
 	for {
-		s, fresh := p.cfg.Pulse.Look(r.Context())
+		s, fresh := p.cfg.Pulse.Look(ctx)
 		now := face(s)
 		if out.sendJSON("pulse", now.since(shown)) != nil {
 			return // the reader is gone
@@ -213,9 +206,7 @@ func (p *Pages) pulseStream(w http.ResponseWriter, r *http.Request) {
 				}
 			case <-again.C:
 				waiting = false
-			case <-lifecycle.Draining(r.Context()):
-				return
-			case <-r.Context().Done():
+			case <-ctx.Done():
 				return
 			}
 		}

@@ -126,7 +126,7 @@ func event(t *testing.T, lines *bufio.Scanner, name string) (data string) {
 
 func TestPulseIsLive(t *testing.T) {
 	p, _, _ := live(t, "")
-	resp := p.open("/api/pulse/stream?flow")
+	resp := p.open("/live?flow")
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewScanner(resp.Body)
 	var first, next struct{ Text, State map[string]string }

@@ -11,7 +11,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
@@ -124,31 +123,20 @@ func parked(events []story.Event) (at []string) {
 	return at
 }
 
-// heartbeat shows a reader's proxy that a quiet stream is alive.
-const heartbeat = 15 * time.Second
-
-// live tells the version of a story whenever it changes, and that there was an exception; the page fetches itself again then. A reader that comes back is told the
-// version at once, so nothing is missed.
-func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
-	leave, ok := p.join(w, r)
-	if !ok {
-		return
-	}
-	defer leave()
-	id := httpdoor.Param(r, "id")
+// tellOrder tells the version of an order's story at first and whenever it changes, and that there was an exception, which
+// changes no version; a page fetches itself again each time. It hears all before it tells the first, so that such a page has
+// everything.
+func (p *Pages) tellOrder(ctx context.Context, out *stream, id string) {
 	changed := p.model.Watch(id)
 	defer changed.Stop()
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
-	exceptions, stop := p.exceptions(r.Context())
+	exceptions, stop := p.exceptions(ctx)
 	defer stop()
-	out := newStream(w)
 	have, look := uint64(0), true
 	for {
 		if look {
-			if now, ok := p.version(r.Context(), id); ok && now > have {
+			if now, ok := p.version(ctx, id); ok && now != have {
 				have = now
-				if out.send("version", fmt.Sprint(have)) != nil {
+				if out.sendJSON("version", map[string]any{"order": id, "version": have}) != nil {
 					return // the reader is gone
 				}
 			}
@@ -158,16 +146,10 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 		case <-changed.C:
 		case e := <-exceptions:
 			look = false // those of other orders must cost little
-			if e.Subject == id && out.send("exception", e.Kind) != nil {
+			if e.Subject == id && out.sendJSON("exception", map[string]any{"order": id, "kind": e.Kind}) != nil {
 				return
 			}
-		case <-beat.C:
-			if out.send("beat", "") != nil {
-				return
-			}
-		case <-lifecycle.Draining(r.Context()):
-			return
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		}
 	}

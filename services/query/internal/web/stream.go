@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
-// maxStreams is how many pages can be live at once, and maxOfOne how many of one client.
+// maxStreams is how many browsers can be live at once, and maxOfOne how many of one client.
 const (
 	maxStreams = 256
 	maxOfOne   = 64
@@ -20,17 +21,18 @@ const patience = 5 * time.Second
 
 // stream writes server-sent events.
 type stream struct {
+	mu      sync.Mutex
 	w       http.ResponseWriter
 	control *http.ResponseController
 }
 
-func newStream(w http.ResponseWriter) stream {
+func newStream(w http.ResponseWriter) *stream {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
 	w.WriteHeader(http.StatusOK)     // HEAD ends here
-	return stream{w: w, control: http.NewResponseController(w)}
+	return &stream{w: w, control: http.NewResponseController(w)}
 }
 
 // join takes a place among the streams; leave gives it back. Without one, the request is answered.
@@ -43,7 +45,7 @@ func (p *Pages) join(w http.ResponseWriter, r *http.Request) (leave func(), ok b
 }
 
 // sendJSON is send of a document.
-func (s stream) sendJSON(name string, v any) error {
+func (s *stream) sendJSON(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -52,7 +54,9 @@ func (s stream) sendJSON(name string, v any) error {
 }
 
 // send writes one event; data must be one line. It fails when the reader is gone.
-func (s stream) send(name, data string) error {
+func (s *stream) send(name, data string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.control.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}

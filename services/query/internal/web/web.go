@@ -56,7 +56,7 @@ type Pages struct {
 	cfg   Config
 	pages map[string]*template.Template
 	chart chart
-	// streams has a place for each page that is live.
+	// streams has a place for each browser that is live.
 	streams *httpdoor.Streams
 }
 
@@ -90,13 +90,16 @@ func (p *Pages) Routes(r chi.Router) {
 	r.Get("/", p.showMap)
 	r.Get("/break", p.breaks)
 	r.Post("/break/{name}", p.breakIt)
-	r.Get("/api/pulse/stream", p.pulseStream)
+	r.Get("/live", p.live)
 	r.Get("/orders", p.orders)
 	r.Get("/orders/{id}", p.order)
-	r.Get("/orders/{id}/live", p.live)
 	r.Get("/dead-letters", p.letters)
 	r.Get("/dead-letters/{participant}/{order}", p.letter)
-	r.Method(http.MethodGet, "/static/*", http.StripPrefix("/static/", http.FileServerFS(static)))
+	served := http.StripPrefix("/static/", http.FileServerFS(static))
+	r.Get("/static/*", func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header()) // a shared worker is under the policy of its own answer, not of the pages'
+		served.ServeHTTP(w, r)
+	})
 }
 
 // view is what the layout needs of every page.
@@ -128,13 +131,17 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 		return
 	}
 	h := w.Header()
+	secure(h)
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the reader may be gone
+}
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // here is the entry of the navigation that a page belongs to.

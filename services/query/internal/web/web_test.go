@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -167,33 +168,46 @@ func TestDeadLetters(t *testing.T) {
 	p.get("/dead-letters/payment/"+querytest.ID("nobody"), http.StatusNotFound)
 }
 
+// versions returns a function that reads a stream until it says a version of an order.
+func versions(t *testing.T, body io.Reader) func(order string, version int) {
+	lines := bufio.NewScanner(body)
+	return func(order string, version int) {
+		t.Helper()
+		want := fmt.Sprintf(`{"order":%q,"version":%d}`, order, version)
+		for event(t, lines, "version") != want {
+		}
+	}
+}
+
 func TestStoryIsLive(t *testing.T) {
 	p := open(t)
-	id := querytest.ID("a")
+	id, other := querytest.ID("a"), querytest.ID("b")
 	all := p.Confirmed(id, "c-1")
-	p.Put(all[0])
+	p.Put(all[0], p.Placed(other, "c-1"))
 	p.Caught()
-	resp := p.open("/orders/" + id + "/live")
+	resp := p.open("/live?order=" + id + "&order=" + other) // all pages of a browser share one stream
 	defer func() { _ = resp.Body.Close() }()
-	lines := bufio.NewScanner(resp.Body)
-	until := func(lines *bufio.Scanner, version string) {
-		for lines.Scan() {
-			if lines.Text() == "event: version" && lines.Scan() && lines.Text() == "data: "+version {
-				return
-			}
-		}
-		t.Fatalf("the stream ended before version %s: %v", version, lines.Err())
-	}
-	until(lines, "1")
+	until := versions(t, resp.Body)
+	until(id, 1)
 	p.Put(all[1:]...)
-	until(lines, "4")
+	until(id, 4)
 	p.Park("notification", "permanent", "no", all[2])
-	until(lines, "5") // though the order itself did not change
+	until(id, 5) // though the order itself did not change
 	p.shows("/orders/"+id, `data-version="5"`)
+	p.Put(p.Next(0, other, &orderv1.OrderCancellationRequested{}, broker.Record{}))
+	until(other, 2)
 
-	again := p.open("/orders/" + id + "/live") // whoever comes back hears at once what there is
+	again := p.open("/live?order=" + id) // whoever comes back hears at once what there is
 	defer func() { _ = again.Body.Close() }()
-	until(bufio.NewScanner(again.Body), "5")
+	versions(t, again.Body)(id, 5)
+
+	p.get("/static/stream.js", http.StatusOK) // which bears a policy of its own
+
+	many := p.open("/live?order=x" + strings.Repeat("&order=x", 64))
+	_ = many.Body.Close()
+	if many.StatusCode != http.StatusBadRequest {
+		t.Errorf("65 orders on one stream: %s", many.Status)
+	}
 }
 
 func TestLongStoryStaysUsable(t *testing.T) {

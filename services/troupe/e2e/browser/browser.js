@@ -21,11 +21,19 @@ export class Browser {
 
   // page opens an empty page that knows nothing of the others. Script errors, violations of the policy, dialogs (an alert that got
   // through) and failed requests are remembered for check.
-  async page(options = {}) {
+  async page(options = {}) { return (await this.pages(1, options))[0]; }
+
+  // pages opens several at once, as tabs of one browser: they share what it has.
+  async pages(count, options = {}) {
     const context = await this.chromium.newContext({ baseURL: this.base, viewport: desktop, reducedMotion: 'no-preference', ...options });
     this.contexts.push(context);
     context.setDefaultTimeout(30_000);
-    const page = await context.newPage();
+    const pages = [];
+    while (pages.length < count) pages.push(this.watched(await context.newPage()));
+    return pages;
+  }
+
+  watched(page) {
     const wrong = (what) => {
       if (!this.expected.some((part) => what.includes(part))) this.wrong.push(`${page.url()}: ${what}`);
     };

@@ -80,6 +80,17 @@ export class Playground {
     return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
   }
 
+  // streams is how many the read side holds open now.
+  async streams() {
+    const metrics = await (await fetch(`${this.at.query}/metrics`)).text();
+    return Number(/^troupe_streams_open(?:\{[^}]*\})? (\S+)$/m.exec(metrics)?.[1] ?? 0);
+  }
+
+  // service stops, starts, pauses or resumes one.
+  async service(name, action) {
+    return ok(await fetch(`${this.at.control}/processes/${name}/${action}`, { method: 'POST', headers: { 'x-troupe-control': '1' } }), 200);
+  }
+
   // gateway sets how the simulator misbehaves; nothing: not at all.
   async gateway(control = {}) {
     return ok(await fetch(`${this.at.gateway}/control`, { method: 'PUT', body: JSON.stringify(control), headers: { 'content-type': 'application/json' } }), 200);

@@ -1,6 +1,6 @@
 // Real events as dots on the map. What flows comes at most ten times a second, as counts; a dot stands for the events of one kind that
 // came in one of these moments, and there are never more than a few dozen at once: the figures say the rest.
-import { listeners } from '/static/pulse.js';
+import { hear } from '/static/live.js';
 
 const most = 60;
 const takes = 1100; // ms from the writer to the reader
@@ -44,7 +44,7 @@ function step(now) {
   if (dots.size > 0) requestAnimationFrame(step);
 }
 
-listeners.set('flow', (counts) => {
+hear('flow', (counts) => {
   if (still.matches) return;
   for (const [type, count] of Object.entries(counts)) for (const route of routes.get(type) ?? []) send(route, count);
 });

@@ -1,6 +1,6 @@
-// Keeps the board live: the server says what stands where, and what of it changed. A hidden page lets go of its connection, because a
-// browser has few of them.
+// Keeps the board live: the server says what stands where, and what of it changed.
 import { el } from '/static/console.js';
+import { hear } from '/static/live.js';
 
 const each = (kind, changes, put) => {
   for (const [place, value] of Object.entries(changes ?? {})) {
@@ -21,26 +21,5 @@ function show({ text, state, line, orders }) {
 }
 const states = new Set(['holds', 'broken', 'unchecked', 'stopped', 'warn', 'shown']);
 
-// What else listens to the stream, by the name of the event. A module that wants "flow" says so before the stream opens.
-export const listeners = new Map([['pulse', show]]);
-
-let source;
-export function connect() {
-  if (source || document.hidden) return;
-  source = new EventSource('/api/pulse/stream' + (listeners.has('flow') ? '?flow' : ''));
-  for (const [name, hear] of listeners) source.addEventListener(name, (e) => hear(JSON.parse(e.data)));
-  source.addEventListener('error', () => {
-    show({ text: { said: 'connecting again' } });
-    if (source?.readyState === EventSource.CLOSED) { // refused: the browser does not try again by itself
-      source = undefined;
-      setTimeout(connect, 2000);
-    }
-  });
-}
-document.addEventListener('visibilitychange', () => {
-  if (document.hidden) {
-    source?.close();
-    source = undefined;
-  } else connect();
-});
-window.addEventListener('load', connect); // after all modules
+hear('pulse', show);
+hear('lost', () => show({ text: { said: 'connecting again' } }));
