@@ -27,6 +27,8 @@ type arrow struct {
 	told
 	X1, Y1, X2, Y2 int
 	Kind           string // class of the arrow: who published it, and what is special
+	LabelX         int
+	Anchor         string // of the label, as SVG calls it
 }
 
 // wait is a time parked: from a letter to its outcome, or to the end of the picture; or held: from the hold to the answer.
@@ -93,6 +95,12 @@ func draw(events []told) picture {
 			if e.Name == "PaymentRefunded" || e.Name == "OrderCancelled" {
 				a.Kind += " compensation"
 			}
+		}
+		// Labels stand above the row, since what an event causes leads down; what comes down from the right leaves the
+		// left side free.
+		a.LabelX, a.Anchor = a.X2+12, "start"
+		if a.X1 > a.X2 || a.X1 < a.X2 && a.Y1 == a.Y2 {
+			a.LabelX, a.Anchor = a.X2-12, "end"
 		}
 		p.Arrows = append(p.Arrows, a)
 	}

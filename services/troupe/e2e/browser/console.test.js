@@ -27,6 +27,22 @@ const invariants = ['Nothing lost', 'Charged once', 'Told once'];
 const tick = (page, name, state) => seen(page.getByRole('region', { name: 'Pulse' }).getByRole('link', { name: new RegExp(`^${name}\\s*: ${state}`) }));
 const ticksHold = async (page) => { for (const name of invariants) await tick(page, name, 'holds'); };
 
+// crossed are the labels of a story's picture that lie on an arrow from or to their own event.
+const crossed = (page) => page.evaluate(() => {
+  const touches = ({ left, right, top, bottom }, { x, y }) => x > left && x < right && y > top && y < bottom;
+  const arrows = [...document.querySelectorAll('.arrow line, .arrow path')].map((arrow) => {
+    const points = Array.from({ length: 101 }, (_, i) => arrow.getPointAtLength(arrow.getTotalLength() * i / 100));
+    return points.map((point) => point.matrixTransform(arrow.getScreenCTM()));
+  });
+  const labels = [...document.querySelectorAll('.arrow .label')].map((label) => {
+    const { left, right, top, bottom } = label.parentNode.querySelector('circle').getBoundingClientRect();
+    const at = { x: (left + right) / 2, y: (top + bottom) / 2 };
+    const own = arrows.filter((points) => [points[0], points.at(-1)].some(({ x, y }) => Math.hypot(x - at.x, y - at.y) < 3));
+    return { label, own };
+  });
+  return labels.filter(({ label, own }) => own.flat().some((point) => touches(label.getBoundingClientRect(), point))).map(({ label }) => label.textContent);
+});
+
 // unmoved returns a check that a page was not loaded anew since.
 async function unmoved(page) {
   await page.evaluate(() => { window.here = true; });
@@ -105,6 +121,7 @@ test('a cancelled order is refunded while one looks', async () => {
   await seen(event(page, 'PaymentRefunded'));
   await seen(fact(page, 'Mails').getByText('refunded'));
   await still();
+  assert.deepEqual(await crossed(page), []);
   await browser.shoot('story', `/orders/${id}`, (p) => payment(p, 'refunded'));
 });
 
@@ -175,6 +192,8 @@ test('a killed service greys on the map, recovers, and the ticks stay green', as
   assert.equal((await play.settled(id)).status, 'confirmed');
   await ticksHold(map);
   await still();
+  const [wide, has] = await map.locator('.picture').evaluate((e) => [e.scrollWidth, e.clientWidth]);
+  assert.ok(wide <= has, `the map is ${wide} wide in ${has}`);
   await browser.shoot('map', '/', ticksHold);
 });
 
