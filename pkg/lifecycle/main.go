@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/buildinfo"
 	"github.com/troupe-dev/troupe/pkg/config"
 )
 
@@ -146,15 +147,12 @@ func checkHealth[C any](p process, cfg C) int {
 	return exitOK
 }
 
-// Version is the build's module version, commit and Go release, as far as the build knows them.
+// Version is the build's version, commit and Go release, as far as the build knows them.
 func Version() string {
+	v := buildinfo.Version()
 	b, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
-	}
-	v := b.Main.Version
-	if v == "" {
-		v = "(devel)"
+		return v
 	}
 	for _, s := range b.Settings {
 		if s.Key == "vcs.revision" {

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/troupe-dev/troupe/pkg/buildinfo"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
@@ -116,20 +116,12 @@ func describe(ctx context.Context, service string) (*resource.Resource, error) {
 	return resource.New(ctx,
 		resource.WithAttributes(
 			serviceName.String(service),
-			serviceVersion.String(version()),
+			serviceVersion.String(buildinfo.Version()),
 			serviceInstance.String(uuid.NewString()),
 		),
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv(),
 	)
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }
 
 // unasked is true where nobody said where to export to: then nothing is exported, so that a laptop stays quiet.
