@@ -19,7 +19,7 @@ play: bin/troupe ## the whole troupe on this machine, until Ctrl-C; ARGS="--help
 	@exec bin/troupe play $(ARGS)
 
 .PHONY: demo
-demo: bin/troupe ## three orders through a running playground, told event by event
+demo: bin/troupe ## three orders through a running playground or demo stack, told event by event
 	@exec bin/troupe demo $(ARGS)
 
 .PHONY: build

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
@@ -137,11 +138,18 @@ func (s System) mails(ctx context.Context) ([]mailbox.Message, error) {
 	}
 }
 
-// MailCount returns how many mails the mailbox has with a Message-ID.
+// MailCount returns how many mails have a Message-ID, in the mailbox of the playground or in a Mailpit, which knows no such path as ours.
 func MailCount(ctx context.Context, mailboxURL, messageID string) (int, error) {
 	var page mailbox.List
 	err := get(ctx, mailboxURL+"/api/messages?message_id="+url.QueryEscape(bare(messageID)), &page)
-	return page.Total, err
+	if fault.ClassOf(err) != fault.NotFound {
+		return page.Total, err
+	}
+	var found struct {
+		Count int `json:"messages_count"`
+	}
+	err = get(ctx, mailboxURL+"/api/v1/search?limit=1&query="+url.QueryEscape("message-id:"+bare(messageID)), &found)
+	return found.Count, err
 }
 
 func bare(messageID string) string { return strings.Trim(messageID, "<>") }

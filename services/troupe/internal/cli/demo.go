@@ -23,31 +23,69 @@ var errUntrue = errors.New("something that should be true is not")
 
 func demoCommand() *cobra.Command {
 	var own bool
-	var controlURL string
+	var s stage
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Watch three orders: a good card, a declined card, one cancelled after payment", Args: none,
-		Long: `Places three orders on a running playground, tells each event as it really arrives, with the milliseconds since its cause, and
-checks the read model, the gateway's ledger and the mailbox at the end. Exit code 1 when anything that should be true is not.`,
+		Long: `Places three orders on a running troupe, tells each event as it really arrives, with the milliseconds since its cause, and
+checks the read model, the gateway's ledger and the mailbox at the end. Exit code 1 when anything that should be true is not.
+
+Without URLs it asks the playground's control API where its parts are; where there is none, it takes the ports of the demo stack, which
+are the playground's. With URLs it plays wherever they lead, and leaves out the ledger without --gateway-url (it is the simulator's
+own) and the mails without --mailbox-url.`,
+		Example: "  troupe demo --order-url http://order.example:8081 --query-url http://query.example:8084",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if own {
 				return demoOnItsOwn(cmd)
 			}
-			at, err := find(cmd.Context(), controlURL)
+			at, err := s.find(cmd.Context())
 			if err != nil {
 				return err
 			}
 			return perform(cmd.Context(), cmd.OutOrStdout(), at)
 		},
 	}
-	cmd.Flags().BoolVar(&own, "play", false,
-		"start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
-	cmd.Flags().StringVar(&controlURL, "control-url", variable("TROUPE_CONTROL_URL", "http://127.0.0.1:8089"),
-		"control API of the running playground [TROUPE_CONTROL_URL]")
+	f := cmd.Flags()
+	f.BoolVar(&own, "play", false, "start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
+	f.StringVar(&s.Control, "control-url", variable("TROUPE_CONTROL_URL", ""),
+		"control API of the running playground, which says where everything is; otherwise that at "+defaults.Control+
+			", if anything is [TROUPE_CONTROL_URL]")
+	f.StringVar(&s.Order, "order-url", variable("TROUPE_ORDER_URL", ""), "base URL of the order service [TROUPE_ORDER_URL]")
+	f.StringVar(&s.Query, "query-url", variable("TROUPE_QUERY_URL", ""), "base URL of the query service [TROUPE_QUERY_URL]")
+	f.StringVar(&s.Gateway, "gateway-url", variable("TROUPE_GATEWAY_URL", ""), "base URL of the gateway simulator [TROUPE_GATEWAY_URL]")
+	f.StringVar(&s.Mailbox, "mailbox-url", variable("TROUPE_MAILBOX_URL", ""),
+		"base URL of the playground's mailbox, or of a Mailpit [TROUPE_MAILBOX_URL]")
 	return cmd
 }
 
-// find asks a playground where its parts are.
-func find(ctx context.Context, controlURL string) (at play.Playground, err error) {
+// stage is where to play, as far as flags and variables say.
+type stage play.Playground
+
+// defaults are the ports of the playground and of the demo stack, which has no control API.
+var defaults = play.Playground{
+	Order: "http://127.0.0.1:8081", Query: "http://127.0.0.1:8084", Gateway: "http://127.0.0.1:8090", Mailbox: "http://127.0.0.1:8025",
+	Control: "http://127.0.0.1:8089",
+}
+
+// find completes the stage. A control API that was named says where everything is.
+func (s stage) find(ctx context.Context) (play.Playground, error) {
+	switch {
+	case s.Control != "":
+		return locate(ctx, s.Control)
+	case s.Order != "" && s.Query != "":
+		return play.Playground(s), nil
+	case s.Order+s.Query+s.Gateway+s.Mailbox != "":
+		return play.Playground{}, usageError{fault.Field("--order-url, --query-url",
+			"must both be set when any URL is: parts of two troupes would not agree")}
+	}
+	at, err := locate(ctx, defaults.Control)
+	if fault.ClassOf(err) == fault.Unavailable && ctx.Err() == nil {
+		return defaults, nil
+	}
+	return at, err
+}
+
+// locate asks a playground where its parts are.
+func locate(ctx context.Context, controlURL string) (at play.Playground, err error) {
 	list, err := control.NewClient(controlURL).Processes(ctx)
 	if err != nil {
 		return at, fmt.Errorf("find a playground at %s (troupe demo --play starts one of its own): %w", controlURL, err)

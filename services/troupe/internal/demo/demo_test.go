@@ -20,6 +20,8 @@ type theatre struct {
 	orders map[string]map[string]any
 	ledger map[string]gateway.LedgerOrder
 	copies int // of each mail
+	// mailpit: mails are read as Mailpit has them.
+	mailpit bool
 }
 
 func (s *theatre) place(method string) string {
@@ -52,6 +54,10 @@ func (s *theatre) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/ledger":
 		_ = json.NewEncoder(w).Encode(gateway.Ledger{Orders: s.ledger})
+	case s.mailpit && r.URL.Path == "/api/messages":
+		http.Error(w, "File not found", http.StatusNotFound)
+	case s.mailpit && r.URL.Path == "/api/v1/search" && strings.HasPrefix(r.URL.Query().Get("query"), "message-id:order-"):
+		fmt.Fprintf(w, `{"total":100,"count":1,"messages_count":%d}`, s.copies)
 	case r.URL.Path == "/api/messages":
 		fmt.Fprintf(w, `{"total":%d}`, s.copies)
 	case r.Method == http.MethodPost && len(part) == 1:
@@ -75,8 +81,14 @@ func perform(t *testing.T, s http.Handler) (bool, string) {
 	t.Helper()
 	srv := httptest.NewServer(s)
 	defer srv.Close()
+	return run(t, demo.Demo{Orders: rest.New(srv.URL, srv.URL), Gateway: srv.URL, Mailbox: srv.URL})
+}
+
+func run(t *testing.T, d demo.Demo) (bool, string) {
+	t.Helper()
 	var out strings.Builder
-	ok, err := demo.Demo{Orders: rest.New(srv.URL, srv.URL), Gateway: srv.URL, Mailbox: srv.URL, Out: &out}.Run(t.Context())
+	d.Out = &out
+	ok, err := d.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +147,28 @@ func TestCountsMailsByMessageID(t *testing.T) {
 		}
 	})
 	if ok, out := perform(t, twice); ok || !strings.Contains(out, "✗ 1. mailbox") {
+		t.Errorf("ok = %v\n%s", ok, out)
+	}
+}
+
+// The demo stack catches mails in Mailpit.
+func TestCountsMailsInMailpit(t *testing.T) {
+	for copies, holds := range map[int]bool{0: false, 1: true} {
+		s := newTheatre()
+		s.mailpit, s.copies = true, copies
+		if ok, out := perform(t, s); ok != holds || !holds && !strings.Contains(out, "✗ 1. mailbox") {
+			t.Errorf("%d of each: ok = %v\n%s", copies, ok, out)
+		}
+	}
+}
+
+// What nobody said the address of is not looked at, and said to be so.
+func TestLooksWhereItIsTold(t *testing.T) {
+	srv := httptest.NewServer(newTheatre())
+	defer srv.Close()
+	ok, out := run(t, demo.Demo{Orders: rest.New(srv.URL, srv.URL)})
+	if !ok || strings.Count(out, "✓") != 3 || !strings.Contains(out, "ledger was not looked at") ||
+		!strings.Contains(out, "mailbox was not looked at") {
 		t.Errorf("ok = %v\n%s", ok, out)
 	}
 }
