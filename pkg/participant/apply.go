@@ -117,6 +117,10 @@ func (c *cycle) change(t *task) *change {
 		}
 	}
 	c.writeOrders(t, add)
+	ch.Kept = c.witness(t)
+	for _, g := range t.leaving() {
+		add("UNLINK", ordersKey(g))
+	}
 	for _, op := range t.ops {
 		add(op.Cmd, op.Key, op.Args...)
 	}

@@ -90,21 +90,23 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq). KEYS from the third on
-// are where the order may be; of one that has facts, they are named first in its text.
+// are where the order may be, as many as ARGV[7] says; of one that has facts, they are named first in its text. What follows are the keys of
+// the witness, if the orders are of generation ARGV[8]: of a store that misses one of them nothing is believed.
 var look = redis.NewScript(`
-local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version')
+local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept')
 local marker = redis.call('GET', KEYS[2])
-local o = false
-for i = 3, #KEYS do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
+local o, last = false, 2 + tonumber(ARGV[7])
+for i = 3, last do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
 local exists = o and string.find(o, 'own', 1, true) == 2
+local whole = meta[5] == ARGV[8] and redis.call('EXISTS', unpack(KEYS, last + 1)) == tonumber(meta[6] or 0)
 local new = 0
-if ARGV[1] ~= '' and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
+if ARGV[1] ~= '' and whole and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
   if not marker or marker == ARGV[5] then
     redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4])
     new = 1
   end
 end
-return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or ''}`)
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or '', meta[5] or '', whole and 1 or 0}`)
 
 // looked is the answer of look.
 type looked struct {
@@ -113,7 +115,8 @@ type looked struct {
 	marker string
 	marked bool
 	order  string // its text
-	ours   bool   // it was folded as it is here: what another release keeps says nothing, until its instance is gone
+	// ours: it was folded as it is here, and nothing of it is missing. What another release keeps says nothing, until its instance is gone.
+	ours bool
 }
 
 func (l looked) exists() bool { return l.ours && strings.HasPrefix(l.order, ownFirst) }
@@ -124,15 +127,24 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 	for g := now + 1; g >= now-1; g-- { // the task's clock may be ahead of this one
 		keys = append(keys, d.st.Key(p, ordersKey(g)))
 	}
-	v, err := look.Run(ctx, d.cfg.Redis, keys, mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id).Slice()
-	if err != nil {
-		return looked{}, fault.Later(time.Second, "redis: %w", err)
+	places := len(keys) - 2
+	for generation := now; ; { // of the orders: that of now, unless none was written for long
+		v, err := look.Run(ctx, d.cfg.Redis, append(keys[:2+places:2+places], witnessKeys(d.st, p, generation)...),
+			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, places, generation).Slice()
+		if err != nil {
+			return looked{}, fault.Later(time.Second, "redis: %w", err)
+		}
+		text := func(i int) string { s, _ := v[i].(string); return s }
+		flag := func(i int) bool { n, _ := v[i].(int64); return n == 1 }
+		if at := number(text(7), generation); at != generation {
+			generation = at
+			continue
+		}
+		return looked{
+			view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), marked: flag(4), order: text(5),
+			ours: text(6) == d.b.foldVersion && flag(8),
+		}, nil
 	}
-	text := func(i int) string { s, _ := v[i].(string); return s }
-	l := looked{view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), order: text(5), ours: text(6) == d.b.foldVersion}
-	n, _ := v[4].(int64)
-	l.marked = n == 1
-	return l, nil
 }
 
 // enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long enough.

@@ -125,7 +125,6 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 	if t.dated != t.generation {
 		t.dated = t.generation
 		add("PEXPIRE", ordersKey(t.generation), strconv.FormatInt((3*c.cfg.keep()).Milliseconds(), 10)) // for when no task drops it
-		add("UNLINK", ordersKey(t.generation-2))
 	}
 }
 

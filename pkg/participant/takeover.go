@@ -94,13 +94,19 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			return err
 		}
 		t.seq, t.stored = m.Seq, map[string]int64{}
-		if c.anew[t.partition] || m.FoldVersion != c.b.foldVersion {
-			t.met = map[uint64]struct{}{}
-			empty[t.partition] = t.owner
-			continue
-		}
 		for field, at := range m.Fields {
 			t.stored[field] = number(at, 0)
+		}
+		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
+		whole := !c.anew[t.partition] && m.FoldVersion == c.b.foldVersion
+		if whole {
+			if whole, err = c.whole(ctx, t); err != nil {
+				return err
+			}
+		}
+		if !whole {
+			t.met, t.stored = map[uint64]struct{}{}, map[string]int64{}
+			empty[t.partition] = t.owner
 		}
 	}
 	if len(empty) > 0 {
@@ -128,7 +134,6 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			}
 		}
 		t.folded = t.stored[fieldFolded]
-		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
 		c.watch.count(tasksClaimed, 1)
 	}
 	return nil

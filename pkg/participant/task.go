@@ -40,6 +40,7 @@ type task struct {
 	// generation is where orders are written, and dated the last one whose end Redis was told.
 	generation, dated int64
 	before            bool     // there may be orders of the generation before
+	witness           witness
 	due               []string // orders whose deadline passed
 	dueSoon           []string // those of them that wait until the inputs are read up to dueEnds
 	dueEnds           map[broker.TopicPartition]int64

@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -171,6 +172,12 @@ func (w *watch) contradicted(r broker.Record) {
 func (w *watch) lost(t *task, why string) {
 	w.count(tasksLost, 1, telemetry.Reason.String(why))
 	w.log.Warn("task lost, folding again", "partition", t.partition, "why", why)
+}
+
+// partlyLost is a task whose store misses some of its keys when it is taken over.
+func (w *watch) partlyLost(t *task) {
+	w.count(tasksLost, 1, telemetry.Reason.String(store.Lost.String()))
+	w.log.Warn("redis lost some keys of a partition, folding it from the start", "partition", t.partition)
 }
 
 func (w *watch) applied(began time.Time, events int) {

@@ -161,10 +161,13 @@ func (m *redisMemory) exec(args []string) (any, error) {
 	case "PEXPIRE":
 		return int64(1), nil // no schedule lasts as long as the retention
 	case "EXISTS":
-		if _, ok := m.data[args[1]]; ok {
-			return int64(1), nil
+		there := int64(0)
+		for _, k := range args[1:] {
+			if _, ok := m.data[k]; ok {
+				there++
+			}
 		}
-		return int64(0), nil
+		return there, nil
 	case "GET":
 		if v, ok := m.data[args[1]]; ok {
 			return v, nil
@@ -226,6 +229,9 @@ func (m *redisMemory) hash(name, key string, args []string) (any, error) {
 		for _, f := range args {
 			delete(h, f)
 		}
+		if len(h) == 0 {
+			delete(m.data, key)
+		}
 		return int64(len(args)), nil
 	}
 	return nil, redisError("ERR unknown command " + name)
@@ -251,6 +257,9 @@ func (m *redisMemory) sorted(name, key string, args []string) (any, error) {
 		for _, member := range args {
 			delete(z, member)
 		}
+		if len(z) == 0 {
+			delete(m.data, key)
+		}
 		return int64(len(args)), nil
 	case "ZRANGE":
 		out := []any{}
@@ -270,7 +279,11 @@ func (m *redisMemory) list(name, key string, args []string) (any, error) {
 		return int64(len(l) + len(args)), nil
 	case "LTRIM":
 		from, err := strconv.Atoi(args[0])
-		m.data[key] = l[min(from, len(l)):] // always to the end
+		if l = l[min(from, len(l)):]; len(l) == 0 { // always to the end
+			delete(m.data, key)
+		} else {
+			m.data[key] = l
+		}
 		return "OK", err
 	case "LRANGE":
 		out := []any{}
@@ -375,6 +388,15 @@ func (m *redisMemory) Flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.data = map[string]any{}
+}
+
+// Lose forgets one key: the nth, begun again where there are not so many.
+func (m *redisMemory) Lose(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if keys := slices.Sorted(maps.Keys(m.data)); len(keys) > 0 {
+		delete(m.data, keys[n%len(keys)])
+	}
 }
 
 // snapshot is a copy of everything, to go back to or to look at.

@@ -75,14 +75,14 @@ func (s step) String() string {
 // mild happens any number of times and changes nothing but the order of things; hard is what a schedule has a few of.
 var (
 	mild = []string{"wait", "wait", "wait", "wait", "place", "place", "duplicate", "rebalance", "appendLate", "redrive"}
-	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "restore", "restore", "upgrade",
+	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "lose", "restore", "restore", "upgrade",
 		"produceLost", "produceLate", "produceLate", "produceDropped", "produceHeld", "produceCopied",
 		"storeDown", "storeAnswerLost", "storeTwice", "brokerDown", "gatewayDown"}
 	// meeting is what a store that forgot can meet in one participant: what it decided comes, late or from a sleeper, after all.
 	meeting = []string{"kill", "crash", "zombie", "zombie", "expire", "produceLost", "produceLate", "produceLate", "produceHeld",
 		"produceDropped", "storeAnswerLost", "gatewayDown"}
 	// forgets, onTheWire and leaving are what a decision that is lost and made again is made of.
-	forgets   = []string{"flush", "restore"}
+	forgets   = []string{"flush", "lose", "restore"}
 	onTheWire = []string{"produceLate", "produceLate", "produceDropped", "produceDropped", "produceHeld"}
 	leaving   = []string{"kill", "crash", "expire", "zombie"}
 	// The first ten are where a decision is on its way: decide is an apply with something for the outbox.

@@ -181,6 +181,8 @@ func (w *world) strikeNow(s step, in *instance) {
 		expire()
 	case "flush":
 		w.redis.Flush()
+	case "lose":
+		w.redis.Lose(s.Back*(s.Slot+1) + s.Skip)
 	case "restore":
 		w.mu.Lock()
 		old := w.history[max(0, len(w.history)-s.Back)]

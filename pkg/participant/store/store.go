@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ const (
 	fieldOwner   = "owner"
 	fieldSeq     = "seq"
 	fieldVersion = "fold_version"
+	fieldKept    = "kept" // the witness: how many of Change.Kept are there; missing: none
 )
 
 // Store keeps the tasks of one service.
@@ -62,7 +64,7 @@ func (s *Store) Claim(ctx context.Context, partition int, owner string) (Meta, e
 	m := Meta{Fields: map[string]string{}}
 	for i := 0; i+1 < len(got); i += 2 {
 		switch got[i] {
-		case fieldOwner:
+		case fieldOwner, fieldKept:
 		case fieldSeq:
 			if m.Seq, err = strconv.ParseInt(got[i+1], 10, 64); err != nil {
 				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", s.Key(partition, "meta"), got[i+1])
@@ -83,13 +85,17 @@ type Op struct {
 	Args []string
 }
 
-// Change is one compare-and-swap of one task: it happens only when owner and Seq are still those given, all or nothing,
-// and makes Seq one larger. A change without Ops only compares.
+// Change is one compare-and-swap of one task: it happens only when owner and Seq are still those given and nothing of Kept is missing,
+// all or nothing, and makes Seq one larger. A change without Ops only compares.
 type Change struct {
 	Partition int
 	Owner     string
 	Seq       int64
 	Ops       []Op
+	// Kept are keys of the task that nobody but its changes makes or deletes: Redis forgets whole keys (eviction, an end of its time,
+	// another tenant's UNLINK), so how many of them are there is a witness that nothing of them is lost. A key that joins must not be
+	// there yet, and one that leaves must be deleted by the change before. Empty: nothing is compared beside owner and Seq.
+	Kept []string
 	// Retry says that this very change was sent before and its outcome is unknown: found done, it counts as done.
 	Retry bool
 }
@@ -100,7 +106,7 @@ type Verdict int
 const (
 	// Applied: done; the task's seq is one larger (unless there was no Op).
 	Applied Verdict = iota
-	// Lost: the store forgot or went back (flushed, restored): fold again.
+	// Lost: the store forgot, wholly or in part, or went back (flushed, evicted, restored): fold again.
 	Lost
 	// Fenced: another owner claimed the task.
 	Fenced
@@ -115,24 +121,32 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, the others are what the commands touch, in order. ARGV: owner, seq, retry, the commands (of each the name, + for
-// the next key or = for the same one, the number of its arguments), and the arguments of all.
+// apply: KEYS[1] is meta, then come those of the witness, the others are what the commands touch, in order. ARGV: owner, seq, retry, the
+// commands (of each the name, + for the next key or = for the same one, the number of its arguments), how many keys are the witness's, and
+// the arguments of all.
 const applySource = `
-local m = redis.call('HMGET', KEYS[1], 'owner', 'seq')
+local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
+local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')
 if not m[1] or not m[2] then return 1 end
-if m[1] ~= ARGV[1] then return 2 end
-if m[2] ~= ARGV[2] then
-  if ARGV[3] == '1' and tonumber(m[2]) == tonumber(ARGV[2]) + 1 then return 0 end
+if m[1] ~= argv[1] then return 2 end
+if m[2] ~= argv[2] then
+  if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
-local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
-local key, at = 1, 4
+local witness = tonumber(argv[5])
+if witness > 0 and call('EXISTS', unpack(keys, 2, witness + 1)) ~= tonumber(m[3] or 0) then return 1 end
+local key, at = witness + 1, 5
 for cmd, step, n in string.gmatch(argv[4], '(%u+)([+=])(%d+)') do
   if step == '+' then key = key + 1 end
   call(cmd, keys[key], unpack(argv, at + 1, at + n))
   at = at + n
 end
-redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
+local seq = string.format('%d', tonumber(argv[2]) + 1)
+if witness > 0 then
+  call('HSET', keys[1], 'seq', seq, 'kept', call('EXISTS', unpack(keys, 2, witness + 1)))
+else
+  call('HSET', keys[1], 'seq', seq)
+end
 return 0`
 
 var apply = redis.NewScript(applySource)
@@ -171,22 +185,30 @@ func (s *Store) swap(ctx context.Context, pipe redis.Pipeliner, c Change) func()
 	}
 }
 
-// compare only looks: a plain read says the same as the script would, and costs an idle task next to nothing.
+// compare only looks: plain reads say the same as the script would, and cost an idle task next to nothing.
 func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) func() Outcome {
-	cmd := pipe.HMGet(ctx, s.Key(c.Partition, "meta"), fieldOwner, fieldSeq)
+	meta := pipe.HMGet(ctx, s.Key(c.Partition, "meta"), fieldOwner, fieldSeq, fieldKept)
+	var there *redis.IntCmd
+	if len(c.Kept) > 0 {
+		there = pipe.Exists(ctx, c.Kept...)
+	}
 	return func() Outcome {
-		v, err := cmd.Result()
+		v, err := meta.Result()
+		if err == nil && there != nil {
+			err = there.Err()
+		}
 		if err != nil {
 			return Outcome{Err: unavailable(err)}
 		}
 		owner, _ := v[0].(string)
 		seq, known := v[1].(string)
+		kept, _ := v[2].(string)
 		switch {
 		case owner == "" || !known:
 			return Outcome{Verdict: Lost}
 		case owner != c.Owner:
 			return Outcome{Verdict: Fenced}
-		case seq != strconv.FormatInt(c.Seq, 10):
+		case seq != strconv.FormatInt(c.Seq, 10), there != nil && strconv.FormatInt(there.Val(), 10) != cmp.Or(kept, "0"):
 			return Outcome{Verdict: Lost}
 		}
 		return Outcome{}
@@ -196,11 +218,14 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 // encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not Script.EvalSha, which
 // would copy and box them all; a pointer to a string costs no allocation.
 func (s *Store) encode(c Change) []any {
-	size := 8 + len(c.Ops)
+	size := 9 + len(c.Kept) + len(c.Ops)
 	for _, op := range c.Ops {
 		size += len(op.Args)
 	}
 	call := append(make([]any, 0, size), nil, nil, nil, s.Key(c.Partition, "meta"))
+	for i := range c.Kept {
+		call = append(call, &c.Kept[i])
+	}
 	commands := make([]byte, 0, 16*len(c.Ops))
 	for i := range c.Ops {
 		op, step := &c.Ops[i], byte('=')
@@ -214,7 +239,7 @@ func (s *Store) encode(c Change) []any {
 	if c.Retry {
 		retry = "1"
 	}
-	call = append(call, c.Owner, c.Seq, retry, string(commands))
+	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept))
 	for i := range c.Ops {
 		args := c.Ops[i].Args
 		for j := range args {

@@ -115,6 +115,29 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		}
 		check(t, "numbers of its own", seqs[7]-had, 2) // of the store without its keys, and of the one that is whole
 	})
+	t.Run("a store that misses a key of the witness is lost", func(t *testing.T) {
+		kept := []string{st.Key(8, "order:1"), st.Key(8, "outbox"), st.Key(8, "timers")}
+		lost := func(seq int64, missing string) {
+			t.Helper()
+			if err := rdb.Del(ctx, st.Key(8, missing)).Err(); err != nil {
+				t.Fatal(err)
+			}
+			check(t, missing+", compared", apply(t, store.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept}), store.Lost)
+			check(t, missing+", changed", apply(t, store.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept, Ops: set(8, "y")}), store.Lost)
+		}
+		claim(t, 8, "a")
+		check(t, "nothing yet", apply(t, store.Change{Partition: 8, Owner: "a", Kept: kept}), store.Applied)
+		push := store.Op{Cmd: "RPUSH", Key: kept[1], Args: []string{"fact"}}
+		check(t, "verdict", apply(t, store.Change{Partition: 8, Owner: "a", Kept: kept, Ops: append(set(8, "x"), push)}), store.Applied)
+		check(t, "whole", apply(t, store.Change{Partition: 8, Owner: "a", Seq: 1, Kept: kept}), store.Applied)
+		lost(1, "outbox")
+		check(t, "state", state(t, 8), "x")
+		claim(t, 8, "a")
+		lost(1, "order:1") // found so by whoever claims it
+		_, v, err := st.Reset(ctx, map[int]string{8: "a"}, "1")
+		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
+		check(t, "whole", apply(t, store.Change{Partition: 8, Owner: "a", Seq: 3, Kept: kept}), store.Applied)
+	})
 	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
 		claim(t, 5, "a")
 		claim(t, 6, "b")
