@@ -39,7 +39,7 @@ type task struct {
 	timers    timers
 	// generation is where orders are written, and dated the last one whose end Redis was told.
 	generation, dated int64
-	before            bool     // there may be orders of the generation before
+	before            bool // there may be orders of the generation before
 	witness           witness
 	due               []string // orders whose deadline passed
 	dueSoon           []string // those of them that wait until the inputs are read up to dueEnds

@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -212,6 +214,26 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
+// sayAgain is how long the log is not told again that requests fail for the reason that it was told last: an outage fails all of them.
+const sayAgain = 10 * time.Second
+
+// said is the reason of a 503 that the log was told last.
+var said struct {
+	sync.Mutex
+	reason string
+	at     time.Time
+}
+
+func saidLately(reason string) bool {
+	said.Lock()
+	defer said.Unlock()
+	if said.reason == reason && time.Since(said.at) < sayAgain {
+		return true
+	}
+	said.reason, said.at = reason, time.Now()
+	return false
+}
+
 func log(r *http.Request, p Problem, err error) {
 	level := slog.LevelError
 	switch {
@@ -219,6 +241,9 @@ func log(r *http.Request, p Problem, err error) {
 		return
 	case p.Status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
+		if saidLately(fmt.Sprint(fault.ClassOf(err), p.RetryAfter, err)) {
+			level = slog.LevelDebug
+		}
 	}
 	slog.Log(r.Context(), level, "request failed", "status", p.Status, "type", p.Type, "method", r.Method, "error", err)
 }

@@ -30,6 +30,18 @@ func write(t *testing.T, ctx context.Context, err error) (*http.Response, proble
 	return w.Result(), p
 }
 
+// An outage fails every request: the log says so once, not once for each.
+func TestAnOutageIsLoggedOnce(t *testing.T) {
+	logged := captureLog(t)
+	for range 100 {
+		write(t, t.Context(), fault.Later(time.Second, "redis: OOM command not allowed when used memory > 'maxmemory'"))
+	}
+	write(t, t.Context(), fault.Later(time.Second, "redis: connection refused"))
+	if n := strings.Count(logged.String(), "request failed"); n != 2 {
+		t.Errorf("%d lines of two outages: %s", n, logged)
+	}
+}
+
 func TestWriteGivesEveryClassItsStatus(t *testing.T) {
 	logged := captureLog(t)
 	secret := errors.New("dial tcp 10.1.2.3:9092: refused")

@@ -106,6 +106,14 @@ var (
 	ActivityDropped   = Metric{"troupe.activity.dropped", "{record}", "Exceptions that the activity topic does not tell of, by Reason: full (too many at once), large, refused (Kafka did not take them)."}
 )
 
+// Redis, as every service sees it. Of a cluster: the server that is fullest.
+var (
+	RedisUsed     = Metric{"troupe.redis.memory.used", "By", "Memory that Redis uses."}
+	RedisMax      = Metric{"troupe.redis.memory.max", "By", "Memory that Redis may use, its maxmemory; 0: it has no limit."}
+	RedisEvicting = Metric{"troupe.redis.evicting", "{policy}", "1 while Redis would delete keys by itself, so that nothing is decided."}
+	RedisRefused  = Metric{"troupe.redis.refused", "{command}", "Commands not done, by Reason: full (Redis had no memory), evicts (it was not asked)."}
+)
+
 // What only a projection does, by Participant.
 var (
 	ProjectionDelay   = Metric{"troupe.projection.delay", "s", "From a record's append to its place in the read model."}

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -73,6 +74,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	memory := store.WatchMemory(redis)
 	mailer, err := mail.New(cfg.Mail)
 	if err != nil {
 		return err
@@ -88,6 +90,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// Health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("redis", memory.Ready)
 	health.Check("mail", mailer.Ready)
 	ln, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
@@ -100,6 +103,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return lifecycle.Run(ctx,
 		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(routes(health))),
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
+		lifecycle.Part{Name: "redis", Run: memory.Run},
 		health.Part(0),
 	)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"github.com/troupe-dev/troupe/services/order/internal/httpapi"
@@ -52,6 +53,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	memory := store.WatchMemory(redis)
 
 	// Participant and its door
 	behavior := Behavior()
@@ -76,6 +78,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// HTTP and health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("redis", memory.Ready)
 	health.Check("door", door.Ready)
 	ln, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
@@ -91,6 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
+		lifecycle.Part{Name: "redis", Run: memory.Run},
 		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(handler)),
 		health.Part(cfg.Drain),
 	)

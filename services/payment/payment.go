@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
@@ -72,6 +73,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	memory := store.WatchMemory(redis)
 	stripe, hangUp := OpenGateway(cfg, now)
 	defer hangUp()
 
@@ -84,6 +86,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// Health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("redis", memory.Ready)
 	health.Check("gateway", stripe.Ready)
 	ln, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
@@ -96,6 +99,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return lifecycle.Run(ctx,
 		lifecycle.HTTP("http", ln, cfg.Door.Door(), telemetry.HTTP(Name)(routes(health))),
 		lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: leaveWithin},
+		lifecycle.Part{Name: "redis", Run: memory.Run},
 		health.Part(0),
 	)
 }

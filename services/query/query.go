@@ -55,6 +55,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	memory := store.WatchMemory(redis)
 
 	// Projection: the log into the read model
 	behavior := Behavior()
@@ -99,6 +100,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	// HTTP and health
 	health := lifecycle.NewHealth()
 	health.Check(Name, p.Ready)
+	health.Check("redis", memory.Ready)
 	customers, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
 		return err
@@ -117,6 +119,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
+		lifecycle.Part{Name: "redis", Run: memory.Run},
 		lifecycle.Part{Name: "changes", Run: feed.Run},
 		lifecycle.Part{Name: "tail", Run: tail.Run},
 		lifecycle.Part{Name: "exceptions", Run: exceptions.Run},

@@ -17,7 +17,7 @@ const scanCount = 1000
 func (s *Store) Scan(ctx context.Context, each func(partition int, rests []string) error) error {
 	tag := "{" + s.name + ":"
 	var one sync.Mutex // the nodes of a cluster are scanned at once
-	return s.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
+	return eachNode(ctx, s.rdb, func(ctx context.Context, node redis.Cmdable) error {
 		for cursor := uint64(0); ; {
 			keys, next, err := node.Scan(ctx, cursor, escapeGlob(tag)+"*", scanCount).Result()
 			if err != nil {

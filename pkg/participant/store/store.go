@@ -399,11 +399,11 @@ func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion st
 }
 
 // eachNode calls f on every master of a cluster, or on the one server.
-func (s *Store) eachNode(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
-	if c, ok := s.rdb.(*redis.ClusterClient); ok {
+func eachNode(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, redis.Cmdable) error) error {
+	if c, ok := rdb.(*redis.ClusterClient); ok {
 		return c.ForEachMaster(ctx, func(ctx context.Context, n *redis.Client) error { return f(ctx, n) })
 	}
-	return f(ctx, s.rdb)
+	return f(ctx, rdb)
 }
 
 func hasAnyPrefix(s string, prefixes []string) bool {
