@@ -33,21 +33,21 @@ var parts = []part{
 		{"pkg/participant/apply.go", `ch.settled - t.settled; n > 0 {`, `ch.settled - t.settled; n < 0 {`},
 	}},
 	{"without-fence", []edit{
-		{"pkg/participant/store/store.go", `local m = redis.call('HMGET', KEYS[1], 'owner', 'seq')
-if not m[1] or not m[2] then return 1 end
+		{"pkg/participant/store/store.go", `if not m[1] or not m[2] then return 1 end
 if m[1] ~= ARGV[1] then return 2 end
 if m[2] ~= ARGV[2] then
-  if ARGV[3] == '1' and tonumber(m[2]) == tonumber(ARGV[2]) + 1 then return 0 end
+  if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
 `, ``},
-		{"pkg/participant/store/store.go", `redis.call('HSET', KEYS[1], 'seq', string.format('%d', tonumber(ARGV[2]) + 1))
-`, ``},
+		{"pkg/participant/store/store.go", `call('HSET', keys[1], 'seq', seq, 'kept',`, `call('HSET', keys[1], 'kept',`},
 		{"pkg/participant/store/store.go", `		switch {
 		case owner == ""`, `		switch {
 		case true:
 		case owner == ""`},
 	}},
+	{"without-witness", []edit{{"pkg/participant/apply.go", `	ch.Kept = c.witness(t)
+`, ``}}},
 	{"with-acks-1", []edit{{"pkg/broker/produce.go", `const allInSync = -1`, `const allInSync = 1`}}},
 	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
 `, `	return true

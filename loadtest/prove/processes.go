@@ -133,6 +133,18 @@ func (s *striker) memory(ctx context.Context, f schedule.Fault) (string, error) 
 				return "", fmt.Errorf("there was nothing to wipe: %w", errors.Join(err, ctx.Err()))
 			}
 		}
+	case schedule.Lossy:
+		for {
+			lost, of, err := s.ThinRedis(ctx, f.Seed)
+			if err == nil {
+				return fmt.Sprintf("%d of %d keys are gone", lost, of), nil
+			}
+			if !pause(ctx, 50*time.Millisecond) { // it may be away, or empty, for another reason
+				return "", err
+			}
+		}
+	case schedule.Full:
+		return "it refused to write", s.FillRedis(ctx, f.Length)
 	case schedule.Empty:
 		return "another process is there, empty", s.EmptyRedis(ctx, 0)
 	case schedule.Away:

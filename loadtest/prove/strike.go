@@ -75,7 +75,7 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return "moved", errors.Join(s.Control.MoveLeaders(ctx), s.Control.MoveCoordinators(ctx))
 	case schedule.Produce, schedule.Slow, schedule.Answer, schedule.Late, schedule.Fetch, schedule.Lag:
 		return s.requests(ctx, f)
-	case schedule.Flush, schedule.Empty, schedule.Away, schedule.Restore:
+	case schedule.Flush, schedule.Empty, schedule.Away, schedule.Restore, schedule.Lossy, schedule.Full:
 		return s.memory(ctx, f)
 	case schedule.Reborn:
 		return "another process is there", s.Kill(ctx, "gateway")

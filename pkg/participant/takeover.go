@@ -98,7 +98,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			t.stored[field] = number(at, 0)
 		}
 		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
-		whole := !c.anew[t.partition] && m.FoldVersion == c.b.foldVersion
+		whole := !(c.anew[t.partition] || m.FoldVersion != c.b.foldVersion)
 		if whole {
 			if whole, err = c.whole(ctx, t); err != nil {
 				return err

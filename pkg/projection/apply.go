@@ -22,6 +22,9 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 			t.change = t.next()
 		}
 		if t.taken && t.change != nil {
+			if !t.change.Retry {
+				c.counts(t, t.change, t.change.swaps)
+			}
 			tasks, changes = append(tasks, t), append(changes, t.change.Change)
 		}
 	}

@@ -64,6 +64,8 @@ type Behavior[D any] struct {
 	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds). What is older
 	// than the retention is forgotten by it. Empty: nothing is forgotten.
 	Ages string
+	// Kept are the keys that Index writes under fixed names: when Redis loses one of them, the partition is folded again.
+	Kept []string
 }
 
 // Config is what a projection needs beside its behaviour. Zero durations mean the stated default.

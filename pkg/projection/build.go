@@ -117,7 +117,7 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 			}
 		}
 	}
-	at, err := c.read(ctx, news, keys)
+	at, err := c.read(ctx, news, of, keys)
 	if err == nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 }
 
 // read fills orders with what is stored of them. An error says at which of them it came, or -1: the store is away.
-func (c *cycle[D]) read(ctx context.Context, orders []*order[D], keys []string) (at int, err error) {
+func (c *cycle[D]) read(ctx context.Context, orders []*order[D], of []*work[D], keys []string) (at int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	texts, err := c.store.Strings(ctx, keys)
@@ -150,7 +150,11 @@ func (c *cycle[D]) read(ctx context.Context, orders []*order[D], keys []string) 
 			return i, err
 		}
 	}
-	return 0, nil
+	at, err = c.absent(ctx, orders, of, texts)
+	if err == nil && at >= 0 {
+		err = errMissing
+	}
+	return at, err
 }
 
 // key of a space.

@@ -84,7 +84,7 @@ func TestNotesHaveDocumentsOfTheirOwn(t *testing.T) {
 		t.Errorf("%d records remembered as unreadable, not 4", n)
 	}
 	stop()
-	s.redis.Del(t.Context(), r.store.Key(p, keyOrder+"o"))
+	s.forget(p, "o")
 	s.say(talk, "o", "three")
 	_, stop = s.play(b)
 	check("three") // adopted

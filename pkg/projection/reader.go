@@ -112,37 +112,46 @@ type Found[D any] struct {
 // readTimeout bounds every read: a reader is told that the store is away, not kept.
 const readTimeout = 3 * time.Second
 
-// Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable.
+// Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable; that Redis lost the
+// document is one.
 func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D], State, error) {
-	var doc *redis.StringCmd
-	states, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
-		doc = pipe.Get(ctx, keys(partition, keyOrder+id))
-	})
+	found, state, err := r.read(ctx, partition, []string{id})
 	if err != nil {
 		return Found[D]{}, State{}, err
 	}
-	f, err := r.decode(id, doc.Val())
-	return f, states[0], err
+	return found[0], state, nil
 }
 
-// Many reads documents of one partition; one that is missing has version 0. Errors are of class Unavailable.
+// Many reads documents of one partition; one that is missing has version 0. Errors are those of Get.
 func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Found[D], error) {
-	docs := make([]*redis.StringCmd, len(ids))
-	_, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
+	found, _, err := r.read(ctx, partition, ids)
+	return found, err
+}
+
+func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Found[D], State, error) {
+	docs, known := make([]*redis.StringCmd, len(ids)), []*redis.FloatCmd(nil)
+	states, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
+		known = nil
 		for i, id := range ids {
 			docs[i] = pipe.Get(ctx, keys(partition, keyOrder+id))
+			if r.b.Ages != "" {
+				known = append(known, pipe.ZScore(ctx, keys(partition, r.b.Ages), id))
+			}
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, State{}, err
 	}
 	found := make([]Found[D], len(ids))
 	for i, doc := range docs {
 		if found[i], err = r.decode(ids[i], doc.Val()); err != nil {
-			return nil, err
+			return nil, State{}, err
 		}
 	}
-	return found, nil
+	if !states[0].Rebuilding {
+		err = r.missed(ctx, partition, ids, found, known)
+	}
+	return found, states[0], err
 }
 
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.

@@ -171,6 +171,7 @@ func (c *cycle[D]) settle(t *task) *change {
 	for some := range slices.Chunk(gone, maxRefolds) {
 		c.meta(t, ch, "HDEL", some...)
 	}
+	ch.swaps = t.beside
 	ch.Ops = append(ch.Ops, c.told(t, "")) // those who wait for an order: it may have been healed
 	ch.then = func() {
 		t.old = append(t.old, t.name)

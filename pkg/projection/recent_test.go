@@ -79,7 +79,7 @@ func TestRefusedPassIsTriedAgain(t *testing.T) {
 	stop()
 	part := logOf(talk, "o").Partition
 	r := NewReader(b, s.redis)
-	s.redis.Del(t.Context(), r.store.Key(part, keyOrder+"o"))
+	s.forget(part, "o")
 	s.say(talk, "o", "three")
 	_, stop = s.play(b)
 	eventually(t, func() string {

@@ -81,7 +81,7 @@ func TestOtherFoldVersionStartsOver(t *testing.T) {
 	s.shows(next, "o")
 }
 
-// A document that was lost while its log lives on is adopted in the middle; the first contradiction sends the projection
+// A document that was forgotten while its log lives on is adopted in the middle; the first contradiction sends the projection
 // back to the start of the log.
 func TestContradictedHeadIsReadFromTheStart(t *testing.T) {
 	s := newStage(t)
@@ -93,9 +93,7 @@ func TestContradictedHeadIsReadFromTheStart(t *testing.T) {
 	stop()
 	r := NewReader(b, s.redis)
 	tp := logOf(talk, "o")
-	if err := s.redis.Del(t.Context(), r.store.Key(tp.Partition, keyOrder+"o")).Err(); err != nil {
-		t.Fatal(err)
-	}
+	s.forget(tp.Partition, "o")
 	s.say(talk, "o", "three")
 	_, _ = s.play(b)
 	eventually(t, func() string {

@@ -69,6 +69,11 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 	t.seq = meta.Seq
 	use := c.b.use(meta.FoldVersion)
 	t.name = meta.Fields[fieldSpace]
+	if whole, err := c.whole(ctx, t, meta); err != nil {
+		return useNothing, &outage{partRedis, err}
+	} else if !whole {
+		use = useNothing
+	}
 	for _, s := range t.sources {
 		text, there := meta.Fields[fieldPosition+s.Topic]
 		if use == useForNow && !there {
@@ -105,7 +110,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 		return &outage{partRedis, err}
 	}
 	for _, t := range tasks {
-		t.seq, t.name, t.rebuild, t.refold = seqs[t.partition], "", rebuild{}, map[string]bool{}
+		t.seq, t.name, t.rebuild, t.refold, t.counted = seqs[t.partition], "", rebuild{}, map[string]bool{}, false
 		for _, s := range t.sources {
 			s.cursor, s.applied = 0, 0
 		}

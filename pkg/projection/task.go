@@ -24,6 +24,7 @@ type task struct {
 	*space    // the live one
 	rebuild
 	change   *change // built, not yet known to be applied
+	counted  bool    // the last change left a witness
 	compared time.Time
 	swept    time.Time
 	refold   map[string]bool // orders to be folded again from the log's start, as noted in the meta
@@ -62,6 +63,7 @@ type change struct {
 	store.Change
 	moves  []move
 	delays []time.Time
+	swaps  *space // that is live afterwards; nil: the same
 	stored func() // tells the behaviour; nil: nothing to tell
 	then   func() // what else follows; nil: nothing
 }
@@ -87,7 +89,7 @@ func newSpace(name string, partition int, topics []string) *space {
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name, t.refold = false, "", 0, nil, rebuild{}, "", nil
+	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name, t.refold, t.counted = false, "", 0, nil, rebuild{}, "", nil, false
 	t.pending, t.news, t.waiting, t.spare = nil, nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}

@@ -29,7 +29,7 @@ const Continues = 1
 // Behavior is what the projection does: the one place that says how events become documents.
 func Behavior() projection.Behavior[Document] {
 	return projection.Behavior[Document]{
-		Name: Name, FoldVersion: FoldVersion, Continues: Continues, Topics: readmodel.Topics, Ages: readmodel.KeyAll,
+		Name: Name, FoldVersion: FoldVersion, Continues: Continues, Topics: readmodel.Topics, Ages: readmodel.KeyAll, Kept: readmodel.Kept,
 		Fold: fold, Index: readmodel.Index, Append: readmodel.Append, Parse: readmodel.Parse, Notes: readmodel.Notes, Note: note,
 	}
 }

@@ -68,6 +68,26 @@ var wipedWhileIdle = scene{Name: "Redis wiped while idle", Forgets: true, Act: f
 	return nil
 }}
 
+// partlyWiped: Redis loses the orders that order keeps, and nothing else, while they are paid and mailed; then customers cancel and come.
+var partlyWiped = scene{Name: "some keys lost while idle", Forgets: true, Act: func(ctx context.Context, s *stage) error {
+	placed := s.place(ctx, load.Plan{Orders: 12})
+	if err := s.quiet(ctx, hitWithin); err != nil {
+		return err
+	}
+	keys, err := s.redis.Keys(ctx, "{order:*}:orders:*").Result()
+	if err == nil {
+		err = s.redis.Del(ctx, keys...).Err()
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range placed {
+		s.cancel(ctx, e.ID)
+	}
+	s.place(ctx, load.Plan{Orders: 12})
+	return nil
+}}
+
 // readModelRestored: Redis goes back to an older snapshot; the read model must read again what it has lost.
 var readModelRestored = scene{Name: "the read model goes back", Forgets: true, Act: func(ctx context.Context, s *stage) error {
 	s.place(ctx, load.Plan{Orders: 6})

@@ -52,11 +52,15 @@ func (c Command) Claim() bool {
 // Change returns what the script that applies a change would do; nil for everything else, comparisons too.
 func (c Command) Change() []Op {
 	keys, args := c.script()
-	if len(args) < 5 || !strings.HasSuffix(keys[0], "}:meta") {
+	if len(args) < 7 || !strings.HasSuffix(keys[0], "}:meta") {
+		return nil
+	}
+	key, err := strconv.Atoi(args[5]) // the keys that are counted come first
+	if err != nil {
 		return nil
 	}
 	var ops []Op
-	key, rest := 0, args[4:]
+	rest := args[6:]
 	for _, part := range opInScript.FindAllStringSubmatch(args[3], -1) {
 		if part[2] == "+" {
 			key++

@@ -5,13 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 )
 
@@ -26,7 +30,7 @@ func (r *Rig) Cannot() []schedule.Class {
 		}
 	}
 	if !r.EmbeddedRedis() && !r.Real {
-		cannot = append(cannot, schedule.Empty, schedule.Away, schedule.Restore)
+		cannot = append(cannot, schedule.Empty, schedule.Away, schedule.Restore, schedule.Full)
 	}
 	return cannot
 }
@@ -104,15 +108,63 @@ func (r *Rig) Restore(ctx context.Context) (age time.Duration, err error) {
 	return age, r.redis.again(ctx, 0, filepath.Join(r.redis.dir, "snapshot"))
 }
 
+// ThinRedis deletes some of what Redis holds, drawn from a seed, and says how many keys of how many.
+func (r *Rig) ThinRedis(ctx context.Context, seed uint64) (lost, of int, err error) {
+	c := redis.NewClient(&redis.Options{Addr: r.RedisAddr})
+	defer func() { err = errors.Join(err, c.Close()) }()
+	all, err := c.Keys(ctx, "*").Result()
+	if err != nil {
+		return 0, 0, err
+	}
+	slices.Sort(all)
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same again from the same seed
+	keys := slices.DeleteFunc(all, func(key string) bool { return !noticed(key) || random.IntN(8) > 0 })
+	if len(keys) == 0 {
+		return 0, len(all), errors.New("there was nothing to lose")
+	}
+	n, err := c.Del(ctx, keys...).Result()
+	return int(n), len(all), err
+}
+
+// unnoticed are keys of the read model with names of their own for each customer, minute or group: that one of them alone is gone is not
+// noticed (docs/protocol.md).
+var unnoticed = regexp.MustCompile(`^\{query:[0-9]+\}:(~[a-z0-9]+:)?(customer|minute|letters:group|letters:asked|order:~|order:.*[^0-9a-f-])`)
+
+func noticed(key string) bool { return !unnoticed.MatchString(key) }
+
+// FillRedis leaves Redis no memory for a while. It is an error when Redis takes what it is given all the same.
+func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
+	if said, err := r.redisSays(ctx, "CONFIG", "SET", "maxmemory", "1"); err != nil || said != "+OK" {
+		return errors.Join(err, fmt.Errorf("CONFIG SET maxmemory answers %q", said))
+	}
+	said, err := r.redisSays(ctx, "SET", "prove", "full")
+	select {
+	case <-ctx.Done():
+	case <-time.After(length):
+	}
+	again, errAgain := r.redisSays(context.WithoutCancel(ctx), "CONFIG", "SET", "maxmemory", "0")
+	if errAgain == nil && again != "+OK" {
+		errAgain = fmt.Errorf("CONFIG SET maxmemory answers %q", again)
+	}
+	if err == nil && !strings.HasPrefix(said, "-OOM") {
+		err = fmt.Errorf("a full Redis answers %q", said)
+	}
+	return errors.Join(err, errAgain)
+}
+
 // redisSays sends one command and returns the first line of its answer.
-func (r *Rig) redisSays(ctx context.Context, command string) (string, error) {
+func (r *Rig) redisSays(ctx context.Context, command ...string) (string, error) {
 	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.RedisAddr)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(c, "*1\r\n$%d\r\n%s\r\n", len(command), command); err != nil {
+	frame := fmt.Appendf(nil, "*%d\r\n", len(command))
+	for _, part := range command {
+		frame = fmt.Appendf(frame, "$%d\r\n%s\r\n", len(part), part)
+	}
+	if _, err := c.Write(frame); err != nil {
 		return "", err
 	}
 	line, err := bufio.NewReader(c).ReadString('\n')

@@ -34,6 +34,8 @@ const (
 	Empty   Class = "redis-restart"    // kill -9; it comes back empty
 	Away    Class = "redis-outage"     // it is away for a while, and comes back empty
 	Restore Class = "redis-restore"    // an older snapshot takes the place of what is there
+	Lossy   Class = "redis-lossy"      // some of its keys are deleted, drawn by chance
+	Full    Class = "redis-full"       // maxmemory is below what it uses: it refuses to write
 	Outage  Class = "gateway-outage"   // 503 to everything
 	Delay   Class = "gateway-slow"     // every answer takes long
 	Flap    Class = "gateway-flapping" // outages that come and go

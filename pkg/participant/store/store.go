@@ -42,6 +42,8 @@ func (s *Store) Key(partition int, rest string) string {
 type Meta struct {
 	// Seq is the number of the last change; 0 for a task that was not there.
 	Seq int64
+	// Kept is the witness; empty: none was left.
+	Kept string
 	// FoldVersion is that of the code that folded what is kept; "" when nothing (or nothing whole) is kept: Reset first.
 	FoldVersion string
 	// Fields are the task's own fields.
@@ -64,7 +66,9 @@ func (s *Store) Claim(ctx context.Context, partition int, owner string) (Meta, e
 	m := Meta{Fields: map[string]string{}}
 	for i := 0; i+1 < len(got); i += 2 {
 		switch got[i] {
-		case fieldOwner, fieldKept:
+		case fieldOwner:
+		case fieldKept:
+			m.Kept = got[i+1]
 		case fieldSeq:
 			if m.Seq, err = strconv.ParseInt(got[i+1], 10, 64); err != nil {
 				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", s.Key(partition, "meta"), got[i+1])
@@ -96,6 +100,8 @@ type Change struct {
 	// another tenant's UNLINK), so how many of them are there is a witness that nothing of them is lost. A key that joins must not be
 	// there yet, and one that leaves must be deleted by the change before. Empty: nothing is compared beside owner and Seq.
 	Kept []string
+	// Then is what the next change has as Kept, when it is another set whatever there is of it. Empty: the same.
+	Then []string
 	// Retry says that this very change was sent before and its outcome is unknown: found done, it counts as done.
 	Retry bool
 }
@@ -121,29 +127,31 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, then come those of the witness, the others are what the commands touch, in order. ARGV: owner, seq, retry, the
-// commands (of each the name, + for the next key or = for the same one, the number of its arguments), how many keys are the witness's, and
-// the arguments of all.
+// apply: KEYS[1] is meta, then come those of the witness before and after, the others are what the commands touch, in order. ARGV: owner,
+// seq, retry, the commands (of each the name, + for the next key or = for the same one, the number of its arguments), how many keys are
+// counted before and up to where those are that are counted after, and the arguments of all.
 const applySource = `
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
 local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')
 if not m[1] or not m[2] then return 1 end
-if m[1] ~= argv[1] then return 2 end
-if m[2] ~= argv[2] then
+if m[1] ~= ARGV[1] then return 2 end
+if m[2] ~= ARGV[2] then
   if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
-local witness = tonumber(argv[5])
+local witness, last = tonumber(argv[5]), tonumber(argv[6])
 if witness > 0 and call('EXISTS', unpack(keys, 2, witness + 1)) ~= tonumber(m[3] or 0) then return 1 end
-local key, at = witness + 1, 5
+local key, at = last + 1, 6
 for cmd, step, n in string.gmatch(argv[4], '(%u+)([+=])(%d+)') do
   if step == '+' then key = key + 1 end
   call(cmd, keys[key], unpack(argv, at + 1, at + n))
   at = at + n
 end
 local seq = string.format('%d', tonumber(argv[2]) + 1)
-if witness > 0 then
-  call('HSET', keys[1], 'seq', seq, 'kept', call('EXISTS', unpack(keys, 2, witness + 1)))
+if last > 0 then
+  local first = 2
+  if last > witness then first = witness + 2 end
+  call('HSET', keys[1], 'seq', seq, 'kept', call('EXISTS', unpack(keys, first, last + 1)))
 else
   call('HSET', keys[1], 'seq', seq)
 end
@@ -208,7 +216,9 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 			return Outcome{Verdict: Lost}
 		case owner != c.Owner:
 			return Outcome{Verdict: Fenced}
-		case seq != strconv.FormatInt(c.Seq, 10), there != nil && strconv.FormatInt(there.Val(), 10) != cmp.Or(kept, "0"):
+		case seq != strconv.FormatInt(c.Seq, 10):
+			return Outcome{Verdict: Lost}
+		case there != nil && strconv.FormatInt(there.Val(), 10) != cmp.Or(kept, "0"):
 			return Outcome{Verdict: Lost}
 		}
 		return Outcome{}
@@ -218,13 +228,16 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 // encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not Script.EvalSha, which
 // would copy and box them all; a pointer to a string costs no allocation.
 func (s *Store) encode(c Change) []any {
-	size := 9 + len(c.Kept) + len(c.Ops)
+	size := 10 + len(c.Kept) + len(c.Then) + len(c.Ops)
 	for _, op := range c.Ops {
 		size += len(op.Args)
 	}
 	call := append(make([]any, 0, size), nil, nil, nil, s.Key(c.Partition, "meta"))
 	for i := range c.Kept {
 		call = append(call, &c.Kept[i])
+	}
+	for i := range c.Then {
+		call = append(call, &c.Then[i])
 	}
 	commands := make([]byte, 0, 16*len(c.Ops))
 	for i := range c.Ops {
@@ -239,7 +252,7 @@ func (s *Store) encode(c Change) []any {
 	if c.Retry {
 		retry = "1"
 	}
-	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept))
+	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept), len(c.Kept)+len(c.Then))
 	for i := range c.Ops {
 		args := c.Ops[i].Args
 		for j := range args {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,4 +57,24 @@ func (s *Store) Below(ctx context.Context, key string, limit float64, count int6
 func (s *Store) Field(ctx context.Context, key, field string) (string, error) {
 	v, err := s.rdb.HGet(ctx, key, field).Result()
 	return v, unavailable(err)
+}
+
+// Ranked says of members of sorted sets, one for each of asked, whether they are there, in one pipeline.
+func (s *Store) Ranked(ctx context.Context, asked []Asked) ([]bool, error) {
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.FloatCmd, len(asked))
+	for i, a := range asked {
+		cmds[i] = pipe.ZScore(ctx, a.Key, a.Fields[0])
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, unavailable(err)
+	}
+	there := make([]bool, len(asked))
+	for i, c := range cmds {
+		there[i] = c.Err() == nil
+	}
+	return there, nil
 }

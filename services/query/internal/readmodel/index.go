@@ -23,6 +23,11 @@ const (
 	fieldRevenue = "r:" // + currency
 )
 
+// Kept are the keys of a partition that have fixed names: that one of them is lost is noticed at once.
+var Kept = []string{
+	KeyAll, keyStatus + string(Placed), keyStatus + string(Confirmed), keyStatus + string(Cancelled), keyRefunding, keyStats, keyGroups, keyLog,
+}
+
 // MinutesKept is how far back the counters per minute go.
 const MinutesKept = 60
 

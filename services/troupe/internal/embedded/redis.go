@@ -5,10 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/metrics"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/proto"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -36,6 +42,7 @@ func RunRedis(ctx context.Context, cfg RedisConfig) error {
 		return fault.New(fault.Permanent, "REDIS_ADDR: %w", err)
 	}
 	defer m.Close()
+	m.Server().SetPreHook(new(memory).answer)
 	slog.Info("redis is up", "address", m.Addr())
 	tick := time.NewTicker(expireEvery)
 	defer tick.Stop()
@@ -49,6 +56,40 @@ func RunRedis(ctx context.Context, cfg RedisConfig) error {
 			last = now
 		}
 	}
+}
+
+// memory is what the embedded Redis says of its memory, and refuses where that is full. It holds what it is given until it is told otherwise.
+type memory struct{ max atomic.Int64 }
+
+// answer takes the commands that a real Redis answers out of its memory.
+func (m *memory) answer(c *server.Peer, cmd string, args ...string) bool {
+	switch {
+	case cmd == "INFO" && len(args) == 1 && args[0] == "memory":
+		c.WriteBulk(fmt.Sprintf("# Memory\r\nused_memory:%d\r\nmaxmemory:%d\r\nmaxmemory_policy:noeviction\r\n", used(), m.max.Load()))
+	case cmd == "CONFIG" && len(args) == 3 && strings.EqualFold(args[0], "set") && strings.EqualFold(args[1], "maxmemory"):
+		n, err := strconv.ParseInt(args[2], 10, 64)
+		if err != nil {
+			c.WriteError("ERR CONFIG SET failed - argument must be a memory value")
+			return true
+		}
+		m.max.Store(n)
+		c.WriteOK()
+	case m.max.Load() > 0 && slices.Contains(grows, cmd) && used() > m.max.Load():
+		c.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
+	default:
+		return false
+	}
+	return true
+}
+
+// grows are the commands of ours that a Redis without memory refuses. Of a script it refuses the first of them; here it is the whole script.
+var grows = []string{"SET", "HSET", "HINCRBY", "ZADD", "ZINCRBY", "RPUSH", "LPUSH", "EVAL", "EVALSHA"}
+
+// used is about what this process holds, in bytes.
+func used() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64()) //nolint:gosec // a process holds less
 }
 
 // Flush wipes the Redis at addr (FLUSHALL). It blocks for 5 s at most.
