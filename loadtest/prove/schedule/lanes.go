@@ -34,12 +34,15 @@ func (d *drawing) pause(service string) Fault {
 func (d *drawing) stores() []Fault {
 	length := func() time.Duration { return d.between(2*time.Second, 4*time.Second) }
 	faults := []Fault{
-		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Lossy}, {Class: Lossy}, {Class: Empty}, {Class: Restore}, {Class: Reborn}, {Class: Redrive}, {Class: Outsize},
+		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Lossy}, {Class: Lossy}, {Class: Empty},
+		{Class: Restore}, {Class: Reborn}, {Class: Redrive}, {Class: Outsize},
 	}
 	for range 2 {
 		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})
 	}
-	for _, c := range []Class{Produce, Slow, Answer, Late, Fetch, Lag, Away, Full, Outage, Delay, Flap, Unsure, Ours, Pending, NoMail, MailLag, PutOff} {
+	for _, c := range []Class{
+		Produce, Slow, Answer, Late, Fetch, Lag, Away, Full, Outage, Delay, Flap, Unsure, Ours, Pending, NoMail, MailLag, PutOff,
+	} {
 		faults = append(faults, Fault{Class: c, Length: length()})
 	}
 	return faults
