@@ -102,7 +102,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 	},
 	{
 		ID: "no-witness", Without: "nobody counts the keys of a task", Breaks: disposable,
-		Unseen: "not measured yet: a schedule loses one key of all participants' at most",
+		Unseen: "not counted: a schedule loses one key of all, and seldom the orders of a task that goes on",
 		Proof:     Proof{partlyWiped, []check.Guarantee{check.Lost, check.Stuck, check.Choreography}},
 		Edits: []Edit{
 			{"pkg/participant/store/store.go", `if witness > 0 and call(`, `if false and call(`},
