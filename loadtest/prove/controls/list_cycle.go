@@ -103,7 +103,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 	{
 		ID: "no-witness", Without: "nobody counts the keys of a task", Breaks: disposable,
 		Unseen: "not counted: a schedule loses one key of all, and seldom the orders of a task that goes on",
-		Proof:     Proof{partlyWiped, []check.Guarantee{check.Lost, check.Stuck, check.Choreography}},
+		Proof:  Proof{partlyWiped, []check.Guarantee{check.Lost, check.Stuck, check.Choreography}},
 		Edits: []Edit{
 			{"pkg/participant/store/store.go", `if witness > 0 and call(`, `if false and call(`},
 			{"pkg/participant/store/store.go", `case there != nil &&`, `case false &&`},
