@@ -21,17 +21,20 @@ type Log interface {
 	Ends(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
 	// Starts returns the first offset each log still holds. All or an error.
 	Starts(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
-	// Provision creates the topics that are missing and checks those that exist. A wrong number of partitions, or a
-	// setting that cannot be right (compaction, an unclean replication setting), is an error of class Permanent that names
+	// Identities says of each topic which one it is: a topic that is deleted and created anew has another identity, and its
+	// offsets mean other records. A topic that does not exist is left out.
+	Identities(ctx context.Context, topics []string) (map[string]string, error)
+	// Provision creates the topics that are missing and checks those that exist. Too few partitions, or a setting that cannot be right (compaction, an unclean replication setting), is an error of class Permanent that names
 	// topic and setting; a broker out of reach is Unavailable.
 	Provision(ctx context.Context, topics []Topic) error
 	// Check is Provision without creating: a missing topic is Unavailable ("waiting for topic …").
 	Check(ctx context.Context, topics []Topic) error
-	// Join takes part in a consumer group until ctx ends: it calls serve once per generation, in turn. serve's ctx ends
+	// Join takes part in a consumer group until ctx ends, for the first partitions of each topic; fewer are an error of class
+	// Permanent. It calls serve once per generation, in turn. serve's ctx ends
 	// when the generation does (rebalance, lost session, ctx); serve must then finish and return; the generation is kept
 	// alive until it has, or until the rebalance time-out. Join retries with back-off whatever is Unavailable and
 	// returns only when ctx ends (nil) or on a Permanent error.
-	Join(ctx context.Context, group string, topics []string, serve func(ctx context.Context, g Generation) error) error
+	Join(ctx context.Context, group string, topics []string, partitions int, serve func(ctx context.Context, g Generation) error) error
 }
 
 // Generation is one membership of a consumer group with its assignment. Its commits are fenced by the broker with the
@@ -39,7 +42,7 @@ type Log interface {
 type Generation interface {
 	// ID of the generation and the member, for logs.
 	ID() string
-	// Assigned lists the logs of this member; all topics of a group have equal partition counts and range assignment, so
+	// Assigned lists the logs of this member; a group has the same partitions of all topics and range assignment, so
 	// partition p of every topic is assigned together.
 	Assigned() []TopicPartition
 	// Committed returns the offset committed for a log, or -1 when there is none.

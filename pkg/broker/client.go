@@ -39,6 +39,7 @@ type Client struct {
 	compression protocol.Attributes
 	outage      outage
 	turn        atomic.Uint32 // which log comes first in the next fetch
+	surplus     sync.Map      // of each topic, as it was said: partitions beyond those configured
 
 	life   context.Context // of the requests that outlive the call that sent them
 	end    context.CancelFunc

@@ -20,6 +20,6 @@ func open(t *testing.T, cfg broker.Config) *broker.Client {
 func TestClientKeepsTheContract(t *testing.T) {
 	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
 		cfg := brokertest.Fresh(t)
-		return brokertest.Subject{Log: open(t, cfg), Trim: brokertest.Trimmer(t, cfg)}
+		return brokertest.Subject{Log: open(t, cfg), Trim: brokertest.Trimmer(t, cfg), Delete: brokertest.Deleter(t, cfg)}
 	})
 }

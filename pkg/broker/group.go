@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,11 +17,12 @@ import (
 func (c *Client) heartbeatEvery() time.Duration { return min(time.Second, c.cfg.SessionTimeout/3) }
 
 // Join implements Log. When ctx ends before the first generation, it returns only after the group has let it in.
-func (c *Client) Join(ctx context.Context, group string, topics []string, serve func(context.Context, Generation) error) error {
+func (c *Client) Join(ctx context.Context, group string, topics []string, partitions int,
+	serve func(context.Context, Generation) error) error {
 	said := ""
 	for failures := 0; ctx.Err() == nil; failures++ {
 		began := time.Now()
-		err := c.member(ctx, group, topics, serve)
+		err := c.member(ctx, group, topics, partitions, serve)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -47,8 +47,9 @@ func backOff(ctx context.Context, failures int) {
 }
 
 // member takes part in the group until ctx ends or something fails.
-func (c *Client) member(ctx context.Context, group string, topics []string, serve func(context.Context, Generation) error) error {
-	counts, err := c.counts(ctx, topics)
+func (c *Client) member(ctx context.Context, group string, topics []string, partitions int,
+	serve func(context.Context, Generation) error) error {
+	counts, err := c.counts(ctx, topics, partitions)
 	if err != nil {
 		return err
 	}
@@ -138,11 +139,11 @@ func (m *membership) leave(ctx context.Context) {
 	m.closing.Wait()
 }
 
-// counts returns the number of partitions of topics that exist and have equally many.
-func (c *Client) counts(ctx context.Context, topics []string) (map[string]int, error) {
+// counts is how many partitions of each topic the group shares out: the configured number of each, once all topics exist.
+func (c *Client) counts(ctx context.Context, topics []string, partitions int) (map[string]int, error) {
 	var all []Topic
 	for _, name := range topics {
-		all = append(all, Topic{Name: name})
+		all = append(all, Topic{Name: name, Partitions: partitions})
 	}
 	l, err := c.layoutWith(ctx, all)
 	if err != nil {
@@ -152,13 +153,11 @@ func (c *Client) counts(ctx context.Context, topics []string) (map[string]int, e
 		return nil, fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
 	}
 	counts := map[string]int{}
-	for _, name := range topics {
-		t, _ := l.topic(name)
-		counts[name] = len(t.Partitions)
-		if counts[name] != counts[topics[0]] {
-			return nil, fault.New(fault.Permanent, "the topics %s must have equally many partitions, but %s has %d and %s has %d",
-				strings.Join(topics, ", "), topics[0], counts[topics[0]], name, counts[name])
+	for _, want := range all {
+		if err := c.enough(l, want); err != nil {
+			return nil, err
 		}
+		counts[want.Name] = partitions
 	}
 	return counts, nil
 }

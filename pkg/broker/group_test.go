@@ -26,7 +26,7 @@ func TestFinishingMayTakeLongerThanTheSession(t *testing.T) {
 	joins := make(chan error, 2)
 	go func() {
 		first := true
-		joins <- c.Join(ctx, "g", []string{"a"}, func(serving context.Context, g broker.Generation) error {
+		joins <- c.Join(ctx, "g", []string{"a"}, 2, func(serving context.Context, g broker.Generation) error {
 			if !first {
 				<-serving.Done()
 				return nil
@@ -45,7 +45,7 @@ func TestFinishingMayTakeLongerThanTheSession(t *testing.T) {
 	}()
 	<-began
 	go func() {
-		joins <- other.Join(ctx, "g", []string{"a"}, func(serving context.Context, g broker.Generation) error {
+		joins <- other.Join(ctx, "g", []string{"a"}, 2, func(serving context.Context, g broker.Generation) error {
 			if len(g.Assigned()) == 2 {
 				t.Error("the other member got all before the first had finished")
 			}
@@ -68,7 +68,7 @@ func TestCommitEndsWithItsContext(t *testing.T) {
 	cluster, c := three(t, broker.Config{})
 	ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
 	defer leave()
-	err := c.Join(ctx, "g", []string{"a"}, func(_ context.Context, g broker.Generation) error {
+	err := c.Join(ctx, "g", []string{"a"}, 2, func(_ context.Context, g broker.Generation) error {
 		defer leave()
 		asked := make(chan struct{}, 1)
 		cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {

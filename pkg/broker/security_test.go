@@ -69,7 +69,7 @@ func rounds(t *testing.T, cfg broker.Config) error {
 func join(ctx context.Context, c *broker.Client) error {
 	serving, leave := context.WithCancel(ctx)
 	defer leave()
-	return c.Join(serving, "g", []string{"a"}, func(_ context.Context, g broker.Generation) error {
+	return c.Join(serving, "g", []string{"a"}, 1, func(_ context.Context, g broker.Generation) error {
 		defer leave()
 		if err := g.Holds(ctx); err != nil {
 			return fault.As(fault.Permanent, err)

@@ -24,7 +24,7 @@ func TestGroupSeenFromOutside(t *testing.T) {
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	if err := c.Join(ctx, "g", []string{"a"}, func(_ context.Context, g broker.Generation) error {
+	if err := c.Join(ctx, "g", []string{"a"}, 2, func(_ context.Context, g broker.Generation) error {
 		if err := g.Commit(ctx, map[broker.TopicPartition]int64{a(1): 3}); err != nil {
 			t.Error(err)
 		}

@@ -130,9 +130,8 @@ func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
 func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 	request := &kafka.DescribeConfigsRequest{}
 	for _, want := range topics {
-		t, _ := l.topic(want.Name)
-		if n := len(t.Partitions); n != want.Partitions {
-			return wrong(want.Name, "it has %d partitions, not the %d configured; the number is fixed for the life of a topic", n, want.Partitions)
+		if err := c.enough(l, want); err != nil {
+			return err
 		}
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: want.Name,
@@ -149,6 +148,7 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 	settings := map[string]map[string]string{}
 	for _, r := range response.Resources {
 		if r.Error != nil {
+			c.refresh() // it may be gone
 			return classify("read the settings of topic "+r.ResourceName, r.Error)
 		}
 		settings[r.ResourceName] = map[string]string{}
@@ -161,6 +161,22 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 		if err := c.checkSettings(want, copies(t), settings[want.Name]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// enough says whether a topic has the partitions that are configured. More are no error: keys are never spread over them, so that
+// nothing in them is ours.
+func (c *Client) enough(l layout, want Topic) error {
+	t, _ := l.topic(want.Name)
+	surplus := len(t.Partitions) - want.Partitions
+	if surplus < 0 {
+		return wrong(want.Name, "it has %d partitions, not the %d configured; the number is fixed for the life of a topic",
+			len(t.Partitions), want.Partitions)
+	}
+	if said, _ := c.surplus.Swap(want.Name, surplus); said != surplus && surplus > 0 {
+		slog.Warn("topic has more partitions than configured: those beyond are ignored", "topic", want.Name,
+			"partitions", len(t.Partitions), "configured", want.Partitions)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 			return nil
 		}
 	}
-	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics, func(ctx context.Context, g broker.Generation) error {
+	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics, p.cfg.Partitions, func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
 			anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},

@@ -55,7 +55,7 @@ func (p *Projection[D]) Run(ctx context.Context) error {
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, func(ctx context.Context, g broker.Generation) error {
+	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions, func(ctx context.Context, g broker.Generation) error {
 		return newCycle(p, g).run(ctx)
 	})
 }

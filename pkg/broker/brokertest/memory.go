@@ -26,6 +26,7 @@ type Memory struct {
 
 	mu      sync.Mutex
 	topics  map[string]*memoryTopic
+	created int // topics ever
 	groups  map[string]*memoryGroup
 	changed chan struct{} // closed and replaced at every change, which wakes all who wait
 	down    error
@@ -34,6 +35,7 @@ type Memory struct {
 }
 
 type memoryTopic struct {
+	id    string
 	topic broker.Topic
 	logs  []memoryLog
 }
@@ -79,7 +81,7 @@ func (m *Memory) Provision(_ context.Context, topics []broker.Topic) error {
 	}
 	for _, t := range topics {
 		if _, ok := m.topics[t.Name]; !ok {
-			m.topics[t.Name] = &memoryTopic{topic: t, logs: make([]memoryLog, t.Partitions)}
+			m.create(t)
 		}
 	}
 	m.wake()
@@ -102,7 +104,7 @@ func (m *Memory) check(topics []broker.Topic) error {
 		if !ok {
 			return fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", want.Name)
 		}
-		if len(t.logs) != want.Partitions {
+		if len(t.logs) < want.Partitions {
 			return fault.New(fault.Permanent, "topic %s has %d partitions, not the %d configured",
 				want.Name, len(t.logs), want.Partitions)
 		}

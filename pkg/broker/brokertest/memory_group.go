@@ -24,6 +24,7 @@ type memoryGroup struct {
 type memoryMember struct {
 	id      string
 	topics  []string
+	logs    int                // of each topic
 	waiting bool               // at the barrier
 	stop    context.CancelFunc // of the generation it serves; nil while it waits
 	current *memoryGeneration
@@ -40,9 +41,9 @@ type memoryGeneration struct {
 }
 
 // Join implements broker.Log. Members are called member-1, member-2 … in the order in which they joined.
-func (m *Memory) Join(ctx context.Context, group string, topics []string,
+func (m *Memory) Join(ctx context.Context, group string, topics []string, partitions int,
 	serve func(context.Context, broker.Generation) error) error {
-	if err := m.awaitTopics(ctx, topics); err != nil || ctx.Err() != nil {
+	if err := m.awaitTopics(ctx, topics, partitions); err != nil || ctx.Err() != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -52,7 +53,7 @@ func (m *Memory) Join(ctx context.Context, group string, topics []string,
 		m.groups[group] = g
 	}
 	g.joined++
-	me := &memoryMember{id: fmt.Sprintf("member-%d", g.joined), topics: topics}
+	me := &memoryMember{id: fmt.Sprintf("member-%d", g.joined), topics: topics, logs: partitions}
 	m.mu.Unlock()
 	defer m.leave(g, me)
 	for failures := 0; ; {
@@ -80,7 +81,7 @@ func (m *Memory) Join(ctx context.Context, group string, topics []string,
 	}
 }
 
-func (m *Memory) awaitTopics(ctx context.Context, topics []string) error {
+func (m *Memory) awaitTopics(ctx context.Context, topics []string, partitions int) error {
 	for ctx.Err() == nil {
 		m.mu.Lock()
 		changed := m.changed
@@ -92,9 +93,9 @@ func (m *Memory) awaitTopics(ctx context.Context, topics []string) error {
 		}
 		m.mu.Unlock()
 		if len(counts) == len(topics) {
-			if len(counts) > 0 && slices.Min(counts) != slices.Max(counts) {
-				return fault.New(fault.Permanent, "the topics %s have different numbers of partitions: %v",
-					strings.Join(topics, ", "), counts)
+			if len(counts) > 0 && slices.Min(counts) < partitions {
+				return fault.New(fault.Permanent, "the topics %s have %v partitions, not the %d configured",
+					strings.Join(topics, ", "), counts, partitions)
 			}
 			return nil
 		}
@@ -166,7 +167,7 @@ func (m *Memory) assign(g *memoryGroup) {
 	for i, o := range g.members {
 		gen := &memoryGeneration{memory: m, group: g, member: o, number: g.generation, committed: map[broker.TopicPartition]int64{}}
 		for _, topic := range o.topics {
-			n := len(m.topics[topic].logs)
+			n := o.logs
 			for p := i * n / len(g.members); p < (i+1)*n/len(g.members); p++ {
 				tp := broker.TopicPartition{Topic: topic, Partition: p}
 				gen.assigned = append(gen.assigned, tp)

@@ -97,7 +97,7 @@ func TestMemoryExpireFencesTheZombie(t *testing.T) {
 		var members sync.WaitGroup
 		members.Go(func() {
 			first := true
-			_ = m.Join(ctx, "g", []string{"a"}, func(serving context.Context, g broker.Generation) error {
+			_ = m.Join(ctx, "g", []string{"a"}, 4, func(serving context.Context, g broker.Generation) error {
 				generations <- g
 				if first { // it is paused and does not notice
 					first = false
@@ -112,7 +112,7 @@ func TestMemoryExpireFencesTheZombie(t *testing.T) {
 		<-generations
 		m.Expire("g", "member-1")
 		members.Go(func() {
-			_ = m.Join(ctx, "g", []string{"a"}, func(serving context.Context, g broker.Generation) error {
+			_ = m.Join(ctx, "g", []string{"a"}, 4, func(serving context.Context, g broker.Generation) error {
 				generations <- g
 				<-serving.Done()
 				return g.Commit(ctx, map[broker.TopicPartition]int64{logA0: 1})
@@ -140,7 +140,7 @@ func TestMemoryRebalanceWaitsOnlySoLong(t *testing.T) {
 		stuck, began := make(chan struct{}), make(chan broker.Generation)
 		var members sync.WaitGroup
 		members.Go(func() {
-			_ = m.Join(ctx, "g", []string{"a"}, func(_ context.Context, g broker.Generation) error {
+			_ = m.Join(ctx, "g", []string{"a"}, 4, func(_ context.Context, g broker.Generation) error {
 				began <- g
 				<-stuck
 				return nil
@@ -149,7 +149,7 @@ func TestMemoryRebalanceWaitsOnlySoLong(t *testing.T) {
 		old := <-began
 		start := time.Now()
 		members.Go(func() {
-			_ = m.Join(ctx, "g", []string{"a"}, func(serving context.Context, g broker.Generation) error {
+			_ = m.Join(ctx, "g", []string{"a"}, 4, func(serving context.Context, g broker.Generation) error {
 				began <- g
 				<-serving.Done()
 				return nil
@@ -194,6 +194,6 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
 		m := brokertest.New()
 		m.RebalanceTimeout = time.Second
-		return brokertest.Subject{Log: m, Trim: m.Trim}
+		return brokertest.Subject{Log: m, Trim: m.Trim, Delete: m.Delete}
 	})
 }

@@ -20,6 +20,8 @@ type Subject struct {
 	broker.Log
 	// Trim makes the broker forget the records of a log before start.
 	Trim func(tp broker.TopicPartition, start int64)
+	// Delete deletes topics.
+	Delete func(topics ...string)
 }
 
 // patience is how long anything may take before the suite says that it does not happen.
@@ -35,6 +37,7 @@ func Suite(t *testing.T, open func(t *testing.T) Subject) {
 		"LargeBatches":             (*suite).largeBatches,
 		"Refusals":                 (*suite).refusals,
 		"UnknownTopic":             (*suite).unknownTopic,
+		"Identities":               (*suite).identities,
 		"OutOfRange":               (*suite).outOfRange,
 		"MiddleOfABatch":           (*suite).middleOfABatch,
 		"FetchWaits":               (*suite).fetchWaits,
@@ -43,7 +46,8 @@ func Suite(t *testing.T, open func(t *testing.T) Subject) {
 		"GroupFencesCommits":       (*suite).groupFencesCommits,
 		"GroupFencesTheSlow":       (*suite).groupFencesTheSlow,
 		"GroupWaitsForTopics":      (*suite).groupWaitsForTopics,
-		"GroupRefusesUnequal":      (*suite).groupRefusesUnequal,
+		"GroupIgnoresSurplus":      (*suite).groupIgnoresSurplus,
+		"GroupRefusesFewer":        (*suite).groupRefusesFewer,
 		"GroupEndsOnPermanent":     (*suite).groupEndsOnPermanent,
 		"GroupComesBackAfterError": (*suite).groupComesBackAfterError,
 	} {
@@ -57,7 +61,8 @@ func Suite(t *testing.T, open func(t *testing.T) Subject) {
 
 type suite struct {
 	Subject
-	ctx context.Context
+	ctx        context.Context
+	partitions int // of the topics made last
 }
 
 func (*suite) log(topic string, partition int) broker.TopicPartition {
@@ -66,6 +71,7 @@ func (*suite) log(topic string, partition int) broker.TopicPartition {
 
 func (s *suite) topics(t *testing.T, partitions int, names ...string) {
 	t.Helper()
+	s.partitions = partitions
 	var topics []broker.Topic
 	for _, name := range names {
 		topics = append(topics, broker.Topic{Name: name, Partitions: partitions, Retention: 24 * time.Hour})

@@ -29,7 +29,7 @@ func (s *suite) join(t *testing.T, name string, hold chan struct{}, topics []str
 	ctx, leave := context.WithCancel(s.ctx)
 	m := &member{t: t, name: name, began: make(chan broker.Generation, 64), over: make(chan error, 1), leave: leave, hold: hold}
 	go func() {
-		m.over <- s.Join(ctx, "g", topics, func(serving context.Context, g broker.Generation) error {
+		m.over <- s.Join(ctx, "g", topics, s.partitions, func(serving context.Context, g broker.Generation) error {
 			m.began <- g
 			<-serving.Done()
 			if m.hold != nil {
@@ -198,17 +198,27 @@ func (s *suite) groupWaitsForTopics(t *testing.T) {
 	partitionsOf(t, m.await(4), "a", "b")
 }
 
-func (s *suite) groupRefusesUnequal(t *testing.T) {
-	s.topics(t, 2, "a")
-	s.topics(t, 3, "b")
-	err := s.Join(s.ctx, "g", []string{"a", "b"}, func(context.Context, broker.Generation) error { return nil })
-	wantClass(t, "topics with different numbers of partitions", err, fault.Permanent, "a", "b", "2", "3")
+// groupIgnoresSurplus: a topic that was grown is shared out as it is configured, and so are the others.
+func (s *suite) groupIgnoresSurplus(t *testing.T) {
+	s.topics(t, 4, "a")
+	s.topics(t, 2, "b")
+	if err := s.Check(s.ctx, []broker.Topic{{Name: "a", Partitions: 2}, {Name: "b", Partitions: 2}}); err != nil {
+		t.Errorf("check of a topic with surplus partitions: %v", err)
+	}
+	partitionsOf(t, s.join(t, "first", nil, []string{"a", "b"}, nil).await(4), "a", "b")
+}
+
+func (s *suite) groupRefusesFewer(t *testing.T) {
+	s.topics(t, 3, "a")
+	s.topics(t, 2, "b")
+	err := s.Join(s.ctx, "g", []string{"a", "b"}, 3, func(context.Context, broker.Generation) error { return nil })
+	wantClass(t, "a topic with fewer partitions", err, fault.Permanent, "b", "2", "3")
 }
 
 func (s *suite) groupEndsOnPermanent(t *testing.T) {
 	s.topics(t, 1, "a")
 	hopeless := fault.New(fault.Permanent, "no hope")
-	err := s.Join(s.ctx, "g", []string{"a"}, func(context.Context, broker.Generation) error { return hopeless })
+	err := s.Join(s.ctx, "g", []string{"a"}, 1, func(context.Context, broker.Generation) error { return hopeless })
 	if !errors.Is(err, hopeless) {
 		t.Errorf("join returned %v, want what serve returned", err)
 	}
@@ -218,7 +228,7 @@ func (s *suite) groupComesBackAfterError(t *testing.T) {
 	s.topics(t, 1, "a")
 	ctx, leave := context.WithCancel(s.ctx)
 	tries := 0
-	err := s.Join(ctx, "g", []string{"a"}, func(context.Context, broker.Generation) error {
+	err := s.Join(ctx, "g", []string{"a"}, 1, func(context.Context, broker.Generation) error {
 		if tries++; tries == 3 {
 			leave()
 		}

@@ -101,3 +101,25 @@ func Trimmer(t testing.TB, cfg broker.Config) func(broker.TopicPartition, int64)
 	client := kafka(t, cfg.Brokers)
 	return func(tp broker.TopicPartition, start int64) { trim(t, client, tp.Topic, int32(tp.Partition), start) }
 }
+
+// Deleter returns the Delete of a Subject on a Kafka-protocol broker.
+func Deleter(t testing.TB, cfg broker.Config) func(topics ...string) {
+	t.Helper()
+	client := kafka(t, cfg.Brokers)
+	return func(topics ...string) {
+		t.Helper()
+		request := kmsg.NewPtrDeleteTopicsRequest()
+		request.TimeoutMillis = 10_000
+		for _, name := range topics {
+			request.TopicNames = append(request.TopicNames, name)
+			request.Topics = append(request.Topics, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
+		}
+		response, err := request.RequestWith(t.Context(), client)
+		for i := 0; err == nil && i < len(response.Topics); i++ {
+			err = kerr.ErrorForCode(response.Topics[i].ErrorCode)
+		}
+		if err != nil {
+			t.Fatalf("delete topics %v: %v", topics, err)
+		}
+	}
+}

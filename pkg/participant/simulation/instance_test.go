@@ -228,6 +228,14 @@ func (i wire) Starts(ctx context.Context, logs []broker.TopicPartition) (got map
 	return got, err
 }
 
+func (i wire) Identities(ctx context.Context, topics []string) (got map[string]string, err error) {
+	err = i.call(ctx, "identities", latency, func() (err error) {
+		got, err = i.world.log.Identities(ctx, topics)
+		return err
+	})
+	return got, err
+}
+
 func (i wire) Provision(ctx context.Context, topics []broker.Topic) error {
 	return i.call(ctx, "provision", latency, func() error { return i.world.log.Provision(ctx, topics) })
 }
@@ -236,8 +244,9 @@ func (i wire) Check(ctx context.Context, topics []broker.Topic) error {
 	return i.call(ctx, "provision", latency, func() error { return i.world.log.Check(ctx, topics) })
 }
 
-func (i wire) Join(ctx context.Context, group string, topics []string, serve func(context.Context, broker.Generation) error) error {
-	return i.world.log.Join(ctx, group, topics, func(ctx context.Context, g broker.Generation) error {
+func (i wire) Join(ctx context.Context, group string, topics []string, partitions int,
+	serve func(context.Context, broker.Generation) error) error {
+	return i.world.log.Join(ctx, group, topics, partitions, func(ctx context.Context, g broker.Generation) error {
 		i.mu.Lock()
 		i.member, _, _ = strings.Cut(g.ID(), "@")
 		i.mu.Unlock()
