@@ -144,11 +144,14 @@ func (c *cycle) change(t *task) *change {
 		add("LTRIM", "outbox", strconv.FormatInt(n, 10), "-1")
 	}
 	ch.positions = t.moved(c.b, ch.settled)
-	if len(ch.positions) > 0 {
-		var fields []string
-		for _, p := range ch.positions {
-			fields = append(fields, p.field, strconv.FormatInt(p.at, 10))
-		}
+	var fields []string
+	for _, p := range ch.positions {
+		fields = append(fields, p.field, strconv.FormatInt(p.at, 10))
+	}
+	if !t.folding {
+		fields, t.identities = append(fields, t.identities...), nil
+	}
+	if len(fields) > 0 {
 		add("HSET", "meta", fields...)
 	}
 	t.ready, t.ops, t.touched, t.moving, t.evolved = nil, nil, nil, false, false
@@ -238,12 +241,15 @@ func (t *task) moved(b *behavior, settled int64) (moved []position) {
 // lose gives a task up: its memory is dropped, React calls are cancelled, and it is taken over anew when its produce in flight
 // has ended and the group says that the generation still holds.
 func (c *cycle) lose(t *task, why string) {
-	if t.dead {
-		return
+	if !t.dead {
+		t.drop()
+		c.watch.lost(t, why)
 	}
+}
+
+func (t *task) drop() {
 	t.dead = true
 	t.cancel()
-	c.watch.lost(t, why)
 }
 
 // storeDown and storeUp say in one line each that Redis went and came back.

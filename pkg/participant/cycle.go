@@ -24,6 +24,8 @@ type cycle struct {
 
 	tasks    []*task                         // by partition
 	anew     map[int]bool                    // partitions whose store is to be folded from the start
+	seen     atomic.Pointer[logs]            // the topics as they are now; nil: nobody asked since
+	missing  string                          // topic that was deleted; empty: none
 	stored   map[broker.TopicPartition]int64 // committed in this generation
 	work     sync.WaitGroup
 	crew     *crew // React calls
@@ -62,6 +64,7 @@ func (c *cycle) serve(ctx context.Context) error {
 		return err
 	}
 	c.watch.log.Info("playing", "generation", c.gen.ID(), "partitions", len(c.tasks))
+	c.work.Go(c.watchLogs)
 	for {
 		c.report()
 		c.fetch(ctx)
@@ -73,6 +76,7 @@ func (c *cycle) serve(ctx context.Context) error {
 		if c.over {
 			return nil
 		}
+		c.compareLogs()
 		if err := c.again(ctx); err != nil {
 			if ctx.Err() != nil || fault.ClassOf(err) == fault.Conflict {
 				return nil
@@ -308,6 +312,9 @@ func (c *cycle) report() {
 	}
 	if err := c.cfg.Clock.Err(); err != nil {
 		r.why = append(r.why, err.Error())
+	}
+	if c.missing != "" {
+		r.why = append(r.why, "topic "+c.missing+" does not exist")
 	}
 	c.measure()
 	c.watch.tell()

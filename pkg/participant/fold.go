@@ -59,8 +59,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	for tp, t := range byLog {
 		l := t.log(topic)
 		if l.expected > ends[tp] {
-			c.watch.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
-				"topic", tp.Topic, "partition", tp.Partition, "offset", l.expected, "end", ends[tp])
+			c.watch.shorter(tp, l.expected, ends[tp])
 			c.anew[t.partition] = true
 			return 0, errAnew
 		}
@@ -168,6 +167,9 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 	}
 	if e.Sequence == 0 { // a request: input, not state
 		return nil
+	}
+	if err := event.Misplaced(r, c.cfg.Partitions); err != nil {
+		return err
 	}
 	o := t.orders[e.Subject]
 	if e.Sequence <= o.own.Sequence {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -81,7 +82,7 @@ func (c *cycle) receive(f fetchResult) {
 		}
 		t.moving = t.moving || s.cursor != g.Next
 		if errors.Is(g.Err, broker.ErrOutOfRange) {
-			c.outOfRange(s, g)
+			c.outOfRange(t, s, g)
 			continue
 		}
 		if g.Err != nil {
@@ -96,6 +97,9 @@ func (c *cycle) receive(f fetchResult) {
 		for i := range deliveries {
 			d := &deliveries[i]
 			c.b.deliver(d, s, &g.Records[i])
+			if d.bad == nil && s.Topic != c.b.requests {
+				d.bad = event.Misplaced(g.Records[i], c.cfg.Partitions)
+			}
 			s.add(d)
 			t.loading = append(t.loading, d)
 		}
@@ -114,8 +118,14 @@ func (c *cycle) cannotRead(s *source, err error) {
 	}
 }
 
-// outOfRange goes on at the log's start: what lay before is gone by retention, or the log is another one.
-func (c *cycle) outOfRange(s *source, g broker.Fetched) {
+// outOfRange goes on at the log's start when what lay before it is gone by retention. A log that ends before what was read of it is
+// another one, or lost records: a leader tells no end before it knows it (KIP-207).
+func (c *cycle) outOfRange(t *task, s *source, g broker.Fetched) {
+	if s.cursor > g.End {
+		c.watch.shorter(s.TopicPartition, s.cursor, g.End)
+		c.lose(t, lostReplaced)
+		return
+	}
 	c.watch.log.Error("records are gone that were never read; going on at the log's start", "topic", s.Topic,
 		"partition", s.Partition, "offset", s.cursor, "start", g.Start)
 	c.watch.count(offsetsOutOfRange, 1, telemetry.Topic.String(s.Topic))

@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -74,6 +75,9 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	}
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
+		if err == nil {
+			err = event.CheckPlaces(ctx, p.cfg.Log, []string{p.b.facts}, p.cfg.Partitions)
+		}
 		if err == nil {
 			break
 		}

@@ -62,7 +62,11 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 // claimAndFold runs the steps once for all tasks together.
 func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	began := time.Now()
-	if err := c.claim(ctx, tasks); err != nil {
+	logs, err := c.identify(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.claim(ctx, tasks, logs); err != nil {
 		return err
 	}
 	for _, t := range tasks {
@@ -83,10 +87,10 @@ func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 	return nil
 }
 
-// claim writes a fresh owner and reads what the store keeps of each task. What was folded by other code, or not wholly, or
-// contradicted by the log, is deleted first.
-func (c *cycle) claim(ctx context.Context, tasks []*task) error {
-	empty := map[int]string{}
+// claim writes a fresh owner and reads what the store keeps of each task. What was folded by other code, or not wholly, or of
+// another log, or contradicted by the log, is deleted first.
+func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string) error {
+	empty, keep := map[int]string{}, []string{"marker:"}
 	for _, t := range tasks {
 		t.owner = uuid.NewString()
 		m, err := c.st.Claim(ctx, t.partition, t.owner)
@@ -94,11 +98,15 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			return err
 		}
 		t.seq, t.stored = m.Seq, map[string]int64{}
+		t.compareKept(m.Fields, logs)
+		if t.replaced[c.b.facts] {
+			keep = nil // what a door remembers is in a log that is gone
+		}
 		for field, at := range m.Fields {
 			t.stored[field] = number(at, 0)
 		}
 		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
-		whole := !(c.anew[t.partition] || m.FoldVersion != c.b.foldVersion)
+		whole := !(c.anew[t.partition] || m.FoldVersion != c.b.foldVersion || len(t.replaced) > 0)
 		if whole {
 			if whole, err = c.whole(ctx, t); err != nil {
 				return err
@@ -109,8 +117,9 @@ func (c *cycle) claim(ctx context.Context, tasks []*task) error {
 			empty[t.partition] = t.owner
 		}
 	}
+	c.watch.replaced(tasks)
 	if len(empty) > 0 {
-		seqs, v, err := c.st.Reset(ctx, empty, c.b.foldVersion, "marker:")
+		seqs, v, err := c.st.Reset(ctx, empty, c.b.foldVersion, keep...)
 		if err != nil {
 			return err
 		}
@@ -175,44 +184,28 @@ func (c *cycle) readKept(ctx context.Context, t *task) error {
 // begin sets where folded tasks consume from: the position in the store when there is one, otherwise the committed offset,
 // never the larger of both (a restored store may have lost what lies between). The first cycle writes that at once: a door waits for it.
 func (c *cycle) begin(ctx context.Context, tasks []*task) error {
-	var logs []broker.TopicPartition
+	var inputs []broker.TopicPartition
 	for _, t := range tasks {
 		for _, s := range t.sources {
-			logs = append(logs, s.TopicPartition)
+			inputs = append(inputs, s.TopicPartition)
 		}
 	}
-	starts, err := c.cfg.Log.Starts(ctx, logs)
+	starts, err := c.cfg.Log.Starts(ctx, inputs)
+	if err != nil {
+		return err
+	}
+	ends, err := c.cfg.Log.Ends(ctx, inputs)
 	if err != nil {
 		return err
 	}
 	for _, t := range tasks {
 		for _, s := range t.sources {
-			c.beginSource(t, s, starts[s.TopicPartition])
+			if err := c.start(t, s, starts, ends); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-func (c *cycle) beginSource(t *task, s *source, start int64) {
-	s.committed = c.gen.Committed(s.TopicPartition)
-	if at, ok := c.stored[s.TopicPartition]; ok { // committed since the generation began
-		s.committed = at
-	}
-	at, kept := t.stored[s.field]
-	switch {
-	case kept:
-		s.cursor = at
-	case s.committed < 0:
-		s.cursor = start
-	default:
-		s.cursor = s.committed
-	}
-	// An emptied store knows nothing of what lies before the cursor, until retention takes it: then nobody does.
-	s.since = s.cursor
-	if at, kept := t.stored[s.sinceField]; kept {
-		s.since = at
-	}
-	s.fromStart = s.since <= start
 }
 
 // wanted are orders of a task that are needed in memory.

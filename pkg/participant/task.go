@@ -63,9 +63,13 @@ type task struct {
 	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
 	folded   int64               // see source.folded; never goes back
 	stored   map[string]int64    // positions as last written, by field
-	moving   bool                // positions may be others than what is stored
-	resend   *change             // sent, outcome unknown
-	compared time.Time           // when the store last agreed
+	logs     map[string]string   // that it is folded from: their identities, by topic
+	replaced map[string]bool     // topics whose positions, as found in the store, were of logs that are gone
+	// identities are fields of meta, and their values, to be written with the first positions of all inputs: which logs they are of.
+	identities []string
+	moving     bool      // positions may be others than what is stored
+	resend     *change   // sent, outcome unknown
+	compared   time.Time // when the store last agreed
 }
 
 // ownLog is one topic this task writes.

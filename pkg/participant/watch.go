@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/activity"
@@ -167,6 +169,28 @@ func (w *watch) voidFolded(r broker.Record) { w.count(eventsVoid, 1, telemetry.T
 func (w *watch) contradicted(r broker.Record) {
 	w.log.Warn("the log contradicts what was decided; the log wins", "order_id", string(r.Key), "topic", r.Topic,
 		"partition", r.Partition, "offset", r.Offset)
+}
+
+// replaced says which topics of tasks that are claimed are others than those that were folded.
+func (w *watch) replaced(tasks []*task) {
+	topics, n := map[string]bool{}, 0
+	for _, t := range tasks {
+		maps.Copy(topics, t.replaced)
+		if len(t.replaced) > 0 {
+			n++
+		}
+	}
+	if n > 0 {
+		w.count(tasksLost, n, telemetry.Reason.String(lostReplaced))
+		w.log.Error("topics were deleted and created anew: what was kept of them is dropped and folded from their start",
+			"topics", slices.Sorted(maps.Keys(topics)), "partitions", n)
+	}
+}
+
+// shorter is a log that does not hold what was read of it.
+func (w *watch) shorter(tp broker.TopicPartition, at, end int64) {
+	w.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
+		"topic", tp.Topic, "partition", tp.Partition, "offset", at, "end", end)
 }
 
 func (w *watch) lost(t *task, why string) {

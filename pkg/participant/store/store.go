@@ -343,12 +343,20 @@ func (s *Store) Scores(ctx context.Context, key string) (map[string]float64, err
 }
 
 // unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes on here and in whole,
-// so that a store that is taken back into a reset is not taken for one that went through it.
+// so that a store that is taken back into a reset is not taken for one that went through it. Which logs the positions were of (log:) is
+// known until others are written: a crash in between must not forget that what a group committed is of a log that is gone.
 var unfold = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+local all = redis.call('HGETALL', KEYS[1])
+local kept = {'owner', ARGV[1], 'seq', redis.call('HINCRBY', KEYS[1], 'seq', 1)}
+for i = 1, #all, 2 do
+  if string.sub(all[i], 1, 4) == 'log:' then
+    kept[#kept+1] = all[i]
+    kept[#kept+1] = all[i+1]
+  end
+end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'seq', seq)
+redis.call('HSET', KEYS[1], unpack(kept))
 return 0`)
 
 // remove deletes keys of a task that still has this owner; what the next owner wrote is not ours to delete.
