@@ -44,6 +44,7 @@ type Door[S any] struct {
 	// waiting has a place for each request that waits.
 	waiting chan struct{}
 
+	now     present
 	mu      sync.Mutex
 	trusted map[int]view // per partition: a fold known to have reached the end of the log as it was on some arrival
 }
@@ -85,28 +86,32 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 	return &Door[S]{
 		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
 		waiting: make(chan struct{}, doorWaiting),
+		now:     present{topic: FactsTopic(b.Name)},
 	}
 }
 
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
-// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq). KEYS from the third on
-// are where the order may be, as many as ARGV[7] says; of one that has facts, they are named first in its text. What follows are the keys of
-// the witness, if the orders are of generation ARGV[8]: of a store that misses one of them nothing is believed.
+// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of the log that is
+// there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may be, as many as ARGV[7] says; of one
+// that has facts, they are named first in its text. What follows are the keys of the witness, if the orders are of generation ARGV[8]: of
+// a store that misses one of them nothing is believed.
 var look = redis.NewScript(`
-local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept')
+local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept', ARGV[9])
 local marker = redis.call('GET', KEYS[2])
 local o, last = false, 2 + tonumber(ARGV[7])
 for i = 3, last do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
 local exists = o and string.find(o, 'own', 1, true) == 2
 local whole = meta[5] == ARGV[8] and redis.call('EXISTS', unpack(KEYS, last + 1)) == tonumber(meta[6] or 0)
 local new = 0
-if ARGV[1] ~= '' and whole and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
+local here = not meta[7] or meta[7] == ARGV[10]
+if ARGV[1] ~= '' and whole and here and not exists and meta[1] and meta[1] == ARGV[2] and tonumber(meta[2]) >= tonumber(ARGV[3]) then
   if not marker or marker == ARGV[5] then
     redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4])
     new = 1
   end
 end
-return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or '', meta[5] or '', whole and 1 or 0}`)
+return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or '', meta[5] or '', whole and 1 or 0,
+	here and 1 or 0}`)
 
 // looked is the answer of look.
 type looked struct {
@@ -117,11 +122,16 @@ type looked struct {
 	order  string // its text
 	// ours: it was folded as it is here, and nothing of it is missing. What another release keeps says nothing, until its instance is gone.
 	ours bool
+	gone bool // it was folded of a log that is gone: nothing of it counts, nor does the marker
 }
 
 func (l looked) exists() bool { return l.ours && strings.HasPrefix(l.order, ownFirst) }
 
 func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, stale string) (looked, error) {
+	log, err := d.now.log(ctx, d.cfg)
+	if err != nil {
+		return looked{}, err
+	}
 	now := d.cfg.generation(time.Now())
 	keys := []string{d.st.Key(p, "meta"), d.st.Key(p, "marker:"+id), d.st.Key(p, keyParkedOrders)}
 	for g := now + 1; g >= now-1; g-- { // the task's clock may be ahead of this one
@@ -130,7 +140,8 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 	places := len(keys) - 2
 	for generation := now; ; { // of the orders: that of now, unless none was written for long
 		v, err := look.Run(ctx, d.cfg.Redis, append(keys[:2+places:2+places], witnessKeys(d.st, p, generation)...),
-			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, places, generation).Slice()
+			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, places, generation,
+			prefixLog+d.b.facts, log).Slice()
 		if err != nil {
 			return looked{}, fault.Later(time.Second, "redis: %w", err)
 		}
@@ -142,7 +153,7 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 		}
 		return looked{
 			view: view{text(0), number(text(1), 0)}, folded: number(text(2), -1), marker: text(3), marked: flag(4), order: text(5),
-			ours: text(6) == d.b.foldVersion && flag(8),
+			ours: text(6) == d.b.foldVersion && flag(8) && flag(9), gone: !flag(9),
 		}, nil
 	}
 }
@@ -250,7 +261,7 @@ func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Dur
 			d.trust(p, l.view)
 			return Admission[S]{New: true, Partition: p}, nil
 		}
-		if a, known := admitted[S](l.marker, hash, now); known {
+		if a, known := admitted[S](l.marker, hash, now); known && !l.gone {
 			a.Partition = p
 			return a, nil
 		}

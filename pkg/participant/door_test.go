@@ -154,8 +154,9 @@ func TestDoorDoesNotReadWhatAnotherReleaseKeeps(t *testing.T) {
 	mini := miniredis.RunT(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, mini)
-		_, stop := s.play(doorman())
+		p, stop := s.play(doorman())
 		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
 		d := participant.NewDoor(doorman(), s.config())
 		if _, err := place(t.Context(), d, "o1", "tea"); err != nil {
 			t.Fatal(err)

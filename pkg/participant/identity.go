@@ -3,6 +3,8 @@ package participant
 import (
 	"context"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -33,10 +35,10 @@ func (cfg Config) identify(ctx context.Context, topics []string) (logs, error) {
 	if err != nil {
 		return logs{}, err
 	}
-	found := logs{ids: ids}
+	found := logs{ids: map[string]string{}}
 	for _, topic := range topics {
 		if id, ok := ids[topic]; ok {
-			ids[topic] = id + "/" + strconv.Itoa(cfg.Partitions)
+			found.ids[topic] = id + "/" + strconv.Itoa(cfg.Partitions)
 		} else {
 			found.missing = topic
 		}
@@ -137,4 +139,43 @@ func (c *cycle) start(t *task, s *source, starts, ends map[broker.TopicPartition
 	}
 	s.fromStart = s.since <= starts[s.TopicPartition]
 	return nil
+}
+
+// present is the log that a door's topic is now, at most identifyEvery ago.
+type present struct {
+	topic string
+	known atomic.Pointer[told]
+	ask   sync.Mutex // held by who asks
+}
+
+type told struct {
+	log string
+	at  time.Time
+}
+
+// log asks again when what is known is old; one request does, while the others believe what is known. So do all when the broker does not
+// answer: then nothing can have come into another log.
+func (p *present) log(ctx context.Context, cfg Config) (string, error) {
+	known := p.known.Load()
+	if known != nil && (time.Since(known.at) < identifyEvery || !p.ask.TryLock()) {
+		return known.log, nil
+	}
+	if known == nil {
+		p.ask.Lock()
+	}
+	defer p.ask.Unlock()
+	if now := p.known.Load(); now != known { // somebody was quicker
+		return now.log, nil
+	}
+	found, err := cfg.identify(ctx, []string{p.topic})
+	switch {
+	case err == nil && found.missing != "":
+		return "", fault.Later(time.Second, "topic %s does not exist", p.topic)
+	case err == nil:
+		known = &told{log: found.ids[p.topic]}
+	case known == nil:
+		return "", fault.Later(time.Second, "the log cannot be asked: %w", err)
+	}
+	p.known.Store(&told{log: known.log, at: time.Now()})
+	return known.log, nil
 }

@@ -152,6 +152,7 @@ const (
 	fieldVersion     = "fold_version"
 	fieldSpace       = "space" // name of the space that is live; missing: the first
 	fieldPosition    = "pos:"  // + topic: the next offset to fold
+	fieldLog         = "log:"  // + topic: which log the position is of; outlives a reset until positions in others are written
 	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"
 	fieldRefold      = "refold:" // + order: to be folded again from the log's start

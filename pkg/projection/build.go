@@ -230,7 +230,10 @@ func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) {
 
 // place reads the envelope of a record and judges it, and remembers the document as it was before the step.
 func (c *cycle[D]) place(w *work[D], it item, o *order[D]) (j chain.Verdict, e event.Event, err error) {
-	if e, err = c.b.envelope(it.source, it.rec); err != nil {
+	if e, err = c.b.envelope(it.source, it.rec); err == nil && !c.b.isNote(it.source) {
+		err = event.Misplaced(*it.rec, c.cfg.Partitions)
+	}
+	if err != nil {
 		return chain.Valid, e, err
 	}
 	if o == nil || o.changed { // a note that cannot be read belongs to none

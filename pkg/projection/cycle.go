@@ -85,6 +85,7 @@ func (c *cycle[D]) run(ctx context.Context) error {
 	defer c.watch.measure(nil)
 	c.set(partGroup, nil)
 	c.watch.joined(c.gen.ID(), len(c.tasks))
+	c.watchLogs(fetchCtx, &wg)
 	for ctx.Err() == nil {
 		more, err := c.step(ctx)
 		if errors.Is(err, errLeave) {

@@ -44,17 +44,17 @@ func TestNotesHaveDocumentsOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := gossip()
-	p := logOf(talk, "o").Partition
+	p := logOf(talk, "q").Partition // bob's as well
 	rumour := func(text string) {
-		s.put(broker.Record{Topic: rumours, Partition: p, Key: []byte("o"), Value: []byte(text)})
+		s.put(broker.Record{Topic: rumours, Partition: p, Key: []byte("q"), Value: []byte(text)})
 	}
-	s.say(talk, "o", "one", "two")
+	s.say(talk, "q", "one", "two")
 	// What says it is an event of the order is a note nevertheless, also when the order is read from the log's start.
-	head := s.heads[talk+"o"]
-	liar := s.fact(talk, "o", "three")
+	head := s.heads[talk+"q"]
+	liar := s.fact(talk, "q", "three")
 	liar.Topic, liar.Value = rumours, []byte("bob drinks")
 	s.put(liar)
-	s.heads[talk+"o"] = head
+	s.heads[talk+"q"] = head
 	rumour("bob sings")
 	for _, bad := range []string{"nothing", "panic x", "bob panic"} {
 		rumour(bad)
@@ -71,7 +71,7 @@ func TestNotesHaveDocumentsOfTheirOwn(t *testing.T) {
 			if got := strings.Join(f.Doc.Song, " "); got != "drinks sings sings" || f.Version != 3 || len(f.Doc.Talk) != 0 || state.Rebuilding {
 				return fmt.Sprint(got, " version ", f.Version, f.Doc.Talk, state, err)
 			}
-			f, _, err = r.Get(t.Context(), p, "o")
+			f, _, err = r.Get(t.Context(), p, "q")
 			if got := strings.Join(f.Doc.Talk, " "); got != words || f.Doc.Song != nil {
 				return fmt.Sprint(got, f.Doc.Song, err)
 			}
@@ -84,13 +84,13 @@ func TestNotesHaveDocumentsOfTheirOwn(t *testing.T) {
 		t.Errorf("%d records remembered as unreadable, not 4", n)
 	}
 	stop()
-	s.forget(p, "o")
-	s.say(talk, "o", "three")
+	s.forget(p, "q")
+	s.say(talk, "q", "three")
 	_, stop = s.play(b)
 	check("three") // adopted
 	s.put(record2(t, event.Event{
 		ID: "void", Sequence: 2, PreviousID: "nobody", Type: event.TypeOf(&wrapperspb.StringValue{}), Source: "zombie",
-		Subject: "o", Time: time.Now(),
+		Subject: "q", Time: time.Now(),
 	}, talk, "never"))
 	check("one two three")
 	stop()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
@@ -72,6 +73,9 @@ func (p *Projection[D]) awaitTopics(ctx context.Context) error {
 	wait := newBackoff()
 	for ctx.Err() == nil {
 		err := p.cfg.Log.Check(ctx, topics)
+		if err == nil {
+			err = event.CheckPlaces(ctx, p.cfg.Log, p.b.Topics, p.cfg.Partitions)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -175,7 +175,7 @@ func TestRunWaitsForItsTopicsAndRefusesWrongOnes(t *testing.T) {
 		return ""
 	})
 	stop()
-	if err := s.log.Provision(t.Context(), []broker.Topic{{Name: "dance.events.v1", Partitions: partitions + 1}}); err != nil {
+	if err := s.log.Provision(t.Context(), []broker.Topic{{Name: "dance.events.v1", Partitions: partitions - 1}}); err != nil {
 		t.Fatal(err)
 	}
 	err := New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions}).Run(t.Context())

@@ -18,6 +18,7 @@ type gate struct {
 	logs     []string // nil: all
 	open     chan struct{}
 	waits    int
+	joined   bool // what is read before is no rebuild
 }
 
 func newGate(log broker.Log) *gate { return &gate{Log: log, open: make(chan struct{})} }
@@ -35,10 +36,18 @@ func (g *gate) lift() {
 	g.from, g.to = 0, 0
 }
 
+func (g *gate) Join(ctx context.Context, group string, topics []string, partitions int,
+	serve func(context.Context, broker.Generation) error) error {
+	g.mu.Lock()
+	g.joined = true
+	g.mu.Unlock()
+	return g.Log.Join(ctx, group, topics, partitions, serve)
+}
+
 func (g *gate) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
 	g.mu.Lock()
 	open := g.open
-	wait := slices.ContainsFunc(from, func(p broker.Position) bool {
+	wait := g.joined && slices.ContainsFunc(from, func(p broker.Position) bool {
 		return g.from <= p.Offset && p.Offset < g.to && (g.logs == nil || slices.Contains(g.logs, p.Topic))
 	})
 	if wait {

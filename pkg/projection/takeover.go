@@ -32,9 +32,18 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	if err := c.holds(ctx); err != nil {
 		return err
 	}
+	identities, err := c.logs(ctx)
+	if err != nil {
+		return err
+	}
+	ends, err := c.cfg.Log.Ends(ctx, logs)
+	if err != nil {
+		return &outage{partKafka, err}
+	}
 	var useless []*task
 	for _, t := range open {
-		use, err := c.claim(ctx, t)
+		t.logs = identities
+		use, err := c.claim(ctx, t, ends)
 		if err != nil {
 			return err
 		}
@@ -47,10 +56,6 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	ends, err := c.cfg.Log.Ends(ctx, logs)
-	if err != nil {
-		return &outage{partKafka, err}
-	}
 	for _, t := range open {
 		t.change = c.goals(t, ends)
 		t.taken = true
@@ -59,7 +64,7 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 }
 
 // claim makes this task the owner of what is stored, and says what today's code can do with it.
-func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
+func (c *cycle[D]) claim(ctx context.Context, t *task, ends map[broker.TopicPartition]int64) (use, error) {
 	t.drop()
 	t.owner = uuid.NewString()
 	meta, err := c.store.Claim(ctx, t.partition, t.owner)
@@ -85,6 +90,10 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 			break
 		}
 		s.cursor, s.applied = n, n
+	}
+	if topics := t.replaced(meta.Fields, ends); use != useNothing && len(topics) > 0 {
+		use = useNothing
+		c.watch.replaced(t.partition, topics...)
 	}
 	if use == useForNow {
 		t.mixed = strings.TrimSuffix(meta.FoldVersion, mixed) + mixed
@@ -133,6 +142,7 @@ func (c *cycle[D]) goals(t *task, ends map[broker.TopicPartition]int64) *change 
 	if t.mixed != "" {
 		op.Args = append(op.Args, fieldVersion, t.mixed)
 	}
+	op.Args = append(op.Args, t.identities()...)
 	for _, s := range t.sources {
 		op.Args = append(op.Args, fieldPosition+s.Topic, formatOffset(s.applied), fieldGoal+s.Topic, formatOffset(ends[s.TopicPartition]))
 	}

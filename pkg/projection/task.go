@@ -21,7 +21,8 @@ type task struct {
 	taken     bool
 	owner     string
 	seq       int64
-	*space    // the live one
+	logs      map[string]string // that it is folded from: their identities, by topic
+	*space                      // the live one
 	rebuild
 	change   *change // built, not yet known to be applied
 	counted  bool    // the last change left a witness

@@ -72,9 +72,9 @@ func (w *watch) lost(partition int, v store.Verdict) {
 	w.log.Warn("partition lost", "partition", partition, "verdict", v.String())
 }
 
-func (w *watch) replaced(partition int) {
+func (w *watch) replaced(partition int, topics ...string) {
 	w.by(telemetry.Reason.String("replaced")).Add(context.Background(), tasksLost, 1)
-	w.log.Error("what is stored does not belong to this log, folding from its start", "partition", partition)
+	w.log.Error("what is stored does not belong to this log, folding from its start", "partition", partition, "topics", topics)
 }
 
 func (w *watch) unreadable(partition int, err error) {

@@ -2,6 +2,8 @@ package brokertest
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -55,5 +57,17 @@ func (m *Memory) Grow(topic string, partitions int) {
 	defer m.mu.Unlock()
 	t := m.topics[topic]
 	t.logs = append(t.logs, make([]memoryLog, partitions-len(t.logs))...)
+	m.wake()
+}
+
+// Cut forgets the records of a log from end on, as a cluster does that loses what it acknowledged.
+func (m *Memory) Cut(tp broker.TopicPartition, end int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, err := m.log(tp)
+	if err != nil || end < l.start || end > l.end() {
+		panic(fmt.Sprintf("brokertest: cut %v at %d", tp, end))
+	}
+	l.records = slices.Clone(l.records[:end-l.start])
 	m.wake()
 }
