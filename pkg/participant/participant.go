@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +77,8 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
 		if err == nil {
-			err = event.CheckPlaces(ctx, p.cfg.Log, []string{p.b.facts}, p.cfg.Partitions)
+			facts := slices.DeleteFunc(slices.Clone(p.b.topics), func(topic string) bool { return topic == p.b.requests })
+			err = event.CheckPlaces(ctx, p.cfg.Log, append(facts, p.b.facts), p.cfg.Partitions)
 		}
 		if err == nil {
 			break
@@ -86,6 +88,9 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		}
 		if fault.ClassOf(err) == fault.Permanent {
 			return err
+		}
+		if tries == 1 {
+			w.log.Warn("waiting for topics", "error", firstLine(err.Error()))
 		}
 		if err := sleep(ctx, min(backoff(tries), 2*time.Second)); err != nil {
 			return nil

@@ -121,7 +121,7 @@ func TestKafkaClientsStayBehindTheProxy(t *testing.T) {
 	served := make(chan int, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	if err := c.Join(ctx, "g", []string{topic}, 1, func(ctx context.Context, g broker.Generation) error {
+	if err := c.Join(ctx, "g", []string{topic}, 6, func(ctx context.Context, g broker.Generation) error {
 		err := g.Commit(ctx, map[broker.TopicPartition]int64{{Topic: topic}: 0})
 		served <- len(g.Assigned())
 		cancel()
