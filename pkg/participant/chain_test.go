@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 )
 
-// rereading is a log that counts what is read back of one partition of notes: by requests for it alone, the cycle asks for all that its
-// tasks hear together. A gate holds them up.
+// rereading is a log that counts what is read back of one partition of notes: by large requests for it alone, since the cycle asks for all
+// that its tasks hear together, and the look at a start for little. A gate holds them up.
 type rereading struct {
 	broker.Log
 	log broker.TopicPartition
@@ -27,7 +27,7 @@ type rereading struct {
 }
 
 func (l *rereading) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
-	if len(from) > 1 || from[0].TopicPartition != l.log {
+	if len(from) > 1 || from[0].TopicPartition != l.log || from[0].MaxBytes < 1<<20 {
 		return l.Log.Fetch(ctx, from)
 	}
 	l.mu.Lock()

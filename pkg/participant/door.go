@@ -86,7 +86,7 @@ func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 	return &Door[S]{
 		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
 		waiting: make(chan struct{}, doorWaiting),
-		now:     present{topic: FactsTopic(b.Name)},
+		now:     present{topic: FactsTopic(b.Name), ask: make(chan struct{}, 1)},
 	}
 }
 

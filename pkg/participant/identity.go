@@ -3,7 +3,6 @@ package participant
 import (
 	"context"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -145,7 +144,7 @@ func (c *cycle) start(t *task, s *source, starts, ends map[broker.TopicPartition
 type present struct {
 	topic string
 	known atomic.Pointer[told]
-	ask   sync.Mutex // held by who asks
+	ask   chan struct{} // has a place for who asks
 }
 
 type told struct {
@@ -157,13 +156,23 @@ type told struct {
 // answer: then nothing can have come into another log.
 func (p *present) log(ctx context.Context, cfg Config) (string, error) {
 	known := p.known.Load()
-	if known != nil && (time.Since(known.at) < identifyEvery || !p.ask.TryLock()) {
+	if known != nil && time.Since(known.at) < identifyEvery {
 		return known.log, nil
 	}
-	if known == nil {
-		p.ask.Lock()
+	select {
+	case p.ask <- struct{}{}:
+		defer func() { <-p.ask }()
+	default:
+		if known != nil {
+			return known.log, nil
+		}
+		select {
+		case p.ask <- struct{}{}:
+			defer func() { <-p.ask }()
+		case <-ctx.Done():
+			return "", fault.Later(time.Second, "the log is being asked: %w", context.Cause(ctx))
+		}
 	}
-	defer p.ask.Unlock()
 	if now := p.known.Load(); now != known { // somebody was quicker
 		return now.log, nil
 	}

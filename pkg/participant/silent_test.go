@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/participant/store"
@@ -42,7 +44,11 @@ func TestSilentRedisHoldsNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = rdb.Close() }()
-	d := participant.NewDoor(doorman(), participant.Config{Redis: rdb, Partitions: 1})
+	log := brokertest.New()
+	if err := log.Provision(t.Context(), []broker.Topic{{Name: participant.FactsTopic(doorman().Name), Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	d := participant.NewDoor(doorman(), participant.Config{Log: log, Redis: rdb, Partitions: 1})
 	const requests, bound = 1500, 10 * time.Second // the bound is 2 s; without one, the last waited for minutes
 	var atOnce atomic.Int32
 	began := time.Now()

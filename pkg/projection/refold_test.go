@@ -14,13 +14,24 @@ import (
 )
 
 // startsGate is a log that counts how often it is asked where it begins, which only who reads it again does, and lets that wait.
+// Before it has joined its group an instance asks as well, for another reason.
 type startsGate struct {
 	broker.Log
-	asked atomic.Int64
-	open  chan struct{}
+	joined atomic.Bool
+	asked  atomic.Int64
+	open   chan struct{}
+}
+
+func (l *startsGate) Join(ctx context.Context, group string, topics []string, partitions int,
+	serve func(context.Context, broker.Generation) error) error {
+	l.joined.Store(true)
+	return l.Log.Join(ctx, group, topics, partitions, serve)
 }
 
 func (l *startsGate) Starts(ctx context.Context, logs []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+	if !l.joined.Load() {
+		return l.Log.Starts(ctx, logs)
+	}
 	l.asked.Add(1)
 	select {
 	case <-l.open:
@@ -61,7 +72,7 @@ func (s *stage) adopt(ids ...string) {
 	r := NewReader(b, s.redis)
 	for _, id := range ids {
 		p := logOf(talk, id).Partition
-		s.redis.Del(s.t.Context(), r.store.Key(p, keyOrder+id))
+		s.forget(p, id)
 		s.redis.HIncrBy(s.t.Context(), r.store.Key(p, "counts"), "words", -2)
 		s.say(talk, id, "three")
 	}
