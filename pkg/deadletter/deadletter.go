@@ -215,8 +215,8 @@ func (p *reading) number(key string) int {
 }
 
 func (p *reading) time(key string) time.Time {
-	v, ok := header(p.r, key)
-	if !ok {
+	v, _ := header(p.r, key)
+	if v == "" {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339Nano, v)

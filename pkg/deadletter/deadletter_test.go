@@ -79,9 +79,10 @@ func TestLetterByReference(t *testing.T) {
 	if _, again := ByReference(smaller); again {
 		t.Error("it becomes smaller again")
 	}
-	forged := came
-	forged.Headers = forged.Headers.Append(headerReference, []byte(Unread))
-	if rec, err := Parse(Park(forged, parked)); err != nil || rec.Reference != "" {
+	forged, alone := came, parked
+	forged.Headers = forged.Headers.Append(headerReference, []byte(Unread)).Append(headerRetry, []byte("2026-03-01T12:00:00Z"))
+	alone.RetryAt = time.Time{}
+	if rec, err := Parse(Park(forged, alone)); err != nil || rec.Reference != "" || !rec.RetryAt.IsZero() {
 		t.Errorf("%+v, %v", rec, err)
 	}
 }

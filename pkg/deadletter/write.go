@@ -29,9 +29,9 @@ func Park(came broker.Record, rec Record) broker.Record {
 	w.failure(rec)
 	w.add(headerFirst, rec.FirstFailure.UTC().Format(time.RFC3339Nano))
 	w.add(headerBehind, rec.Behind)
-	if _, forged := came.Headers.Last(headerReference); forged || rec.Reference != "" {
-		w.h = w.h.Append(headerReference, []byte(rec.Reference))
-	}
+	w.add(headerReference, rec.Reference)
+	w.unforged(came, headerReference, rec.Reference != "")
+	w.unforged(came, headerRetry, !rec.RetryAt.IsZero())
 	out.Headers = slices.Clip(w.h)
 	return out
 }
@@ -81,6 +81,13 @@ type writing struct{ h broker.Headers }
 func (w *writing) add(key, value string) {
 	if value != "" {
 		w.h = w.h.Append(key, []byte(value))
+	}
+}
+
+// unforged keeps an event from saying in its own headers what its letter does not: the last of two headers counts.
+func (w *writing) unforged(came broker.Record, key string, said bool) {
+	if _, forged := came.Headers.Last(key); forged && !said {
+		w.h = w.h.Append(key, nil)
 	}
 }
 

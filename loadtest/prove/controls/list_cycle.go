@@ -61,7 +61,7 @@ var positions = []Control{
 		Schedules: 416,
 		Proof:     Proof{readModelRestored, []check.Guarantee{check.ReadModel}},
 		Edits: []Edit{
-			{"pkg/participant/takeover.go", `		s.cursor = at
+			{"pkg/participant/identity.go", `		s.cursor = at
 `, `		s.cursor = max(at, s.committed)
 `},
 			{"pkg/projection/takeover.go", `		s.cursor, s.applied = n, n

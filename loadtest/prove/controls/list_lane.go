@@ -18,8 +18,8 @@ var parking = []Control{
 		ID: "parked-is-seen", Without: "a parked event is marked as seen", Breaks: nothingLost,
 		Schedules: 5,
 		Proof:     Proof{redriven, []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/letter.go", `	o.park(id, d.topic())
-	if d.src`, `	o.park(id, d.topic())
+		Edits: []Edit{{"pkg/participant/letter.go", `	o.park(id, d.topic(), rec.RetryAt)
+	if d.src`, `	o.park(id, d.topic(), rec.RetryAt)
 	o.answered(id)
 	if d.src`}},
 	},
