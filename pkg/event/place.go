@@ -50,9 +50,11 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 		if err != nil {
 			return err
 		}
+		missed, read := error(nil), false
 		for _, f := range got {
 			if f.Err != nil {
-				return f.Err
+				missed = f.Err // an answer that is full leaves partitions out
+				continue
 			}
 			for _, r := range f.Records {
 				if e, err := FromRecord(r); err != nil || e.Sequence == 0 {
@@ -64,7 +66,11 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 			}
 			if f.Next > starts[f.TopicPartition] {
 				delete(starts, f.TopicPartition)
+				read = true
 			}
+		}
+		if !read && missed != nil {
+			return missed
 		}
 	}
 }
