@@ -15,7 +15,7 @@ func Misplaced(r broker.Record, partitions int) error {
 		return nil
 	}
 	return fault.New(fault.Permanent, "record %s/%d@%d: its key belongs into partition %d with PARTITIONS=%d: set PARTITIONS to the number it "+
-		"was written with (a topic is grown by docs/runbooks/grow-partitions.md only)", r.Topic, r.Partition, r.Offset, want, partitions)
+		"was written with (a topic is grown by docs/grow-partitions.md only)", r.Topic, r.Partition, r.Offset, want, partitions)
 }
 
 // CheckPlaces reads the first records of all partitions of some topics and returns what is Misplaced of their facts. Partitions that

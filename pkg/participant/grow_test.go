@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant"
 )
 
-// The steps of docs/runbooks/grow-partitions.md that concern the log: a new installation with more partitions takes the new orders, the
+// The steps of docs/grow-partitions.md that concern the log: a new installation with more partitions takes the new orders, the
 // drained one answers for its own; a request of then that comes again gets the same event ids at the new one, by which gateway and mail
 // server know it.
 func TestGrowByANewInstallation(t *testing.T) {
