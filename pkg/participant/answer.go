@@ -50,6 +50,10 @@ func (c *cycle) take(a answer) {
 		l.held[d.topic()] = true
 		t.holds[d] = o
 	case fault.Unavailable:
+		if d.request != nil && d.request.asks.automatic {
+			c.retryLater(t, o, d.request)
+			break
+		}
 		l.waiting = true
 		l.wait(t, o, d)
 	case fault.Transient:

@@ -317,3 +317,65 @@ func TestADoorSaysWhatIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A topic that holds a letter's event and cannot be read ends its redrive after a while: an operator can discard the letter.
+func TestDiscardOfALetterWhoseTopicIsAway(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		d.bad["large"] = errPoison
+		log := &absent{Memory: s.log}
+		_, stop := s.playOn(log, clerk(d.brief))
+		defer stop()
+		s.hand(notes, "o1", large)
+		s.eventually("parked", func() bool { return len(s.letters("o1")) == 1 })
+		id := s.idOf("o1", large)
+		log.away.Store(true)
+		s.ask(1, deadletter.Redrive, "o1", "")
+		s.eventually("tried", func() bool { return log.asked.Load() > 1 })
+		s.ask(2, deadletter.Discard, "o1", id)
+		s.passes(5 * time.Minute)
+		s.closes("o1", 2)
+		want(t, "told", s.since("o1", 1), []string{"failed " + large + "*1", "closed 0/1 unavailable", "discarded " + large, "closed 0/0"})
+	})
+}
+
+// slowRead blocks what reads one event back.
+type slowRead struct {
+	*brokertest.Memory
+	away atomic.Bool
+}
+
+func (a *slowRead) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	if a.away.Load() && len(from) == 1 && from[0].MaxBytes == 1 {
+		<-ctx.Done()
+		return nil, fault.As(fault.Unavailable, ctx.Err())
+	}
+	return a.Memory.Fetch(ctx, from)
+}
+
+// While the event of a letter is read from its topic, nobody else waits.
+func TestOthersGoOnWhileALettersEventIsRead(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		d.bad["large"] = errPoison
+		log := &slowRead{Memory: s.log}
+		_, stop := s.playOn(log, clerk(d.brief))
+		defer stop()
+		s.hand(notes, "o1", large)
+		s.eventually("parked", func() bool { return len(s.letters("o1")) == 1 })
+		log.away.Store(true)
+		s.ask(1, deadletter.Redrive, "o1", "")
+		s.passes(time.Second)
+		var worst time.Duration
+		for n := range 20 {
+			order := fmt.Sprint("good-", n)
+			began := time.Now()
+			s.hand(notes, order, "a")
+			s.eventually("answered", func() bool { return len(s.facts(order)) == 1 })
+			worst = max(worst, time.Since(began))
+		}
+		if worst > 500*time.Millisecond {
+			t.Errorf("an order of nobody's concern waited %v", worst)
+		}
+	})
+}

@@ -24,6 +24,7 @@ type reading struct {
 	src   *source
 	waits map[string]*delivery // by order: its chain is read up to this fact
 	heads map[string]chain.Head
+	whole bool // the log holds all that was ever in it
 	err   error
 	begun bool
 }
@@ -57,30 +58,32 @@ func (c *cycle) readChains() {
 		}
 		r.begun, busy[r.src] = true, true
 		c.work.Go(func() {
-			r.heads, r.err = c.readBack(r.t.ctx, r.src.TopicPartition, r.waits)
-			c.chains <- r
+			r.heads, r.whole, r.err = c.readBack(r.t.ctx, r.src.TopicPartition, r.waits)
+			c.beside <- func() { c.hasRead(r) }
 		})
 	}
 }
 
-// readBack finds the heads of some orders' chains as they are in a log before the facts that wait.
-func (c *cycle) readBack(ctx context.Context, tp broker.TopicPartition, waits map[string]*delivery) (map[string]chain.Head, error) {
+// readBack finds the heads of some orders' chains as they are in a log before the facts that wait. whole: nothing has left the log yet.
+func (c *cycle) readBack(
+	ctx context.Context, tp broker.TopicPartition, waits map[string]*delivery,
+) (heads map[string]chain.Head, whole bool, err error) {
 	starts, err := c.cfg.Log.Starts(ctx, []broker.TopicPartition{tp})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	end := int64(0)
 	for _, d := range waits {
 		end = max(end, d.rec.Offset)
 	}
-	heads := map[string]chain.Head{}
+	heads = map[string]chain.Head{}
 	for at := starts[tp]; at < end; {
 		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at, MaxBytes: readingBytes}})
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if len(got) != 1 || got[0].Err != nil || got[0].Next == at {
-			return nil, fault.New(fault.Unavailable, "read chains back in %s/%d: the log did not answer", tp.Topic, tp.Partition)
+			return nil, false, fault.New(fault.Unavailable, "read chains back in %s/%d: the log did not answer", tp.Topic, tp.Partition)
 		}
 		for _, r := range got[0].Records {
 			d := waits[string(r.Key)]
@@ -94,7 +97,7 @@ func (c *cycle) readBack(ctx context.Context, tp broker.TopicPartition, waits ma
 		}
 		at = got[0].Next
 	}
-	return heads, nil
+	return heads, starts[tp] == 0, nil
 }
 
 // hasRead lets the orders of a reading go on, by the heads that it found.
@@ -105,19 +108,27 @@ func (c *cycle) hasRead(r *reading) {
 	}
 	if r.err == nil {
 		c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
+	} else {
+		c.watch.log.Warn("chains cannot be read back, trying again", "topic", r.src.Topic, "partition", r.src.Partition,
+			"orders", len(r.waits), "error", firstLine(r.err.Error()))
 	}
 	for id, d := range r.waits {
 		o := d.of
 		o.lane.reading = false
 		switch h, found := r.heads[id]; {
 		case r.err != nil:
+			d.tries++
+			o.lane.waiting = true
 			o.lane.wait(r.t, o, d)
 			continue
 		case found:
 			o.setHead(d.topic(), h.Confirmed())
+		case r.whole: // what was adopted was never in this log: it is of one whose place this took
+			o.setHead(d.topic(), chain.Head{})
 		default: // retention took what was adopted: there is nothing else to go by
 			o.setHead(d.topic(), o.head(d.topic()).Confirmed())
 		}
+		d.tries, o.lane.waiting = 0, false
 		r.t.touch(o)
 		c.pump(r.t, o)
 	}

@@ -7,10 +7,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // rereading is a log that counts what is read back of one partition of notes: by large requests for it alone, since the cycle asks for all
@@ -261,6 +264,74 @@ func TestManyForeignFactsInTheOwnTopic(t *testing.T) {
 		s.eventually("commit", s.committed(tp))
 		if n := l.n.Load(); n > 20 {
 			t.Errorf("orders were looked up %d times", n)
+		}
+	})
+}
+
+// failingRead lets no chain be read back.
+type failingRead struct {
+	broker.Log
+	log   broker.TopicPartition
+	begun atomic.Int32
+	fail  atomic.Bool
+}
+
+func (l *failingRead) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	if l.fail.Load() && len(from) == 1 && from[0].TopicPartition == l.log && from[0].MaxBytes == 1<<20 {
+		l.begun.Add(1)
+		return nil, fault.New(fault.Unavailable, "no answer")
+	}
+	return l.Log.Fetch(ctx, from)
+}
+
+// What cannot be read back is tried again more and more seldom.
+func TestReadingBackIsTriedSeldom(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(1)
+		log := &failingRead{Log: s.log, log: tp}
+		_, stop := s.playOn(log, clerk(stamp))
+		s.hand(notes, ids[0], "a")
+		s.hand(notes, ids[0], "b")
+		s.eventually("committed", s.committed(tp))
+		stop()
+		s.mini.FlushAll()
+		_, stop = s.playOn(log, clerk(stamp))
+		defer stop()
+		s.hand(notes, ids[0], "c")
+		s.eventually("committed", s.committed(tp))
+		log.fail.Store(true)
+		s.supersede(ids)
+		s.eventually("reads", func() bool { return log.begun.Load() > 0 })
+		from := log.begun.Load()
+		s.passes(10 * time.Minute)
+		if n := log.begun.Load() - from; n > 60 {
+			t.Errorf("%d readings from the log's start in ten minutes", n)
+		}
+	})
+}
+
+// A letter of a log that is gone says nothing about the chain in the log that took its place.
+func TestLetterOfALogThatIsGone(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		_, stop := s.play(clerk(d.react))
+		defer stop()
+		s.hand(notes, "o1", "a")
+		s.hand(notes, "o1", "poison")
+		s.eventually("parked", func() bool { return len(s.letters("o1")) == 1 })
+		s.log.Recreate(notes)
+		delete(s.seq, notes+"o1")
+		s.passes(5 * time.Second) // it is noticed
+		d.set("poison", nil)
+		s.hand(notes, "o1", "x")
+		s.hand(notes, "o1", "y")
+		s.hand(notes, "o1", "z")
+		s.eventually("read", s.committed(at(notes, "o1")))
+		s.ask(1, deadletter.Redrive, "o1", "")
+		s.closes("o1", 1)
+		got := s.facts("o1")
+		if !slices.Contains(got, "x") || !slices.Contains(got, "z") {
+			t.Errorf("facts: %v, want x, y and z among them", got)
 		}
 	})
 }

@@ -32,13 +32,14 @@ type cycle struct {
 	fetched  chan fetchResult
 	appended chan *appending
 	commits  chan commitResult
-	readings []*reading // of chains, under way or to begin
-	chains   chan *reading
+	readings []*reading  // of chains, under way or to begin
+	beside   chan func() // what was read beside the cycle, and is taken in by it
 
 	asked      map[broker.TopicPartition]*source // what the last fetch was for
 	positions  []broker.Position                 // the same, as it was sent
 	fetching   bool
 	requestsAt time.Time // when requests were last looked for
+	retryFrom  int       // the partition whose retries come first
 	inFlight   int       // produce requests
 	committing bool
 	commitAt   time.Time
@@ -170,8 +171,8 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 	case r := <-c.commits:
 		c.committed(r)
 		return true
-	case r := <-c.chains:
-		c.hasRead(r)
+	case take := <-c.beside:
+		take()
 		return true
 	default:
 	}
@@ -187,8 +188,8 @@ func (c *cycle) happens(ctx context.Context, until <-chan time.Time) bool {
 		c.acknowledge(a)
 	case r := <-c.commits:
 		c.committed(r)
-	case r := <-c.chains:
-		c.hasRead(r)
+	case take := <-c.beside:
+		take()
 	case <-until:
 		return false
 	case <-ctx.Done():

@@ -41,29 +41,41 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.dueSoon}}); err != nil {
+			c.notLoaded(err, t)
 			continue
 		}
 		due := t.dueSoon
 		t.dueSoon = nil
 		for _, id := range due {
-			c.wakeUp(t, t.orders[id], now)
+			c.deadline(t, t.orders[id], now)
 		}
 	}
 }
 
-// wakeUp gives an order what its timer was set for: its deadline, or a try of its letters.
+// deadline delivers an order's deadline, if it still has one that has passed.
+func (c *cycle) deadline(t *task, o *order, now time.Time) {
+	at, ok := o.wakeAt(c.b)
+	if !ok || at.After(now) || len(o.parked) > 0 {
+		c.wakeUp(t, o, now)
+		return
+	}
+	o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o, at))
+	c.pump(t, o)
+}
+
+// wakeUp gives an order what its timer was set for: a try of its letters at once; its deadline when the clock is right and the inputs
+// are read.
 func (c *cycle) wakeUp(t *task, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
 	switch {
 	case !ok:
 		t.arm(c.b, o)
-	case at.After(now): // the clock was put back since it was taken for passed
+	case at.After(now): // it was moved, or the clock was put back, since it was taken for passed
 		t.timers.again(o.id, at)
 	case len(o.parked) > 0:
 		c.retry(t, o)
 	default:
-		o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o, at))
-		c.pump(t, o)
+		t.due = append(t.due, o.id)
 	}
 }
 
@@ -87,7 +99,7 @@ func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
 	return &delivery{ev: e, order: o.id, rec: &rec, judged: true}
 }
 
-// timers is a heap of deadlines, one per order; an entry that was replaced stays in the heap for a while and is passed over.
+// timers is a heap of deadlines and times of retry, one per order; an entry that was replaced stays in the heap for a while and is passed over.
 type timers struct {
 	at      map[string]time.Time
 	h       timerHeap

@@ -155,14 +155,8 @@ func (c *cycle) load(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := c.loadOrders(ctx, want); err != nil {
-		if fault.ClassOf(err) != fault.Unavailable {
-			for _, t := range loading {
-				if c.anew[t.partition] {
-					c.lose(t, "unreadable")
-				}
-			}
-		} else if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			c.storeDown(err)
+		if fault.ClassOf(err) != fault.Unavailable || ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			c.notLoaded(err, loading...)
 		}
 		return
 	}
@@ -177,6 +171,19 @@ func (c *cycle) load(ctx context.Context) {
 		}
 		for _, d := range list {
 			c.pump(t, d.of)
+		}
+	}
+}
+
+// notLoaded follows a failed load of orders: the store is away, or holds one that cannot be read, and its task is folded anew.
+func (c *cycle) notLoaded(err error, tasks ...*task) {
+	if fault.ClassOf(err) == fault.Unavailable {
+		c.storeDown(err)
+		return
+	}
+	for _, t := range tasks {
+		if c.anew[t.partition] {
+			c.lose(t, "unreadable")
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -44,10 +45,11 @@ type delivery struct {
 	failedAt time.Time         // of the first failure
 	heldAt   time.Time         // since when it waits for its cause; zero when it does not
 
-	asks    *redriving // of a request that can be read
-	request *delivery  // that a letter is redriven for; nil for what came in itself
-	letter  string     // the letter's id
-	edited  bool       // an operator replaced its payload
+	asks    *redriving         // of a request that can be read
+	request *delivery          // that a letter is redriven for; nil for what came in itself
+	letter  string             // the letter's id
+	edited  bool               // an operator replaced its payload
+	refers  *deadletter.Record // of a letter whose event is still to be read from its topic
 }
 
 // id identifies a delivery among those seen and parked: the event's id, or where it lies when that cannot be read.

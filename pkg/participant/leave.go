@@ -133,7 +133,7 @@ func (c *cycle) close(cancel context.CancelFunc) {
 		select {
 		case <-c.fetched:
 		case <-c.appended:
-		case <-c.chains:
+		case <-c.beside:
 		case r := <-c.commits:
 			c.committed(r)
 		case <-done:

@@ -30,11 +30,11 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 		c.done(t, o, d)
 		return
 	}
-	if t.full(o) {
+	rec := c.letter(o, d, cause, id)
+	if t.full(o, rec.RetryAt.IsZero()) {
 		c.stop(t, o)
 		return
 	}
-	rec := c.letter(o, d, cause, id)
 	o.park(id, d.topic(), rec.RetryAt)
 	if d.src != nil && d.bad == nil {
 		o.moved(d)
@@ -48,9 +48,9 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 	c.done(t, o, d)
 }
 
-// full says that another letter of the order would pass a bound. Orders that are retried do not count: they wait for no person.
-func (t *task) full(o *order) bool {
-	return len(o.parked) == 0 && t.forPerson >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
+// full says that another letter of the order would pass a bound: of its chain, or of the orders that wait for a person, as this would.
+func (t *task) full(o *order, forPerson bool) bool {
+	return len(o.parked) == 0 && forPerson && t.forPerson >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
 }
 
 // stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
@@ -65,7 +65,7 @@ func (c *cycle) stop(t *task, o *order) {
 
 // restart lets a stopped partition go on when there is room for the letter that stopped it.
 func (c *cycle) restart(t *task) {
-	if t.stopped == nil || t.full(t.stopped) {
+	if t.stopped == nil || t.full(t.stopped, true) {
 		return
 	}
 	c.watch.log.Info("partition goes on", "partition", t.partition)
@@ -257,7 +257,10 @@ func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
 		return o.waits(n.ID) || o.seenAs(n.ID) == seenTold
-	case deadletter.Failed, deadletter.Closed:
+	case deadletter.Failed:
+		at := o.place(n.ID)
+		return o.saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= o.parked[at].redrives
+	case deadletter.Closed:
 		return o.saw(n.RequestID)
 	default:
 		return o.saw(n.ID) && !o.waits(n.ID)

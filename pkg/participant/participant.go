@@ -101,7 +101,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
 			anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
 			fetched: make(chan fetchResult), asked: map[broker.TopicPartition]*source{}, appended: make(chan *appending), commits: make(chan commitResult),
-			chains:  make(chan *reading),
+			beside:  make(chan func()),
 			noStore: &p.noStore, status: &p.status, watch: w,
 		}
 		c.crew = newCrew(p.cfg.Concurrency, &c.work, c.react)

@@ -81,6 +81,10 @@ func (c *cycle) runChain(t *task, o *order, d *delivery) {
 		}
 		q.letter = l
 	}
+	if q.letter.refers != nil {
+		c.readOriginal(t, o, q.letter)
+		return
+	}
 	c.decideLetter(t, o, q.letter)
 }
 
@@ -108,25 +112,24 @@ func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
 	}
-	came, bad := deadletter.Original(rec), error(nil)
-	edited := d.asks.kind(id) == deadletter.Edited
-	if edited {
+	came := deadletter.Original(rec)
+	l := &delivery{rec: &came, order: o.id, request: d, letter: id, edited: d.asks.kind(id) == deadletter.Edited}
+	if l.edited {
 		came.Value = d.asks.Payload
-	} else if came, bad, err = c.original(ctx, rec); err != nil {
-		return nil, err
+	} else if n, err := deadletter.Parse(rec); err == nil && n.Reference != "" {
+		l.refers = &n
 	}
-	l := &delivery{rec: &came, order: o.id, request: d, letter: id, edited: edited}
-	if l.ev, l.bad = event.FromRecord(came); bad != nil {
-		l.bad = bad
-	}
+	l.ev, l.bad = event.FromRecord(came)
 	return l, nil
 }
 
-// cannotOpen lets the lane wait for the store, or for the log that holds a letter's event; a store that lost a letter is folded again.
+// cannotOpen lets the lane wait for the store; one that lost a letter is folded again.
 func (c *cycle) cannotOpen(t *task, o *order, d *delivery, err error) {
 	if fault.ClassOf(err) == fault.Unavailable {
-		if !errors.Is(err, errUnread) {
-			c.storeDown(err)
+		c.storeDown(err)
+		if d.asks.automatic {
+			c.retryLater(t, o, d)
+			return
 		}
 		d.tries++
 		o.lane.waiting = true
@@ -191,6 +194,7 @@ func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
 	c.failedAgain(t, o, n)
 	c.tell(t, o, n)
 	c.closed(t, o, l.request, n.Class, n.Message)
+	c.restart(t) // where it waits for a person no more
 }
 
 // closed ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is told, and its id,

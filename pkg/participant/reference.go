@@ -3,23 +3,28 @@ package participant
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// errUnread marks a letter's event that could not be read again from its topic, for now.
-var errUnread = errors.New("the topic of a letter's event cannot be read")
+// readOriginal reads the event of a letter that does not hold it again from its topic, beside the cycle. The order's lane waits for it.
+func (c *cycle) readOriginal(t *task, o *order, l *delivery) {
+	o.lane.reading = true
+	c.work.Go(func() {
+		ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+		defer cancel()
+		came, bad, err := c.original(ctx, l.refers)
+		c.beside <- func() { c.hasOriginal(t, o, l, came, bad, err) }
+	})
+}
 
-// original is the event of a letter, read again from its topic where the letter does not hold it. bad says why there is none; err, of
-// class Unavailable, that it is not known.
-func (c *cycle) original(ctx context.Context, letter broker.Record) (came broker.Record, bad, err error) {
-	came = deadletter.Original(letter)
-	rec, err := deadletter.Parse(letter)
-	if err != nil || rec.Reference == "" {
-		return came, nil, nil // what a letter says of itself beside its event does not matter here
-	}
+// original is the event of a letter as its topic holds it. bad says why it is not the one that was parked; err, that it cannot be known:
+// of class Permanent when waiting will not mend it.
+func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *broker.Record, bad, err error) {
 	tp := broker.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}
 	got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: rec.Offset, MaxBytes: 1}})
 	if err == nil && !errors.Is(got[0].Err, broker.ErrOutOfRange) {
@@ -27,9 +32,44 @@ func (c *cycle) original(ctx context.Context, letter broker.Record) (came broker
 	}
 	switch {
 	case err != nil:
-		return came, nil, fault.New(fault.Unavailable, "%w: %w", errUnread, err)
+		return nil, nil, fault.New(fault.ClassOf(err), "the topic of a letter's event cannot be read: %w", err)
 	case len(got[0].Records) == 0:
-		return came, rec.Gone(), nil
+		return nil, rec.Gone(), nil
 	}
-	return got[0].Records[0], rec.Refers(got[0].Records[0]), nil
+	return &got[0].Records[0], rec.Refers(got[0].Records[0]), nil
+}
+
+// hasOriginal goes on with a letter whose event was read. One that cannot be read has failed, as any that cannot be answered: at once
+// where waiting will not mend it, otherwise after a while, so that an operator can discard it.
+func (c *cycle) hasOriginal(t *task, o *order, l *delivery, came *broker.Record, bad, err error) {
+	if t.dead {
+		return
+	}
+	o.lane.reading = false
+	d, now := l.request, time.Now()
+	if err != nil && d.failedAt.IsZero() {
+		d.failedAt = now
+	}
+	switch {
+	case err == nil:
+		l.refers = nil
+		if came != nil {
+			l.rec = came
+			l.ev, l.bad = event.FromRecord(*came)
+		}
+		if bad != nil {
+			l.bad = bad
+		}
+		d.tries, d.failedAt, o.lane.waiting = 0, time.Time{}, false
+	case d.asks.automatic:
+		c.retryLater(t, o, d)
+	case fault.ClassOf(err) == fault.Permanent, now.Sub(d.failedAt) >= transientFor:
+		o.lane.waiting = false
+		c.failed(t, o, l, err)
+	default:
+		d.tries++
+		o.lane.waiting = true
+		o.lane.wait(t, o, d)
+	}
+	c.pump(t, o)
 }

@@ -62,13 +62,15 @@ func (c *cycle) startRetries(ctx context.Context) {
 			free -= t.retrying
 		}
 	}
-	for _, t := range c.tasks {
+	for i := range c.tasks {
+		t := c.tasks[(c.retryFrom+i)%len(c.tasks)]
 		n := min(free, len(t.retryDue))
 		if t.dead || n <= 0 {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.retryDue[:n]}}); err != nil {
-			return
+			c.notLoaded(err, t)
+			continue
 		}
 		for _, id := range t.retryDue[:n] {
 			c.wakeUp(t, t.orders[id], time.Now())
@@ -76,6 +78,15 @@ func (c *cycle) startRetries(ctx context.Context) {
 		t.retryDue = t.retryDue[n:]
 		free -= n
 	}
+	c.retryFrom++ // the next partition is first the next time
+}
+
+// retryLater ends a try that met something unavailable. It is no failure of the letter, and nobody who asked waits in the lane: the
+// order's place, among those that are retried and in its lane, is better used by others until then.
+func (c *cycle) retryLater(t *task, o *order, d *delivery) {
+	redrives := o.parked[0].redrives
+	t.timers.again(o.id, time.Now().Add(jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
+	c.done(t, o, d)
 }
 
 // retry puts a request of the participant itself into the order's lane. It is in no log: after a crash the order's timer makes it again.

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -331,5 +333,110 @@ func TestNotReadyBehindADeferred(t *testing.T) {
 		s.hand(notes, "o1", "b")
 		s.eventually("back", func() bool { return len(s.facts("o1")) == 3 })
 		want(t, "facts", s.facts("o1"), []string{"full", "b", "m1"})
+	})
+}
+
+// A try that meets something unavailable keeps no place: the others that are due come to theirs, and it comes again.
+func TestUnavailableRetriesKeepNoPlace(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		d.set("full", errFull)
+		d.set("bad", errFull)
+		_, stop := s.play(clerk(d.react))
+		defer stop()
+		for n := range 8 {
+			s.hand(notes, fmt.Sprintf("bad-%d", n), "bad")
+		}
+		s.eventually("all deferred", func() bool { return s.parkedOrders() == 8 })
+		d.set("bad", fault.New(fault.Unavailable, "500 for this one"))
+		s.passes(30 * time.Second)
+		s.hand(notes, "o1", "full")
+		s.eventually("deferred", func() bool { return s.parkedOrders() == 9 })
+		d.set("full", nil)
+		s.passes(3 * time.Hour)
+		want(t, "facts of the ninth after three hours", s.facts("o1"), []string{"full"})
+		d.set("bad", nil)
+		s.eventually("the first comes back", func() bool { return len(s.facts("bad-0")) == 1 })
+	})
+}
+
+// An order that the store keeps and that cannot be read, met by its retry: its task is folded anew, as when an event meets it.
+func TestUnreadableOrderAtItsRetry(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		d := newDoctor()
+		d.set("full", errFull)
+		_, stop := s.play(clerk(d.react))
+		s.defers("o1")
+		s.hand(notes, "o2", "full")
+		s.eventually("both", func() bool { return s.parkedOrders() == 2 })
+		stop()
+		s.redis.HSet(t.Context(), key("o1", "orders:parked"), "o1", "rubbish")
+		_, stop = s.play(clerk(d.react))
+		defer stop()
+		d.set("full", nil)
+		s.passes(3 * time.Hour)
+		want(t, "facts", fmt.Sprint(s.facts("o1"), s.facts("o2")), "[full] [full]")
+	})
+}
+
+// A deadline that passes while its order is retried waits for a clock that is right, and for the inputs, as any other.
+func TestDeadlineBehindARetry(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		var forget func()
+		s.clock, forget = clock.New(clock.Config{MaxSkew: 10 * time.Minute})
+		defer forget()
+		s.mini.SetTime(time.Now())
+		gate := make(chan struct{})
+		var tries atomic.Int32
+		b := clerk(nil)
+		began := time.Now()
+		deadline := began.Add(5 * time.Minute)
+		b.Deadline = func(l ledger) (time.Time, bool) { return deadline, len(l.Stamped) == 1 && l.Stamped[0] == "wait" }
+		var blocking atomic.Bool
+		b.React = func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+			if text(m) == "full" {
+				if blocking.Load() {
+					tries.Add(1)
+					<-gate
+				}
+				return nil, errFull
+			}
+			return stamp(ctx, l, m)
+		}
+		_, stop := s.play(b)
+		defer stop()
+		s.hand(notes, "o1", "wait")
+		s.eventually("waiting", func() bool { return len(s.facts("o1")) == 1 })
+		blocking.Store(false)
+		for n := range 8 {
+			s.hand(notes, fmt.Sprintf("full-%d", n), "full")
+		}
+		s.eventually("all deferred", func() bool { return s.parkedOrders() == 8 })
+		blocking.Store(true)
+		s.eventually("all at work", func() bool { return tries.Load() == 8 })
+		blocking.Store(false)
+		s.hand(notes, "o1", "full")
+		s.eventually("deferred too", func() bool { return s.parkedOrders() == 9 })
+		s.passes(20 * time.Second) // its retry is due, and waits for a place
+		s.ask(1, deadletter.Discard, "o1", "full")
+		s.closes("o1", 1)
+		s.mini.SetTime(time.Now().Add(-30 * time.Minute)) // the clock of this machine is half an hour ahead from now on
+		stopT := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stopT:
+					return
+				case <-time.After(time.Second):
+					s.mini.SetTime(time.Now().Add(-30 * time.Minute))
+				}
+			}
+		}()
+		defer close(stopT)
+		s.passes(6 * time.Minute) // past the deadline by the wrong clock
+		want(t, "before", len(s.facts("o1")), 1)
+		close(gate)
+		s.passes(30 * time.Second)
+		want(t, "decided by a clock that is wrong", len(s.facts("o1")), 1)
 	})
 }
