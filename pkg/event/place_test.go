@@ -35,7 +35,9 @@ func TestPlacesAreCheckedAnswerByAnswer(t *testing.T) {
 	for _, order := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		put(order, broker.Partition([]byte(order), partitions))
 	}
-	check := func() error { return event.CheckPlaces(t.Context(), full{memory}, []string{"desk.events.v1"}, partitions) }
+	check := func() error {
+		return event.CheckPlaces(t.Context(), full{memory}, []string{"desk.events.v1"}, partitions)
+	}
 	if err := check(); err != nil {
 		t.Errorf("all are in their places: %v", err)
 	}

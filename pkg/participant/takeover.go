@@ -106,7 +106,7 @@ func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string
 			t.stored[field] = number(at, 0)
 		}
 		t.generation = max(t.stored[fieldGeneration], c.cfg.generation(time.Now()))
-		whole := !(c.anew[t.partition] || m.FoldVersion != c.b.foldVersion || len(t.replaced) > 0)
+		whole := !c.anew[t.partition] && m.FoldVersion == c.b.foldVersion && len(t.replaced) == 0
 		if whole {
 			if whole, err = c.whole(ctx, t); err != nil {
 				return err
