@@ -115,8 +115,8 @@ func (c *cycle) start(t *task, s *source, starts, ends map[broker.TopicPartition
 		s.committed = at
 	}
 	if t.replaced[s.Topic] || s.committed > ends[s.TopicPartition] {
-		s.committed = -1
-		c.stored[s.TopicPartition] = -1
+		s.committed = untold
+		c.stored[s.TopicPartition] = untold
 	}
 	at, kept := t.stored[s.field]
 	switch {

@@ -102,6 +102,31 @@ func (s *stage) stamps(order string) string {
 	return strings.Join(all, " ")
 }
 
+// What the group committed of a log that is gone is written over, even where nothing is read of the new one yet: later, when the store is
+// lost as well, it would pass for a position in that.
+func TestCommittedOfALogThatIsGone(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		for _, body := range []string{"a", "b", "c"} {
+			s.hand(notes, "o1", body)
+		}
+		committed := func(offset int64) func() bool {
+			return func() bool { return s.log.Committed("clerk")[at(notes, "o1")] == offset }
+		}
+		s.eventually("committed", committed(3))
+		s.anew(notes, mails, clerkFacts, clerkLetters, clerkAsks)
+		s.eventually("written over", committed(0))
+		stop()
+		s.redis.FlushAll(t.Context())
+		for n := range 5 {
+			s.hand(notes, "o1", fmt.Sprint(n))
+		}
+		_, stop = s.play(clerk(stamp))
+		defer stop()
+		s.eventually("all are answered", func() bool { return len(s.facts("o1")) == 5 })
+	})
+}
+
 // A topic that is deleted and not there again: the participant waits, says so, and goes on with the one that is made.
 func TestTopicIsAway(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

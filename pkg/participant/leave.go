@@ -38,6 +38,12 @@ func (c *cycle) store(ctx context.Context, offsets map[broker.TopicPartition]int
 	return err
 }
 
+// What stands for an offset that a group has committed.
+const (
+	uncommitted = -1 // none
+	untold      = -2 // not known, or of a log that is gone: the next commit says where reading is, 0 as well
+)
+
 // offsets are those that moved since they were committed last.
 func (c *cycle) offsets() map[broker.TopicPartition]int64 {
 	out := map[broker.TopicPartition]int64{}
@@ -46,7 +52,7 @@ func (c *cycle) offsets() map[broker.TopicPartition]int64 {
 			continue
 		}
 		for _, s := range t.sources {
-			if at := s.commitable(t.settled); at > s.committed && (at > 0 || s.committed >= 0) {
+			if at := s.commitable(t.settled); at > s.committed && (at > 0 || s.committed == untold) {
 				out[s.TopicPartition] = at
 				s.committed = at
 			}
@@ -69,7 +75,7 @@ func (c *cycle) committed(r commitResult) {
 	c.over = fault.ClassOf(r.err) == fault.Conflict
 	for _, t := range c.tasks { // tell them again with the next commit
 		for _, s := range t.sources {
-			s.committed = -1
+			s.committed = untold
 		}
 	}
 	c.watch.log.Warn("offsets not committed", "error", r.err)

@@ -31,7 +31,7 @@ type source struct {
 	trimmed   int   // slots that left the window
 	pending   int   // deliveries in the window not yet applied
 	bytes     int   // of those
-	committed int64 // last offset committed; -1: none
+	committed int64 // last offset committed; or uncommitted, untold
 
 	since      int64 // offset from which on the store has kept what was read
 	sinceField string

@@ -93,7 +93,7 @@ func newTask(ctx context.Context, b *behavior, partition int) *task {
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	for _, topic := range b.topics {
 		t.sources = append(t.sources, &source{
-			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: -1,
+			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: uncommitted,
 			sinceField: prefixSince + topic,
 		})
 	}
