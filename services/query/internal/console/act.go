@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
-	"github.com/troupe-dev/troupe/services/query/internal/story"
 )
 
 const (
@@ -112,7 +112,7 @@ func (d door) act(ctx context.Context, participant, order, prefer string, w wish
 func (d door) request(ctx context.Context, c readmodel.Chain, w wish) (deadletter.Request, error) {
 	i := max(0, c.Find(w.letter))
 	at := letterPlaces(c, i, i+1)[0]
-	records, err := story.Records(ctx, d.log, letterPlaces(c, i, i+1))
+	records, err := d.records(ctx, []projection.At{at}, c.Order)
 	if err != nil {
 		return deadletter.Request{}, err
 	}
@@ -214,7 +214,7 @@ func (d door) answer(ctx context.Context, a readmodel.Answer) (answer, error) {
 	if s.State == RequestStateStateDone {
 		return answer{s}, nil
 	}
-	said, err := d.entries(ctx, a.Why())
+	said, err := d.entries(ctx, a.Why(), a.Chain.Order)
 	if err == nil && len(said) > 0 {
 		s.LetterID, s.Class, s.Message = said[0].LetterID, said[0].Class, said[0].Message
 	}

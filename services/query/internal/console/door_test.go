@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
+	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
 // desk is an operators' door in front of a stage.
@@ -251,6 +252,43 @@ func TestChainIsShownWhole(t *testing.T) {
 	d.Play()
 	d.Caught()
 	get[console.Chain](d, "/payment/"+late)
+}
+
+// Topics were made anew, and the read model does not know it yet: at the places that it names lies what is said of another order. That is
+// neither shown as this order's, nor acted upon.
+func TestLettersOfALogThatIsGone(t *testing.T) {
+	d := open(t)
+	id, letters := d.parked("o", "invalid", "no such card")
+	stop := d.Answer("payment", comesBack(letters, letters[0]))
+	do[console.RequestState](d, "POST", "/payment/"+id+"/redrive", `{`+by+`}`, 200)
+	stop()
+	d.stop()
+	partition := d.Model.Partition(id)
+	d.Log.Recreate(readmodel.AllTopics()...)
+	other := ""
+	for n := 0; other == "" || d.Model.Partition(other) != partition; n++ {
+		other = querytest.ID(fmt.Sprint("other ", n))
+	}
+	placed := d.Placed(other, "c-2")
+	for range 5 {
+		d.Park("payment", "permanent", "somebody else's", placed)
+		_, asked := d.Ask("payment", deadletter.Redrive, other, "", partition)
+		d.Put(asked)
+	}
+	c := get[console.Chain](d, "/payment/"+id)
+	for _, l := range c.Letters {
+		if l.PayloadError == "" || l.Payload != nil || len(l.Raw)+len(l.Headers) > 0 || strings.Contains(l.Message, "somebody") {
+			t.Errorf("shown as a letter of %s: %+v", id, l)
+		}
+	}
+	if len(c.Letters) != 2 || len(c.Outcomes) != 0 {
+		t.Errorf("%d letters, outcomes %+v", len(c.Letters), c.Outcomes)
+	}
+	if log := get[console.LogPage](d, "/log?order_id="+id); len(log.Entries) != 0 {
+		t.Errorf("in its trail: %+v", log.Entries)
+	}
+	refused(d, "POST", "/payment/"+id+"/redrive", `{`+by+`}`, 503)
+	refused(d, "POST", "/payment/"+id+"/discard", fmt.Sprintf(`{%s,"letter_id":%q}`, by, letters[1]), 503)
 }
 
 // A page ends early when its bodies grow large, and holds one letter at least.

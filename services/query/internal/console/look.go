@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -73,7 +74,7 @@ func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChain
 		Letters: []ChainLetter{}, Outcomes: []LogEntry{}, Story: "/orders/" + chain.Order + "/events",
 	}
 	places := letterPlaces(chain, first, last)
-	records, err := story.Records(ctx, d.log, places)
+	records, err := d.records(ctx, places, chain.Order)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChain
 		answer.NextPageToken = chain.PageToken(last)
 	}
 	if first == 0 {
-		answer.Outcomes, err = d.entries(ctx, chain.Trail(maxOutcomes))
+		answer.Outcomes, err = d.entries(ctx, chain.Trail(maxOutcomes), chain.Order)
 	}
 	return answer, err
 }
@@ -112,13 +113,23 @@ func (d door) ListLog(ctx context.Context, req ListLogRequestObject) (ListLogRes
 	if err != nil {
 		return nil, err
 	}
-	entries, err := d.entries(ctx, places)
+	entries, err := d.entries(ctx, places, p.OrderID)
 	return ListLog200JSONResponse{Entries: entries, NextPageToken: next}, err
 }
 
-// entries reads what the audit trail says at some places.
-func (d door) entries(ctx context.Context, places []projection.At) ([]LogEntry, error) {
-	records, err := story.Records(ctx, d.log, places)
+// records reads what lies at some places about an order, by its name; empty: about any. What lies there about another is of another log
+// than was folded: topics that were made anew are noticed within a second.
+func (d door) records(ctx context.Context, places []projection.At, order string) (map[projection.At]broker.Record, error) {
+	found, err := story.Records(ctx, d.log, places)
+	maps.DeleteFunc(found, func(_ projection.At, r broker.Record) bool {
+		return order != "" && readmodel.NameOf(deadletter.OrderOf(r)) != order
+	})
+	return found, err
+}
+
+// entries reads what the audit trail says at some places, of an order; empty: of any.
+func (d door) entries(ctx context.Context, places []projection.At, order string) ([]LogEntry, error) {
+	records, err := d.records(ctx, places, order)
 	entries := []LogEntry{}
 	for _, at := range places {
 		if e, ok := entry(records[at]); ok {

@@ -10,7 +10,8 @@ import (
 )
 
 // Read reads the events of one order from where they lie, and what is said of its dead letters and of its exceptions, each after its
-// cause, otherwise by time. What retention has taken is left out. It blocks until all are read; errors are Unavailable.
+// cause, otherwise by time. What retention has taken is left out, and so is what lies there of another order, in another log than was
+// folded. It blocks until all are read; errors are Unavailable.
 func Read(ctx context.Context, log broker.Log, orderID string, events, notes []projection.At) ([]Event, error) {
 	records, err := Records(ctx, log, slices.Concat(events, notes))
 	if err != nil {
@@ -25,7 +26,7 @@ func Read(ctx context.Context, log broker.Log, orderID string, events, notes []p
 	letters := map[string]Event{} // by their ids
 	for _, at := range notes {
 		e, letter, ok := showNote(records[at])
-		if !ok {
+		if !ok || e.Subject != orderID {
 			continue
 		}
 		if e.Kind == KindDeadLetter {

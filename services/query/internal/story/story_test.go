@@ -100,6 +100,36 @@ func TestStoryLeavesOutWhatRetentionTook(t *testing.T) {
 	}
 }
 
+// Topics were made anew, and the read model does not know it yet: what lies in the places that it names is no part of the story.
+func TestStoryOfALogThatIsGone(t *testing.T) {
+	s := querytest.New(t)
+	id, other := querytest.ID("o"), querytest.ID("o 1")
+	for n := 2; s.Model.Partition(other) != s.Model.Partition(id); n++ {
+		other = querytest.ID(fmt.Sprint("o ", n))
+	}
+	events := s.Confirmed(id, "c-1")
+	s.Put(events...)
+	s.Park("payment", "invalid", "no", events[0])
+	stop := s.Play()
+	s.Caught()
+	stop()
+	f, err := s.Model.Known(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, _, err := s.Model.Notes(t.Context(), id)
+	if err != nil || len(notes) != 1 {
+		t.Fatalf("notes %v, %v", notes, err)
+	}
+	s.Log.Recreate(readmodel.AllTopics()...)
+	events = s.Confirmed(other, "c-2")
+	s.Put(events...)
+	s.Park("payment", "invalid", "no", events[0])
+	if told, err := story.Read(t.Context(), s.Log, id, s.Model.Events(f), notes); err != nil || len(told) != 0 {
+		t.Errorf("%v: %v", err, told)
+	}
+}
+
 func TestStoryShowsWhatCannotBeDecoded(t *testing.T) {
 	s := querytest.New(t)
 	id := querytest.ID("o")
