@@ -42,6 +42,7 @@ type cycle struct {
 	retryFrom  int       // the partition whose retries come first
 	inFlight   int       // produce requests
 	committing bool
+	refused    bool // the last commit was
 	commitAt   time.Time
 	idleAt     time.Time // when what nobody waits for may be written again
 	over       bool      // the group said so of the generation when it was to store offsets

@@ -68,7 +68,8 @@ type commitResult struct {
 
 func (c *cycle) committed(r commitResult) {
 	c.committing = false
-	if r.err == nil {
+	failing := c.refused
+	if c.refused = r.err != nil; !c.refused {
 		maps.Copy(c.stored, r.offsets)
 		return
 	}
@@ -78,7 +79,9 @@ func (c *cycle) committed(r commitResult) {
 			s.committed = untold
 		}
 	}
-	c.watch.log.Warn("offsets not committed", "error", r.err)
+	if !failing { // one line for a row of them: while a topic is away, each is refused
+		c.watch.log.Warn("offsets not committed", "error", r.err)
+	}
 }
 
 // leave finishes what is in flight, publishes it, commits it: no new work, and nothing twice.
