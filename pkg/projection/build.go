@@ -228,12 +228,18 @@ func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) {
 	}
 }
 
+// envelope reads the event of a record that is where its order is looked for; a note has none, and may be anywhere.
+func (c *cycle[D]) envelope(source int, r *broker.Record) (event.Event, error) {
+	e, err := c.b.envelope(source, r)
+	if err == nil && !c.b.isNote(source) {
+		err = event.Misplaced(*r, c.cfg.Partitions)
+	}
+	return e, err
+}
+
 // place reads the envelope of a record and judges it, and remembers the document as it was before the step.
 func (c *cycle[D]) place(w *work[D], it item, o *order[D]) (j chain.Verdict, e event.Event, err error) {
-	if e, err = c.b.envelope(it.source, it.rec); err == nil && !c.b.isNote(it.source) {
-		err = event.Misplaced(*it.rec, c.cfg.Partitions)
-	}
-	if err != nil {
+	if e, err = c.envelope(it.source, it.rec); err != nil {
 		return chain.Valid, e, err
 	}
 	if o == nil || o.changed { // a note that cannot be read belongs to none

@@ -3,13 +3,13 @@ package projection
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -25,7 +25,7 @@ type refolding[D any] struct {
 	wait  *backoff
 	at    time.Time              // not before
 	pass  *refoldPass[D]         // to go on with; nil: a new one
-	ready map[string][]*order[D] // by owner token of their task: to be written
+	ready map[string][]*order[D] // by owner token of their task: to be written before it folds on
 }
 
 // refoldPass is one look through the logs of some partitions.
@@ -89,12 +89,15 @@ func refoldNotes(meta map[string]string) map[string]bool {
 	return ids
 }
 
-// refolded chooses what was folded again and is written next.
+// refolded chooses what was folded again and is written next. What is written has no note any more.
 func (c *cycle[D]) refolded(t *task) []*order[D] {
 	ready := slices.DeleteFunc(c.refolds.ready[t.owner], func(o *order[D]) bool { return !t.refold[o.id] })
-	n := min(len(ready), stepItems)
-	c.refolds.ready[t.owner] = ready[n:]
-	return ready[:n]
+	if len(ready) == 0 {
+		delete(c.refolds.ready, t.owner)
+		return nil
+	}
+	c.refolds.ready[t.owner] = ready
+	return ready[:min(len(ready), stepItems)]
 }
 
 // replace puts what was folded again in the place of what the step has read of the orders. Where retention took all of an order
@@ -168,11 +171,12 @@ func (c *cycle[D]) foldAgain(ctx context.Context, wg *sync.WaitGroup) {
 	})
 }
 
-// newPass takes in the orders that are to be folded again; nil: there are none.
+// newPass takes in the orders that are to be folded again; nil: there are none. A task that has
+// some to write waits with others.
 func (c *cycle[D]) newPass() *refoldPass[D] {
 	pass := &refoldPass[D]{orders: map[inPartition]*refold[D]{}}
 	for _, t := range c.tasks {
-		if !t.taken {
+		if !t.taken || len(c.refolds.ready[t.owner]) > 0 {
 			continue
 		}
 		for id := range t.refold {
@@ -248,7 +252,7 @@ func (c *cycle[D]) fetchAgain(ctx context.Context, p *refoldPass[D], from []brok
 			if o == nil || r.Offset >= p.until[f.TopicPartition] {
 				continue
 			}
-			if e, err := event.FromRecord(*r); err == nil {
+			if e, err := c.envelope(source, r); err == nil {
 				_, _ = o.fresh.take(c.b, source, e, At{f.TopicPartition, r.Offset})
 			}
 		}
@@ -269,7 +273,9 @@ func (c *cycle[D]) readThrough(ctx context.Context, p *refoldPass[D], err error)
 		return
 	}
 	r.wait.reset()
-	r.ready = map[string][]*order[D]{}
+	maps.DeleteFunc(r.ready, func(owner string, _ []*order[D]) bool {
+		return !slices.ContainsFunc(c.tasks, func(t *task) bool { return t.owner == owner })
+	})
 	for at, o := range p.orders {
 		t := c.taskOf(at.partition)
 		switch {

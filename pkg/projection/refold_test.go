@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,6 +141,77 @@ func TestContradictedOrdersShareAPass(t *testing.T) {
 	}
 	if got, want := s.words(), 3*len(ids); got != want {
 		t.Errorf("%d words counted, not %d", got, want)
+	}
+}
+
+// What a pass has folded again is written in as many steps as it takes, and not read a second time: neither for the steps,
+// nor for an order of which more came meanwhile and that is read on.
+func TestFoldedAgainIsReadOnce(t *testing.T) {
+	for _, hot := range []bool{false, true} {
+		t.Run(fmt.Sprint("hot=", hot), func(t *testing.T) {
+			s, b := newStage(t), chronicle()
+			ids := sameLog(stepItems + 10)
+			s.adopt(ids...)
+			s.contradict(ids...)
+			stop := s.playOn(s.gated()) // reads none again
+			eventually(t, func() string {
+				if n := s.refolding("o"); n < len(ids) {
+					return fmt.Sprint("noted: ", n)
+				}
+				return ""
+			})
+			stop()
+			log := s.gated()
+			s.playOn(log)
+			eventually(t, func() string {
+				if log.asked.Load() == 0 {
+					return "no pass has begun"
+				}
+				return ""
+			})
+			if hot {
+				s.say(talk, ids[0], "four")
+				eventually(t, func() string {
+					f, _, err := NewReader(b, s.redis).Get(t.Context(), logOf(talk, "o").Partition, ids[0])
+					if err != nil || !slices.Contains(f.Doc.Talk, "four") {
+						return fmt.Sprint(f.Doc.Talk, err)
+					}
+					return ""
+				})
+			}
+			close(log.open)
+			eventually(t, func() string {
+				if n := s.refolding("o"); n > 0 {
+					return fmt.Sprint("still noted: ", n)
+				}
+				return ""
+			})
+			s.shows(b, ids...)
+			if n := log.asked.Load(); n != 1 {
+				t.Errorf("%d passes began at the start of the logs, not 1", n)
+			}
+		})
+	}
+}
+
+// A misplaced fact is no fact in a pass either.
+func TestMisplacedFactIsNotFoldedAgain(t *testing.T) {
+	s := newStage(t)
+	r := s.fact(talk, "o", "one")
+	r.Partition = (r.Partition + 1) % partitions
+	s.put(r)
+	log := broker.TopicPartition{Topic: talk, Partition: r.Partition}
+	c := newCycle(New(chronicle(), Config{Log: s.log, Redis: s.redis, Partitions: partitions}), owned{})
+	o := &refold[script]{fresh: newOrder(c.b, "o")}
+	pass := &refoldPass[script]{
+		orders: map[inPartition]*refold[script]{{log.Partition, "o"}: o}, // noted by a release that took it for one
+		at:     map[broker.TopicPartition]int64{log: 0}, until: map[broker.TopicPartition]int64{log: 1},
+	}
+	if err := c.readAgain(t.Context(), pass); err != nil || pass.at[log] != 1 {
+		t.Fatalf("it has read until %d: %v", pass.at[log], err)
+	}
+	if o.fresh.Version != 0 {
+		t.Errorf("folded: %v", o.fresh.Doc)
 	}
 }
 
