@@ -60,25 +60,36 @@ func (c *cycle[D]) compareLogs(now map[string]string) {
 	}
 }
 
-// logs are those that the open tasks are about to be folded from: they are asked for before anything is read.
-func (c *cycle[D]) logs(ctx context.Context) (map[string]string, error) {
-	logs, err := c.identify(ctx)
+// logs says which logs the topics are, and where those of some tasks end; in this order: that the ends are of another log
+// already, watchLogs finds out.
+func (c *cycle[D]) logs(ctx context.Context, of []*task) (map[string]string, map[broker.TopicPartition]int64, error) {
+	identities, err := c.identify(ctx)
 	for _, topic := range c.topics {
-		if err == nil && logs[topic] == "" {
+		if err == nil && identities[topic] == "" {
 			err = fault.New(fault.Unavailable, "topic %s does not exist", topic)
 		}
 	}
 	if err != nil {
-		return nil, &outage{partKafka, err}
+		return nil, nil, &outage{partKafka, err}
 	}
-	return logs, nil
+	var logs []broker.TopicPartition
+	for _, t := range of {
+		for _, s := range t.sources {
+			logs = append(logs, s.TopicPartition)
+		}
+	}
+	ends, err := c.cfg.Log.Ends(ctx, logs)
+	if err != nil {
+		return nil, nil, &outage{partKafka, err}
+	}
+	return identities, ends, nil
 }
 
-// replaced finds the topics whose positions, as kept, are of other logs than those that are there now, or beyond their ends. Positions of
-// which nothing is known were written by a release that did not tell: they are believed.
-func (t *task) replaced(kept map[string]string, ends map[broker.TopicPartition]int64) (topics []string) {
+// replaced finds the topics whose positions, as kept, are of other logs than those that are there now, or beyond their ends.
+// Positions of which nothing is known were written by a release that did not tell: they are believed.
+func (t *task) replaced(now map[string]string, ends map[broker.TopicPartition]int64) (topics []string) {
 	for _, s := range t.sources {
-		if was := kept[fieldLog+s.Topic]; was != "" && was != t.logs[s.Topic] || s.applied > ends[s.TopicPartition] {
+		if was := t.logs[s.Topic]; was != "" && was != now[s.Topic] || s.applied > ends[s.TopicPartition] {
 			topics = append(topics, s.Topic)
 		}
 	}

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,41 +16,37 @@ import (
 // that the logs have now. A reader that does not find an order knows by the goal whether it may say so.
 func (c *cycle[D]) takeOver(ctx context.Context) error {
 	defer func() { c.set(partTasks, c.waitingTasks()) }()
-	var open []*task
-	var logs []broker.TopicPartition
-	for _, t := range c.tasks {
-		if t.taken {
-			continue
-		}
-		open = append(open, t)
-		for _, s := range t.sources {
-			logs = append(logs, s.TopicPartition)
-		}
-	}
+	open := slices.DeleteFunc(slices.Clone(c.tasks), func(t *task) bool { return t.taken })
 	if len(open) == 0 {
 		return nil
 	}
 	if err := c.holds(ctx); err != nil {
 		return err
 	}
-	identities, err := c.logs(ctx)
-	if err != nil {
-		return err
-	}
-	ends, err := c.cfg.Log.Ends(ctx, logs)
-	if err != nil {
-		return &outage{partKafka, err}
-	}
-	var useless []*task
+	uses := map[*task]use{}
 	for _, t := range open {
-		t.logs = identities
-		use, err := c.claim(ctx, t, ends)
+		use, err := c.claim(ctx, t)
 		if err != nil {
 			return err
 		}
-		if use == useNothing {
+		uses[t] = use
+	}
+	// Not before the claims: whoever had a task folds on until then, and would be beyond an end that was asked earlier.
+	identities, ends, err := c.logs(ctx, open)
+	if err != nil {
+		return err
+	}
+	var useless []*task
+	for _, t := range open {
+		if topics := t.replaced(identities, ends); uses[t] != useNothing && len(topics) > 0 {
+			uses[t] = useNothing
+			c.watch.replaced(t.partition, topics...)
+		}
+		if uses[t] == useNothing {
 			useless = append(useless, t)
 		}
+		t.logs = identities
+		c.watch.claimed(t.partition, uses[t] == useNothing)
 	}
 	if len(useless) > 0 {
 		if err := c.reset(ctx, useless...); err != nil {
@@ -64,7 +61,7 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 }
 
 // claim makes this task the owner of what is stored, and says what today's code can do with it.
-func (c *cycle[D]) claim(ctx context.Context, t *task, ends map[broker.TopicPartition]int64) (use, error) {
+func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 	t.drop()
 	t.owner = uuid.NewString()
 	meta, err := c.store.Claim(ctx, t.partition, t.owner)
@@ -79,7 +76,9 @@ func (c *cycle[D]) claim(ctx context.Context, t *task, ends map[broker.TopicPart
 	} else if !whole {
 		use = useNothing
 	}
+	t.logs = map[string]string{}
 	for _, s := range t.sources {
+		t.logs[s.Topic] = meta.Fields[fieldLog+s.Topic]
 		text, there := meta.Fields[fieldPosition+s.Topic]
 		if use == useForNow && !there {
 			text = "0" // that version did not know the topic
@@ -91,16 +90,11 @@ func (c *cycle[D]) claim(ctx context.Context, t *task, ends map[broker.TopicPart
 		}
 		s.cursor, s.applied = n, n
 	}
-	if topics := t.replaced(meta.Fields, ends); use != useNothing && len(topics) > 0 {
-		use = useNothing
-		c.watch.replaced(t.partition, topics...)
-	}
 	if use == useForNow {
 		t.mixed = strings.TrimSuffix(meta.FoldVersion, mixed) + mixed
 	}
 	c.resume(t, meta.Fields)
 	t.refold = refoldNotes(meta.Fields)
-	c.watch.claimed(t.partition, use == useNothing)
 	return use, nil
 }
 

@@ -21,7 +21,7 @@ type task struct {
 	taken     bool
 	owner     string
 	seq       int64
-	logs      map[string]string // that it is folded from: their identities, by topic
+	logs      map[string]string // that it is folded from, or was before the claim: their identities, by topic
 	*space                      // the live one
 	rebuild
 	change   *change // built, not yet known to be applied
