@@ -21,20 +21,22 @@ type Log interface {
 	Ends(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
 	// Starts returns the first offset each log still holds. All or an error.
 	Starts(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error)
-	// Identities says of each topic which one it is: a topic that is deleted and created anew has another identity, and its
-	// offsets mean other records. A topic that does not exist is left out.
+	// Identities says of each topic which one it is: a topic that is deleted and created anew has another identity, and
+	// its offsets mean other records. A topic that does not exist is left out.
 	Identities(ctx context.Context, topics []string) (map[string]string, error)
-	// Provision creates the topics that are missing and checks those that exist. Too few partitions, or a setting that cannot be right (compaction, an unclean replication setting), is an error of class Permanent that names
-	// topic and setting; a broker out of reach is Unavailable.
+	// Provision creates the topics that are missing and checks those that exist. Too few partitions, or a setting that
+	// cannot be right (compaction, an unclean replication setting), is an error of class Permanent that names topic and
+	// setting; a broker out of reach is Unavailable.
 	Provision(ctx context.Context, topics []Topic) error
 	// Check is Provision without creating: a missing topic is Unavailable ("waiting for topic …").
 	Check(ctx context.Context, topics []Topic) error
-	// Join takes part in a consumer group until ctx ends, for the first partitions of each topic; fewer are an error of class
-	// Permanent. It calls serve once per generation, in turn. serve's ctx ends
-	// when the generation does (rebalance, lost session, ctx); serve must then finish and return; the generation is kept
-	// alive until it has, or until the rebalance time-out. Join retries with back-off whatever is Unavailable and
-	// returns only when ctx ends (nil) or on a Permanent error.
-	Join(ctx context.Context, group string, topics []string, partitions int, serve func(ctx context.Context, g Generation) error) error
+	// Join takes part in a consumer group until ctx ends, for the first partitions of each topic; fewer are an error of
+	// class Permanent. It calls serve once per generation, in turn. serve's ctx ends when the generation does
+	// (rebalance, lost session, ctx); serve must then finish and return; the generation is kept alive until it has, or
+	// until the rebalance time-out. Join retries with back-off whatever is Unavailable and returns only when ctx ends
+	// (nil) or on a Permanent error.
+	Join(ctx context.Context, group string, topics []string, partitions int,
+		serve func(ctx context.Context, g Generation) error) error
 }
 
 // Generation is one membership of a consumer group with its assignment. Its commits are fenced by the broker with the

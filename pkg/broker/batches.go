@@ -12,8 +12,9 @@ import (
 )
 
 // decode copies the records of one log out of an answer. It drops what lies before the asked offset (a batch comes whole), control
-// records and the records of aborted transactions, and returns the offset after the last of all of these. Of a batch that cannot be read,
-// and never will be, there is one record that says so; taken is what the answer's batches take in memory so far.
+// records and the records of aborted transactions, and returns the offset after the last of all of these. Of a batch
+// that cannot be read, and never will be, there is one record that says so; taken is what the answer's batches take in
+// memory so far.
 func decode(from Position, l logAnswer, taken *int) (records []Record, next int64, err error) {
 	next = from.Offset
 	if *taken >= maxAnswerMemory {
@@ -38,7 +39,8 @@ func decode(from Position, l logAnswer, taken *int) (records []Record, next int6
 				return records, next, nil
 			case err != nil:
 				records = append(records, b.unreadable(from, err))
-				*taken += maxBatchMemory // the work of it: an answer full of bombs would otherwise take longer than anybody waits for it
+				// The work of it: an answer full of bombs would otherwise take longer than anybody waits for it.
+				*taken += maxBatchMemory
 			default:
 				records = with
 			}
@@ -103,11 +105,13 @@ var (
 	errOffsets = errors.New("a batch has records at offsets that are not its own")
 )
 
-// unreadable stands for all records of a batch whose head is sound. Nothing more is known of them, not even their keys. It lies at the
-// last of their offsets: whoever has read it goes on behind the batch, and whoever has not gets the batch again.
+// unreadable stands for all records of a batch whose head is sound. Nothing more is known of them, not even their keys.
+// It lies at the last of their offsets: whoever has read it goes on behind the batch, and whoever has not gets the
+// batch again.
 func (b batch) unreadable(from Position, err error) Record {
 	r := Record{Topic: from.Topic, Partition: from.Partition, Offset: b.base + b.last, Time: time.UnixMilli(b.written)}
-	r.Unreadable = fault.New(fault.Permanent, "the batch of offsets %d to %d of %s/%d cannot be read: %w", b.base, r.Offset, r.Topic, r.Partition, err)
+	r.Unreadable = fault.New(fault.Permanent, "the batch of offsets %d to %d of %s/%d cannot be read: %w",
+		b.base, r.Offset, r.Topic, r.Partition, err)
 	return r
 }
 

@@ -13,14 +13,15 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Bounds of what batches become. Their length on the wire, which Kafka bounds, says little of it: 3 KB of zstd can be 100 MB of zeros,
-// and 200 bytes 30,000 records.
+// Bounds of what batches become. Their length on the wire, which Kafka bounds, says little of it: 3 KB of zstd can be
+// 100 MB of zeros, and 200 bytes 30,000 records.
 const (
-	// maxBatchMemory is what the records of one batch may take. A batch has 1 MiB on the wire at most unless an operator raises
-	// max.message.bytes, and events get ten times smaller when they are compressed well. What is beyond cannot be read.
+	// maxBatchMemory is what the records of one batch may take. A batch has 1 MiB on the wire at most unless an
+	// operator raises max.message.bytes, and events get ten times smaller when they are compressed well. What is beyond
+	// cannot be read.
 	maxBatchMemory = 16 << 20
-	// maxAnswerMemory is what all batches of an answer may take; those beyond it are asked for again. It is twice the other, so that
-	// the first batch always has its room.
+	// maxAnswerMemory is what all batches of an answer may take; those beyond it are asked for again. It is twice the
+	// other, so that the first batch always has its room.
 	maxAnswerMemory = 2 * maxBatchMemory
 	// recordMemory is what a record takes beside its bytes: itself, and what its reader keeps about it.
 	recordMemory = 512
@@ -35,7 +36,8 @@ var (
 // memory is what a batch takes that has these bytes when they are not compressed.
 func (b batch) memory(plain []byte) int { return len(plain) + b.count*recordMemory }
 
-// plain are the bytes of a batch's records, in lent where they had to be decompressed. taken is what other batches of the answer take.
+// plain are the bytes of a batch's records, in lent where they had to be decompressed. taken is what other batches of
+// the answer take.
 func (b batch) plain(lent *buffer, taken int) ([]byte, error) {
 	room := min(maxBatchMemory, maxAnswerMemory-taken)
 	most := room - b.memory(nil)
@@ -103,8 +105,8 @@ func (b *buffer) reserve(n int) {
 // minBlock is the least that is made room for.
 const minBlock = 64 << 10
 
-// zstdReader decompresses whole payloads into memory that it is given, and takes none of its own for the window of a frame, which is
-// whatever the frame says.
+// zstdReader decompresses whole payloads into memory that it is given, and takes none of its own for the window of a
+// frame, which is whatever the frame says.
 var zstdReader = must(zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true)))
 
 func must(d *zstd.Decoder, err error) *zstd.Decoder {
@@ -130,7 +132,8 @@ func (b *buffer) unzstd(payload []byte, most int) error {
 	}
 }
 
-// xerial begins the blocks of snappy as Java's clients write them, each with its length before it; others write one block.
+// xerial begins the blocks of snappy as Java's clients write them, each with its length before it; others write one
+// block.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 // xerialHead is their length with two versions.

@@ -63,7 +63,8 @@ func code(doing string, c int16, message string) error {
 	case c == 0:
 		return nil
 	case message != "":
-		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))), "%w: %s", classify(doing, kafka.Error(c)), message)
+		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))),
+			"%w: %s", classify(doing, kafka.Error(c)), message)
 	}
 	return classify(doing, kafka.Error(c))
 }

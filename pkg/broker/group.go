@@ -139,7 +139,8 @@ func (m *membership) leave(ctx context.Context) {
 	m.closing.Wait()
 }
 
-// counts is how many partitions of each topic the group shares out: the configured number of each, once all topics exist.
+// counts is how many partitions of each topic the group shares out: the configured number of each, once all topics
+// exist.
 func (c *Client) counts(ctx context.Context, topics []string, partitions int) (map[string]int, error) {
 	var all []Topic
 	for _, name := range topics {

@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// identityVersion is the first Metadata version that tells topic ids (KIP-516, Kafka 2.8). kafka-go speaks none that does.
+// identityVersion is the first Metadata version that tells topic ids (KIP-516, Kafka 2.8). kafka-go speaks none that
+// does.
 const identityVersion = 10
 
 // Identities implements Log with the topic ids of KIP-516. A broker may lag behind a change for a moment.

@@ -15,9 +15,9 @@ type Record struct {
 	Value     []byte
 	Headers   Headers
 	Time      time.Time
-	// Unreadable says why the records of a batch cannot be read, of class Permanent: they are damaged, or decompressed larger than
-	// anybody should hold in memory. All of them are this one record, at the last of their offsets, with neither key, value nor
-	// headers. Nil for what can be read, and ignored when producing.
+	// Unreadable says why the records of a batch cannot be read, of class Permanent: they are damaged, or decompressed
+	// larger than anybody should hold in memory. All of them are this one record, at the last of their offsets, with
+	// neither key, value nor headers. Nil for what can be read, and ignored when producing.
 	Unreadable error `json:"-"`
 }
 

@@ -165,13 +165,14 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 	return nil
 }
 
-// enough says whether a topic has the partitions that are configured. More are no error: keys are never spread over them, so that
-// nothing in them is ours.
+// enough says whether a topic has the partitions that are configured. More are no error: keys are never spread over
+// them, so that nothing in them is ours.
 func (c *Client) enough(l layout, want Topic) error {
 	t, _ := l.topic(want.Name)
 	surplus := len(t.Partitions) - want.Partitions
 	if surplus < 0 {
-		return wrong(want.Name, "it has %d partitions, not the %d configured; the number is fixed for the life of a topic",
+		return wrong(want.Name,
+			"it has %d partitions, not the %d configured; the number is fixed for the life of a topic",
 			len(t.Partitions), want.Partitions)
 	}
 	if said, _ := c.surplus.Swap(want.Name, surplus); said != surplus && surplus > 0 {

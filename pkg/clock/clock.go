@@ -97,7 +97,8 @@ func (c *Clock) note(witness string, skew time.Duration) {
 	switch {
 	case !turned:
 	case why != "":
-		slog.Error("this machine's clock differs too much: no deadline is decided until that is mended", "witness", why, "ahead_by", skew.String())
+		slog.Error("this machine's clock differs too much: no deadline is decided until that is mended",
+			"witness", why, "ahead_by", skew.String())
 	default:
 		slog.Info("this machine's clock is right again")
 	}
@@ -128,7 +129,8 @@ func (c *Clock) Err() error {
 	if skew < 0 {
 		way = "behind"
 	}
-	return fault.Later(askAgain, "this machine's clock is %s %s that of %s: no deadline is decided", skew.Abs().Round(time.Second), way, witness)
+	return fault.Later(askAgain, "this machine's clock is %s %s that of %s: no deadline is decided",
+		skew.Abs().Round(time.Second), way, witness)
 }
 
 // Now is the present, or the witness's present where this clock is too far ahead of it: a fact from the future would be

@@ -57,8 +57,8 @@ const (
 	headerCausation = "ce_causationid"
 )
 
-// Keyless begins the name of the order that a record is parked as which has no key, or one too long to be an order's: it waits alone,
-// under its letter's id.
+// Keyless begins the name of the order that a record is parked as which has no key, or one too long to be an order's:
+// it waits alone, under its letter's id.
 const Keyless = "keyless:"
 
 // maxText bounds a message and a stack in a header, in bytes.
@@ -76,8 +76,8 @@ type Record struct {
 	Topic     string
 	Partition int
 	Offset    int64
-	// Reference is empty when the letter holds the event as it came. Otherwise it does not hold its bytes, which are only where the
-	// event came from: see Refers.
+	// Reference is empty when the letter holds the event as it came. Otherwise it does not hold its bytes, which are
+	// only where the event came from: see Refers.
 	Reference string
 	// Group is the participant that parked it.
 	Group string
@@ -97,7 +97,8 @@ type Record struct {
 	RequestID string
 	// By and Reason are the request's.
 	By, Reason string
-	// RetryAt is when the participant redrives the chain by itself: of a letter or a failed redrive that is deferred; zero: never.
+	// RetryAt is when the participant redrives the chain by itself: of a letter or a failed redrive that is deferred;
+	// zero: never.
 	RetryAt time.Time
 	// Automatic says that the participant redrove by itself: nobody asked, and RequestID names that try. Outcomes only.
 	Automatic bool

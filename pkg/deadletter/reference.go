@@ -13,17 +13,20 @@ import (
 const (
 	// MaxBytes is what a dead-letter topic must take in a batch: MaxWhole and the headers of a letter, generously.
 	MaxBytes = 2 << 20
-	// MaxWhole is the largest record that a letter holds as it came. One that is read can be larger than what may be written: Kafka
-	// bounds batches as they are compressed.
+	// MaxWhole is the largest record that a letter holds as it came. One that is read can be larger than what may be
+	// written: Kafka bounds batches as they are compressed.
 	MaxWhole = 1 << 20
-	// maxHeaders is the largest list of headers that a letter by reference still holds: those of an envelope, and more than that.
+	// maxHeaders is the largest list of headers that a letter by reference still holds: those of an envelope, and more
+	// than that.
 	maxHeaders = 64 << 10
 )
 
-// Unread is the Reference of an event that could not be read at all. The others are sha256: and the sum of the value, in hex.
+// Unread is the Reference of an event that could not be read at all. The others are sha256: and the sum of the value,
+// in hex.
 const Unread = "unread"
 
-// fitting takes from a record what does not fit into a letter, and says by what it is known again: empty when nothing had to be taken.
+// fitting takes from a record what does not fit into a letter, and says by what it is known again: empty when nothing
+// had to be taken.
 func fitting(came broker.Record) (broker.Record, string) {
 	if came.Unreadable != nil {
 		came.Unreadable = nil
@@ -35,8 +38,8 @@ func fitting(came broker.Record) (broker.Record, string) {
 	return refer(came), sum(came.Value)
 }
 
-// refer drops the bytes of a record. Key and headers stay where they are such as an envelope may have: its order goes on waiting for it,
-// and another payload can still be given to it.
+// refer drops the bytes of a record. Key and headers stay where they are such as an envelope may have: its order goes
+// on waiting for it, and another payload can still be given to it.
 func refer(r broker.Record) broker.Record {
 	r.Value = []byte{} // not a tombstone
 	if !names(r.Key) {
@@ -53,8 +56,8 @@ func sum(value []byte) string {
 	return "sha256:" + hex.EncodeToString(s[:])
 }
 
-// ByReference makes a letter that its topic does not take one without the event's bytes; ok is false when it is one already, or the
-// record is no letter.
+// ByReference makes a letter that its topic does not take one without the event's bytes; ok is false when it is one
+// already, or the record is no letter.
 func ByReference(letter broker.Record) (smaller broker.Record, ok bool) {
 	rec, err := Parse(letter)
 	if err != nil || rec.Kind != Letter || rec.Reference != "" || len(letter.Value) == 0 {
@@ -66,7 +69,8 @@ func ByReference(letter broker.Record) (smaller broker.Record, ok bool) {
 	return letter, true
 }
 
-// Refers says whether a record, read again from where a letter's event came from, is that event. The error is of class Permanent.
+// Refers says whether a record, read again from where a letter's event came from, is that event. The error is of class
+// Permanent.
 func (rec Record) Refers(came broker.Record) error {
 	switch {
 	case came.Unreadable != nil:
@@ -74,15 +78,17 @@ func (rec Record) Refers(came broker.Record) error {
 	case came.Topic != rec.Topic || came.Partition != rec.Partition || came.Offset != rec.Offset:
 		return rec.Gone()
 	case OrderOfKey(came.Key, rec.ID) != rec.Order:
-		return fault.New(fault.Permanent, "%s/%d@%d holds an event of another order now; discard the letter", rec.Topic, rec.Partition, rec.Offset)
+		return fault.New(fault.Permanent, "%s/%d@%d holds an event of another order now; discard the letter",
+			rec.Topic, rec.Partition, rec.Offset)
 	case rec.Reference != Unread && rec.Reference != sum(came.Value):
-		return fault.New(fault.Permanent, "%s/%d@%d holds another value now than was parked; discard the letter", rec.Topic, rec.Partition, rec.Offset)
+		return fault.New(fault.Permanent, "%s/%d@%d holds another value now than was parked; discard the letter",
+			rec.Topic, rec.Partition, rec.Offset)
 	}
 	return nil
 }
 
 // Gone is the error of an event that nobody holds any more.
 func (rec Record) Gone() error {
-	return fault.New(fault.Permanent, "the event was too large for its letter, and its topic does not hold %s/%d@%d any more; edit it, or discard the letter",
-		rec.Topic, rec.Partition, rec.Offset)
+	return fault.New(fault.Permanent, "the event was too large for its letter, and its topic does not hold "+
+		"%s/%d@%d any more; edit it, or discard the letter", rec.Topic, rec.Partition, rec.Offset)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 )
 
-// Park makes the letter of a record as it came: its key, value and headers, and rec's headers after them; of one that does not fit, a
-// letter by reference. Kind, Order, Topic, Partition, Offset and Reference of rec are the record's own.
+// Park makes the letter of a record as it came: its key, value and headers, and rec's headers after them; of one that
+// does not fit, a letter by reference. Kind, Order, Topic, Partition, Offset and Reference of rec are the record's own.
 func Park(came broker.Record, rec Record) broker.Record {
 	came, rec.Reference = fitting(came)
 	out := came

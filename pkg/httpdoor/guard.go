@@ -1,5 +1,5 @@
-// Package httpdoor is what every HTTP door has in common, whatever is behind it: who may ask (Guard), how a path is read and what a path
-// does not take (NewRouter), and how many answers without an end there are at once (Streams).
+// Package httpdoor is what every HTTP door has in common, whatever is behind it: who may ask (Guard), how a path is
+// read and what a path does not take (NewRouter), and how many answers without an end there are at once (Streams).
 package httpdoor
 
 import (
@@ -21,8 +21,8 @@ import (
 
 // Config of a door. The zero value answers to localhost and to addresses.
 type Config struct {
-	// Hosts are further names under which the door may be asked: lower case, without ports. One that begins with a dot stands for
-	// every name that ends in it.
+	// Hosts are further names under which the door may be asked: lower case, without ports. One that begins with a dot
+	// stands for every name that ends in it.
 	Hosts []string
 	// Variable is where Hosts came from: callers that are refused are told.
 	Variable string
@@ -53,16 +53,16 @@ func CheckHosts(variable string, hosts []string) error {
 	return nil
 }
 
-// internal are the ends of names that no site of the Internet can have: .internal is reserved for private networks, and .svc and
-// .svc.cluster.local are what Kubernetes calls its services.
+// internal are the ends of names that no site of the Internet can have: .internal is reserved for private networks, and
+// .svc and .svc.cluster.local are what Kubernetes calls its services.
 var internal = []string{".internal", ".svc", ".svc.cluster.local"}
 
 var refused = telemetry.RequestsRefused.Counter()
 
-// Guard lets through what may come in. There is no login: a browser's place on this machine or network is a right that a page of
-// another site could borrow, so a request must ask for a name that is the door's (against DNS rebinding), and one that changes something
-// must not come from another origin. A query that cannot be read is refused: what is left of it would filter less. HEAD ends with the
-// header, whatever GET would go on to say.
+// Guard lets through what may come in. There is no login: a browser's place on this machine or network is a right that
+// a page of another site could borrow, so a request must ask for a name that is the door's (against DNS rebinding), and
+// one that changes something must not come from another origin. A query that cannot be read is refused: what is left of
+// it would filter less. HEAD ends with the header, whatever GET would go on to say.
 func (c Config) Guard(next http.Handler) http.Handler {
 	refuse := func(reason string, err error) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +72,8 @@ func (c Config) Guard(next http.Handler) http.Handler {
 	}
 	unknown := refuse("host", problem.New(http.StatusMisdirectedRequest, "unknown-host", "Not asked by its name",
 		"this door answers to "+c.names(), problem.Field{Field: "Host", Detail: "must be " + c.names()}))
-	unreadable := refuse("query", fault.Field("query", "must be pairs of name=value between &, percent-encoded; a ; is %%3B"))
+	unreadable := refuse("query",
+		fault.Field("query", "must be pairs of name=value between &, percent-encoded; a ; is %%3B"))
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(refuse("origin", problem.New(http.StatusForbidden, "cross-origin", "Cross-origin request",
 		"a page of another origin may not change anything here")))
@@ -113,9 +114,9 @@ func (c Config) names() string {
 	return strings.Join(append([]string{"localhost", "an address"}, names...), " or ")
 }
 
-// knows refuses names that are not the door's. A site can point its own name at this machine, and its pages are of the same origin then.
-// Nobody can do so with an address, with a name below .localhost, or, from the Internet, with one that has no dot: a container's, or a
-// service's.
+// knows refuses names that are not the door's. A site can point its own name at this machine, and its pages are of the
+// same origin then. Nobody can do so with an address, with a name below .localhost, or, from the Internet, with one
+// that has no dot: a container's, or a service's.
 func (c Config) knows(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -159,7 +160,8 @@ func (b body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		b.answer.Set("Connection", "close")
-		err = problem.New(http.StatusRequestTimeout, "request-timeout", "Request timeout", "the body did not arrive in time")
+		err = problem.New(http.StatusRequestTimeout, "request-timeout", "Request timeout",
+			"the body did not arrive in time")
 	}
 	return n, err
 }

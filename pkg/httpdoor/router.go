@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// NewRouter returns a router that takes HEAD wherever it takes GET, finds a path however it is escaped, and whose every failure is
-// a problem document: 405 with Allow for a method that a path does not take, 500 for a panic.
+// NewRouter returns a router that takes HEAD wherever it takes GET, finds a path however it is escaped, and whose every
+// failure is a problem document: 405 with Allow for a method that a path does not take, 500 for a panic.
 func NewRouter() *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(telemetry.Route, recoverer, escaped, middleware.GetHead)
@@ -32,7 +32,8 @@ func NewRouter() *chi.Mux {
 			return
 		}
 		w.Header().Set("Allow", allowed)
-		problem.Write(w, req, problem.New(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "this path takes "+allowed))
+		problem.Write(w, req, problem.New(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed",
+			"this path takes "+allowed))
 	})
 	return r
 }
@@ -46,8 +47,8 @@ func Param(r *http.Request, name string) string {
 	return raw // a request whose URL could be read has none such
 }
 
-// escaped has routes found in the path as it was sent: where escapes were taken out before, "/" in a parameter would be one of the path,
-// and what takes them out of a parameter would do so twice.
+// escaped has routes found in the path as it was sent: where escapes were taken out before, "/" in a parameter would be
+// one of the path, and what takes them out of a parameter would do so twice.
 func escaped(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		chi.RouteContext(r.Context()).RoutePath = canonical(r.URL)
@@ -61,7 +62,8 @@ var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 func canonical(u *url.URL) string {
 	return escape.ReplaceAllStringFunc(u.EscapedPath(), func(e string) string {
 		b, _ := strconv.ParseUint(e[1:], 16, 8) // two hexadecimal digits
-		if c := byte(b); 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+		if c := byte(b); 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.IndexByte("-._~", c) >= 0 {
 			return string(c)
 		}
 		return strings.ToUpper(e)
@@ -90,7 +92,8 @@ func recoverer(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(p) // net/http's own way to hang up
 			default:
-				slog.ErrorContext(r.Context(), "handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				slog.ErrorContext(r.Context(), "handler panicked", "panic", fmt.Sprint(p),
+					"stack", string(debug.Stack()))
 				problem.Write(w, r, fault.New(fault.Permanent, "panic"))
 			}
 		}()

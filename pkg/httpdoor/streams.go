@@ -32,8 +32,8 @@ func NewStreams(most, perClient int) *Streams {
 
 var streamsRefused = telemetry.StreamsRefused.Counter()
 
-// Enter takes a place for a request's client, until leave is called. Without one the error is a problem of status 503, or 429 when it is
-// the client's share that is used up; both say when to ask again.
+// Enter takes a place for a request's client, until leave is called. Without one the error is a problem of status 503,
+// or 429 when it is the client's share that is used up; both say when to ask again.
 func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
 	who, _ := ctx.Value(clientKey{}).(string)
 	s.mu.Lock()
@@ -45,7 +45,8 @@ func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
 			"Temporarily unavailable", fmt.Sprintf("there are %d streams open, and no more are taken", s.most)))
 	case s.clients[who] >= s.perClient:
 		telemetry.By(telemetry.Reason.String("client")).Add(ctx, streamsRefused, 1)
-		return nil, fault.Later(streamRetry, "%w", problem.New(http.StatusTooManyRequests, "too-many-streams", "Too many streams",
+		return nil, fault.Later(streamRetry, "%w", problem.New(http.StatusTooManyRequests, "too-many-streams",
+			"Too many streams",
 			fmt.Sprintf("this client has %d streams open, and no client gets more", s.perClient)))
 	}
 	s.open++
@@ -62,8 +63,8 @@ func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
 
 type clientKey struct{}
 
-// client is whose share a connection takes from: its address, and of IPv6 the /64, within which one machine has as many as it likes.
-// X-Forwarded-For is not believed: anybody can write it. Behind a proxy all are one client.
+// client is whose share a connection takes from: its address, and of IPv6 the /64, within which one machine has as many
+// as it likes. X-Forwarded-For is not believed: anybody can write it. Behind a proxy all are one client.
 func client(remote string) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {

@@ -64,7 +64,8 @@ type Behavior[D any] struct {
 	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds). What is older
 	// than the retention is forgotten by it. Empty: nothing is forgotten.
 	Ages string
-	// Kept are the keys that Index writes under fixed names: when Redis loses one of them, the partition is folded again.
+	// Kept are the keys that Index writes under fixed names: when Redis loses one of them, the partition is folded
+	// again.
 	Kept []string
 }
 
@@ -152,7 +153,7 @@ const (
 	fieldVersion     = "fold_version"
 	fieldSpace       = "space" // name of the space that is live; missing: the first
 	fieldPosition    = "pos:"  // + topic: the next offset to fold
-	fieldLog         = "log:"  // + topic: which log the position is of; outlives a reset until positions in others are written
+	fieldLog         = "log:"  // + topic: the log the position is of; outlives a reset until positions in others are written
 	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"
 	fieldRefold      = "refold:" // + order: to be folded again from the log's start

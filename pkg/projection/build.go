@@ -261,7 +261,9 @@ func (c *cycle[D]) judge(w *work[D], it item, e event.Event, o *order[D]) (chain
 	if w.live {
 		c.refolds.touch(w.task.partition, o.id)
 	}
-	j, err := o.take(c.b, it.source, e, At{broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}, it.rec.Offset})
+	j, err := o.take(c.b, it.source, e, At{
+		broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}, it.rec.Offset,
+	})
 	if j == chain.Contradicted {
 		w.pending(o)
 	}

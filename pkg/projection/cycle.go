@@ -61,7 +61,8 @@ type fetchResult struct {
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
 		Projection: p, gen: g, news: make(chan func(), 4), storeWait: newBackoff(),
-		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()}, refolds: refolding[D]{wait: newBackoff(), ready: map[string][]*order[D]{}},
+		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
+		refolds: refolding[D]{wait: newBackoff(), ready: map[string][]*order[D]{}},
 		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*[2]recent[D]{},
 	}
 	seen := map[int]bool{}

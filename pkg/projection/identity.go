@@ -12,11 +12,12 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// identifyEvery is how often an instance asks which logs the topics are: so long may documents of one that is gone be read.
+// identifyEvery is how often an instance asks which logs the topics are: so long may documents of one that is gone be
+// read.
 const identifyEvery = time.Second
 
-// identify asks which logs the topics are, by topic; one that does not exist is left out. The number of partitions is part of it: keys are
-// spread by that. Positions and documents of other logs count for nothing.
+// identify asks which logs the topics are, by topic; one that does not exist is left out. The number of partitions is
+// part of it: keys are spread by that. Positions and documents of other logs count for nothing.
 func (p *Projection[D]) identify(ctx context.Context) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -28,7 +29,8 @@ func (p *Projection[D]) identify(ctx context.Context) (map[string]string, error)
 	return logs, err
 }
 
-// watchLogs looks, beside the cycle, whether the logs are still those that were folded. A task whose logs are not is taken over anew.
+// watchLogs looks, beside the cycle, whether the logs are still those that were folded. A task whose logs are not is
+// taken over anew.
 func (c *cycle[D]) watchLogs(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() {
 		tick := time.NewTicker(identifyEvery)
@@ -54,14 +56,16 @@ func (c *cycle[D]) watchLogs(ctx context.Context, wg *sync.WaitGroup) {
 
 func (c *cycle[D]) compareLogs(now map[string]string) {
 	for _, t := range c.tasks {
-		if t.taken && slices.ContainsFunc(c.topics, func(topic string) bool { return now[topic] != "" && now[topic] != t.logs[topic] }) {
+		if t.taken && slices.ContainsFunc(c.topics, func(topic string) bool {
+			return now[topic] != "" && now[topic] != t.logs[topic]
+		}) {
 			t.drop()
 		}
 	}
 }
 
-// logs says which logs the topics are, and where those of some tasks end; in this order: that the ends are of another log
-// already, watchLogs finds out.
+// logs says which logs the topics are, and where those of some tasks end; in this order: that the ends are of another
+// log already, watchLogs finds out.
 func (c *cycle[D]) logs(ctx context.Context, of []*task) (map[string]string, map[broker.TopicPartition]int64, error) {
 	identities, err := c.identify(ctx)
 	for _, topic := range c.topics {
@@ -85,8 +89,8 @@ func (c *cycle[D]) logs(ctx context.Context, of []*task) (map[string]string, map
 	return identities, ends, nil
 }
 
-// replaced finds the topics whose positions, as kept, are of other logs than those that are there now, or beyond their ends.
-// Positions of which nothing is known were written by a release that did not tell: they are believed.
+// replaced finds the topics whose positions, as kept, are of other logs than those that are there now, or beyond their
+// ends. Positions of which nothing is known were written by a release that did not tell: they are believed.
 func (t *task) replaced(now map[string]string, ends map[broker.TopicPartition]int64) (topics []string) {
 	for _, s := range t.sources {
 		if was := t.logs[s.Topic]; was != "" && was != now[s.Topic] || s.applied > ends[s.TopicPartition] {

@@ -72,8 +72,8 @@ func (c *section) marked(m [markLen]byte) bool {
 	return false
 }
 
-// fromStart: a projection begins at the log's start, and its positions are stored with its documents, so that it has met and kept all
-// that the log held before an event.
+// fromStart: a projection begins at the log's start, and its positions are stored with its documents, so that it has
+// met and kept all that the log held before an event.
 const fromStart = true
 
 // accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks. Head and marks are

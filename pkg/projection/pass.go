@@ -27,7 +27,9 @@ func (c *cycle[D]) inspect(ctx context.Context, wg *sync.WaitGroup) {
 		switch {
 		case !t.taken:
 		case t.level && t.forgot && t.found == nil && t.mixed == "" && len(t.refold) == 0:
-			compared[t.partition] = &comparison{owner: t.owner, refolds: t.refolds, liveName: t.name, besideName: t.beside.name}
+			compared[t.partition] = &comparison{
+				owner: t.owner, refolds: t.refolds, liveName: t.name, besideName: t.beside.name,
+			}
 		case len(t.old) > 0 && len(t.cleared) == 0 && t.beside == nil:
 			old[t.partition] = &clearing{owner: t.owner, names: slices.Clone(t.old)}
 		}
@@ -63,7 +65,8 @@ func (c *cycle[D]) background(ctx context.Context, wg *sync.WaitGroup, run func(
 func (c *cycle[D]) compared(found map[int]*comparison) {
 	for _, t := range c.tasks {
 		f := found[t.partition]
-		if f != nil && t.taken && t.owner == f.owner && t.level && t.beside.name == f.besideName && t.refolds == f.refolds {
+		if f != nil && t.taken && t.owner == f.owner && t.level &&
+			t.beside.name == f.besideName && t.refolds == f.refolds {
 			t.found = f
 		}
 	}

@@ -56,9 +56,10 @@ func (p *Projection[D]) Run(ctx context.Context) error {
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions, func(ctx context.Context, g broker.Generation) error {
-		return newCycle(p, g).run(ctx)
-	})
+	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions,
+		func(ctx context.Context, g broker.Generation) error {
+			return newCycle(p, g).run(ctx)
+		})
 }
 
 func (p *Projection[D]) awaitTopics(ctx context.Context) error {

@@ -31,8 +31,8 @@ func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
 type Keys func(partition int, rest string) string
 
-// maxMoves is how often one read follows a partition's pointer that moves under it; it moves once per rebuild, of each partition in its
-// own moment.
+// maxMoves is how often one read follows a partition's pointer that moves under it; it moves once per rebuild, of each
+// partition in its own moment.
 const maxMoves = 5
 
 // Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition, commands and state
@@ -112,8 +112,8 @@ type Found[D any] struct {
 // readTimeout bounds every read: a reader is told that the store is away, not kept.
 const readTimeout = 3 * time.Second
 
-// Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable; that Redis lost the
-// document is one.
+// Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable; that
+// Redis lost the document is one.
 func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D], State, error) {
 	found, state, err := r.read(ctx, partition, []string{id})
 	if err != nil {

@@ -16,10 +16,11 @@ import (
 // maxRefolds bounds how many orders a pass folds again at once, in memory; others wait for the next.
 const maxRefolds = 1000
 
-// refolding is of the orders that are folded again from the start of the logs, because a fact contradicted an adopted head. The step that
-// meets the fact passes over it and notes the order in the meta, so that whoever owns the partition folds it again. That goes on beside
-// the cycle, in one pass for all of an instance: it costs the same for one order as for all of its partition. What comes of the order
-// meanwhile is folded into the document that is there; when the pass has come as far as that, its document takes the other's place.
+// refolding is of the orders that are folded again from the start of the logs, because a fact contradicted an adopted
+// head. The step that meets the fact passes over it and notes the order in the meta, so that whoever owns the partition
+// folds it again. That goes on beside the cycle, in one pass for all of an instance: it costs the same for one order as
+// for all of its partition. What comes of the order meanwhile is folded into the document that is there; when the pass
+// has come as far as that, its document takes the other's place.
 type refolding[D any] struct {
 	busy  bool
 	wait  *backoff
@@ -45,8 +46,8 @@ type refold[D any] struct {
 	touched bool // the cycle has folded more of it than the pass reads
 }
 
-// pending notes an order that a fact contradicts. A space beside the live one was itself read from the log's start: to read that
-// again would say the same.
+// pending notes an order that a fact contradicts. A space beside the live one was itself read from the log's start: to
+// read that again would say the same.
 func (w *work[D]) pending(o *order[D]) {
 	if !w.live {
 		o.confirm()
@@ -100,8 +101,8 @@ func (c *cycle[D]) refolded(t *task) []*order[D] {
 	return ready[:min(len(ready), stepItems)]
 }
 
-// replace puts what was folded again in the place of what the step has read of the orders. Where retention took all of an order
-// meanwhile, there is nothing else to go by than what is there.
+// replace puts what was folded again in the place of what the step has read of the orders. Where retention took all of
+// an order meanwhile, there is nothing else to go by than what is there.
 func (c *cycle[D]) replace(w *work[D]) {
 	if len(w.refolded) == 0 {
 		return
@@ -260,7 +261,8 @@ func (c *cycle[D]) fetchAgain(ctx context.Context, p *refoldPass[D], from []brok
 	return nil
 }
 
-// readThrough hears in the cycle that a pass has come to its end. Orders of which more was folded meanwhile are read on.
+// readThrough hears in the cycle that a pass has come to its end. Orders of which more was folded meanwhile are read
+// on.
 func (c *cycle[D]) readThrough(ctx context.Context, p *refoldPass[D], err error) {
 	r := &c.refolds
 	r.busy, r.pass = false, nil

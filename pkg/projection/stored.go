@@ -46,7 +46,8 @@ func (b Behavior[D]) parse(text string, r *record[D]) error {
 	r.Version = uint64(p.Int()) //nolint:gosec // as it was written
 	n := p.Len()
 	for i := range n {
-		c := section{Sequence: uint64(p.Int()), Adopted: p.Int() != 0, ID: p.Text(), Seen: p.Text()} //nolint:gosec // as it was written
+		//nolint:gosec // as it was written
+		c := section{Sequence: uint64(p.Int()), Adopted: p.Int() != 0, ID: p.Text(), Seen: p.Text()}
 		if i < len(r.Chains) {
 			r.Chains[i] = c
 		} else {

@@ -90,7 +90,8 @@ func newSpace(name string, partition int, topics []string) *space {
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
-	t.taken, t.owner, t.seq, t.change, t.rebuild, t.name, t.refold, t.counted = false, "", 0, nil, rebuild{}, "", nil, false
+	t.taken, t.owner, t.seq, t.change = false, "", 0, nil
+	t.rebuild, t.name, t.refold, t.counted = rebuild{}, "", nil, false
 	t.pending, t.news, t.waiting, t.spare = nil, nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}

@@ -74,7 +74,8 @@ func (w *watch) lost(partition int, v store.Verdict) {
 
 func (w *watch) replaced(partition int, topics ...string) {
 	w.by(telemetry.Reason.String("replaced")).Add(context.Background(), tasksLost, 1)
-	w.log.Error("what is stored does not belong to this log, folding from its start", "partition", partition, "topics", topics)
+	w.log.Error("what is stored does not belong to this log, folding from its start",
+		"partition", partition, "topics", topics)
 }
 
 func (w *watch) unreadable(partition int, err error) {

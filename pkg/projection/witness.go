@@ -8,9 +8,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/store"
 )
 
-// Redis can lose some keys of the read model and keep the others: evicted, or deleted by another tenant. Keys whose names are known
-// (Behavior.Kept) are counted with every change, as a participant's are. A document is missed where it is used, by whoever folds or reads it:
-// the set of ages still has it then. Either way the partition is folded again, and meanwhile what is not found may exist.
+// Redis can lose some keys of the read model and keep the others: evicted, or deleted by another tenant. Keys whose
+// names are known (Behavior.Kept) are counted with every change, as a participant's are. A document is missed where it
+// is used, by whoever folds or reads it: the set of ages still has it then. Either way the partition is folded again,
+// and meanwhile what is not found may exist.
 
 // witness names the keys that are counted in a space of a task.
 func (c *cycle[D]) witness(t *task, s *space) []string {
@@ -21,13 +22,16 @@ func (c *cycle[D]) witness(t *task, s *space) []string {
 	return keys
 }
 
-// whole says whether all that was counted by the last change of a task is there; what an earlier release left was not counted.
+// whole says whether all that was counted by the last change of a task is there; what an earlier release left was not
+// counted.
 func (c *cycle[D]) whole(ctx context.Context, t *task, meta store.Meta) (bool, error) {
 	t.counted = meta.Kept != ""
 	if !t.counted {
 		return true, nil
 	}
-	out := c.store.Apply(ctx, []store.Change{{Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t, t.space)}})[0]
+	out := c.store.Apply(ctx, []store.Change{{
+		Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t, t.space),
+	}})[0]
 	if out.Err == nil && out.Verdict == store.Lost {
 		c.watch.lost(t.partition, out.Verdict)
 	}
@@ -49,8 +53,8 @@ func (c *cycle[D]) counts(t *task, ch *change, then *space) {
 	t.counted = t.counted || len(ch.Ops) > 0
 }
 
-// absent finds documents that are lost: not stored, and still in the set of ages. texts are what is stored of the orders. It returns the
-// first of them, or -1.
+// absent finds documents that are lost: not stored, and still in the set of ages. texts are what is stored of the
+// orders. It returns the first of them, or -1.
 func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D], texts []string) (at int, err error) {
 	if c.b.Ages == "" {
 		return -1, nil
@@ -59,7 +63,9 @@ func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D]
 	var places []int
 	for i, text := range texts {
 		if text == "" {
-			asked = append(asked, store.Asked{Key: c.key(of[i].task, of[i].space, c.b.Ages), Fields: []string{orders[i].id}})
+			asked = append(asked, store.Asked{
+				Key: c.key(of[i].task, of[i].space, c.b.Ages), Fields: []string{orders[i].id},
+			})
 			places = append(places, i)
 		}
 	}
@@ -77,16 +83,18 @@ func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D]
 
 var errMissing = fault.New(fault.Permanent, "its document is lost")
 
-// spoil has a partition folded again of which a reader misses a document: no owner holds it any more, and no version has folded it.
-// KEYS: meta, the document, the set of ages. ARGV: the order.
+// spoil has a partition folded again of which a reader misses a document: no owner holds it any more, and no version
+// has folded it. KEYS: meta, the document, the set of ages. ARGV: the order.
 var spoil = redis.NewScript(`
 if redis.call('EXISTS', KEYS[2]) == 1 or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then return 0 end
 redis.call('HDEL', KEYS[1], 'fold_version')
 redis.call('HSET', KEYS[1], 'owner', 'a reader misses a document')
 return 1`)
 
-// missed looks for lost documents among those that a read did not find; known says of each whether the set of ages has it.
-func (r *Reader[D]) missed(ctx context.Context, partition int, ids []string, found []Found[D], known []*redis.FloatCmd) error {
+// missed looks for lost documents among those that a read did not find; known says of each whether the set of ages has
+// it.
+func (r *Reader[D]) missed(ctx context.Context, partition int, ids []string,
+	found []Found[D], known []*redis.FloatCmd) error {
 	for i, f := range found {
 		if f.Version > 0 || known == nil || known[i].Err() != nil {
 			continue
@@ -94,7 +102,10 @@ func (r *Reader[D]) missed(ctx context.Context, partition int, ids []string, fou
 		r.mu.Lock()
 		space := r.spaces[partition]
 		r.mu.Unlock()
-		keys := []string{r.store.Key(partition, keyMeta), r.store.Key(partition, space+keyOrder+ids[i]), r.store.Key(partition, space+r.b.Ages)}
+		keys := []string{
+			r.store.Key(partition, keyMeta),
+			r.store.Key(partition, space+keyOrder+ids[i]), r.store.Key(partition, space+r.b.Ages),
+		}
 		if err := spoil.Run(ctx, r.rdb, keys, ids[i]).Err(); err != nil {
 			return unavailable(err)
 		}

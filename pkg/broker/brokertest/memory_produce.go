@@ -151,7 +151,8 @@ func refuse(b broker.Batch, limit int) error {
 		size += recordBytes(r)
 	}
 	if size > limit {
-		return fault.New(fault.Permanent, "a batch of %d bytes for %s/%d: %w", size, b.Topic, b.Partition, broker.ErrTooLarge)
+		return fault.New(fault.Permanent, "a batch of %d bytes for %s/%d: %w",
+			size, b.Topic, b.Partition, broker.ErrTooLarge)
 	}
 	return nil
 }

@@ -12,7 +12,9 @@ import (
 // create makes a topic. The caller holds the lock.
 func (m *Memory) create(t broker.Topic) {
 	m.created++
-	m.topics[t.Name] = &memoryTopic{id: "topic-" + strconv.Itoa(m.created), topic: t, logs: make([]memoryLog, t.Partitions)}
+	m.topics[t.Name] = &memoryTopic{
+		id: "topic-" + strconv.Itoa(m.created), topic: t, logs: make([]memoryLog, t.Partitions),
+	}
 }
 
 // Identities implements broker.Log.

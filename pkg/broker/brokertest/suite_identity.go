@@ -19,7 +19,8 @@ func (s *suite) identities(t *testing.T) {
 	for len(s.identify(t, "a", "b")) == 2 { // brokers hear of it one by one
 	}
 	for err := errors.New("not tried"); err != nil; { // the client may not know yet that it is gone
-		if err = s.Provision(s.ctx, []broker.Topic{{Name: "b", Partitions: 1}}); err != nil && fault.ClassOf(err) != fault.Unavailable {
+		err = s.Provision(s.ctx, []broker.Topic{{Name: "b", Partitions: 1}})
+		if err != nil && fault.ClassOf(err) != fault.Unavailable {
 			t.Fatalf("provision: %v", err)
 		}
 	}

@@ -1,4 +1,5 @@
-// Package httpdoortest holds a door to what every door keeps. It walks the router, so that a new route is not forgotten.
+// Package httpdoortest holds a door to what every door keeps. It walks the router, so that a new route is not
+// forgotten.
 package httpdoortest
 
 import (
@@ -17,8 +18,9 @@ import (
 // Header is a header that a door's requests need.
 type Header struct{ Name, Value string }
 
-// Routes asks every route of a door, which must be a router of httpdoor.NewRouter, what no request may be asked. Patterns that begin with
-// one of besides are left out: they speak another protocol's errors, or stand for another handler.
+// Routes asks every route of a door, which must be a router of httpdoor.NewRouter, what no request may be asked.
+// Patterns that begin with one of besides are left out: they speak another protocol's errors, or stand for another
+// handler.
 func Routes(t *testing.T, guard httpdoor.Config, h http.Handler, header Header, besides ...string) {
 	t.Helper()
 	routes, ok := h.(chi.Routes)
@@ -68,7 +70,8 @@ func (d asked) ask(t *testing.T, method, path string, headers ...Header) *httpte
 	return w
 }
 
-// strangers may neither filter by what cannot be read, nor come by another name, nor change anything from another origin.
+// strangers may neither filter by what cannot be read, nor come by another name, nor change anything from another
+// origin.
 func (d asked) strangers(t *testing.T, method, path string) {
 	t.Helper()
 	for _, query := range []string{"?to=nobody;x=1", "?to=nobody%zz", "?%=1"} {
