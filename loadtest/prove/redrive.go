@@ -71,7 +71,7 @@ func (s *striker) parked(ctx context.Context, service string, seed uint64) (orde
 		page, err = s.Console.Letters(ctx, rest.LetterFilter{Participant: service}, true, rest.Paging{})
 		var keys []string
 		for _, l := range page.Letters {
-			if l.OrderID != "" {
+			if l.OrderID != "" && l.RetryAt.IsZero() { // what is deferred is no poison
 				keys = append(keys, l.OrderID)
 			}
 		}

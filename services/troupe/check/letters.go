@@ -7,21 +7,26 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant"
 )
 
-// lettersExplained checks that what is parked is poison, or waits behind it; and that poison is parked by all who must read it.
+// lettersExplained checks that what is parked is poison, or deferred, or waits behind either; and that poison is parked by all who must
+// read it. That a deferred one comes back by itself is seen by its order, which is not told of its end otherwise.
 func (l *log) lettersExplained(r *Report, parked map[string]bool) {
 	in := map[string]bool{}     // origin and dead-letter topic
 	poison := map[string]bool{} // by place: a letter by reference need not hold the header
 	for _, p := range l.poison {
 		poison[place(p)] = true
 	}
+	deferred := map[string]bool{} // by topic and key
 	for _, letter := range l.letters {
 		if header(letter, "__dlq.record") != "letter" {
 			continue // what became of one
 		}
+		if header(letter, "__dlq.retry.at") != "" {
+			deferred[letter.Topic+string(letter.Key)] = true
+		}
 		r.DeadLetters++
 		from := header(letter, "__dlq.errors.topic") + "/" + header(letter, "__dlq.errors.partition") + "@" + header(letter, "__dlq.errors.offset")
 		in[from+letter.Topic] = true
-		if header(letter, PoisonHeader) != "" || poison[from] || parked[string(letter.Key)] {
+		if header(letter, PoisonHeader) != "" || poison[from] || parked[string(letter.Key)] || deferred[letter.Topic+string(letter.Key)] {
 			r.ExplainedLetters++
 			continue
 		}
