@@ -25,7 +25,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// fresh is how long a reading counts: a witness that is asked no more says nothing.
+// fresh is how long a reading counts: a witness that is asked no more says nothing. When there is none that is fresh, the clock may
+// have been put wrong, or be that of a host that has just booted.
 const fresh = 2 * time.Minute
 
 // askAgain is when a caller who was turned away may try again: clocks are put right by people, or by NTP within
@@ -104,26 +105,42 @@ func (c *Clock) note(witness string, skew time.Duration) {
 	}
 }
 
-// wrong returns the first witness by name that contradicts this clock, and by how much.
+// wrong returns the first witness by name that contradicts this clock, and by how much. While none is asked, the last answers hold: a
+// clock does not come right by silence.
 func (c *Clock) wrong() (witness string, skew time.Duration) {
+	last := c.lastHeard()
 	for _, w := range []string{Gateway, Redis} {
-		if r := c.heard[w]; time.Since(r.at) < fresh && r.skew.Abs() > c.max {
+		if r := c.heard[w]; last.Sub(r.at) < fresh && r.skew.Abs() > c.max {
 			return w, r.skew
 		}
 	}
 	return "", 0
 }
 
-// Err returns nil, or an Unavailable error that says by how much the clock differs: then nothing may be decided by it.
+// lastHeard is when a witness that judges was heard last.
+func (c *Clock) lastHeard() time.Time {
+	gateway, redis := c.heard[Gateway].at, c.heard[Redis].at
+	if gateway.After(redis) {
+		return gateway
+	}
+	return redis
+}
+
+// Err returns nil when a witness agreed with this clock lately. Otherwise nothing may be decided by it, and an Unavailable error says by
+// how much it differs, or that nobody was heard.
 func (c *Clock) Err() error {
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	witness, skew := c.wrong()
+	heard := time.Since(c.lastHeard()) < fresh
 	c.mu.Unlock()
-	if witness == "" {
+	switch {
+	case witness == "" && heard:
 		return nil
+	case witness == "":
+		return fault.Later(time.Second, "this machine's clock is compared with no other, redis does not answer: no deadline is decided")
 	}
 	way := "ahead of"
 	if skew < 0 {

@@ -2,6 +2,7 @@ package clock
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -78,9 +79,46 @@ func TestARecordFromTheFutureOnlyWarns(t *testing.T) {
 		t.Errorf("an old record: %v", got)
 	}
 	c.Record(at.Add(time.Hour))
+	c.Heard(Redis, at, 0, at, at)
 	if got, _ := telemetrytest.Gauge(t, telemetry.ClockSkew, ""); got != -3600 || c.Err() != nil {
 		t.Errorf("%v s, %v", got, c.Err())
 	}
+}
+
+// A clock is believed after a witness agreed with it, and for two minutes. One that is known to be wrong does not come right by silence.
+func TestSilenceSaysNothingOfAClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := New(Config{MaxSkew: 30 * time.Second})
+		defer stop()
+		hear := func(witness string, ahead time.Duration) {
+			now := time.Now()
+			c.Heard(witness, now.Add(-ahead), 0, now, now)
+		}
+		believed := func(when string, want bool) {
+			t.Helper()
+			if err := c.Err(); (err == nil) != want || err != nil && fault.ClassOf(err) != fault.Unavailable {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		believed("nobody was heard", false)
+		hear(Redis, 0)
+		believed("Redis agreed", true)
+		time.Sleep(fresh)
+		believed("Redis is silent", false)
+		hear(Gateway, 0)
+		believed("the gateway agreed", true)
+		hear(Redis, time.Hour)
+		time.Sleep(time.Hour)
+		believed("both are silent, and Redis differed", false)
+		if skew := time.Since(c.Now()); skew != time.Hour {
+			t.Errorf("facts are dated by a clock that is %s ahead", time.Hour-skew)
+		}
+		hear(Gateway, 0)
+		believed("the gateway agreed since", true)
+		time.Sleep(fresh)
+		hear(Redis, 0)
+		believed("mended", true)
+	})
 }
 
 func TestANilClockIsTrusted(t *testing.T) {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -19,7 +20,8 @@ func Misplaced(r broker.Record, partitions int) error {
 }
 
 // CheckPlaces reads the first records of all partitions of some topics and returns what is Misplaced of their facts. Partitions that
-// were written with another number show it there: of two orders one is misplaced.
+// were written with another number show it there: of two orders one is misplaced. A log that the broker refuses to this service is passed
+// over: who reads it says so for as long as that lasts. Every other error is Unavailable: the check is to be made again.
 func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partitions int) error {
 	var all []broker.TopicPartition
 	for _, topic := range topics {
@@ -29,14 +31,18 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 	}
 	starts, err := log.Starts(ctx, all)
 	if err != nil {
-		return err
+		return fault.As(fault.Unavailable, err)
 	}
 	ends, err := log.Ends(ctx, all)
 	if err != nil {
-		return err
+		return fault.As(fault.Unavailable, err)
 	}
-	const firstBytes = 64 << 10 // some hundred facts
-	for {
+	const (
+		firstBytes = 64 << 10 // some hundred facts
+		idleRounds = 3        // a log that begins with a transaction that never ends has nothing to show
+	)
+	refused := map[string]bool{}
+	for idle := 0; idle < idleRounds; idle++ {
 		var from []broker.Position
 		for tp, at := range starts {
 			if at < ends[tp] {
@@ -48,12 +54,20 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 		}
 		got, err := log.Fetch(ctx, from)
 		if err != nil {
-			return err
+			return fault.As(fault.Unavailable, err)
 		}
-		missed, read := error(nil), false
+		var missed error
 		for _, f := range got {
-			if f.Err != nil {
+			switch {
+			case fault.ClassOf(f.Err) == fault.Permanent:
+				if !refused[f.Topic] {
+					slog.Error("a topic cannot be read: not known whether its facts are in their partitions", "topic", f.Topic, "error", f.Err)
+				}
+				refused[f.Topic] = true
+			case f.Err != nil:
 				missed = f.Err // an answer that is full leaves partitions out
+				continue
+			case f.Next == starts[f.TopicPartition]:
 				continue
 			}
 			for _, r := range f.Records {
@@ -64,13 +78,12 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 					return err
 				}
 			}
-			if f.Next > starts[f.TopicPartition] {
-				delete(starts, f.TopicPartition)
-				read = true
-			}
+			delete(starts, f.TopicPartition)
+			idle = -1
 		}
-		if !read && missed != nil {
+		if idle >= 0 && missed != nil {
 			return missed
 		}
 	}
+	return nil
 }

@@ -46,3 +46,45 @@ func TestPlacesAreCheckedAnswerByAnswer(t *testing.T) {
 		t.Errorf("a fact is in the wrong place: %v", err)
 	}
 }
+
+// broken is a log of which some partitions cannot be read.
+type broken struct {
+	broker.Log
+	denied, hangs int // partitions; hangs: it begins with a transaction that never ends
+}
+
+func (l broken) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	got, err := l.Log.Fetch(ctx, from)
+	for i, f := range got {
+		switch f.Partition {
+		case l.denied:
+			got[i] = broker.Fetched{TopicPartition: f.TopicPartition, Next: from[i].Offset, Err: fault.New(fault.Permanent, "not authorized")}
+		case l.hangs:
+			got[i] = broker.Fetched{TopicPartition: f.TopicPartition, Next: from[i].Offset}
+		}
+	}
+	return got, err
+}
+
+// The check ends, and finds what is misplaced, whatever partitions show nothing.
+func TestPlacesOfPartitionsThatShowNothing(t *testing.T) {
+	const topic, partitions = "desk.events.v1", 4
+	memory := brokertest.New()
+	if err := memory.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: partitions}}); err != nil {
+		t.Fatal(err)
+	}
+	e := event.Event{ID: event.MakeID("a"), Type: "Note", Source: "desk", Subject: "a", Sequence: 1}
+	own := broker.Partition([]byte("a"), partitions)
+	for p := range partitions {
+		if p != (own+3)%partitions {
+			memory.Append(broker.TopicPartition{Topic: topic, Partition: p}, event.ToRecord(e, topic, p))
+		}
+	}
+	others := broken{memory, (own + 1) % partitions, (own + 2) % partitions} // in which the event is misplaced
+	if err := event.CheckPlaces(t.Context(), others, []string{topic}, partitions); err != nil {
+		t.Errorf("what is read is in its place: %v", err)
+	}
+	if err := event.CheckPlaces(t.Context(), broken{memory, own, own}, []string{topic}, partitions); fault.ClassOf(err) != fault.Permanent {
+		t.Errorf("what is read is misplaced: %v", err)
+	}
+}

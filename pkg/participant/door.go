@@ -288,13 +288,14 @@ func admitted[S any](marker, hash string, now time.Time) (Admission[S], bool) {
 	return a, !a.SameBody || !lapsed
 }
 
-// Admitted records that the order's first fact is in the log at offset. It blocks for half a second at most.
+// Admitted records that the order's first fact is in the log at offset, unless the marker of its admission is gone: with the log, when that
+// was replaced meanwhile. It blocks for half a second at most.
 func (d *Door[S]) Admitted(ctx context.Context, orderID, hash string, offset int64) error {
 	ctx, cancel := context.WithTimeout(ctx, markWithin)
 	defer cancel()
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	marker := hash + " " + strconv.FormatInt(offset, 10) + " " + strconv.FormatInt(time.Now().UnixMilli(), 10)
-	err := d.cfg.Redis.Set(ctx, d.st.Key(p, "marker:"+orderID), marker, markerTTL).Err()
+	err := d.cfg.Redis.SetXX(ctx, d.st.Key(p, "marker:"+orderID), marker, markerTTL).Err()
 	return fault.As(fault.Unavailable, err)
 }
 

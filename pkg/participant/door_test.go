@@ -104,6 +104,27 @@ func TestDoorAdmitsOnce(t *testing.T) {
 	})
 }
 
+// A request that was under way when the log was replaced does not bring back what the door knew of the dead one.
+func TestAdmittedOfADeadLog(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		p, stop := s.play(doorman())
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		d := participant.NewDoor(doorman(), s.config())
+		a, err := d.Admit(t.Context(), "o1", "tea", 3*time.Second)
+		want(t, "admitted", []any{a.New, err}, []any{true, nil})
+		_, offset, err := d.Publish(t.Context(), first("o1", "tea"))
+		want(t, "published", err, nil)
+		s.eventually("folded", func() bool { _, ok, err := d.Find(t.Context(), "o1", 0); return ok && err == nil })
+		s.anew(clerkFacts)
+		s.eventually("folded anew", func() bool { return len(s.redis.Keys(t.Context(), "*:marker:*").Val()) == 0 && p.Ready() == nil })
+		want(t, "told late", d.Admitted(t.Context(), "o1", "tea", offset), nil)
+		s.passes(2 * time.Second) // the door asks which log there is
+		again, err := place(t.Context(), d, "o1", "tea")
+		want(t, "published into the new log", []any{again, err}, []any{true, nil})
+	})
+}
+
 // The first request ever does not wait until a poll of the empty topics has ended.
 func TestDoorOfEmptyTopicsAnswersAtOnce(t *testing.T) {
 	mini := miniredis.RunT(t)

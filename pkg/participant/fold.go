@@ -169,7 +169,8 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 		return nil
 	}
 	if err := event.Misplaced(r, c.cfg.Partitions); err != nil {
-		return err
+		c.watch.misplaced(r, err)
+		return nil
 	}
 	o := t.orders[e.Subject]
 	if e.Sequence <= o.own.Sequence {

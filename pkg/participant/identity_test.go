@@ -278,6 +278,46 @@ func TestMisplacedFactIsParked(t *testing.T) {
 	})
 }
 
+// One in the own topic is passed over by the fold as well: one stray record stops nobody who runs.
+func TestMisplacedFactOfTheOwnTopicIsPassed(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		p, stop := s.play(clerk(stamp))
+		defer stop()
+		s.hand(notes, "o1", "a")
+		s.eventually("answered", func() bool { return len(s.facts("o1")) == 1 && p.Ready() == nil })
+		stray := s.log.Read(at(clerkFacts, "o1"))[0]
+		other := broker.TopicPartition{Topic: clerkFacts, Partition: 1 - at(clerkFacts, "o1").Partition}
+		stray.Partition = other.Partition
+		s.log.Append(other, stray)
+		s.mini.FlushAll()
+		s.hand(notes, "o1", "b")
+		s.eventually("folded anew", func() bool { return len(s.facts("o1")) == 2 && p.Ready() == nil })
+		for n := range 5 {
+			s.hand(notes, fmt.Sprint("n", n), "x")
+			s.eventually("the others", func() bool { return len(s.facts(fmt.Sprint("n", n))) == 1 })
+		}
+	})
+}
+
+// The markers of a door go with the log that they are of, those of other partitions stay.
+func TestMarkersOfAPartitionThatIsReplaced(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		p, stop := s.play(doorman())
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		stop()
+		ctx := t.Context()
+		for part := range partitions {
+			s.redis.Set(ctx, fmt.Sprintf("{clerk:%d}:marker:o1", part), "x", 0)
+		}
+		s.redis.HSet(ctx, "{clerk:0}:meta", "log:"+clerkFacts, "another")
+		s.redis.HSet(ctx, "{clerk:1}:meta", "fold_version", "another")
+		p, stop = s.play(doorman())
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		want(t, "markers", s.redis.Keys(ctx, "*marker*").Val(), []string{"{clerk:1}:marker:o1"})
+	})
+}
+
 // deaf is a log that does not always say which topics are which.
 type deaf struct {
 	broker.Log

@@ -67,12 +67,12 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		defer w.teller.close()
 	}
 	if p.cfg.Clock != nil {
-		p.hearRedis(ctx) // before the first deadline
+		heard := p.hearRedis(ctx) // before the first deadline
 		var watching sync.WaitGroup
 		defer watching.Wait()
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		watching.Go(func() { p.watchClock(ctx) })
+		watching.Go(func() { p.watchClock(ctx, heard) })
 	}
 	for tries := 1; ; tries++ {
 		err := p.cfg.Log.Provision(ctx, p.Topics())
@@ -92,10 +92,12 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		if tries == 1 {
 			w.log.Warn("waiting for topics", "error", firstLine(err.Error()))
 		}
+		p.status.set(&report{why: []string{"waiting for topics: " + firstLine(err.Error())}})
 		if err := sleep(ctx, min(backoff(tries), 2*time.Second)); err != nil {
 			return nil
 		}
 	}
+	p.status.set(nil)
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics, p.cfg.Partitions, func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
 			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,

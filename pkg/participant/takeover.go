@@ -35,12 +35,13 @@ func (c *cycle) takeOver(ctx context.Context, partitions []int) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if fault.ClassOf(err) == fault.Conflict || fault.ClassOf(err) == fault.Permanent {
+		if fault.ClassOf(err) == fault.Conflict {
 			return err
 		}
 		if tries == 1 {
 			c.watch.log.Warn("taking over partitions, trying again", "error", firstLine(err.Error()))
 		}
+		c.status.set(&report{why: []string{"partitions cannot be taken over: " + firstLine(err.Error())}})
 		if err := sleep(ctx, min(backoff(tries), 2*time.Second)); err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ func (c *cycle) claimAndFold(ctx context.Context, tasks []*task) error {
 // claim writes a fresh owner and reads what the store keeps of each task. What was folded by other code, or not wholly, or of
 // another log, or contradicted by the log, is deleted first.
 func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string) error {
-	empty, keep := map[int]string{}, []string{"marker:"}
+	empty, dead := map[int]string{}, map[int]string{} // to be reset; dead: with what a door remembers, since it is in a log that is gone
 	for _, t := range tasks {
 		t.owner = uuid.NewString()
 		m, err := c.st.Claim(ctx, t.partition, t.owner)
@@ -99,9 +100,6 @@ func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string
 		}
 		t.seq, t.stored = m.Seq, map[string]int64{}
 		t.compareKept(m.Fields, logs)
-		if t.replaced[c.b.facts] {
-			keep = nil // what a door remembers is in a log that is gone
-		}
 		for field, at := range m.Fields {
 			t.stored[field] = number(at, 0)
 		}
@@ -114,23 +112,19 @@ func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string
 		}
 		if !whole {
 			t.met, t.stored = map[uint64]struct{}{}, map[string]int64{}
-			empty[t.partition] = t.owner
+			if t.replaced[c.b.facts] {
+				dead[t.partition] = t.owner
+			} else {
+				empty[t.partition] = t.owner
+			}
 		}
 	}
 	c.watch.replaced(tasks)
-	if len(empty) > 0 {
-		seqs, v, err := c.st.Reset(ctx, empty, c.b.foldVersion, keep...)
-		if err != nil {
-			return err
-		}
-		if v != store.Applied {
-			return fault.New(fault.Unavailable, "a partition was claimed by another instance meanwhile")
-		}
-		for _, t := range tasks {
-			if seq, emptied := seqs[t.partition]; emptied {
-				t.seq = seq
-			}
-		}
+	if err := c.reset(ctx, tasks, empty, "marker:"); err != nil {
+		return err
+	}
+	if err := c.reset(ctx, tasks, dead); err != nil {
+		return err
 	}
 	for _, t := range tasks {
 		for _, l := range t.own {
@@ -144,6 +138,26 @@ func (c *cycle) claim(ctx context.Context, tasks []*task, logs map[string]string
 		}
 		t.folded = t.stored[fieldFolded]
 		c.watch.count(tasksClaimed, 1)
+	}
+	return nil
+}
+
+// reset deletes what the store keeps of some of the tasks, by partition and owner, but for the keys that begin with one of keep.
+func (c *cycle) reset(ctx context.Context, tasks []*task, owners map[int]string, keep ...string) error {
+	if len(owners) == 0 {
+		return nil
+	}
+	seqs, v, err := c.st.Reset(ctx, owners, c.b.foldVersion, keep...)
+	if err != nil {
+		return err
+	}
+	if v != store.Applied {
+		return fault.New(fault.Unavailable, "a partition was claimed by another instance meanwhile")
+	}
+	for _, t := range tasks {
+		if seq, emptied := seqs[t.partition]; emptied {
+			t.seq = seq
+		}
 	}
 	return nil
 }

@@ -166,6 +166,12 @@ func (w *watch) unreadable(r broker.Record) {
 
 func (w *watch) voidFolded(r broker.Record) { w.count(eventsVoid, 1, telemetry.Topic.String(r.Topic)) }
 
+// misplaced is a fact that others wrote into a partition where its order is not decided.
+func (w *watch) misplaced(r broker.Record, err error) {
+	w.voidFolded(r)
+	w.log.Error("a fact of an own topic is in the wrong partition and is passed over", "error", err)
+}
+
 func (w *watch) contradicted(r broker.Record) {
 	w.log.Warn("the log contradicts what was decided; the log wins", "order_id", string(r.Key), "topic", r.Topic,
 		"partition", r.Partition, "offset", r.Offset)

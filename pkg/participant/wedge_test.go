@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -296,10 +297,47 @@ func (d denied) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fet
 // A topic that may not be read is no silence: the instance is not ready, and says why.
 func TestDeniedTopic(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
+		s.hand(mails, "o1", "a") // so that the start has something to look at
+		s.hand(notes, "o1", "b")
 		p, stop := s.playOn(denied{s.log}, clerk(stamp))
 		defer stop()
 		pass(2 * time.Second)
 		want(t, "ready", p.Ready(), "partition 0: topic authorization failed; partition 1: topic authorization failed")
+		want(t, "of the other topic", s.facts("o1"), []string{"b"})
+	})
+}
+
+// deniedIDs is a log whose topics' ids may not be told for a while.
+type deniedIDs struct {
+	broker.Log
+	now atomic.Bool
+}
+
+func (l *deniedIDs) Identities(ctx context.Context, topics []string) (map[string]string, error) {
+	if l.now.Load() {
+		return nil, fault.New(fault.Permanent, "topic id: topic authorization failed")
+	}
+	return l.Log.Identities(ctx, topics)
+}
+
+// So it is while partitions are taken over: it goes on when it may.
+func TestDeniedTakeover(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		log := &deniedIDs{Log: s.log}
+		p, stop := s.playOn(log, clerk(stamp))
+		defer stop()
+		s.hand(notes, "o1", "a")
+		s.eventually("ready", func() bool { return len(s.facts("o1")) == 1 && p.Ready() == nil })
+		log.now.Store(true)
+		s.mini.FlushAll()
+		s.eventually("said", func() bool {
+			err := p.Ready()
+			return err != nil && strings.Contains(err.Error(), "authorization failed")
+		})
+		pass(time.Minute)
+		log.now.Store(false)
+		s.hand(notes, "o1", "b")
+		s.eventually("goes on", func() bool { return len(s.facts("o1")) == 2 && p.Ready() == nil })
 	})
 }
 
