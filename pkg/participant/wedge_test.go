@@ -291,6 +291,7 @@ func (d denied) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fet
 			got[i].Records, got[i].Err = nil, fault.New(fault.Permanent, "topic authorization failed")
 		}
 	}
+	pass(50 * time.Millisecond) // as the client does before it tells an error again
 	return got, err
 }
 
