@@ -103,19 +103,19 @@ func TestSilenceSaysNothingOfAClock(t *testing.T) {
 		believed("nobody was heard", false)
 		hear(Redis, 0)
 		believed("Redis agreed", true)
-		time.Sleep(fresh)
+		time.Sleep(fresh) //nolint:forbidigo // inside a bubble: its clock
 		believed("Redis is silent", false)
 		hear(Gateway, 0)
 		believed("the gateway agreed", true)
 		hear(Redis, time.Hour)
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // inside a bubble: its clock
 		believed("both are silent, and Redis differed", false)
 		if skew := time.Since(c.Now()); skew != time.Hour {
 			t.Errorf("facts are dated by a clock that is %s ahead", time.Hour-skew)
 		}
 		hear(Gateway, 0)
 		believed("the gateway agreed since", true)
-		time.Sleep(fresh)
+		time.Sleep(fresh) //nolint:forbidigo // inside a bubble: its clock
 		hear(Redis, 0)
 		believed("mended", true)
 	})
