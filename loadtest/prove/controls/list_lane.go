@@ -79,7 +79,7 @@ var folding = []Control{
 		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
 		Schedules: 64,
 		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
-		Edits:     []Edit{{"pkg/participant/takeover.go", `m.FoldVersion != c.b.foldVersion`, `m.FoldVersion == ""`}},
+		Edits:     []Edit{{"pkg/participant/takeover.go", `m.FoldVersion == c.b.foldVersion`, `m.FoldVersion != ""`}},
 	},
 	{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
