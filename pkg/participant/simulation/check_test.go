@@ -179,10 +179,10 @@ func read(part int, id string, s story, store map[string]any) story {
 	return s
 }
 
-// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise: it was wiped or taken back, or a
+// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise: it was wiped, lost a part, or was taken back, or a
 // new release emptied it while what it held was on its way from another instance.
 func (w *world) twoDeciders() bool {
-	return w.schedule.has("flush", "restore") || w.schedule.has("upgrade") && w.schedule.has("zombie", "produceLate", "produceHeld")
+	return w.schedule.has("flush", "lose", "restore") || w.schedule.has("upgrade") && w.schedule.has("zombie", "produceLate", "produceHeld")
 }
 
 // checkChain: one valid fact per cause, causes valid and in their order, nothing before its cause, nothing void for no reason.
@@ -254,7 +254,7 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 // withoutRepeats leaves out letters that say nothing about order: their events were answered with nothing, which leaves no trace;
 // delivered again when the store has forgotten it, or a new release folds it anew, they wait behind what came after them, for nothing.
 func (w *world) withoutRepeats(part int, letters []letter, stories [participants]story) []letter {
-	if !w.schedule.has("flush", "restore", "upgrade") {
+	if !w.schedule.has("flush", "lose", "restore", "upgrade") {
 		return letters
 	}
 	began := map[string]int64{}

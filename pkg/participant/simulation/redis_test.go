@@ -89,6 +89,10 @@ func (m *redisMemory) do(cmd redis.Cmder) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, err := m.exec(args)
+	if c, ok := cmd.(*redis.BoolCmd); ok && err == nil { // SET with a condition: nil says that it did not hold
+		c.SetVal(v != nil)
+		return
+	}
 	if err == nil && v == nil {
 		err = redis.Nil
 	}
@@ -174,6 +178,9 @@ func (m *redisMemory) exec(args []string) (any, error) {
 		}
 		return nil, nil
 	case "SET":
+		if _, there := m.data[args[1]]; !there && slices.ContainsFunc(args[3:], func(a string) bool { return strings.EqualFold(a, "xx") }) {
+			return nil, nil
+		}
 		m.data[args[1]] = args[2]
 		return "OK", nil
 	}
