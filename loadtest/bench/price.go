@@ -33,15 +33,15 @@ var parts = []part{
 		{"pkg/participant/apply.go", `ch.settled - t.settled; n > 0 {`, `ch.settled - t.settled; n < 0 {`},
 	}},
 	{"without-fence", []edit{
-		{"pkg/participant/store/store.go", `if not m[1] or not m[2] then return 1 end
+		{"pkg/taskstore/change.go", `if not m[1] or not m[2] then return 1 end
 if m[1] ~= ARGV[1] then return 2 end
 if m[2] ~= ARGV[2] then
   if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
 `, ``},
-		{"pkg/participant/store/store.go", `call('HSET', keys[1], 'seq', seq, 'kept',`, `call('HSET', keys[1], 'kept',`},
-		{"pkg/participant/store/store.go", `		switch {
+		{"pkg/taskstore/change.go", `call('HSET', keys[1], 'seq', seq, 'kept',`, `call('HSET', keys[1], 'kept',`},
+		{"pkg/taskstore/change.go", `		switch {
 		case owner == ""`, `		switch {
 		case true:
 		case owner == ""`},

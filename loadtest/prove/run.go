@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
@@ -142,7 +142,7 @@ func all(results []load.Result) (expected []check.Expected, door []string) {
 }
 
 func (p *run) system() check.System {
-	redis := store.Config{Addrs: []string{p.RedisAddr}}
+	redis := taskstore.Config{Addrs: []string{p.RedisAddr}}
 	return check.System{
 		Log: p.Log, Partitions: partitions, Orders: p.Orders[0], Gateway: p.Gateway, Mailbox: p.Mailbox, Parked: map[string]bool{},
 		Read: func(ctx context.Context, id string) (any, bool, error) {

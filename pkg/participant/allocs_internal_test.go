@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -30,7 +30,7 @@ func newBench(events int) *bench {
 		Evolve: func(s string, _ event.Message) string { return s + "x" },
 	}
 	cfg := Config{Partitions: 1}.withDefaults()
-	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: store.New(nil, "clerk"), watch: newWatch("clerk", 1)}}
+	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: taskstore.New(nil, "clerk"), watch: newWatch("clerk", 1)}}
 	b.t = newTask(context.Background(), b.c.b, 0)
 	body, _ := event.Encode(wrapperspb.String("a note"))
 	for i := range events {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 
 // change is what one apply of one task writes, and what follows in memory when it is done.
 type change struct {
-	store.Change
+	taskstore.Change
 	ready     []*delivery
 	orders    []*order
 	kept      int64
@@ -50,7 +50,7 @@ const (
 // apply writes what is ready: one script per task, all tasks in one pipeline; also with nothing to write, at least once a second.
 func (c *cycle) apply() {
 	var tasks []*task
-	var changes []store.Change
+	var changes []taskstore.Change
 	now := time.Now()
 	for _, t := range c.tasks {
 		if !c.writes(t, now) {
@@ -85,7 +85,7 @@ func (c *cycle) apply() {
 			continue
 		}
 		c.storeUp()
-		if out.Verdict != store.Applied {
+		if out.Verdict != taskstore.Applied {
 			c.lose(t, out.Verdict.String())
 			continue
 		}
@@ -104,7 +104,7 @@ func (c *cycle) writes(t *task, now time.Time) bool {
 
 // change gathers what a task has to write. A change without ops only compares.
 func (c *cycle) change(t *task) *change {
-	ch := &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}, ready: t.ready, kept: t.kept}
+	ch := &change{Change: taskstore.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}, ready: t.ready, kept: t.kept}
 	for _, d := range t.ready {
 		d.ready = true
 	}
@@ -112,7 +112,7 @@ func (c *cycle) change(t *task) *change {
 	add := func(cmd, key string, args ...string) {
 		for first := true; first || len(args) > 0; first = false {
 			n := min(len(args), opArgs)
-			ch.Ops = append(ch.Ops, store.Op{Cmd: cmd, Key: c.st.Key(t.partition, key), Args: args[:n]})
+			ch.Ops = append(ch.Ops, taskstore.Op{Cmd: cmd, Key: c.st.Key(t.partition, key), Args: args[:n]})
 			args = args[n:]
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/participant/store"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
 // seen is all that becomes of an event that nobody answers.
@@ -28,7 +28,7 @@ func TestWhenATaskIsWritten(t *testing.T) {
 				t.Error(err)
 			}
 		}, 0},
-		"a letter that left":          {func(b *bench) { b.t.ops = []store.Op{{Cmd: "HDEL"}} }, 0},
+		"a letter that left":          {func(b *bench) { b.t.ops = []taskstore.Op{{Cmd: "HDEL"}} }, 0},
 		"a change of unknown outcome": {func(b *bench) { b.t.resend = &change{} }, 0},
 		"the last moments":            {func(b *bench) { b.seen(); b.c.leaving = true }, 0},
 		"so many events that there is no room": {func(b *bench) {
@@ -62,7 +62,7 @@ func TestWhenATaskIsWritten(t *testing.T) {
 func TestWhatIsWrittenIsNotUrgent(t *testing.T) {
 	b := newBench(3)
 	b.c.put(b.t)
-	b.c.st, b.c.noStore, b.t.owner = store.New(storetest.Fresh(t), "clerk"), new(atomic.Bool), "me"
+	b.c.st, b.c.noStore, b.t.owner = taskstore.New(storetest.Fresh(t), "clerk"), new(atomic.Bool), "me"
 	if _, err := b.c.st.Claim(t.Context(), 0, b.t.owner); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // cycle runs all tasks of one generation of one instance: fetch, check, react, apply, publish, settle, commit. One goroutine
@@ -19,7 +19,7 @@ type cycle struct {
 	ctx context.Context // of the tasks; outlives the generation's until the cycle has left
 	b   *behavior
 	cfg Config
-	st  *store.Store
+	st  *taskstore.Store
 	gen broker.Generation
 
 	tasks    []*task                         // by partition

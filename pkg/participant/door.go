@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -39,7 +39,7 @@ var doorFull = telemetry.DoorFull.Counter()
 type Door[S any] struct {
 	b   *behavior
 	cfg Config
-	st  *store.Store
+	st  *taskstore.Store
 	out appender
 	// waiting has a place for each request that waits.
 	waiting chan struct{}
@@ -84,7 +84,7 @@ type Admission[S any] struct {
 func NewDoor[S any](b Behavior[S], cfg Config) *Door[S] {
 	cfg = cfg.withDefaults()
 	return &Door[S]{
-		b: b.erase(), cfg: cfg, st: store.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
+		b: b.erase(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name), out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
 		waiting: make(chan struct{}, doorWaiting),
 		now:     present{topic: FactsTopic(b.Name), ask: make(chan struct{}, 1)},
 	}

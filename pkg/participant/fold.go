@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -227,7 +227,7 @@ func (c *cycle) write(ctx context.Context, tasks []*task, beside *sync.WaitGroup
 // send gives the store what the tasks have to write, until it has all of it.
 func (c *cycle) send(ctx context.Context, tasks []*task) error {
 	for tries := 1; len(tasks) > 0; tries++ {
-		var changes []store.Change
+		var changes []taskstore.Change
 		for _, t := range tasks {
 			changes = append(changes, t.resend.Change)
 		}
@@ -237,7 +237,7 @@ func (c *cycle) send(ctx context.Context, tasks []*task) error {
 			case out.Err != nil:
 				tasks[i].resend.Retry = true
 				again = append(again, tasks[i])
-			case out.Verdict != store.Applied:
+			case out.Verdict != taskstore.Applied:
 				return fault.New(fault.Unavailable, "redis %s partition %d while it was folded", out.Verdict, tasks[i].partition)
 			}
 		}

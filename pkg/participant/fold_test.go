@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 

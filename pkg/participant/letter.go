@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Bounds of what may be parked. At a bound the partition stops, loudly: parking more would hide an outage.
@@ -78,14 +78,14 @@ func (c *cycle) restart(t *task) {
 // keepLetter writes a letter to those that wait for its order.
 func (c *cycle) keepLetter(t *task, o *order, id string, rec broker.Record) {
 	body, _ := json.Marshal(rec) // plain data, cannot fail
-	t.ops = append(t.ops, store.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
+	t.ops = append(t.ops, taskstore.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
 	c.countLetters(t, o)
 }
 
 // dropLetter takes a letter out of those that wait.
 func (c *cycle) dropLetter(t *task, o *order, id string, kind deadletter.Kind) {
 	o.unpark(id, kind)
-	t.ops = append(t.ops, store.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
+	t.ops = append(t.ops, taskstore.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
 	c.countLetters(t, o)
 	if t.folding && len(o.parked) == 0 {
 		o.forgetAdopted() // what came later was answered, and may have left no trace
@@ -94,13 +94,13 @@ func (c *cycle) dropLetter(t *task, o *order, id string, kind deadletter.Kind) {
 
 // countLetters takes over how many letters of an order wait, and for what.
 func (c *cycle) countLetters(t *task, o *order) {
-	op := store.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
+	op := taskstore.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
 	if len(o.parked) > 0 {
 		t.waits(o.id, o.retryAt.IsZero())
 	} else {
 		t.waits(o.id, false)
 		delete(t.parked, o.id)
-		op = store.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.id}}
+		op = taskstore.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.id}}
 	}
 	t.ops = append(t.ops, op)
 	t.arm(c.b, o)

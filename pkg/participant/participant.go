@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Participant runs a behaviour on one instance.
@@ -100,7 +100,7 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 	p.status.set(nil)
 	return p.cfg.Log.Join(ctx, p.b.name, p.b.topics, p.cfg.Partitions, func(ctx context.Context, g broker.Generation) error {
 		c := &cycle{
-			b: p.b, cfg: p.cfg, st: store.New(p.cfg.Redis, p.b.name), gen: g,
+			b: p.b, cfg: p.cfg, st: taskstore.New(p.cfg.Redis, p.b.name), gen: g,
 			anew: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
 			fetched: make(chan fetchResult), asked: map[broker.TopicPartition]*source{}, appended: make(chan *appending), commits: make(chan commitResult),
 			beside:  make(chan func()),

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // silentServer takes connections and never answers.
@@ -39,7 +39,7 @@ func silentServer(t *testing.T) (addr string) {
 
 // While Redis is silent, requests must not queue behind each other: each is answered within its bound, whatever their number.
 func TestSilentRedisHoldsNoRequest(t *testing.T) {
-	rdb, err := store.Config{Addrs: []string{silentServer(t)}}.Client()
+	rdb, err := taskstore.Config{Addrs: []string{silentServer(t)}}.Client()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/participant/store"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
 // BenchmarkWitness says what it costs to have the store count a task's keys at every change, in turns with changes that do not:
@@ -21,8 +21,8 @@ func BenchmarkWitness(b *testing.B) {
 
 func benchWitness(b *testing.B, orders int) {
 	const tasks = 12
-	st, ctx := store.New(storetest.Fresh(b), "bench"), b.Context()
-	changes := map[bool][]store.Change{}
+	st, ctx := taskstore.New(storetest.Fresh(b), "bench"), b.Context()
+	changes := map[bool][]taskstore.Change{}
 	for _, counted := range []bool{false, true} {
 		for p := range tasks {
 			if counted {
@@ -31,7 +31,7 @@ func benchWitness(b *testing.B, orders int) {
 			if _, err := st.Claim(ctx, p, "owner"); err != nil {
 				b.Fatal(err)
 			}
-			c := store.Change{Partition: p, Owner: "owner"}
+			c := taskstore.Change{Partition: p, Owner: "owner"}
 			if counted {
 				for _, rest := range []string{"orders:parked", "outbox", "timers", "parked", "orders:1", "orders:2"} {
 					c.Kept = append(c.Kept, st.Key(p, rest))
@@ -44,7 +44,7 @@ func benchWitness(b *testing.B, orders int) {
 				at = append(at, "1767225600000", id)
 			}
 			if orders > 0 {
-				c.Ops = []store.Op{
+				c.Ops = []taskstore.Op{
 					{Cmd: "HSET", Key: st.Key(p, "orders:2"), Args: texts}, {Cmd: "ZADD", Key: st.Key(p, "timers"), Args: at},
 					{Cmd: "RPUSH", Key: st.Key(p, "outbox"), Args: bodies},
 					{Cmd: "LTRIM", Key: st.Key(p, "outbox"), Args: []string{fmt.Sprint(orders), "-1"}},
@@ -59,7 +59,7 @@ func benchWitness(b *testing.B, orders int) {
 		for _, counted := range []bool{i%2 == 0, i%2 != 0} { // who comes first changes, too
 			began := time.Now()
 			for _, out := range st.Apply(ctx, changes[counted]) {
-				if out.Err != nil || out.Verdict != store.Applied {
+				if out.Err != nil || out.Verdict != taskstore.Applied {
 					b.Fatal(out)
 				}
 			}

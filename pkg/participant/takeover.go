@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // errAnew: what the store keeps is not worth keeping (the log contradicts it, or it cannot be read): claim again, fold from the
@@ -151,7 +151,7 @@ func (c *cycle) reset(ctx context.Context, tasks []*task, owners map[int]string,
 	if err != nil {
 		return err
 	}
-	if v != store.Applied {
+	if v != taskstore.Applied {
 		return fault.New(fault.Unavailable, "a partition was claimed by another instance meanwhile")
 	}
 	for _, t := range tasks {
@@ -231,14 +231,14 @@ type wanted struct {
 // loadOrders brings orders into memory, all tasks in one round trip; when that fails, none of those that were not there.
 func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 	var missing []wanted
-	var asked []store.Asked
+	var asked []taskstore.Asked
 	for _, w := range want {
 		w.ids = w.t.missing(w.ids, c.b)
 		if len(w.ids) == 0 {
 			continue
 		}
 		for _, key := range w.t.places() {
-			asked = append(asked, store.Asked{Key: c.st.Key(w.t.partition, key), Fields: w.ids})
+			asked = append(asked, taskstore.Asked{Key: c.st.Key(w.t.partition, key), Fields: w.ids})
 		}
 		missing = append(missing, w)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // maxFactBytes keeps a fact well under the broker's default limit of a batch, 1 MiB.
@@ -57,7 +57,7 @@ type task struct {
 	// What the next apply writes.
 	touched  []*order
 	ready    []*delivery
-	ops      []store.Op
+	ops      []taskstore.Op
 	evolved  bool // the state of an order, by a fact of the log
 	folding  bool
 	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any

@@ -12,7 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -206,7 +206,7 @@ func (w *watch) lost(t *task, why string) {
 
 // partlyLost is a task whose store misses some of its keys when it is taken over.
 func (w *watch) partlyLost(t *task) {
-	w.count(tasksLost, 1, telemetry.Reason.String(store.Lost.String()))
+	w.count(tasksLost, 1, telemetry.Reason.String(taskstore.Lost.String()))
 	w.log.Warn("redis lost some keys of a partition, folding it from the start", "partition", t.partition)
 }
 

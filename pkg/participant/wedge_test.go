@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -392,28 +392,28 @@ func TestResetOfAZombie(t *testing.T) {
 	defer func() { _, _ = slow.Close(), quick.Close() }()
 	h := &pauseScan{paused: make(chan struct{}), resume: make(chan struct{})}
 	slow.AddHook(h)
-	zombie, owner := store.New(slow, "x"), store.New(quick, "x")
+	zombie, owner := taskstore.New(slow, "x"), taskstore.New(quick, "x")
 	ctx := t.Context()
-	claim := func(s *store.Store, name string) {
+	claim := func(s *taskstore.Store, name string) {
 		if _, err := s.Claim(ctx, 0, name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	claim(zombie, "zombie")
-	verdict := make(chan store.Verdict)
+	verdict := make(chan taskstore.Verdict)
 	go func() { _, v, _ := zombie.Reset(ctx, map[int]string{0: "zombie"}, "1"); verdict <- v }()
 	<-h.paused
 	claim(owner, "owner")
 	seqs, v, err := owner.Reset(ctx, map[int]string{0: "owner"}, "1")
-	if v != store.Applied || err != nil {
+	if v != taskstore.Applied || err != nil {
 		t.Fatal(v, err)
 	}
-	out := owner.Apply(ctx, []store.Change{{Partition: 0, Owner: "owner", Seq: seqs[0], Ops: []store.Op{
+	out := owner.Apply(ctx, []taskstore.Change{{Partition: 0, Owner: "owner", Seq: seqs[0], Ops: []taskstore.Op{
 		{Cmd: "HSET", Key: owner.Key(0, "order:o1"), Args: []string{"state", "x"}},
 		{Cmd: "RPUSH", Key: owner.Key(0, "outbox"), Args: []string{"fact"}},
 	}}})
-	want(t, "apply", out[0], store.Outcome{Verdict: store.Applied})
+	want(t, "apply", out[0], taskstore.Outcome{Verdict: taskstore.Applied})
 	close(h.resume)
-	want(t, "the zombie is told", <-verdict, store.Fenced)
+	want(t, "the zombie is told", <-verdict, taskstore.Fenced)
 	want(t, "keys", mini.Keys(), []string{"{x:0}:meta", "{x:0}:order:o1", "{x:0}:outbox"})
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Redis can lose some keys and keep the others: evicted, or deleted by another tenant. With every change the store is asked whether all keys
@@ -32,7 +32,7 @@ func (c *cycle) witness(t *task) []string {
 }
 
 // witnessKeys are those counted of a task whose orders are of some generations, each with the one before.
-func witnessKeys(st *store.Store, partition int, generations ...int64) []string {
+func witnessKeys(st *taskstore.Store, partition int, generations ...int64) []string {
 	rests := []string{keyParkedOrders, "outbox", "timers", "parked"}
 	for _, g := range generations {
 		for _, rest := range []string{ordersKey(g - 1), ordersKey(g)} {
@@ -58,13 +58,13 @@ func (t *task) leaving() (gone []int64) {
 
 // whole says whether the store has every key that the last change of a task left there, whoever made it.
 func (c *cycle) whole(ctx context.Context, t *task) (bool, error) {
-	out := c.st.Apply(ctx, []store.Change{{Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t)}})[0]
+	out := c.st.Apply(ctx, []taskstore.Change{{Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t)}})[0]
 	switch {
 	case out.Err != nil:
 		return false, out.Err
-	case out.Verdict == store.Fenced:
+	case out.Verdict == taskstore.Fenced:
 		return false, fault.New(fault.Unavailable, "partition %d was claimed by another instance meanwhile", t.partition)
-	case out.Verdict == store.Lost:
+	case out.Verdict == taskstore.Lost:
 		c.watch.partlyLost(t)
 		return false, nil
 	}

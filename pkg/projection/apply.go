@@ -8,14 +8,14 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // apply sends every change, and a comparison for each task that has none for a while: all in one pipeline.
 func (c *cycle[D]) apply(ctx context.Context) error {
 	var tasks []*task
-	var changes []store.Change
+	var changes []taskstore.Change
 	began := time.Now()
 	for _, t := range c.tasks {
 		if t.taken && t.change == nil && began.Sub(t.compared) >= compareEvery {
@@ -41,7 +41,7 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 		switch {
 		case out.Err != nil:
 			t.change.Retry, failed = true, &outage{partRedis, out.Err}
-		case out.Verdict != store.Applied:
+		case out.Verdict != taskstore.Applied:
 			c.watch.lost(t.partition, out.Verdict)
 			t.drop()
 			c.doubt = true

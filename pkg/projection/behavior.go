@@ -14,11 +14,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Op is one Redis command on one key of the task. Key is the part after the hash tag: "status:placed".
-type Op = store.Op
+type Op = taskstore.Op
 
 // At is where an event lies in the log.
 type At struct {

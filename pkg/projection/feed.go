@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/pack"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Change is what one step changed in a partition, as it is told to whoever listens.
@@ -42,7 +42,7 @@ type Watch struct {
 // NewFeed returns the feed of a projection's partitions. It opens no connection.
 func NewFeed(rdb redis.UniversalClient, name string, partitions int) *Feed {
 	f := &Feed{rdb: rdb, poll: pollEvery, watches: map[string][]*Watch{}}
-	s := store.New(rdb, name)
+	s := taskstore.New(rdb, name)
 	for p := range partitions {
 		f.channels = append(f.channels, s.Key(p, keyChanges))
 	}

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // forget deletes a document with its age, as a sweep does: nobody misses it.
 func (s *stage) forget(partition int, id string) {
 	s.t.Helper()
-	key := store.New(s.redis, chronicle().Name).Key
+	key := taskstore.New(s.redis, chronicle().Name).Key
 	if err := s.redis.Del(s.t.Context(), key(partition, keyOrder+id)).Err(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func loses(t *testing.T, lost string, playing, news bool) {
 		stop()
 	}
 	p := logOf(talk, "o").Partition
-	key := store.New(s.redis, b.Name).Key(p, lost)
+	key := taskstore.New(s.redis, b.Name).Key(p, lost)
 	if n := s.redis.Del(t.Context(), key).Val(); n != 1 {
 		t.Fatalf("there was no %s", key)
 	}

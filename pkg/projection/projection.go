@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Projection runs a behaviour on one instance.
@@ -18,7 +18,7 @@ type Projection[D any] struct {
 	b      Behavior[D]
 	topics []string // that it reads
 	cfg    Config
-	store  *store.Store
+	store  *taskstore.Store
 	watch  *watch
 	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at once)
 	// before it counts as another log.
@@ -42,7 +42,7 @@ const (
 func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 	cfg = cfg.withDefaults()
 	return &Projection[D]{
-		b: b, topics: b.topics(), cfg: cfg, store: store.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
+		b: b, topics: b.topics(), cfg: cfg, store: taskstore.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
 		hearEvery: compareEvery,
 		state:     map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
 	}

@@ -10,14 +10,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Reader reads what a projection stores, from any instance.
 type Reader[D any] struct {
 	b     Behavior[D]
 	rdb   redis.UniversalClient
-	store *store.Store
+	store *taskstore.Store
 
 	mu     sync.Mutex
 	spaces map[int]string // by partition: the key space that was live when last read
@@ -25,7 +25,7 @@ type Reader[D any] struct {
 
 // NewReader returns the reader of a projection. It opens no connection.
 func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
-	return &Reader[D]{b: b, rdb: rdb, store: store.New(rdb, b.Name), spaces: map[int]string{}}
+	return &Reader[D]{b: b, rdb: rdb, store: taskstore.New(rdb, b.Name), spaces: map[int]string{}}
 }
 
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // takeOver claims every task that is not taken: a fresh owner token, the positions in Redis or 0, and as the goal the ends
@@ -105,7 +105,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 		owners[t.partition] = t.owner
 	}
 	seqs, verdict, err := c.store.Reset(ctx, owners, c.b.version())
-	if err == nil && verdict != store.Applied {
+	if err == nil && verdict != taskstore.Applied {
 		c.doubt = true
 		err = fault.New(fault.Unavailable, "a partition was claimed by another instance")
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // overtaken is a log that lets something happen when it has been asked for its ends in a takeover.
@@ -39,7 +39,7 @@ func TestProgressUntilTheClaimIsKept(t *testing.T) {
 	_, stop := s.play(b)
 	s.say(talk, "o1", "one")
 	s.shows(b, "o1")
-	meta := store.New(s.redis, b.Name).Key(logOf(talk, "o1").Partition, keyMeta)
+	meta := taskstore.New(s.redis, b.Name).Key(logOf(talk, "o1").Partition, keyMeta)
 	owner := func() string { return s.redis.HGet(context.Background(), meta, "owner").Val() }
 	first := owner()
 	s.redis.HSet(t.Context(), meta, "kept-by-no-reset", "1")

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Bounds of one task. What does not fit waits in the log.
@@ -61,7 +61,7 @@ type item struct {
 
 // change is one step as it is sent to the store, and what follows in memory when it is done.
 type change struct {
-	store.Change
+	taskstore.Change
 	moves  []move
 	delays []time.Time
 	swaps  *space // that is live afterwards; nil: the same
@@ -100,7 +100,7 @@ func (t *task) drop() {
 
 // next makes an empty change.
 func (t *task) next() *change {
-	return &change{Change: store.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
+	return &change{Change: taskstore.Change{Partition: t.partition, Owner: t.owner, Seq: t.seq}}
 }
 
 // done follows a change that the store took.

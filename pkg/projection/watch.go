@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -67,7 +67,7 @@ func (w *watch) claimed(partition int, reset bool) {
 	w.log.Info("partition taken over", "partition", partition, "from", from)
 }
 
-func (w *watch) lost(partition int, v store.Verdict) {
+func (w *watch) lost(partition int, v taskstore.Verdict) {
 	w.by(telemetry.Reason.String(v.String())).Add(context.Background(), tasksLost, 1)
 	w.log.Warn("partition lost", "partition", partition, "verdict", v.String())
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Redis can lose some keys of the read model and keep the others: evicted, or deleted by another tenant. Keys whose
@@ -24,18 +24,18 @@ func (c *cycle[D]) witness(t *task, s *space) []string {
 
 // whole says whether all that was counted by the last change of a task is there; what an earlier release left was not
 // counted.
-func (c *cycle[D]) whole(ctx context.Context, t *task, meta store.Meta) (bool, error) {
+func (c *cycle[D]) whole(ctx context.Context, t *task, meta taskstore.Meta) (bool, error) {
 	t.counted = meta.Kept != ""
 	if !t.counted {
 		return true, nil
 	}
-	out := c.store.Apply(ctx, []store.Change{{
+	out := c.store.Apply(ctx, []taskstore.Change{{
 		Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t, t.space),
 	}})[0]
-	if out.Err == nil && out.Verdict == store.Lost {
+	if out.Err == nil && out.Verdict == taskstore.Lost {
 		c.watch.lost(t.partition, out.Verdict)
 	}
-	return out.Verdict == store.Applied, out.Err
+	return out.Verdict == taskstore.Applied, out.Err
 }
 
 // counts adds to a change what is to be counted: in the space that is live now, and in the one that will be.
@@ -59,11 +59,11 @@ func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D]
 	if c.b.Ages == "" {
 		return -1, nil
 	}
-	var asked []store.Asked
+	var asked []taskstore.Asked
 	var places []int
 	for i, text := range texts {
 		if text == "" {
-			asked = append(asked, store.Asked{
+			asked = append(asked, taskstore.Asked{
 				Key: c.key(of[i].task, of[i].space, c.b.Ages), Fields: []string{orders[i].id},
 			})
 			places = append(places, i)

@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"golang.org/x/text/currency"
 )
@@ -34,7 +34,7 @@ type Config struct {
 	Door      httpdoor.Service
 	Kafka     broker.Config
 	Clock     clock.Config
-	Redis     store.Config
+	Redis     taskstore.Config
 	Telemetry telemetry.Config
 
 	// Listening is called once with the address of the HTTP door; nil: nobody is told.

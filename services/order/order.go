@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"github.com/troupe-dev/troupe/services/order/internal/httpapi"
@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	memory := store.WatchMemory(redis)
+	memory := taskstore.WatchMemory(redis)
 
 	// Participant and its door
 	behavior := Behavior()

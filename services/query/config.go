@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -30,7 +30,7 @@ type Config struct {
 
 	Door      httpdoor.Service
 	Kafka     broker.Config
-	Redis     store.Config
+	Redis     taskstore.Config
 	Telemetry telemetry.Config
 
 	// Listening is called once with the addresses of the customers' door and of the operators'; nil: nobody is told.

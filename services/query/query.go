@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
-	memory := store.WatchMemory(redis)
+	memory := taskstore.WatchMemory(redis)
 
 	// Projection: the log into the read model
 	behavior := Behavior()
@@ -144,7 +144,7 @@ func observeSettling(before, after Document) {
 
 // ReadOrder reads an order from the read model that cfg names, as it is; ok is false when it is not there. It is for tools and
 // tests that compare it with FoldOrder.
-func ReadOrder(ctx context.Context, cfg store.Config, partitions int, id string) (doc Document, ok bool, err error) {
+func ReadOrder(ctx context.Context, cfg taskstore.Config, partitions int, id string) (doc Document, ok bool, err error) {
 	redis, err := cfg.Client()
 	if err != nil {
 		return Document{}, false, err

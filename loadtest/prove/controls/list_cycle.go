@@ -79,13 +79,13 @@ var storeChecks = []Control{
 		Schedules: 767,
 		Proof:     Proof{resetsInItsSleep, []check.Guarantee{check.Lost}},
 		Edits: []Edit{
-			{"pkg/participant/store/store.go", `if m[1] ~= ARGV[1] then return 2 end`, ``},
-			{"pkg/participant/store/store.go", `case owner != c.Owner:`, `case false:`},
-			{"pkg/participant/store/store.go", `var unfold = redis.NewScript(` + "`" + `
+			{"pkg/taskstore/change.go", `if m[1] ~= ARGV[1] then return 2 end`, ``},
+			{"pkg/taskstore/change.go", `case owner != c.Owner:`, `case false:`},
+			{"pkg/taskstore/reset.go", `var unfold = redis.NewScript(` + "`" + `
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var unfold = redis.NewScript(` + "`"},
-			{"pkg/participant/store/store.go", `var remove = redis.NewScript(` + "`" + `
+			{"pkg/taskstore/reset.go", `var remove = redis.NewScript(` + "`" + `
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end`, `var remove = redis.NewScript(` + "`"},
-			{"pkg/participant/store/store.go", `var whole = redis.NewScript(` + "`" + `
+			{"pkg/taskstore/reset.go", `var whole = redis.NewScript(` + "`" + `
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whole = redis.NewScript(` + "`"},
 		},
 	},
@@ -94,10 +94,10 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		Schedules: 8,
 		Proof:     Proof{restoredUnnoticed, []check.Guarantee{check.ReadModel}},
 		Edits: []Edit{
-			{"pkg/participant/store/store.go", `if m[2] ~= ARGV[2] then
+			{"pkg/taskstore/change.go", `if m[2] ~= ARGV[2] then
 `, `if false then
 `},
-			{"pkg/participant/store/store.go", `case seq != strconv.FormatInt(c.Seq, 10):`, `case seq == "none":`},
+			{"pkg/taskstore/change.go", `case seq != strconv.FormatInt(c.Seq, 10):`, `case seq == "none":`},
 		},
 	},
 	{
@@ -105,8 +105,8 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		Unseen: "not counted: a schedule loses one key of all, and seldom the orders of a task that goes on",
 		Proof:  Proof{partlyWiped, []check.Guarantee{check.Lost, check.Stuck, check.Choreography}},
 		Edits: []Edit{
-			{"pkg/participant/store/store.go", `if witness > 0 and call(`, `if false and call(`},
-			{"pkg/participant/store/store.go", `case there != nil &&`, `case false &&`},
+			{"pkg/taskstore/change.go", `if witness > 0 and call(`, `if false and call(`},
+			{"pkg/taskstore/change.go", `case there != nil &&`, `case false &&`},
 			{"pkg/participant/door.go", `local whole = meta[5] == ARGV[8] and`, `local whole = true or`},
 		},
 	},
@@ -114,7 +114,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		ID: "no-compare-while-idle", Without: "an idle task does not ask the store whether it is still the same", Breaks: disposable,
 		Schedules: 2,
 		Proof:     Proof{wipedWhileIdle, []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/store/store.go", `		switch {
+		Edits: []Edit{{"pkg/taskstore/change.go", `		switch {
 		case owner ==`, `		switch {
 		case true:
 		case owner ==`}},

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
@@ -105,7 +105,7 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 }
 
 func (s *stage) system() check.System {
-	cfg := store.Config{Addrs: []string{s.RedisAddr}}
+	cfg := taskstore.Config{Addrs: []string{s.RedisAddr}}
 	return check.System{
 		Log: s.Log, Partitions: partitions, Orders: s.Orders[0], Gateway: s.Gateway, Mailbox: s.Mailbox, Parked: s.parked,
 		Read: func(ctx context.Context, id string) (any, bool, error) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
 // within bounds every wait of these tests.

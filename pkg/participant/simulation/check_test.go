@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
 // story is what one topic says about one order, read from the log's start as the protocol says to read it: the first fact that is the

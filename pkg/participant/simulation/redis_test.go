@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
 )

@@ -15,8 +15,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
-	"github.com/troupe-dev/troupe/pkg/participant/storetest"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/control"
@@ -150,7 +150,7 @@ func (p *playground) do(t *testing.T, process, action string) {
 }
 
 func (p *playground) system() check.System {
-	redis := store.Config{Addrs: []string{p.Redis}}
+	redis := taskstore.Config{Addrs: []string{p.Redis}}
 	return check.System{
 		Log: p.log, Partitions: partitions, Orders: p.orders, Gateway: p.Gateway, Mailbox: p.Mailbox,
 		Read: func(ctx context.Context, id string) (any, bool, error) {

@@ -1,14 +1,93 @@
-package store
+package taskstore
 
 import (
 	"context"
 	"errors"
+	"github.com/redis/go-redis/v9"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
+
+// Hashes reads many hashes in one pipeline; a missing one is an empty map.
+func (s *Store) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	cmds := make([]*redis.MapStringStringCmd, len(keys))
+	for i, k := range keys {
+		cmds[i] = pipe.HGetAll(ctx, k)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]map[string]string, len(keys))
+	for i, c := range cmds {
+		out[i] = c.Val()
+	}
+	return out, nil
+}
+
+// Asked is some fields of one hash.
+type Asked struct {
+	Key    string
+	Fields []string
+}
+
+// Fields reads fields of hashes in one pipeline; a missing one is "".
+func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	pipe := s.rdb.Pipeline()
+	var cmds []*redis.SliceCmd
+	for _, a := range asked {
+		for part := range slices.Chunk(a.Fields, readAtOnce) {
+			cmds = append(cmds, pipe.HMGet(ctx, a.Key, part...))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([][]string, len(asked))
+	for i, a := range asked {
+		out[i] = make([]string, 0, len(a.Fields))
+		for len(out[i]) < len(a.Fields) {
+			for _, v := range cmds[0].Val() {
+				text, _ := v.(string)
+				out[i] = append(out[i], text)
+			}
+			cmds = cmds[1:]
+		}
+	}
+	return out, nil
+}
+
+// Exists says whether there is anything under a key.
+func (s *Store) Exists(ctx context.Context, key string) (bool, error) {
+	n, err := s.rdb.Exists(ctx, key).Result()
+	return n > 0, unavailable(err)
+}
+
+// List reads a whole list.
+func (s *Store) List(ctx context.Context, key string) ([]string, error) {
+	v, err := s.rdb.LRange(ctx, key, 0, -1).Result()
+	return v, unavailable(err)
+}
+
+// Scores reads a whole sorted set.
+func (s *Store) Scores(ctx context.Context, key string) (map[string]float64, error) {
+	z, err := s.rdb.ZRangeWithScores(ctx, key, 0, -1).Result()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	m := make(map[string]float64, len(z))
+	for _, e := range z {
+		m[e.Member.(string)] = e.Score
+	}
+	return m, nil
+}
 
 // Strings reads many string keys in one pipeline, those of one task that follow each other in one command; a missing one is "".
 func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {

@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Suite is the contract of the store: who owns a task and which change came last decide, alone.
 func Suite(t *testing.T, rdb redis.UniversalClient) {
-	st := store.New(rdb, "suite")
+	st := taskstore.New(rdb, "suite")
 	ctx := t.Context()
-	set := func(partition int, value string) []store.Op {
-		return []store.Op{{Cmd: "HSET", Key: st.Key(partition, "order:1"), Args: []string{"state", value}}}
+	set := func(partition int, value string) []taskstore.Op {
+		return []taskstore.Op{{Cmd: "HSET", Key: st.Key(partition, "order:1"), Args: []string{"state", value}}}
 	}
 	state := func(t *testing.T, partition int) string {
 		t.Helper()
@@ -24,15 +24,15 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		}
 		return h[0]["state"]
 	}
-	apply := func(t *testing.T, c store.Change) store.Verdict {
+	apply := func(t *testing.T, c taskstore.Change) taskstore.Verdict {
 		t.Helper()
-		out := st.Apply(ctx, []store.Change{c})
+		out := st.Apply(ctx, []taskstore.Change{c})
 		if out[0].Err != nil {
 			t.Fatal(out[0].Err)
 		}
 		return out[0].Verdict
 	}
-	claim := func(t *testing.T, partition int, owner string) store.Meta {
+	claim := func(t *testing.T, partition int, owner string) taskstore.Meta {
 		t.Helper()
 		m, err := st.Claim(ctx, partition, owner)
 		if err != nil {
@@ -51,7 +51,7 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		m := claim(t, 0, "a")
 		check(t, "seq of a new task", m.Seq, 0)
 		for i := range int64(3) {
-			check(t, "verdict", apply(t, store.Change{Partition: 0, Owner: "a", Seq: i, Ops: set(0, strconv.FormatInt(i, 10))}), store.Applied)
+			check(t, "verdict", apply(t, taskstore.Change{Partition: 0, Owner: "a", Seq: i, Ops: set(0, strconv.FormatInt(i, 10))}), taskstore.Applied)
 		}
 		check(t, "state", state(t, 0), "2")
 		check(t, "seq", claim(t, 0, "a2").Seq, 3)
@@ -59,37 +59,37 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 	t.Run("whoever held the task before is fenced", func(t *testing.T) {
 		claim(t, 1, "a")
 		claim(t, 1, "b")
-		check(t, "verdict", apply(t, store.Change{Partition: 1, Owner: "a", Ops: set(1, "zombie")}), store.Fenced)
-		check(t, "a compare alone", apply(t, store.Change{Partition: 1, Owner: "a"}), store.Fenced)
+		check(t, "verdict", apply(t, taskstore.Change{Partition: 1, Owner: "a", Ops: set(1, "zombie")}), taskstore.Fenced)
+		check(t, "a compare alone", apply(t, taskstore.Change{Partition: 1, Owner: "a"}), taskstore.Fenced)
 		check(t, "state", state(t, 1), "")
-		check(t, "the new owner", apply(t, store.Change{Partition: 1, Owner: "b", Ops: set(1, "b")}), store.Applied)
+		check(t, "the new owner", apply(t, taskstore.Change{Partition: 1, Owner: "b", Ops: set(1, "b")}), taskstore.Applied)
 	})
 	t.Run("a store that forgot or went back is lost", func(t *testing.T) {
 		claim(t, 2, "a")
 		for i := range int64(2) {
-			check(t, "verdict", apply(t, store.Change{Partition: 2, Owner: "a", Seq: i, Ops: set(2, "x")}), store.Applied)
+			check(t, "verdict", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: i, Ops: set(2, "x")}), taskstore.Applied)
 		}
-		check(t, "went back", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 5, Ops: set(2, "y")}), store.Lost)
-		check(t, "one ahead, not sent before", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 1, Ops: set(2, "y")}), store.Lost)
+		check(t, "went back", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 5, Ops: set(2, "y")}), taskstore.Lost)
+		check(t, "one ahead, not sent before", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 1, Ops: set(2, "y")}), taskstore.Lost)
 		if err := rdb.Del(ctx, st.Key(2, "meta")).Err(); err != nil {
 			t.Fatal(err)
 		}
-		check(t, "wiped", apply(t, store.Change{Partition: 2, Owner: "a", Seq: 2}), store.Lost)
+		check(t, "wiped", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 2}), taskstore.Lost)
 	})
 	t.Run("a change whose answer was lost happens once", func(t *testing.T) {
 		claim(t, 3, "a")
-		push := store.Change{Partition: 3, Owner: "a", Ops: []store.Op{{Cmd: "RPUSH", Key: st.Key(3, "outbox"), Args: []string{"fact"}}}}
-		check(t, "first", apply(t, push), store.Applied)
+		push := taskstore.Change{Partition: 3, Owner: "a", Ops: []taskstore.Op{{Cmd: "RPUSH", Key: st.Key(3, "outbox"), Args: []string{"fact"}}}}
+		check(t, "first", apply(t, push), taskstore.Applied)
 		push.Retry = true
-		check(t, "again", apply(t, push), store.Applied)
+		check(t, "again", apply(t, push), taskstore.Applied)
 		list, err := st.List(ctx, st.Key(3, "outbox"))
 		check(t, "outbox", fmt.Sprint(list, err), "[fact] <nil>")
 	})
 	t.Run("a reset leaves what is to be kept, and no other task's", func(t *testing.T) {
 		claim(t, 4, "a")
 		claim(t, 44, "other")
-		check(t, "verdict", apply(t, store.Change{Partition: 4, Owner: "a", Ops: set(4, "old")}), store.Applied)
-		check(t, "verdict", apply(t, store.Change{Partition: 44, Owner: "other", Ops: set(44, "stays")}), store.Applied)
+		check(t, "verdict", apply(t, taskstore.Change{Partition: 4, Owner: "a", Ops: set(4, "old")}), taskstore.Applied)
+		check(t, "verdict", apply(t, taskstore.Change{Partition: 44, Owner: "other", Ops: set(44, "stays")}), taskstore.Applied)
 		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 			if err := rdb.HSet(ctx, st.Key(7, "meta"), "seq", before).Err(); err != nil {
 				t.Fatal(err)
 			}
-			check(t, "verdict", apply(t, store.Change{Partition: 7, Owner: "a", Seq: seqs[7], Ops: set(7, "x")}), store.Lost)
+			check(t, "verdict", apply(t, taskstore.Change{Partition: 7, Owner: "a", Seq: seqs[7], Ops: set(7, "x")}), taskstore.Lost)
 		}
 		check(t, "numbers of its own", seqs[7]-had, 2) // of the store without its keys, and of the one that is whole
 	})
@@ -122,26 +122,26 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 			if err := rdb.Del(ctx, st.Key(8, missing)).Err(); err != nil {
 				t.Fatal(err)
 			}
-			check(t, missing+", compared", apply(t, store.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept}), store.Lost)
-			check(t, missing+", changed", apply(t, store.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept, Ops: set(8, "y")}), store.Lost)
+			check(t, missing+", compared", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept}), taskstore.Lost)
+			check(t, missing+", changed", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept, Ops: set(8, "y")}), taskstore.Lost)
 		}
 		claim(t, 8, "a")
-		check(t, "nothing yet", apply(t, store.Change{Partition: 8, Owner: "a", Kept: kept}), store.Applied)
-		push := store.Op{Cmd: "RPUSH", Key: kept[1], Args: []string{"fact"}}
-		check(t, "verdict", apply(t, store.Change{Partition: 8, Owner: "a", Kept: kept, Ops: append(set(8, "x"), push)}), store.Applied)
-		check(t, "whole", apply(t, store.Change{Partition: 8, Owner: "a", Seq: 1, Kept: kept}), store.Applied)
+		check(t, "nothing yet", apply(t, taskstore.Change{Partition: 8, Owner: "a", Kept: kept}), taskstore.Applied)
+		push := taskstore.Op{Cmd: "RPUSH", Key: kept[1], Args: []string{"fact"}}
+		check(t, "verdict", apply(t, taskstore.Change{Partition: 8, Owner: "a", Kept: kept, Ops: append(set(8, "x"), push)}), taskstore.Applied)
+		check(t, "whole", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: 1, Kept: kept}), taskstore.Applied)
 		lost(1, "outbox")
 		check(t, "state", state(t, 8), "x")
 		claim(t, 8, "a")
 		lost(1, "order:1") // found so by whoever claims it
 		_, v, err := st.Reset(ctx, map[int]string{8: "a"}, "1")
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
-		check(t, "whole", apply(t, store.Change{Partition: 8, Owner: "a", Seq: 3, Kept: kept}), store.Applied)
+		check(t, "whole", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: 3, Kept: kept}), taskstore.Applied)
 	})
 	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
 		claim(t, 5, "a")
 		claim(t, 6, "b")
-		out := st.Apply(ctx, []store.Change{{Partition: 5, Owner: "a", Ops: set(5, "1")}, {Partition: 6, Owner: "a", Ops: set(6, "1")}})
+		out := st.Apply(ctx, []taskstore.Change{{Partition: 5, Owner: "a", Ops: set(5, "1")}, {Partition: 6, Owner: "a", Ops: set(6, "1")}})
 		check(t, "verdicts", fmt.Sprint(out[0].Verdict, out[1].Verdict), "applied fenced")
 	})
 }

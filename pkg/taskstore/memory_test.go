@@ -1,4 +1,4 @@
-package store_test
+package taskstore_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // A Redis that says of its memory what a test wants; nil: it forbids the question.
@@ -50,7 +50,7 @@ func (s *said) answer(c *server.Peer, cmd string, _ ...string) bool {
 }
 
 // watched is a client of such a Redis, and what the log is told.
-func watched(t *testing.T) (*said, redis.UniversalClient, *store.Memory, *bytes.Buffer) {
+func watched(t *testing.T) (*said, redis.UniversalClient, *taskstore.Memory, *bytes.Buffer) {
 	var logged bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
@@ -59,7 +59,7 @@ func watched(t *testing.T) (*said, redis.UniversalClient, *store.Memory, *bytes.
 	mini.Server().SetPreHook(s.answer)
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{mini.Addr()}})
 	t.Cleanup(func() { _ = rdb.Close() })
-	return s, rdb, store.WatchMemory(rdb), &logged
+	return s, rdb, taskstore.WatchMemory(rdb), &logged
 }
 
 func lines(logged *bytes.Buffer, text string) int { return strings.Count(logged.String(), text) }
@@ -69,12 +69,12 @@ func TestAnEvictingRedisIsRefused(t *testing.T) {
 	for _, policy := range []string{"allkeys-lru", "volatile-ttl", "allkeys-random"} {
 		s, rdb, memory, logged := watched(t)
 		s.set(policy, "1000", "0")
-		st := store.New(rdb, "clerk")
+		st := taskstore.New(rdb, "clerk")
 		for range 3 {
 			if _, err := st.Claim(t.Context(), 0, "owner"); fault.ClassOf(err) != fault.Unavailable || !strings.Contains(err.Error(), policy) {
 				t.Fatalf("claim: %v", err)
 			}
-			if out := st.Apply(t.Context(), []store.Change{{Owner: "owner"}, {Owner: "owner", Ops: []store.Op{{Cmd: "SET"}}}}); out[0].Err == nil || out[1].Err == nil {
+			if out := st.Apply(t.Context(), []taskstore.Change{{Owner: "owner"}, {Owner: "owner", Ops: []taskstore.Op{{Cmd: "SET"}}}}); out[0].Err == nil || out[1].Err == nil {
 				t.Fatalf("apply: %v", out)
 			}
 		}
