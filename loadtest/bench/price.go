@@ -30,7 +30,7 @@ var parts = []part{
 `}}},
 	{"without-outbox", []edit{
 		{"pkg/participant/apply.go", `	if len(bodies) > 0 {`, `	if false {`},
-		{"pkg/participant/apply.go", `ch.settled - t.settled; n > 0 {`, `ch.settled - t.settled; n < 0 {`},
+		{"pkg/participant/apply.go", `settled - t.settled; n > 0 {`, `settled - t.settled; n < 0 {`},
 	}},
 	{"without-fence", []edit{
 		{"pkg/taskstore/change.go", `if not m[1] or not m[2] then return 1 end
@@ -46,7 +46,7 @@ end
 		case true:
 		case owner == ""`},
 	}},
-	{"without-witness", []edit{{"pkg/participant/apply.go", `	ch.Kept = c.witness(t)
+	{"without-witness", []edit{{"pkg/task/apply.go", `	ch.Kept = e.counted(t)
 `, ``}}},
 	{"with-acks-1", []edit{{"pkg/broker/produce.go", `const allInSync = -1`, `const allInSync = 1`}}},
 	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()

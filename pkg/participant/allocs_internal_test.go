@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -18,9 +18,21 @@ import (
 // order of its own.
 type bench struct {
 	c       *cycle
-	t       *task
+	t       *partition
+	tasks   []*partition // t
 	records []broker.Record
 	n       int
+}
+
+// newTestCycle returns a cycle without a broker and a store, and its only partition.
+func newTestCycle(b *behavior) (*cycle, *partition) {
+	cfg := Config{Partitions: 1}.withDefaults()
+	var c *cycle
+	task.NewEngine(task.New(b.engine(cfg, nil)), nil, func(e *engine) task.Handler[*partition] {
+		c = newCycle(e, b, cfg, newWatch(b.name))
+		return c
+	})
+	return c, c.New(task.NewPartition(context.Background(), 0, b.topics))
 }
 
 func newBench(events int) *bench {
@@ -29,9 +41,8 @@ func newBench(events int) *bench {
 		React:  func(context.Context, string, event.Message) (proto.Message, error) { return nil, nil },
 		Evolve: func(s string, _ event.Message) string { return s + "x" },
 	}
-	cfg := Config{Partitions: 1}.withDefaults()
-	b := &bench{c: &cycle{b: clerk.erase(), cfg: cfg, st: taskstore.New(nil, "clerk"), watch: newWatch("clerk", 1)}}
-	b.t = newTask(context.Background(), b.c.b, 0)
+	c, t := newTestCycle(clerk.erase())
+	b := &bench{c: c, t: t, tasks: []*partition{t}}
 	body, _ := event.Encode(wrapperspb.String("a note"))
 	for i := range events {
 		id := event.MakeID(strconv.Itoa(i))
@@ -65,13 +76,15 @@ func (b *bench) decide() { o, d := b.receive(); b.c.decide(b.t, o, d, wrapperspb
 // live is all that the cycle does with an event, up to the store's and the broker's answers.
 func (b *bench) live() {
 	b.decide()
-	b.t.resend = b.c.change(b.t)
-	b.c.applied(b.t)
+	b.store()
 	for _, e := range b.t.sendable(b.t.log("clerk.events.v1")) {
 		e.acked = true
 	}
 	b.t.source("desk.events.v1").commitable(b.t.settled)
 }
+
+// store is the store taking what the task has to write.
+func (b *bench) store() { b.c.Sent(b.c.Begin(b.tasks)) }
 
 // stages of an event's life, each with those before it, and the allocations that they may take in all.
 var stages = []struct {

@@ -14,7 +14,7 @@ import (
 func (c *cycle) take(a answer) {
 	t, o, d := a.t, a.o, a.d
 	t.running--
-	if t.dead {
+	if t.Lost() {
 		return
 	}
 	l := &o.lane
@@ -69,7 +69,7 @@ func (c *cycle) take(a answer) {
 }
 
 // nothing answers a delivery with no fact: it is seen, and that is all.
-func (c *cycle) nothing(t *task, o *order, d *delivery) {
+func (c *cycle) nothing(t *partition, o *order, d *delivery) {
 	o.moved(d)
 	o.answered(d.ev.ID)
 	c.watch.event(eventsUnanswered, d, "")
@@ -81,7 +81,7 @@ func (c *cycle) nothing(t *task, o *order, d *delivery) {
 }
 
 // decide makes the fact that answers a delivery: next in the order's chain, its id made from the cause.
-func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
+func (c *cycle) decide(t *partition, o *order, d *delivery, body proto.Message) {
 	data, err := event.Encode(body)
 	if err != nil {
 		c.park(t, o, d, fault.New(fault.Permanent, "encode %s: %w", event.TypeOf(body), err))
@@ -109,7 +109,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 	if d.request != nil {
 		answers = d.request.asks.Answers()
 	}
-	rec := event.ToRecord(fact.Event, c.b.facts, t.partition, hop, answers)
+	rec := event.ToRecord(fact.Event, c.b.facts, t.Number, hop, answers)
 	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
@@ -119,7 +119,7 @@ func (c *cycle) decide(t *task, o *order, d *delivery, body proto.Message) {
 }
 
 // release tries held events again: something of their order was answered.
-func (c *cycle) release(t *task, o *order) {
+func (c *cycle) release(t *partition, o *order) {
 	if len(o.lane.held) == 0 {
 		return
 	}
@@ -132,7 +132,7 @@ func (c *cycle) release(t *task, o *order) {
 }
 
 // done takes a delivery out of its lane; with the next apply it counts as applied. A letter goes out of its chain.
-func (c *cycle) done(t *task, o *order, d *delivery) {
+func (c *cycle) done(t *partition, o *order, d *delivery) {
 	if d.request != nil {
 		c.settle(t, o, d.request, d.letter, d.request.asks.kind(d.letter))
 		return

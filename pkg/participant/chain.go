@@ -20,7 +20,7 @@ const (
 // reading is one pass through a log from its start, for all orders of which a fact contradicted an adopted head when it began. Each of
 // their lanes waits for it.
 type reading struct {
-	t     *task
+	t     *partition
 	src   *source
 	waits map[string]*delivery // by order: its chain is read up to this fact
 	heads map[string]chain.Head
@@ -30,7 +30,7 @@ type reading struct {
 }
 
 // contradicted lets an order wait until its chain is read back: which of the two facts is the right one cannot be known otherwise.
-func (c *cycle) contradicted(t *task, o *order, d *delivery) {
+func (c *cycle) contradicted(t *partition, o *order, d *delivery) {
 	o.lane.reading = true
 	i := slices.IndexFunc(c.readings, func(r *reading) bool { return r.src == d.src && !r.begun })
 	if i < 0 {
@@ -42,8 +42,8 @@ func (c *cycle) contradicted(t *task, o *order, d *delivery) {
 
 // readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile shares the next.
 func (c *cycle) readChains() {
-	c.readings = slices.DeleteFunc(c.readings, func(r *reading) bool { return r.t.dead && !r.begun })
-	if c.leaving {
+	c.readings = slices.DeleteFunc(c.readings, func(r *reading) bool { return r.t.Lost() && !r.begun })
+	if c.Leaving() {
 		return
 	}
 	busy := map[*source]bool{}
@@ -57,9 +57,9 @@ func (c *cycle) readChains() {
 			continue
 		}
 		r.begun, busy[r.src] = true, true
-		c.work.Go(func() {
-			r.heads, r.whole, r.err = c.readBack(r.t.ctx, r.src.TopicPartition, r.waits)
-			c.beside <- func() { c.hasRead(r) }
+		c.Go(func() {
+			r.heads, r.whole, r.err = c.readBack(r.t.Ctx, r.src.TopicPartition, r.waits)
+			c.Post(func() { c.hasRead(r) })
 		})
 	}
 }
@@ -103,7 +103,7 @@ func (c *cycle) readBack(
 // hasRead lets the orders of a reading go on, by the heads that it found.
 func (c *cycle) hasRead(r *reading) {
 	c.readings = slices.DeleteFunc(c.readings, func(other *reading) bool { return other == r })
-	if r.t.dead {
+	if r.t.Lost() {
 		return
 	}
 	if r.err == nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/clock"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // clockEvery is how often Redis is asked for its time, and clockAgain after it gave no answer: no deadline is decided until one is
@@ -34,7 +35,7 @@ func (p *Participant[S]) watchClock(ctx context.Context, heard bool) {
 		if !heard {
 			next = clockAgain
 		}
-		if sleep(ctx, next) != nil {
+		if wait.Sleep(ctx, next) != nil {
 			return
 		}
 		heard = p.hearRedis(ctx)

@@ -10,8 +10,8 @@ import (
 type crew struct {
 	size int
 	ask  func(question) answer
-	wg   *sync.WaitGroup
-	news chan struct{} // holds one: there is something to collect
+	run  func(func()) // starts a goroutine
+	news func()       // tells that there is something to collect
 
 	mu       sync.Mutex
 	waiting  []question
@@ -22,15 +22,15 @@ type crew struct {
 
 // question is one event for React.
 type question struct {
-	t     *task
+	t     *partition
 	o     *order
 	d     *delivery
 	state any           // of the order, when it was asked
 	body  proto.Message // of the event; nil: it has none, or is local
 }
 
-func newCrew(size int, wg *sync.WaitGroup, ask func(question) answer) *crew {
-	return &crew{size: size, ask: ask, wg: wg, news: make(chan struct{}, 1)}
+func newCrew(size int, run func(func()), news func(), ask func(question) answer) *crew {
+	return &crew{size: size, ask: ask, run: run, news: news}
 }
 
 // do takes in a question. It does not block.
@@ -41,15 +41,16 @@ func (c *crew) do(q question) {
 	c.call()
 }
 
-// call starts a worker, if another may help and none is on its way. Each that begins calls the next: while React does not wait for
-// anything, the first has done the work before a second begins, and where it waits there are soon as many as may be.
+// call starts a worker if questions wait, fewer than size run and none is about to begin. Each that begins calls the next: while
+// React does not wait for anything, the first has done the work before a second begins, and where it waits there are soon as many
+// as may be.
 func (c *crew) call() {
 	if c.coming || c.workers == c.size || len(c.waiting) == 0 {
 		return
 	}
 	c.workers++
 	c.coming = true
-	c.wg.Go(c.work)
+	c.run(c.work)
 }
 
 func (c *crew) work() {
@@ -65,10 +66,7 @@ func (c *crew) work() {
 		a := c.ask(q)
 		c.mu.Lock()
 		c.answered = append(c.answered, a)
-		select {
-		case c.news <- struct{}{}:
-		default: // told already
-		}
+		c.news()
 	}
 	c.workers--
 }

@@ -9,15 +9,16 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they had
 // after the deadlines passed: after an outage, a waiting answer comes first. That of an order with letters waits until they are gone.
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	var ask []broker.TopicPartition
-	var asking []*task
-	for _, t := range c.tasks {
-		if !t.dead && len(t.due) > 0 && len(t.dueSoon) == 0 {
+	var asking []*partition
+	for _, t := range c.Tasks() {
+		if !t.Lost() && len(t.due) > 0 && len(t.dueSoon) == 0 {
 			asking = append(asking, t)
 			for _, s := range t.sources {
 				ask = append(ask, s.TopicPartition)
@@ -25,7 +26,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 		}
 	}
 	if len(asking) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
 		defer cancel()
 		ends, err := c.cfg.Log.Ends(ctx, ask)
 		if err != nil {
@@ -34,10 +35,10 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 		for _, t := range asking {
 			t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
 		}
-		c.requestsAt = time.Time{} // they are inputs too
+		c.SeldomNow() // they are inputs too
 	}
-	for _, t := range c.tasks {
-		if t.dead || len(t.dueSoon) == 0 || !t.readUpTo(t.dueEnds) {
+	for _, t := range c.Tasks() {
+		if t.Lost() || len(t.dueSoon) == 0 || !t.readUpTo(t.dueEnds) {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.dueSoon}}); err != nil {
@@ -53,19 +54,19 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 }
 
 // deadline delivers an order's deadline, if it still has one that has passed.
-func (c *cycle) deadline(t *task, o *order, now time.Time) {
+func (c *cycle) deadline(t *partition, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
 	if !ok || at.After(now) || len(o.parked) > 0 {
 		c.wakeUp(t, o, now)
 		return
 	}
-	o.lane.queue = append(o.lane.queue, localEvent(c.b, t.partition, o, at))
+	o.lane.queue = append(o.lane.queue, localEvent(c.b, t.Number, o, at))
 	c.pump(t, o)
 }
 
 // wakeUp gives an order what its timer was set for: a try of its letters at once; its deadline when the clock is right and the inputs
 // are read.
-func (c *cycle) wakeUp(t *task, o *order, now time.Time) {
+func (c *cycle) wakeUp(t *partition, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
 	switch {
 	case !ok:
@@ -80,12 +81,12 @@ func (c *cycle) wakeUp(t *task, o *order, now time.Time) {
 }
 
 // readUpTo says whether every input is read, and in its lane, up to an end.
-func (t *task) readUpTo(ends map[broker.TopicPartition]int64) bool {
+func (t *partition) readUpTo(ends map[broker.TopicPartition]int64) bool {
 	if len(t.loading) > 0 {
 		return false
 	}
 	for _, s := range t.sources {
-		if s.cursor < ends[s.TopicPartition] {
+		if s.Cursor < ends[s.TopicPartition] {
 			return false
 		}
 	}

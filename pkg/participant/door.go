@@ -11,8 +11,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
@@ -113,6 +115,15 @@ end
 return {meta[1] or '', meta[2] or '0', meta[3] or '-1', marker or '', new, o or '', meta[4] or '', meta[5] or '', whole and 1 or 0,
 	here and 1 or 0}`)
 
+// counted are the keys of a partition's task that are counted.
+func (d *Door[S]) counted(p int, generation int64) []string {
+	keys := witnessKeys(generation)
+	for i, rest := range keys {
+		keys[i] = d.st.Key(p, rest)
+	}
+	return keys
+}
+
 // looked is the answer of look.
 type looked struct {
 	view
@@ -139,9 +150,9 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 	}
 	places := len(keys) - 2
 	for generation := now; ; { // of the orders: that of now, unless none was written for long
-		v, err := look.Run(ctx, d.cfg.Redis, append(keys[:2+places:2+places], witnessKeys(d.st, p, generation)...),
+		v, err := look.Run(ctx, d.cfg.Redis, append(keys[:2+places:2+places], d.counted(p, generation)...),
 			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, places, generation,
-			prefixLog+d.b.facts, log).Slice()
+			task.PrefixLog+d.b.facts, log).Slice()
 		if err != nil {
 			return looked{}, fault.Later(time.Second, "redis: %w", err)
 		}
@@ -159,21 +170,21 @@ func (d *Door[S]) look(ctx context.Context, p int, id, mark string, trust view, 
 }
 
 // enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long enough.
-func (d *Door[S]) enter(ctx context.Context, wait time.Duration) (within context.Context, leave func(), err error) {
+func (d *Door[S]) enter(ctx context.Context, within time.Duration) (bounded context.Context, leave func(), err error) {
 	select {
 	case d.waiting <- struct{}{}:
 	default:
 		doorFull.Add(ctx, 1)
 		return nil, nil, fault.Later(time.Second, "%d requests wait for the store already", doorWaiting)
 	}
-	within, cancel := context.WithTimeout(ctx, max(wait, doorWithin))
-	return within, func() { cancel(); <-d.waiting }, nil
+	bounded, cancel := context.WithTimeout(ctx, max(within, doorWithin))
+	return bounded, func() { cancel(); <-d.waiting }, nil
 }
 
 // Find returns an order. ok is false only when the partition is folded to the log's end as it was on arrival; a partition that is
 // not there yet within the wait is an Unavailable error with RetryAfter.
-func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) (f Found[S], ok bool, err error) {
-	ctx, leave, err := d.enter(ctx, wait)
+func (d *Door[S]) Find(ctx context.Context, orderID string, within time.Duration) (f Found[S], ok bool, err error) {
+	ctx, leave, err := d.enter(ctx, within)
 	if err != nil {
 		return Found[S]{}, false, err
 	}
@@ -181,7 +192,7 @@ func (d *Door[S]) Find(ctx context.Context, orderID string, wait time.Duration) 
 	p := broker.Partition([]byte(orderID), d.cfg.Partitions)
 	l, err := d.look(ctx, p, orderID, "", view{}, "")
 	if err == nil && !l.exists() {
-		l, err = d.reach(ctx, p, orderID, wait)
+		l, err = d.reach(ctx, p, orderID, within)
 	}
 	if err != nil || !l.exists() {
 		return Found[S]{}, false, err
@@ -199,8 +210,8 @@ func (d *Door[S]) found(p int, id string, l looked) (Found[S], error) {
 }
 
 // reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that was.
-func (d *Door[S]) reach(ctx context.Context, p int, orderID string, wait time.Duration) (looked, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+func (d *Door[S]) reach(ctx context.Context, p int, orderID string, within time.Duration) (looked, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tp := broker.TopicPartition{Topic: d.b.facts, Partition: p}
 	ends, err := d.cfg.Log.Ends(ctx, []broker.TopicPartition{tp})
@@ -216,7 +227,7 @@ func (d *Door[S]) reach(ctx context.Context, p int, orderID string, wait time.Du
 			d.trust(p, l.view)
 			return l, nil
 		}
-		if sleep(ctx, doorPoll) != nil {
+		if wait.Sleep(ctx, doorPoll) != nil {
 			return looked{}, fault.Later(time.Second, "the order's partition %d is not folded to its end yet", p)
 		}
 	}
@@ -238,8 +249,8 @@ func (d *Door[S]) trustedView(p int) view {
 
 // Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body. Unavailable
 // while that cannot be known, which takes 2 s at most, or wait when that is longer, and while 1,000 requests wait for it.
-func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Duration) (Admission[S], error) {
-	ctx, leave, err := d.enter(ctx, wait)
+func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, within time.Duration) (Admission[S], error) {
+	ctx, leave, err := d.enter(ctx, within)
 	if err != nil {
 		return Admission[S]{}, err
 	}
@@ -266,7 +277,7 @@ func (d *Door[S]) Admit(ctx context.Context, orderID, hash string, wait time.Dur
 			return a, nil
 		}
 		stale = l.marker
-		if l, err = d.reach(ctx, p, orderID, wait); err != nil {
+		if l, err = d.reach(ctx, p, orderID, within); err != nil {
 			return Admission[S]{}, err
 		}
 	}
@@ -417,4 +428,13 @@ func (a *appender) produce(batch []*request) {
 	for _, r := range apart {
 		a.produce([]*request{r})
 	}
+}
+
+// number reads a number; what is none is otherwise.
+func number(s string, otherwise int64) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return otherwise
+	}
+	return n
 }

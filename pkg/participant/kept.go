@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/pack"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads hundreds of them
@@ -82,7 +83,7 @@ func named(b []byte, prefix, rest string) []byte {
 }
 
 // writeOrders adds the commands that write the orders that changed.
-func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) {
+func (c *cycle) writeOrders(t *partition, ch *task.Change) {
 	if now := c.cfg.generation(time.Now()); now > t.generation {
 		t.generation, t.before = now, true
 	}
@@ -113,18 +114,18 @@ func (c *cycle) writeOrders(t *task, add func(cmd, key string, args ...string)) 
 		o.changed, o.kept = false, len(o.parked) > 0
 	}
 	if len(setParked) > 0 {
-		add("HSET", keyParkedOrders, setParked...)
+		ch.Add("HSET", keyParkedOrders, setParked...)
 	}
 	if len(unparked) > 0 {
-		add("HDEL", keyParkedOrders, unparked...)
+		ch.Add("HDEL", keyParkedOrders, unparked...)
 	}
 	if len(set) == 0 {
 		return
 	}
-	add("HSET", ordersKey(t.generation), set...)
+	ch.Add("HSET", ordersKey(t.generation), set...)
 	if t.dated != t.generation {
 		t.dated = t.generation
-		add("PEXPIRE", ordersKey(t.generation), strconv.FormatInt((3*c.cfg.keep()).Milliseconds(), 10)) // for when no task drops it
+		ch.Add("PEXPIRE", ordersKey(t.generation), strconv.FormatInt((3*c.cfg.keep()).Milliseconds(), 10)) // for when no task drops it
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -15,14 +14,13 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 )
 
-// Limits of the retry classes.
+// Limits of the retry of transient errors.
 const (
-	backoffMin     = 50 * time.Millisecond
-	backoffMax     = 30 * time.Second
 	transientTries = 10
 	transientFor   = 2 * time.Minute
 )
@@ -89,8 +87,8 @@ func (l *lane) next(stopped bool) *delivery {
 }
 
 // wait lets the lane rest until a delivery may be tried again.
-func (l *lane) wait(t *task, o *order, d *delivery) {
-	l.retryAt = time.Now().Add(backoff(d.tries))
+func (l *lane) wait(t *partition, o *order, d *delivery) {
+	l.retryAt = time.Now().Add(wait.Backoff(d.tries))
 	t.retries[o] = l.retryAt
 }
 
@@ -102,7 +100,7 @@ func (l *lane) remove(d *delivery) {
 
 // answer is what React said to a delivery.
 type answer struct {
-	t    *task
+	t    *partition
 	o    *order
 	d    *delivery
 	fact proto.Message
@@ -142,20 +140,8 @@ func classOf(err error) fault.Class {
 	return fault.ClassOf(err)
 }
 
-// backoff is exponential from 50 ms to 30 s with full jitter on its upper half.
-func backoff(tries int) time.Duration {
-	d := backoffMax
-	if tries < 10 {
-		d = min(backoffMax, backoffMin<<max(0, tries-1))
-	}
-	return jitter(d)
-}
-
-// jitter spreads a wait over its upper half.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
 // run asks React beside the cycle; the answer joins whichever cycle comes next.
-func (c *cycle) run(t *task, o *order, d *delivery, body proto.Message) {
+func (c *cycle) run(t *partition, o *order, d *delivery, body proto.Message) {
 	if d.src == nil && d.request == nil {
 		c.watch.event(deadlinesFired, d, "")
 	}
@@ -166,9 +152,9 @@ func (c *cycle) run(t *task, o *order, d *delivery, body proto.Message) {
 
 // react is what the crew does with a question.
 func (c *cycle) react(q question) answer {
-	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.ctx.Err()}
+	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.Ctx.Err()}
 	if a.err == nil {
-		ctx, end := c.watch.process(q.t.ctx, q.d)
+		ctx, end := c.watch.process(q.t.Ctx, q.d)
 		now := time.Now()
 		attempted := &attempt{Context: ctx, now: now, edited: q.d.edited, skewed: c.cfg.Clock.Err() != nil}
 		a.fact, a.err = c.b.react(attempted, q.state, event.Message{Event: q.d.ev, Body: q.body})
@@ -179,9 +165,9 @@ func (c *cycle) react(q question) answer {
 }
 
 // pump starts what the order's lane may do now.
-func (c *cycle) pump(t *task, o *order) {
+func (c *cycle) pump(t *partition, o *order) {
 	l := &o.lane
-	for !l.busy() && l.retryAt.IsZero() && !c.leaving && !t.dead {
+	for !l.busy() && l.retryAt.IsZero() && !c.Leaving() && !t.Lost() {
 		d := l.next(t.stopped != nil)
 		if d == nil {
 			return
@@ -191,7 +177,7 @@ func (c *cycle) pump(t *task, o *order) {
 }
 
 // step decides what becomes of one delivery: dropped, parked behind others, folded, answered with nothing, or asked.
-func (c *cycle) step(t *task, o *order, d *delivery) {
+func (c *cycle) step(t *partition, o *order, d *delivery) {
 	if d.asks != nil {
 		c.redrive(t, o, d)
 		return
@@ -242,7 +228,7 @@ func (c *cycle) step(t *task, o *order, d *delivery) {
 }
 
 // ask puts an event to React, unless the participant does not react to its type.
-func (c *cycle) ask(t *task, o *order, d *delivery) {
+func (c *cycle) ask(t *partition, o *order, d *delivery) {
 	if !c.b.hears[d.topic()][d.ev.Type] {
 		c.nothing(t, o, d)
 		return
@@ -258,12 +244,12 @@ func (c *cycle) ask(t *task, o *order, d *delivery) {
 // foldOwn takes a valid fact of the own topic, met as input: one that this task decided is only marked consumed; one of the
 // door evolves the state once and goes on to React (true); one that contradicts what was decided means that the log knows
 // better.
-func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
+func (c *cycle) foldOwn(t *partition, o *order, d *delivery) bool {
 	e := d.ev
 	switch {
 	case e.Sequence <= o.own.Sequence:
 		if other := t.undelivered(o.id, e.Sequence); other != nil && other.contradicts(e) {
-			c.lose(t, "contradicted")
+			c.Lose(t, "contradicted")
 			return false
 		}
 	case o.own.Precedes(linkOf(e)):
@@ -286,7 +272,7 @@ func (c *cycle) foldOwn(t *task, o *order, d *delivery) bool {
 }
 
 // evolve folds the next fact of the own topic into the state of its order.
-func (c *cycle) evolve(t *task, o *order, d *delivery) error {
+func (c *cycle) evolve(t *partition, o *order, d *delivery) error {
 	m, err := event.Decode(d.ev)
 	if err != nil {
 		c.watch.event(eventsUndecodable, d, "")

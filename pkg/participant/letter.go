@@ -20,7 +20,7 @@ const (
 
 // park publishes a delivery to the dead-letter topic and remembers that its order waits. cause nil: it waits behind an earlier
 // letter. A letter that fails again stays where it is.
-func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
+func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 	if d.request != nil {
 		c.failed(t, o, d, cause)
 		return
@@ -49,26 +49,26 @@ func (c *cycle) park(t *task, o *order, d *delivery, cause error) {
 }
 
 // full says that another letter of the order would pass a bound: of its chain, or of the orders that wait for a person, as this would.
-func (t *task) full(o *order, forPerson bool) bool {
+func (t *partition) full(o *order, forPerson bool) bool {
 	return len(o.parked) == 0 && forPerson && t.forPerson >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
 }
 
 // stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
 // until there is room.
-func (c *cycle) stop(t *task, o *order) {
+func (c *cycle) stop(t *partition, o *order) {
 	if t.stopped == nil {
 		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
-			"partition", t.partition, "order_id", o.id, "orders_parked", t.forPerson, "letters_of_order", len(o.parked))
+			"partition", t.Number, "order_id", o.id, "orders_parked", t.forPerson, "letters_of_order", len(o.parked))
 	}
 	t.stopped = o
 }
 
 // restart lets a stopped partition go on when there is room for the letter that stopped it.
-func (c *cycle) restart(t *task) {
+func (c *cycle) restart(t *partition) {
 	if t.stopped == nil || t.full(t.stopped, true) {
 		return
 	}
-	c.watch.log.Info("partition goes on", "partition", t.partition)
+	c.watch.log.Info("partition goes on", "partition", t.Number)
 	t.stopped = nil
 	for _, o := range t.orders {
 		c.pump(t, o)
@@ -76,24 +76,24 @@ func (c *cycle) restart(t *task) {
 }
 
 // keepLetter writes a letter to those that wait for its order.
-func (c *cycle) keepLetter(t *task, o *order, id string, rec broker.Record) {
+func (c *cycle) keepLetter(t *partition, o *order, id string, rec broker.Record) {
 	body, _ := json.Marshal(rec) // plain data, cannot fail
 	t.ops = append(t.ops, taskstore.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
 	c.countLetters(t, o)
 }
 
 // dropLetter takes a letter out of those that wait.
-func (c *cycle) dropLetter(t *task, o *order, id string, kind deadletter.Kind) {
+func (c *cycle) dropLetter(t *partition, o *order, id string, kind deadletter.Kind) {
 	o.unpark(id, kind)
 	t.ops = append(t.ops, taskstore.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
 	c.countLetters(t, o)
-	if t.folding && len(o.parked) == 0 {
+	if t.Restoring() && len(o.parked) == 0 {
 		o.forgetAdopted() // what came later was answered, and may have left no trace
 	}
 }
 
 // countLetters takes over how many letters of an order wait, and for what.
-func (c *cycle) countLetters(t *task, o *order) {
+func (c *cycle) countLetters(t *partition, o *order) {
 	op := taskstore.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
 	if len(o.parked) > 0 {
 		t.waits(o.id, o.retryAt.IsZero())
@@ -108,7 +108,7 @@ func (c *cycle) countLetters(t *task, o *order) {
 }
 
 // waits remembers that an order has letters, and whether they wait for a person.
-func (t *task) waits(orderID string, forPerson bool) {
+func (t *partition) waits(orderID string, forPerson bool) {
 	if t.parked[orderID] {
 		t.forPerson--
 	}
@@ -119,7 +119,7 @@ func (t *task) waits(orderID string, forPerson bool) {
 }
 
 // failedAgain remembers that a redrive of a letter failed.
-func (c *cycle) failedAgain(t *task, o *order, n deadletter.Record) {
+func (c *cycle) failedAgain(t *partition, o *order, n deadletter.Record) {
 	o.failedAgain(n)
 	c.countLetters(t, o)
 }
@@ -167,13 +167,13 @@ func noteID(n deadletter.Record) string {
 }
 
 // tell publishes what became of a letter or of a request.
-func (c *cycle) tell(t *task, o *order, n deadletter.Record) {
+func (c *cycle) tell(t *partition, o *order, n deadletter.Record) {
 	n.Order, n.Group = o.id, c.b.name
-	t.enqueue(o, &entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.partition, time.Now().UTC())})
+	t.enqueue(o, &entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
 }
 
 // foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded since.
-func (c *cycle) foldNote(t *task, r broker.Record) {
+func (c *cycle) foldNote(t *partition, r broker.Record) {
 	n, err := deadletter.Parse(r)
 	if err != nil {
 		c.watch.unreadable(r)
@@ -214,7 +214,7 @@ func comesBack(k deadletter.Kind) int {
 	return 1
 }
 
-func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Record) {
+func (c *cycle) foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	switch {
 	case o.waits(n.ID), o.seenAs(n.ID) == seenTold:
 		return
@@ -232,7 +232,7 @@ func (c *cycle) foldLetter(t *task, o *order, n deadletter.Record, r broker.Reco
 
 // answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
 // the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
-func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause string) {
+func (c *cycle) answeredInLog(t *partition, o *order, fact broker.Record, cause string) {
 	if cause == "" || o.saw(cause) {
 		return
 	}
@@ -247,7 +247,7 @@ func (c *cycle) answeredInLog(t *task, o *order, fact broker.Record, cause strin
 }
 
 // back tells of a letter that its event was answered, although nobody asked.
-func (c *cycle) back(t *task, o *order, id string) {
+func (c *cycle) back(t *partition, o *order, id string) {
 	o.settled(id)
 	c.tell(t, o, deadletter.Record{Kind: deadletter.Redriven, ID: id, Reason: "the event was answered already"})
 }

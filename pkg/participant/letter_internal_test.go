@@ -10,10 +10,8 @@ import (
 
 // An order that is retried by itself from now on makes room for one that waits for a person.
 func TestStoppedPartitionGoesOn(t *testing.T) {
-	b := Behavior[int]{Name: "x"}.erase()
-	c := &cycle{b: b, watch: newWatch("x", 1)}
+	c, tk := newTestCycle(Behavior[int]{Name: "x"}.erase())
 	defer c.watch.close()
-	tk := newTask(t.Context(), b, 0)
 	o := newOrder("o1", 0)
 	tk.orders["o1"] = o
 	o.park("l1", "in", time.Time{})

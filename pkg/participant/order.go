@@ -105,7 +105,7 @@ func (o *order) setHead(topic string, h chain.Head) {
 // moved remembers that what was delivered is accepted: answered, parked or found a duplicate.
 func (o *order) moved(d *delivery) {
 	before := o.head(d.topic())
-	if h := before.Accept(linkOf(d.ev), d.src != nil && d.src.fromStart); h != before {
+	if h := before.Accept(linkOf(d.ev), d.src != nil && d.src.FromStart); h != before {
 		o.setHead(d.topic(), h)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -19,20 +20,20 @@ const (
 
 // appending is one batch of one task on its way.
 type appending struct {
-	t       *task
+	t       *partition
 	log     *ownLog
 	entries []*entry
 	began   time.Time
 	result  broker.Produced
 }
 
-// publish sends what the outboxes hold: one request for all tasks, one batch in flight per log, retried from its head.
-func (c *cycle) publish() {
+// Publish implements task.Handler: it sends what the outboxes hold: one request for all tasks, one batch in flight per log, retried from its head.
+func (c *cycle) Publish() {
 	var batches []broker.Batch
 	sent := map[broker.TopicPartition]*appending{}
 	now := time.Now()
-	for _, t := range c.tasks {
-		if t.dead {
+	for _, t := range c.Tasks() {
+		if t.Lost() {
 			continue
 		}
 		for _, l := range t.own {
@@ -57,19 +58,19 @@ func (c *cycle) publish() {
 		return
 	}
 	c.inFlight++
-	c.work.Go(func() {
-		c.cfg.Log.Produce(context.WithoutCancel(c.ctx), batches, func(p broker.Produced) {
+	c.Go(func() {
+		c.cfg.Log.Produce(context.Background(), batches, func(p broker.Produced) {
 			a := sent[p.TopicPartition]
 			a.result = p
-			c.appended <- a
+			c.Post(func() { c.acknowledge(a) })
 		})
-		c.appended <- nil
+		c.Post(func() { c.inFlight-- })
 	})
 }
 
 // sendable returns the entries for one log that may be sent now, in order: an entry leaves only when every earlier entry
 // of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
-func (t *task) sendable(l *ownLog) []*entry {
+func (t *partition) sendable(l *ownLog) []*entry {
 	most := cmp.Or(l.most, batchRecords)
 	var out []*entry
 	size := 0
@@ -90,7 +91,7 @@ func (t *task) sendable(l *ownLog) []*entry {
 }
 
 // waitsForOther says that an earlier entry of the same order goes to another topic, and is not acknowledged.
-func (t *task) waitsForOther(e *entry) bool {
+func (t *partition) waitsForOther(e *entry) bool {
 	for _, earlier := range t.pending[e.Order] {
 		if earlier == e {
 			return false
@@ -106,13 +107,9 @@ func recordBytes(r broker.Record) int { return len(r.Key) + len(r.Value) + len(r
 
 // acknowledge follows what became of a batch.
 func (c *cycle) acknowledge(a *appending) {
-	if a == nil {
-		c.inFlight--
-		return
-	}
 	t, l := a.t, a.log
 	t.inFlight--
-	t.moving = true
+	t.Moved = true
 	l.busy = false
 	c.watch.published(a)
 	if a.result.Err != nil {
@@ -123,7 +120,7 @@ func (c *cycle) acknowledge(a *appending) {
 		c.watch.log.Info("publishing again", "topic", l.Topic, "partition", l.Partition)
 	}
 	l.tries, l.most, l.refused = 0, 0, nil
-	if t.dead {
+	if t.Lost() {
 		return
 	}
 	base := a.result.Base
@@ -143,7 +140,7 @@ func (c *cycle) acknowledge(a *appending) {
 		return // read back as input
 	}
 	if base < l.expected || base > l.expected && !c.readGap(t, l, base) {
-		c.lose(t, "contradicted")
+		c.Lose(t, "contradicted")
 		return
 	}
 	l.expected = base + int64(len(a.entries))
@@ -151,8 +148,8 @@ func (c *cycle) acknowledge(a *appending) {
 
 // readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing; anything
 // else means that the log knows better (false), and so does a gap that cannot be read now.
-func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
-	ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+func (c *cycle) readGap(t *partition, l *ownLog, to int64) bool {
+	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()
 	c.watch.count(publishUnexpected, 1, telemetry.Topic.String(l.Topic))
 	for from := l.expected; from < to; {
@@ -178,7 +175,7 @@ func (c *cycle) readGap(t *task, l *ownLog, to int64) bool {
 }
 
 // known says whether a record of an own topic repeats what this task decided.
-func (c *cycle) known(t *task, l *ownLog, r broker.Record) bool {
+func (c *cycle) known(t *partition, l *ownLog, r broker.Record) bool {
 	o := t.orders[deadletter.OrderOf(r)]
 	if l.Topic == c.b.letters {
 		n, err := deadletter.Parse(r)

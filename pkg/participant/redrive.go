@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // redriving is a request under way. It stays at the head of its order's lane until it is closed, and takes its next step when what
@@ -23,7 +24,7 @@ type redriving struct {
 }
 
 // redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the log.
-func (c *cycle) redrive(t *task, o *order, d *delivery) {
+func (c *cycle) redrive(t *partition, o *order, d *delivery) {
 	q, at := d.asks, o.place(d.asks.Letter)
 	begun := o.asked.ID == q.ID
 	switch {
@@ -50,7 +51,7 @@ func (c *cycle) redrive(t *task, o *order, d *delivery) {
 }
 
 // discard takes a letter out, wherever it stands.
-func (c *cycle) discard(t *task, o *order, d *delivery) {
+func (c *cycle) discard(t *partition, o *order, d *delivery) {
 	kind := deadletter.Discarded
 	if o.saw(d.asks.Letter) {
 		kind = deadletter.Redriven
@@ -60,7 +61,7 @@ func (c *cycle) discard(t *task, o *order, d *delivery) {
 }
 
 // runChain decides the first letter that is not behind one of its topic that is not ready.
-func (c *cycle) runChain(t *task, o *order, d *delivery) {
+func (c *cycle) runChain(t *partition, o *order, d *delivery) {
 	q := d.asks
 	i := slices.IndexFunc(o.parked, func(w waiting) bool { return q.held[w.topic] == nil })
 	if i < 0 {
@@ -97,10 +98,10 @@ func (q *redriving) kind(letter string) deadletter.Kind {
 }
 
 // openLetter reads a letter from the store.
-func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+func (c *cycle) openLetter(t *partition, o *order, d *delivery, id string) (*delivery, error) {
+	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()
-	body, err := c.st.Field(ctx, c.st.Key(t.partition, "parked:"+o.id), id)
+	body, err := c.Store.Field(ctx, c.Store.Key(t.Number, "parked:"+o.id), id)
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +125,9 @@ func (c *cycle) openLetter(t *task, o *order, d *delivery, id string) (*delivery
 }
 
 // cannotOpen lets the lane wait for the store; one that lost a letter is folded again.
-func (c *cycle) cannotOpen(t *task, o *order, d *delivery, err error) {
+func (c *cycle) cannotOpen(t *partition, o *order, d *delivery, err error) {
 	if fault.ClassOf(err) == fault.Unavailable {
-		c.storeDown(err)
+		c.StoreDown(err)
 		if d.asks.automatic {
 			c.retryLater(t, o, d)
 			return
@@ -136,13 +137,12 @@ func (c *cycle) cannotOpen(t *task, o *order, d *delivery, err error) {
 		o.lane.wait(t, o, d)
 		return
 	}
-	c.watch.log.Error("a letter cannot be read", "partition", t.partition, "error", err)
-	c.anew[t.partition] = true
-	c.lose(t, "unreadable")
+	c.watch.log.Error("a letter cannot be read", "partition", t.Number, "error", err)
+	c.LoseStored(t, "unreadable")
 }
 
 // decideLetter decides a letter as any event, except that its place in the chain was judged when it was parked.
-func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
+func (c *cycle) decideLetter(t *partition, o *order, l *delivery) {
 	if l.bad != nil {
 		c.failed(t, o, l, l.bad)
 		return
@@ -170,7 +170,7 @@ func (c *cycle) decideLetter(t *task, o *order, l *delivery) {
 }
 
 // settle takes a letter out of the chain, and tells what became of it after the fact that answers it.
-func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadletter.Kind) {
+func (c *cycle) settle(t *partition, o *order, d *delivery, id string, kind deadletter.Kind) {
 	q := d.asks
 	c.dropLetter(t, o, id, kind)
 	o.settled(id)
@@ -185,7 +185,7 @@ func (c *cycle) settle(t *task, o *order, d *delivery, id string, kind deadlette
 }
 
 // failed ends a request at a letter that cannot be answered this time either. It stays where it is, and all behind it.
-func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
+func (c *cycle) failed(t *partition, o *order, l *delivery, err error) {
 	redrives := o.parked[o.place(l.letter)].redrives + 1
 	n := l.request.asks.note(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter, Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
@@ -199,7 +199,7 @@ func (c *cycle) failed(t *task, o *order, l *delivery, err error) {
 
 // closed ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is told, and its id,
 // made from a time that is over, need not be remembered.
-func (c *cycle) closed(t *task, o *order, d *delivery, class, message string) {
+func (c *cycle) closed(t *partition, o *order, d *delivery, class, message string) {
 	if d.asks.automatic {
 		o.lane.settling = true
 		c.done(t, o, d)

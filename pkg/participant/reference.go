@@ -9,16 +9,17 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // readOriginal reads the event of a letter that does not hold it again from its topic, beside the cycle. The order's lane waits for it.
-func (c *cycle) readOriginal(t *task, o *order, l *delivery) {
+func (c *cycle) readOriginal(t *partition, o *order, l *delivery) {
 	o.lane.reading = true
-	c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(t.ctx, storeTimeout)
+	c.Go(func() {
+		ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 		defer cancel()
 		came, bad, err := c.original(ctx, l.refers)
-		c.beside <- func() { c.hasOriginal(t, o, l, came, bad, err) }
+		c.Post(func() { c.hasOriginal(t, o, l, came, bad, err) })
 	})
 }
 
@@ -41,8 +42,8 @@ func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *bro
 
 // hasOriginal goes on with a letter whose event was read. One that cannot be read has failed, as any that cannot be answered: at once
 // where waiting will not mend it, otherwise after a while, so that an operator can discard it.
-func (c *cycle) hasOriginal(t *task, o *order, l *delivery, came *broker.Record, bad, err error) {
-	if t.dead {
+func (c *cycle) hasOriginal(t *partition, o *order, l *delivery, came *broker.Record, bad, err error) {
+	if t.Lost() {
 		return
 	}
 	o.lane.reading = false

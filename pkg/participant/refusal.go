@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // notPublished decides how a batch is sent again that was not acknowledged. An outage is waited out. A batch that the broker refuses
@@ -34,7 +35,7 @@ func (c *cycle) notPublished(a *appending) {
 		}
 	}
 	l.tries++
-	l.retryAt = time.Now().Add(backoff(l.tries))
+	l.retryAt = time.Now().Add(wait.Backoff(l.tries))
 	switch {
 	case refused:
 		c.watch.count(publishRefused, 1, telemetry.Topic.String(l.Topic))

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // An event that is deferred (fault.Deferred: a refund under way, a mailbox that is full) concerns its order alone. It is parked at
@@ -32,7 +33,7 @@ func retryAt(err error, redrives int, retried bool) time.Time {
 	if class != fault.Deferred && (class != fault.NotYet || !retried || redrives >= maxNotReady) {
 		return time.Time{}
 	}
-	d := jitter(min(retryMax, retryMin<<min(redrives, 16)))
+	d := wait.Jitter(min(retryMax, retryMin<<min(redrives, 16)))
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.RetryAfter > 0 {
 		d = min(d, f.RetryAfter)
 	}
@@ -57,15 +58,15 @@ func (o *order) wakeAt(b *behavior) (at time.Time, ok bool) {
 // startRetries begins the retries that are due, while there is room for them.
 func (c *cycle) startRetries(ctx context.Context) {
 	free := maxRetrying
-	for _, t := range c.tasks {
-		if !t.dead {
+	for _, t := range c.Tasks() {
+		if !t.Lost() {
 			free -= t.retrying
 		}
 	}
-	for i := range c.tasks {
-		t := c.tasks[(c.retryFrom+i)%len(c.tasks)]
+	for i := range c.Tasks() {
+		t := c.Tasks()[(c.retryFrom+i)%len(c.Tasks())]
 		n := min(free, len(t.retryDue))
-		if t.dead || n <= 0 {
+		if t.Lost() || n <= 0 {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.retryDue[:n]}}); err != nil {
@@ -83,16 +84,16 @@ func (c *cycle) startRetries(ctx context.Context) {
 
 // retryLater ends a try that met something unavailable. It is no failure of the letter, and nobody who asked waits in the lane: the
 // order's place, among those that are retried and in its lane, is better used by others until then.
-func (c *cycle) retryLater(t *task, o *order, d *delivery) {
+func (c *cycle) retryLater(t *partition, o *order, d *delivery) {
 	redrives := o.parked[0].redrives
-	t.timers.again(o.id, time.Now().Add(jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
+	t.timers.again(o.id, time.Now().Add(wait.Jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
 	c.done(t, o, d)
 }
 
 // retry puts a request of the participant itself into the order's lane. It is in no log: after a crash the order's timer makes it again.
-func (c *cycle) retry(t *task, o *order) {
+func (c *cycle) retry(t *partition, o *order) {
 	q := deadletter.Request{
-		ID: retryID(o.id, o.retryAt), Action: deadletter.Redrive, Order: o.id, Partition: t.partition, At: o.retryAt,
+		ID: retryID(o.id, o.retryAt), Action: deadletter.Redrive, Order: o.id, Partition: t.Number, At: o.retryAt,
 	}
 	rec := q.Record(c.b.name)
 	d := &delivery{rec: &rec, order: o.id, of: o, judged: true}

@@ -3,7 +3,7 @@ package participant
 import (
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // Bounds of what the sources of an instance may hold in memory. A source at its bound is left out of the next fetch; the others go
@@ -20,25 +20,13 @@ const (
 	maxWindowKept = 20_000
 )
 
-// source is one input topic of a task: where to read next, and the deliveries read but not yet both applied and settled,
-// in log order.
+// source is one input of a task with the deliveries read but not yet both applied and settled, in log order.
 type source struct {
-	broker.TopicPartition
-	field     string // of its position
-	cursor    int64  // next offset to fetch
-	end       int64  // of the log, as the last fetch told it; -1 before
-	window    []slot
-	trimmed   int   // slots that left the window
-	pending   int   // deliveries in the window not yet applied
-	bytes     int   // of those
-	committed int64 // last offset committed; or uncommitted, untold
-
-	since      int64 // offset from which on the store has kept what was read
-	sinceField string
-	fromStart  bool      // that is the log's start: a first fact begins its chain
-	toldAt     time.Time // when a fetch told the end
-	missedAt   time.Time // since when the log holds what was not fetched; zero: it does not
-	denied     error     // why the broker will not let it be read; nil when it does
+	*task.Input
+	window  []slot
+	trimmed int // slots that left the window
+	pending int // deliveries in the window not yet applied
+	bytes   int // of those
 }
 
 // slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be settled before
@@ -50,10 +38,11 @@ type slot struct {
 	time   time.Time // of the record
 }
 
-// room is how many events one source may hold: its share, or more while the others leave theirs.
-func (c *cycle) room() int {
-	pending, bytes := 0, 0
-	for _, t := range c.tasks {
+// roomOf is how many events one of an instance's sources may hold: its share, or more while the others leave theirs.
+func roomOf(tasks []*partition) int {
+	pending, bytes, sources := 0, 0, 0
+	for _, t := range tasks {
+		sources += len(t.sources)
 		for _, s := range t.sources {
 			pending += s.pending
 			bytes += s.bytes
@@ -65,7 +54,7 @@ func (c *cycle) room() int {
 	if pending < maxEvents/2 {
 		return maxWindowEvents
 	}
-	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, len(c.tasks)*len(c.b.hears))))
+	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, sources)))
 }
 
 func (s *source) full(room int) bool { return s.pending >= room || s.bytes >= maxWindowBytes }
@@ -92,7 +81,7 @@ func (s *source) applied() int64 {
 			return at.offset
 		}
 	}
-	return s.cursor
+	return s.Cursor
 }
 
 // position is what applied will be after the change being made. What was applied above it is known by its seen mark.
@@ -102,7 +91,7 @@ func (s *source) position() int64 {
 			return at.offset
 		}
 	}
-	return s.cursor
+	return s.Cursor
 }
 
 // folded is the offset below which every fact of this source is evolved, although requests among them may wait for their answer.
@@ -112,7 +101,7 @@ func (s *source) folded() int64 {
 			return at.offset
 		}
 	}
-	return s.cursor
+	return s.Cursor
 }
 
 // commitable is the lowest offset not yet applied, or whose order has something in the outbox: what is below may be forgotten
@@ -127,5 +116,5 @@ func (s *source) commitable(settled int64) int64 {
 	if len(s.window) > 0 {
 		return s.window[0].offset
 	}
-	return s.cursor
+	return s.Cursor
 }

@@ -1,13 +1,13 @@
 package participant
 
 import (
-	"context"
 	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -17,14 +17,10 @@ const maxFactBytes = 900 << 10
 // maxIdleOrders is how many orders with nothing under way a task keeps in memory.
 const maxIdleOrders = 2048
 
-// task is one partition of one participant: it alone decides the facts in this partition of the participant's own topics.
-type task struct {
-	partition int
-	ctx       context.Context // ends when the task is lost or the generation over
-	cancel    context.CancelFunc
-	dead      bool // lost: its memory must not be used again
-	owner     string
-	seq       int64
+// partition is one partition of one participant: it alone decides the facts in this partition of the participant's own
+// topics.
+type partition struct {
+	*task.Partition
 	sources   []*source
 	own       []*ownLog
 	orders    map[string]*order
@@ -53,29 +49,22 @@ type task struct {
 	stopped           *order          // whose next letter would pass a bound; nil: the partition goes on
 	running           int             // React calls
 	inFlight          int             // produce batches
+	unreadable        bool            // the store holds an order that cannot be read
 
-	// What the next apply writes.
-	touched  []*order
-	ready    []*delivery
-	ops      []taskstore.Op
-	evolved  bool // the state of an order, by a fact of the log
-	folding  bool
-	met      map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
-	folded   int64               // see source.folded; never goes back
-	stored   map[string]int64    // positions as last written, by field
-	logs     map[string]string   // that it is folded from: their identities, by topic
-	replaced map[string]bool     // topics whose positions, as found in the store, were of logs that are gone
-	// identities are fields of meta, and their values, to be written with the first positions of all inputs: which logs they are of.
-	identities []string
-	moving     bool      // positions may be others than what is stored
-	resend     *change   // sent, outcome unknown
-	compared   time.Time // when the store last agreed
+	// What the next change writes.
+	touched []*order
+	ready   []*delivery
+	ops     []taskstore.Op
+	evolved bool // the state of an order, by a fact of the log
+
+	met    map[uint64]struct{} // while a store just emptied is folded: hashes of the orders it may hold again; nil: it may hold any
+	folded int64               // see source.folded; never goes back
 }
 
 // ownLog is one topic this task writes.
 type ownLog struct {
 	broker.TopicPartition
-	field    string // of its position
+	field    string // of its position in meta
 	expected int64  // the offset the next append should get; another one means that somebody else appended
 	busy     bool   // a produce is in flight
 	retryAt  time.Time
@@ -84,26 +73,24 @@ type ownLog struct {
 	refused  error // why the broker will not take the next entry; nil when it does
 }
 
-func newTask(ctx context.Context, b *behavior, partition int) *task {
-	t := &task{
-		partition: partition, moving: true, orders: map[string]*order{}, retries: map[*order]time.Time{},
-		holds: map[*delivery]*order{}, parked: map[string]bool{}, stored: map[string]int64{},
-		pending: map[string][]*entry{},
+// New implements task.Handler.
+func (c *cycle) New(p *task.Partition) *partition {
+	t := &partition{
+		Partition: p, orders: map[string]*order{}, retries: map[*order]time.Time{}, holds: map[*delivery]*order{},
+		parked: map[string]bool{}, pending: map[string][]*entry{},
 	}
-	t.ctx, t.cancel = context.WithCancel(ctx)
-	for _, topic := range b.topics {
-		t.sources = append(t.sources, &source{
-			TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixIn + topic, end: -1, committed: uncommitted,
-			sinceField: prefixSince + topic,
+	for _, in := range p.Inputs {
+		t.sources = append(t.sources, &source{Input: in})
+	}
+	for _, topic := range []string{c.b.facts, c.b.letters} {
+		t.own = append(t.own, &ownLog{
+			TopicPartition: broker.TopicPartition{Topic: topic, Partition: p.Number}, field: task.PrefixOwn + topic,
 		})
-	}
-	for _, topic := range []string{b.facts, b.letters} {
-		t.own = append(t.own, &ownLog{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}, field: prefixOwn + topic})
 	}
 	return t
 }
 
-func (t *task) source(topic string) *source {
+func (t *partition) source(topic string) *source {
 	for _, s := range t.sources {
 		if s.Topic == topic {
 			return s
@@ -113,32 +100,30 @@ func (t *task) source(topic string) *source {
 }
 
 // log is one of those that the task writes.
-func (t *task) log(topic string) *ownLog {
+func (t *partition) log(topic string) *ownLog {
 	return t.own[slices.IndexFunc(t.own, func(l *ownLog) bool { return l.Topic == topic })]
 }
 
-// lately says that the store has agreed within compareEvery.
-func (t *task) lately(now time.Time) bool { return now.Sub(t.compared) < compareEvery }
-
-// stirred says that there may be something to write.
-func (t *task) stirred() bool {
-	return t.moving || len(t.ready)+len(t.touched)+len(t.ops)+len(t.timers.changed) > 0 || t.kept < t.number
-}
-
-// urgent says that there is something to write that somebody waits for: a fact or a letter that may only be published then, what the
-// state of an order became, or events that take the room of others. What was found a duplicate, a fact that changed nothing here and
-// what left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
-func (t *task) urgent() bool {
-	return t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded()
+// Need implements task.Handler. Somebody waits for a fact or a letter that may only be published once it is stored, for what the
+// state of an order became, or for the room that events take. What was found a duplicate, a fact that changed nothing here and what
+// left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
+func (c *cycle) Need(t *partition) task.Need {
+	switch {
+	case t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded():
+		return task.Now
+	case t.Moved || len(t.ready)+len(t.touched)+len(t.timers.changed) > 0:
+		return task.Soon
+	}
+	return task.Nothing
 }
 
 // crowded says that a source may have no room: it holds as much as each may have, however many there are.
-func (t *task) crowded() bool {
+func (t *partition) crowded() bool {
 	return slices.ContainsFunc(t.sources, func(s *source) bool { return s.full(minWindowEvents) })
 }
 
 // touch remembers that an order has something to write, or may leave memory later.
-func (t *task) touch(o *order) {
+func (t *partition) touch(o *order) {
 	if !o.touched {
 		o.touched = true
 		t.touched = append(t.touched, o)
@@ -146,7 +131,7 @@ func (t *task) touch(o *order) {
 }
 
 // enqueue appends to the outbox, in memory now and in the store with the next apply.
-func (t *task) enqueue(o *order, e *entry) {
+func (t *partition) enqueue(o *order, e *entry) {
 	e.body = e.encode()
 	t.remember(e)
 	o.entry = e.number
@@ -154,7 +139,7 @@ func (t *task) enqueue(o *order, e *entry) {
 }
 
 // remember adds an entry to the outbox in memory.
-func (t *task) remember(e *entry) {
+func (t *partition) remember(e *entry) {
 	t.number++
 	e.number = t.number
 	t.outbox = append(t.outbox, e)
@@ -162,7 +147,7 @@ func (t *task) remember(e *entry) {
 }
 
 // settle drops the entries up to a number: they are in Kafka, and trimmed from the store.
-func (t *task) settle(number int64) {
+func (t *partition) settle(number int64) {
 	for len(t.outbox) > 0 && t.outbox[0].number <= number {
 		e := t.outbox[0]
 		if rest := t.pending[e.Order][1:]; len(rest) > 0 {
@@ -177,7 +162,7 @@ func (t *task) settle(number int64) {
 }
 
 // undelivered returns the fact of an order with a sequence that is decided and not yet settled.
-func (t *task) undelivered(orderID string, seq uint64) *entry {
+func (t *partition) undelivered(orderID string, seq uint64) *entry {
 	for _, e := range t.pending[orderID] {
 		if e.Seq == seq {
 			return e
@@ -187,7 +172,7 @@ func (t *task) undelivered(orderID string, seq uint64) *entry {
 }
 
 // arm sets or clears the order's timer after its state or its letters changed.
-func (t *task) arm(b *behavior, o *order) {
+func (t *partition) arm(b *behavior, o *order) {
 	if at, ok := o.wakeAt(b); ok {
 		t.timers.keep(o.id, at)
 	} else {
@@ -196,7 +181,7 @@ func (t *task) arm(b *behavior, o *order) {
 }
 
 // since returns the entries of the outbox after a number.
-func (t *task) since(number int64) []*entry {
+func (t *partition) since(number int64) []*entry {
 	if len(t.outbox) == 0 {
 		return nil
 	}
@@ -204,7 +189,7 @@ func (t *task) since(number int64) []*entry {
 }
 
 // forget drops orders from memory with nothing under way, when there are many.
-func (t *task) forget() {
+func (t *partition) forget() {
 	excess := len(t.orders) - maxIdleOrders
 	for id, o := range t.orders {
 		if excess <= 0 {

@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -31,15 +29,11 @@ var (
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
 	requestsClosed    = telemetry.RequestsClosed.Counter()
 	deadlinesFired    = telemetry.DeadlinesFired.Counter()
-	applyDuration     = telemetry.ApplyDuration.Histogram()
-	applySize         = telemetry.ApplySize.Sizes()
 	publishDuration   = telemetry.PublishDuration.Histogram()
 	publishSize       = telemetry.PublishSize.Sizes()
 	publishRetried    = telemetry.PublishRetried.Counter()
 	publishRefused    = telemetry.PublishRefused.Counter()
 	publishUnexpected = telemetry.PublishUnexpected.Counter()
-	tasksClaimed      = telemetry.TasksClaimed.Counter()
-	tasksLost         = telemetry.TasksLost.Counter()
 	recordsFolded     = telemetry.RecordsFolded.Counter()
 	offsetsOutOfRange = telemetry.OffsetsOutOfRange.Counter()
 	chainsRead        = telemetry.ChainsRead.Counter()
@@ -52,13 +46,31 @@ type watch struct {
 	log    *slog.Logger
 	teller *teller // nil: nothing is told
 	sums   []sum
-	gauges
+
+	mu      sync.Mutex
+	folding map[string]float64 // by own topic: records that a fold under way has still to read
+	close   func()
 }
 
-func newWatch(name string, partitions int) *watch {
-	w := &watch{name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name)}
-	w.open(w.label, partitions)
+func newWatch(name string) *watch {
+	w := &watch{
+		name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name), folding: map[string]float64{},
+	}
+	w.close = telemetry.Gauges(func(_ context.Context, observe telemetry.Observe) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for topic, left := range w.folding {
+			observe(telemetry.FoldRemaining, left, w.label, telemetry.Topic.String(topic))
+		}
+	}, telemetry.FoldRemaining)
 	return w
+}
+
+// fold says how many records of an own topic a fold under way has still to read.
+func (w *watch) fold(topic string, left int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.folding[topic] = float64(left)
 }
 
 func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
@@ -177,45 +189,10 @@ func (w *watch) contradicted(r broker.Record) {
 		"partition", r.Partition, "offset", r.Offset)
 }
 
-// replaced says which topics of tasks that are claimed are others than those that were folded.
-func (w *watch) replaced(tasks []*task) {
-	topics, n := map[string]bool{}, 0
-	for _, t := range tasks {
-		maps.Copy(topics, t.replaced)
-		if len(t.replaced) > 0 {
-			n++
-		}
-	}
-	if n > 0 {
-		w.count(tasksLost, n, telemetry.Reason.String(lostReplaced))
-		w.log.Error("topics were deleted and created anew: what was kept of them is dropped and folded from their start",
-			"topics", slices.Sorted(maps.Keys(topics)), "partitions", n)
-	}
-}
-
 // shorter is a log that does not hold what was read of it.
 func (w *watch) shorter(tp broker.TopicPartition, at, end int64) {
 	w.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
 		"topic", tp.Topic, "partition", tp.Partition, "offset", at, "end", end)
-}
-
-func (w *watch) lost(t *task, why string) {
-	w.count(tasksLost, 1, telemetry.Reason.String(why))
-	w.log.Warn("task lost, folding again", "partition", t.partition, "why", why)
-}
-
-// partlyLost is a task whose store misses some of its keys when it is taken over.
-func (w *watch) partlyLost(t *task) {
-	w.count(tasksLost, 1, telemetry.Reason.String(taskstore.Lost.String()))
-	w.log.Warn("redis lost some keys of a partition, folding it from the start", "partition", t.partition)
-}
-
-func (w *watch) applied(began time.Time, events int) {
-	by := telemetry.By(w.label)
-	by.Record(context.Background(), applyDuration, time.Since(began).Seconds())
-	if events > 0 {
-		by.Record(context.Background(), applySize, float64(events))
-	}
 }
 
 func (w *watch) published(a *appending) {

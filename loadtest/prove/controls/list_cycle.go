@@ -54,15 +54,15 @@ var positions = []Control{
 		ID: "commit-past-an-inherited-outbox", Without: "offsets are committed before an outbox found in the store is in Kafka", Breaks: nothingLost,
 		Schedules: 185,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/leave.go", `t.dead || t.settled < t.inherited`, `t.dead`}},
+		Edits:     []Edit{{"pkg/participant/apply.go", `if t.settled < t.inherited {`, `if false {`}},
 	},
 	{
 		ID: "larger-of-the-two-positions", Without: "reading begins at the larger of the store's and the group's position", Breaks: disposable,
 		Schedules: 416,
 		Proof:     Proof{readModelRestored, []check.Guarantee{check.ReadModel}},
 		Edits: []Edit{
-			{"pkg/participant/identity.go", `		s.cursor = at
-`, `		s.cursor = max(at, s.committed)
+			{"pkg/task/takeover.go", `		in.Cursor = at
+`, `		in.Cursor = max(at, in.committed)
 `},
 			{"pkg/projection/takeover.go", `		s.cursor, s.applied = n, n
 `, `		n = max(n, c.gen.Committed(s.TopicPartition), c.offsets[s.TopicPartition])
@@ -124,10 +124,12 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		Schedules: 130,
 		Proof:     Proof{sleepsBeforeApply, []check.Guarantee{check.Choreography}},
 		Edits: []Edit{
-			{"pkg/participant/cycle.go", `		c.apply()
-		c.publish()
-`, `		c.publish()
-		c.apply()
+			{"pkg/task/loop.go", `		e.apply()
+		e.h.Publish()
+		e.commit()
+`, `		e.h.Publish()
+		e.apply()
+		e.commit()
 `},
 			{"pkg/participant/publish.go", `if e.number > t.kept {`, `if false {`},
 		},
@@ -170,7 +172,7 @@ var publishing = []Control{
 		ID: "outbox-is-not-drained", Without: "what an earlier owner decided is taken for published", Breaks: nothingLost,
 		Schedules: 12,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/takeover.go", `		t.remember(e)
+		Edits: []Edit{{"pkg/participant/restore.go", `		t.remember(e)
 `, `		e.acked = true
 		t.remember(e)
 `}},

@@ -43,7 +43,7 @@ var parking = []Control{
 		ID: "letters-are-not-folded", Without: "the fold does not read the dead letters", Breaks: disposable,
 		Schedules: 89,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/fold.go", `[]string{c.b.facts, c.b.letters}`, `[]string{c.b.facts}`}},
+		Edits:     []Edit{{"pkg/participant/restore.go", `[]string{c.b.facts, c.b.letters}`, `[]string{c.b.facts}`}},
 	},
 	{
 		ID: "outage-is-parked", Without: "what an outage stops becomes a dead letter", Breaks: oneOrder,
@@ -79,25 +79,25 @@ var folding = []Control{
 		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
 		Schedules: 64,
 		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
-		Edits:     []Edit{{"pkg/participant/takeover.go", `m.FoldVersion == c.b.foldVersion`, `m.FoldVersion != ""`}},
+		Edits:     []Edit{{"pkg/participant/cycle.go", `return version == c.b.foldVersion`, `return version != ""`}},
 	},
 	{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
 		Schedules: 68,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.own.Precedes(linkOf(e)) {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/restore.go", `if !o.own.Precedes(linkOf(e)) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,
 		Schedules: 3,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/fold.go", `c.answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
+		Edits:     []Edit{{"pkg/participant/restore.go", `c.answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
 	},
 	{
 		ID: "timers-are-not-armed", Without: "the fold sets no deadlines", Breaks: disposable,
 		Schedules: 79,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/fold.go", `	t.arm(c.b, o)
+		Edits: []Edit{{"pkg/participant/restore.go", `	t.arm(c.b, o)
 `, ``}},
 	},
 }

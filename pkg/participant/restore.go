@@ -10,37 +10,97 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // progressEvery is how often a long fold says how far it is.
 const progressEvery = 2 * time.Second
 
-// fold reads the own topics of all tasks to the ends they have now: first the facts, then the letters (a letter of an event
-// that was answered since is ignored). It returns how many records it read.
-func (c *cycle) fold(ctx context.Context, tasks []*task) (int, error) {
-	total := 0
+// Restore implements task.Handler: it reads what the store keeps of the tasks, and folds their own topics to the ends these have
+// now: first the facts, then the letters (a letter of an event that was answered since is ignored).
+func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
+	began, total := time.Now(), 0
 	for _, t := range tasks {
-		t.folding = true
+		if err := c.readKept(ctx, t); err != nil {
+			return err
+		}
 	}
 	for _, topic := range []string{c.b.facts, c.b.letters} {
 		n, err := c.foldTopic(ctx, tasks, topic)
 		total += n
 		if err != nil {
-			return total, err
+			return err
 		}
 	}
 	for _, t := range tasks {
-		t.folding, t.met = false, nil
+		t.met = nil
 	}
-	return total, nil
+	if total > 0 {
+		c.watch.log.Info("folded", "partitions", len(tasks), "records", total, "took", time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// Kept implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log they went
+// into is gone.
+func (c *cycle) Kept(t *partition) []string {
+	if t.Replaced[c.b.facts] {
+		return nil
+	}
+	return []string{"marker:"}
+}
+
+// readKept reads positions, the outbox, the timers, which orders are parked, and whether there are some of the generation before.
+func (c *cycle) readKept(ctx context.Context, t *partition) error {
+	if t.Emptied {
+		t.met = map[uint64]struct{}{}
+	}
+	for _, l := range t.own {
+		l.expected = t.Stored[l.field]
+	}
+	if c.b.door {
+		facts := t.log(c.b.facts)
+		if at, ok := t.Stored[task.PrefixInput+c.b.facts]; ok {
+			facts.expected = min(facts.expected, at)
+		}
+	}
+	t.folded = t.Stored[fieldFolded]
+	list, err := c.Store.List(ctx, c.Store.Key(t.Number, "outbox"))
+	if err != nil {
+		return err
+	}
+	for _, body := range list {
+		e, err := decodeEntry(body)
+		if err != nil {
+			return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.Store.Key(t.Number, "outbox"), err)
+		}
+		t.remember(e)
+	}
+	t.kept, t.inherited = t.number, t.number
+	at, err := c.Store.Scores(ctx, c.Store.Key(t.Number, "timers"))
+	if err != nil {
+		return err
+	}
+	for id, ms := range at {
+		t.timers.set(id, time.UnixMilli(int64(ms)))
+	}
+	parked, err := c.Store.Hashes(ctx, []string{c.Store.Key(t.Number, "parked")})
+	if err != nil {
+		return err
+	}
+	for id := range parked[0] {
+		_, retried := t.timers.at[id]
+		t.waits(id, !retried)
+	}
+	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, ordersKey(t.generation-1)))
+	return err
 }
 
 // foldTopic folds one topic of all tasks. While a chunk is folded the next one is read and the one before is written, so that a fold takes
 // as long as the slowest of the three.
-func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int, error) {
-	byLog := map[broker.TopicPartition]*task{}
+func (c *cycle) foldTopic(ctx context.Context, tasks []*partition, topic string) (int, error) {
+	byLog := map[broker.TopicPartition]*partition{}
 	var logs []broker.TopicPartition
 	for _, t := range tasks {
 		byLog[t.log(topic).TopicPartition] = t
@@ -60,8 +120,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 		l := t.log(topic)
 		if l.expected > ends[tp] {
 			c.watch.shorter(tp, l.expected, ends[tp])
-			c.anew[t.partition] = true
-			return 0, errAnew
+			return 0, c.Refold(t.Partition)
 		}
 		l.expected = max(l.expected, starts[tp])
 		next[tp] = l.expected
@@ -74,7 +133,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	defer beside.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	chunks := make(chan fetchResult)
+	chunks := make(chan chunk)
 	beside.Go(func() { c.readAhead(ctx, next, ends, chunks) })
 	var w writing
 	for f := range chunks {
@@ -93,8 +152,14 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*task, topic string) (int
 	return int(total), cmp.Or(c.written(&w), ctx.Err())
 }
 
+// chunk is what one fetch brought.
+type chunk struct {
+	got []broker.Fetched
+	err error
+}
+
 // readAhead reads logs from some offsets to their ends, a fetch ahead of who takes what it brought.
-func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartition]int64, chunks chan<- fetchResult) {
+func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartition]int64, chunks chan<- chunk) {
 	defer close(chunks)
 	for {
 		var from []broker.Position
@@ -111,7 +176,7 @@ func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartit
 			next[f.TopicPartition] = f.Next
 		}
 		select {
-		case chunks <- fetchResult{got: got, err: err}:
+		case chunks <- chunk{got: got, err: err}:
 		case <-ctx.Done():
 			return
 		}
@@ -120,8 +185,8 @@ func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartit
 
 // foldChunk folds what one fetch brought, in memory.
 func (c *cycle) foldChunk(
-	ctx context.Context, byLog map[broker.TopicPartition]*task, topic string, read fetchResult,
-) (touched []*task, n int, err error) {
+	ctx context.Context, byLog map[broker.TopicPartition]*partition, topic string, read chunk,
+) (touched []*partition, n int, err error) {
 	if read.err != nil {
 		return nil, 0, read.err
 	}
@@ -159,7 +224,7 @@ func (c *cycle) foldChunk(
 
 // foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and marks its cause
 // as answered; it answers nothing itself.
-func (c *cycle) foldFact(t *task, r broker.Record) error {
+func (c *cycle) foldFact(t *partition, r broker.Record) error {
 	e, err := event.FromRecord(r)
 	if err != nil {
 		c.watch.unreadable(r)
@@ -178,8 +243,7 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 		case own == nil:
 		case own.contradicts(e):
 			c.watch.contradicted(r)
-			c.anew[t.partition] = true
-			return errAnew
+			return c.Refold(t.Partition)
 		case own.ID == e.ID:
 			own.acked, own.offset = true, r.Offset
 		default:
@@ -207,47 +271,15 @@ func (c *cycle) foldFact(t *task, r broker.Record) error {
 
 // writing is what some tasks have folded, on its way to the store.
 type writing struct {
-	tasks []*task
+	tasks []*partition
 	done  chan error // nil: nothing is on its way
 }
 
 // write sends what the tasks have folded, beside who goes on folding.
-func (c *cycle) write(ctx context.Context, tasks []*task, beside *sync.WaitGroup) writing {
-	w := writing{done: make(chan error, 1)}
-	for _, t := range tasks {
-		if ch := c.change(t); len(ch.Ops) > 0 {
-			t.resend = ch
-			w.tasks = append(w.tasks, t)
-		}
-	}
-	beside.Go(func() { w.done <- c.send(ctx, w.tasks) })
+func (c *cycle) write(ctx context.Context, tasks []*partition, beside *sync.WaitGroup) writing {
+	w := writing{tasks: c.Begin(tasks), done: make(chan error, 1)}
+	beside.Go(func() { w.done <- c.Send(ctx, w.tasks) })
 	return w
-}
-
-// send gives the store what the tasks have to write, until it has all of it.
-func (c *cycle) send(ctx context.Context, tasks []*task) error {
-	for tries := 1; len(tasks) > 0; tries++ {
-		var changes []taskstore.Change
-		for _, t := range tasks {
-			changes = append(changes, t.resend.Change)
-		}
-		var again []*task
-		for i, out := range c.st.Apply(ctx, changes) {
-			switch {
-			case out.Err != nil:
-				tasks[i].resend.Retry = true
-				again = append(again, tasks[i])
-			case out.Verdict != taskstore.Applied:
-				return fault.New(fault.Unavailable, "redis %s partition %d while it was folded", out.Verdict, tasks[i].partition)
-			}
-		}
-		if tasks = again; len(tasks) > 0 {
-			if err := sleep(ctx, backoff(tries)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // written waits until the store has what is on its way, and follows it in memory.
@@ -258,8 +290,6 @@ func (c *cycle) written(w *writing) error {
 	if err := <-w.done; err != nil {
 		return err
 	}
-	for _, t := range w.tasks {
-		c.applied(t)
-	}
+	c.Sent(w.tasks)
 	return nil
 }

@@ -1,0 +1,62 @@
+package participant
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
+)
+
+// presentFor is how long a door believes that its topic is still the same log.
+const presentFor = time.Second
+
+// present is the log that a door's topic is now, at most presentFor ago.
+type present struct {
+	topic string
+	known atomic.Pointer[told]
+	ask   chan struct{} // has a place for who asks
+}
+
+type told struct {
+	log string
+	at  time.Time
+}
+
+// log asks again when what is known is old; one request does, while the others believe what is known. So do all when the broker does not
+// answer: then nothing can have come into another log.
+func (p *present) log(ctx context.Context, cfg Config) (string, error) {
+	known := p.known.Load()
+	if known != nil && time.Since(known.at) < presentFor {
+		return known.log, nil
+	}
+	select {
+	case p.ask <- struct{}{}:
+		defer func() { <-p.ask }()
+	default:
+		if known != nil {
+			return known.log, nil
+		}
+		select {
+		case p.ask <- struct{}{}:
+			defer func() { <-p.ask }()
+		case <-ctx.Done():
+			return "", fault.Later(time.Second, "the log is being asked: %w", context.Cause(ctx))
+		}
+	}
+	if now := p.known.Load(); now != known { // somebody was quicker
+		return now.log, nil
+	}
+	found, err := task.Identify(ctx, cfg.Log, []string{p.topic}, cfg.Partitions)
+	switch {
+	case err == nil && found.Missing != "":
+		return "", fault.Later(time.Second, "topic %s does not exist", p.topic)
+	case err == nil:
+		known = &told{log: found.IDs[p.topic]}
+	case known == nil:
+		return "", fault.Later(time.Second, "the log cannot be asked: %w", err)
+	}
+	p.known.Store(&told{log: known.log, at: time.Now()})
+	return known.log, nil
+}
