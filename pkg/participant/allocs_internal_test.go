@@ -77,10 +77,10 @@ func (b *bench) decide() { o, d := b.receive(); b.c.decide(b.t, o, d, wrapperspb
 func (b *bench) live() {
 	b.decide()
 	b.store()
-	for _, e := range b.t.sendable(b.t.log("clerk.events.v1")) {
-		e.acked = true
+	for _, e := range b.t.outbox.Sendable("clerk.events.v1", batchRecords, batchBytes) {
+		e.Acked = true
 	}
-	b.t.source("desk.events.v1").commitable(b.t.settled)
+	b.t.source("desk.events.v1").commitable(b.t.outbox.Settled())
 }
 
 // store is the store taking what the task has to write.

@@ -7,11 +7,12 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"google.golang.org/protobuf/proto"
 )
 
 // take handles React's answer.
-func (c *cycle) take(a answer) {
+func (c *cycle) take(a result) {
 	t, o, d := a.t, a.o, a.d
 	t.running--
 	if t.Lost() {
@@ -110,7 +111,7 @@ func (c *cycle) decide(t *partition, o *order, d *delivery, body proto.Message) 
 		answers = d.request.asks.Answers()
 	}
 	rec := event.ToRecord(fact.Event, c.b.facts, t.Number, hop, answers)
-	t.enqueue(o, &entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, ended: sent})
+	t.enqueue(o, &outbox.Entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, Ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
 	c.watch.event(eventsAnswered, d, "")

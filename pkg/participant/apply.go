@@ -26,24 +26,19 @@ func (c *cycle) Change(t *partition, ch *task.Change) {
 	for _, op := range t.ops {
 		ch.Add(op.Cmd, op.Key, op.Args...)
 	}
-	set, cleared := t.timers.takeChanged()
+	set, cleared := t.timers.TakeChanged()
 	if len(set) > 0 {
 		ch.Add("ZADD", "timers", set...)
 	}
 	if len(cleared) > 0 {
 		ch.Add("ZREM", "timers", cleared...)
 	}
-	var bodies []string
-	kept := t.kept
-	for _, e := range t.since(t.kept) {
-		bodies = append(bodies, e.body)
-		kept = e.number
-	}
+	bodies, stored := t.outbox.Unstored()
 	if len(bodies) > 0 {
 		ch.Add("RPUSH", "outbox", bodies...)
 	}
 	settled := t.settleable(c.b)
-	if n := settled - t.settled; n > 0 {
+	if n := settled - t.outbox.Settled(); n > 0 {
 		ch.Add("LTRIM", "outbox", strconv.FormatInt(n, 10), "-1")
 	}
 	c.positions(t, ch, settled)
@@ -51,13 +46,13 @@ func (c *cycle) Change(t *partition, ch *task.Change) {
 	t.ready, t.ops, t.touched, t.evolved = nil, nil, nil, false
 	ch.Events = len(ready)
 	ch.Then = func() {
-		t.kept = kept
-		t.settle(settled)
+		t.outbox.Stored(stored)
+		t.outbox.Settle(settled)
 		for _, d := range ready {
 			d.src.markApplied(d)
 		}
 		for _, o := range orders {
-			if o.lane.settling && o.entry <= t.kept {
+			if o.lane.settling && t.outbox.IsStored(o.entry) {
 				o.lane.settling = false
 				c.pump(t, o)
 			}
@@ -69,16 +64,16 @@ func (c *cycle) Change(t *partition, ch *task.Change) {
 // settleable is the highest number up to which every entry is in Kafka, and, where a door writes too, read back: what
 // somebody else appended before it is known then.
 func (t *partition) settleable(b *behavior) int64 {
-	n := t.settled
+	n := t.outbox.Settled()
 	readBack := int64(math.MaxInt64)
 	if b.door {
 		readBack = t.source(b.facts).applied()
 	}
-	for _, e := range t.outbox {
-		if !e.acked || e.Record.Topic == b.facts && e.offset >= readBack {
+	for _, e := range t.outbox.After(n) {
+		if !e.Acked || e.Record.Topic == b.facts && e.Offset >= readBack {
 			break
 		}
-		n = e.number
+		n = e.Number()
 	}
 	return n
 }
@@ -92,9 +87,9 @@ func (c *cycle) positions(t *partition, ch *task.Change, settled int64) {
 		if c.b.door && l.Topic == c.b.facts && !t.Restoring() {
 			at = t.source(l.Topic).position()
 		}
-		for _, e := range t.since(settled) {
-			if e.acked && e.Record.Topic == l.Topic {
-				at = min(at, e.offset)
+		for _, e := range t.outbox.After(settled) {
+			if e.Acked && e.Record.Topic == l.Topic {
+				at = min(at, e.Offset)
 			}
 		}
 		ch.Set(l.field, at)
@@ -117,10 +112,10 @@ func (c *cycle) Position(t *partition, input int) int64 { return t.sources[input
 
 // Commitable implements task.Handler.
 func (c *cycle) Commitable(t *partition, input int) int64 {
-	if t.settled < t.inherited {
+	if t.outbox.Inherited() {
 		return -1
 	}
-	return t.sources[input].commitable(t.settled)
+	return t.sources[input].commitable(t.outbox.Settled())
 }
 
 func firstLine(s string) string {

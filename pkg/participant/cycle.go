@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/workers"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/wait"
@@ -19,7 +20,7 @@ type cycle struct {
 	*engine
 	b    *behavior
 	cfg  Config
-	crew *crew // React calls
+	pool *workers.Pool[job, result] // React calls
 
 	readings  []*reading // of chains, under way or to begin
 	retryFrom int        // the partition whose retries come first
@@ -33,7 +34,7 @@ var _ task.Handler[*partition] = (*cycle)(nil)
 
 func newCycle(e *engine, b *behavior, cfg Config, w *watch) *cycle {
 	c := &cycle{engine: e, b: b, cfg: cfg, watch: w}
-	c.crew = newCrew(cfg.Concurrency, c.Go, c.Wake, c.react)
+	c.pool = workers.New(cfg.Concurrency, c.Go, c.Wake, c.react)
 	return c
 }
 
@@ -42,8 +43,8 @@ func (c *cycle) Usable(_ *partition, version string) bool { return version == c.
 
 // Work implements task.Handler.
 func (c *cycle) Work(ctx context.Context) {
-	for _, a := range c.crew.collect() {
-		c.take(a)
+	for _, r := range c.pool.Results() {
+		c.take(r)
 	}
 	if c.Leaving() {
 		return
@@ -74,7 +75,7 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 		for {
-			id, ok := t.timers.pop(now)
+			id, ok := t.timers.Pop(now)
 			if !ok {
 				break
 			}
@@ -108,8 +109,8 @@ func (c *cycle) Next(now time.Time) (next time.Time) {
 		for _, at := range t.retries {
 			sooner(at)
 		}
-		if top, ok := t.timers.next(); ok {
-			sooner(top.at)
+		if at, ok := t.timers.Next(); ok {
+			sooner(at)
 		}
 		for _, l := range t.own {
 			if l.tries > 0 && !l.busy {
@@ -126,7 +127,7 @@ func (c *cycle) Quiet() bool {
 		return false
 	}
 	for _, t := range c.Tasks() {
-		if !t.Lost() && t.running+len(t.ready)+len(t.touched)+t.unacked() > 0 {
+		if !t.Lost() && t.running+len(t.ready)+len(t.touched)+t.outbox.Unacked() > 0 {
 			return false
 		}
 	}
@@ -187,7 +188,7 @@ func (c *cycle) Measure(add func(m telemetry.Metric, n float64)) {
 		if t.Lost() {
 			continue
 		}
-		add(telemetry.OutboxEntries, float64(len(t.outbox)))
+		add(telemetry.OutboxEntries, float64(t.outbox.Len()))
 		add(telemetry.OrdersParked, float64(t.forPerson))
 		add(telemetry.OrdersDeferred, float64(len(t.parked)-t.forPerson))
 		for o := range t.retries {

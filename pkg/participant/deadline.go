@@ -1,10 +1,7 @@
 package participant
 
 import (
-	"container/heap"
 	"context"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -72,7 +69,7 @@ func (c *cycle) wakeUp(t *partition, o *order, now time.Time) {
 	case !ok:
 		t.arm(c.b, o)
 	case at.After(now): // it was moved, or the clock was put back, since it was taken for passed
-		t.timers.again(o.id, at)
+		t.timers.Again(o.id, at)
 	case len(o.parked) > 0:
 		c.retry(t, o)
 	default:
@@ -98,114 +95,4 @@ func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
 	e := event.Event{ID: deadlineID(o.id, at), Type: DeadlinePassed, Source: b.name, Subject: o.id, Time: at.UTC(), TraceParent: o.trace}
 	rec := event.ToRecord(e, deadlineIn, partition)
 	return &delivery{ev: e, order: o.id, rec: &rec, judged: true}
-}
-
-// timers is a heap of deadlines and times of retry, one per order; an entry that was replaced stays in the heap for a while and is passed over.
-type timers struct {
-	at      map[string]time.Time
-	h       timerHeap
-	changed map[string]bool // orders whose deadline the store is not yet told
-}
-
-type timer struct {
-	at time.Time
-	id string
-}
-
-func (ts *timers) set(id string, at time.Time) {
-	if ts.at == nil {
-		ts.at = map[string]time.Time{}
-	}
-	if old, ok := ts.at[id]; ok && old.Equal(at) {
-		return
-	}
-	ts.at[id] = at
-	heap.Push(&ts.h, timer{at, id})
-}
-
-// again puts back a deadline that was popped.
-func (ts *timers) again(id string, at time.Time) {
-	delete(ts.at, id)
-	ts.set(id, at)
-}
-
-// keep sets a deadline, in the store as well with the next apply.
-func (ts *timers) keep(id string, at time.Time) {
-	ts.set(id, at)
-	ts.tell(id)
-}
-
-// clear takes the deadline of an order out, in the store as well with the next apply.
-func (ts *timers) clear(id string) {
-	if _, ok := ts.at[id]; !ok {
-		return
-	}
-	delete(ts.at, id)
-	ts.tell(id)
-	if len(ts.h) > 2*len(ts.at)+timersStale {
-		ts.h = slices.DeleteFunc(ts.h, func(t timer) bool { at, ok := ts.at[t.id]; return !ok || !at.Equal(t.at) })
-		heap.Init(&ts.h)
-	}
-}
-
-// timersStale is how many passed-over entries a heap may hold in any case.
-const timersStale = 1000
-
-func (ts *timers) tell(id string) {
-	if ts.changed == nil {
-		ts.changed = map[string]bool{}
-	}
-	ts.changed[id] = true
-}
-
-// takeChanged returns the deadlines changed since the last call, as ZADD and as ZREM arguments.
-func (ts *timers) takeChanged() (set, cleared []string) {
-	for id := range ts.changed {
-		if at, ok := ts.at[id]; ok {
-			set = append(set, strconv.FormatInt(at.UnixMilli(), 10), id)
-		} else {
-			cleared = append(cleared, id)
-		}
-	}
-	clear(ts.changed)
-	return set, cleared
-}
-
-// next returns the earliest deadline; ok is false when there is none.
-func (ts *timers) next() (timer, bool) {
-	for len(ts.h) > 0 {
-		top := ts.h[0]
-		if at, ok := ts.at[top.id]; ok && at.Equal(top.at) {
-			return top, true
-		}
-		heap.Pop(&ts.h)
-	}
-	return timer{}, false
-}
-
-// pop takes the earliest deadline when it has passed. Its order stays armed until the deadline is answered.
-func (ts *timers) pop(now time.Time) (string, bool) {
-	top, ok := ts.next()
-	if !ok || top.at.After(now) {
-		return "", false
-	}
-	heap.Pop(&ts.h)
-	return top.id, true
-}
-
-type timerHeap []timer
-
-func (h timerHeap) Len() int { return len(h) }
-
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-
-func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer)) }
-
-func (h *timerHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
 }

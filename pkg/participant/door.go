@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -385,7 +386,7 @@ func (a *appender) run() {
 func fitting(rs []*request) int {
 	size := 0
 	for i, r := range rs {
-		if size += recordBytes(r.rec); i > 0 && (size > batchBytes || i == batchRecords) {
+		if size += outbox.Bytes(r.rec); i > 0 && (size > batchBytes || i == batchRecords) {
 			return i
 		}
 	}

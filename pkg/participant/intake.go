@@ -17,7 +17,7 @@ func (c *cycle) Room() func(t *partition, input int) bool {
 	return func(t *partition, input int) bool {
 		s := t.sources[input]
 		switch {
-		case len(t.loading) > 0 || t.unacked() >= maxWindowEvents || t.mostlyWaiting():
+		case len(t.loading) > 0 || t.outbox.Unacked() >= maxWindowEvents || t.mostlyWaiting():
 			return false
 		case t.stopped != nil && s.Topic != c.b.requests:
 			return false
@@ -106,17 +106,6 @@ func (c *cycle) notLoaded(err error, tasks ...*partition) {
 			c.Lose(t, "unreadable")
 		}
 	}
-}
-
-// unacked is how many outbox entries wait for the broker.
-func (t *partition) unacked() int {
-	n := 0
-	for _, e := range t.since(t.acked) {
-		if !e.acked {
-			n++
-		}
-	}
-	return n
 }
 
 // someWaiting is how many lanes may wait in any case.

@@ -98,8 +98,17 @@ func (l *lane) remove(d *delivery) {
 	}
 }
 
-// answer is what React said to a delivery.
-type answer struct {
+// job is one event for React.
+type job struct {
+	t     *partition
+	o     *order
+	d     *delivery
+	state any           // of the order, when it was asked
+	body  proto.Message // of the event; nil: it has none, or is local
+}
+
+// result is what React said to a delivery.
+type result struct {
 	t    *partition
 	o    *order
 	d    *delivery
@@ -147,19 +156,19 @@ func (c *cycle) run(t *partition, o *order, d *delivery, body proto.Message) {
 	}
 	o.lane.running = d
 	t.running++
-	c.crew.do(question{t: t, o: o, d: d, state: o.state, body: body})
+	c.pool.Submit(job{t: t, o: o, d: d, state: o.state, body: body})
 }
 
-// react is what the crew does with a question.
-func (c *cycle) react(q question) answer {
-	a := answer{t: q.t, o: q.o, d: q.d, err: q.t.Ctx.Err()}
+// react is what the workers do with a job.
+func (c *cycle) react(j job) result {
+	a := result{t: j.t, o: j.o, d: j.d, err: j.t.Ctx.Err()}
 	if a.err == nil {
-		ctx, end := c.watch.process(q.t.Ctx, q.d)
+		ctx, end := c.watch.process(j.t.Ctx, j.d)
 		now := time.Now()
-		attempted := &attempt{Context: ctx, now: now, edited: q.d.edited, skewed: c.cfg.Clock.Err() != nil}
-		a.fact, a.err = c.b.react(attempted, q.state, event.Message{Event: q.d.ev, Body: q.body})
+		attempted := &attempt{Context: ctx, now: now, edited: j.d.edited, skewed: c.cfg.Clock.Err() != nil}
+		a.fact, a.err = c.b.react(attempted, j.state, event.Message{Event: j.d.ev, Body: j.body})
 		end(a.err)
-		telemetry.Processed(q.d.topic(), c.b.name, now, a.err)
+		telemetry.Processed(j.d.topic(), c.b.name, now, a.err)
 	}
 	return a
 }
@@ -248,7 +257,7 @@ func (c *cycle) foldOwn(t *partition, o *order, d *delivery) bool {
 	e := d.ev
 	switch {
 	case e.Sequence <= o.own.Sequence:
-		if other := t.undelivered(o.id, e.Sequence); other != nil && other.contradicts(e) {
+		if other := t.outbox.Undelivered(o.id, e.Sequence); other != nil && other.Contradicts(e) {
 			c.Lose(t, "contradicted")
 			return false
 		}

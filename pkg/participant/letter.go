@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -40,7 +41,7 @@ func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 		o.moved(d)
 	}
 	letter := deadletter.Park(*d.rec, rec)
-	t.enqueue(o, &entry{Order: o.id, ID: id, Record: letter})
+	t.enqueue(o, &outbox.Entry{Order: o.id, ID: id, Record: letter})
 	c.keepLetter(t, o, id, letter)
 	o.lane.settling = true
 	c.watch.parked(d, rec)
@@ -169,7 +170,7 @@ func noteID(n deadletter.Record) string {
 // tell publishes what became of a letter or of a request.
 func (c *cycle) tell(t *partition, o *order, n deadletter.Record) {
 	n.Order, n.Group = o.id, c.b.name
-	t.enqueue(o, &entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
+	t.enqueue(o, &outbox.Entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
 }
 
 // foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded since.
@@ -180,9 +181,9 @@ func (c *cycle) foldNote(t *partition, r broker.Record) {
 		return
 	}
 	o := t.orders[n.Order]
-	for _, e := range t.pending[o.id] {
+	for _, e := range t.outbox.OfOrder(o.id) {
 		if e.ID == noteID(n) && e.Record.Topic == c.b.letters {
-			e.acked, e.offset = true, r.Offset
+			e.Acked, e.Offset = true, r.Offset
 		}
 	}
 	t.touch(o)

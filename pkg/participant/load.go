@@ -95,8 +95,8 @@ func (c *cycle) remember(t *partition, o *order, text string) error {
 		return c.Refold(t.Partition)
 	}
 	o.kept = len(o.parked) > 0
-	if pending := t.pending[o.id]; len(pending) > 0 {
-		o.entry = pending[len(pending)-1].number
+	if pending := t.outbox.OfOrder(o.id); len(pending) > 0 {
+		o.entry = pending[len(pending)-1].Number()
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -22,7 +23,7 @@ const (
 type appending struct {
 	t       *partition
 	log     *ownLog
-	entries []*entry
+	entries []*outbox.Entry
 	began   time.Time
 	result  broker.Produced
 }
@@ -40,7 +41,7 @@ func (c *cycle) Publish() {
 			if l.busy || now.Before(l.retryAt) {
 				continue
 			}
-			entries := t.sendable(l)
+			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, batchRecords), batchBytes)
 			if len(entries) == 0 {
 				continue
 			}
@@ -68,43 +69,6 @@ func (c *cycle) Publish() {
 	})
 }
 
-// sendable returns the entries for one log that may be sent now, in order: an entry leaves only when every earlier entry
-// of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
-func (t *partition) sendable(l *ownLog) []*entry {
-	most := cmp.Or(l.most, batchRecords)
-	var out []*entry
-	size := 0
-	for _, e := range t.since(t.acked) {
-		if e.number > t.kept {
-			break
-		}
-		if e.acked || e.Record.Topic != l.Topic || t.waitsForOther(e) {
-			continue
-		}
-		size += recordBytes(e.Record)
-		if len(out) > 0 && (size > batchBytes || len(out) == most) {
-			break
-		}
-		out = append(out, e)
-	}
-	return out
-}
-
-// waitsForOther says that an earlier entry of the same order goes to another topic, and is not acknowledged.
-func (t *partition) waitsForOther(e *entry) bool {
-	for _, earlier := range t.pending[e.Order] {
-		if earlier == e {
-			return false
-		}
-		if !earlier.acked && earlier.Record.Topic != e.Record.Topic {
-			return true
-		}
-	}
-	return false
-}
-
-func recordBytes(r broker.Record) int { return len(r.Key) + len(r.Value) + len(r.Headers) + 32 }
-
 // acknowledge follows what became of a batch.
 func (c *cycle) acknowledge(a *appending) {
 	t, l := a.t, a.log
@@ -124,18 +88,7 @@ func (c *cycle) acknowledge(a *appending) {
 		return
 	}
 	base := a.result.Base
-	for i, e := range a.entries {
-		e.acked, e.offset = true, base+int64(i)
-		if e.ended != nil {
-			e.ended(nil)
-		}
-	}
-	for _, e := range t.since(t.acked) {
-		if !e.acked {
-			break
-		}
-		t.acked = e.number
-	}
+	t.outbox.Acknowledge(a.entries, base)
 	if c.b.door && l.Topic == c.b.facts {
 		return // read back as input
 	}
@@ -188,6 +141,6 @@ func (c *cycle) known(t *partition, l *ownLog, r broker.Record) bool {
 	if e.Sequence > o.own.Sequence {
 		return false
 	}
-	own := t.undelivered(o.id, e.Sequence)
-	return own == nil || !own.contradicts(e)
+	own := t.outbox.Undelivered(o.id, e.Sequence)
+	return own == nil || !own.Contradicts(e)
 }

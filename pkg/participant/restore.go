@@ -70,28 +70,22 @@ func (c *cycle) readKept(ctx context.Context, t *partition) error {
 	if err != nil {
 		return err
 	}
-	for _, body := range list {
-		e, err := decodeEntry(body)
-		if err != nil {
-			return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.Store.Key(t.Number, "outbox"), err)
-		}
-		t.remember(e)
+	if err := t.outbox.Restore(list); err != nil {
+		return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.Store.Key(t.Number, "outbox"), err)
 	}
-	t.kept, t.inherited = t.number, t.number
 	at, err := c.Store.Scores(ctx, c.Store.Key(t.Number, "timers"))
 	if err != nil {
 		return err
 	}
 	for id, ms := range at {
-		t.timers.set(id, time.UnixMilli(int64(ms)))
+		t.timers.Restore(id, time.UnixMilli(int64(ms)))
 	}
 	parked, err := c.Store.Hashes(ctx, []string{c.Store.Key(t.Number, "parked")})
 	if err != nil {
 		return err
 	}
 	for id := range parked[0] {
-		_, retried := t.timers.at[id]
-		t.waits(id, !retried)
+		t.waits(id, !t.timers.Has(id))
 	}
 	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, ordersKey(t.generation-1)))
 	return err
@@ -239,13 +233,13 @@ func (c *cycle) foldFact(t *partition, r broker.Record) error {
 	}
 	o := t.orders[e.Subject]
 	if e.Sequence <= o.own.Sequence {
-		switch own := t.undelivered(o.id, e.Sequence); {
+		switch own := t.outbox.Undelivered(o.id, e.Sequence); {
 		case own == nil:
-		case own.contradicts(e):
+		case own.Contradicts(e):
 			c.watch.contradicted(r)
 			return c.Refold(t.Partition)
 		case own.ID == e.ID:
-			own.acked, own.offset = true, r.Offset
+			own.Acked, own.Offset = true, r.Offset
 		default:
 			c.watch.voidFolded(r)
 		}

@@ -86,7 +86,7 @@ func (c *cycle) startRetries(ctx context.Context) {
 // order's place, among those that are retried and in its lane, is better used by others until then.
 func (c *cycle) retryLater(t *partition, o *order, d *delivery) {
 	redrives := o.parked[0].redrives
-	t.timers.again(o.id, time.Now().Add(wait.Jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
+	t.timers.Again(o.id, time.Now().Add(wait.Jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
 	c.done(t, o, d)
 }
 

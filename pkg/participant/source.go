@@ -3,6 +3,7 @@ package participant
 import (
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
@@ -63,7 +64,7 @@ func (s *source) add(d *delivery) {
 	d.slot = s.trimmed + len(s.window)
 	s.window = append(s.window, slot{d: d, offset: d.rec.Offset, time: d.rec.Time})
 	s.pending++
-	s.bytes += recordBytes(*d.rec)
+	s.bytes += outbox.Bytes(*d.rec)
 }
 
 // markApplied forgets a delivery.
@@ -71,7 +72,7 @@ func (s *source) markApplied(d *delivery) {
 	at := &s.window[d.slot-s.trimmed]
 	at.d, at.entry = nil, d.entry
 	s.pending--
-	s.bytes -= recordBytes(*d.rec)
+	s.bytes -= outbox.Bytes(*d.rec)
 }
 
 // applied is the lowest offset not yet applied.

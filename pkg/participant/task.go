@@ -7,6 +7,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/timers"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
@@ -21,18 +23,12 @@ const maxIdleOrders = 2048
 // topics.
 type partition struct {
 	*task.Partition
-	sources   []*source
-	own       []*ownLog
-	orders    map[string]*order
-	loading   []*delivery // whose orders are not in memory yet
-	outbox    []*entry
-	pending   map[string][]*entry // the same, per order
-	number    int64               // of the last outbox entry
-	kept      int64               // every entry up to this number is in the store, and may be published
-	acked     int64               // every entry up to this number is in Kafka
-	settled   int64               // and up to this one trimmed from the store
-	inherited int64               // every entry up to this number was found in the store: whose answers they are is not known
-	timers    timers
+	sources []*source
+	own     []*ownLog
+	orders  map[string]*order
+	loading []*delivery // whose orders are not in memory yet
+	outbox  outbox.Outbox
+	timers  timers.Timers // deadlines, and times of retry
 	// generation is where orders are written, and dated the last one whose end Redis was told.
 	generation, dated int64
 	before            bool // there may be orders of the generation before
@@ -77,7 +73,7 @@ type ownLog struct {
 func (c *cycle) New(p *task.Partition) *partition {
 	t := &partition{
 		Partition: p, orders: map[string]*order{}, retries: map[*order]time.Time{}, holds: map[*delivery]*order{},
-		parked: map[string]bool{}, pending: map[string][]*entry{},
+		parked: map[string]bool{},
 	}
 	for _, in := range p.Inputs {
 		t.sources = append(t.sources, &source{Input: in})
@@ -109,9 +105,9 @@ func (t *partition) log(topic string) *ownLog {
 // left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
 func (c *cycle) Need(t *partition) task.Need {
 	switch {
-	case t.kept < t.number || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded():
+	case t.outbox.HasUnstored() || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded():
 		return task.Now
-	case t.Moved || len(t.ready)+len(t.touched)+len(t.timers.changed) > 0:
+	case t.Moved || len(t.ready)+len(t.touched) > 0 || t.timers.Changed():
 		return task.Soon
 	}
 	return task.Nothing
@@ -130,62 +126,20 @@ func (t *partition) touch(o *order) {
 	}
 }
 
-// enqueue appends to the outbox, in memory now and in the store with the next apply.
-func (t *partition) enqueue(o *order, e *entry) {
-	e.body = e.encode()
-	t.remember(e)
-	o.entry = e.number
+// enqueue appends to the outbox, in memory now and in the store with the next change.
+func (t *partition) enqueue(o *order, e *outbox.Entry) {
+	t.outbox.Add(e)
+	o.entry = e.Number()
 	t.touch(o)
-}
-
-// remember adds an entry to the outbox in memory.
-func (t *partition) remember(e *entry) {
-	t.number++
-	e.number = t.number
-	t.outbox = append(t.outbox, e)
-	t.pending[e.Order] = append(t.pending[e.Order], e)
-}
-
-// settle drops the entries up to a number: they are in Kafka, and trimmed from the store.
-func (t *partition) settle(number int64) {
-	for len(t.outbox) > 0 && t.outbox[0].number <= number {
-		e := t.outbox[0]
-		if rest := t.pending[e.Order][1:]; len(rest) > 0 {
-			t.pending[e.Order] = rest
-		} else {
-			delete(t.pending, e.Order)
-		}
-		t.outbox[0] = nil
-		t.outbox = t.outbox[1:]
-	}
-	t.settled = number
-}
-
-// undelivered returns the fact of an order with a sequence that is decided and not yet settled.
-func (t *partition) undelivered(orderID string, seq uint64) *entry {
-	for _, e := range t.pending[orderID] {
-		if e.Seq == seq {
-			return e
-		}
-	}
-	return nil
 }
 
 // arm sets or clears the order's timer after its state or its letters changed.
 func (t *partition) arm(b *behavior, o *order) {
 	if at, ok := o.wakeAt(b); ok {
-		t.timers.keep(o.id, at)
+		t.timers.Set(o.id, at)
 	} else {
-		t.timers.clear(o.id)
+		t.timers.Clear(o.id)
 	}
-}
-
-// since returns the entries of the outbox after a number.
-func (t *partition) since(number int64) []*entry {
-	if len(t.outbox) == 0 {
-		return nil
-	}
-	return t.outbox[min(len(t.outbox), max(0, int(number-t.outbox[0].number+1))):]
 }
 
 // forget drops orders from memory with nothing under way, when there are many.
@@ -195,7 +149,7 @@ func (t *partition) forget() {
 		if excess <= 0 {
 			return
 		}
-		if o.idle(t.settled) {
+		if o.idle(t.outbox.Settled()) {
 			delete(t.orders, id)
 			excess--
 		}
