@@ -24,13 +24,13 @@ type part struct {
 type edit struct{ file, before, after string }
 
 var parts = []part{
-	{"without-dedup", []edit{{"pkg/participant/order.go", `func (o *order) see(id, how string) {
-`, `func (o *order) see(id, how string) {
+	{"without-dedup", []edit{{"pkg/participant/internal/orders/order.go", `func (o *Order) see(id, how string) {
+`, `func (o *Order) see(id, how string) {
 	return
 `}}},
 	{"without-outbox", []edit{
 		{"pkg/participant/apply.go", `	if len(bodies) > 0 {`, `	if false {`},
-		{"pkg/participant/apply.go", `settled - t.settled; n > 0 {`, `settled - t.settled; n < 0 {`},
+		{"pkg/participant/apply.go", `settled - t.outbox.Settled(); n > 0 {`, `settled - t.outbox.Settled(); n < 0 {`},
 	}},
 	{"without-fence", []edit{
 		{"pkg/taskstore/change.go", `if not m[1] or not m[2] then return 1 end

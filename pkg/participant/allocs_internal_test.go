@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -77,7 +78,7 @@ func (b *bench) decide() { o, d := b.receive(); b.c.decide(b.t, o, d, wrapperspb
 func (b *bench) live() {
 	b.decide()
 	b.store()
-	for _, e := range b.t.outbox.Sendable("clerk.events.v1", batchRecords, batchBytes) {
+	for _, e := range b.t.outbox.Sendable("clerk.events.v1", outbox.BatchRecords, outbox.BatchBytes) {
 		e.Acked = true
 	}
 	b.t.source("desk.events.v1").commitable(b.t.outbox.Settled())

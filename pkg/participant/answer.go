@@ -72,7 +72,7 @@ func (c *cycle) take(a result) {
 // nothing answers a delivery with no fact: it is seen, and that is all.
 func (c *cycle) nothing(t *partition, o *order, d *delivery) {
 	o.moved(d)
-	o.answered(d.ev.ID)
+	o.Answered(d.ev.ID)
 	c.watch.event(eventsUnanswered, d, "")
 	if d.src == nil {
 		t.arm(c.b, o) // the deadline is answered: its timer goes
@@ -94,8 +94,8 @@ func (c *cycle) decide(t *partition, o *order, d *delivery, body proto.Message) 
 	}
 	typ := event.TypeOf(body)
 	fact := event.Message{Body: body, Event: event.Event{
-		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.id, Time: c.cfg.Clock.Now().UTC(),
-		Sequence: o.own.Sequence + 1, PreviousID: o.own.ID, CausationID: d.ev.ID, TraceParent: cmp.Or(o.trace, d.ev.TraceParent), Data: data,
+		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.ID, Time: c.cfg.Clock.Now().UTC(),
+		Sequence: o.Own.Sequence + 1, PreviousID: o.Own.ID, CausationID: d.ev.ID, TraceParent: cmp.Or(o.Trace, d.ev.TraceParent), Data: data,
 	}}
 	if err := o.evolve(c.b, fact, -1); err != nil {
 		c.park(t, o, d, err)
@@ -104,14 +104,14 @@ func (c *cycle) decide(t *partition, o *order, d *delivery, body proto.Message) 
 	if d.src != nil {
 		o.moved(d)
 	}
-	o.answered(d.ev.ID)
+	o.Answered(d.ev.ID)
 	hop, sent := c.watch.send(d, t.log(c.b.facts).TopicPartition, fact.ID)
 	var answers broker.Headers
 	if d.request != nil {
 		answers = d.request.asks.Answers()
 	}
 	rec := event.ToRecord(fact.Event, c.b.facts, t.Number, hop, answers)
-	t.enqueue(o, &outbox.Entry{Order: o.id, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, Ended: sent})
+	t.enqueue(o, &outbox.Entry{Order: o.ID, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, Ended: sent})
 	t.arm(c.b, o)
 	o.lane.settling = true
 	c.watch.event(eventsAnswered, d, "")

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
@@ -21,7 +22,7 @@ func (c *cycle) Change(t *partition, ch *task.Change) {
 	}
 	c.writeOrders(t, ch)
 	for _, g := range t.leaving() {
-		ch.Add("UNLINK", ordersKey(g))
+		ch.Add("UNLINK", orders.Key(g))
 	}
 	for _, op := range t.ops {
 		ch.Add(op.Cmd, op.Key, op.Args...)

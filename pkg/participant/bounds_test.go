@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -282,7 +283,7 @@ func TestADoorSaysWhatIsRefused(t *testing.T) {
 		s.eventually("ready", func() bool { return p.Ready() == nil })
 		facts := participant.FactsTopic("clerk")
 		s.log.SetMaxBytes(facts, 10<<10)
-		door, release := participant.NewDoor(doorman(), s.config()), make(chan struct{})
+		door, release := admission.New(doorman(), s.config()), make(chan struct{})
 		s.log.OnProduce(func(broker.Batch) brokertest.Fate { return brokertest.Fate{Hold: release} })
 		order := func(i int) string { return fmt.Sprintf("o%d", i) }
 		results := make([]error, 20)

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -37,7 +38,7 @@ func (c *cycle) contradicted(t *partition, o *order, d *delivery) {
 		i = len(c.readings)
 		c.readings = append(c.readings, &reading{t: t, src: d.src, waits: map[string]*delivery{}})
 	}
-	c.readings[i].waits[o.id] = d
+	c.readings[i].waits[o.ID] = d
 }
 
 // readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile shares the next.
@@ -91,8 +92,8 @@ func (c *cycle) readBack(
 				continue
 			}
 			e, err := event.FromRecord(r)
-			if h := heads[d.order]; err == nil && h.Judge(linkOf(e), false) == chain.Valid {
-				heads[d.order] = h.Accept(linkOf(e), true)
+			if h := heads[d.order]; err == nil && h.Judge(orders.LinkOf(e), false) == chain.Valid {
+				heads[d.order] = h.Accept(orders.LinkOf(e), true)
 			}
 		}
 		at = got[0].Next
@@ -122,11 +123,11 @@ func (c *cycle) hasRead(r *reading) {
 			o.lane.wait(r.t, o, d)
 			continue
 		case found:
-			o.setHead(d.topic(), h.Confirmed())
+			o.SetHead(d.topic(), h.Confirmed())
 		case r.whole: // what was adopted was never in this log: it is of one whose place this took
-			o.setHead(d.topic(), chain.Head{})
+			o.SetHead(d.topic(), chain.Head{})
 		default: // retention took what was adopted: there is nothing else to go by
-			o.setHead(d.topic(), o.head(d.topic()).Confirmed())
+			o.SetHead(d.topic(), o.Head(d.topic()).Confirmed())
 		}
 		d.tries, o.lane.waiting = 0, false
 		r.t.touch(o)

@@ -53,7 +53,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 // deadline delivers an order's deadline, if it still has one that has passed.
 func (c *cycle) deadline(t *partition, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
-	if !ok || at.After(now) || len(o.parked) > 0 {
+	if !ok || at.After(now) || len(o.Parked) > 0 {
 		c.wakeUp(t, o, now)
 		return
 	}
@@ -69,11 +69,11 @@ func (c *cycle) wakeUp(t *partition, o *order, now time.Time) {
 	case !ok:
 		t.arm(c.b, o)
 	case at.After(now): // it was moved, or the clock was put back, since it was taken for passed
-		t.timers.Again(o.id, at)
-	case len(o.parked) > 0:
+		t.timers.Again(o.ID, at)
+	case len(o.Parked) > 0:
 		c.retry(t, o)
 	default:
-		t.due = append(t.due, o.id)
+		t.due = append(t.due, o.ID)
 	}
 }
 
@@ -92,7 +92,7 @@ func (t *partition) readUpTo(ends map[broker.TopicPartition]int64) bool {
 
 // localEvent makes the delivery of a deadline.
 func localEvent(b *behavior, partition int, o *order, at time.Time) *delivery {
-	e := event.Event{ID: deadlineID(o.id, at), Type: DeadlinePassed, Source: b.name, Subject: o.id, Time: at.UTC(), TraceParent: o.trace}
+	e := event.Event{ID: deadlineID(o.ID, at), Type: DeadlinePassed, Source: b.name, Subject: o.ID, Time: at.UTC(), TraceParent: o.Trace}
 	rec := event.ToRecord(e, deadlineIn, partition)
-	return &delivery{ev: e, order: o.id, rec: &rec, judged: true}
+	return &delivery{ev: e, order: o.ID, rec: &rec, judged: true}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -32,7 +33,7 @@ func first(order, body string) event.Event {
 }
 
 // place is what a service does with its door; it says whether it published.
-func place(ctx context.Context, d *participant.Door[ledger], order, body string) (published bool, err error) {
+func place(ctx context.Context, d *admission.Control[ledger], order, body string) (published bool, err error) {
 	a, err := d.Admit(ctx, order, body, 3*time.Second)
 	switch {
 	case err != nil:
@@ -66,7 +67,7 @@ func TestDoorAdmitsOnce(t *testing.T) {
 		p, stop := s.play(doorman())
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })
-		d := participant.NewDoor(doorman(), s.config())
+		d := admission.New(doorman(), s.config())
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		published := 0
@@ -85,9 +86,9 @@ func TestDoorAdmitsOnce(t *testing.T) {
 		}
 		wg.Wait()
 		want(t, "published", published, 1)
-		other := participant.NewDoor(doorman(), s.config()) // another instance
+		other := admission.New(doorman(), s.config()) // another instance
 		for range 2 {
-			for _, door := range []*participant.Door[ledger]{d, other} {
+			for _, door := range []*admission.Control[ledger]{d, other} {
 				again, err := place(t.Context(), door, "o1", "tea")
 				want(t, "published again", again, false)
 				want(t, "error", err, nil)
@@ -110,7 +111,7 @@ func TestAdmittedOfADeadLog(t *testing.T) {
 		p, stop := s.play(doorman())
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })
-		d := participant.NewDoor(doorman(), s.config())
+		d := admission.New(doorman(), s.config())
 		a, err := d.Admit(t.Context(), "o1", "tea", 3*time.Second)
 		want(t, "admitted", []any{a.New, err}, []any{true, nil})
 		_, offset, err := d.Publish(t.Context(), first("o1", "tea"))
@@ -134,7 +135,7 @@ func TestDoorOfEmptyTopicsAnswersAtOnce(t *testing.T) {
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })
 		began := time.Now()
-		ok, err := place(t.Context(), participant.NewDoor(doorman(), s.config()), "o1", "tea")
+		ok, err := place(t.Context(), admission.New(doorman(), s.config()), "o1", "tea")
 		want(t, "published", []any{ok, err}, []any{true, nil})
 		if took := time.Since(began); took > 50*time.Millisecond { // on the bubble's clock
 			t.Errorf("it took %s", took)
@@ -148,7 +149,7 @@ func TestDoorDoesNotGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, mini)
 		_, stop := s.play(doorman())
-		d := participant.NewDoor(doorman(), s.config())
+		d := admission.New(doorman(), s.config())
 		s.eventually("admitted", func() bool { _, err := place(t.Context(), d, "o1", "tea"); return err == nil })
 		stop()
 		mini.FlushAll()
@@ -178,7 +179,7 @@ func TestDoorDoesNotReadWhatAnotherReleaseKeeps(t *testing.T) {
 		p, stop := s.play(doorman())
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })
-		d := participant.NewDoor(doorman(), s.config())
+		d := admission.New(doorman(), s.config())
 		if _, err := place(t.Context(), d, "o1", "tea"); err != nil {
 			t.Fatal(err)
 		}

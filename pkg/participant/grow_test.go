@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
 // The steps of docs/grow-partitions.md that concern the log: a new installation with more partitions takes the new orders, the
@@ -22,7 +23,7 @@ func TestGrowByANewInstallation(t *testing.T) {
 	p, stop := old.play(doorman())
 	defer stop()
 	old.eventually("ready", func() bool { return p.Ready() == nil })
-	door := participant.NewDoor(doorman(), old.config())
+	door := admission.New(doorman(), old.config())
 	orders := []string{"o1", "o2", "o3", "o4", "o5", "o6"}
 	for _, id := range orders {
 		if _, err := place(t.Context(), door, id, "tea"); err != nil {
@@ -49,7 +50,7 @@ func TestGrowByANewInstallation(t *testing.T) {
 		}
 	}()
 	old.eventually("the new one is ready", func() bool { return next.Ready() == nil })
-	newDoor := participant.NewDoor(doorman(), cfg)
+	newDoor := admission.New(doorman(), cfg)
 	for n := range 10 {
 		id := fmt.Sprint("n", n)
 		published, err := place(t.Context(), newDoor, id, "tea")

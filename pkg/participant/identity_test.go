@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -174,7 +175,7 @@ func TestDoorOfTopicsMadeAnew(t *testing.T) {
 		all := []string{notes, mails, clerkFacts, clerkLetters, clerkAsks}
 		p, stop := s.play(doorman())
 		s.eventually("ready", func() bool { return p.Ready() == nil })
-		d := participant.NewDoor(doorman(), s.config())
+		d := admission.New(doorman(), s.config())
 		published := func(id string) bool {
 			ok, err := place(t.Context(), d, id, "tea")
 			if err != nil {
@@ -338,7 +339,7 @@ func TestIdentityIsNotToldForAWhile(t *testing.T) {
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })
 		told := &deaf{Log: s.log}
-		d := participant.NewDoor(doorman(), participant.Config{Log: told, Redis: s.redis, Partitions: partitions})
+		d := admission.New(doorman(), participant.Config{Log: told, Redis: s.redis, Partitions: partitions})
 		if _, err := place(t.Context(), d, "o1", "tea"); err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +347,7 @@ func TestIdentityIsNotToldForAWhile(t *testing.T) {
 		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's time: it asks again
 		_, found, err := d.Find(t.Context(), "o1", time.Second)
 		want(t, "told before", []any{found, err}, []any{true, nil})
-		silent := participant.NewDoor(doorman(), participant.Config{Log: told, Redis: s.redis, Partitions: partitions})
+		silent := admission.New(doorman(), participant.Config{Log: told, Redis: s.redis, Partitions: partitions})
 		_, _, err = silent.Find(t.Context(), "o1", time.Second)
 		want(t, "never told", fault.ClassOf(err), fault.Unavailable)
 	})

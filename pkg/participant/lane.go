@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"go.opentelemetry.io/otel/trace"
@@ -201,7 +202,7 @@ func (c *cycle) step(t *partition, o *order, d *delivery) {
 		return
 	}
 	if d.src == nil { // a deadline
-		if o.saw(d.ev.ID) || len(o.parked) > 0 {
+		if o.Saw(d.ev.ID) || len(o.Parked) > 0 {
 			c.done(t, o, d)
 			c.wakeUp(t, o, time.Now())
 			return
@@ -229,7 +230,7 @@ func (c *cycle) step(t *partition, o *order, d *delivery) {
 		}
 		d.judged = true
 	}
-	if len(o.parked) > 0 {
+	if len(o.Parked) > 0 {
 		c.park(t, o, d, nil)
 		return
 	}
@@ -256,12 +257,12 @@ func (c *cycle) ask(t *partition, o *order, d *delivery) {
 func (c *cycle) foldOwn(t *partition, o *order, d *delivery) bool {
 	e := d.ev
 	switch {
-	case e.Sequence <= o.own.Sequence:
-		if other := t.outbox.Undelivered(o.id, e.Sequence); other != nil && other.Contradicts(e) {
+	case e.Sequence <= o.Own.Sequence:
+		if other := t.outbox.Undelivered(o.ID, e.Sequence); other != nil && other.Contradicts(e) {
 			c.Lose(t, "contradicted")
 			return false
 		}
-	case o.own.Precedes(linkOf(e)):
+	case o.Own.Precedes(orders.LinkOf(e)):
 		if err := c.evolve(t, o, d); err != nil {
 			c.park(t, o, d, err)
 			return false
@@ -273,7 +274,7 @@ func (c *cycle) foldOwn(t *partition, o *order, d *delivery) bool {
 	}
 	if e.CausationID != "" {
 		o.moved(d)
-		o.answered(e.ID)
+		o.Answered(e.ID)
 		c.done(t, o, d)
 		return false
 	}

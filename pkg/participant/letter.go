@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
@@ -27,7 +28,7 @@ func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 		return
 	}
 	id := d.id()
-	if o.waits(id) || o.saw(id) {
+	if o.Waits(id) || o.Saw(id) {
 		c.done(t, o, d)
 		return
 	}
@@ -36,12 +37,12 @@ func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 		c.stop(t, o)
 		return
 	}
-	o.park(id, d.topic(), rec.RetryAt)
+	o.Park(id, d.topic(), rec.RetryAt)
 	if d.src != nil && d.bad == nil {
 		o.moved(d)
 	}
 	letter := deadletter.Park(*d.rec, rec)
-	t.enqueue(o, &outbox.Entry{Order: o.id, ID: id, Record: letter})
+	t.enqueue(o, &outbox.Entry{Order: o.ID, ID: id, Record: letter})
 	c.keepLetter(t, o, id, letter)
 	o.lane.settling = true
 	c.watch.parked(d, rec)
@@ -51,7 +52,7 @@ func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 
 // full says that another letter of the order would pass a bound: of its chain, or of the orders that wait for a person, as this would.
 func (t *partition) full(o *order, forPerson bool) bool {
-	return len(o.parked) == 0 && forPerson && t.forPerson >= maxParkedOrders || len(o.parked) >= maxLettersPerOrder
+	return len(o.Parked) == 0 && forPerson && t.forPerson >= maxParkedOrders || len(o.Parked) >= maxLettersPerOrder
 }
 
 // stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
@@ -59,7 +60,7 @@ func (t *partition) full(o *order, forPerson bool) bool {
 func (c *cycle) stop(t *partition, o *order) {
 	if t.stopped == nil {
 		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
-			"partition", t.Number, "order_id", o.id, "orders_parked", t.forPerson, "letters_of_order", len(o.parked))
+			"partition", t.Number, "order_id", o.ID, "orders_parked", t.forPerson, "letters_of_order", len(o.Parked))
 	}
 	t.stopped = o
 }
@@ -79,29 +80,29 @@ func (c *cycle) restart(t *partition) {
 // keepLetter writes a letter to those that wait for its order.
 func (c *cycle) keepLetter(t *partition, o *order, id string, rec broker.Record) {
 	body, _ := json.Marshal(rec) // plain data, cannot fail
-	t.ops = append(t.ops, taskstore.Op{Cmd: "HSET", Key: "parked:" + o.id, Args: []string{id, string(body)}})
+	t.ops = append(t.ops, taskstore.Op{Cmd: "HSET", Key: "parked:" + o.ID, Args: []string{id, string(body)}})
 	c.countLetters(t, o)
 }
 
 // dropLetter takes a letter out of those that wait.
 func (c *cycle) dropLetter(t *partition, o *order, id string, kind deadletter.Kind) {
-	o.unpark(id, kind)
-	t.ops = append(t.ops, taskstore.Op{Cmd: "HDEL", Key: "parked:" + o.id, Args: []string{id}})
+	o.Unpark(id, kind)
+	t.ops = append(t.ops, taskstore.Op{Cmd: "HDEL", Key: "parked:" + o.ID, Args: []string{id}})
 	c.countLetters(t, o)
-	if t.Restoring() && len(o.parked) == 0 {
-		o.forgetAdopted() // what came later was answered, and may have left no trace
+	if t.Restoring() && len(o.Parked) == 0 {
+		o.ForgetAdopted() // what came later was answered, and may have left no trace
 	}
 }
 
 // countLetters takes over how many letters of an order wait, and for what.
 func (c *cycle) countLetters(t *partition, o *order) {
-	op := taskstore.Op{Cmd: "HSET", Key: "parked", Args: []string{o.id, strconv.Itoa(len(o.parked))}}
-	if len(o.parked) > 0 {
-		t.waits(o.id, o.retryAt.IsZero())
+	op := taskstore.Op{Cmd: "HSET", Key: "parked", Args: []string{o.ID, strconv.Itoa(len(o.Parked))}}
+	if len(o.Parked) > 0 {
+		t.waits(o.ID, o.RetryAt.IsZero())
 	} else {
-		t.waits(o.id, false)
-		delete(t.parked, o.id)
-		op = taskstore.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.id}}
+		t.waits(o.ID, false)
+		delete(t.parked, o.ID)
+		op = taskstore.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.ID}}
 	}
 	t.ops = append(t.ops, op)
 	t.arm(c.b, o)
@@ -121,7 +122,7 @@ func (t *partition) waits(orderID string, forPerson bool) {
 
 // failedAgain remembers that a redrive of a letter failed.
 func (c *cycle) failedAgain(t *partition, o *order, n deadletter.Record) {
-	o.failedAgain(n)
+	o.FailedAgain(n)
 	c.countLetters(t, o)
 }
 
@@ -139,8 +140,8 @@ func (c *cycle) letter(o *order, d *delivery, cause error, id string) deadletter
 	if rec.FirstFailure.IsZero() {
 		rec.FirstFailure = now
 	}
-	if len(o.parked) > 0 {
-		rec.Behind = o.parked[0].id
+	if len(o.Parked) > 0 {
+		rec.Behind = o.Parked[0].ID
 	}
 	return rec
 }
@@ -169,8 +170,8 @@ func noteID(n deadletter.Record) string {
 
 // tell publishes what became of a letter or of a request.
 func (c *cycle) tell(t *partition, o *order, n deadletter.Record) {
-	n.Order, n.Group = o.id, c.b.name
-	t.enqueue(o, &outbox.Entry{Order: o.id, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
+	n.Order, n.Group = o.ID, c.b.name
+	t.enqueue(o, &outbox.Entry{Order: o.ID, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
 }
 
 // foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded since.
@@ -181,7 +182,7 @@ func (c *cycle) foldNote(t *partition, r broker.Record) {
 		return
 	}
 	o := t.orders[n.Order]
-	for _, e := range t.outbox.OfOrder(o.id) {
+	for _, e := range t.outbox.OfOrder(o.ID) {
 		if e.ID == noteID(n) && e.Record.Topic == c.b.letters {
 			e.Acked, e.Offset = true, r.Offset
 		}
@@ -191,19 +192,19 @@ func (c *cycle) foldNote(t *partition, r broker.Record) {
 	case deadletter.Letter:
 		c.foldLetter(t, o, n, r)
 	case deadletter.Failed:
-		if o.waits(n.ID) {
+		if o.Waits(n.ID) {
 			c.failedAgain(t, o, n)
 		}
 	case deadletter.Closed:
-		o.answered(n.RequestID)
+		o.Answered(n.RequestID)
 	default:
-		if o.waits(n.ID) {
+		if o.Waits(n.ID) {
 			c.dropLetter(t, o, n.ID, n.Kind)
 			if !n.Automatic {
-				o.advance(n.RequestID, comesBack(n.Kind))
+				o.Advance(n.RequestID, comesBack(n.Kind))
 			}
 		}
-		o.settled(n.ID)
+		o.Settled(n.ID)
 	}
 }
 
@@ -217,31 +218,31 @@ func comesBack(k deadletter.Kind) int {
 
 func (c *cycle) foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	switch {
-	case o.waits(n.ID), o.seenAs(n.ID) == seenTold:
+	case o.Waits(n.ID), o.SeenAs(n.ID) == orders.SeenTold:
 		return
-	case o.saw(n.ID) && o.seenAs(n.ID) != seenOwing:
+	case o.Saw(n.ID) && o.SeenAs(n.ID) != orders.SeenOwing:
 		c.back(t, o, n.ID)
 		return
 	}
 	came := deadletter.Original(r)
 	if e, err := event.FromRecord(came); err == nil {
-		o.adopt(came.Topic, e)
+		o.Adopt(came.Topic, e)
 	}
-	o.park(n.ID, n.Topic, n.RetryAt)
+	o.Park(n.ID, n.Topic, n.RetryAt)
 	c.keepLetter(t, o, n.ID, r)
 }
 
 // answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
 // the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
 func (c *cycle) answeredInLog(t *partition, o *order, fact broker.Record, cause string) {
-	if cause == "" || o.saw(cause) {
+	if cause == "" || o.Saw(cause) {
 		return
 	}
-	o.answered(cause)
+	o.Answered(cause)
 	switch {
 	case deadletter.OnRequest(fact):
-		o.owes(cause)
-	case o.waits(cause):
+		o.Owes(cause)
+	case o.Waits(cause):
 		c.dropLetter(t, o, cause, deadletter.Redriven)
 		c.back(t, o, cause)
 	}
@@ -249,7 +250,7 @@ func (c *cycle) answeredInLog(t *partition, o *order, fact broker.Record, cause 
 
 // back tells of a letter that its event was answered, although nobody asked.
 func (c *cycle) back(t *partition, o *order, id string) {
-	o.settled(id)
+	o.Settled(id)
 	c.tell(t, o, deadletter.Record{Kind: deadletter.Redriven, ID: id, Reason: "the event was answered already"})
 }
 
@@ -257,14 +258,14 @@ func (c *cycle) back(t *partition, o *order, id string) {
 func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
-		return o.waits(n.ID) || o.seenAs(n.ID) == seenTold
+		return o.Waits(n.ID) || o.SeenAs(n.ID) == orders.SeenTold
 	case deadletter.Failed:
-		at := o.place(n.ID)
-		return o.saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= o.parked[at].redrives
+		at := o.Place(n.ID)
+		return o.Saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= o.Parked[at].Redrives
 	case deadletter.Closed:
-		return o.saw(n.RequestID)
+		return o.Saw(n.RequestID)
 	default:
-		return o.saw(n.ID) && !o.waits(n.ID)
+		return o.Saw(n.ID) && !o.Waits(n.ID)
 	}
 }
 

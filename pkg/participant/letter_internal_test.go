@@ -14,7 +14,7 @@ func TestStoppedPartitionGoesOn(t *testing.T) {
 	defer c.watch.close()
 	o := newOrder("o1", 0)
 	tk.orders["o1"] = o
-	o.park("l1", "in", time.Time{})
+	o.Park("l1", "in", time.Time{})
 	tk.forPerson = maxParkedOrders - 1
 	tk.waits("o1", true)
 	next := newOrder("o2", 0)
@@ -33,12 +33,12 @@ func TestStoppedPartitionGoesOn(t *testing.T) {
 // A late copy of what a retry said is known: it is no other decision.
 func TestLateCopyOfARetryIsKnown(t *testing.T) {
 	o := newOrder("o1", 0)
-	o.park("l1", "in", time.UnixMilli(1))
+	o.Park("l1", "in", time.UnixMilli(1))
 	failed := deadletter.Record{Kind: deadletter.Failed, ID: "l1", RequestID: "a try", Automatic: true, Redrives: 1}
 	if o.knownNote(failed) {
 		t.Error("it was never said")
 	}
-	o.failedAgain(failed)
+	o.FailedAgain(failed)
 	if !o.knownNote(failed) {
 		t.Error("it was said")
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -77,25 +78,29 @@ func (t *partition) missing(ids []string, b *behavior) []string {
 
 // places are where an order of this task may be kept; the first that has it is right.
 func (t *partition) places() []string {
-	places := []string{ordersKey(t.generation)}
+	places := []string{orders.Key(t.generation)}
 	if t.before {
-		places = append(places, ordersKey(t.generation-1))
+		places = append(places, orders.Key(t.generation-1))
 	}
 	if len(t.parked) > 0 {
-		places = slices.Insert(places, 0, keyParkedOrders)
+		places = slices.Insert(places, 0, orders.KeyParked)
 	}
 	return places
 }
 
 // remember takes over what the store keeps of an order.
 func (c *cycle) remember(t *partition, o *order, text string) error {
-	if err := o.readText(c.b, text); err != nil {
+	err := o.Read(text)
+	if err == nil && o.State != "" {
+		o.state, err = c.b.decode(o.State)
+	}
+	if err != nil {
 		c.watch.log.Error("redis holds an order that cannot be read", "partition", t.Number, "error", err)
 		t.unreadable = true
 		return c.Refold(t.Partition)
 	}
-	o.kept = len(o.parked) > 0
-	if pending := t.outbox.OfOrder(o.id); len(pending) > 0 {
+	o.kept = len(o.Parked) > 0
+	if pending := t.outbox.OfOrder(o.ID); len(pending) > 0 {
 		o.entry = pending[len(pending)-1].Number()
 	}
 	return nil

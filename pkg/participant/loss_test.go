@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
 // patient is a doorman who sees a doctor and, once a note says "wait", stamps nothing a minute later.
@@ -47,7 +48,7 @@ func (s *stage) loses(lost string, playing bool) {
 	p, stop := s.play(patient(d))
 	defer func() { stop() }()
 	s.eventually("ready", func() bool { return p.Ready() == nil })
-	door := participant.NewDoor(patient(d), s.config())
+	door := admission.New(patient(d), s.config())
 	if ok, err := place(t.Context(), door, "o1", "tea"); !ok || err != nil {
 		t.Fatalf("place: %v %v", ok, err)
 	}

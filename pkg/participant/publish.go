@@ -13,12 +13,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// Bounds of one append, under the broker's default limit of a batch (1 MiB).
-const (
-	batchBytes   = 950 << 10
-	batchRecords = 2000
-)
-
 // appending is one batch of one task on its way.
 type appending struct {
 	t       *partition
@@ -41,7 +35,7 @@ func (c *cycle) Publish() {
 			if l.busy || now.Before(l.retryAt) {
 				continue
 			}
-			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, batchRecords), batchBytes)
+			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, outbox.BatchRecords), outbox.BatchBytes)
 			if len(entries) == 0 {
 				continue
 			}
@@ -138,9 +132,9 @@ func (c *cycle) known(t *partition, l *ownLog, r broker.Record) bool {
 	if err != nil || e.Sequence == 0 {
 		return true
 	}
-	if e.Sequence > o.own.Sequence {
+	if e.Sequence > o.Own.Sequence {
 		return false
 	}
-	own := t.outbox.Undelivered(o.id, e.Sequence)
+	own := t.outbox.Undelivered(o.ID, e.Sequence)
 	return own == nil || !own.Contradicts(e)
 }

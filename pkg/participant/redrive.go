@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
@@ -25,19 +26,19 @@ type redriving struct {
 
 // redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the log.
 func (c *cycle) redrive(t *partition, o *order, d *delivery) {
-	q, at := d.asks, o.place(d.asks.Letter)
-	begun := o.asked.ID == q.ID
+	q, at := d.asks, o.Place(d.asks.Letter)
+	begun := o.Asked.ID == q.ID
 	switch {
-	case d.asks.automatic && (len(o.parked) == 0 || retryID(o.id, o.retryAt) != q.ID): // a person was faster
+	case d.asks.automatic && (len(o.Parked) == 0 || retryID(o.ID, o.RetryAt) != q.ID): // a person was faster
 		c.done(t, o, d)
 	case d.asks.automatic:
 		c.runChain(t, o, d)
-	case o.saw(q.ID):
+	case o.Saw(q.ID):
 		c.watch.duplicate(o, d)
 		c.done(t, o, d)
-	case begun && (len(o.parked) == 0 || q.Action == deadletter.Discard):
+	case begun && (len(o.Parked) == 0 || q.Action == deadletter.Discard):
 		c.closed(t, o, d, "", "")
-	case len(o.parked) == 0:
+	case len(o.Parked) == 0:
 		c.closed(t, o, d, fault.NotFound.String(), "nothing of this order waits")
 	case q.Action == deadletter.Discard && at < 0:
 		c.closed(t, o, d, fault.NotFound.String(), "the letter does not wait")
@@ -53,7 +54,7 @@ func (c *cycle) redrive(t *partition, o *order, d *delivery) {
 // discard takes a letter out, wherever it stands.
 func (c *cycle) discard(t *partition, o *order, d *delivery) {
 	kind := deadletter.Discarded
-	if o.saw(d.asks.Letter) {
+	if o.Saw(d.asks.Letter) {
 		kind = deadletter.Redriven
 	}
 	c.settle(t, o, d, d.asks.Letter, kind)
@@ -63,14 +64,14 @@ func (c *cycle) discard(t *partition, o *order, d *delivery) {
 // runChain decides the first letter that is not behind one of its topic that is not ready.
 func (c *cycle) runChain(t *partition, o *order, d *delivery) {
 	q := d.asks
-	i := slices.IndexFunc(o.parked, func(w waiting) bool { return q.held[w.topic] == nil })
+	i := slices.IndexFunc(o.Parked, func(l orders.Letter) bool { return q.held[l.Topic] == nil })
 	if i < 0 {
-		head := q.held[o.parked[0].topic]
+		head := q.held[o.Parked[0].Topic]
 		c.failed(t, o, head, head.failed)
 		return
 	}
-	id := o.parked[i].id
-	if o.saw(id) { // only its outcome is missing
+	id := o.Parked[i].ID
+	if o.Saw(id) { // only its outcome is missing
 		c.settle(t, o, d, id, q.kind(id))
 		return
 	}
@@ -101,7 +102,7 @@ func (q *redriving) kind(letter string) deadletter.Kind {
 func (c *cycle) openLetter(t *partition, o *order, d *delivery, id string) (*delivery, error) {
 	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()
-	body, err := c.Store.Field(ctx, c.Store.Key(t.Number, "parked:"+o.id), id)
+	body, err := c.Store.Field(ctx, c.Store.Key(t.Number, "parked:"+o.ID), id)
 	if err != nil {
 		return nil, err
 	}
@@ -111,10 +112,10 @@ func (c *cycle) openLetter(t *partition, o *order, d *delivery, id string) (*del
 		err = errors.New("its headers are cut short")
 	}
 	if err != nil {
-		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.id, err)
+		return nil, fault.New(fault.Permanent, "redis does not hold the letter %s of order %s: %w", id, o.ID, err)
 	}
 	came := deadletter.Original(rec)
-	l := &delivery{rec: &came, order: o.id, request: d, letter: id, edited: d.asks.kind(id) == deadletter.Edited}
+	l := &delivery{rec: &came, order: o.ID, request: d, letter: id, edited: d.asks.kind(id) == deadletter.Edited}
 	if l.edited {
 		came.Value = d.asks.Payload
 	} else if n, err := deadletter.Parse(rec); err == nil && n.Reference != "" {
@@ -152,7 +153,7 @@ func (c *cycle) decideLetter(t *partition, o *order, l *delivery) {
 		switch {
 		case l.edited:
 			c.failed(t, o, l, fault.New(fault.Invalid, "a deadline has no payload to edit"))
-		case !ok || deadlineID(o.id, at) != l.ev.ID:
+		case !ok || deadlineID(o.ID, at) != l.ev.ID:
 			c.nothing(t, o, l)
 		default:
 			c.run(t, o, l, nil)
@@ -160,7 +161,7 @@ func (c *cycle) decideLetter(t *partition, o *order, l *delivery) {
 		return
 	}
 	// A fact of the door that Evolve refused is parked without being folded.
-	if l.topic() == c.b.facts && l.ev.Sequence > o.own.Sequence && o.own.Precedes(linkOf(l.ev)) {
+	if l.topic() == c.b.facts && l.ev.Sequence > o.Own.Sequence && o.Own.Precedes(orders.LinkOf(l.ev)) {
 		if err := c.evolve(t, o, l); err != nil {
 			c.failed(t, o, l, err)
 			return
@@ -173,9 +174,9 @@ func (c *cycle) decideLetter(t *partition, o *order, l *delivery) {
 func (c *cycle) settle(t *partition, o *order, d *delivery, id string, kind deadletter.Kind) {
 	q := d.asks
 	c.dropLetter(t, o, id, kind)
-	o.settled(id)
+	o.Settled(id)
 	if !q.automatic { // how far a person's request has come is told when it is closed
-		o.advance(q.ID, comesBack(kind))
+		o.Advance(q.ID, comesBack(kind))
 	}
 	c.tell(t, o, q.note(deadletter.Record{Kind: kind, ID: id}))
 	q.letter = nil
@@ -186,10 +187,10 @@ func (c *cycle) settle(t *partition, o *order, d *delivery, id string, kind dead
 
 // failed ends a request at a letter that cannot be answered this time either. It stays where it is, and all behind it.
 func (c *cycle) failed(t *partition, o *order, l *delivery, err error) {
-	redrives := o.parked[o.place(l.letter)].redrives + 1
+	redrives := o.Parked[o.Place(l.letter)].Redrives + 1
 	n := l.request.asks.note(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter, Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
-		LastFailure: time.Now(), Redrives: redrives, RetryAt: retryAt(err, redrives, !o.retryAt.IsZero()),
+		LastFailure: time.Now(), Redrives: redrives, RetryAt: retryAt(err, redrives, !o.RetryAt.IsZero()),
 	})
 	c.failedAgain(t, o, n)
 	c.tell(t, o, n)
@@ -206,13 +207,13 @@ func (c *cycle) closed(t *partition, o *order, d *delivery, class, message strin
 		return
 	}
 	n := d.asks.note(deadletter.Record{
-		Kind: deadletter.Closed, ID: d.asks.Letter, Class: class, Message: message, LastFailure: time.Now(), Waiting: len(o.parked),
+		Kind: deadletter.Closed, ID: d.asks.Letter, Class: class, Message: message, LastFailure: time.Now(), Waiting: len(o.Parked),
 	})
-	if o.asked.ID == n.RequestID {
-		n.Redriven = o.asked.Redriven
+	if o.Asked.ID == n.RequestID {
+		n.Redriven = o.Asked.Redriven
 	}
 	c.tell(t, o, n)
-	o.answered(n.RequestID)
+	o.Answered(n.RequestID)
 	o.lane.settling = true
 	c.watch.closed(d, n)
 	c.done(t, o, d)

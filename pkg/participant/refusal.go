@@ -1,10 +1,7 @@
 package participant
 
 import (
-	"context"
 	"errors"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -47,40 +44,4 @@ func (c *cycle) notPublished(a *appending) {
 	case l.tries == 1:
 		c.watch.log.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
 	}
-}
-
-// refusals is what Kafka has lately refused of what came in at a door.
-type refusals struct {
-	name string
-	mu   sync.Mutex
-	at   time.Time
-	err  error // nil: what was published last was taken
-}
-
-// refusedFor is how long a door says of a refusal that it is not ready. While it does, nobody may come by whom the broker would tell
-// that it is mended.
-const refusedFor = 15 * time.Second
-
-func (r *refusals) set(tp broker.TopicPartition, err error, refused bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case refused:
-		telemetry.By(telemetry.Participant.String(r.name), telemetry.Topic.String(tp.Topic)).Add(context.Background(), publishRefused, 1)
-		if r.err == nil {
-			slog.Error("kafka refuses what came in at the door", "participant", r.name, "topic", tp.Topic, "partition", tp.Partition, "error", err)
-		}
-		r.at, r.err = time.Now(), fault.New(fault.Unavailable, "%s does not take what comes in: %w", tp.Topic, err)
-	case err == nil:
-		r.err = nil
-	}
-}
-
-func (r *refusals) ready(now time.Time) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.at) >= refusedFor {
-		return nil
-	}
-	return r.err
 }

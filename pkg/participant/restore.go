@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
@@ -87,7 +88,7 @@ func (c *cycle) readKept(ctx context.Context, t *partition) error {
 	for id := range parked[0] {
 		t.waits(id, !t.timers.Has(id))
 	}
-	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, ordersKey(t.generation-1)))
+	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, orders.Key(t.generation-1)))
 	return err
 }
 
@@ -232,8 +233,8 @@ func (c *cycle) foldFact(t *partition, r broker.Record) error {
 		return nil
 	}
 	o := t.orders[e.Subject]
-	if e.Sequence <= o.own.Sequence {
-		switch own := t.outbox.Undelivered(o.id, e.Sequence); {
+	if e.Sequence <= o.Own.Sequence {
+		switch own := t.outbox.Undelivered(o.ID, e.Sequence); {
 		case own == nil:
 		case own.Contradicts(e):
 			c.watch.contradicted(r)
@@ -245,7 +246,7 @@ func (c *cycle) foldFact(t *partition, r broker.Record) error {
 		}
 		return nil
 	}
-	if !o.own.Precedes(linkOf(e)) {
+	if !o.Own.Precedes(orders.LinkOf(e)) {
 		c.watch.voidFolded(r)
 		return nil
 	}

@@ -48,11 +48,11 @@ func retryID(orderID string, at time.Time) string {
 // wakeAt is when the order is looked at although nothing of it arrives: one with letters when they are retried, another at its
 // deadline.
 func (o *order) wakeAt(b *behavior) (at time.Time, ok bool) {
-	if len(o.parked) > 0 {
-		return o.retryAt, !o.retryAt.IsZero()
+	if len(o.Parked) > 0 {
+		return o.RetryAt, !o.RetryAt.IsZero()
 	}
 	at, ok = b.deadline(o.state)
-	return at, ok && !o.saw(deadlineID(o.id, at))
+	return at, ok && !o.Saw(deadlineID(o.ID, at))
 }
 
 // startRetries begins the retries that are due, while there is room for them.
@@ -85,18 +85,18 @@ func (c *cycle) startRetries(ctx context.Context) {
 // retryLater ends a try that met something unavailable. It is no failure of the letter, and nobody who asked waits in the lane: the
 // order's place, among those that are retried and in its lane, is better used by others until then.
 func (c *cycle) retryLater(t *partition, o *order, d *delivery) {
-	redrives := o.parked[0].redrives
-	t.timers.Again(o.id, time.Now().Add(wait.Jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
+	redrives := o.Parked[0].Redrives
+	t.timers.Again(o.ID, time.Now().Add(wait.Jitter(min(time.Minute, retryMin<<min(redrives, 16)))))
 	c.done(t, o, d)
 }
 
 // retry puts a request of the participant itself into the order's lane. It is in no log: after a crash the order's timer makes it again.
 func (c *cycle) retry(t *partition, o *order) {
 	q := deadletter.Request{
-		ID: retryID(o.id, o.retryAt), Action: deadletter.Redrive, Order: o.id, Partition: t.Number, At: o.retryAt,
+		ID: retryID(o.ID, o.RetryAt), Action: deadletter.Redrive, Order: o.ID, Partition: t.Number, At: o.RetryAt,
 	}
 	rec := q.Record(c.b.name)
-	d := &delivery{rec: &rec, order: o.id, of: o, judged: true}
+	d := &delivery{rec: &rec, order: o.ID, of: o, judged: true}
 	d.ev, d.bad = event.FromRecord(rec)
 	d.asks = &redriving{Request: q, automatic: true, held: map[string]*delivery{}}
 	t.retrying++

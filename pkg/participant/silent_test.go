@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -48,7 +49,7 @@ func TestSilentRedisHoldsNoRequest(t *testing.T) {
 	if err := log.Provision(t.Context(), []broker.Topic{{Name: participant.FactsTopic(doorman().Name), Partitions: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	d := participant.NewDoor(doorman(), participant.Config{Log: log, Redis: rdb, Partitions: 1})
+	d := admission.New(doorman(), participant.Config{Log: log, Redis: rdb, Partitions: 1})
 	const requests, bound = 1500, 10 * time.Second // the bound is 2 s; without one, the last waited for minutes
 	var atOnce atomic.Int32
 	began := time.Now()

@@ -136,9 +136,9 @@ func (t *partition) enqueue(o *order, e *outbox.Entry) {
 // arm sets or clears the order's timer after its state or its letters changed.
 func (t *partition) arm(b *behavior, o *order) {
 	if at, ok := o.wakeAt(b); ok {
-		t.timers.Set(o.id, at)
+		t.timers.Set(o.ID, at)
 	} else {
-		t.timers.Clear(o.id)
+		t.timers.Clear(o.ID)
 	}
 }
 

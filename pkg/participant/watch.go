@@ -137,7 +137,7 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 
 func (w *watch) duplicate(o *order, d *delivery) {
 	reason := "answered"
-	if o.waits(d.id()) {
+	if o.Waits(d.id()) {
 		reason = "parked"
 	}
 	w.event(eventsDuplicate, d, reason)

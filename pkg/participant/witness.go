@@ -1,8 +1,9 @@
 package participant
 
 import (
-	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 )
 
 // Redis can lose some keys and keep the others: evicted, or deleted by another tenant. With every change the store is asked whether all keys
@@ -19,29 +20,16 @@ type witness struct {
 // Counted implements task.Handler: those of the generations that the store has and will have are among them.
 func (c *cycle) Counted(t *partition) []string {
 	if t.generation == 0 { // at the claim
-		t.generation = max(t.Stored[fieldGeneration], c.cfg.generation(time.Now()))
+		t.generation = max(t.Stored[fieldGeneration], orders.Generation(time.Now(), c.cfg.Retention))
 	}
 	stored, ok := t.Stored[fieldGeneration]
 	if !ok {
 		stored = t.generation
 	}
 	if w := &t.witness; w.keys == nil || w.generation != t.generation || w.stored != stored {
-		*w = witness{t.generation, stored, witnessKeys(stored, t.generation)}
+		*w = witness{t.generation, stored, orders.Counted(stored, t.generation)}
 	}
 	return t.witness.keys
-}
-
-// witnessKeys are those counted of a task whose orders are of some generations, each with the one before.
-func witnessKeys(generations ...int64) []string {
-	rests := []string{keyParkedOrders, "outbox", "timers", "parked"}
-	for _, g := range generations {
-		for _, rest := range []string{ordersKey(g - 1), ordersKey(g)} {
-			if !slices.Contains(rests, rest) {
-				rests = append(rests, rest)
-			}
-		}
-	}
-	return rests
 }
 
 // leaving are the generations of orders that nobody will look for once the next change is stored.

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
@@ -62,7 +63,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Clock: now,
 	}
 	p := participant.New(behavior, part)
-	door := participant.NewDoor(behavior, part)
+	door := admission.New(behavior, part)
 	orders, err := httpapi.New(door, httpapi.Config{
 		Participant:  Name,
 		Terms:        domain.Terms{Currencies: cfg.Currencies, PaymentWithin: cfg.PaymentDeadline},

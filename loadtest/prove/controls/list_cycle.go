@@ -28,7 +28,7 @@ var positions = []Control{
 		Proof:     Proof{diesAtWork(false), []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"pkg/participant/lane.go", `	o.lane.running = d
 `, `	o.lane.running = d
-	o.answered(d.ev.ID)
+	o.Answered(d.ev.ID)
 	t.touch(o)
 `}},
 	},
@@ -54,7 +54,7 @@ var positions = []Control{
 		ID: "commit-past-an-inherited-outbox", Without: "offsets are committed before an outbox found in the store is in Kafka", Breaks: nothingLost,
 		Schedules: 185,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/apply.go", `if t.settled < t.inherited {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/apply.go", `if t.outbox.Inherited() {`, `if false {`}},
 	},
 	{
 		ID: "larger-of-the-two-positions", Without: "reading begins at the larger of the store's and the group's position", Breaks: disposable,
@@ -107,7 +107,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		Edits: []Edit{
 			{"pkg/taskstore/change.go", `if witness > 0 and call(`, `if false and call(`},
 			{"pkg/taskstore/change.go", `case there != nil &&`, `case false &&`},
-			{"pkg/participant/door.go", `local whole = meta[5] == ARGV[8] and`, `local whole = true or`},
+			{"pkg/participant/admission/look.go", `local whole = meta[5] == ARGV[8] and`, `local whole = true or`},
 		},
 	},
 	{
@@ -131,7 +131,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		e.apply()
 		e.commit()
 `},
-			{"pkg/participant/publish.go", `if e.number > t.kept {`, `if false {`},
+			{"pkg/participant/internal/outbox/outbox.go", `if e.number > o.stored {`, `if false {`},
 		},
 	},
 }
@@ -144,7 +144,7 @@ var chains = []Control{
 		Proof:     Proof{deliveredAgain, []check.Guarantee{check.MailedTwice}},
 		// The domains know it too, by their state: what notification knows is taken away beside it.
 		Edits: []Edit{
-			{"pkg/participant/order.go", `o.saw(e.ID) || o.waits(e.ID))`, `o.waits(e.ID))`},
+			{"pkg/participant/order.go", `o.Saw(e.ID) || o.Waits(e.ID))`, `o.Waits(e.ID))`},
 			{"services/notification/internal/domain/notices.go", `	case told:
 `, `	case told && carried == "":
 `},
@@ -154,7 +154,7 @@ var chains = []Control{
 		ID: "no-chain-check", Without: "a fact that is not the next of its order counts", Breaks: inOrder,
 		Schedules: 604,
 		Proof:     Proof{lateDecision, []check.Guarantee{check.MailedTwice}},
-		Edits:     []Edit{{"pkg/participant/order.go", `o.head(topic).Judge(`, `chain.Head{}.Judge(`}},
+		Edits:     []Edit{{"pkg/participant/order.go", `o.Head(topic).Judge(`, `chain.Head{}.Judge(`}},
 	},
 	{
 		ID: "random-event-ids", Without: "what is made twice from the same has two ids", Breaks: nothingTwice,
@@ -172,23 +172,25 @@ var publishing = []Control{
 		ID: "outbox-is-not-drained", Without: "what an earlier owner decided is taken for published", Breaks: nothingLost,
 		Schedules: 12,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/restore.go", `		t.remember(e)
-`, `		e.acked = true
-		t.remember(e)
+		Edits: []Edit{{"pkg/participant/internal/outbox/outbox.go", `		o.add(e)
+	}
+`, `		e.Acked = true
+		o.add(e)
+	}
 `}},
 	},
 	{
 		ID: "letters-beside-facts", Without: "a letter does not wait for the facts of its order before it", Breaks: oneOrder,
 		Unseen: "not within 3,000: the store must forget between a letter and the fact before it",
 		Proof:  Proof{letterOvertakes, []check.Guarantee{check.UnexplainedLetter}},
-		Edits:  []Edit{{"pkg/participant/publish.go", `|| t.waitsForOther(e) {`, `{`}},
+		Edits:  []Edit{{"pkg/participant/internal/outbox/outbox.go", `|| o.waitsForOther(e) {`, `{`}},
 	},
 	{
 		ID: "round-robin-partitions", Without: "a door spreads the events of one order over the partitions", Breaks: inOrder,
 		Schedules: 1,
 		Proof:     Proof{everyday, []check.Guarantee{check.Misordered}},
-		Edits: []Edit{{"pkg/participant/door.go", `	p := broker.Partition([]byte(e.Subject), d.cfg.Partitions)
-	ctx, ended`, `	p := int(time.Now().UnixNano()/1000) % d.cfg.Partitions
+		Edits: []Edit{{"pkg/participant/admission/admission.go", `	p := broker.Partition([]byte(e.Subject), c.cfg.Partitions)
+	ctx, ended`, `	p := int(time.Now().UnixNano()/1000) % c.cfg.Partitions
 	ctx, ended`}},
 	},
 	{
@@ -197,13 +199,13 @@ var publishing = []Control{
 		Schedules: 26,
 		Proof:     Proof{answeredAndDead, []check.Guarantee{check.Lost}},
 		Edits: []Edit{
-			{"pkg/participant/door.go", `	byLog := map[broker.TopicPartition][]*request{}
+			{"pkg/participant/admission/append.go", `	byLog := map[broker.TopicPartition][]*request{}
 `, `	for _, r := range batch {
 		close(r.done)
 	}
 	byLog := map[broker.TopicPartition][]*request{}
 `},
-			{"pkg/participant/door.go", `			close(r.done)
+			{"pkg/participant/admission/append.go", `			close(r.done)
 		}
 	})`, `		}
 	})`},

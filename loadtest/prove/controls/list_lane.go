@@ -8,7 +8,7 @@ var parking = []Control{
 		ID: "parked-without-the-chain", Without: "what comes behind a dead letter is answered", Breaks: oneOrder,
 		Schedules: 2,
 		Proof:     Proof{behindALetter, []check.Guarantee{check.Misordered}},
-		Edits: []Edit{{"pkg/participant/lane.go", `	if len(o.parked) > 0 {
+		Edits: []Edit{{"pkg/participant/lane.go", `	if len(o.Parked) > 0 {
 		c.park(t, o, d, nil)
 		return
 	}
@@ -18,9 +18,9 @@ var parking = []Control{
 		ID: "parked-is-seen", Without: "a parked event is marked as seen", Breaks: nothingLost,
 		Schedules: 5,
 		Proof:     Proof{redriven, []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/letter.go", `	o.park(id, d.topic(), rec.RetryAt)
-	if d.src`, `	o.park(id, d.topic(), rec.RetryAt)
-	o.answered(id)
+		Edits: []Edit{{"pkg/participant/letter.go", `	o.Park(id, d.topic(), rec.RetryAt)
+	if d.src`, `	o.Park(id, d.topic(), rec.RetryAt)
+	o.Answered(id)
 	if d.src`}},
 	},
 	{
@@ -85,7 +85,7 @@ var folding = []Control{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
 		Schedules: 68,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/restore.go", `if !o.own.Precedes(linkOf(e)) {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/restore.go", `if !o.Own.Precedes(orders.LinkOf(e)) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,

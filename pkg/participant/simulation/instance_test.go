@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
 // instance is one process of a participant. All it does outside itself goes through call, so that it can be killed (nothing it does
@@ -20,7 +21,7 @@ type instance struct {
 	part  int
 	slot  int
 	redis *redis.Client
-	door  *participant.Door[state] // of order's instances
+	door  *admission.Control[state] // of order's instances
 	stop  context.CancelFunc
 	done  chan struct{}
 
@@ -50,7 +51,7 @@ func (w *world) start(part, slot int) {
 	w.slots[part][slot] = in
 	w.mu.Unlock()
 	if part == order {
-		in.door = participant.NewDoor(b, cfg)
+		in.door = admission.New(b, cfg)
 	}
 	w.work.Go(func() {
 		defer close(in.done)

@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
 // quietWithin is how long, on the clock of the bubble, the troupe may take to finish once the world is healed.
@@ -134,13 +135,13 @@ func (w *world) customer(n int) {
 	w.mu.Unlock()
 	for i := range times {
 		w.work.Go(func() {
-			w.insist(func(d *participant.Door[state]) bool { return w.order(d, first) })
+			w.insist(func(d *admission.Control[state]) bool { return w.order(d, first) })
 			if i == 0 && p.Poison.How == "garbage" {
 				w.garbage(p.Poison.Part, id)
 			}
 			if p.Cancel > 0 {
 				pause(context.Background(), p.Cancel)
-				w.insist(func(d *participant.Door[state]) bool { return w.cancel(d, id) })
+				w.insist(func(d *admission.Control[state]) bool { return w.cancel(d, id) })
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -151,7 +152,7 @@ func (w *world) customer(n int) {
 }
 
 // insist asks the door of whichever instance lives, until it has answered.
-func (w *world) insist(ask func(*participant.Door[state]) bool) {
+func (w *world) insist(ask func(*admission.Control[state]) bool) {
 	for n := 0; ; n++ {
 		w.mu.Lock()
 		in := w.slots[order][n%instances]
@@ -164,7 +165,7 @@ func (w *world) insist(ask func(*participant.Door[state]) bool) {
 }
 
 // order is what a service does to place one; it says whether the answer is 202.
-func (w *world) order(d *participant.Door[state], first event.Event) bool {
+func (w *world) order(d *admission.Control[state], first event.Event) bool {
 	if d == nil { // no instance is up
 		return false
 	}
@@ -186,7 +187,7 @@ func (w *world) order(d *participant.Door[state], first event.Event) bool {
 	return err == nil && d.Admitted(ctx, first.Subject, "hash", offset) == nil
 }
 
-func (w *world) cancel(d *participant.Door[state], id string) bool {
+func (w *world) cancel(d *admission.Control[state], id string) bool {
 	if d == nil {
 		return false
 	}

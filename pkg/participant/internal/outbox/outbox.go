@@ -5,6 +5,12 @@ package outbox
 
 import "github.com/troupe-dev/troupe/pkg/broker"
 
+// Bounds of one append, under the broker's default limit of a batch (1 MiB).
+const (
+	BatchBytes   = 950 << 10
+	BatchRecords = 2000
+)
+
 // Outbox of one task. Entries are numbered from 1; stored, acked and settled are the highest numbers up to which every
 // entry is in the store, in Kafka, and in Kafka and trimmed from the store.
 type Outbox struct {

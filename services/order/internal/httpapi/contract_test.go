@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 )
 
@@ -76,7 +76,7 @@ var order, _, _ = strings.Cut(tea, "[")
 
 const line = `{"sku":"S","name":"n","quantity":1,"unit_price":1}`
 
-func newDoor() *fakeDoor { return admits(participant.Admission[domain.Order]{New: true}) }
+func newDoor() *fakeDoor { return admits(admission.Decision[domain.Order]{New: true}) }
 
 func TestBadBodiesAreRefusedByField(t *testing.T) {
 	for _, tc := range bad {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 )
@@ -24,9 +24,9 @@ var morning = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 // fakeDoor answers as told and keeps what was published.
 type fakeDoor struct {
 	mu        sync.Mutex
-	admission participant.Admission[domain.Order]
+	admission admission.Decision[domain.Order]
 	admitErr  error
-	found     participant.Found[domain.Order]
+	found     admission.Order[domain.Order]
 	ok        bool
 	findErr   error
 	pubErr    error
@@ -36,7 +36,7 @@ type fakeDoor struct {
 	marked    []string // of each Admitted
 }
 
-func (d *fakeDoor) Admit(_ context.Context, id, hash string, _ time.Duration) (participant.Admission[domain.Order], error) {
+func (d *fakeDoor) Admit(_ context.Context, id, hash string, _ time.Duration) (admission.Decision[domain.Order], error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, id+" "+hash)
@@ -60,7 +60,7 @@ func (d *fakeDoor) Admitted(_ context.Context, id, hash string, _ int64) error {
 	return d.markErr
 }
 
-func (d *fakeDoor) Find(context.Context, string, time.Duration) (participant.Found[domain.Order], bool, error) {
+func (d *fakeDoor) Find(context.Context, string, time.Duration) (admission.Order[domain.Order], bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.found, d.ok, d.findErr

@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
@@ -35,12 +36,12 @@ const (
 	inFlightRetry = time.Second
 )
 
-// Door is what the HTTP door needs of the participant's: see participant.Door.
+// Door is what the HTTP door needs of the participant's: see admission.Control.
 type Door interface {
-	Admit(ctx context.Context, orderID, hash string, wait time.Duration) (participant.Admission[domain.Order], error)
+	Admit(ctx context.Context, orderID, hash string, wait time.Duration) (admission.Decision[domain.Order], error)
 	Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error)
 	Admitted(ctx context.Context, orderID, hash string, offset int64) error
-	Find(ctx context.Context, orderID string, wait time.Duration) (participant.Found[domain.Order], bool, error)
+	Find(ctx context.Context, orderID string, wait time.Duration) (admission.Order[domain.Order], bool, error)
 }
 
 // Config of the door. All fields but Clock and Now are required.

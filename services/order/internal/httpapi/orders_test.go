@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"google.golang.org/protobuf/proto"
@@ -30,17 +30,17 @@ var teaHash = func() []byte {
 	return request(&b).Hash()
 }()
 
-func admits(a participant.Admission[domain.Order]) *fakeDoor { return &fakeDoor{admission: a} }
+func admits(a admission.Decision[domain.Order]) *fakeDoor { return &fakeDoor{admission: a} }
 
-func folded(hash []byte, s domain.Status, offset int64) *participant.Found[domain.Order] {
-	return &participant.Found[domain.Order]{
+func folded(hash []byte, s domain.Status, offset int64) *admission.Order[domain.Order] {
+	return &admission.Order[domain.Order]{
 		State:     domain.Order{Status: s, BodyHash: hash, Total: 2500, Currency: "EUR", PlacedAt: morning},
 		Partition: 7, Offset: offset,
 	}
 }
 
 func TestPlacePublishesTheOrderAndAnswers(t *testing.T) {
-	d := admits(participant.Admission[domain.Order]{New: true})
+	d := admits(admission.Decision[domain.Order]{New: true})
 	w := do(serve(t, d), "POST", "/orders", tea)
 	id := event.MakeID("order", "c-1001", key)
 	if w.Code != 202 || w.Header().Get("Location") != "http://query.test/orders/"+id || w.Header().Get("Content-Type") != "application/json" {
@@ -85,19 +85,19 @@ func TestARepeatedPlaceIsAnsweredFromWhatIsKnown(t *testing.T) {
 	other := []byte("another body")
 	for _, tc := range []struct {
 		name      string
-		admission participant.Admission[domain.Order]
+		admission admission.Decision[domain.Order]
 		code      int
 		offset    int64
 		slug      string
 	}{
-		{"folded, same body", participant.Admission[domain.Order]{Folded: folded(teaHash, domain.Placed, 41)}, 202, 41, ""},
-		{"folded, settled since", participant.Admission[domain.Order]{Folded: folded(teaHash, domain.Cancelled, 41)}, 202, 41, ""},
-		{"folded, first fact trimmed", participant.Admission[domain.Order]{Folded: folded(teaHash, domain.Confirmed, -1)}, 202, 0, ""},
-		{"folded, other body", participant.Admission[domain.Order]{Folded: folded(other, domain.Placed, 41)}, 422, 0, "idempotency-key-reused"},
-		{"marked, published", participant.Admission[domain.Order]{SameBody: true, Published: true, Offset: 40, Partition: 7}, 202, 40, ""},
-		{"marked, in flight", participant.Admission[domain.Order]{SameBody: true}, 409, 0, "request-in-flight"},
-		{"marked, other body in flight", participant.Admission[domain.Order]{}, 422, 0, "idempotency-key-reused"},
-		{"marked, other body published", participant.Admission[domain.Order]{Published: true, Offset: 4}, 422, 0, "idempotency-key-reused"},
+		{"folded, same body", admission.Decision[domain.Order]{Folded: folded(teaHash, domain.Placed, 41)}, 202, 41, ""},
+		{"folded, settled since", admission.Decision[domain.Order]{Folded: folded(teaHash, domain.Cancelled, 41)}, 202, 41, ""},
+		{"folded, first fact trimmed", admission.Decision[domain.Order]{Folded: folded(teaHash, domain.Confirmed, -1)}, 202, 0, ""},
+		{"folded, other body", admission.Decision[domain.Order]{Folded: folded(other, domain.Placed, 41)}, 422, 0, "idempotency-key-reused"},
+		{"marked, published", admission.Decision[domain.Order]{SameBody: true, Published: true, Offset: 40, Partition: 7}, 202, 40, ""},
+		{"marked, in flight", admission.Decision[domain.Order]{SameBody: true}, 409, 0, "request-in-flight"},
+		{"marked, other body in flight", admission.Decision[domain.Order]{}, 422, 0, "idempotency-key-reused"},
+		{"marked, other body published", admission.Decision[domain.Order]{Published: true, Offset: 4}, 422, 0, "idempotency-key-reused"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := admits(tc.admission)
@@ -130,7 +130,7 @@ func TestARepeatedPlaceIsAnsweredFromWhatIsKnown(t *testing.T) {
 }
 
 func TestPlaceWhenThingsAreDown(t *testing.T) {
-	isNew := participant.Admission[domain.Order]{New: true}
+	isNew := admission.Decision[domain.Order]{New: true}
 	down := fault.Later(3*time.Second, "redis: connection refused")
 	for name, d := range map[string]*fakeDoor{
 		"store down":   {admitErr: down},
@@ -155,7 +155,7 @@ func TestPlaceWhenThingsAreDown(t *testing.T) {
 func TestPlaceByAClockThatIsWrong(t *testing.T) {
 	c, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
 	defer forget()
-	d := admits(participant.Admission[domain.Order]{New: true})
+	d := admits(admission.Decision[domain.Order]{New: true})
 	h := serveBy(t, d, c)
 	now := time.Now()
 	c.Heard(clock.Redis, now.Add(30*time.Minute), 0, now, now)
@@ -170,7 +170,7 @@ func TestPlaceByAClockThatIsWrong(t *testing.T) {
 }
 
 func TestTheKeyBelongsToTheCustomer(t *testing.T) {
-	d := admits(participant.Admission[domain.Order]{New: true})
+	d := admits(admission.Decision[domain.Order]{New: true})
 	h := serve(t, d)
 	do(h, "POST", "/orders", tea)
 	do(h, "POST", "/orders", strings.Replace(tea, "c-1001", "c-1002", 1))

@@ -1,4 +1,4 @@
-package participant
+package orders
 
 import (
 	"encoding/binary"
@@ -6,19 +6,19 @@ import (
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
-// marks are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand in the order's text,
+// seen are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand in the order's text,
 // one piece without a pointer: orders in memory are many, and an order's marks are few and looked through.
-type marks []byte
+type seen []byte
 
 // How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the outcome is told.
 const (
-	seenPlain = "1"
-	seenOwing = "owing"
-	seenTold  = "told"
+	SeenPlain = "1"
+	SeenOwing = "owing"
+	SeenTold  = "told"
 )
 
 // find is where the mark of an event begins and ends, and how it was answered. All is zero when it was not.
-func (m marks) find(id string) (from, to int, how string) {
+func (m seen) find(id string) (from, to int, how string) {
 	for at := 0; at < len(m); {
 		name, next := m.part(at)
 		value, end := m.part(next)
@@ -30,25 +30,25 @@ func (m marks) find(id string) (from, to int, how string) {
 	return 0, 0, ""
 }
 
-func (m marks) part(at int) (part []byte, next int) {
+func (m seen) part(at int) (part []byte, next int) {
 	n, size := binary.Varint(m[at:])
 	next = at + size + int(n)
 	return m[at+size : next], next
 }
 
-func (m marks) has(id string) bool {
+func (m seen) has(id string) bool {
 	_, to, _ := m.find(id)
 	return to > 0
 }
 
 // add puts a mark behind the others.
-func (m marks) add(id, how string) marks {
+func (m seen) add(id, how string) seen {
 	if m == nil {
 		const some, around = 3, 4 // an order has about so many; so much is around an id and how it was answered
-		m = make(marks, 0, some*(len(prefixSeen)+len(id)+len(how)+around))
+		m = make(seen, 0, some*(len(prefixSeen)+len(id)+len(how)+around))
 	}
 	return pack.Text(named(m, prefixSeen, id), how)
 }
 
 // without is what is left when a mark is taken out.
-func (m marks) without(from, to int) marks { return append(m[:from], m[to:]...) }
+func (m seen) without(from, to int) seen { return append(m[:from], m[to:]...) }

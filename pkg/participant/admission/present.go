@@ -1,4 +1,4 @@
-package participant
+package admission
 
 import (
 	"context"
@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// presentFor is how long a door believes that its topic is still the same log.
+// presentFor is how long the topic is believed that its topic is still the same log.
 const presentFor = time.Second
 
 // present is the log that a door's topic is now, at most presentFor ago.
@@ -26,7 +27,7 @@ type told struct {
 
 // log asks again when what is known is old; one request does, while the others believe what is known. So do all when the broker does not
 // answer: then nothing can have come into another log.
-func (p *present) log(ctx context.Context, cfg Config) (string, error) {
+func (p *present) log(ctx context.Context, cfg participant.Config) (string, error) {
 	known := p.known.Load()
 	if known != nil && time.Since(known.at) < presentFor {
 		return known.log, nil

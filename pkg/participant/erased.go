@@ -1,0 +1,82 @@
+package participant
+
+import (
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/goccy/go-json"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
+)
+
+// behavior is a Behavior without its type parameter.
+type behavior struct {
+	name        string
+	foldVersion string
+	facts       string // own topic
+	letters     string // dead-letter topic
+	requests    string // what operators ask; heard too
+	door        bool   // hears its own topic: a door publishes there
+	hears       map[string]map[string]bool
+	topics      []string // that it hears, sorted
+	react       reactFunc
+	evolve      func(any, event.Message) any
+	deadline    func(any) (time.Time, bool)
+	zero        func() any
+	encode      func(any) (string, error)
+	decode      func(string) (any, error)
+}
+
+// evolved is the state after a fact, and its text. A panic of Evolve or Deadline is an error: an event that causes one is parked
+// and does not end the process.
+func (b *behavior) evolved(state any, fact event.Message) (after any, text string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicked{value: r, stack: debug.Stack()}
+		}
+	}()
+	after = b.evolve(state, fact)
+	b.deadline(after)
+	text, err = b.encode(after)
+	return after, text, err
+}
+
+// layout is raised when the meaning of what the cycle itself keeps in Redis changes.
+const layout = "7"
+
+// Version names what the tasks of a participant store: another one is folded again.
+func (b Behavior[S]) Version() string { return layout + "." + strconv.Itoa(b.FoldVersion) }
+
+func (b Behavior[S]) erase() *behavior {
+	var none any = *new(S)
+	e := &behavior{
+		name:        b.Name,
+		foldVersion: b.Version(),
+		facts:       FactsTopic(b.Name),
+		letters:     deadletter.Topic(b.Name),
+		requests:    deadletter.RedriveTopic(b.Name),
+		hears:       map[string]map[string]bool{deadletter.RedriveTopic(b.Name): nil},
+		react:       b.reactUntyped,
+		evolve:      func(s any, m event.Message) any { return b.Evolve(s.(S), m) },
+		deadline:    func(any) (time.Time, bool) { return time.Time{}, false },
+		zero:        func() any { return none },
+		encode:      func(s any) (string, error) { v, err := json.Marshal(s.(S)); return string(v), err },
+		decode:      func(v string) (any, error) { var s S; err := json.Unmarshal([]byte(v), &s); return s, err },
+	}
+	if b.Deadline != nil {
+		e.deadline = func(s any) (time.Time, bool) { return b.Deadline(s.(S)) }
+	}
+	for _, h := range b.Hears {
+		types := map[string]bool{}
+		for _, t := range h.Types {
+			types[t] = true
+		}
+		e.hears[h.Topic] = types
+		e.door = e.door || h.Topic == e.facts
+	}
+	e.topics = slices.Sorted(maps.Keys(e.hears))
+	return e
+}
