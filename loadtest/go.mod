@@ -7,6 +7,7 @@ replace github.com/troupe-dev/troupe/pkg => ../pkg
 require (
 	github.com/google/uuid v1.6.0
 	github.com/troupe-dev/troupe/pkg v0.0.0
+	github.com/twmb/franz-go/pkg/kadm v1.19.0
 )
 
 require (
@@ -69,7 +70,6 @@ require (
 	github.com/testcontainers/testcontainers-go v0.45.0 // indirect
 	github.com/tklauser/go-sysconf v0.4.0 // indirect
 	github.com/tklauser/numcpus v0.12.0 // indirect
-	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
 	github.com/xdg-go/scram v1.1.2 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect

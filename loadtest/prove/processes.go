@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
+	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -55,6 +56,8 @@ func (s *striker) zombie(ctx context.Context, service string, f schedule.Fault) 
 	if err := s.member(ctx, service, f.Target, true); err != nil {
 		return "", err
 	}
+	s.awake.RLock()
+	defer s.awake.RUnlock()
 	began := time.Now()
 	if err := s.Do(ctx, f.Target, "pause"); err != nil {
 		return "", err
@@ -118,6 +121,22 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 		return "", errors.New("no request came by")
 	}
 	return fmt.Sprintf("%d requests", faulty.Hits()), nil
+}
+
+// knocked makes Redis silent, or wrong about the time, while customers knock.
+func (s *striker) knocked(ctx context.Context, f schedule.Fault) (seen string, err error) {
+	var wrong []check.Violation
+	if f.Class == schedule.Silent {
+		s.awake.Lock()
+		defer s.awake.Unlock()
+		seen, wrong, err = s.SilenceRedis(ctx, f.Length)
+	} else {
+		seen, wrong, err = s.SkewClock(ctx, 10*time.Minute+time.Duration(f.Seed%30)*time.Minute, f.Length)
+	}
+	s.found.Lock()
+	defer s.found.Unlock()
+	s.wrong = append(s.wrong, wrong...)
+	return seen, err
 }
 
 // memory takes Redis, or what it holds, away.

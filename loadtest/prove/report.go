@@ -28,10 +28,12 @@ type report struct {
 	// Happened counts what was to happen, by what it was: 0 makes the run not proven.
 	Happened map[string]int `json:"happened"`
 	Found    *check.Report  `json:"found"`
-	Poison   *poisoned      `json:"poison,omitempty"`
-	Faults   []done         `json:"faults"`
-	Took     time.Duration  `json:"took_ns"`
-	Dir      string         `json:"-"`
+	// Anew is what was found in the log that took the place of the first; its violations are among those of Found, too.
+	Anew   *check.Report `json:"topics_anew,omitempty"`
+	Poison *poisoned     `json:"poison,omitempty"`
+	Faults []done        `json:"faults"`
+	Took   time.Duration `json:"took_ns"`
+	Dir    string        `json:"-"`
 }
 
 // poisoned compares the orders before one was poisoned with those after.
@@ -82,23 +84,23 @@ func (r *report) poisoned(results []load.Result) {
 // maxStories bounds the stories that are told.
 const maxStories = 50
 
-// tell writes the stories of the orders that something is wrong with to stories.txt.
-func (r *report) tell(ctx context.Context, s check.System) error {
+// tell writes the stories of the orders that something is wrong with to a file.
+func (r *report) tell(ctx context.Context, s check.System, found *check.Report, file string) error {
 	told := map[string]bool{}
 	var b strings.Builder
-	for _, v := range r.Found.Violations {
+	for _, v := range found.Violations {
 		if v.Order == "" || told[v.Order] || len(told) == maxStories {
 			continue
 		}
 		told[v.Order] = true
-		if err := r.Found.Tell(ctx, &b, s, v.Order); err != nil {
+		if err := found.Tell(ctx, &b, s, v.Order); err != nil {
 			return err
 		}
 	}
 	if len(told) == 0 {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(r.Dir, "stories.txt"), []byte(b.String()), 0o644)
+	return os.WriteFile(filepath.Join(r.Dir, file), []byte(b.String()), 0o644)
 }
 
 // end writes the report, says what it says, and returns whether all promises were kept.
@@ -113,6 +115,10 @@ func (r *report) end(out io.Writer) (bool, error) {
 	if p := r.Poison; p != nil {
 		fmt.Fprintf(&b, "before the poison half of the orders settled after %s, 99 of 100 after %s; behind it after %s and %s\n",
 			ms(p.Before.P50), ms(p.Before.P99), ms(p.After.P50), ms(p.After.P99))
+	}
+	if r.Anew != nil {
+		fmt.Fprintf(&b, "topics made anew: %d orders in the new log settled after %s (half of them), %s (all)\n",
+			r.Anew.Orders, ms(r.Anew.Settle.P50), ms(r.Anew.Settle.Max))
 	}
 	fmt.Fprintf(&b, "faults: %d kinds, %d times\n", len(r.Happened), len(r.Faults))
 	for _, g := range check.Guarantees {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ import (
 )
 
 const (
-	partitions = 12
+	partitions = rig.Partitions
 	// strikeWithin bounds one fault; what takes longer did not happen.
 	strikeWithin = 90 * time.Second
 	tries        = 3
@@ -96,6 +97,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	for _, f := range faults {
 		fmt.Fprintln(p.out, f)
 	}
+	during := slices.DeleteFunc(slices.Clone(faults), func(f schedule.Fault) bool { return f.Class == schedule.Anew })
 	s := p.system()
 	rep := &report{Seed: p.seed, Command: p.replay(), Dir: dir}
 	var results []load.Result
@@ -103,7 +105,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	if p.poison {
 		results, err = p.beforeAndAfterPoison(ctx, &s)
 	} else {
-		results, err = p.underFaults(ctx, faults)
+		results, err = p.underFaults(ctx, during)
 	}
 	if err != nil {
 		return false, err
@@ -117,21 +119,30 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	if rep.Found, err = check.Run(ctx, s, expected); err != nil {
 		return false, err
 	}
-	if stuck != nil {
-		rep.Found.Violation(check.Stuck, "", "%s", stuck)
-	}
-	for _, v := range door {
-		rep.Found.Violation(check.Choreography, "", "at the door: %s", v)
-	}
+	outside(rep.Found, stuck, door)
+	rep.Found.Violations = append(rep.Found.Violations, p.wrong...)
 	if p.poison {
 		rep.poisoned(results)
 	}
-	rep.prove(faults, p.deeds)
-	if err := rep.tell(ctx, s); err != nil {
+	if err := rep.tell(ctx, s, rep.Found, "stories.txt"); err != nil {
 		return false, err
 	}
+	if err := p.anew(ctx, s, rep, faults[len(during):]); err != nil {
+		return false, err
+	}
+	rep.prove(faults, p.deeds)
 	rep.Took = time.Since(p.began)
 	return rep.end(p.out)
+}
+
+// outside adds what the checker itself does not see.
+func outside(found *check.Report, stuck error, door []string) {
+	if stuck != nil {
+		found.Violation(check.Stuck, "", "%s", stuck)
+	}
+	for _, v := range door {
+		found.Violation(check.Choreography, "", "at the door: %s", v)
+	}
 }
 
 func all(results []load.Result) (expected []check.Expected, door []string) {

@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
+	"github.com/troupe-dev/troupe/services/troupe/check"
 )
 
 // striker makes faults happen, and says by what one can see that they did.
@@ -23,6 +25,11 @@ type striker struct {
 	intruder *intruder
 	// answered counts the customers' requests that were answered.
 	answered atomic.Int64
+	// awake is held for reading while an instance sleeps, for writing while it counts how soon its door answers.
+	awake sync.RWMutex
+
+	found sync.Mutex
+	wrong []check.Violation // that faults have found while they lasted
 }
 
 // sample is how often it is asked whether a fault was met.
@@ -75,6 +82,8 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return "moved", errors.Join(s.Control.MoveLeaders(ctx), s.Control.MoveCoordinators(ctx))
 	case schedule.Produce, schedule.Slow, schedule.Answer, schedule.Late, schedule.Fetch, schedule.Lag:
 		return s.requests(ctx, f)
+	case schedule.Silent, schedule.Skew:
+		return s.knocked(ctx, f)
 	case schedule.Flush, schedule.Empty, schedule.Away, schedule.Restore, schedule.Lossy, schedule.Full:
 		return s.memory(ctx, f)
 	case schedule.Reborn:

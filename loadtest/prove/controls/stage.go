@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	partitions = 12
+	partitions = rig.Partitions
 	// answerWithin bounds what customers wait for their answers, hitWithin what a scene waits for a call or a state to come.
 	answerWithin, hitWithin = 20 * time.Second, 15 * time.Second
 	// readWithin bounds the reading of everything.

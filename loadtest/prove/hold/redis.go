@@ -12,6 +12,7 @@ type Redis struct {
 	upstream string
 	doors    *doors
 	gate     gate[Command]
+	clock    shiftedClock
 }
 
 // NewRedis returns a proxy for the server at upstream (host:port), which need not run yet. Close it.
@@ -52,12 +53,12 @@ type redisSession struct {
 
 	mu    sync.Mutex
 	sent  int
-	await []awaited // answers to keep back, in order
+	await []awaited // answers to keep back or to change, in order
 }
 
 type awaited struct {
-	number int // of the command, from 0
-	trap   *trap[Command]
+	number int            // of the command, from 0
+	trap   *trap[Command] // nil: a time, which is shifted
 	cmd    Command
 	passed chan struct{} // closed when its verdict is known
 }
@@ -88,7 +89,7 @@ func (s *redisSession) up() {
 			}
 			t = nil
 		}
-		passed := s.expect(t, cmd)
+		passed := s.expect(t, cmd, asksTime(frame))
 		_, err = out.Write(frame)
 		if err == nil && (in.Buffered() == 0 || passed != nil) {
 			err = out.Flush()
@@ -111,12 +112,14 @@ func (s *redisSession) up() {
 	}
 }
 
-// expect counts a command, and remembers whose answer is to be kept.
-func (s *redisSession) expect(t *trap[Command], cmd Command) (passed chan struct{}) {
+// expect counts a command, and remembers whose answer is to be kept or changed.
+func (s *redisSession) expect(t *trap[Command], cmd Command, time bool) (passed chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t != nil {
 		passed = make(chan struct{})
+	}
+	if t != nil || time {
 		s.await = append(s.await, awaited{s.sent, t, cmd, passed})
 	}
 	s.sent++
@@ -135,7 +138,11 @@ func (s *redisSession) down() {
 		}
 		push := frame[0] == '>'
 		if !push {
-			if a, ok := s.take(number); ok {
+			a, ok := s.take(number)
+			switch {
+			case ok && a.trap == nil:
+				frame = s.r.clock.tell(s.name, frame)
+			case ok:
 				_ = out.Flush()
 				if !s.keep(a, frame) {
 					return
@@ -186,7 +193,9 @@ func (s *redisSession) rearm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.await {
-		s.r.gate.add(a.trap)
+		if a.trap != nil {
+			s.r.gate.add(a.trap)
+		}
 	}
 	s.await = nil
 }

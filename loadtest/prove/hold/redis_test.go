@@ -278,3 +278,29 @@ func exists(c *redis.Client, key string) bool {
 	n, err := c.Exists(context.Background(), key).Result()
 	return err == nil && n == 1
 }
+
+func TestRedisShiftsTheTime(t *testing.T) {
+	p, through, beside := redisPair(t)
+	apart := func() time.Duration {
+		t.Helper()
+		pipe := through.Pipeline()
+		before, said, after := pipe.Echo(t.Context(), "a"), pipe.Time(t.Context()), pipe.Echo(t.Context(), "b")
+		if _, err := pipe.Exec(t.Context()); err != nil || before.Val() != "a" || after.Val() != "b" {
+			t.Fatalf("around TIME: %q and %q, %v", before.Val(), after.Val(), err)
+		}
+		now, err := beside.Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return said.Val().Sub(now).Round(10 * time.Second)
+	}
+	for _, by := range []time.Duration{0, 17 * time.Minute, -17 * time.Minute, 0} {
+		p.ShiftTime(by)
+		if p.ToldTime("payment-2") {
+			t.Error("told before it asked")
+		}
+		if got := apart(); got != by || !p.ToldTime("payment-2") || p.ToldTime("payment") {
+			t.Errorf("shifted by %s, not %s; told %t", got, by, p.ToldTime("payment-2"))
+		}
+	}
+}

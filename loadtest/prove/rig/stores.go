@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,11 +27,11 @@ func (r *Rig) Cannot() []schedule.Class {
 	if !r.EmbeddedKafka() {
 		cannot = append(cannot, schedule.Leader)
 		if !r.Real {
-			cannot = append(cannot, schedule.Broker)
+			cannot = append(cannot, schedule.Broker, schedule.Anew)
 		}
 	}
 	if !r.EmbeddedRedis() && !r.Real {
-		cannot = append(cannot, schedule.Empty, schedule.Away, schedule.Restore, schedule.Full)
+		cannot = append(cannot, schedule.Empty, schedule.Away, schedule.Restore, schedule.Full, schedule.Silent)
 	}
 	return cannot
 }
@@ -150,6 +151,21 @@ func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
 		err = fmt.Errorf("a full Redis answers %q", said)
 	}
 	return errors.Join(err, errAgain)
+}
+
+// stopRedis stops its process where it is: whoever is connected stays so, and is not answered.
+func (r *Rig) stopRedis(ctx context.Context) error {
+	if r.redis != nil {
+		return r.redis.cmd.Process.Signal(syscall.SIGSTOP)
+	}
+	return r.Do(ctx, "redis", "pause")
+}
+
+func (r *Rig) continueRedis(ctx context.Context) error {
+	if r.redis != nil {
+		return r.redis.cmd.Process.Signal(syscall.SIGCONT)
+	}
+	return r.Do(ctx, "redis", "resume")
 }
 
 // redisSays sends one command and returns the first line of its answer.

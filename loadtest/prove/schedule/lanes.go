@@ -41,7 +41,7 @@ func (d *drawing) stores() []Fault {
 		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})
 	}
 	for _, c := range []Class{
-		Produce, Slow, Answer, Late, Fetch, Lag, Away, Full, Outage, Delay, Flap, Unsure, Ours, Pending, NoMail, MailLag, PutOff,
+		Produce, Slow, Answer, Late, Fetch, Lag, Away, Full, Silent, Skew, Outage, Delay, Flap, Unsure, Ours, Pending, NoMail, MailLag, PutOff,
 	} {
 		faults = append(faults, Fault{Class: c, Length: length()})
 	}

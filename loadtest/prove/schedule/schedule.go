@@ -36,6 +36,8 @@ const (
 	Restore Class = "redis-restore"    // an older snapshot takes the place of what is there
 	Lossy   Class = "redis-lossy"      // some of its keys are deleted, drawn by chance
 	Full    Class = "redis-full"       // maxmemory is below what it uses: it refuses to write
+	Silent  Class = "redis-silent"     // SIGSTOP for a while: connections stay, and nobody is answered
+	Skew    Class = "clock-skew"       // its clock is ahead of all others for a while
 	Outage  Class = "gateway-outage"   // 503 to everything
 	Delay   Class = "gateway-slow"     // every answer takes long
 	Flap    Class = "gateway-flapping" // outages that come and go
@@ -49,6 +51,7 @@ const (
 	Copies  Class = "copies"           // old records are appended again
 	Poison  Class = "poison"           // garbage is appended
 	Outsize Class = "oversize"         // records are appended that are larger, once they are read, than what may be written
+	Anew    Class = "topics-anew"      // at the end: all topics are deleted and created again, Redis stays; customers come while they are away
 )
 
 // Fault is one thing done to the system from outside.
@@ -136,7 +139,8 @@ const slot = 3 * time.Second
 // stores is the lane of what strikes what the services stand on.
 const stores = "stores"
 
-// Make returns the faults in the order of their times: all of the plan in every round, in an order and at moments drawn from the seed.
+// Make returns the faults in the order of their times: all of the plan in every round, in an order and at moments drawn from the seed; and at
+// the end Anew, which needs what was before it to be at rest.
 func (p Plan) Make(seed uint64) []Fault {
 	d := &drawing{Plan: p, Rand: rand.New(rand.NewPCG(seed, 0))}
 	var all []Fault
@@ -155,6 +159,10 @@ func (p Plan) Make(seed uint64) []Fault {
 			round = max(round, at)
 		}
 		begin = round
+	}
+	if anew := (Fault{Class: Anew, Lane: stores, Seed: d.Uint64()}); p.wanted(anew) {
+		anew.At = begin
+		all = append(all, anew)
 	}
 	slices.SortStableFunc(all, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Lane, b.Lane)) })
 	return all

@@ -41,6 +41,9 @@ func TestEverythingIsInEverySchedule(t *testing.T) {
 				t.Errorf("seed %d: %s after one at %s", seed, f, last)
 			}
 			last = f.At
+			if times["topics-anew"] > 0 && f.Class != schedule.Anew {
+				t.Errorf("seed %d: %s after the topics were made anew", seed, f)
+			}
 			if f.Class == schedule.Pause && f.Length <= p.Session {
 				t.Errorf("seed %d: %s, and the session lasts %s", seed, f, p.Session)
 			}
@@ -51,7 +54,7 @@ func TestEverythingIsInEverySchedule(t *testing.T) {
 		for key, n := range map[string]int{
 			"crash:after-apply:order": 2, "crash:after-apply:query": 2, "crash:after-charge:payment": 2, "crash:after-charge:order": 0,
 			"kill": 8, "pause": 8, "rolling-restart": 8, "leave-and-join": 8, "broker-restart": 2, "leader-move": 4, "redis-flush": 4,
-			"redis-restart": 2, "redis-outage": 2, "redis-restore": 2, "late-append": 2, "answer-lost": 2, "produce-error": 2,
+			"redis-restart": 2, "redis-outage": 2, "redis-restore": 2, "redis-silent": 2, "clock-skew": 2, "topics-anew": 1, "late-append": 2, "answer-lost": 2, "produce-error": 2,
 			"gateway-outage": 2, "gateway-refusing": 2, "gateway-pending": 2, "mail-deferring": 2, "gateway-flapping": 2, "mail-outage": 2, "copies": 4, "poison": 4, "redrive": 2, "oversize": 2,
 			"pair:kill+redis-flush": 2, "pair:pause+redis-flush": 2, "pair:late-append+redis-flush": 2, "pair:late-append+redis-restore": 2,
 			"pair:kill+redis-restore": 2, "pair:pause+late-append": 2, "pair:redis-flush+redis-restore": 2, "pair:kill+late-append": 2,

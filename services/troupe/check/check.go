@@ -57,6 +57,8 @@ type System struct {
 	Fold func(records []broker.Record) any
 	// Parked are orders that poison keeps: they need not settle, and what waits behind the poison is explained.
 	Parked map[string]bool
+	// Gone are the orders of logs that were there before.
+	Gone Gone
 }
 
 // Run checks a system that has come to rest (see Quiet). All orders in it must be among the expected. The error is for what could
@@ -109,11 +111,12 @@ func (s System) effects(ctx context.Context, r *Report, l *log, expected map[str
 	if err != nil {
 		return err
 	}
-	ledgerAgainst(r, ledger, l, expected, s.Parked)
 	mails, err := s.mails(ctx)
 	if err != nil {
 		return err
 	}
+	mails = s.Gone.leave(r, ledger, mails)
+	ledgerAgainst(r, ledger, l, expected, s.Parked)
 	mailAgainst(r, mails, l, expected)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
@@ -33,6 +34,47 @@ func TestFindsNothingWhereEverythingIsRight(t *testing.T) {
 	if got := r.String(); got != want {
 		t.Errorf("report\n%s\nwant\n%s", got, want)
 	}
+}
+
+// A log takes the place of another: of the orders before it, money and mails are left, which nobody touches.
+func TestOrdersOfALogThatIsGone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		breakIt func(*world)
+		says    string
+	}{
+		"nothing":       {func(*world) {}, ""},
+		"charged again": {func(w *world) { recharge(w, "good") }, "charged_twice: order good: its log is gone, and its money moved"},
+		"refunded": {func(w *world) {
+			w.ledger.Orders["good"].Intents[0].Refunds = []gateway.LedgerRefund{{Status: "succeeded", Amount: 2500}}
+		}, "refunded_twice: order good: its log is gone"},
+		"mailed": {func(w *world) {
+			w.mails = append(w.mails, mailbox.Message{ID: int64(len(w.mails) + 1), MessageID: "again", To: []string{"good@example.com"}})
+		}, "mailed_twice: mail again is in the mailbox, and no fact says so"},
+		"decided":               {func(w *world) { w.place("good"); w.expected = w.expected[:1] }, "choreography: order good: is in the log, but nobody was promised it"},
+		"new one charged twice": {func(w *world) { recharge(w, "new") }, "charged_twice: order new: the ledger has 2 charges"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s, end := w.system()
+			gone, err := s.Remember(t.Context())
+			end()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.gone, w.log, w.heads, w.expected, w.list = gone, brokertest.New(), map[string]event.Event{}, nil, nil
+			w.provision()
+			w.good("new")
+			tt.breakIt(w)
+			if r := w.run(); (len(r.Violations) > 0) != (tt.says != "") || !strings.Contains(r.String(), tt.says) {
+				t.Errorf("does not say %q\n%s", tt.says, r)
+			}
+		})
+	}
+}
+
+func recharge(w *world, id string) {
+	in := &w.ledger.Orders[id].Intents[0]
+	in.Charges = append(in.Charges, in.Charges[1])
 }
 
 // Each row breaks one promise; the checker must say so.

@@ -48,6 +48,7 @@ type world struct {
 	list     []string // ids as they are listed
 	expected []check.Expected
 	parked   map[string]bool
+	gone     check.Gone
 	clock    time.Time
 }
 
@@ -70,19 +71,24 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, log: brokertest.New(), heads: map[string]event.Event{}, said: map[string]int{}, document: map[string]document{},
 		parked: map[string]bool{}, clock: time.Unix(1000, 0).UTC()}
 	w.ledger.Orders = map[string]gateway.LedgerOrder{}
+	w.provision()
+	w.good("good")
+	w.declined("declined")
+	w.refunded("refunded")
+	return w
+}
+
+func (w *world) provision() {
+	w.t.Helper()
 	var topics []broker.Topic
 	for _, p := range []string{"order", "payment", "notification"} {
 		for _, name := range []string{participant.FactsTopic(p), participant.DeadLettersTopic(p), p + ".redrive.v1"} {
 			topics = append(topics, broker.Topic{Name: name, Partitions: partitions})
 		}
 	}
-	if err := w.log.Provision(t.Context(), topics); err != nil {
-		t.Fatal(err)
+	if err := w.log.Provision(w.t.Context(), topics); err != nil {
+		w.t.Fatal(err)
 	}
-	w.good("good")
-	w.declined("declined")
-	w.refunded("refunded")
-	return w
 }
 
 // say appends what a participant says about an order in answer to cause, and returns its id.
@@ -190,6 +196,17 @@ func (w *world) letter(by, key, topic string, partition int, offset int64, more 
 
 func (w *world) run() *check.Report {
 	w.t.Helper()
+	s, end := w.system()
+	defer end()
+	r, err := check.Run(w.t.Context(), s, w.expected)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// system is how it looks from outside, until end is called.
+func (w *world) system() (s check.System, end func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ledger", func(rw http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(rw).Encode(w.ledger) })
 	mux.HandleFunc("/api/messages", func(rw http.ResponseWriter, r *http.Request) { // two to a page
@@ -212,7 +229,6 @@ func (w *world) run() *check.Report {
 		_ = json.NewEncoder(rw).Encode(page)
 	})
 	srv := httptest.NewServer(mux)
-	defer srv.Close()
 	read := func(_ context.Context, id string) (any, bool, error) {
 		d, ok := w.document[id]
 		return d.records, ok, nil
@@ -225,12 +241,8 @@ func (w *world) run() *check.Report {
 		}
 		return len(ids)
 	}
-	r, err := check.Run(w.t.Context(), check.System{Log: logOf{w.log}, Parked: w.parked, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
-		Gateway: srv.URL, Mailbox: srv.URL, Read: read, Fold: fold}, w.expected)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return r
+	return check.System{Log: logOf{w.log}, Parked: w.parked, Gone: w.gone, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
+		Gateway: srv.URL, Mailbox: srv.URL, Read: read, Fold: fold}, srv.Close
 }
 
 // request asks for something, and says what became of it.
