@@ -87,7 +87,7 @@ func (c Control) Overlay(root, dir string) (string, error) {
 // Controls lists all, in the order of the cycle.
 func Controls() []Control {
 	var all []Control
-	for _, of := range [][]Control{positions, storeChecks, chains, publishing, parking, folding, doors} {
+	for _, of := range [][]Control{positions, storeChecks, chains, publishing, parking, folding, doors, outside} {
 		all = append(all, of...)
 	}
 	return all

@@ -10,6 +10,7 @@ const (
 	oneOrder     = "a bad event stops one order"
 	readRight    = "the read model is the log's"
 	toldRight    = "a customer hears of a decline only where a card was declined"
+	ownPages     = "no page of another site gets in"
 )
 
 // positions: what may be forgotten by the group, and where reading begins.

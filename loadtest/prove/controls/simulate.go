@@ -68,7 +68,7 @@ func broken(out []byte) string {
 func (o options) simulateAll(ctx context.Context, out io.Writer) (passed bool, err error) {
 	passed = true
 	for _, c := range o.chosen(func(c Control) bool {
-		return c.Unseen != inService && c.Unseen != inProjection && c.Unseen != onTheWire
+		return c.Unseen != inService && c.Unseen != inProjection && c.Unseen != onTheWire && c.Unseen != inDoor && c.Unseen != oneWorld
 	}) {
 		after, what, err := simulate(ctx, o.root, c, o.simulate)
 		if err != nil {

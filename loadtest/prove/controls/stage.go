@@ -51,6 +51,7 @@ type stage struct {
 	kafka  *kgo.Client
 	seed   uint64
 	placed []check.Expected
+	gone   check.Gone
 	parked map[string]bool
 	mended map[string]bool // were parked, and are not any more
 	wrong  []check.Violation
@@ -100,14 +101,14 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	found.Violations = slices.DeleteFunc(found.Violations, func(v check.Violation) bool {
 		return v.Guarantee == check.UnexplainedLetter && s.mended[v.Order]
 	})
-	found.Violations = append(found.Violations, s.wrong...)
+	found.Violations = append(s.wrong, found.Violations...) // what a scene has seen itself is the nearest reason
 	return found, nil
 }
 
 func (s *stage) system() check.System {
 	cfg := taskstore.Config{Addrs: []string{s.RedisAddr}}
 	return check.System{
-		Log: s.Log, Partitions: partitions, Orders: s.Orders[0], Gateway: s.Gateway, Mailbox: s.Mailbox, Parked: s.parked,
+		Log: s.Log, Partitions: partitions, Orders: s.Orders[0], Gateway: s.Gateway, Mailbox: s.Mailbox, Parked: s.parked, Gone: s.gone,
 		Read: func(ctx context.Context, id string) (any, bool, error) {
 			doc, ok, err := query.ReadOrder(ctx, cfg, partitions, id)
 			return doc, ok, err
