@@ -246,6 +246,35 @@ func (s *service) readAll(id string) (records []broker.Record) {
 	return records
 }
 
+func TestOneClientHasAsManyStreamsAsIsSet(t *testing.T) {
+	s := start(t)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.PerClient = 1
+	s.run()
+	s.open()
+	id := querytest.ID("o")
+	token := s.put(s.Placed(id, "c-1"))
+	if code, body := s.get("/orders/"+id, "Consistency-Token", token, "Prefer", "wait=20"); code != http.StatusOK {
+		t.Fatal(code, body)
+	}
+	for n, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/orders/"+id+"/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }() // both are open at once
+		if resp.StatusCode != want {
+			t.Errorf("stream %d: %s, not %d", n+1, resp.Status, want)
+		}
+	}
+}
+
 func TestWrongVariablesAreNamed(t *testing.T) {
 	for _, variable := range []string{"MAX_STREAMS=0", "RETENTION=1m", "PARTITIONS=0", "DRAIN=-1s", "RETENTION=month"} {
 		_, err := config.Load[query.Config]([]string{variable})

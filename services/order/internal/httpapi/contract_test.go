@@ -97,6 +97,17 @@ func TestBadBodiesAreRefusedByField(t *testing.T) {
 	}
 }
 
+// An integer is a number without a fraction, however it is written: JSON Schema 2020-12, validation, 6.1.1.
+func TestIntegersMayBeWrittenAsNumbers(t *testing.T) {
+	for _, price := range []string{"155.0", "1.55e2", "15500e-2"} {
+		d := newDoor()
+		w := do(serve(t, d), "POST", "/orders", strings.Replace(tea, "1250", price, 1))
+		if w.Code != 202 || !strings.Contains(w.Body.String(), `"total":310`) || len(d.published) != 1 {
+			t.Errorf("unit_price %s: %d %s", price, w.Code, w.Body)
+		}
+	}
+}
+
 func TestEveryFieldAtFaultIsNamed(t *testing.T) {
 	w := do(serve(t, newDoor()), "POST", "/orders", `{"lines":[{"sku":"","quantity":0,"colour":1}]}`, "Idempotency-Key: short")
 	var got []string

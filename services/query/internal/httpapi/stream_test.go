@@ -116,6 +116,22 @@ func TestStreamShowsAllEvents(t *testing.T) {
 	}
 }
 
+func TestOneClientHasItsShareOfStreams(t *testing.T) {
+	d := open(t, httpapi.Config{MaxStreams: 3, PerClient: 2})
+	id := querytest.ID("o")
+	d.Put(d.Placed(id, "c-1"))
+	d.Caught()
+	d.stream("/stream")
+	d.stream("/orders/" + id + "/stream")
+	for _, path := range []string{"/stream", "/orders/" + id + "/stream"} {
+		resp := d.get(t.Context(), path)
+		defer func() { _ = resp.Body.Close() }() // the places stay taken
+		if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("GET %s: %s, again after %q", path, resp.Status, resp.Header.Get("Retry-After"))
+		}
+	}
+}
+
 func TestStreamsAreBounded(t *testing.T) {
 	d := open(t, httpapi.Config{MaxStreams: 2})
 	id := querytest.ID("o")

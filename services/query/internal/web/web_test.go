@@ -179,6 +179,17 @@ func versions(t *testing.T, body io.Reader) func(order string, version int) {
 	}
 }
 
+func TestOneBrowserHasItsShareOfStreams(t *testing.T) {
+	p := open(t)
+	for n := range 65 {
+		resp := p.open("/live?flow")
+		defer func() { _ = resp.Body.Close() }() // all are open at once
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[n < 64]; resp.StatusCode != want {
+			t.Fatalf("stream %d: %s, not %d", n+1, resp.Status, want)
+		}
+	}
+}
+
 func TestStoryIsLive(t *testing.T) {
 	p := open(t)
 	id, other := querytest.ID("a"), querytest.ID("b")
