@@ -74,6 +74,6 @@ func (p *run) renewTopics(ctx context.Context, s check.System, seed uint64) (fou
 	if unanswered != nil {
 		stuck = fmt.Errorf("%d of %d customers have no answer", plan.Orders-len(result.Expected), plan.Orders)
 	}
-	outside(found, stuck, result.Violations)
+	besides(found, stuck, result.Violations)
 	return found, seen, nil
 }

@@ -133,8 +133,8 @@ func (s *striker) knocked(ctx context.Context, f schedule.Fault) (seen string, e
 	} else {
 		seen, wrong, err = s.SkewClock(ctx, 10*time.Minute+time.Duration(f.Seed%30)*time.Minute, f.Length)
 	}
-	s.found.Lock()
-	defer s.found.Unlock()
+	s.guard.Lock()
+	defer s.guard.Unlock()
 	s.wrong = append(s.wrong, wrong...)
 	return seen, err
 }

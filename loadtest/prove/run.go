@@ -119,7 +119,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	if rep.Found, err = check.Run(ctx, s, expected); err != nil {
 		return false, err
 	}
-	outside(rep.Found, stuck, door)
+	besides(rep.Found, stuck, door)
 	rep.Found.Violations = append(rep.Found.Violations, p.wrong...)
 	if p.poison {
 		rep.poisoned(results)
@@ -135,8 +135,8 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	return rep.end(p.out)
 }
 
-// outside adds what the checker itself does not see.
-func outside(found *check.Report, stuck error, door []string) {
+// besides adds what the checker itself does not see.
+func besides(found *check.Report, stuck error, door []string) {
 	if stuck != nil {
 		found.Violation(check.Stuck, "", "%s", stuck)
 	}

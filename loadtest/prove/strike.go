@@ -28,7 +28,7 @@ type striker struct {
 	// awake is held for reading while an instance sleeps, for writing while it counts how soon its door answers.
 	awake sync.RWMutex
 
-	found sync.Mutex
+	guard sync.Mutex
 	wrong []check.Violation // that faults have found while they lasted
 }
 
