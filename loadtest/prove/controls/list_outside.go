@@ -7,7 +7,7 @@ var outside = []Control{
 	{
 		ID: "door-waits-for-ever", Without: "a door waits for the store as long as that takes", Breaks: disposable,
 		Proof:  Proof{silent, []check.Guarantee{check.Stuck}},
-		Edits:  []Edit{{"pkg/participant/door.go", `context.WithTimeout(ctx, max(wait, doorWithin))`, `context.WithCancel(ctx)`}},
+		Edits:  []Edit{{"pkg/participant/admission/admission.go", `context.WithTimeout(ctx, max(within, admitWithin))`, `context.WithCancel(ctx)`}},
 		Unseen: inDoor,
 	},
 	{
@@ -20,9 +20,9 @@ var outside = []Control{
 		ID: "a-topic-is-its-name", Without: "what is kept counts for whatever log has the name", Breaks: disposable,
 		Proof: Proof{anew, []check.Guarantee{check.Stuck, check.Lost, check.Choreography}},
 		Edits: []Edit{
-			{"pkg/participant/identity.go", `if t.logs[topic] != id {`, `if t.logs[topic] != id && false {`},
-			{"pkg/participant/identity.go", `if was == id {`, `if was == id || true {`},
-			{"pkg/participant/identity.go", `case kept && at > ends[s.TopicPartition]:`, `case false:`},
+			{"pkg/task/topics.go", `if p.logs[topic] != id {`, `if p.logs[topic] != id && false {`},
+			{"pkg/task/topics.go", `if was == id {`, `if was == id || true {`},
+			{"pkg/task/takeover.go", `case kept && at > end:`, `case false:`},
 		},
 		Unseen: oneWorld,
 	},
