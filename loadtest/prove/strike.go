@@ -93,6 +93,8 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 		return s.outside(ctx, f)
 	case schedule.Redrive:
 		return s.redrive(ctx, f)
+	case schedule.Rebuild:
+		return s.rebuild(ctx)
 	case schedule.Copies:
 		return s.intruder.copies(ctx, f.Seed)
 	case schedule.Poison:

@@ -57,7 +57,7 @@ func stages(t testing.TB) map[string]func() {
 		"encode": func() { _, _ = b.append(packed[:0], &o.record) },
 		"merged": func() { stepWrites(&w, ids) },
 		"queue": func() {
-			s := newSpace("", 0, b.Topics)
+			s := newTask(0, b.Topics)
 			s.add(0, broker.Fetched{Records: records})
 			s.add(1, broker.Fetched{Records: records})
 		},

@@ -23,7 +23,7 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 		}
 		if t.taken && t.change != nil {
 			if !t.change.Retry {
-				c.counts(t, t.change, t.change.swaps)
+				c.counts(t, t.change)
 			}
 			tasks, changes = append(tasks, t), append(changes, t.change.Change)
 		}
@@ -56,7 +56,8 @@ func (c *cycle[D]) apply(ctx context.Context) error {
 	return failed
 }
 
-// holds asks the group, after a task was lost, whether this generation goes on. Only then may the task be taken over again.
+// holds asks the group, after a task was lost, whether this generation goes on. Only then may the task be taken
+// over again.
 func (c *cycle[D]) holds(ctx context.Context) error {
 	if !c.doubt {
 		return nil

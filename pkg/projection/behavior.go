@@ -1,7 +1,3 @@
-// Package projection folds topics into a read model: the same tasks as a participant's, with nothing to publish. Each
-// partition of the read model is written by one task, in one script per step that moves documents, indexes, counters and
-// positions together, so that a crash can neither skip nor repeat. What it keeps may be wiped at any moment: it is folded
-// again from the start of the log. The protocol is docs/protocol.md.
 package projection
 
 import (
@@ -14,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -30,39 +27,43 @@ type At struct {
 type Behavior[D any] struct {
 	// Name of the projection: its consumer group, and the prefix of its keys.
 	Name string
-	// FoldVersion must be raised whenever Fold, Index or D changes meaning: everything is then folded again from the log. Raising
-	// it, or adding topics at the end, is enough.
+	// FoldVersion must be raised whenever Fold, Index or D changes meaning: everything is then folded again from
+	// the log. Raising it, or adding topics at the end, is enough.
 	FoldVersion int
-	// Continues is the oldest fold version whose documents and indexes today's code can read and fold on; the topics must be
-	// the same, or new ones at the end (until those are read, State says Rebuilding). What such a version folded goes on being read
-	// and folded while it is folded again beside; indexes and counters that it did not have lack what it folded until then. 0, and
-	// anything older or newer: it is deleted first, and State says Rebuilding until it is folded again.
+	// Continues is the oldest fold version whose documents and indexes today's code can read and fold on; the
+	// topics must be the same, or new ones at the end (until those are read, State says Rebuilding). What such a
+	// version folded goes on being read and folded while it is folded again beside; indexes and counters that it
+	// did not have lack what it folded until then. 0, and anything older or newer: it is deleted first, and State
+	// says Rebuilding until it is folded again.
 	Continues int
 	// Topics it folds, with equal numbers of partitions.
 	Topics []string
-	// Fold returns the document after one valid event. Pure, and it must leave doc as it is. The topics have no common order, so
-	// an event may change only what belongs to its own topic: then no order of arrival can corrupt the document. Body is nil when
-	// the body could not be decoded.
+	// Fold returns the document after one valid event. Pure, and it must leave doc as it is. The topics have no
+	// common order, so an event may change only what belongs to its own topic: then no order of arrival can corrupt
+	// the document. Body is nil when the body could not be decoded.
 	Fold func(doc D, m event.Message, at At) D
-	// Append adds a document to what is stored, and Parse reads it from there: also what it was stored as since Continues. What Parse
-	// returns may hold parts of the text. The same document is the same bytes. Nil, both: JSON.
+	// Append adds a document to what is stored, and Parse reads it from there: also what it was stored as since
+	// Continues. What Parse returns may hold parts of the text. The same document is the same bytes. Nil, both:
+	// JSON.
 	Append func(text []byte, doc D) []byte
 	Parse  func(text string) (D, error)
-	// Notes are further topics, with as many partitions, whose records are no facts in a chain: dead letters, requests. Nil: none.
+	// Notes are further topics, with as many partitions, whose records are no facts in a chain: dead letters,
+	// requests. Nil: none.
 	Notes []string
-	// Note says which document a record of Notes belongs to (one of its own, see NoteID; never an order's), and how it is folded
-	// into it. The error says why the record cannot be read. Pure; fold must leave the document it is given as it is. A record that
-	// is in the log twice is folded twice.
+	// Note says which document a record of Notes belongs to (one of its own, see NoteID; never an order's), and how
+	// it is folded into it. The error says why the record cannot be read. Pure; fold must leave the document it is
+	// given as it is. A record that is in the log twice is folded twice.
 	Note func(r broker.Record) (id string, fold func(doc D) D, err error)
-	// Index says what else to write when a document changes: index entries and counters, in the same script as the document.
-	// Pure, and what it writes must be a sum over the documents: the same whatever the steps in which they changed. A document that
-	// is forgotten becomes the zero D. Nil: nothing. Keys "meta", "rebuild", "changes", "undecodable", "order:…" and "~…" are taken.
+	// Index says what else to write when a document changes: index entries and counters, in the same script as the
+	// document. Pure, and what it writes must be a sum over the documents: the same whatever the steps in which
+	// they changed. A document that is forgotten becomes the zero D. Nil: nothing. Keys "meta", "rebuild",
+	// "changes", "undecodable", "order:…" and "~…" are taken.
 	Index func(w *Writes, id string, before, after D)
-	// Stored is told after each change that the store took; for metrics. A change that is folded again is told again. It must
-	// not block. Nil: nobody is told.
+	// Stored is told after each change that the store took; for metrics. A change that is folded again is told
+	// again. It must not block. Nil: nobody is told.
 	Stored func(before, after D)
-	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds). What is older
-	// than the retention is forgotten by it. Empty: nothing is forgotten.
+	// Ages names the sorted set, kept by Index, that has every document with its age as score (Unix milliseconds).
+	// What is older than the retention is forgotten by it. Empty: nothing is forgotten.
 	Ages string
 	// Kept are the keys that Index writes under fixed names: when Redis loses one of them, the partition is folded
 	// again.
@@ -79,8 +80,8 @@ type Config struct {
 	Partitions int
 	// Retention of the topics: documents older than this and a day are forgotten. Default 30 days.
 	Retention time.Duration
-	// CommitEvery is how often offsets are committed to the group. Nothing rests on them (the positions are in Redis): they
-	// are there so that any tool can see the lag. Default 1 s.
+	// CommitEvery is how often offsets are committed to the group. Nothing rests on them (the positions are in
+	// Redis): they are there so that any tool can see the lag. Default 1 s.
 	CommitEvery time.Duration
 }
 
@@ -95,7 +96,7 @@ func (c Config) withDefaults() Config {
 }
 
 // layout is raised when the meaning of what the package itself keeps in Redis changes.
-const layout = "1"
+const layout = "2"
 
 // version names everything that the stored documents depend on.
 func (b Behavior[D]) version() string {
@@ -107,7 +108,8 @@ func hashOf(topics []string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// mixed follows a version whose documents another one folded on: not even the version itself may then take them for its own.
+// mixed follows a version whose documents another one folded on: not even the version itself may then take them for
+// its own.
 const mixed = "+"
 
 // use is what can be done with what is stored.
@@ -142,24 +144,17 @@ func (b Behavior[D]) use(version string) use {
 	return useNothing
 }
 
-// Names of what a task keeps, after the hash tag. Those of a space have its name in front; the first space has none.
+// Names of what is kept of a partition, after the hash tag and the name of the copy.
 const (
-	keyMeta        = "meta"        // outside of all spaces
-	keyRebuild     = "rebuild"     // outside of all spaces
-	keyChanges     = "changes"     // channel: what each step changed
+	keyMeta        = rebuild.Meta
+	keyChanges     = "changes"     // channel, of no copy: what each step changed
 	keyUndecodable = "undecodable" // list of the newest records that could not be read
 	keyOrder       = "order:"
 
-	fieldVersion     = "fold_version"
-	fieldSpace       = "space" // name of the space that is live; missing: the first
-	fieldPosition    = "pos:"  // + topic: the next offset to fold
-	fieldLog         = "log:"  // + topic: the log the position is of; outlives a reset until positions in others are written
-	fieldGoal        = "goal:" // + topic: the end that was seen at takeover
+	fieldVersion     = rebuild.FieldVersion
+	fieldPosition    = rebuild.FieldPosition // + topic: the next offset to fold
+	fieldGoal        = rebuild.FieldGoal     // + topic: the end that was seen at takeover
+	fieldLog         = "log:"                // + topic: the log the position is of; outlives a reset until positions in others are written
 	fieldUndecodable = "undecodable"
-	fieldRefold      = "refold:" // + order: to be folded again from the log's start
-	// What is folded beside the live space.
-	fieldBeside        = "beside" // its name; missing: nothing
-	fieldBesideVersion = "beside:fold_version"
-	fieldOld           = "old:" // + name: a space whose keys are to be deleted
-	prefixBeside       = "beside:"
+	fieldDoubted     = "doubted" // an adopted head was contradicted: to be rebuilt
 )

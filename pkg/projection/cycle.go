@@ -1,7 +1,6 @@
 package projection
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,77 +8,75 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 const (
-	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by that.
+	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by
+	// that.
 	compareEvery = 800 * time.Millisecond
 	storeTimeout = 5 * time.Second
 	leaveTimeout = 3 * time.Second
 )
 
-// cycle is one generation of one instance: one loop for all its tasks, so that the number of round trips does not grow with
-// the partitions. While it applies, the next fetch is under way.
+// cycle folds copies of partitions in one loop, so that the number of round trips does not grow with the
+// partitions: the live copies of one generation, or the shadows of them. While it applies, the next fetch is under
+// way. All that is not said to be beside the cycle runs in the goroutine of run.
 type cycle[D any] struct {
 	*Projection[D]
 	gen       broker.Generation
-	tasks     []*task
-	doubt     bool // a task was lost: perhaps the generation is over
-	news      chan func()
-	live      fetcher // what is live and what is beside it do not wait for each other's logs
-	beside    fetcher
-	pass      pass
-	refolds   refolding[D]
+	copies    []string         // by partition: name of the copy that is folded
+	store     *taskstore.Store // of those copies
+	tasks     []*task          // by partition
+	doubt     bool             // a task was lost: perhaps the generation is over
+	news      chan func()      // what was done beside the cycle: one each for a fetch and identities
+	asks      chan func()      // see do
+	ended     chan struct{}
+	fetching  fetching
 	storeWait *backoff
 	storeAt   time.Time // not before
-	heard     time.Time // when requests were last looked for
-	notesAt   time.Time // when notes were last looked for
-	noNotes   error     // why some could not be read then
 	committed time.Time
 	offsets   map[broker.TopicPartition]int64 // as last committed
-	recents   map[int]*[2]recent[D]           // by partition: of the live space, and of that beside it
+	recents   map[int]*recent[D]              // by partition
 	writes    Writes
 	text      []byte // memory for those of the next step
 }
 
-// fetcher reads logs, one request at a time.
-type fetcher struct {
-	busy bool
-	wait *backoff
-	at   time.Time // not before
-}
-
-type fetchResult struct {
-	logs   []broker.Fetched
-	owners map[int]string // who asked, by partition: what was read for an earlier claim is dropped
-	notes  bool           // were asked for too
-	err    error
-}
-
+// newCycle returns the cycle of a generation, which takes the partitions over when it runs.
 func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
 	c := &cycle[D]{
-		Projection: p, gen: g, news: make(chan func(), 4), storeWait: newBackoff(),
-		live: fetcher{wait: newBackoff()}, beside: fetcher{wait: newBackoff()},
-		refolds: refolding[D]{wait: newBackoff(), ready: map[string][]*order[D]{}},
-		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*[2]recent[D]{},
+		Projection: p, gen: g, copies: make([]string, p.cfg.Partitions),
+		news: make(chan func(), 2), asks: make(chan func()), ended: make(chan struct{}),
+		fetching: fetching{wait: newBackoff()}, storeWait: newBackoff(),
+		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*recent[D]{},
 	}
-	seen := map[int]bool{}
+	c.store = p.base.Copies(c.copies)
 	for _, tp := range g.Assigned() {
-		if !seen[tp.Partition] {
-			seen[tp.Partition] = true
-			c.tasks = append(c.tasks, newTask(tp.Partition, p.topics))
-		}
+		c.add(tp.Partition)
 	}
-	slices.SortFunc(c.tasks, func(a, b *task) int { return a.partition - b.partition })
 	return c
 }
 
-// run serves the generation until ctx ends or the group says that it is over.
+// add makes the task of a partition, once.
+func (c *cycle[D]) add(partition int) {
+	if i, there := c.slot(partition); !there {
+		c.tasks = slices.Insert(c.tasks, i, newTask(partition, c.topics))
+	}
+}
+
+// remove ends the task of a partition.
+func (c *cycle[D]) remove(partition int) {
+	if i, there := c.slot(partition); there {
+		c.tasks = slices.Delete(c.tasks, i, i+1)
+		delete(c.recents, partition)
+	}
+}
+
+// run folds until ctx ends or the group says that the generation is over.
 func (c *cycle[D]) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer close(c.ended)
 	fetchCtx, stopFetch := context.WithCancel(ctx)
 	defer stopFetch()
 	defer c.set(partGroup, errors.New("is rejoining its consumer group"))
@@ -96,9 +93,6 @@ func (c *cycle[D]) run(ctx context.Context) error {
 			return err
 		}
 		c.fetch(fetchCtx, &wg)
-		c.fetchBeside(fetchCtx, &wg)
-		c.inspect(fetchCtx, &wg)
-		c.foldAgain(fetchCtx, &wg)
 		c.watch.measure(c.tasks)
 		c.await(ctx, more)
 	}
@@ -112,9 +106,6 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	if err = c.takeOver(ctx); err == nil {
-		err = c.listen(ctx)
-	}
-	if err == nil {
 		err = c.build(ctx)
 	}
 	if err == nil {
@@ -134,16 +125,19 @@ func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
 	default:
 		return false, err
 	}
-	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || t.ready() })
+	now := time.Now()
+	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || t.ready(now) })
 	return more, c.commit(ctx)
 }
 
-// await waits for a fetch, a time to act, or the end; not at all when there is more to do.
+// await waits for news, a time to act, or the end; not at all when there is more to do.
 func (c *cycle[D]) await(ctx context.Context, more bool) {
 	if more {
 		select {
 		case tell := <-c.news:
 			tell()
+		case ask := <-c.asks:
+			ask()
 		default:
 		}
 		return
@@ -153,8 +147,20 @@ func (c *cycle[D]) await(ctx context.Context, more bool) {
 	select {
 	case tell := <-c.news:
 		tell()
+	case ask := <-c.asks:
+		ask()
 	case <-t.C:
 	case <-ctx.Done():
+	}
+}
+
+// do calls f in the cycle's goroutine, between two steps, from another one; not when the cycle has ended.
+func (c *cycle[D]) do(f func()) {
+	done := make(chan struct{})
+	select {
+	case c.asks <- func() { f(); close(done) }:
+		<-done
+	case <-c.ended:
 	}
 }
 
@@ -170,161 +176,26 @@ func (c *cycle[D]) nextWake(now time.Time) time.Duration {
 	if c.storeAt.After(now) { // until then no task is looked at
 		wake = c.storeAt.Sub(now)
 	}
-	soon(c.heard.Add(c.hearEvery))
-	for _, at := range []time.Time{c.live.at, c.beside.at, c.pass.at, c.refolds.at} {
-		if at.After(now) {
-			soon(at)
-		}
+	if c.fetching.at.After(now) {
+		soon(c.fetching.at)
 	}
 	return wake
 }
 
-// notesEvery is how often notes are looked for while events come: each log has its price in every fetch that asks for it. Where no events
-// come, the long poll listens to notes as well.
-const notesEvery = 250 * time.Millisecond
-
-// fetch starts reading every log that has room, when nothing is being read.
-func (c *cycle[D]) fetch(ctx context.Context, wg *sync.WaitGroup) {
-	if !c.live.free() {
-		return
-	}
-	ps := c.positions(0, len(c.b.Topics), make([]broker.Position, 0, len(c.tasks)*len(c.topics)))
-	notes := len(ps) == 0 || time.Since(c.notesAt) >= notesEvery
-	if notes {
-		ps = c.positions(len(c.b.Topics), len(c.topics), ps)
-		c.notesAt = time.Now()
-	}
-	owners := make(map[int]string, len(c.tasks))
-	for _, t := range c.tasks {
-		owners[t.partition] = t.owner
-	}
-	c.poll(ctx, wg, &c.live, ps, func(logs []broker.Fetched, err error) {
-		c.took(ctx, fetchResult{logs: logs, owners: owners, notes: notes, err: err})
-	})
-}
-
-// positions adds where to go on in some of the topics.
-func (c *cycle[D]) positions(topic, end int, ps []broker.Position) []broker.Position {
-	for ; topic < end; topic++ {
-		for _, t := range c.tasks {
-			if s := t.sources[topic]; t.taken && s.pending < maxPending {
-				ps = append(ps, broker.Position{TopicPartition: s.TopicPartition, Offset: s.cursor, MaxBytes: fetchBytes})
-			}
-		}
-	}
-	return ps
-}
-
-// free says that a fetch may begin.
-func (f *fetcher) free() bool { return !f.busy && !time.Now().Before(f.at) }
-
-// poll asks for logs in the background, by a fetcher that is free; took hears in the cycle what came.
-func (c *cycle[D]) poll(ctx context.Context, wg *sync.WaitGroup, f *fetcher, from []broker.Position, took func([]broker.Fetched, error)) {
-	if len(from) == 0 {
-		return
-	}
-	f.busy = true
-	wg.Go(func() {
-		ended := telemetry.Poll(ctx, c.b.Name)
-		logs, err := c.cfg.Log.Fetch(ctx, from)
-		ended(logs, err)
-		c.news <- func() {
-			f.busy = false
-			took(logs, err)
-		}
-	})
-}
-
-// took queues what a fetch brought.
-func (c *cycle[D]) took(ctx context.Context, f fetchResult) {
-	err, records := f.err, 0
-	if f.notes {
-		c.noNotes = nil
-	}
-	for _, l := range f.logs {
-		t, i := c.find(l.TopicPartition)
-		if t == nil || !t.taken || t.owner != f.owners[l.Partition] {
-			continue
-		}
-		failed := l.Err
-		switch {
-		case errors.Is(l.Err, broker.ErrOutOfRange):
-			failed = c.outOfRange(ctx, t, i)
-		case l.Err == nil:
-			t.sources[i].beyond = time.Time{}
-			t.add(i, l)
-			records += len(l.Records)
-			t.sources[i].end = l.End
-			if c.b.isNote(i) && l.Next < l.End {
-				c.notesAt = time.Time{} // there are more
-			}
-		}
-		switch {
-		case failed == nil:
-		case c.b.isNote(i):
-			c.noNotes = failed
-		default:
-			err = failed
-		}
-	}
-	err = cmp.Or(err, c.noNotes)
-	c.fetched(ctx, &c.live, records, err)
-}
-
-// fetched says how the broker is, and waits a little when nothing came because of an error.
-func (c *cycle[D]) fetched(ctx context.Context, f *fetcher, records int, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	if err == nil {
-		f.wait.reset()
-		c.set(partKafka, nil)
-		return
-	}
-	c.set(partKafka, err)
-	if records == 0 {
-		f.at = time.Now().Add(f.wait.after())
-	}
-}
-
-// outOfRange finds out why a log does not hold the cursor. What retention has taken is passed over and counted. A log that
-// ends before the cursor is another log than the one that was folded: everything is folded again.
-func (c *cycle[D]) outOfRange(ctx context.Context, t *task, i int) error {
-	s := t.sources[i]
-	logs := []broker.TopicPartition{s.TopicPartition}
-	starts, err := c.cfg.Log.Starts(ctx, logs)
-	if err != nil {
-		return err
-	}
-	ends, err := c.cfg.Log.Ends(ctx, logs)
-	if err != nil {
-		return err
-	}
-	start, end := starts[s.TopicPartition], ends[s.TopicPartition]
-	switch {
-	case s.cursor < start:
-		c.watch.skipped(s.TopicPartition, s.cursor, start)
-		t.skip(i, start)
-	case s.cursor > end && s.beyond.IsZero():
-		s.beyond = time.Now()
-		fallthrough
-	case s.cursor > end && time.Since(s.beyond) < c.beyondFor:
-		return fault.New(fault.Unavailable, "%s/%d ends at %d, before what was read of it, %d", s.Topic, s.Partition, end, s.cursor)
-	case s.cursor > end:
-		return c.startOver(ctx, t)
-	}
-	return nil
-}
-
+// find returns the task and source of a log; nil: it is not this cycle's.
 func (c *cycle[D]) find(tp broker.TopicPartition) (*task, int) {
 	return c.taskOf(tp.Partition), slices.Index(c.topics, tp.Topic)
 }
 
-// taskOf a partition; nil: it is not this instance's.
+// taskOf a partition; nil: it is not this cycle's.
 func (c *cycle[D]) taskOf(partition int) *task {
-	i, ok := slices.BinarySearchFunc(c.tasks, partition, func(t *task, p int) int { return t.partition - p })
-	if !ok {
-		return nil
+	if i, there := c.slot(partition); there {
+		return c.tasks[i]
 	}
-	return c.tasks[i]
+	return nil
+}
+
+// slot is where the task of a partition is, or would be, among the tasks.
+func (c *cycle[D]) slot(partition int) (i int, there bool) {
+	return slices.BinarySearchFunc(c.tasks, partition, func(t *task, p int) int { return t.partition - p })
 }

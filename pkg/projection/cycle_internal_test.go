@@ -25,7 +25,7 @@ func TestNotesAreLookedForNowAndThen(t *testing.T) {
 			t.Helper()
 			c.fetch(t.Context(), &wg)
 			if got := <-log.Topics; !slices.Equal(got, want) {
-				t.Errorf("after %v it asks for %v, not %v", time.Since(c.notesAt), got, want)
+				t.Errorf("after %v it asks for %v, not %v", time.Since(c.fetching.notesAt), got, want)
 			}
 			(<-c.news)()
 		}
@@ -64,7 +64,7 @@ func TestUnreadableNotesAreNotForgotten(t *testing.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		fetch := func() (topics []string) {
-			for c.fetch(t.Context(), &wg); !c.live.busy; c.fetch(t.Context(), &wg) {
+			for c.fetch(t.Context(), &wg); !c.fetching.busy; c.fetch(t.Context(), &wg) {
 				time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble: until it may try again
 			}
 			topics = <-log.Topics

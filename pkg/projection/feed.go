@@ -71,7 +71,8 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// change reads a message: the ids of the orders that changed. What cannot be read was sent by another release; the partition is known.
+// change reads a message: the ids of the orders that changed. What cannot be read was sent by another release; the
+// partition is known.
 func (f *Feed) change(channel, message string) Change {
 	c := Change{Partition: slices.Index(f.channels, channel)}
 	r := pack.Read(message)

@@ -82,8 +82,8 @@ func (o *order[D]) note(fold func(D) D) (err error) {
 	return nil
 }
 
-// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions; one that is missing has version 0.
-// Errors are of class Unavailable.
+// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions; one that is missing
+// has version 0. Errors are of class Unavailable.
 func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], error) {
 	docs := make([]*redis.StringCmd, len(partitions))
 	_, err := r.Read(ctx, partitions, func(pipe redis.Pipeliner, keys Keys) {

@@ -13,22 +13,22 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// record is an order as it is stored. (Its names in JSON are those that earlier releases gave them.)
+// record is an order as it is stored.
 type record[D any] struct {
 	// Version counts the events folded, so it is the same however they arrived.
-	Version uint64 `json:"v,omitempty"`
+	Version uint64
 	// Chains has one section per topic, in the behaviour's order.
-	Chains []section `json:"c"`
-	Doc    D         `json:"d"`
+	Chains []section
+	Doc    D
 }
 
 // section is what was accepted from one topic: the chain's head (chain.Head), and the marks of the ids seen.
 type section struct {
-	Sequence uint64 `json:"n,omitempty"`
-	ID       string `json:"i,omitempty"`
-	Adopted  bool   `json:"a,omitempty"`
+	Sequence uint64
+	ID       string
+	Adopted  bool
 	// Seen holds a mark of markLen bytes per accepted event.
-	Seen string `json:"k,omitempty"`
+	Seen string
 }
 
 const (
@@ -76,8 +76,8 @@ func (c *section) marked(m [markLen]byte) bool {
 // met and kept all that the log held before an event.
 const fromStart = true
 
-// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their marks. Head and marks are
-// one text of their own: that of the event goes with the event.
+// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their
+// marks. Head and marks are one text of their own: that of the event goes with the event.
 func (c *section) accept(e event.Event) {
 	h := c.head().Accept(linkOf(e), fromStart)
 	c.Sequence, c.Adopted = h.Sequence, h.Adopted
@@ -130,7 +130,8 @@ func (o *order[D]) load(b Behavior[D], stored string) error {
 	return nil
 }
 
-// take folds one event when it is valid. The error says why a body could not be folded; the event counts as folded then.
+// take folds one event when it is valid. The error says why a body could not be folded; the event counts as folded
+// then.
 func (o *order[D]) take(b Behavior[D], source int, e event.Event, at At) (chain.Verdict, error) {
 	c := &o.Chains[source]
 	j := c.judge(e)
@@ -175,8 +176,9 @@ func (o *order[D]) confirm() {
 	}
 }
 
-// FoldOrder returns the document of one order, and its version, from its records in every topic: what the read model holds
-// once it has read them. The records of each topic must be in the order of the log; records of other topics are passed over.
+// FoldOrder returns the document of one order, and its version, from its records in every topic: what the read
+// model holds once it has read them. The records of each topic must be in the order of the log; records of other
+// topics are passed over.
 func (b Behavior[D]) FoldOrder(records []broker.Record) (doc D, version uint64) {
 	o := newOrder(b, "")
 	for _, r := range records {

@@ -18,13 +18,13 @@ type Projection[D any] struct {
 	b      Behavior[D]
 	topics []string // that it reads
 	cfg    Config
-	store  *taskstore.Store
+	base   *taskstore.Store // of the keys that are of no copy
 	watch  *watch
-	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at once)
-	// before it counts as another log.
+	shadow bool // it folds shadows: no reader, and nobody's readiness, depends on it
+	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at
+	// once) before it counts as another log.
 	beyondFor time.Duration
-	// hearEvery is how often requests for a rebuild are looked for.
-	hearEvery time.Duration
+	lookEvery time.Duration // how often requests for a rebuild are looked for; 0: the default
 
 	mu    sync.Mutex
 	state map[string]error // why this instance is not ready, by what
@@ -42,24 +42,21 @@ const (
 func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 	cfg = cfg.withDefaults()
 	return &Projection[D]{
-		b: b, topics: b.topics(), cfg: cfg, store: taskstore.New(cfg.Redis, b.Name), watch: newWatch(b.Name), beyondFor: 5 * time.Second,
-		hearEvery: compareEvery,
+		b: b, topics: b.topics(), cfg: cfg, base: taskstore.New(cfg.Redis, b.Name), watch: newWatch(b.Name),
+		beyondFor: 5 * time.Second,
 		state:     map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
 	}
 }
 
-// Run waits for the topics and takes part in the consumer group until ctx ends; then it finishes the step under way, commits
-// and leaves. Outages are waited out. It returns an error only for what waiting cannot mend (a topic with the wrong number of
-// partitions), of class Permanent.
+// Run waits for the topics and takes part in the consumer group until ctx ends; then it finishes the step under
+// way, commits and leaves. Outages are waited out. It returns an error only for what waiting cannot mend (a topic
+// with the wrong number of partitions), of class Permanent.
 func (p *Projection[D]) Run(ctx context.Context) error {
 	defer p.watch.open(p.cfg.Partitions)()
 	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions,
-		func(ctx context.Context, g broker.Generation) error {
-			return newCycle(p, g).run(ctx)
-		})
+	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions, p.serve)
 }
 
 func (p *Projection[D]) awaitTopics(ctx context.Context) error {
@@ -107,8 +104,9 @@ func (p *Projection[D]) set(part string, err error) {
 	}
 }
 
-// Ready returns nil when this instance is in its group, owns every partition assigned to it and reaches Kafka and Redis;
-// otherwise it says why not. A read model that is still being rebuilt is ready: what is known is answered. It does not block.
+// Ready returns nil when this instance is in its group, owns every partition assigned to it and reaches Kafka and
+// Redis; otherwise it says why not. A read model that is still being rebuilt is ready: what is known is answered.
+// It does not block.
 func (p *Projection[D]) Ready() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -20,12 +21,12 @@ type Reader[D any] struct {
 	store *taskstore.Store
 
 	mu     sync.Mutex
-	spaces map[int]string // by partition: the key space that was live when last read
+	copies map[int]string // by partition: the copy that was live when last read
 }
 
 // NewReader returns the reader of a projection. It opens no connection.
 func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
-	return &Reader[D]{b: b, rdb: rdb, store: taskstore.New(rdb, b.Name), spaces: map[int]string{}}
+	return &Reader[D]{b: b, rdb: rdb, store: taskstore.New(rdb, b.Name), copies: map[int]string{}}
 }
 
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
@@ -35,20 +36,22 @@ type Keys func(partition int, rest string) string
 // partition in its own moment.
 const maxMoves = 5
 
-// Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition, commands and state
-// are of one moment. ask is called again when a rebuild was swapped in meanwhile: what it queued before does not count then.
-// Errors are of class Unavailable; that a key is missing is none.
+// Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition,
+// commands and state are of one moment. ask is called again when a rebuild was swapped in meanwhile: what it queued
+// before does not count then. Errors are of class Unavailable; that a key is missing is none.
 func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys)) ([]State, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for range maxMoves * len(partitions) {
-		spaces := r.known(partitions)
+		copies := r.known(partitions)
+		live := make([]*redis.StringCmd, len(partitions))
 		metas := make([]*redis.MapStringStringCmd, len(partitions))
 		_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i, p := range partitions {
-				metas[i] = pipe.HGetAll(ctx, r.store.Key(p, keyMeta))
+				live[i] = pipe.HGet(ctx, r.store.Key(p, rebuild.Key), rebuild.FieldLive)
+				metas[i] = pipe.HGetAll(ctx, r.store.Key(p, copies[p]+keyMeta))
 			}
-			ask(pipe, func(p int, rest string) string { return r.store.Key(p, spaces[p]+rest) })
+			ask(pipe, func(p int, rest string) string { return r.store.Key(p, copies[p]+rest) })
 			return nil
 		})
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -57,9 +60,8 @@ func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe re
 		states := make([]State, len(partitions))
 		moved := false
 		for i, p := range partitions {
-			meta := metas[i].Val()
-			moved = moved || r.follow(p, meta[fieldSpace], spaces[p])
-			states[i] = r.state(meta)
+			moved = r.follow(p, live[i].Val(), copies[p]) || moved
+			states[i] = r.state(metas[i].Val())
 		}
 		if !moved {
 			return states, nil
@@ -71,21 +73,21 @@ func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe re
 func (r *Reader[D]) known(partitions []int) map[int]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	spaces := make(map[int]string, len(partitions))
+	copies := make(map[int]string, len(partitions))
 	for _, p := range partitions {
-		spaces[p] = r.spaces[p]
+		copies[p] = r.copies[p]
 	}
-	return spaces
+	return copies
 }
 
-// follow remembers the space that is live and says whether another one was read.
+// follow remembers the copy that is live and says whether another one was read.
 func (r *Reader[D]) follow(partition int, live, read string) bool {
 	if live == read {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spaces[partition] = live
+	r.copies[partition] = live
 	return true
 }
 
@@ -93,9 +95,9 @@ func (r *Reader[D]) follow(partition int, live, read string) bool {
 type State struct {
 	// Positions is the next offset to fold, by topic.
 	Positions map[string]int64
-	// Rebuilding: not everything that the logs held at the last takeover is folded, or nothing is known (Redis was wiped and
-	// nobody took over yet, or what is stored is of no use to today's code). What is not found may exist. A rebuild beside a whole
-	// read model does not count.
+	// Rebuilding: not everything that the logs held at the last takeover is folded, or nothing is known (Redis was
+	// wiped and nobody took over yet, or what is stored is of no use to today's code). What is not found may exist.
+	// A rebuild beside a whole read model does not count.
 	Rebuilding bool
 }
 
@@ -156,21 +158,11 @@ func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Fo
 
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.
 func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	keys := make([]string, partitions)
-	for p := range keys {
-		keys[p] = r.store.Key(p, keyMeta)
+	every := make([]int, partitions)
+	for p := range every {
+		every[p] = p
 	}
-	metas, err := r.store.Hashes(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	states := make([]State, partitions)
-	for p, m := range metas {
-		states[p] = r.state(m)
-	}
-	return states, nil
+	return r.Read(ctx, every, func(redis.Pipeliner, Keys) {})
 }
 
 func (r *Reader[D]) state(meta map[string]string) State {

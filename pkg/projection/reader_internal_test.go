@@ -5,6 +5,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 // A rebuild swaps one partition after the other: a read of all of them follows each.
@@ -16,7 +17,7 @@ func TestReadFollowsASwapOfEveryPartition(t *testing.T) {
 	swapped := 0
 	_, err := r.Read(t.Context(), partitions, func(redis.Pipeliner, Keys) {
 		if swapped < len(partitions) {
-			if err := rdb.HSet(t.Context(), r.store.Key(swapped, keyMeta), fieldSpace, "next:").Err(); err != nil {
+			if err := rdb.HSet(t.Context(), r.store.Key(swapped, rebuild.Key), rebuild.FieldLive, "~next:").Err(); err != nil {
 				t.Error(err)
 			}
 			swapped++

@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 // mortal lets a client live for some scripts; the last one takes effect or not. Then nothing gets through any more.
@@ -66,7 +68,7 @@ func (s *stage) playUntil(b Behavior[script], scripts int64, last bool) (dead <-
 	m.left.Store(1 << 40)
 	rdb.AddHook(m)
 	p := New(b, Config{Log: s.log, Redis: rdb, Partitions: partitions, CommitEvery: time.Hour})
-	p.hearEvery = time.Millisecond
+	p.lookEvery = time.Millisecond
 	return m.dead, func() { m.left.Store(scripts) }, s.run(p)
 }
 
@@ -74,7 +76,7 @@ func (s *stage) playUntil(b Behavior[script], scripts int64, last bool) (dead <-
 const crashOrders = 180
 
 // Whichever script is the last of an instance, and whether it took effect or not: the next instance ends the rebuild, with
-// the space that was begun, and nothing is left of it.
+// the shadow that was begun, and nothing is left of it.
 func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 	for _, last := range []bool{false, true} {
 		resumed := 0
@@ -85,15 +87,14 @@ func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 			dead, arm, stop := s.playUntil(b, scripts, last)
 			s.shows(b, ids...)
 			arm()
-			s.ask(b, false)
+			s.ask(b)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				door := NewRebuilds(b, s.redis, partitions)
 				for {
 					over := true
-					for _, r := range must(door.State(t.Context())) {
-						over = over && r.State == Swapped && !r.Clearing
+					for _, r := range s.rebuilds(b) {
+						over = over && r.State == rebuild.Swapped && !r.Clearing
 					}
 					if over {
 						return
@@ -111,23 +112,23 @@ func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 			case <-dead:
 			default:
 				if scripts < 6 || resumed == 0 {
-					t.Errorf("a rebuild took only %d scripts, %d times a space was resumed", scripts, resumed)
+					t.Errorf("a rebuild took only %d scripts, %d times a shadow was resumed", scripts, resumed)
 				}
-				t.Logf("last script done %v: it takes fewer than %d scripts, %d spaces were resumed", last, scripts, resumed)
+				t.Logf("last script done %v: it takes fewer than %d scripts, %d shadows were resumed", last, scripts, resumed)
 				goto next
 			}
-			begun := s.spaces(b, fieldBeside)
+			begun := s.entries(b, "shadow")
 			_, stop = s.play(b)
 			s.say(talk, ids[0], "after")
-			equal(t, s.rebuilt(b, Swapped))
+			s.rebuilt(b, rebuild.Swapped)
 			s.shows(b, ids...)
 			if n := s.words(); n != crashOrders*5+1 {
 				t.Errorf("dead with script %d: %d words counted, not %d", scripts, n, crashOrders*5+1)
 			}
-			for p, live := range s.spaces(b, fieldSpace) {
+			for p, live := range s.entries(b, rebuild.FieldLive) {
 				if begun[p] != "" {
 					if resumed++; begun[p] != live {
-						t.Errorf("dead with script %d: partition %d has space %s, not %s", scripts, p, live, begun[p])
+						t.Errorf("dead with script %d: partition %d has copy %s, not %s", scripts, p, live, begun[p])
 					}
 				}
 			}
@@ -148,7 +149,7 @@ func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids := s.orders(30)
-			door := NewRebuilds(b, s.redis, partitions)
+			door := s.door(b)
 			stops := []func(){}
 			start := func() { _, stop := s.play(b); stops = append(stops, stop) }
 			start()
@@ -168,13 +169,13 @@ func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
 					s.put(broker.Record{Topic: rumours, Partition: logOf(talk, id).Partition, Value: []byte("bob sings")})
 				case n == 12:
 					eventually(t, func() string {
-						if r := s.rebuildOf(b, dice.IntN(partitions)); r.State.Active() {
+						if r := s.rebuilds(b)[dice.IntN(partitions)]; r.State.Active() {
 							return fmt.Sprintf("%+v", r)
 						}
 						return ""
 					})
 				case n < 15:
-					_, _ = door.Start(t.Context(), n == 14) // refused while one is under way
+					_, _ = door.Start(t.Context()) // refused while one is under way
 				case n == 15:
 					_, _ = door.Cancel(t.Context())
 				case n == 16:
@@ -191,38 +192,14 @@ func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
 				}
 			}
 			s.shows(b, ids...)
-			eventually(t, func() string {
-				_, err := door.Start(t.Context(), true)
-				if err != nil {
-					return err.Error()
-				}
-				return ""
-			})
-			equal(t, s.rebuilt(b, Swapped))
+			s.rest(b) // a request that was made before is over
+			before := s.content(b)
+			s.ask(b)
+			s.rebuilt(b, rebuild.Swapped)
 			s.shows(b, ids...)
+			if d := cmp.Diff(before, s.content(b)); d != "" {
+				t.Error(d)
+			}
 		})
-	}
-}
-
-// A paused owner that comes back deletes nothing, and nobody deletes what is in use.
-func TestOnlyTheOwnerClears(t *testing.T) {
-	s := newStage(t)
-	meta, key := "{chronicle:0}:meta", "{chronicle:0}:~a:order:x"
-	s.redis.HSet(t.Context(), meta, "owner", "me", fieldSpace, "~live:", fieldBeside, "~beside:")
-	s.redis.Set(t.Context(), key, "x", 0)
-	for _, c := range []struct {
-		owner, name string
-		refused     int
-	}{{"other", "~a:", 1}, {"me", "~live:", 1}, {"me", "~beside:", 1}, {"me", "~a:", 0}} {
-		if n, err := remove.Run(t.Context(), s.redis, []string{meta, key}, c.owner, c.name).Int(); n != c.refused || err != nil {
-			t.Errorf("%+v: %d, %v", c, n, err)
-		}
-		if there := s.redis.Exists(t.Context(), key).Val(); there != int64(c.refused) {
-			t.Errorf("%+v: %d keys are there", c, there)
-		}
-	}
-	s.redis.HDel(t.Context(), meta, fieldSpace)
-	if n, err := remove.Run(t.Context(), s.redis, []string{meta, key}, "me", "").Int(); n != 1 || err != nil {
-		t.Errorf("the first space is live: %d, %v", n, err)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 // gate is a log that lets nobody read from some offsets while it is shut: what is rebuilt stays in the middle.
@@ -82,36 +84,61 @@ func (g *gate) waiting() int {
 }
 
 // rebuilt waits until the last rebuild of every partition is in a state, and nothing that it left is there.
-func (s *stage) rebuilt(b Behavior[script], state RebuildState) []Rebuild {
+func (s *stage) rebuilt(b Behavior[script], state rebuild.State) []rebuild.Status {
 	s.t.Helper()
-	door := NewRebuilds(b, s.redis, partitions)
-	var last []Rebuild
+	var last []rebuild.Status
 	eventually(s.t, func() string {
-		all, err := door.State(s.t.Context())
-		if err != nil {
-			return err.Error()
-		}
+		all := s.rebuilds(b)
 		for _, r := range all {
 			if r.State != state || r.Clearing {
 				return fmt.Sprintf("partition %d: %+v", r.Partition, r)
+			}
+			if state == rebuild.Swapped && r.Folded != r.Of {
+				s.t.Errorf("swapped: %+v", r)
 			}
 		}
 		last = all
 		return ""
 	})
-	s.oneSpace(b)
+	s.oneCopy(b)
 	return last
 }
 
-// oneSpace checks that every key is of the space that is live.
-func (s *stage) oneSpace(b Behavior[script]) {
+// rest waits until no partition is being rebuilt, and nothing that a rebuild left is there.
+func (s *stage) rest(b Behavior[script]) {
 	s.t.Helper()
-	st := NewReader(b, s.redis).store
+	eventually(s.t, func() string {
+		for _, r := range s.rebuilds(b) {
+			if r.State.Active() || r.Clearing {
+				return fmt.Sprintf("%+v", r)
+			}
+		}
+		return ""
+	})
+	s.oneCopy(b)
+}
+
+func (s *stage) door(b Behavior[script]) *rebuild.Door {
+	return rebuild.NewDoor(s.redis, b.Name, partitions)
+}
+
+func (s *stage) rebuilds(b Behavior[script]) []rebuild.Status {
+	s.t.Helper()
+	all, err := s.door(b).State(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+// oneCopy checks that every key is of the copy that is live.
+func (s *stage) oneCopy(b Behavior[script]) {
+	s.t.Helper()
+	st, live := NewReader(b, s.redis).store, s.entries(b, rebuild.FieldLive)
 	err := st.Scan(s.t.Context(), func(p int, rests []string) error {
-		live := s.redis.HGet(s.t.Context(), st.Key(p, keyMeta), fieldSpace).Val()
 		for _, rest := range rests {
-			if !reserved(rest) && spaceOf(rest) != live {
-				s.t.Errorf("key %s of partition %d is left, live is %q", rest, p, live)
+			if rest != rebuild.Key && rebuild.Copy(rest) != live[p] {
+				s.t.Errorf("key %s of partition %d is left, live is %q", rest, p, live[p])
 			}
 		}
 		return nil
@@ -121,19 +148,35 @@ func (s *stage) oneSpace(b Behavior[script]) {
 	}
 }
 
-func (s *stage) ask(b Behavior[script], keep bool) {
+// content is every key of the live copies, without what a task keeps for itself.
+func (s *stage) content(b Behavior[script]) map[string]string {
 	s.t.Helper()
-	if _, err := NewRebuilds(b, s.redis, partitions).Start(s.t.Context(), keep); err != nil {
+	found, st, live := map[string]string{}, NewReader(b, s.redis).store, s.entries(b, rebuild.FieldLive)
+	err := st.Scan(s.t.Context(), func(p int, rests []string) error {
+		for _, rest := range rests {
+			name, key := fmt.Sprint(p, "/", strings.TrimPrefix(rest, live[p])), st.Key(p, rest)
+			switch {
+			case rest == rebuild.Key || rebuild.Copy(rest) != live[p] || rest == live[p]+keyMeta:
+			case s.redis.Type(s.t.Context(), key).Val() == "zset":
+				found[name] = fmt.Sprint(s.redis.ZRangeWithScores(s.t.Context(), key, 0, -1).Val())
+			case s.redis.Type(s.t.Context(), key).Val() == "hash":
+				found[name] = fmt.Sprint(s.redis.HGetAll(s.t.Context(), key).Val())
+			default:
+				found[name] = s.redis.Get(s.t.Context(), key).Val()
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		s.t.Fatal(err)
 	}
+	return found
 }
 
-func equal(t *testing.T, all []Rebuild) {
-	t.Helper()
-	for _, r := range all {
-		if r.Differing != 0 || r.LiveHash != r.RebuiltHash || r.LiveHash == "" || r.Folded != r.Of {
-			t.Errorf("partition %d: %+v", r.Partition, r)
-		}
+func (s *stage) ask(b Behavior[script]) {
+	s.t.Helper()
+	if _, err := s.door(b).Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
@@ -180,15 +223,6 @@ func (s *stage) watchReads(b Behavior[script], ids []string) (stop func()) {
 	})
 }
 
-func (s *stage) rebuildOf(b Behavior[script], p int) Rebuild {
-	s.t.Helper()
-	all, err := NewRebuilds(b, s.redis, partitions).State(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return all[p]
-}
-
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -196,10 +230,23 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// spaces reads names from the metas.
-func (s *stage) spaces(b Behavior[script], field string) (names []string) {
+// entries reads a field of what is kept about the rebuilds of all partitions.
+func (s *stage) entries(b Behavior[script], field string) (values []string) {
 	for p := range partitions {
-		names = append(names, s.redis.HGet(s.t.Context(), NewReader(b, s.redis).store.Key(p, keyMeta), field).Val())
+		values = append(values, s.redis.HGet(s.t.Context(), NewReader(b, s.redis).store.Key(p, rebuild.Key), field).Val())
 	}
-	return names
+	return values
+}
+
+// begun waits until every partition has a shadow.
+func (s *stage) begun(b Behavior[script]) {
+	s.t.Helper()
+	eventually(s.t, func() string {
+		for p, name := range s.entries(b, "shadow") {
+			if name == "" {
+				return fmt.Sprint("partition has no shadow: ", p)
+			}
+		}
+		return ""
+	})
 }

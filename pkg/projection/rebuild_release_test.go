@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 // What was folded before goes on being read, and folded, until it is replaced as a whole.
@@ -28,7 +29,7 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 	g.shut(0, 1)
 	g.logs = []string{talk, song} // what is live reads the new topic from its start, too
 	p := New(next, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.hearEvery = time.Millisecond
+	p.lookEvery = time.Millisecond
 	s.run(p)
 	g.reached(t)
 	s.say(talk, "order-3", "four")
@@ -41,7 +42,7 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := NewRebuilds(next, s.redis, partitions).Cancel(t.Context()); fault.ClassOf(err) != fault.Conflict {
+	if _, err := s.door(next).Cancel(t.Context()); fault.ClassOf(err) != fault.Conflict {
 		t.Errorf("what a release needs can be cancelled: %v", err)
 	}
 	_, state, err := NewReader(b, s.redis).Get(t.Context(), 0, "nobody")
@@ -49,15 +50,15 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 		t.Errorf("the old version takes what the new one folded on for its own: %v", err)
 	}
 	g.lift()
-	for _, r := range s.rebuilt(next, Swapped) {
+	for _, r := range s.rebuilt(next, rebuild.Swapped) {
 		if !r.Release || r.ID != "" {
 			t.Errorf("%+v", r)
 		}
 	}
 	s.shows(next, ids...)
 	reads()
-	for p, version := range s.spaces(next, fieldVersion) {
-		if version != next.version() {
+	for p, live := range s.entries(next, rebuild.FieldLive) {
+		if version := s.redis.HGet(t.Context(), r.store.Key(p, live+keyMeta), fieldVersion).Val(); version != next.version() {
 			t.Errorf("partition %d is called %s afterwards: it would be built again", p, version)
 		}
 	}
@@ -103,8 +104,8 @@ func TestVersionsThatCanBeUsed(t *testing.T) {
 		{"too new", newer.version(), useNothing},
 		{"topics in another order", swapped.version(), useNothing},
 		{"nothing", "", useNothing},
-		{"garbage", "1.x.y", useNothing},
-		{"another layout", "0" + b.version()[1:], useNothing},
+		{"garbage", "2.x.y", useNothing},
+		{"another layout", "1" + b.version()[1:], useNothing},
 	} {
 		if u := more.use(c.version); u != c.use {
 			t.Errorf("%s: %d", c.name, u)
@@ -116,8 +117,8 @@ func TestVersionsThatCanBeUsed(t *testing.T) {
 	}
 }
 
-// A space that another release began is of no use.
-func TestSpaceOfAnotherReleaseIsNotResumed(t *testing.T) {
+// A shadow that another release began is of no use: it is begun anew, under its name.
+func TestShadowOfAnotherReleaseIsNotResumed(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
 	ids := s.orders(20)
@@ -126,12 +127,35 @@ func TestSpaceOfAnotherReleaseIsNotResumed(t *testing.T) {
 	stop()
 	st := NewReader(b, s.redis).store
 	for p := range partitions {
-		s.redis.HSet(t.Context(), st.Key(p, keyMeta), fieldBeside, "~theirs:", fieldBesideVersion, "1.9.other", prefixBeside+fieldPosition+talk, "3",
-			prefixBeside+fieldPosition+song, "3")
-		s.redis.HSet(t.Context(), st.Key(p, keyRebuild), fieldWant, `{"id":"r"}`, fieldIs, `{"id":"r","state":"folding","folded":3}`)
+		s.redis.HSet(t.Context(), st.Key(p, "~theirs:"+keyMeta), "owner", "they", "seq", 7, fieldVersion, "2.9.other", fieldPosition+talk, 99, fieldPosition+song, 99)
+		s.redis.HSet(t.Context(), st.Key(p, rebuild.Key), "want", `{"id":"r"}`, "is", `{"id":"r","state":"folding"}`, "shadow", "~theirs:")
 		s.redis.Set(t.Context(), st.Key(p, "~theirs:order:x"), "nonsense", 0)
 	}
 	_, _ = s.play(b)
-	equal(t, s.rebuilt(b, Swapped))
+	s.rebuilt(b, rebuild.Swapped)
+	s.shows(b, ids...)
+}
+
+// What releases stored before there were copies is of no use: nothing of it is answered, and nothing is left of it.
+func TestWhatWasStoredBeforeThereWereCopiesIsFoldedAgain(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	st := NewReader(b, s.redis).store
+	for p := range partitions {
+		s.redis.HSet(t.Context(), st.Key(p, keyMeta), "owner", "they", "seq", 7, fieldVersion, "1"+strings.TrimPrefix(b.version(), layout),
+			"space", "~old:", fieldPosition+talk, 99, fieldPosition+song, 99, fieldGoal+talk, 0, fieldGoal+song, 0)
+		s.redis.HSet(t.Context(), st.Key(p, rebuild.Key), "want", `{"id":"r"}`, "is", `{"id":"r","state":"swapped","folded":3,"live_hash":"x"}`)
+		s.redis.Set(t.Context(), st.Key(p, "~old:order:x"), "nonsense", 0)
+	}
+	_, state, err := NewReader(b, s.redis).Get(t.Context(), 0, "x")
+	if err != nil || !state.Rebuilding {
+		t.Errorf("an order of which nothing is known: %v %v", state, err)
+	}
+	_, _ = s.play(b)
+	s.shows(b, ids...)
+	s.oneCopy(b)
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
 	s.shows(b, ids...)
 }

@@ -2,15 +2,15 @@ package projection
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 func TestRebuildBesideReadsAndEvents(t *testing.T) {
@@ -22,12 +22,12 @@ func TestRebuildBesideReadsAndEvents(t *testing.T) {
 	s.shows(b, ids...)
 	stop := s.watchReads(b, ids)
 	for round := range 3 {
-		s.ask(b, false)
+		s.ask(b)
 		for i := range 40 { // events go on
 			s.say(talk, ids[i], fmt.Sprint("round", round))
 			s.say(song, ids[i], fmt.Sprint("song", round))
 		}
-		equal(t, s.rebuilt(b, Swapped))
+		s.rebuilt(b, rebuild.Swapped)
 	}
 	s.shows(b, ids...)
 	stop()
@@ -36,97 +36,55 @@ func TestRebuildBesideReadsAndEvents(t *testing.T) {
 	}
 }
 
-// The control of the comparison: it must be able to find something.
-func TestRebuildFindsAndHealsWhatIsWrong(t *testing.T) {
-	for _, keep := range []bool{false, true} {
-		t.Run(fmt.Sprint("keep ", keep), func(t *testing.T) {
-			s := newStage(t)
-			b := chronicle()
-			ids := s.orders(30)
-			_, _ = s.play(b)
-			s.shows(b, ids...)
-			key := func(id, rest string) string { return NewReader(b, s.redis).store.Key(logOf(talk, id).Partition, rest) }
-			p, q := logOf(talk, "order-0").Partition, logOf(talk, "order-1").Partition
-			doc := s.redis.Get(t.Context(), key("order-0", keyOrder+"order-0")).Val()
-			s.redis.Set(t.Context(), key("order-0", keyOrder+"order-0"), strings.Replace(doc, "two", "lie", 1), 0)
-			s.redis.Set(t.Context(), key("order-0", keyOrder+"ghost"), doc, 0)
-			s.redis.HIncrBy(t.Context(), key("order-0", "counts"), "words", 7)
-			for _, id := range ids {
-				s.redis.HSet(t.Context(), key(id, "counts"), "nothing", "0") // a counter of 0 is none
-			}
-			s.redis.ZAdd(t.Context(), key("order-0", "all"), redis.Z{Score: float64(time.Now().UnixMilli()), Member: "ghost"})
-			if err := s.redis.Del(t.Context(), key("order-1", keyOrder+"order-1")).Err(); err != nil {
-				t.Fatal(err)
-			}
-			s.ask(b, keep)
-			state, want := Swapped, []string{"all", "counts", "ghost", "order-0"}
-			if keep {
-				eventually(t, func() string { // the others are swapped all the same
-					for p := range partitions {
-						if r := s.rebuildOf(b, p); r.State.Active() || r.Clearing || (r.State == Kept) != (r.Differing > 0) {
-							return fmt.Sprintf("%+v", r)
-						}
-					}
-					return ""
-				})
-				s.oneSpace(b)
-			} else {
-				s.rebuilt(b, state)
-			}
-			r := s.rebuildOf(b, p)
-			slices.Sort(r.Differs)
-			if p == q {
-				want = append(want, "order-1")
-			}
-			for other := range partitions {
-				switch r := s.rebuildOf(b, other); {
-				case other == q && other != p && (r.Differing != 1 || !slices.Equal(r.Differs, []string{"order-1"})):
-					t.Errorf("a document that is missing: %+v", r)
-				case other != q && other != p && r.Differing != 0:
-					t.Errorf("found something where nothing is: %+v", r)
-				}
-			}
-			if !slices.Equal(r.Differs, want) || r.Differing != len(want) || r.LiveHash == r.RebuiltHash {
-				t.Errorf("found %+v, not %v", r, want)
-			}
-			f, _, err := NewReader(b, s.redis).Get(t.Context(), p, "order-0")
-			if err != nil || slices.Contains(f.Doc.Talk, "lie") != keep {
-				t.Errorf("afterwards: %v %v", f.Doc, err)
-			}
-			if !keep {
-				s.shows(b, ids...)
-				if n := s.words(); n != 30*5 {
-					t.Errorf("%d words counted, not %d", n, 30*5)
-				}
-			}
-		})
+// Whatever is wrong in the live copy, the rebuilt one is what the log says.
+func TestRebuildHealsWhatIsWrong(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(30)
+	_, _ = s.play(b)
+	s.shows(b, ids...)
+	right := s.content(b)
+	key := func(id, rest string) string { return NewReader(b, s.redis).store.Key(logOf(talk, id).Partition, rest) }
+	doc := s.redis.Get(t.Context(), key("order-0", keyOrder+"order-0")).Val()
+	s.redis.Set(t.Context(), key("order-0", keyOrder+"order-0"), strings.Replace(doc, "two", "lie", 1), 0)
+	s.redis.Set(t.Context(), key("order-0", keyOrder+"ghost"), doc, 0)
+	s.redis.HIncrBy(t.Context(), key("order-0", "counts"), "words", 7)
+	s.redis.ZAdd(t.Context(), key("order-0", "all"), redis.Z{Score: float64(time.Now().UnixMilli()), Member: "ghost"})
+	if err := s.redis.Del(t.Context(), key("order-1", keyOrder+"order-1")).Err(); err != nil {
+		t.Fatal(err)
 	}
+	if cmp.Equal(right, s.content(b)) {
+		t.Fatal("nothing is wrong")
+	}
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
+	if d := cmp.Diff(right, s.content(b)); d != "" {
+		t.Error(d)
+	}
+	s.shows(b, ids...)
 }
 
 func TestRebuildsAreRefusedAndCancelled(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
-	door := NewRebuilds(b, s.redis, partitions)
-	if _, err := door.Start(t.Context(), false); fault.ClassOf(err) != fault.Unavailable {
-		t.Errorf("a rebuild beside nothing: %v", err)
-	}
+	door := s.door(b)
 	if _, err := door.Cancel(t.Context()); fault.ClassOf(err) != fault.Conflict {
 		t.Errorf("nothing to cancel: %v", err)
 	}
 	ids := s.orders(20)
 	g := newGate(s.log)
 	p := New(b, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.hearEvery = time.Millisecond
+	p.lookEvery = time.Millisecond
 	s.run(p)
 	s.shows(b, ids...)
 	g.shut(0, 1)
-	s.ask(b, false)
-	if _, err := door.Start(t.Context(), false); fault.ClassOf(err) != fault.Conflict {
+	s.ask(b)
+	if _, err := door.Start(t.Context()); fault.ClassOf(err) != fault.Conflict {
 		t.Errorf("a second one beside the first: %v", err)
 	}
 	eventually(t, func() string {
 		for _, r := range must(door.State(t.Context())) {
-			if r.State != Folding || r.Folded != 0 || r.Of == 0 {
+			if r.State != rebuild.Folding || r.Folded != 0 || r.Of == 0 {
 				return fmt.Sprintf("%+v", r)
 			}
 		}
@@ -135,10 +93,10 @@ func TestRebuildsAreRefusedAndCancelled(t *testing.T) {
 	if _, err := door.Cancel(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.rebuilt(b, Cancelled)
+	s.rebuilt(b, rebuild.Cancelled)
 	g.lift()
-	s.ask(b, false)
-	equal(t, s.rebuilt(b, Swapped))
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
 	s.shows(b, ids...)
 }
 
@@ -148,53 +106,45 @@ func TestWipeEndsARebuild(t *testing.T) {
 	ids := s.orders(20)
 	g := newGate(s.log)
 	p := New(b, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.hearEvery = time.Millisecond
+	p.lookEvery = time.Millisecond
 	s.run(p)
 	s.shows(b, ids...)
 	g.shut(0, 1)
-	s.ask(b, false)
-	eventually(t, func() string {
-		for p, name := range s.spaces(b, fieldBeside) {
-			if name == "" {
-				return fmt.Sprint("no space beside that of partition ", p)
-			}
-		}
-		return ""
-	})
+	s.ask(b)
+	s.begun(b)
 	if err := s.redis.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 	g.lift()
 	s.shows(b, ids...)
-	for _, r := range must(NewRebuilds(b, s.redis, partitions).State(t.Context())) {
+	s.rebuilt(b, "")
+	for _, r := range s.rebuilds(b) {
 		if r.State != "" || r.ID != "" {
 			t.Errorf("after a wipe: %+v", r)
 		}
 	}
-	s.ask(b, false)
-	equal(t, s.rebuilt(b, Swapped))
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
 }
 
-// What is older than the retention need not be in the log any more: that is no difference.
-func TestRebuildForgetsWhatTheLogNeedNotHold(t *testing.T) {
+// What the log does not hold any more is not in what is rebuilt.
+func TestRebuildIsWhatTheLogStillHolds(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
-	old, alsoOld := s.fact(talk, "old", "one"), s.fact(talk, "old", "two")
-	age(&old, 30*24*time.Hour+time.Hour)
-	s.put(old, alsoOld)
-	ids := s.orders(10)
+	s.say(talk, "old", "one", "two")
+	ids := append(s.orders(10), "old")
 	_, _ = s.play(b)
-	s.shows(b, append(ids, "old")...) // for one more day
-	s.log.Trim(logOf(talk, "old"), 1)
-	s.ask(b, false)
-	equal(t, s.rebuilt(b, Swapped))
 	s.shows(b, ids...)
-	if n := s.words(); n != 10*5 {
-		t.Errorf("%d words counted, not %d", n, 10*5)
+	s.log.Trim(logOf(talk, "old"), 1)
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
+	s.shows(b, ids...)
+	if n := s.words(); n != 10*5+1 {
+		t.Errorf("%d words counted, not %d", n, 10*5+1)
 	}
 }
 
-// What was read for a space that was given up is not folded into the next one.
+// A rebuild that was given up leaves nothing, and the next one begins at the log's start.
 func TestNextRebuildBeginsAtTheStart(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()
@@ -203,83 +153,72 @@ func TestNextRebuildBeginsAtTheStart(t *testing.T) {
 	}
 	g := newGate(s.log)
 	p := New(b, Config{Log: g, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.hearEvery = time.Millisecond
+	p.lookEvery = time.Millisecond
 	s.run(p)
 	s.shows(b, "o")
 	g.shut(1, 60)
-	s.ask(b, false)
+	s.ask(b)
 	g.reached(t)
-	door := NewRebuilds(b, s.redis, partitions)
-	must(door.Cancel(t.Context()))
 	part := logOf(talk, "o").Partition
+	must(s.door(b).Cancel(t.Context()))
 	eventually(t, func() string {
-		if r := s.rebuildOf(b, part); r.State != Cancelled {
+		if r := s.rebuilds(b)[part]; r.State != rebuild.Cancelled || r.Clearing {
 			return fmt.Sprintf("%+v", r)
 		}
 		return ""
 	})
-	s.ask(b, false)
-	eventually(t, func() string {
-		if s.spaces(b, fieldBeside)[part] == "" {
-			return "not begun"
-		}
-		return ""
-	})
+	s.oneCopy(b)
+	s.ask(b)
 	g.lift()
-	eventually(t, func() string {
-		r := s.rebuildOf(b, part)
-		if r.State != Swapped {
-			return fmt.Sprintf("%+v", r)
-		}
-		equal(t, []Rebuild{r})
-		return ""
-	})
+	s.rebuilt(b, rebuild.Swapped)
 	s.shows(b, "o")
 }
 
-// The rebuilt space never passes the live one: a note folded there and, level, once more would be there twice.
-func TestRebuildReadsNoFurtherThanTheLiveSpace(t *testing.T) {
-	s := newStage(t)
-	b := chronicle()
-	c := &cycle[script]{Projection: New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions})}
-	task := newTask(0, b.topics())
-	task.beside = newSpace("~next:", 0, b.topics())
-	task.sources[0].applied = 3
-	read := broker.Fetched{TopicPartition: task.sources[0].TopicPartition, Next: 9}
-	for offset := range int64(9) {
-		read.Records = append(read.Records, broker.Record{Offset: offset})
-	}
-	if err := c.tookBeside(t.Context(), task, 0, read); err != nil {
-		t.Fatal(err)
-	}
-	if n, at := len(task.beside.pending), task.beside.sources[0].cursor; n != 3 || at != 3 {
-		t.Errorf("%d records queued, next is %d", n, at)
-	}
-}
-
-// The live space waits for the last records of the other one, but not for ever.
-func TestLiveSpaceWaitsShortly(t *testing.T) {
+// What is live waits for its shadow, but not for ever.
+func TestLiveCopyWaitsShortly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		task := newTask(0, []string{talk})
-		wait := func(want bool, when string) {
+		task.pending = make([]item, 1)
+		folds := func(want bool, when string) {
 			t.Helper()
-			if got := task.closing(); got != want {
-				t.Errorf("%s: waits %v", when, got)
+			if got := task.ready(time.Now()); got != want {
+				t.Errorf("%s: folds %v", when, got)
 			}
 		}
-		wait(false, "nothing beside")
-		task.beside = newSpace("~next:", 0, []string{talk})
-		task.sources[0].applied = closeGap + 1
-		wait(false, "far apart")
-		task.beside.sources[0].applied = 1
-		wait(true, "close")
-		time.Sleep(closeWithin) //nolint:forbidigo // no time passes
-		wait(false, "close for long")
-		task.sources[0].applied += 10
-		wait(false, "apart again")
-		task.sources[0].applied -= 10
-		wait(true, "close again")
-		task.level = true
-		wait(false, "level")
+		folds(true, "no shadow")
+		task.hold(time.Now())
+		folds(false, "close")
+		time.Sleep(holdFor) //nolint:forbidigo // no time passes
+		task.hold(time.Now())
+		folds(true, "close for long")
+		time.Sleep(holdAgain) //nolint:forbidigo // no time passes
+		task.hold(time.Now())
+		folds(false, "close again")
 	})
+}
+
+// A pointer that is lost alone is noticed: nobody is told that an order does not exist, and all is folded again.
+func TestLostPointer(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(20)
+	_, _ = s.play(b)
+	s.shows(b, ids...)
+	s.ask(b)
+	s.rebuilt(b, rebuild.Swapped)
+	r := NewReader(b, s.redis)
+	for p := range partitions {
+		if n := s.redis.Del(t.Context(), r.store.Key(p, rebuild.Key)).Val(); n != 1 {
+			t.Fatalf("partition %d had no pointer", p)
+		}
+	}
+	for range 100 {
+		for _, id := range ids {
+			if f, state, err := r.Get(t.Context(), logOf(talk, id).Partition, id); err == nil && f.Version == 0 && !state.Rebuilding {
+				t.Fatalf("order %s is said not to exist", id)
+			}
+		}
+	}
+	s.shows(b, ids...)
+	s.oneCopy(b)
 }

@@ -9,33 +9,28 @@ const (
 	slabOrders = 32
 )
 
-// recent are the orders of one space that were folded lately, as the store has them once it took the change under way: the next event
-// of an order mostly comes soon, and then nothing is read. They hold for one claim of one space, in which nobody else writes: after a
-// loss, a takeover or a swap there is another owner token or another name, and all are forgotten. Orders leave in the order in which
-// they came, half of all at once, so that those which were allocated together go together.
+// recent are the orders of a task that were folded lately, as the store has them once it took the change under way:
+// the next event of an order mostly comes soon, and then nothing is read. They hold for one claim, in which nobody
+// else writes: after a loss or a takeover there is another owner token, and all are forgotten. Orders leave in the
+// order in which they came, half of all at once, so that those which were allocated together go together.
 type recent[D any] struct {
-	owner, name string
-	prefix      string // of the keys of documents
-	young, old  map[string]*order[D]
-	bytes       int // of the young ones
-	slab        []order[D]
-	chains      []section
-	touched     []touched[D] // memory for those of the next step
+	owner      string
+	prefix     string // of the keys of documents
+	young, old map[string]*order[D]
+	bytes      int // of the young ones
+	slab       []order[D]
+	chains     []section
+	touched    []touched[D] // memory for those of the next step
 }
 
-// recent returns the orders in memory of a space of a task: without the older half when they take too much.
-func (c *cycle[D]) recent(t *task, s *space) *recent[D] {
-	both := c.recents[t.partition]
-	if both == nil {
-		both = new([2]recent[D])
-		c.recents[t.partition] = both
-	}
-	r := &both[0]
-	if s != t.space {
-		r = &both[1]
-	}
-	if r.young == nil || r.owner != t.owner || r.name != s.name {
-		*r = recent[D]{owner: t.owner, name: s.name, prefix: c.key(t, s, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{}}
+// recent returns the orders in memory of a task: without the older half when they take too much.
+func (c *cycle[D]) recent(t *task) *recent[D] {
+	r := c.recents[t.partition]
+	if r == nil || r.owner != t.owner {
+		r = &recent[D]{
+			owner: t.owner, prefix: c.key(t, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{},
+		}
+		c.recents[t.partition] = r
 	}
 	if r.bytes > recentBytes/2/len(c.tasks) {
 		r.young, r.old, r.bytes = r.old, r.young, 0

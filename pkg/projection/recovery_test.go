@@ -156,7 +156,7 @@ func TestFencedOwnerAsksItsGroup(t *testing.T) {
 	p, _ := s.play(b)
 	s.shows(b, "o")
 	tp := logOf(talk, "o")
-	if _, err := p.store.Claim(t.Context(), tp.Partition, "somebody else"); err != nil {
+	if _, err := p.base.Claim(t.Context(), tp.Partition, "somebody else"); err != nil {
 		t.Fatal(err)
 	}
 	s.say(talk, "o", "two")
@@ -178,7 +178,7 @@ func TestExpiredOwnerLeavesItsGeneration(t *testing.T) {
 			s.shows(b, "o")
 			s.log.Expire(b.Name, "member-1")
 			if how == "fenced" {
-				if _, err := p.store.Claim(t.Context(), logOf(talk, "o").Partition, "somebody else"); err != nil {
+				if _, err := p.base.Claim(t.Context(), logOf(talk, "o").Partition, "somebody else"); err != nil {
 					t.Fatal(err)
 				}
 			}

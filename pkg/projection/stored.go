@@ -1,16 +1,13 @@
 package projection
 
 import (
-	"encoding/base64"
 	"errors"
-	"strings"
 
 	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
-// storedForm is that in which orders are stored: this number, the version, the chains, and to the end the document. What releases
-// before stored is JSON, which begins with a brace: it is read as well, since it is folded on while it is folded again beside.
+// storedForm is that in which orders are stored: this number, the version, the chains, and to the end the document.
 const storedForm = 1
 
 var errForm = errors.New("it is in no form that this release knows")
@@ -36,9 +33,6 @@ func (b Behavior[D]) append(text []byte, r *record[D]) ([]byte, error) {
 
 // parse reads an order into r, whose chains are lent: as many as there are topics. Its texts are parts of the text.
 func (b Behavior[D]) parse(text string, r *record[D]) error {
-	if strings.HasPrefix(text, "{") {
-		return parseJSON(text, r)
-	}
 	p := pack.Read(text)
 	if p.Int() != storedForm {
 		return errForm
@@ -65,20 +59,4 @@ func (b Behavior[D]) parse(text string, r *record[D]) error {
 		err = json.Unmarshal([]byte(doc), &r.Doc)
 	}
 	return err
-}
-
-// parseJSON reads what an earlier release stored. It kept marks as text.
-func parseJSON[D any](text string, r *record[D]) error {
-	r.Chains = nil
-	if err := json.Unmarshal([]byte(text), r); err != nil {
-		return err
-	}
-	for i := range r.Chains {
-		marks, err := base64.RawURLEncoding.DecodeString(r.Chains[i].Seen)
-		if err != nil {
-			return err
-		}
-		r.Chains[i].Seen = string(marks)
-	}
-	return nil
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
-// takeOver claims every task that is not taken: a fresh owner token, the positions in Redis or 0, and as the goal the ends
-// that the logs have now. A reader that does not find an order knows by the goal whether it may say so.
+// takeOver claims every task that is not taken: a fresh owner token, the positions in Redis or 0, and as the goal
+// the ends that the logs have now. A reader that does not find an order knows by the goal whether it may say so.
 func (c *cycle[D]) takeOver(ctx context.Context) error {
 	defer func() { c.set(partTasks, c.waitingTasks()) }()
 	open := slices.DeleteFunc(slices.Clone(c.tasks), func(t *task) bool { return t.taken })
@@ -23,6 +24,9 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	if err := c.holds(ctx); err != nil {
 		return err
 	}
+	if _, err := c.follow(ctx, open); err != nil {
+		return err
+	}
 	uses := map[*task]use{}
 	for _, t := range open {
 		use, err := c.claim(ctx, t)
@@ -30,6 +34,10 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 			return err
 		}
 		uses[t] = use
+	}
+	// What is claimed is not swapped by anybody else; it may have been in between.
+	if moved, err := c.follow(ctx, open); err != nil || moved {
+		return err
 	}
 	// Not before the claims: whoever had a task folds on until then, and would be beyond an end that was asked earlier.
 	identities, ends, err := c.logs(ctx, open)
@@ -55,22 +63,42 @@ func (c *cycle[D]) takeOver(ctx context.Context) error {
 	}
 	for _, t := range open {
 		t.change = c.goals(t, ends)
-		t.taken = true
+		t.taken, t.swapped = true, false
 	}
 	return nil
 }
 
+// follow reads which copies are live, and says whether others were until now. A shadow has no pointer to follow.
+func (c *cycle[D]) follow(ctx context.Context, tasks []*task) (moved bool, err error) {
+	if c.shadow {
+		return false, nil
+	}
+	asked := make([]taskstore.Asked, len(tasks))
+	for i, t := range tasks {
+		asked[i] = taskstore.Asked{Key: c.base.Key(t.partition, rebuild.Key), Fields: []string{rebuild.FieldLive}}
+	}
+	live, err := c.base.Fields(ctx, asked)
+	if err != nil {
+		return false, &outage{partRedis, err}
+	}
+	for i, t := range tasks {
+		moved = moved || c.copies[t.partition] != live[i][0]
+		c.copies[t.partition] = live[i][0]
+	}
+	return moved, nil
+}
+
 // claim makes this task the owner of what is stored, and says what today's code can do with it.
 func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
+	swapped := t.swapped
 	t.drop()
-	t.owner = uuid.NewString()
+	t.owner, t.swapped = uuid.NewString(), swapped
 	meta, err := c.store.Claim(ctx, t.partition, t.owner)
 	if err != nil {
 		return useNothing, &outage{partRedis, err}
 	}
 	t.seq = meta.Seq
 	use := c.b.use(meta.FoldVersion)
-	t.name = meta.Fields[fieldSpace]
 	if whole, err := c.whole(ctx, t, meta); err != nil {
 		return useNothing, &outage{partRedis, err}
 	} else if !whole {
@@ -93,8 +121,7 @@ func (c *cycle[D]) claim(ctx context.Context, t *task) (use, error) {
 	if use == useForNow {
 		t.mixed = strings.TrimSuffix(meta.FoldVersion, mixed) + mixed
 	}
-	c.resume(t, meta.Fields)
-	t.refold = refoldNotes(meta.Fields)
+	t.doubted = meta.Fields[fieldDoubted] != ""
 	return use, nil
 }
 
@@ -113,7 +140,7 @@ func (c *cycle[D]) reset(ctx context.Context, tasks ...*task) error {
 		return &outage{partRedis, err}
 	}
 	for _, t := range tasks {
-		t.seq, t.name, t.rebuild, t.refold, t.counted = seqs[t.partition], "", rebuild{}, map[string]bool{}, false
+		t.seq, t.mixed, t.doubted, t.counted, t.swapped = seqs[t.partition], "", false, false, false
 		for _, s := range t.sources {
 			s.cursor, s.applied = 0, 0
 		}
@@ -129,18 +156,22 @@ func (c *cycle[D]) startOver(ctx context.Context, t *task) error {
 	return err
 }
 
-// goals is the first change of a task: where it stands, and how far the logs went when it was taken over. That another version
-// folded it is marked, whoever comes next.
+// goals is the first change of a task: where it stands, and how far the logs went when it was taken over. That
+// another version folded it is marked, whoever comes next.
 func (c *cycle[D]) goals(t *task, ends map[broker.TopicPartition]int64) *change {
-	op := Op{Cmd: "HSET", Key: c.store.Key(t.partition, keyMeta)}
+	var fields []string
 	if t.mixed != "" {
-		op.Args = append(op.Args, fieldVersion, t.mixed)
+		fields = append(fields, fieldVersion, t.mixed)
 	}
-	op.Args = append(op.Args, t.identities()...)
+	fields = append(fields, t.identities()...)
 	for _, s := range t.sources {
-		op.Args = append(op.Args, fieldPosition+s.Topic, formatOffset(s.applied), fieldGoal+s.Topic, formatOffset(ends[s.TopicPartition]))
+		s.end = ends[s.TopicPartition]
+		fields = append(fields, fieldPosition+s.Topic, formatOffset(s.applied))
+		if !t.swapped { // nobody was away
+			fields = append(fields, fieldGoal+s.Topic, formatOffset(s.end))
+		}
 	}
 	ch := t.next()
-	ch.Ops = []Op{op}
+	ch.Ops = []Op{{Cmd: "HSET", Key: c.key(t, keyMeta), Args: fields}}
 	return ch
 }

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,38 +16,33 @@ const (
 	stepItems  = 256 // records per script, so that it stays short in Redis
 )
 
-// task is one partition of the read model: whoever owns it alone writes it.
+// task is one partition of one copy of the read model: whoever owns it alone writes it.
 type task struct {
 	partition int
 	taken     bool
 	owner     string
 	seq       int64
 	logs      map[string]string // that it is folded from, or was before the claim: their identities, by topic
-	*space                      // the live one
-	rebuild
-	change   *change // built, not yet known to be applied
-	counted  bool    // the last change left a witness
-	compared time.Time
-	swept    time.Time
-	refold   map[string]bool // orders to be folded again from the log's start, as noted in the meta
-	refolds  int             // how many were noted
-}
-
-// space is one copy of what a task keeps, under a name of its own, folded from the logs up to some positions.
-type space struct {
-	name    string
-	sources []*source
-	pending []item
+	mixed     string            // what the copy is called when more than one fold version folded it; empty: it was not
+	sources   []*source
+	pending   []item
 	// Memory for those that come, for those that wait, and where the next merge puts these.
 	news, waiting, spare []item
+	change               *change // built, not yet known to be applied
+	counted              bool    // the last change left a witness
+	compared             time.Time
+	swept                time.Time
+	doubted              bool      // an adopted head was contradicted: to be rebuilt
+	swapped              bool      // its shadow became what is live: that has reached its goal
+	held                 time.Time // when it began to wait for its shadow
 }
 
-// source is one topic of a space.
+// source is one topic of a task.
 type source struct {
 	broker.TopicPartition
 	cursor   int64 // next offset to fetch
 	applied  int64 // next offset to fold, as stored
-	end      int64 // of the log, as the last fetch told it
+	end      int64 // of the log, as the takeover and then the last fetch told it
 	pending  int
 	missedAt time.Time // since when the log holds what was not fetched; zero: it does not
 	beyond   time.Time // since when the log ends before the cursor; zero: it does not
@@ -62,40 +58,51 @@ type item struct {
 // change is one step as it is sent to the store, and what follows in memory when it is done.
 type change struct {
 	taskstore.Change
-	moves  []move
-	delays []time.Time
-	swaps  *space // that is live afterwards; nil: the same
-	stored func() // tells the behaviour; nil: nothing to tell
-	then   func() // what else follows; nil: nothing
-}
-
-// move is how far a change takes a space.
-type move struct {
-	space     *space
-	items     int // of its pending ones
-	positions []int64
+	items     int     // of the pending ones that it folds
+	positions []int64 // by source, afterwards; nil: where they were
+	delays    []time.Time
+	stored    func() // tells the behaviour; nil: nothing to tell
+	then      func() // what else follows; nil: nothing
 }
 
 func newTask(partition int, topics []string) *task {
-	return &task{partition: partition, space: newSpace("", partition, topics)}
-}
-
-func newSpace(name string, partition int, topics []string) *space {
-	s := &space{name: name}
+	t := &task{partition: partition}
 	for _, topic := range topics {
-		s.sources = append(s.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}})
+		t.sources = append(t.sources, &source{TopicPartition: broker.TopicPartition{Topic: topic, Partition: partition}})
 	}
-	return s
+	return t
 }
 
 // drop forgets everything: the task must be taken over again.
 func (t *task) drop() {
 	t.taken, t.owner, t.seq, t.change = false, "", 0, nil
-	t.rebuild, t.name, t.refold, t.counted = rebuild{}, "", nil, false
+	t.mixed, t.doubted, t.counted, t.swapped = "", false, false, false
 	t.pending, t.news, t.waiting, t.spare = nil, nil, nil, nil
 	for _, s := range t.sources {
 		s.pending, s.beyond = 0, time.Time{}
 	}
+}
+
+const (
+	// holdFor is how long a live copy waits for its shadow: the shadow's logs may be away.
+	holdFor = time.Second
+	// holdAgain is how long after that it may be held anew.
+	holdAgain = 10 * time.Second
+)
+
+// hold has the task wait shortly with what is queued.
+func (t *task) hold(now time.Time) {
+	if now.Sub(t.held) >= holdAgain {
+		t.held = now
+	}
+}
+
+// ready says whether there is something to fold at once.
+func (t *task) ready(now time.Time) bool { return len(t.pending) > 0 && now.Sub(t.held) >= holdFor }
+
+// behind says whether a log holds more than is folded of it.
+func (t *task) behind() bool {
+	return slices.ContainsFunc(t.sources, func(s *source) bool { return s.applied < s.end })
 }
 
 // next makes an empty change.
@@ -111,56 +118,54 @@ func (t *task) done(now time.Time) {
 		return
 	}
 	t.seq++
-	for _, m := range ch.moves {
-		m.space.done(m.items, m.positions)
-	}
+	t.folded(ch.items, ch.positions)
 	if ch.then != nil {
 		ch.then()
 	}
 }
 
-// done takes off what was folded.
-func (s *space) done(items int, positions []int64) {
-	for _, it := range s.pending[:items] {
-		s.sources[it.source].pending--
+// folded takes off what was folded.
+func (t *task) folded(items int, positions []int64) {
+	for _, it := range t.pending[:items] {
+		t.sources[it.source].pending--
 	}
-	clear(s.pending[:items])
-	s.pending = s.pending[items:]
+	clear(t.pending[:items])
+	t.pending = t.pending[items:]
 	for i, p := range positions {
-		s.sources[i].applied = p
+		t.sources[i].applied = p
 	}
 }
 
-// add queues what a fetch brought. Far behind the ends of the logs, a fetch brings more of one log than a step takes; sorted by
-// time, the events of one order still meet in one step, and its document is written once.
-func (s *space) add(source int, f broker.Fetched) {
-	from := s.sources[source]
-	news := room(s.news, len(f.Records))
+// add queues what a fetch brought. Far behind the ends of the logs, a fetch brings more of one log than a step
+// takes; sorted by time, the events of one order still meet in one step, and its document is written once.
+func (t *task) add(source int, f broker.Fetched) {
+	from := t.sources[source]
+	news := room(t.news, len(f.Records))
 	for i := range f.Records {
 		r := &f.Records[i]
 		news = append(news, item{source: source, rec: r, next: r.Offset + 1})
 	}
-	s.news = news
-	s.merge(news, from.pending)
+	t.news = news
+	t.merge(news, from.pending)
 	from.pending += len(news)
 	if n := len(f.Records); n > 0 {
 		from.cursor = f.Records[n-1].Offset + 1
 	}
 	if f.Next > from.cursor {
-		s.skip(source, f.Next)
+		t.skip(source, f.Next)
 	}
 }
 
 // merge queues items of one source by time, none before those of the source that wait already, which are so many.
-func (s *space) merge(news []item, waiting int) {
+func (t *task) merge(news []item, waiting int) {
 	first := 0
 	for ; len(news) > 0 && waiting > 0; first++ {
-		if s.pending[first].source == news[0].source {
+		if t.pending[first].source == news[0].source {
 			waiting--
 		}
 	}
-	was := s.pending
-	merged, later := append(room(s.spare, len(was)+len(news)), was[:first]...), was[first:]
+	was := t.pending
+	merged, later := append(room(t.spare, len(was)+len(news)), was[:first]...), was[first:]
 	for len(news) > 0 && len(later) > 0 {
 		from := &later
 		if news[0].before(later[0]) {
@@ -170,8 +175,8 @@ func (s *space) merge(news []item, waiting int) {
 	}
 	merged = append(append(merged, later...), news...)
 	clear(was) // nothing keeps a record that is folded
-	clear(s.news)
-	s.pending, s.waiting, s.spare = merged, merged, s.waiting
+	clear(t.news)
+	t.pending, t.waiting, t.spare = merged, merged, t.waiting
 }
 
 // room returns an empty slice for n items, in memory that is there already when it suffices.
@@ -188,10 +193,10 @@ func (a item) before(b item) bool {
 }
 
 // skip moves the position past offsets that the log does not hold.
-func (s *space) skip(source int, to int64) {
-	s.sources[source].cursor = to
-	s.sources[source].pending++
-	s.pending = append(s.pending, item{source: source, next: to})
+func (t *task) skip(source int, to int64) {
+	t.sources[source].cursor = to
+	t.sources[source].pending++
+	t.pending = append(t.pending, item{source: source, next: to})
 }
 
 func formatOffset(n int64) string { return strconv.FormatInt(n, 10) }

@@ -14,7 +14,7 @@ import (
 func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		skewed := rapid.Bool().Draw(t, "skewed")
-		s := newSpace("", 0, []string{talk, song, "dance"})
+		s := newTask(0, []string{talk, song, "dance"})
 		now, put, taken := int64(0), make([]int64, 3), make([]int64, 3)
 		take := func(n int) {
 			var positions []int64
@@ -27,7 +27,7 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 				}
 				taken[it.source], positions[it.source] = it.next, it.next
 			}
-			s.done(n, positions)
+			s.folded(n, positions)
 		}
 		for range rapid.IntRange(1, 12).Draw(t, "fetches") {
 			i := rapid.IntRange(0, 2).Draw(t, "source")

@@ -14,10 +14,12 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// watch is what a projection tells the outside: metrics, spans and logs.
+// watch is what a projection tells the outside: metrics, spans and logs. Of the records that shadows fold only
+// their number is told.
 type watch struct {
-	log  *slog.Logger
-	name string
+	log    *slog.Logger
+	name   string
+	shadow bool
 	gauges
 }
 
@@ -32,17 +34,18 @@ var (
 	applyDuration     = telemetry.ApplyDuration.Histogram()
 	applySize         = telemetry.ApplySize.Sizes()
 	delays            = telemetry.ProjectionDelay.Histogram()
-	refolds           = telemetry.ProjectionRefolds.Counter()
+	contradictions    = telemetry.ProjectionRefolds.Counter()
 	forgotten         = telemetry.ProjectionForgets.Counter()
 	skipped           = telemetry.ProjectionSkipped.Counter()
-	rebuilds          = telemetry.Rebuilds.Counter()
 	rebuildRecords    = telemetry.RebuildRecords.Counter()
-	rebuildDiffering  = telemetry.RebuildDiffering.Counter()
-	rebuildCleared    = telemetry.RebuildCleared.Counter()
 )
 
 func newWatch(name string) *watch {
 	return &watch{log: slog.With("projection", name), name: name}
+}
+
+func newShadowWatch(name string) *watch {
+	return &watch{log: slog.With("projection", name, "copy", "shadow"), name: name, shadow: true}
 }
 
 func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
@@ -55,6 +58,9 @@ func (w *watch) waiting(part string, err error) {
 }
 
 func (w *watch) joined(generation string, partitions int) {
+	if w.shadow {
+		return
+	}
 	w.log.Info("projection joined its group", "generation", generation, "partitions", partitions)
 }
 
@@ -82,13 +88,9 @@ func (w *watch) unreadable(partition int, err error) {
 	w.log.Error("stored document cannot be read, folding from the log's start", "partition", partition, "error", err)
 }
 
-func (w *watch) refold(partition int, orderID string) {
-	w.by().Add(context.Background(), refolds, 1)
-	w.log.Warn("order contradicted, folding it from the log's start", "partition", partition, "order_id", orderID)
-}
-
-func (w *watch) refoldFailed(err error) {
-	w.log.Warn("orders are not folded again yet, trying again", "error", err)
+func (w *watch) contradicted(partition int, orders []string) {
+	w.by().Add(context.Background(), contradictions, int64(len(orders)))
+	w.log.Warn("order contradicted, rebuilding its partition", "partition", partition, "order_id", orders[0])
 }
 
 func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
@@ -113,7 +115,7 @@ func (t *tally) add(j chain.Verdict, err error) {
 		t.duplicate++
 	case j == chain.Superseded:
 		t.void++
-	case j == chain.Contradicted: // counted with the order, which is folded again
+	case j == chain.Contradicted: // counted with what follows
 	default:
 		t.folded++
 	}
@@ -121,7 +123,7 @@ func (t *tally) add(j chain.Verdict, err error) {
 
 // counted reports the records of one topic in a step that began then.
 func (w *watch) counted(topic string, t tally, began time.Time) {
-	if t == (tally{}) {
+	if w.shadow || t == (tally{}) {
 		return
 	}
 	ctx := context.Background()
@@ -160,6 +162,10 @@ func (w *watch) applied(ch *change) {
 		return
 	}
 	by := w.by()
+	if w.shadow {
+		by.Add(context.Background(), rebuildRecords, int64(len(ch.delays)))
+		return
+	}
 	if len(ch.delays) > 0 {
 		by.Record(context.Background(), applySize, float64(len(ch.delays)))
 	}
@@ -171,27 +177,4 @@ func (w *watch) applied(ch *change) {
 	}
 }
 
-func (w *watch) rebuildBegan(partition int, r Rebuild) {
-	w.log.Info("rebuild began", "partition", partition, "rebuild", r.ID, "release", r.Release, "records", r.Of)
-}
-
-func (w *watch) rebuilt(records int64) { w.by().Add(context.Background(), rebuildRecords, records) }
-
-// rebuildEnded reports a swap, or why there was none. Which keys differ is in its state: some names hold a customer's id.
-func (w *watch) rebuildEnded(partition int, r Rebuild) {
-	outcome, level := string(r.State), slog.LevelInfo
-	if r.State.Active() {
-		outcome, level = "broken_off", slog.LevelWarn
-	}
-	if r.Differing > 0 {
-		level = slog.LevelWarn
-		w.by().Add(context.Background(), rebuildDiffering, int64(r.Differing))
-	}
-	w.by(telemetry.Reason.String(outcome)).Add(context.Background(), rebuilds, 1)
-	w.log.Log(context.Background(), level, "rebuild ended", "partition", partition, "rebuild", r.ID, "outcome", outcome,
-		"records", r.Folded, "differing", r.Differing, "live_hash", r.LiveHash, "rebuilt_hash", r.RebuiltHash)
-}
-
-func (w *watch) passFailed(err error) { w.log.Warn("look through the key spaces failed", "error", err) }
-
-func (w *watch) cleared(keys int) { w.by().Add(context.Background(), rebuildCleared, int64(keys)) }
+func (w *watch) rebuildFailed(err error) { w.log.Error("rebuild failed", "error", err) }

@@ -13,24 +13,23 @@ import (
 // is used, by whoever folds or reads it: the set of ages still has it then. Either way the partition is folded again,
 // and meanwhile what is not found may exist.
 
-// witness names the keys that are counted in a space of a task.
-func (c *cycle[D]) witness(t *task, s *space) []string {
+// witness names the keys that are counted of a task.
+func (c *cycle[D]) witness(t *task) []string {
 	keys := make([]string, len(c.b.Kept))
 	for i, rest := range c.b.Kept {
-		keys[i] = c.key(t, s, rest)
+		keys[i] = c.key(t, rest)
 	}
 	return keys
 }
 
-// whole says whether all that was counted by the last change of a task is there; what an earlier release left was not
-// counted.
+// whole says whether all that was counted by the last change of a task is there.
 func (c *cycle[D]) whole(ctx context.Context, t *task, meta taskstore.Meta) (bool, error) {
 	t.counted = meta.Kept != ""
 	if !t.counted {
 		return true, nil
 	}
 	out := c.store.Apply(ctx, []taskstore.Change{{
-		Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t, t.space),
+		Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t),
 	}})[0]
 	if out.Err == nil && out.Verdict == taskstore.Lost {
 		c.watch.lost(t.partition, out.Verdict)
@@ -38,19 +37,15 @@ func (c *cycle[D]) whole(ctx context.Context, t *task, meta taskstore.Meta) (boo
 	return out.Verdict == taskstore.Applied, out.Err
 }
 
-// counts adds to a change what is to be counted: in the space that is live now, and in the one that will be.
-func (c *cycle[D]) counts(t *task, ch *change, then *space) {
-	keys := c.witness(t, t.space)
-	if t.counted {
-		ch.Kept = keys
-	}
+// counts adds to a change what is to be counted: nothing was before the first one.
+func (c *cycle[D]) counts(t *task, ch *change) {
 	switch {
-	case then != nil:
-		ch.Then = c.witness(t, then)
-	case !t.counted && len(ch.Ops) > 0:
-		ch.Then = keys
+	case t.counted:
+		ch.Kept = c.witness(t)
+	case len(ch.Ops) > 0:
+		ch.Then = c.witness(t)
+		t.counted = true
 	}
-	t.counted = t.counted || len(ch.Ops) > 0
 }
 
 // absent finds documents that are lost: not stored, and still in the set of ages. texts are what is stored of the
@@ -64,7 +59,7 @@ func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D]
 	for i, text := range texts {
 		if text == "" {
 			asked = append(asked, taskstore.Asked{
-				Key: c.key(of[i].task, of[i].space, c.b.Ages), Fields: []string{orders[i].id},
+				Key: c.key(of[i].task, c.b.Ages), Fields: []string{orders[i].id},
 			})
 			places = append(places, i)
 		}
@@ -86,6 +81,7 @@ var errMissing = fault.New(fault.Permanent, "its document is lost")
 // spoil has a partition folded again of which a reader misses a document: no owner holds it any more, and no version
 // has folded it. KEYS: meta, the document, the set of ages. ARGV: the order.
 var spoil = redis.NewScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if redis.call('EXISTS', KEYS[2]) == 1 or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then return 0 end
 redis.call('HDEL', KEYS[1], 'fold_version')
 redis.call('HSET', KEYS[1], 'owner', 'a reader misses a document')
@@ -99,12 +95,10 @@ func (r *Reader[D]) missed(ctx context.Context, partition int, ids []string,
 		if f.Version > 0 || known == nil || known[i].Err() != nil {
 			continue
 		}
-		r.mu.Lock()
-		space := r.spaces[partition]
-		r.mu.Unlock()
+		live := r.known([]int{partition})[partition]
 		keys := []string{
-			r.store.Key(partition, keyMeta),
-			r.store.Key(partition, space+keyOrder+ids[i]), r.store.Key(partition, space+r.b.Ages),
+			r.store.Key(partition, live+keyMeta),
+			r.store.Key(partition, live+keyOrder+ids[i]), r.store.Key(partition, live+r.b.Ages),
 		}
 		if err := spoil.Run(ctx, r.rdb, keys, ids[i]).Err(); err != nil {
 			return unavailable(err)

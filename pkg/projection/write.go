@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/troupe-dev/troupe/pkg/pack"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
 // opsOfStep is about how many commands a step has beside those for its documents.
@@ -12,13 +13,13 @@ const opsOfStep = 32
 // maxUndecodable is how many unreadable records a partition remembers, the newest.
 const maxUndecodable = 1000
 
-// write makes the commands of a step.
+// write makes the commands of a step: documents, indexes, counters and positions, in one script.
 func (c *cycle[D]) write(w *work[D]) error {
 	t, ch := w.task, w.task.change
 	if ch.Ops == nil {
 		ch.Ops = make([]Op, 0, len(w.touched)+opsOfStep)
 	}
-	in := c.writes.Begin(c.key(t, w.space, ""))
+	in := c.writes.Begin(c.key(t, ""))
 	if err := c.documents(w, in); err != nil {
 		return err
 	}
@@ -26,21 +27,21 @@ func (c *cycle[D]) write(w *work[D]) error {
 	if err := c.unreadable(w); err != nil {
 		return err
 	}
-	prefix := w.prefix()
-	moved := make([]string, 0, 2*len(w.positions))
-	for i, s := range w.space.sources {
-		if w.positions[i] != s.applied {
-			moved = append(moved, prefix+fieldPosition+s.Topic, formatOffset(w.positions[i]))
+	moved := make([]string, 0, 2*len(ch.positions))
+	for i, s := range t.sources {
+		if ch.positions[i] != s.applied {
+			moved = append(moved, fieldPosition+s.Topic, formatOffset(ch.positions[i]))
 		}
 	}
 	if len(moved) > 0 {
-		c.meta(t, ch, "HSET", moved...)
+		c.meta(t, "HSET", moved...)
 	}
-	c.noteRefolds(w)
-	if !w.live {
-		if !t.level {
-			c.progress(w)
-		}
+	if len(w.contradicted) > 0 {
+		c.meta(t, "HSET", fieldDoubted, "1")
+		ch.then = func() { c.doubted(t, w.contradicted) }
+	}
+	if c.shadow {
+		c.meta(t, "HINCRBY", rebuild.FieldFolded, formatOffset(int64(len(ch.delays))))
 		return nil
 	}
 	if c.b.Stored != nil {
@@ -55,16 +56,22 @@ func (c *cycle[D]) write(w *work[D]) error {
 		note = pack.Text(note, of.order.id)
 	}
 	c.text = note
-	ch.Ops = append(ch.Ops, c.told(t, string(note)))
+	ch.Ops = append(ch.Ops, Op{Cmd: "PUBLISH", Key: c.base.Key(t.partition, keyChanges), Args: []string{string(note)}})
 	return nil
 }
 
-// prefix of what the meta holds about a space.
-func (w *work[D]) prefix() string {
-	if w.live {
-		return ""
+// doubted follows a step that met facts which an adopted head contradicts: it passed over them, and only a rebuild,
+// which reads the chains from their start, can say who is right. What was folded goes on being read until then.
+func (c *cycle[D]) doubted(t *task, orders []string) {
+	if !t.doubted {
+		c.watch.contradicted(t.partition, orders)
 	}
-	return prefixBeside
+	t.doubted = true
+}
+
+// meta adds a command on the meta of a task to its change.
+func (c *cycle[D]) meta(t *task, cmd string, args ...string) {
+	t.change.Ops = append(t.change.Ops, Op{Cmd: cmd, Key: c.key(t, keyMeta), Args: args})
 }
 
 // documents adds those that changed, and collects what they add to indexes and counters.
@@ -104,7 +111,7 @@ func (c *cycle[D]) unreadable(w *work[D]) error {
 	if len(w.bad) == 0 {
 		return nil
 	}
-	t, ch, key := w.task, w.task.change, c.key(w.task, w.space, keyUndecodable)
+	t, ch, key := w.task, w.task.change, c.key(w.task, keyUndecodable)
 	for _, u := range w.bad {
 		text, err := json.Marshal(u)
 		if err != nil {
@@ -113,6 +120,6 @@ func (c *cycle[D]) unreadable(w *work[D]) error {
 		ch.Ops = append(ch.Ops, Op{Cmd: "LPUSH", Key: key, Args: []string{string(text)}})
 	}
 	ch.Ops = append(ch.Ops, Op{Cmd: "LTRIM", Key: key, Args: []string{"0", formatOffset(maxUndecodable - 1)}})
-	c.meta(t, ch, "HINCRBY", w.prefix()+fieldUndecodable, formatOffset(int64(len(w.bad))))
+	c.meta(t, "HINCRBY", fieldUndecodable, formatOffset(int64(len(w.bad))))
 	return nil
 }

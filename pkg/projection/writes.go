@@ -8,8 +8,8 @@ import (
 // opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 const opArgs = 1000
 
-// Name is what Text, Of and, unless it is 0, N say one after the other: a name that is made of parts need not be put together to be
-// looked for.
+// Name is what Text, Of and, unless it is 0, N say one after the other: a name that is made of parts need not be
+// put together to be looked for.
 type Name struct {
 	Text, Of string
 	N        int64
@@ -25,9 +25,10 @@ func (n Name) append(text []byte) []byte {
 	return text
 }
 
-// Writes collects what documents add to indexes and counters in a step, in few commands: in a script, a command costs more than what it
-// does. What is written must be a sum over the documents, so the order among commands is free; what clears up (expiry, zeros) follows
-// what it is about. Keys are those after the hash tag: "status:placed".
+// Writes collects what documents add to indexes and counters in a step, in few commands: in a script, a command
+// costs more than what it does. What is written must be a sum over the documents, so the order among commands is
+// free; what clears up (expiry, zeros) follows what it is about. Keys are those after the hash tag:
+// "status:placed".
 type Writes struct {
 	prefix   string // of the keys in the store
 	at       map[target]int

@@ -26,7 +26,11 @@ func (s *Store) Scan(ctx context.Context, each func(partition int, rests []strin
 			found := map[int][]string{}
 			for _, key := range keys {
 				number, rest, ok := strings.Cut(strings.TrimPrefix(key, tag), "}:")
-				if p, err := strconv.Atoi(number); ok && err == nil {
+				p, err := strconv.Atoi(number)
+				if ok && s.copies != nil && err == nil && p < len(s.copies) {
+					rest, ok = strings.CutPrefix(rest, s.copies[p])
+				}
+				if ok && err == nil {
 					found[p] = append(found[p], rest)
 				}
 			}

@@ -24,15 +24,22 @@ const (
 
 // Store keeps the tasks of one service.
 type Store struct {
-	rdb  redis.UniversalClient
-	name string
+	rdb    redis.UniversalClient
+	name   string
+	copies []string // by partition: what its keys begin with; nil: every key of a partition is its task's
 }
 
 // New returns the store of a service. It opens no connection.
 func New(rdb redis.UniversalClient, name string) *Store { return &Store{rdb: rdb, name: name} }
 
+// Copies returns the store of one of several copies of the tasks; names, by partition, are what the keys of a copy begin with.
+func (s *Store) Copies(names []string) *Store { return &Store{rdb: s.rdb, name: s.name, copies: names} }
+
 // Key is the full name of a task's key: {service:partition}:rest.
 func (s *Store) Key(partition int, rest string) string {
+	if s.copies != nil {
+		rest = s.copies[partition] + rest
+	}
 	return "{" + s.name + ":" + strconv.Itoa(partition) + "}:" + rest
 }
 

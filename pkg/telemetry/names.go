@@ -117,12 +117,11 @@ var (
 // What only a projection does, by Participant.
 var (
 	ProjectionDelay   = Metric{"troupe.projection.delay", "s", "From a record's append to its place in the read model."}
-	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}", "Orders folded again from the log's start, because a fact contradicted an adopted head."}
+	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}", "Orders whose adopted heads a fact contradicted, so that their partitions are rebuilt."}
 	ProjectionForgets = Metric{"troupe.projection.forgotten", "{order}", "Documents deleted because they are older than the retention."}
 	ProjectionSkipped = Metric{"troupe.projection.skipped", "{record}", "Offsets that retention took before they were read."}
-	Rebuilds          = Metric{"troupe.projection.rebuilds", "{task}", "Partitions rebuilt beside the live read model, by Reason: swapped, kept, cancelled, broken_off."}
+	Rebuilds          = Metric{"troupe.projection.rebuilds", "{task}", "Partitions rebuilt beside the live read model, by Reason: swapped, cancelled."}
 	RebuildRecords    = Metric{"troupe.projection.rebuild.records", "{record}", "Records folded again beside the live read model."}
-	RebuildDiffering  = Metric{"troupe.projection.rebuild.differing", "{key}", "Keys of the live read model that were not what the log says, found by a rebuild."}
 	RebuildCleared    = Metric{"troupe.projection.rebuild.cleared", "{key}", "Keys deleted that a rebuild left behind."}
 )
 

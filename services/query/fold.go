@@ -21,10 +21,8 @@ type Document = readmodel.Document
 // FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
 const FoldVersion = 4
 
-// Continues is the oldest fold version that today's code can read and fold on, so that reads go on while it is replaced. Its documents are
-// JSON until they change. Meanwhile the orders that wait for a refund are not all among the open ones: until version 3 they were listed
-// elsewhere.
-const Continues = 1
+// Continues is the oldest fold version that today's code can read and fold on, so that reads go on while it is replaced.
+const Continues = FoldVersion
 
 // Behavior is what the projection does: the one place that says how events become documents.
 func Behavior() projection.Behavior[Document] {

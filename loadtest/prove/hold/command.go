@@ -46,13 +46,16 @@ func (c Command) Task() (service string, partition int, ok bool) {
 // Claim is true for the script that makes somebody the owner of a task (and for the first one of a reset, which follows it).
 func (c Command) Claim() bool {
 	keys, args := c.script()
-	return len(keys) == 1 && len(args) == 1 && strings.HasSuffix(keys[0], "}:meta")
+	return len(keys) == 1 && len(args) == 1 && meta.MatchString(keys[0])
 }
+
+// meta is the key that holds the owner of a task; the read model has it in each copy (docs/adr/0012).
+var meta = regexp.MustCompile(`\}:(~[a-z0-9]+:)?meta$`)
 
 // Change returns what the script that applies a change would do; nil for everything else, comparisons too.
 func (c Command) Change() []Op {
 	keys, args := c.script()
-	if len(args) < 7 || !strings.HasSuffix(keys[0], "}:meta") {
+	if len(args) < 7 || !meta.MatchString(keys[0]) {
 		return nil
 	}
 	key, err := strconv.Atoi(args[5]) // the keys that are counted come first

@@ -35,7 +35,7 @@ func (d *drawing) stores() []Fault {
 	length := func() time.Duration { return d.between(2*time.Second, 4*time.Second) }
 	faults := []Fault{
 		{Class: Broker}, {Class: Flush}, {Class: Flush}, {Class: Lossy}, {Class: Lossy}, {Class: Empty},
-		{Class: Restore}, {Class: Reborn}, {Class: Redrive}, {Class: Outsize},
+		{Class: Restore}, {Class: Reborn}, {Class: Redrive}, {Class: Outsize}, {Class: Rebuild},
 	}
 	for range 2 {
 		faults = append(faults, Fault{Class: Copies}, Fault{Class: Poison}, Fault{Class: Leader})

@@ -50,6 +50,7 @@ const (
 	PutOff  Class = "mail-deferring"   // 450 to some recipients
 	Copies  Class = "copies"           // old records are appended again
 	Poison  Class = "poison"           // garbage is appended
+	Rebuild Class = "rebuild"          // the read model is folded again beside the live one, and swapped in
 	Outsize Class = "oversize"         // records are appended that are larger, once they are read, than what may be written
 	Anew    Class = "topics-anew"      // at the end: all topics are deleted and created again, Redis stays; customers come while they are away
 )

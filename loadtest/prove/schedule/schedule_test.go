@@ -55,7 +55,7 @@ func TestEverythingIsInEverySchedule(t *testing.T) {
 			"crash:after-apply:order": 2, "crash:after-apply:query": 2, "crash:after-charge:payment": 2, "crash:after-charge:order": 0,
 			"kill": 8, "pause": 8, "rolling-restart": 8, "leave-and-join": 8, "broker-restart": 2, "leader-move": 4, "redis-flush": 4,
 			"redis-restart": 2, "redis-outage": 2, "redis-restore": 2, "redis-silent": 2, "clock-skew": 2, "topics-anew": 1, "late-append": 2, "answer-lost": 2, "produce-error": 2,
-			"gateway-outage": 2, "gateway-refusing": 2, "gateway-pending": 2, "mail-deferring": 2, "gateway-flapping": 2, "mail-outage": 2, "copies": 4, "poison": 4, "redrive": 2, "oversize": 2,
+			"gateway-outage": 2, "gateway-refusing": 2, "gateway-pending": 2, "mail-deferring": 2, "gateway-flapping": 2, "mail-outage": 2, "copies": 4, "poison": 4, "redrive": 2, "oversize": 2, "rebuild": 2,
 			"pair:kill+redis-flush": 2, "pair:pause+redis-flush": 2, "pair:late-append+redis-flush": 2, "pair:late-append+redis-restore": 2,
 			"pair:kill+redis-restore": 2, "pair:pause+late-append": 2, "pair:redis-flush+redis-restore": 2, "pair:kill+late-append": 2,
 		} {

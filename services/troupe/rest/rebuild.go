@@ -12,21 +12,18 @@ type Rebuild struct {
 	Active     bool               `json:"active"`
 	Folded     int64              `json:"folded"`
 	Of         int64              `json:"of"`
-	Differing  int64              `json:"differing"`
 	Partitions []RebuildPartition `json:"partitions"`
 	Raw        json.RawMessage    `json:"-"`
 }
 
-// RebuildPartition is that of one partition. State is none, requested, folding, comparing, swapped, kept or cancelled.
+// RebuildPartition is that of one partition. State is none, requested, folding, swapped or cancelled.
 type RebuildPartition struct {
-	Partition int      `json:"partition"`
-	State     string   `json:"state"`
-	RequestID string   `json:"request_id"`
-	Folded    int64    `json:"folded"`
-	Of        int64    `json:"of"`
-	Differing int64    `json:"differing"`
-	Differs   []string `json:"differs"`
-	Clearing  bool     `json:"clearing"`
+	Partition int    `json:"partition"`
+	State     string `json:"state"`
+	RequestID string `json:"request_id"`
+	Folded    int64  `json:"folded"`
+	Of        int64  `json:"of"`
+	Clearing  bool   `json:"clearing"`
 }
 
 // Rebuild reads how far the rebuild of the read model is.
@@ -34,9 +31,9 @@ func (c *Console) Rebuild(ctx context.Context) (Rebuild, error) {
 	return c.rebuild(ctx, http.MethodGet, nil)
 }
 
-// StartRebuild begins one; keep: what differs stays as it is.
-func (c *Console) StartRebuild(ctx context.Context, keep bool) (Rebuild, error) {
-	return c.rebuild(ctx, http.MethodPost, map[string]bool{"keep": keep})
+// StartRebuild begins one.
+func (c *Console) StartRebuild(ctx context.Context) (Rebuild, error) {
+	return c.rebuild(ctx, http.MethodPost, struct{}{})
 }
 
 // CancelRebuild gives up what is under way.

@@ -139,9 +139,7 @@ func (e LogEntryKind) Valid() bool {
 // Defines values for RebuildPartitionState.
 const (
 	RebuildPartitionStateCancelled RebuildPartitionState = "cancelled"
-	RebuildPartitionStateComparing RebuildPartitionState = "comparing"
 	RebuildPartitionStateFolding   RebuildPartitionState = "folding"
-	RebuildPartitionStateKept      RebuildPartitionState = "kept"
 	RebuildPartitionStateNone      RebuildPartitionState = "none"
 	RebuildPartitionStateRequested RebuildPartitionState = "requested"
 	RebuildPartitionStateSwapped   RebuildPartitionState = "swapped"
@@ -152,11 +150,7 @@ func (e RebuildPartitionState) Valid() bool {
 	switch e {
 	case RebuildPartitionStateCancelled:
 		return true
-	case RebuildPartitionStateComparing:
-		return true
 	case RebuildPartitionStateFolding:
-		return true
-	case RebuildPartitionStateKept:
 		return true
 	case RebuildPartitionStateNone:
 		return true
@@ -699,9 +693,6 @@ type Rebuild struct {
 	// Active Some partition is under way.
 	Active bool `json:"active"`
 
-	// Differing Keys that were not what the log says.
-	Differing int64 `json:"differing"`
-
 	// Folded Records folded again.
 	Folded int64 `json:"folded"`
 
@@ -715,31 +706,22 @@ type RebuildPartition struct {
 	BeganAt time.Time `json:"began_at,omitempty,omitzero"`
 
 	// Clearing What is no longer used is being deleted.
-	Clearing  bool  `json:"clearing"`
-	Differing int64 `json:"differing"`
+	Clearing  bool      `json:"clearing"`
+	EndedAt   time.Time `json:"ended_at,omitempty,omitzero"`
+	Folded    int64     `json:"folded"`
+	Of        int64     `json:"of"`
+	Partition int32     `json:"partition"`
 
-	// Differs The first of them, order ids or names of indexes and counters.
-	Differs []string  `json:"differs"`
-	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
-	Folded  int64     `json:"folded"`
-	Keep    bool      `json:"keep,omitempty,omitzero"`
-
-	// LiveHash Over all documents, indexes and counters, whatever their order; while events arrive, as they were looked at.
-	LiveHash    string `json:"live_hash,omitempty,omitzero"`
-	Of          int64  `json:"of"`
-	Partition   int32  `json:"partition"`
-	RebuiltHash string `json:"rebuilt_hash,omitempty,omitzero"`
-
-	// Release A new version of the service began it; then nothing is compared.
+	// Release It began by itself: for a new version of the service, or because a fact contradicted what was folded.
 	Release     bool      `json:"release,omitempty,omitzero"`
 	RequestID   string    `json:"request_id,omitempty,omitzero"`
 	RequestedAt time.Time `json:"requested_at,omitempty,omitzero"`
 
-	// State none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. kept: it differed, and what was live stays.
+	// State none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. cancelled: what was live stays.
 	State RebuildPartitionState `json:"state"`
 }
 
-// RebuildPartitionState none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. kept: it differed, and what was live stays.
+// RebuildPartitionState none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. cancelled: what was live stays.
 type RebuildPartitionState string
 
 // Redrive defines model for Redrive.
@@ -789,11 +771,8 @@ type RequestStateState string
 // RequiredReason Why. Kept for ever, with who and when.
 type RequiredReason = string
 
-// StartRebuild defines model for StartRebuild.
-type StartRebuild struct {
-	// Keep A partition that differs stays as it is, to be looked into.
-	Keep bool `json:"keep,omitempty,omitzero"`
-}
+// StartRebuild There is nothing to choose.
+type StartRebuild = map[string]interface{}
 
 // FilterClass invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
 type FilterClass = Class
@@ -1016,7 +995,7 @@ type ServerInterface interface {
 	// GetRebuild The last rebuild of the read model, partition by partition
 	// (GET /api/rebuild)
 	GetRebuild(w http.ResponseWriter, r *http.Request)
-	// StartRebuild Fold the read model again beside the live one, compare, and swap
+	// StartRebuild Fold the read model again beside the live one, and swap
 	// (POST /api/rebuild)
 	StartRebuild(w http.ResponseWriter, r *http.Request)
 }
@@ -1115,7 +1094,7 @@ func (_ Unimplemented) GetRebuild(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// StartRebuild Fold the read model again beside the live one, compare, and swap
+// StartRebuild Fold the read model again beside the live one, and swap
 // (POST /api/rebuild)
 func (_ Unimplemented) StartRebuild(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3866,7 +3845,7 @@ type StrictServerInterface interface {
 	// GetRebuild The last rebuild of the read model, partition by partition
 	// (GET /api/rebuild)
 	GetRebuild(ctx context.Context, request GetRebuildRequestObject) (GetRebuildResponseObject, error)
-	// StartRebuild Fold the read model again beside the live one, compare, and swap
+	// StartRebuild Fold the read model again beside the live one, and swap
 	// (POST /api/rebuild)
 	StartRebuild(ctx context.Context, request StartRebuildRequestObject) (StartRebuildResponseObject, error)
 }
@@ -4370,138 +4349,135 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3tchu3suCroLinKsnukKJky46pulWr+DiJcxzbZXtPdjf2FcGZJoloCMwFMKIZl6r2afbB9km2ugHM",
-	"B4nhVxQ5Jzd/bIqcARqN/u5G41MvVYtCSZDW9EafenPgGWj6+EKl3Aol8XMGJtWicH/23s2BFdzO2XIO",
-	"GphVjJtrxmdcyEEv6Zl0DguOr9lVAb1Rz1gt5Kx3e5v03oDVq8upBb057FtIlcwMjrfkwrIJTBUOPwdm",
-	"+AKYhv8owVgmDDMgbWzChZBiUS56o9MkTC6khRno3i1OX3DNF2D9Cr8VuQX9NOfGbELzSuYrls65kIYt",
-	"58oAQ9ywKRc5ZGwp7JzZuTAsxdcRCoFv/UcJetVLepIvcHL6sQXh3zRMe6Pefzmp8X7ifjUnDhKE00H2",
-	"SmcxPBFkauqmV/hM1/T045XI9obgJb5XA/CaaytSUXBpd4BhQN+IFLoAKRoD7QtLc/IapHe0q3tuFuLH",
-	"Awg3SDJIExdEUQgR40iI9GfOjWWZsmwp8pxlqmshRFT7ruAZzkkAI/y0m4TgKEPRXn1hGE5UzY5cFt1O",
-	"5AWhIeuNrC7h4O19zWfwVvwaAeXSsoUylhnFFlyuLtiQLYBLw86HCVs4fuSSnQ3D92fD4YBdsoLPgC34",
-	"ik2AmbnSiFhkElUiIws5q9DcTSMzuDIIVHM5GUx5mdve6HyY9KZKL7h1TP3grJfU/D6M8Ltb5jt1DR0y",
-	"TMJHe0XTWnzI0Qq4pTjhM2C0NXYOmtWygy1Kg6uqRRM3+FnD1rXRJG1xxT++ADmz897odHj2EOWTtaBx",
-	"gH//+bL/v3n/12H/yVX/w3/9Wy+JSNOt/ImQe7bEPbO4gGvI3D4AzmM66KzNrceR2jr3vtYwjQmzN98+",
-	"ZY/PHg4HJPP/7eWIzdWSSI+ZNX0wVY5XVWlThUh3pJqwIT7yYJhUBCcsOyWqpPdo8cIwqZgp0zmT5WIC",
-	"Gr/RMC0NZBdhhwlGkCkYxjUwMZNKQ4ZYgo98UeSIHALzPCDO6csadX6ZHZt8dv5ocxtvEcWmUNIAqaFL",
-	"aZZA+EblLC24zeVFkQunkU9+MU4t77cVb5zefGu5BTffJqEE3brkhnEPwAUbG3xnzAxfGdyXQe826X0D",
-	"cyG3QVdoNclh8d8Og/K1eysG4FgDz/oLlUHen9Ds4xFRAn7P6HvcTfeTo281S5jSXvJomJQitwM2LiW/",
-	"4SLnkxzGI/YGMtKg7B98es1ZpgCJxHoE0ADE1Ti4VYotkHqsYplC2lMyhQs0gSTjLfxZhbKhKCe5MHPI",
-	"kBq9YBQyQMck3IC2c8jBmIRxmaFNkyG0wls2AR4253qBNNiwzciM6ld2VAyv/umThsVFqH2q5DQXqb3X",
-	"DXTypi+V7SP/CDnzO+h+IFTzPA8SmDR5Um8IsTGKhAXJ5DGOY+fQxzWOR0yh9sf3SOmnXCKuIRMWsgEb",
-	"a8i0uAHZt0r11dSC9HM37bmpuEFyoieJJHCmCzaeKp3CuP5FuH13gCA3PNXKmFdazIS8V4ymOG9f0cTj",
-	"EeNOa6kp49IJM/cTUR6iMJ1zOQNEop0jlZG2YuNUSaNy6JNuonEmWi0NaPblcs4tEilDYWtItr6XbqUJ",
-	"ewtp/1uw6bz/VlhI2BuSnJr2kaVKXQv4yqlJJGtCd0vH+nm/MA5uIdn4f/afemBIZY8H7BUtJM0FYuW9",
-	"lAAZk0o6xD9bFHblbMJ7RTzgvP0pTTweoWhkY57nI4bacYzMj3YR2pvaoZqgfS5veC4yL4oPANgrHuL6",
-	"yQr/veF56Q03y0WOJo9hlZJOeqC1Qinxc+cTUwF51hv1Tiar3u0H1GTGcpmiVjrhhTjJUNx6E+Gk4KsF",
-	"SHsynH495dn5pJ89SSf980dPpn1++ui8/3j49aPHj8++fnI+hBPPJ6j/LLel6Y0eDtE0E5Z0p8dCkJZo",
-	"02ieApq0o97DyfTJ2fTB+ePHkwcPM/6IP0jhydmTbAhDePj4waPaAiq1HFmtygJGHl0j4Ubuh5Fp5377",
-	"Zq8NOx4x4OmcEQJRB5BtSrYFX0CWBLcQmC5zQGEx0cCvDZHAD2ryUi3vTKv/oCZdyvwXNQkzvimlRDPj",
-	"PjnkFzXpazcvSZRf1KThLzvOYbqU5oIJa5ggP82rRkexAfp33Nvu94AxNudoQsxKuaZrm3GQbYq2eo7m",
-	"eKnst6q8ZzsJ9eIUZ3Uazlkuwex1woi9JJluuMjYci5y2GlIsS/Phw++oi0Jc9/jmi6DwoLcOMH/hqy5",
-	"7C55yQ/ZbRzTz+jlCe9JOFP4rRV5/pMzaD6LuV4zDm4UWpG1/QoZW4G9E2J+p9QLrmdwr8Q8UdmKbLYc",
-	"p/Y2G36Jq6bvtI9FsB/FN7Qf/0OasiiUtpD9CJngIVh0bzCXNQD9BULQR5XVhD2EDtbpg+D/SZV59g38",
-	"XUm4M3L6u169KWUM2p9QJmd6daVLmTA099gSAUDwMiXhAomJeG/JUYVVGpUo6Zsyv/67MCnXJON4lgkc",
-	"l+evtSpAW4E2y5TnBpJe0fjqU4/neSuy4x9qA/essp+c/44ugLlgaANC5ryupoRzWmVQ2wgTpXLgErHq",
-	"zKZtOPpmhc+lIRC8R4w26XnE7V4JxSbRTNzEcBzeXCyE3RmZcwFDk3julzPnfpIsYlOhXaCtO2IWiZAn",
-	"dYRxr0Bi0ooUHRIQSnoapdt6fG8NcbRAxn0gKL4c/tEvZ4iG5vbVaeCmW/Q15S8aym/c07dhpENivXXM",
-	"7Gckv2rqDxVYavILpIQJZKQ33m7+i5HukpHIed897mVuFAUDjMNQLCTwF6f+ITn1zjg0ypirza39aU7J",
-	"TqKHZvT+7GtaUvV3O5T/7+/ffxwO++/ffzydvn//8fE0GtBPek/n3IWR2nzuXXH8KCwsdrMWDvOCXsJR",
-	"F/zjc/fa2bDOk3CtOXHrWhZkc80UaQmSAi1OU6fM8L11XFAmY2NtTYLd/NGF9CNpWG8NGzJuifEnkPIF",
-	"+EDSwnGVhCUyFTFT65uz4fCCKWci068+TibzFSU/9kHnCzV7Jq1e7YHLNS7bWCf9Huzvg7JZSc9YpVdb",
-	"kvE+shbyiPQ449aF20pj1QK0+YJlSumEnTiZdPJJZLcnlBttirga4GXt3LSndeRl1iK2SlIYF3Fstgu1",
-	"eMKuyZXtLFQj91kjsYYvqZikQUwBZ5s0HmP3Jtc45fpqSlG0rbQRuGydZzPIxQ1oEaPp79WSUSCaUOcy",
-	"05Q40AKyUPYg3HcuaXcwLpMefEyh6K7fMJan1xQvZgWXIo3u/kyrsoi/nyppygVoRs80FWd0pIYLuqYr",
-	"TQMJyNh1Fs9SIt8TmNvevXn2e5eXu91kUTfQlZpODdh1Nnz0cCde/ftWFSKN6QfwJSvuOSasgXzKcgE+",
-	"3FVRr5Oj3LZYKIq8gq9yxbe4WS4xu7lJhNUvjPM8kZi0smpSTtkPb1+9HLDLCdXRkGQXiH0pFTmnGaQq",
-	"gyxhBlC40OxXFFduwOc5J+l97M9U339JruwbvvwRjOEzaEDv3o9hbFV7xxEQlPZlRhR6GTElgZJxFAGg",
-	"nDAPuDaWrygggnimDYqiU/Nm5OiZTFVGIq434QaIAjYxOVlZqIRdE60JzudeHERz9E2RFrjAwbBGS+uk",
-	"uSmjPqCUilcr+UB1gi77FYUAE2RRyvQlrAC94MggCbOaSyPoIz66AnsR4n1TQjW3qDpUFr4N+aSaARu6",
-	"/tHDbWYP7//aUbuQ9I4LHezrgXhM7m8eH+cabvH0mjDEtI0Py2yz9da9lDyUbXg6NF5mmAvausxhlMwf",
-	"ob1Dw3PvHR0o5Zx5sAnFU1djZVsemOXXII+YpODGQHalbmKFIU+7Su9afplzZA0jV+8IENxumQ4d17lY",
-	"NkGDeNVCtQPPWZ/k/k0pSitt7ePtpboccT1VpXO/aovzdNPiXCNAv2tNY6iJ43q5MYp8ljlf9ndgx0Mc",
-	"8RCR6N7zDl/8UJY/Wqsu5yonByOuV5N1NYGwHqE3f1eRVC8/SgqVq9zKQP/cc1nXgSs6vTkdkOP/Oucp",
-	"0EDNUifv5Heohqq4bdCpIb4VkGeNjNO6fe1S2zG+peQrca1z+wA51ydiIxP5dPiGwKXdZIVCcaGZkFZV",
-	"hkqoDaK8r7OinW7H76tCwd0GgZs6CauJ7cV3wQZvr7+KsW0s5xgNknhju5H5cwW0Ms3LbNP/2EOyLjwl",
-	"dxp83kNvsHl0d9xjUUtbdowTCapl3ELfigXEplB5tn0KGruOnlZBvCOn265bKVVOGVtHVEcp1u1hCBst",
-	"om7Fefyi59xQyY1bvS+t0h6q7bTd9t9DJbwvoI5oKr8L1Y7XJNTJFmaTL2bV93spW8dd62p22OU2miMc",
-	"xr1MKS7swfu8hm+/8ghuY/jzDvIG/rwPFJWrVHnk8wRFzoVkFj7auDqWvtB9g/Ya5UvN8Z8HL8oRoP+M",
-	"LrIuYTex0XRh8Nh6n8sbroVniPaSA6hNRcfTFA0wKpdK5+hqGvJ8RN5E526evmRTWHrmUdJqnonUMtG2",
-	"Bjv4syY+KsPdHLyU6RzSa8hGTKrgP1Ny2Vx711nY9bJWqmaWSFI/9+Yqz3BdE+1L06sRo4vE3Y5JSe5C",
-	"VcheXEO29265ZflxY5v2g5psbhdPQ1QrLKOuOvM+UBR6Z6xufN2tSDOfhu/wS0CDz0Rx4zBOn7LjHC6Q",
-	"GWRXvB2R2qpGqnjKpkFDammHS+WRFnQYlRy7aAuvCuOPWEdXgH9b9H931Hy3n0gETpswVXoUcczaPkQw",
-	"4FautlgqX9F7pAMZBdtYru2Bm9rB6Y5BRxSlI0cUlztTTMmkOhbhIGFCsipSVzGIrwJEW1dSUTqKNS5T",
-	"yHP67AVAlOmV5Xkn2kVV8o5+cRVKnMCMHxMRCIbJ/nkID0e19Z1FUL9FtZLD5OVOLbbIt3Lo8cKiYr11",
-	"v7tOUzSIIibx6vzDmlquDl1sqmWRtYPk/sBLM3/gDfuogd0tAMmuvcIllRr2p+GcH/VW03/ftkh/kq+y",
-	"xqOL2up9iCpVwZ6WlnHLzodDH+IVkuXCdIx6dNLgN4q/45OGhTIingR6bg0acWl1KoU8wQt2GvK7Md9j",
-	"j8KEIGHjaS+qh6hOU9Ru34HL0mD1ygvWDp+tgdV6wmqdbLLyqZl2GqTBRc7VcwmGAjTV6O3r4u3MDjki",
-	"zgXECS3uoL1bCypdMKhdtlYC5xgPrZFhbcWJAgVVvltw5QKPheW2M7OeV9alyJp4aNBLtzh87Tn5t1VF",
-	"/LEKIta2onaD90lVVxUJW4zjtQqdaX1IrWUZVKYzZMLusKAPMWR2Wdsb4G0JAV1HVd9lWM/Fel2IkhUT",
-	"E5uzL8MZsFFQi/UZR3dObORzsxQT9SYwScfsIiRW8KMD0o+Cbyj51QWakmmuTAj+g8xcSDCK73DyJYDk",
-	"UU9GQzVT05JwQ0c3pKUz99eBFbYTSmKgjyiyC4Q5LMN/bawqio5N+dfThVtM9WozYrgKSKkOJocgKtHb",
-	"hKfXR2mwLjXZ2J35XWpMIrwuvFcKa3/LO4YZY0WeR6NZh1b/EM+TyEm69VRjUVuVUIcMjesVkDaU7dx1",
-	"edjn0CxhOftpltCfojHJ+enZnpmcUVcqZ61PQTPQ5o8XrmWPdtYVDPtPOierU0abrQaePDx/jEjcL5l0",
-	"OXF1SAIFPQw6ozD7E0srqbUru9s8mbmr7K+hayq2K7XoVy0NuqINpfH77Tjz/MmTBp8+HMbddHeeM1pX",
-	"hjIRjWY6AMv8ERunD9cSoQ3pU50CXR/yW0EdIJpHniSjx11FaK5mZEE3yWPYf8L70w+fHpzd/m1/4/qt",
-	"5ZMcBmzzcCmbqjxXS/SiV3XSz7pKGY7wCc+umUpLpOZGxwgi8j0OrH7Yf9/WGNxb5W5Pqj2NMffrMjcR",
-	"gXeIWZeV7hwSmCuy4xdClrYZsmmGNLsLvlzDhTqUFWLWA/aTj11kwv1iuDvvBVPLHDOC7K5VNN3Z/B01",
-	"74iaKhm0gTkhr6a5mM1jbZBc7XsoWuSy6k9CFMI10DrqOs5IzDTkJvaXI3U6I5IucMmIqwL0lSvIj0B9",
-	"02x8RKFR326l7eSqcpI3CMG1TvGG2HUsxuzRoaZsORfpnBm1gHCIDA3mUFXGMuBZo6gs7uOLTTpbl9DB",
-	"d9ctlx95kfBuIc/Zl+PLp++e//P5u//1b1R4Mv4qMmWjIKNvrkXRV4Wjor4vAfBVKyg3wdocrhYR6+1b",
-	"rRYurpIxq5h7Mkta1dk+6ed/q05w4k64dW5qqOJ8GDW1IxGfJ+d7P/lkryfXowbnw56bxg0RkzR+abtl",
-	"BBlt66TaxcB7kOXG2SckBV4UlF7BDaHz++u1oQHwtZXyytxsQRhfXpMqmgKjYpVO4RnDQlKncxvSoVOo",
-	"dxSJ5HwWJVIqQM9dnYdLu/uAlKjy0S6j4qu844mgSG00n11pSJXOzJ406D3MuJYISU0HhNkd0PLrbQMS",
-	"Q9qbyhXcmHXA/gGFrUwY39NhOVf+BIpTPy0jHI2kY477NCv9jivwuauanJfEQM6kEpmvoSbdZeZqKRk3",
-	"bPz//s//HQ+217P8TmUqv6HOpI5R7lUVERoBRONqNzGrERV9q6S/lBkFj1fxuohMTKegow71P2AV2A+8",
-	"1bAMRWy5mlEXriNyalPk8Cx2sor4g7nf626ah4Zzpt1DW0WjXzjp4hdHaUvGtRY3aBbwjOTyEfUvDVd/",
-	"f8PJ7/DrKkhwu6Om1u98hUdacXMfW2BsIarXzdDVenZvxuVBeeI0Bx6nop/qbndUpqZZaSBzbT0Q3xnk",
-	"YFuWaBd1HrgZ7t2OUmp39q46s0fMSJJGaXKnyGIUMoOP3rFz5Te+RWFnoUzTfd60gw+vqah55cDFXwMU",
-	"DQhbZ4Rv4GrOzbzDCOfUb9T5jSaJ4sA1ZwBvsgvt0Hfh+7d43iKGgsS3olw5GZIrdY28bTtCuMcK7aMj",
-	"sNSIr0JHJA6bAzcxO5/qrW9AGxSz3pgO3S2JfZiw1NlVVl0rRLQkqbE1O2Ki/ue7qeCQSkJVplVXKygJ",
-	"zAiZgm9GiIbXUhToCVfTu9yEWkrQvh4TfQeX8luBHTCzRAs3G9XlSB7R5DmLGxiwayjsyPnVyKXokVQH",
-	"avGFnDxA6zVMyFZIV9RQQeKloJN6Dre+qsFB0ENGKGyruOTDXlnItdKKblkbpExDBMZl7jENFf5I5xkO",
-	"OwK/34n2Vmuhgwrr9sgO7krtueQYPRUY2GeBBwfWg6wN2ax62ZJF3J0OI5bwpW+UA+s2d4/NX3Unmr6/",
-	"2+zSVsnWIaN8qme0WT9FVY1V8hT/cPIDRVgoJMS/kUwaRRbCuAqFQZU4rc5qNssOnSjy+VTvcKFa9LEi",
-	"YQdhVyoQEEIHxmb5m9/opiCr66/W67T8wFGK7kx9bexV8wjvHSbBWvmtzizYWmFaF+M3Tgndod/725te",
-	"vLVc24bjdYC8DlbXDjHccNBISHgd4s8Lh65uiW/c620mIa2KSebN8PAthXCnqrM0uivu6XgICWeJgOD0",
-	"2ncAJr5nr109grMG/eHhtldOph7XkLBCixtuAS0K6lY8eC/fy9ClgYpchfSnfdwh6sL1NK+KpHAOoqrE",
-	"W+tChk+qtD4y7xMeFKM3VZP95XzFuKd+Wm7CjHovXQgr8T2F3Crqvqh0cLrMr9EhnNT9ewnuS9nqh89C",
-	"gyLXLzLxsWX/hQ/0fMGuYXVBZRf4dx2Rx+/9LtBxWLKRx9ewysGY0dgFPazxm/IFzjBgl+9lneahOvm6",
-	"d+6ktOwUt+v07OsgAhKWiRmtPFP473xVzEG6NVNIwKRKg2FfujsH6ukTJqZVi3LqxPQVoVQLa0G+l2PN",
-	"lx5IOn1GByNKTb2SibBW1pczB0vDANFIo1n/+aOEjdHorgcSmr39/rJ/dv4I92EOH3kGqVjwfMBe+M4F",
-	"GdHae+lBqbvdL/lqwN6qTlRTfTnIG8hVAWtVaY29SzkaiO4orT/gn/PVe/llhRx3ztC3J7k5PXn83x+e",
-	"jb9K8GVCCz/75/nku3/+mv5a3KSLN3kqzvNs8c8y+/7HMvvl2c3L4eXwx9nYNTtGukJXNFNUJYzajXgu",
-	"VynP59RI3irGs0yDMeCbcvszf85FFZKNn756+fbVi2dX3796++7t+AIfcOfj3SMPz07ZuJTXUi1lHwcd",
-	"D97TyUuRgnSOjchAWjEVoFE2FTydQ/9sMKx7yDe+q3OtvXeUP0wYyj9uVWjl0kt63ivqjXqng6F7SRUg",
-	"eSF6o96DwSmNXXA7J5m50eGXTk1BJLP1ms/AiUfJLp+/7p+efz1gl57NiWIX6gaMd0NJpNAbvtn5QhgD",
-	"GRVHUTZs6e8HcQsQSj7PeqPeC2Hsi8Zp5fp+lo7OK/UjJ5uXlNwme74Uuo/t+bhrG7Xv0+7eFnw80sCs",
-	"cgXU1CUjqr4fsYsj8MkrJfNV/FIMr+82ddROSKsbQPZ81l2jcfth7bKCs+HwzjpVNoo9I90qX3n6okaZ",
-	"D920sdEq8E7Wem7fJr3z4YPdr/n7DQgAj+Zdr9QtQZOeKRcLrleetJu3bdQ160ldhOwbJ3W2hkMLhM+o",
-	"igANk94HnGOzS3dWt9MolDvL2uYz32/jMs9rh/4bla3ubPea/UBv24as1SXcxglnO16b/VBvk97Z8Gz3",
-	"O1Xb6OPJ5OE+ZNJs/E/vPNkLttCQG1853WOaqvUuvXC++4VoD1x8+WwP5DWb6t87v3jqaUtIqiLylmXd",
-	"CoRO1xh/vB+hvQida8g89cZ2cCkbPIQGZxcP1RUkXh1uaqrvQlL2T6Wofk+h7jHW0cc6eAiu/kHPqiZ+",
-	"AxaaaJ4mw+HQ3dllyoVzf5QPnP/r6ILaE0xQ6jf8rsQd1/OBMe8i+avKQlyBzjHuqQl+URNz8ukXNbkS",
-	"2a3vRAcu2tOm56cUov1BTXrHiGZ/m8F9C9mHu9+pOu/f+ya/tapw9x14cSRs82Bijv7Pis0UxIVSEpc7",
-	"34H9jJv0h0b492rJplz7OyaEieF0TVJHrjtzvLL1prO9S5OrauiOO9s+RHk2V7NOL+wNpQ20WoQ6AHcn",
-	"XePGBnQ2zVrT05A9chLlAcrQECdpOx4UDEHLE/9fL9bzZSAuYiCbT/o6NhTG11C4zJsrqyJIFgZydA2v",
-	"AYrGxU6LpIovdniCanafyrV21P4FvSV/fuFP4SohRfOSkgeai3zUJt+92v7uqR51nRiMO0o+c/j7Okoh",
-	"PfmXo/SXo3Q4t3jq2ds52tP/CTx38qnOO912ukPfgX1THWZck9iRkmiExgVdQ0y1cWIlopRbqa97UMx7",
-	"yHV3tWeXUN++kdWlnvtyZ+tqoT+tAXcZ7g1fl/G8eUfcHmL9U8Ojuj35FLKjt51mVSuOHfLUTKol/lHl",
-	"vq1SVSK0BZ9AD9UnqaqGOs68okdw5KWqE4+GfRnJlpSGT3K0oFZfUWUPvhJaulJttqzOGYWUsmnCt2lE",
-	"fQfWXSJwqBX1B7Rw3EI6Igcuah4ungaZGQZc51UzhOowt2EzrZYuujD483ISuQlIL96qJ6ItmvnjqtYr",
-	"o6IzhZ7TJncdTjcH2d31JegdrlAXI7ci3PcFYbI9mO47ShyMsqYiuXv78q6D8J9Pdd1DgGgva7S6Mvne",
-	"bdF79sL4NTSbZ6jSOod9plQWjbA3+mA0RAlP7aF6+gR89+nPztvPMmH/mIxNDbr/4up/fa72Hua93UoZ",
-	"zpp7c8BfRxma3QhXTYl8H2lcfrH1xuPB5zB0XNey5hKa5ZdfuLI0V76jy0Zvs98ooZqRo88tpHwE4EhT",
-	"//cVU3cd2/pLUv1nsT/eNLnV5TxClWnCSmlF7u9fds568+qfKXVm7mLwIjS+iIYCfgqHLFMljcqBLk/T",
-	"oqAqW+PSLUtu0zkzOUARCt7qszxm1LhfjuhHKMmW/BqMP9e44aS7Vhy/o/PsJuhwnn3c3FCHksFnyob7",
-	"PCiTahkOIwFVUpKdSfckm1LfVIFOl5hykZDQuLojNKTravLt2e9Qdr6xEXuImcY95L8tFH6P18P3PWbG",
-	"o2ZX/3C1TXVoq32Omb0KT3LmD+j5I3eutPczENB3SBVl4bPsDWAvqq/qE20NOgmEsS3Z3kkTw0Np4v5z",
-	"aNRDJFxXX3WGCpnipHEQIhShhNaeEQQF02MzH23CIe48d4lfsYAB+2ku0jmdUg1tq+jUYt2N1QVCJzAT",
-	"kuJTQlZXxl74C0iqjXQzhH5AfjtF3ZaR8epwXXWq0SQUoS0N+IW7Q5BI6HRIIXKWvr37raMov4911Jpi",
-	"LxPpCFF038m8e5Ngnjz7vqH5eBTajDU7MLhz7mH3fdnN4M9uPH0bGro0KkNcamUCRmT+UkrkIjoC409G",
-	"O81rlryICgGaAvRNPLGHI3qow7mJhOVKFRO6W9RVrZc67416c2uL0cnJ6dnjwXAwHJyOvh5+PSQXxE8a",
-	"ruFwqnyzdr7q9ursBp9DzNUMJb4iqeNbnTeOhNLVF6ESi1iejSerMX10R9uC8Vbdf54rlE6+Z7wHiac2",
-	"AtEPahLEkpdxWqVgfJm3VeraVypQTZ90eR9KHL30B9SpSVbrAolmnRgKPWXqjmceGMrgbkKzVhMkDOPU",
-	"e6NqDa9mDhJ/Rch6148q7eol04fb/x8AAP//",
+	"7H3tchu3suCroLinKsnukKJky46pulWr+DiJcx3bJXuPdzfyFcGZJglrCMwBMKIZl6r2afbB9km2ugHM",
+	"B4mhKFqWc3Lzx6bIGaDR6O9uND71UrUolARpTW/0qTcHnoGmjy9Uyq1QEj9nYFItCvdn7+0cWMHtnC3n",
+	"oIFZxbi5ZHzGhRz0kp5J57Dg+JpdFdAb9YzVQs5619dJ7wysXp1OLejNYd9AqmRmcLwlF5ZNYKpw+Dkw",
+	"wxfANPyzBGOZMMyAtLEJF0KKRbnojQ6TMLmQFmage9c4fcE1X4D1K/xR5Bb005wbswnNK5mvWDrnQhq2",
+	"nCsDDHHDplzkkLGlsHNm58KwFF9HKAS+9c8S9KqX9CRf4OT0YwvCv2mY9ka9/3JQ4/3A/WoOHCQIp4Ps",
+	"lc5ieCLI1NRNr/CZrunpxwuR7QzBS3yvBuA111akouDS3gCGAX0lUugCpGgMtCsszclrkN7Sru64WYgf",
+	"DyBcIckgTZwQRSFEjCMh0p85N5ZlyrKlyHOWqa6FEFHtuoJnOCcBjPDTbhKCowxFe/WNYThRNTtyWXQ7",
+	"kReEhqw3srqEW2/vaz6DN+L3CCinli2UscwotuBydcKGbAFcGnY8TNjC8SOX7GgYvj8aDgfslBV8BmzB",
+	"V2wCzMyVRsQik6gSGVnIWYXmbhqZwYVBoJrLyWDKy9z2RsfDpDdVesGtY+oHR72k5vdhhN/dMt+qS+iQ",
+	"YRI+2gua1uJDjlbALcUJnwGjrbFz0KyWHWxRGlxVLZq4wc8atq6NJmmLK/7xBciZnfdGh8OjhyifrAWN",
+	"A/zHb6f9/837vw/7Ty767//r33pJRJpu5U+E3LMl7pnFBVxC5vYBcB7TQWdtbt2P1Na597WGaUyYnf34",
+	"lD0+ejgckMz/t5cjNldLIj1m1vTBVDleVaVNFSLdkWrChvjIg2FSEZyw7JCokt6jxQvDpGKmTOdMlosJ",
+	"aPxGw7Q0kJ2EHSYYQaZgGNfAxEwqDRliCT7yRZEjcgjM44A4py9r1Plldmzy0fGjzW28RhSbQkkDpIZO",
+	"pVkC4RuVs7TgNpcXRS6cRj74YJxa3m0rzpzefGO5BTffJqEE3brkhnEPwAkbG3xnzAxfGdyXQe866f0A",
+	"cyG3QVdoNclh8d9uB+Vr91YMwLEGnvUXKoO8P6HZxyOiBPye0fe4m+4nR99qljClveTRMClFbgdsXEp+",
+	"xUXOJzmMR+wMMtKg7N/59JKzTAESifUIoAGIq3FwqxRbIPVYxTKFtKdkCidoAknGW/izCmVDUU5yYeaQ",
+	"ITV6wShkgI5JuAJt55CDMQnjMkObJkNohbdsAjxszvUCabBhm5EZ1a/sqBhe/dMHDYuLUPtUyWkuUnuv",
+	"G+jkTV8q20f+EXLmd9D9QKjmeR4kMGnypN4QYmMUCQuSyWMcx86hj2scj5hC7Y/vkdJPuURcQyYsZAM2",
+	"1pBpcQWyb5Xqq6kF6edu2nNTcYXkRE8SSeBMJ2w8VTqFcf2LcPvuAEFueKqVMa+0mAl5rxhNcd6+oonH",
+	"I8ad1lJTxqUTZu4nojxEYTrncgaIRDtHKiNtxcapkkbl0CfdRONMtFoa0Ozb5ZxbJFKGwtaQbD2XbqUJ",
+	"ewNp/0ew6bz/RlhI2BlJTk37yFKlLgV859QkkjWhu6Vj/bzfGAe3kGz8P/tPPTCksscD9ooWkuYCsXIu",
+	"JUDGpJIO8c8WhV05m/BeEQ84b39KE49HKBrZmOf5iKF2HCPzo12E9qZ2qCZon8srnovMi+JbAOwVD3H9",
+	"ZIX/XvG89Iab5SJHk8ewSkknPdBaoZT4rfOJqYA86416B5NV7/o9ajJjuUxRKx3wQhxkKG69iXBQ8NUC",
+	"pD0YTr+f8ux40s+epJP+8aMn0z4/fHTcfzz8/tHjx0ffPzkewoHnE9R/ltvS9EYPh2iaCUu602MhSEu0",
+	"aTRPAU3aUe/hZPrkaPrg+PHjyYOHGX/EH6Tw5OhJNoQhPHz84FFtAZVajqxWZQEjj66RcCP3w8i0c5+/",
+	"2WvDjkcMeDpnhEDUAWSbkm3BF5AlwS0EpsscUFhMNPBLQyTwi5q8VMs70+q/qEmXMv+gJmHGs1JKNDPu",
+	"k0M+qElfu3lJonxQk4a/7DiH6VKaEyasYYL8NK8aHcUG6N9yb7vfA8bYnKMJMSvlmq5txkG2KdrqOZrj",
+	"pbI/qvKe7STUi1Oc1Wk4Z7kEs9cJI/aSZLrhImPLucjhRkOKfXs8fPAdbUmY+x7XdBoUFuTGCf4zsuay",
+	"u+QlP2S3cUw/o5cnvCfhTOE3VuT5O2fQfBVzvWYc3Ci0Imv7FTK2AnsnxPxWqRdcz+BeiXmishXZbDlO",
+	"7W02/BJXTd9pH4tgv4ofaD/+hzRlUShtIfsVMsFDsOjeYC5rAPoLhKCPKqsJewgdrNMHwf9OlXn2A/xd",
+	"Sbgzcvq7Xp2VMgbtO5TJmV5d6FImDM09tkQAELxMSThBYiLeW3JUYZVGJUr6ocwv/y5MyjXJOJ5lAsfl",
+	"+WutCtBWoM0y5bmBpFc0vvrU43neiuz4h9rAPavsJ+e/owtgThjagJA5r6sp4ZxWGdQ2wkSpHLhErDqz",
+	"aRuOfljhc2kIBO8Qo016HnE3r4Rik2gmbmI4Dm8uFsLeGJlzAUOTeO6XM+d+kixiU6FdoK07YhaJkCd1",
+	"hHGnQGLSihTdJiCU9DRKt/X43hriaIGM+0BQfDn8o1/OEA3N7avTwE236GvKXzSUz9zT12Gk28R665jZ",
+	"b0h+1dTvK7DU5AOkhAlkpDNvN//FSHfJSOS83zzuaW4UBQOMw1AsJPAXp/4hOfXOODTKmKvNrX03p2Qn",
+	"0UMzen/0PS2p+rsdyv+P8/OPw2H//Pzj4fT8/OPjaTSgn/SezrkLI7X53Lvi+FFYWNzMWjjMC3oJR13w",
+	"j8/da0fDOk/CtebErWtZkM01U6QlSAq0OE2dMsP31nFBmYyNtTUJdvNHF9KPpGG9NWzIuCXGn0DKF+AD",
+	"SQvHVRKWyFTETK1vjobDE6aciUy/+jiZzFeU/NgFnS/U7Jm0erUDLte4bGOd9Huwv2+VzUp6xiq92pKM",
+	"95G1kEekxxm3LtxWGqsWoM03LFNKJ+zAyaSDTyK7PqDcaFPE1QAva+emPa0jL7MWsVWSwriIY7NdqMUT",
+	"dk2ubGehGrnPGok1fEnFJA1iCjjbpPEYuze5xinXV1OKom2ljcBl6zybQS6uQIsYTf+slowC0YQ6l5mm",
+	"xIEWkIWyB+G+c0m7W+My6cHHFIru+g1jeXpJ8WJWcCnS6O7PtCqL+PupkqZcgGb0TFNxRkdquKBrutI0",
+	"kICMXWfxLCXyPYG57d2ZZ392ebnrTRZ1A12o6dSAXWfDRw9vxKt/36pCpDH9AL5kxT3HhDWQT1kuwIe7",
+	"Kup1cpTbFgtFkVfwVa74FjfLJWY3N4mw+o1xnicSk1ZWTcop++XNq5cDdjqhOhqS7AKxL6Ui5zSDVGWQ",
+	"JcwAChea/YLiyg34POckvY/9mer7L8mVPePLX8EYPoMG9O79GMZWtXccAUFpX2ZEoZcRUxIoGUcRAMoJ",
+	"84BrY/mKAiKIZ9qgKDo1b0aOnslUZSTiehNugChgE5OTlYVK2DXRmuB87sVBNEffFGmBCxwMa7S0Tpqb",
+	"Muo9Sql4tZIPVCfosl9QCDBBFqVMX8IK0AuODJIwq7k0gj7ioyuwJyHeNyVUc4uqQ2Xh25BPqhmwoesf",
+	"Pdxm9vD+7x21C0lvv9DBrh6Ix+Tu5vF+ruEWT68JQ0zb+LDMNltv3UvJQ9mGp0PjZYY5oa3LHEbJ/BHa",
+	"OzQ8997RLaWcMw82oXjqaqxsywOz/BLkHpMU3BjILtRVrDDkaVfpXcsvc46sYeTq7QGC2y3ToeM6F8sm",
+	"aBCvWqh24Dnrk9y/KUVppa19vJ1UlyOup6p07ldtcR5uWpxrBOh3rWkMNXFcLzdGkc8y58t+AXa8jSMe",
+	"IhLde97hi9+W5ffWqsu5ysnBiOvVZF1NIKx76M0vKpLq5UdJoXKVWxno33ou6zpwRadXhwNy/F/nPAUa",
+	"qFnq5J38DtVQFbcNOjXEjwLyrJFxWrevXWo7xreUfCWudW4fIOf6RGxkIp8O3xC4tJusUCguNBPSqspQ",
+	"CbVBlPd1VrTT7fh9VSh4s0Hgpk7CamJ78VOwwdvrr2JsG8vZR4Mk3thuZP5cAa1M8zLb9D92kKwLT8md",
+	"Bp/30BtsHt0d91jU0pYd40SCahm30LdiAbEpVJ5tn4LGrqOnVRBvz+m261ZKlVPG1hHVXop1exjCRouo",
+	"W3Eev+g5N1Ry41bvS6u0h2o7bbf991AJ7wuoI5rK70K14zUJdbKF2eSLWfX9TsrWcde6mh12uY1mD4dx",
+	"J1OKC3vrfV7Dt195BLcx/HkHeQN/3geKylWqPPJ5giLnQjILH21cHUtf6L5Be43ypeb4z4MX5QjQf0YX",
+	"WZdwM7HRdGHw2HqfyyuuhWeI9pIDqE1Fx9MUDTAql0rn6Goa8nxE3kTnzTx9yqaw9MyjpNU8E6llom0N",
+	"dvBnTXxUhrs5eCnTOaSXkI2YVMF/puSyufSus7DrZa1UzSyRpH7rzVWe4bom2pemVyNGF4m7HZOS3IWq",
+	"kL24hmzn3XLL8uPGNu0XNdncLp6GqFZYRl115n2gKPTOWN34uluRZj4N3+GXgAafieLGYZw+Zfs5XCAz",
+	"yC54OyK1VY1U8ZRNg4bU0g0ulUda0GFUcuyiLbwqjN9jHV0B/m3R/5uj5jf7iUTgtAlTpUcRx6ztQwQD",
+	"buVqi6XyFb17OpBRsI3l2t5yUzs43THoiKJ05IjicmeKKZlUxyIcJExIVkXqKgbxVYBo60oqSkexxmUK",
+	"eU6fvQCIMr2yPO9Eu6hK3tEvrkKJE5jxfSICwTDZPQ/h4ai2vrMI6nNUKzlMXu7UYot8K4ceLywq1lv3",
+	"u+s0RYMoYhKvzj+sqeXq0MWmWhZZO0juD7w08wfesI8a2N0CkOzaC1xSqWF3Gs75Xm81/fdti/Qn+Spr",
+	"PLqord6HqFIV7GlpGbfseDj0IV4hWS5Mx6h7Jw0+U/ztnzQslBHxJNBza9CIS6tTKeQJnrDDkN+N+R47",
+	"FCYECRtPe1E9RHWaonb7brksDVavvGDt8NkaWK0nrNbJJiufmmmnQRpc5Fw9l2AoQFON3q4u3o3ZIUfE",
+	"uYA4ocUdtLdrQaUTBrXL1krg7OOhNTKsrThRoKDKdwuuXOCxsNx2ZtbzyroUWRMPDXrpFoevPSd/XlXE",
+	"H6sgYm0rajd4l1R1VZGwxTheq9CZ1ofUWpZBZTpDJuwNFvRtDJmbrO0N8LaEgC6jqu80rOdkvS5EyYqJ",
+	"ic3Zt+EM2CioxfqMozsnNvK5WYqJehOYpGN2EhIr+NEB6UfBN5T87gRNyTRXJgT/QWYuJBjFdzj5EkDy",
+	"qCejoZqpaUm4oaMb0tKZu+vACtsJJTHQRxTZCcIcluG/NlYVRcem/Ovpwi2merUZMVwFpFQHk0MQleht",
+	"wtPLvTRYl5ps7M78LjUmEV4X3iuFtbvlHcOMsSLPo9Gs21b/EM+TyEm69VRjUVuVUIcMjesVkDaU7dx1",
+	"edjX0CxhObtpltCfojHJ8eHRjpmcUVcqZ61PQTPQ5o8XrmWPbqwrGPafdE5Wp4w2Ww08eXj8GJG4WzLp",
+	"dOLqkAQKehh0RmF2J5ZWUuum7G7zZOZNZX8NXVOxXalFv2pp0BVtKI3fb8eZx0+eNPj04TDuprvznNG6",
+	"MpSJaDTTAVjmj9g4fbiWCG1In+oU6PqQPwrqANE88iQZPe4qQnM1Iwu6SR7D/hPen77/9ODo+m+7G9dv",
+	"LJ/kMGCbh0vZVOW5WqIXvaqTftZVynCET3h2zVRaIjU3OkYQke9wYPX97vu2xuDeKnd7Uu1pjLlfl7mJ",
+	"CLzbmHVZ6c4hgbkgO34hZGmbIZtmSLO74Ms1XKhDWSFmPWDvfOwiE+4Xw915L5ha5pgRZHetounO5t9Q",
+	"846oqZJBG5gT8mKai9k81gbJ1b6HokUuq/4kRCFcA62jruOMxExDbmJ3OVKnMyLpApeMuChAX7iC/AjU",
+	"V83GRxQa9e1W2k6uKid5gxBc6xRviF3GYsweHWrKlnORzplRCwiHyNBgDlVlLAOeNYrK4j6+2KSzdQkd",
+	"fHfdcvmRFwnvFvKcfTs+ffr2+T+ev/1f/0aFJ+PvIlM2CjL65lIUfVU4Kur7EgBftYJyE6zN4WIRsd5+",
+	"1Grh4ioZs4q5J7OkVZ3tk37+t+oEJ+6EW+emhiqOh1FTOxLxeXK885NPdnpyPWpwPOy5adwQMUnjl3az",
+	"jCCjbZ1Uuxh4B7LcOPuEpMCLgtIruCF0fn+9NjQAvrZSXpmbLQjjy2tSRVNgVKzSKTxjWEjqdG5DOnQK",
+	"9Y4ikZzPokRKBei5q/NwaXcfkBJVPtplVHyVdzwRFKmN5rMLDanSmdmRBr2HGdcSIanpgDA3B7T8etuA",
+	"xJB2VrmCG7MO2L9DYSsTxvd0WM6VP4Hi1E/LCEcjaZ/jPs1Kv/0KfO6qJuclMZAzqUTma6hJd5m5WkrG",
+	"DRv/v//zf8eD7fUsX6hM5TPqTOoY5U5VEaERQDSudhWzGlHRt0r6S5lR8HjVdSYxz2L0fuaolbnf696W",
+	"tw2uTLuHtopGP3G87jmdkoiMay2uUEnzjKTkHtUoDcd7dzPG4/t15bJf31Dh6vehwiOtuDX1lm193Qwe",
+	"refXZlzeKlOb5sB1NDDyru43R4VimpUGMtdYA3GcQQ62ZQs26OP2dQA1Re1FK/tu8l4BuBy4iRX/+Ixx",
+	"nZUZ+cSLhCW7Am2QubwJ5Xsa+v5uKS8NMM6mPG2W2EBW12Y4BMXRfUNYzP98N0l8qSRUlTp1wlpJYEbI",
+	"FHw/OgR5KQp0hqrpXXhaLSVoX5KH5qPL+qzADphZopGTjepV+6Z35DyJKxiwKt/feCgnw9/ylWkGqaXL",
+	"ZVeze3bzCWw3U6uA4P1Omaa19Hmbgyt2ivPvPsfj/0jV6bc70Lzb+eRWo5hblUntkOu5KVHjUh30VGBM",
+	"n9Mb3DK7vzZks4ZhS07o5uQGGTO+kIkyGt3Gy77ZiO60wc93myvYKqQ6xI0P3I82q2GoRq1KheEfrgMl",
+	"SqNQFoZ/I5k0UubCuHzzoEqDVSfvmkVkzk722TFvPvM8D56/sIOwKxUICKEDY7OYyW90Uz7V1TTrVTd+",
+	"4ChFdyYyNvaqeSDzDlMarWxFZ05jrcyoi/EbZz7u0Iv5/BYGbyzXtmFGb5XXG+Hj0IbE9ytRLJ0rZSDm",
+	"qlPcbKo661G7gk2O1HF/l3zlmrVq33aV2JO9dklg5wz5E5ttV4jqBrmGhBVaXHELqMOpRezgXJ7LcDSe",
+	"KguF9Ecs3MnVwjWSripTcA7a/MS3JxAyfFKl9eFQH2WmwKipOpsv5yvGPZHSchNm1Ll0cYPEN3Jxq6ib",
+	"UdJp1TK/RLt/UjdNJbhPZasJOQvb4Zr0JT6g57/w3vU37BJWJ5Trxr/rMCh+73eBziAm5ENewioHY0Zj",
+	"52la4zflG5xhwE7PZR1bp+LkumHppLTsELfr8Oj7wKkJy8SMVp4p/He+KuYg3ZrJDzOp0mDYt67Rez19",
+	"wsS06gtN7W++I5RqYS3IcznWfOmBpCM/VI1eampQS4S1sr6GNBgEaIRqaHZIP36UsPGcm3k9kNDszc+n",
+	"/aPjR7gPc/jIM0jFgucD9sIfF8+I1s6lB6VuMY4eJXujOlFNRb0gryBXBayVAjX2LuVosbnzi/5Udc5X",
+	"5/LbCjnucJfvCXF1ePD4vz88Gn+X4MuEFn70j+PJT//4Pf29uEoXZ3kqjvNs8Y8y+/nXMvvw7Orl8HT4",
+	"62zsOswiXb2dA3Wd8EqIeC5XKc/n1L3bKvQ6NRgDvhOyP2iFpEChiPHTVy/fvHrx7OLnV2/evhmf4APu",
+	"ULJ75OHRIRuX8lKqpezjoOPBOR13EylI52+IDKQVUwEaLbmCp3PoHw2GdePuxnd1gqv3lpI2CUPJxa0K",
+	"/TN6Sc87Jb1R73AwdC+pAiQvRG/UezA4pLELbudkRG20VaWjKhBJJ7zmMzDUaVCy0+ev+4fH3w/YqWdz",
+	"otiFugLjezeSSKE3fIfphTDoayrXtZfZpb+UwS1AKPk86416L4SxLxpHROtLMTraXdSPHGzeDHGd7PhS",
+	"aPm04+OuV8+uT7vLMvDxSNeoymJXUxcBrpotxLr145MXSuar+E0EXnmtG/k7QFpdu7Djs+7uguv3ax3i",
+	"j4bDO2sP2Kiwi7QIfOXpi7oTPnTTxkarwDtYa3R8nfSOhw9ufs03lScAPJpveqXuw5j0TLlYcL3ypN28",
+	"4qAuFE7qyk/fraazHxeaG3xGqdtcqcvee5xjszVyVvcwKJQ7QNjmM9/k4DTPa3f6B5Wt7mz3mk0Yr9v2",
+	"ptUlXMcJZztem00or5Pe0fDo5neqXr37k8nDXcik2W2d3nmyE2yhCzK+crjDNFW/U3rh+OYXoo1H8eWj",
+	"HZDX7GR+7/ziqactIal0w1uWdf8FOtJg/JlqhPYktAsh89Qb28Hza/AQGpxdPFSn7b063NRUP4VM2J9K",
+	"UX1Joe4x1tE8OHgILumsZ1XntAELnQsPk+Fw6C5KMuXCuT/qCuiShn8dXVB7gglK/YbflbgzUj5+5V0k",
+	"fz9UcP/p8NiOmuCDmpiDTx/U5EJk1779F7igTJuen1LM9Bc16e0jmn0L+fsWsg9vfqdqd37vm/zGqsI1",
+	"mffiSNjmabAc/Z8VmymIC6UkLnd+AvsVN+kPjfCf1ZJNufaN/YWJ4XRNUkfumHK8svV6qZ3rQasS1I6L",
+	"st5HeTZXs04v7Iyi+1otQm91dxFYo00+OptmrdNkyNc4ifIAZWiIk7QdDwqGoOWJ/69XSPncu4sYyOaT",
+	"vngIhfElFPbEX6tSiJQgWRjI0TW8BCgat+kskioM2OEJqtl9KtfaUfsX9JZ80fifwlVCiuYlxfg1F/mo",
+	"Tb479VrdUT3qOn8Xd5R8gu/LOkohi/iXo/SXo3R7bvHUs7NztKP/E3ju4FOdHrrudId+AntWnSBbk9iR",
+	"OlSExgVdQ0y1cUwgopRbGap7UMw7yHV3n2KXUN++kdVNirtyZ+s+lz+tAXcaLmtel/G8eTHXDmL9U8Oj",
+	"uj74FJKY151mVSuOHdLJTKol/lGlqK1SVb6yBZ9AD9UnqaouJs68okdw5KWqy/EM+zaSLSkNn+RoQa2+",
+	"o1oafCX00aSCWFkd7giZX9OEb9OI+gms69x+WyvqD2jhuIV0RA5c1Dzc9gsyMwy4zqsT6NUJWsNmWi1d",
+	"dGHw5+UkchOQXrxVT0RbNPPHVaVVRmVeCj2nTe66Pd3cyu6ub57ucIW6GLkV4b4vCJPtwXR/jP/WKGsq",
+	"kru3L+86CP/1VNc9BIh2skare2rv3Ra9Zy+MX0KzY4EqrXPYZ0pl0Qh7o/lAQ5Tw1N5WTx+Ab/n71Xn7",
+	"WSbsH5OxqSvyX1z9r8/V3sO8t6sAwwFfbw74OwBDhxFX5UZ8H+kWfbL1mtnB1zB0XKuo5hKaVZLfuLI0",
+	"V76jy0ZDqc+UUM3I0dcWUj4CsKep/2XF1F3Htv6SVP9Z7I+zJre6nEeoMk1YKa3I/aW3zllv3rcypXa4",
+	"XQxehG4D0VDAu9Cevb4J3lgtCqqyNS7dsuQ2nTOTAxSh4K0+PWNGjUu9iH6EkmzJL+mW/qiT7voffEHn",
+	"2U3Q4Tz7uLmhthCDr5QN93lQJtUyCaXgVElJdqa7sL/UV1Wg0yWmXCQkdAvuCA3puuh7e/Y7VIdvbMQO",
+	"YqZx+fPnhcLv8U7uvsfMeNRspR7uE6lOUbUPj7JX4UnO/Lk5f0bOlfZ+BQL6CamiLHyWvQHsSfVVfZ6s",
+	"QSeBMLYl2ztpYnhbmrj/HBo1bgh3hFfteEKmOGkcDw5FKKGfYgRBwfTYzEebcFY3z13iVyxgwN7NRTqn",
+	"K91DryA6J1i3wHSB0AnMhKT4lJDVPZ0n/taHaiPdDKEJi99OUffCc+lqFQ5BVGcMkarn3LCUl7O5ZWXR",
+	"tehNsdw6L/JlbKPWFDsZSHsIovtO5d2b/PLE2fc9pMej0NmpeejdHWwO5OCLbgZ/dtPpx9BDo1EX4hIr",
+	"EzAi8/cAIg9VR+zMkhdRzqeRQV/Fs3k4kAc2HJZIWK5UMaFbHF2peqnz3qg3t7YYHRwcHj0eDAfDweHo",
+	"++H3Q/I7/KThwgOnvzcL5qu+ms5Y8InDXM1QzCsSNb6pdOO4Jl0yEMqvDF+ZARtPVmP66I6dBYutumk6",
+	"VyiSfHduDxJPbQSiX9QkyCIv2LRKwfjabqvUpS9PoEI+6ZI9lC166U+SUTuiVqv+ZnEYSjpl6t5SHhhK",
+	"225Cs1YIJAzjdMS8asKtZg4SfxnDekeHKtfqBdL76/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

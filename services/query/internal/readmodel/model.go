@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
@@ -25,7 +26,7 @@ var (
 // Model reads the read model, in whatever instance its partitions are written.
 type Model struct {
 	reader     *projection.Reader[Document]
-	rebuilds   *projection.Rebuilds[Document]
+	rebuilds   *rebuild.Door
 	feed       *projection.Feed
 	partitions int
 }
@@ -33,7 +34,7 @@ type Model struct {
 // New returns a model. The feed must run.
 func New(b projection.Behavior[Document], feed *projection.Feed, rdb redis.UniversalClient, partitions int) *Model {
 	return &Model{
-		reader: projection.NewReader(b, rdb), rebuilds: projection.NewRebuilds(b, rdb, partitions), feed: feed, partitions: partitions,
+		reader: projection.NewReader(b, rdb), rebuilds: rebuild.NewDoor(rdb, b.Name, partitions), feed: feed, partitions: partitions,
 	}
 }
 

@@ -14,24 +14,20 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// errDiffered is no failure of the command: the read model was wrong.
-var errDiffered = errors.New("what was live was not what the log says")
-
 func rebuildCommand() *cobra.Command {
 	var d consoleDoor
-	var keep, wait, status, cancel bool
+	var wait, status, cancel bool
 	cmd := &cobra.Command{
 		Use: "rebuild", Short: "Fold the read model again from the log, beside the live one", Args: none,
-		Long: `Folds every partition of the read model again from the log's start, beside the live one, compares the two key by key and swaps.
-Reads go on all the time. What differs is said, and replaced by what the log says, unless --keep leaves it to be looked into.
+		Long: `Folds every partition of the read model again from the log's start, beside the live one, and swaps as soon as it has caught up.
+Reads go on all the time. Whatever was wrong is then what the log says.
 
-Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): it goes on; 4 what was live
-differed from what the log says.`,
+Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): it goes on.`,
 		Example: `  troupe rebuild --wait
   troupe rebuild --status
   troupe rebuild --cancel`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if status && (cancel || keep || wait) || cancel && (keep || wait) {
+			if status && (cancel || wait) || cancel && wait {
 				return usageError{errors.New("--status and --cancel go with no other")}
 			}
 			return d.with(cmd, wait && !cmd.Flags().Changed("timeout"), func(ctx context.Context, o operator) (err error) {
@@ -42,7 +38,7 @@ differed from what the log says.`,
 				case cancel:
 					r, err = o.CancelRebuild(ctx)
 				default:
-					r, err = o.startRebuild(ctx, keep, wait)
+					r, err = o.startRebuild(ctx, wait)
 				}
 				if err == nil && wait {
 					return o.watchRebuild(ctx, r)
@@ -57,15 +53,14 @@ differed from what the log says.`,
 	d.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&wait, "wait", false, "show how far it is until it ends, as long as it takes unless --timeout is given; joins one that is under way")
-	f.BoolVar(&keep, "keep", false, "a partition that differs stays as it is")
 	f.BoolVar(&status, "status", false, "only show the last one")
 	f.BoolVar(&cancel, "cancel", false, "give up the one under way; what is live stays")
 	return cmd
 }
 
 // startRebuild begins one; who waits is content with one that is under way.
-func (o operator) startRebuild(ctx context.Context, keep, wait bool) (rest.Rebuild, error) {
-	r, err := o.StartRebuild(ctx, keep)
+func (o operator) startRebuild(ctx context.Context, wait bool) (rest.Rebuild, error) {
+	r, err := o.StartRebuild(ctx)
 	if p := (*problem.Problem)(nil); wait && errors.As(err, &p) && p.Status == http.StatusConflict {
 		return o.Rebuild(ctx)
 	}
@@ -103,8 +98,6 @@ func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
 		return errors.New("the request is gone: Redis was wiped meanwhile, and the read model is folded again anyway")
 	case slices.Contains(ended, "cancelled"):
 		return errors.New("it was cancelled")
-	case r.Differing > 0:
-		return codedError{errDiffered, exitParked}
 	}
 	return nil
 }
@@ -118,7 +111,7 @@ func (o operator) rebuildProgress(r rest.Rebuild) {
 	fmt.Fprintln(o.errs, text)
 }
 
-// printRebuild says how many partitions are in which state, and what differed.
+// printRebuild says how many partitions are in which state.
 func (o operator) printRebuild(r rest.Rebuild) error {
 	if o.json {
 		return printJSON(o.out, r.Raw)
@@ -135,7 +128,7 @@ func (o operator) printRebuild(r rest.Rebuild) error {
 			clearing++
 		}
 	}
-	for _, state := range []string{"requested", "folding", "comparing", "swapped", "kept", "cancelled", "none"} {
+	for _, state := range []string{"requested", "folding", "swapped", "cancelled", "none"} {
 		if states[state] > 0 {
 			p.f("%s %s\n", count(states[state], "partition", "partitions"), o.style.Paint(terminal.Bold, state))
 		}
@@ -143,14 +136,6 @@ func (o operator) printRebuild(r rest.Rebuild) error {
 	p.f("%d of %d records\n", r.Folded, r.Of)
 	if clearing > 0 {
 		p.f("%s still deleting what is no longer used\n", count(clearing, "partition is", "partitions are"))
-	}
-	if r.Differing > 0 {
-		p.f("%s was not what the log says:\n", o.style.Paint(terminal.Red, count(r.Differing, "key", "keys")))
-		for _, part := range r.Partitions {
-			for _, key := range part.Differs {
-				p.f("  partition %d  %s\n", part.Partition, terminal.Cut(key, 100))
-			}
-		}
 	}
 	return p.err
 }
