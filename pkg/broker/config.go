@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -49,8 +49,9 @@ func (c Config) MinInsync() int {
 	return 1
 }
 
-var compressions = map[string]protocol.Attributes{
-	"none": 0, "gzip": protocol.Gzip, "snappy": protocol.Snappy, "lz4": protocol.Lz4, "zstd": protocol.Zstd,
+// compressions that records can be produced with.
+var compressions = map[string]compress.Compression{
+	"none": compress.None, "gzip": compress.Gzip, "snappy": compress.Snappy, "lz4": compress.Lz4, "zstd": compress.Zstd,
 }
 
 func (c Config) withDefaults() Config {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 	"github.com/segmentio/kafka-go/protocol/produce"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // wired is a connection whose other end says one thing.
@@ -28,17 +29,17 @@ func TestExchangeRefusesWhatIsNoAnswer(t *testing.T) {
 		is     error
 		want   string
 	}{
-		"an old broker":       {10, "", kafka.UnsupportedVersion, "version 10 of Fetch"},
+		"an old broker":       {10, "", kafka.UnsupportedVersion, "version 11 of Fetch"},
 		"nothing":             {11, "", io.ErrUnexpectedEOF, ""},
 		"half a head":         {11, "\x00\x00", io.ErrUnexpectedEOF, ""},
 		"less than announced": {11, "\x00\x00\x00\x10\x00\x00\x00\x01abc", io.ErrUnexpectedEOF, ""},
-		"another's answer":    {11, "\x00\x00\x00\x04\x00\x00\x00\x02", nil, "number 2"},
+		"another's answer":    {11, "\x00\x00\x00\x04\x00\x00\x00\x02", nil, "id 2"},
 		"a negative size":     {11, "\xff\xff\xff\xff\x00\x00\x00\x01", nil, "bytes"},
-		"an empty answer":     {11, "\x00\x00\x00\x04\x00\x00\x00\x01", io.ErrUnexpectedEOF, "malformed"},
-		"too many topics":     {11, "\x00\x00\x00\x12\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x7f\xff\xff\xff", io.ErrUnexpectedEOF, "malformed"},
+		"an empty answer":     {11, "\x00\x00\x00\x04\x00\x00\x00\x01", nil, "malformed"},
+		"too many topics":     {11, "\x00\x00\x00\x12\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x7f\xff\xff\xff", nil, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := &exchange{api: protocol.Fetch, version: fetchVersion, request: (&Client{}).request(protocol.Fetch, fetchVersion), answer: new(fetchAnswer)}
+			x := &exchange{request: &kmsg.FetchRequest{Version: fetchVersion}, read: func(kmsg.Response) { t.Error("it is read") }}
 			if !x.Required(map[protocol.ApiKey]int16{protocol.Fetch: c.speaks}) {
 				t.Fatal("kafka-go would read the answer")
 			}
@@ -60,7 +61,7 @@ func TestRequestsAreThoseOfKafkaGo(t *testing.T) {
 	entry := func(p int32, offset int64) fetch.RequestPartition {
 		return fetch.RequestPartition{Partition: p, CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: 1000}
 	}
-	same(t, ours, fetchVersion, &fetch.Request{ReplicaID: -1, MaxWaitTime: 1000, MinBytes: 1, MaxBytes: 3000, IsolationLevel: 1, SessionID: -1, SessionEpoch: -1,
+	same(t, ours, &fetch.Request{ReplicaID: -1, MaxWaitTime: 1000, MinBytes: 1, MaxBytes: 3000, IsolationLevel: 1, SessionID: -1, SessionEpoch: -1,
 		Topics: []fetch.RequestTopic{
 			{Topic: "a", Partitions: []fetch.RequestPartition{entry(2, 1<<40)}},
 			{Topic: "b", Partitions: []fetch.RequestPartition{entry(1, 0)}},
@@ -68,46 +69,37 @@ func TestRequestsAreThoseOfKafkaGo(t *testing.T) {
 		}})
 
 	one, other := events(3), oddRecords()
-	ours, err := c.produceRequest([]Batch{{TopicPartition{"a", 0}, one}, {TopicPartition{"a", 1}, other}, {TopicPartition{"b", 0}, one[:1]}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, ours, produceVersion, &produce.Request{Acks: -1, Timeout: 7000, Topics: []produce.RequestTopic{
+	produced := c.produceRequest([]Batch{{TopicPartition{"a", 0}, one}, {TopicPartition{"a", 1}, other}, {TopicPartition{"b", 0}, one[:1]}})
+	same(t, produced, &produce.Request{Acks: -1, Timeout: 7000, Topics: []produce.RequestTopic{
 		{Topic: "a", Partitions: []produce.RequestPartition{{Partition: 0, RecordSet: recordSet(0, one)}, {Partition: 1, RecordSet: recordSet(0, other)}}},
 		{Topic: "b", Partitions: []produce.RequestPartition{{Partition: 0, RecordSet: recordSet(0, one[:1])}}},
 	}})
 }
 
-func same(t *testing.T, ours *buffer, version int16, theirs protocol.Message) {
+func same(t *testing.T, ours kmsg.Request, theirs protocol.Message) {
 	t.Helper()
-	var want bytes.Buffer
-	if err := protocol.WriteRequest(&want, version, correlation, "me", theirs); err != nil {
+	var got, want bytes.Buffer
+	_ = wire.RoundTrip(wired{new(bytes.Buffer), &got}, "me", ours, nil)
+	if err := protocol.WriteRequest(&want, ours.GetVersion(), 1, "me", theirs); err != nil {
 		t.Fatal(err)
 	}
-	if got := ours.sized(); !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%s\ngot  %q\nwant %q", theirs.ApiKey(), got, want.Bytes())
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%s\ngot  %q\nwant %q", theirs.ApiKey(), got.Bytes(), want.Bytes())
 	}
 }
 
-func TestProduceAnswers(t *testing.T) {
-	refused := produce.ResponsePartition{Partition: 3, ErrorCode: 87, BaseOffset: -1,
-		RecordErrors: []produce.ResponseError{{BatchIndex: 1, BatchIndexErrorMessage: "no key"}, {BatchIndex: 2, BatchIndexErrorMessage: "no more"}}}
-	whole := refused
-	whole.Partition, whole.ErrorMessage = 4, "not now"
-	var b bytes.Buffer
-	if err := protocol.WriteResponse(&b, produceVersion, correlation, &produce.Response{Topics: []produce.ResponseTopic{
-		{Topic: "a", Partitions: []produce.ResponsePartition{{Partition: 2, BaseOffset: 1 << 40, LogAppendTime: -1}, refused}},
-		{Topic: "b", Partitions: []produce.ResponsePartition{whole}},
-	}}); err != nil {
-		t.Fatal(err)
+// What a broker says of a batch, or else of its first record, is in the error.
+func TestRefusedBatches(t *testing.T) {
+	record, batch := "no key", "not now"
+	p := kmsg.ProduceResponseTopicPartition{ErrorCode: 87, ErrorRecords: []kmsg.ProduceResponseTopicPartitionErrorRecord{
+		{RelativeOffset: 1, ErrorMessage: &record}, {RelativeOffset: 2, ErrorMessage: &batch}}}
+	if got := refusal(p); got != record {
+		t.Errorf("of a record: %q", got)
 	}
-	a := produceAnswer{frame: b.Bytes()[8:]}
-	want := []appended{{TopicPartition{"a", 2}, 0, 1 << 40, ""}, {TopicPartition{"a", 3}, 87, -1, "no key"}, {TopicPartition{"b", 4}, 87, -1, "not now"}}
-	if err := a.read(); err != nil || !slices.Equal(a.logs, want) {
-		t.Errorf("%+v, %v", a.logs, err)
+	if p.ErrorMessage = &batch; refusal(p) != batch {
+		t.Errorf("of a batch: %q", refusal(p))
 	}
-	a = produceAnswer{frame: b.Bytes()[8 : b.Len()-5]}
-	if err := a.read(); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("one that is cut short: %v", err)
+	if got := refusal(kmsg.ProduceResponseTopicPartition{ErrorCode: 87}); got != "" {
+		t.Errorf("of nothing: %q", got)
 	}
 }

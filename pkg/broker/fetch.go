@@ -27,17 +27,17 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 		pause(ctx, c.cfg.MaxWait)
 		return nil, gone(ctx)
 	}
-	l, err := c.layout(ctx)
+	m, err := c.metadata(ctx)
 	if err != nil {
 		pause(ctx, failurePause)
 		return nil, err
 	}
-	groups, orphans := byLeader(l, from, func(p Position) TopicPartition { return p.TopicPartition })
+	led, orphans := byLeader(m, from, Position.log)
 	for tp, err := range orphans {
 		c.refresh()
 		a.of(tp).Err = err
 	}
-	c.fetch(ctx, groups, a)
+	c.fetch(ctx, led, a)
 	if err := gone(ctx); err != nil {
 		return nil, err
 	}
@@ -54,49 +54,49 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 
 var errSilent = errors.New("its leader has not answered in time")
 
-func (c *Client) fetch(ctx context.Context, groups []led[Position], a answers) {
+// fetch asks the leaders and takes in their answers.
+func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers) {
 	wait := c.cfg.MaxWait
-	if len(groups) > 1 {
+	if len(led) > 1 {
 		wait = 0
 	}
-	arrived := make(chan *poll, len(groups))
-	for _, g := range groups {
-		c.ask(g.leader, g.of, wait, arrived)
+	heard := make(chan *poll, len(led))
+	for leader, positions := range led {
+		c.polls.start(&poll{leader: leader, positions: positions, wait: wait, heard: heard}, c.fetchFrom)
 	}
-	if len(groups) < 2 {
-		a.gather(ctx, arrived, len(groups), nil, false)
+	if len(led) < 2 {
+		a.gather(ctx, heard, len(led), nil, false)
 		return
 	}
-	a.gather(ctx, arrived, len(groups), time.After(c.cfg.MaxWait), false)
+	a.gather(ctx, heard, len(led), time.After(c.cfg.MaxWait), false)
 	if a.news() || ctx.Err() != nil {
 		return
 	}
-	bells, rung := []*poll{}, make(chan *poll, len(groups))
-	for _, g := range groups {
+	var joined []*poll
+	heard = make(chan *poll, len(led))
+	for leader, positions := range led {
 		// One log that fails would have its leader answer at once.
-		sound := slices.DeleteFunc(slices.Clone(g.of), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
+		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
 		if len(sound) > 0 {
-			bells = append(bells, c.listen(g.leader, sound, rung))
+			p := &poll{leader: leader, positions: sound, wait: c.cfg.MaxWait, heard: heard}
+			joined = append(joined, c.polls.join(p, c.fetchFrom))
 		}
 	}
 	wait = c.cfg.MaxWait
 	if a.failed() { // ask those again soon
 		wait = min(wait, refreshAtMost)
 	}
-	a.gather(ctx, rung, len(bells), time.After(wait), true)
-	c.leave(bells)
+	a.gather(ctx, heard, len(joined), time.After(wait), true)
+	c.polls.leave(joined)
 }
 
 // answers is what a fetch knows so far of each log that it was asked for, sorted.
 type answers []Fetched
 
-// take takes in what came for one log, which is most likely at a place.
-func (a answers) take(f Fetched, place int) {
-	now := &a[min(place, len(a)-1)]
-	if now.TopicPartition != f.TopicPartition {
-		now = a.of(f.TopicPartition)
-	}
-	// A bell can have been answered before this call began; its end of the log must not look like today's.
+// take takes in what came for one log.
+func (a answers) take(f Fetched) {
+	now := a.of(f.TopicPartition)
+	// A long poll can have been answered before this call began; its end of the log must not look like today's.
 	if now.Err == nil && f.Err == nil {
 		f.Start, f.End = max(f.Start, now.Start), max(f.End, now.End)
 	}
@@ -114,8 +114,8 @@ func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeou
 	for range n {
 		select {
 		case p := <-arrived:
-			for i, f := range p.result {
-				a.take(f, i)
+			for _, f := range p.result {
+				a.take(f)
 			}
 			if untilNews && a.news() {
 				return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 type generation struct {
@@ -111,6 +112,10 @@ func (g *generation) Commit(ctx context.Context, offsets map[TopicPartition]int6
 	}
 }
 
+// heartbeatVersion is the version of Heartbeat that is spoken here. kafka-go's own messages cannot be used: the request
+// does not go to the coordinator, and the response has its two fields in the wrong order, so that it shows no error.
+const heartbeatVersion = 2
+
 // Holds implements Generation. A rebalance that waits for this member has not taken its partitions yet.
 func (g *generation) Holds(ctx context.Context) error {
 	if g.ended.Load() {
@@ -118,12 +123,13 @@ func (g *generation) Holds(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	r, err := g.client.roundTrip(ctx, "group "+g.gen.GroupID,
-		&heartbeatRequest{GroupID: g.gen.GroupID, GenerationID: g.gen.ID, MemberID: g.gen.MemberID})
+	request := &kmsg.HeartbeatRequest{Version: heartbeatVersion, Group: g.gen.GroupID, Generation: g.gen.ID,
+		MemberID: g.gen.MemberID}
+	r, err := request.RequestWith(ctx, coordinator{g.client, g.gen.GroupID})
 	if err != nil {
 		return err
 	}
-	answer := kafka.Error(r.(*heartbeatResponse).ErrorCode)
+	answer := kafka.Error(r.ErrorCode)
 	if answer == 0 || answer == kafka.RebalanceInProgress {
 		return nil
 	}

@@ -146,16 +146,16 @@ func (c *Client) counts(ctx context.Context, topics []string, partitions int) (m
 	for _, name := range topics {
 		all = append(all, Topic{Name: name, Partitions: partitions})
 	}
-	l, err := c.layoutWith(ctx, all)
+	m, err := c.metadataWith(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	if missing := l.missing(all); len(missing) > 0 {
+	if missing := m.missing(all); len(missing) > 0 {
 		return nil, fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
 	}
 	counts := map[string]int{}
 	for _, want := range all {
-		if err := c.enough(l, want); err != nil {
+		if err := c.enough(m, want); err != nil {
 			return nil, err
 		}
 		counts[want.Name] = partitions

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/listoffsets"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The timestamps that ListOffsets takes for the two ends of a log.
@@ -18,15 +17,8 @@ const (
 	earliest = -2
 )
 
-// listOffsets is kafka-go's request without its Split, which would send every partition alone on a connection of its own.
-// kafka-go encodes by ApiKey and the fields, which are the same.
-type listOffsets listoffsets.Request
-
-func (r *listOffsets) ApiKey() protocol.ApiKey { return protocol.ListOffsets }
-
-func (r *listOffsets) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
-	return (*listoffsets.Request)(r).Broker(cluster)
-}
+// listOffsetsVersion is the version of ListOffsets that is spoken here. Kafka has it since 2.2.
+const listOffsetsVersion = 5
 
 // Ends implements Log.
 func (c *Client) Ends(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error) {
@@ -45,12 +37,12 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
 	defer cancel()
-	l, err := c.layout(ctx)
+	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
 	once := slices.Compact(slices.SortedFunc(slices.Values(logs), compareLogs)) // brokers refuse a log asked for twice
-	groups, orphans := byLeader(l, once, func(tp TopicPartition) TopicPartition { return tp })
+	led, orphans := byLeader(m, once, itself)
 	for _, err := range orphans {
 		c.refresh()
 		return nil, err
@@ -58,9 +50,9 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 	var mu sync.Mutex
 	var leaders sync.WaitGroup
 	var errs []error
-	for _, g := range groups {
+	for leader, logs := range led {
 		leaders.Go(func() {
-			offsets, err := c.offsetsOf(ctx, g.leader, g.of, at)
+			offsets, err := c.offsetsOf(ctx, leader, logs, at)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)
@@ -76,21 +68,21 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 
 // offsetsOf asks one leader.
 func (c *Client) offsetsOf(ctx context.Context, leader int32, logs []TopicPartition, at int64) (map[TopicPartition]int64, error) {
-	request := &listOffsets{ReplicaID: -1}
-	topics := map[string][]listoffsets.RequestPartition{}
-	for _, tp := range logs {
-		topics[tp.Topic] = append(topics[tp.Topic], listoffsets.RequestPartition{
-			Partition: int32(tp.Partition), CurrentLeaderEpoch: -1, Timestamp: at})
+	request := &kmsg.ListOffsetsRequest{Version: listOffsetsVersion, ReplicaID: -1}
+	for _, logs := range byTopic(logs, itself) {
+		t := kmsg.ListOffsetsRequestTopic{Topic: logs[0].Topic}
+		for _, tp := range logs {
+			t.Partitions = append(t.Partitions, kmsg.ListOffsetsRequestTopicPartition{
+				Partition: int32(tp.Partition), CurrentLeaderEpoch: -1, Timestamp: at})
+		}
+		request.Topics = append(request.Topics, t)
 	}
-	for topic, partitions := range topics {
-		request.Topics = append(request.Topics, listoffsets.RequestTopic{Topic: topic, Partitions: partitions})
-	}
-	r, err := c.roundTrip(ctx, brokerName(leader), request)
+	r, err := request.RequestWith(ctx, node{c, leader})
 	if err != nil {
 		return nil, err
 	}
 	found := make(map[TopicPartition]int64, len(logs))
-	for _, t := range r.(*listoffsets.Response).Topics {
+	for _, t := range r.Topics {
 		for _, p := range t.Partitions {
 			if moved(p.ErrorCode) {
 				c.refresh()
@@ -103,8 +95,15 @@ func (c *Client) offsetsOf(ctx context.Context, leader int32, logs []TopicPartit
 	}
 	for _, tp := range logs {
 		if _, ok := found[tp]; !ok {
-			return nil, fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", tp.Topic, tp.Partition)
+			return nil, silent(tp)
 		}
 	}
 	return found, nil
 }
+
+// silent is the error of a log that the answer of its leader leaves out.
+func silent(tp TopicPartition) error {
+	return fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", tp.Topic, tp.Partition)
+}
+
+func itself(tp TopicPartition) TopicPartition { return tp }

@@ -12,7 +12,7 @@ type outage struct {
 	brokers []string
 	mu      sync.Mutex
 	since   time.Time
-	failing map[string]bool // by what was asked: a broker, the cluster's layout, a group
+	failing map[string]bool // by what was asked: a broker, the cluster's metadata, a group
 }
 
 func (o *outage) failed(asked string, err error) {

@@ -2,11 +2,14 @@ package broker
 
 import (
 	"context"
-	"slices"
+	"encoding/binary"
 	"sync"
+	"time"
 
-	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // allInSync is acks=all: the answer comes when every in-sync replica has the batch.
@@ -28,22 +31,24 @@ func (c *Client) Produce(ctx context.Context, batches []Batch, each func(Produce
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProduceTimeout+answerWithin)
 	defer cancel()
-	l, err := c.layout(ctx)
+	m, err := c.metadata(ctx)
 	if err != nil {
 		answer(sound, err, each)
 		return
 	}
-	groups, orphans := byLeader(l, sound, func(b Batch) TopicPartition { return b.TopicPartition })
+	led, orphans := byLeader(m, sound, Batch.log)
 	for tp, err := range orphans {
 		c.refresh()
 		each(Produced{TopicPartition: tp, Base: -1, Err: err})
 	}
 	var leaders sync.WaitGroup
-	for _, g := range groups {
-		leaders.Go(func() { c.append(ctx, g.leader, g.of, each) })
+	for leader, batches := range led {
+		leaders.Go(func() { c.produceTo(ctx, leader, batches, each) })
 	}
 	leaders.Wait()
 }
+
+func (b Batch) log() TopicPartition { return b.TopicPartition }
 
 // refuse says why a batch is not sent at all.
 func refuse(b Batch, seen map[TopicPartition]bool) error {
@@ -62,39 +67,96 @@ func refuse(b Batch, seen map[TopicPartition]bool) error {
 	return nil
 }
 
+// answer tells that no batch was produced, and why.
 func answer(batches []Batch, err error, each func(Produced)) {
 	for _, b := range batches {
 		each(Produced{TopicPartition: b.TopicPartition, Base: -1, Err: err})
 	}
 }
 
-// append sends batches to the broker that leads them.
-func (c *Client) append(ctx context.Context, leader int32, batches []Batch, each func(Produced)) {
-	request, err := c.produceRequest(batches)
-	if err != nil {
-		answer(batches, fault.New(fault.Permanent, "produce: compress: %w", err), each)
-		return
-	}
-	r, err := c.roundTrip(ctx, brokerName(leader), &exchange{api: protocol.Produce, version: produceVersion, leader: leader,
-		request: request, answer: produceAnswers.Get().(*produceAnswer)})
+// produceVersion is the version of Produce that is spoken here. Kafka has it since 2.4.
+const produceVersion = 8
+
+// produceTo sends batches to the broker that leads their logs.
+func (c *Client) produceTo(ctx context.Context, leader int32, batches []Batch, each func(Produced)) {
+	answered, err := node{c, leader}.Request(ctx, c.produceRequest(batches))
 	if err != nil {
 		answer(batches, err, each)
 		return
 	}
-	a := r.(*produceAnswer)
-	defer a.free()
-	for _, b := range batches {
-		i := slices.IndexFunc(a.logs, func(l appended) bool { return l.TopicPartition == b.TopicPartition })
-		switch {
-		case i < 0:
-			each(Produced{b.TopicPartition, -1, fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", b.Topic, b.Partition)})
-		case a.logs[i].code != 0:
-			if moved(a.logs[i].code) {
-				c.refresh()
-			}
-			each(Produced{b.TopicPartition, -1, code("produce", a.logs[i].code, a.logs[i].message)})
-		default:
-			each(Produced{TopicPartition: b.TopicPartition, Base: a.logs[i].base})
+	r := answered.(*kmsg.ProduceResponse)
+	outcome := map[TopicPartition]kmsg.ProduceResponseTopicPartition{}
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			outcome[TopicPartition{t.Topic, int(p.Partition)}] = p
 		}
 	}
+	for _, b := range batches {
+		p, ok := outcome[b.TopicPartition]
+		switch {
+		case !ok:
+			each(Produced{b.TopicPartition, -1, silent(b.TopicPartition)})
+		case p.ErrorCode != 0:
+			if moved(p.ErrorCode) {
+				c.refresh()
+			}
+			each(Produced{b.TopicPartition, -1, code("produce", p.ErrorCode, refusal(p))})
+		default:
+			each(Produced{TopicPartition: b.TopicPartition, Base: p.BaseOffset})
+		}
+	}
+}
+
+// refusal is what the broker says of a batch or, if nothing, of the first record that it refuses.
+func refusal(p kmsg.ProduceResponseTopicPartition) string {
+	if p.ErrorMessage != nil && *p.ErrorMessage != "" {
+		return *p.ErrorMessage
+	}
+	if len(p.ErrorRecords) > 0 && p.ErrorRecords[0].ErrorMessage != nil {
+		return *p.ErrorRecords[0].ErrorMessage
+	}
+	return ""
+}
+
+// produceRequest is kmsg's, but for its batches: they are written right into the request. As bytes of their own, which
+// are then copied, a Produce of 100 records takes 1.4 times as long.
+type produceRequest struct {
+	kmsg.ProduceRequest // without topics
+	topics              [][]Batch
+	how                 compress.Compression
+}
+
+func (c *Client) produceRequest(batches []Batch) *produceRequest {
+	return &produceRequest{ProduceRequest: kmsg.ProduceRequest{Version: produceVersion, Acks: allInSync,
+		TimeoutMillis: int32(c.cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches, Batch.log),
+		how: compressions[c.cfg.Compression]}
+}
+
+// AppendTo implements kmsg.Request. A record without a time is of now.
+func (r *produceRequest) AppendTo(b []byte) []byte {
+	now := time.Now()
+	b = r.ProduceRequest.AppendTo(b)
+	binary.BigEndian.PutUint32(b[len(b)-4:], uint32(len(r.topics))) // an array of none so far
+	for _, batches := range r.topics {
+		name := batches[0].Topic
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(name))), name...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(batches)))
+		for _, batch := range batches {
+			b = binary.BigEndian.AppendUint32(b, uint32(batch.Partition))
+			b = binary.BigEndian.AppendUint32(b, 0) // the size of the batch
+			begin := len(b)
+			b = wire.AppendBatch(b, r.how, len(batch.Records), func(i int) wire.Record {
+				return wireRecord(&batch.Records[i], now)
+			})
+			binary.BigEndian.PutUint32(b[begin-4:], uint32(len(b)-begin))
+		}
+	}
+	return b
+}
+
+func wireRecord(r *Record, now time.Time) wire.Record {
+	if !r.Time.IsZero() {
+		now = r.Time
+	}
+	return wire.Record{Timestamp: now.UnixMilli(), Key: r.Key, Value: r.Value, Headers: r.Headers}
 }

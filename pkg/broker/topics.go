@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol/metadata"
+	kafkametadata "github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -18,22 +18,22 @@ import (
 func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
-	l, err := c.layoutWith(ctx, topics)
+	m, err := c.metadataWith(ctx, topics)
 	if err != nil {
 		return err
 	}
-	if missing := l.missing(topics); len(missing) > 0 {
+	if missing := m.missing(topics); len(missing) > 0 {
 		if err := c.create(ctx, missing); err != nil {
 			return err
 		}
-		if l, err = c.layoutWith(ctx, topics); err != nil {
+		if m, err = c.metadataWith(ctx, topics); err != nil {
 			return err
 		}
-		if missing := l.missing(topics); len(missing) > 0 {
+		if missing := m.missing(topics); len(missing) > 0 {
 			return fault.New(fault.Unavailable, "topic %s was created, and no broker knows it yet", missing[0].Name)
 		}
 	}
-	if err := c.check(ctx, l, topics); err != nil {
+	if err := c.check(ctx, m, topics); err != nil {
 		return err
 	}
 	return c.awaitLogs(ctx, topics)
@@ -43,29 +43,29 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 func (c *Client) Check(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
-	l, err := c.layoutWith(ctx, topics)
+	m, err := c.metadataWith(ctx, topics)
 	if err != nil {
 		return err
 	}
-	if missing := l.missing(topics); len(missing) > 0 {
+	if missing := m.missing(topics); len(missing) > 0 {
 		return fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
 	}
-	return c.check(ctx, l, topics)
+	return c.check(ctx, m, topics)
 }
 
-// layoutWith asks the brokers again when the remembered layout lacks a topic.
-func (c *Client) layoutWith(ctx context.Context, topics []Topic) (layout, error) {
-	l, err := c.layout(ctx)
-	if err != nil || len(l.missing(topics)) == 0 {
-		return l, err
+// metadataWith asks the brokers again when the remembered metadata lacks a topic.
+func (c *Client) metadataWith(ctx context.Context, topics []Topic) (metadata, error) {
+	m, err := c.metadata(ctx)
+	if err != nil || len(m.missing(topics)) == 0 {
+		return m, err
 	}
 	c.refresh()
-	return c.layout(ctx)
+	return c.metadata(ctx)
 }
 
-func (l layout) missing(topics []Topic) (missing []Topic) {
+func (m metadata) missing(topics []Topic) (missing []Topic) {
 	for _, t := range topics {
-		if _, ok := l.topic(t.Name); !ok {
+		if _, ok := m.topic(t.Name); !ok {
 			missing = append(missing, t)
 		}
 	}
@@ -93,7 +93,7 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 	}
 	response, err := c.admin.CreateTopics(ctx, request)
 	if err != nil {
-		return c.failed("layout", "create topics", err)
+		return c.failed("metadata", "create topics", err)
 	}
 	for name, err := range response.Errors {
 		switch {
@@ -127,10 +127,10 @@ func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
 }
 
 // check compares topics that exist with what they must be.
-func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
+func (c *Client) check(ctx context.Context, m metadata, topics []Topic) error {
 	request := &kafka.DescribeConfigsRequest{}
 	for _, want := range topics {
-		if err := c.enough(l, want); err != nil {
+		if err := c.enough(m, want); err != nil {
 			return err
 		}
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
@@ -143,7 +143,7 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 	}
 	response, err := c.admin.DescribeConfigs(ctx, request)
 	if err != nil {
-		return c.failed("layout", "read the settings of topics", err)
+		return c.failed("metadata", "read the settings of topics", err)
 	}
 	settings := map[string]map[string]string{}
 	for _, r := range response.Resources {
@@ -157,7 +157,7 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 		}
 	}
 	for _, want := range topics {
-		t, _ := l.topic(want.Name)
+		t, _ := m.topic(want.Name)
 		if err := c.checkSettings(want, copies(t), settings[want.Name]); err != nil {
 			return err
 		}
@@ -167,8 +167,8 @@ func (c *Client) check(ctx context.Context, l layout, topics []Topic) error {
 
 // enough says whether a topic has the partitions that are configured. More are no error: keys are never spread over
 // them, so that nothing in them is ours.
-func (c *Client) enough(l layout, want Topic) error {
-	t, _ := l.topic(want.Name)
+func (c *Client) enough(m metadata, want Topic) error {
+	t, _ := m.topic(want.Name)
 	surplus := len(t.Partitions) - want.Partitions
 	if surplus < 0 {
 		return wrong(want.Name,
@@ -183,7 +183,7 @@ func (c *Client) enough(l layout, want Topic) error {
 }
 
 // copies is the number of replicas of the log that has the fewest.
-func copies(t metadata.ResponseTopic) int {
+func copies(t kafkametadata.ResponseTopic) int {
 	fewest := 1 << 15
 	for _, p := range t.Partitions {
 		fewest = min(fewest, len(p.ReplicaNodes))

@@ -27,7 +27,7 @@ var parking = []Control{
 		ID: "unreadable-is-passed", Without: "a batch that cannot be read is passed without a word", Breaks: nothingLost,
 		Unseen: onTheWire,
 		Proof:  Proof{larger, []check.Guarantee{check.Lost}},
-		Edits: []Edit{{"pkg/broker/batches.go", `				records = append(records, b.unreadable(from, err))
+		Edits: []Edit{{"pkg/broker/decode.go", `				records = append(records, unreadable(from, &b, err))
 `, ``}},
 	},
 	{

@@ -4,21 +4,25 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var readFrom = Position{TopicPartition: TopicPartition{"orders", 3}}
 
 // written is a record set as kafka-go writes it, at an offset, without the length before it.
-func written(t testing.TB, base int64, attributes protocol.Attributes, records ...Record) []byte {
+func written(t testing.TB, base int64, how compress.Compression, records ...Record) []byte {
 	t.Helper()
-	set := recordSet(attributes, records)
+	set := recordSet(how, records)
 	var b bytes.Buffer
 	if _, err := set.WriteTo(&b); err != nil {
 		t.Fatal(err)
@@ -29,12 +33,12 @@ func written(t testing.TB, base int64, attributes protocol.Attributes, records .
 }
 
 // recordSet is kafka-go's own form of records, which it writes and reads without us.
-func recordSet(how protocol.Attributes, records []Record) protocol.RecordSet {
+func recordSet(how compress.Compression, records []Record) protocol.RecordSet {
 	theirs := make([]protocol.Record, len(records))
 	for i, r := range records {
 		theirs[i] = protocol.Record{Time: r.Time, Key: protocol.NewBytes(r.Key), Value: protocol.NewBytes(r.Value), Headers: listed(r.Headers)}
 	}
-	return protocol.RecordSet{Version: 2, Attributes: how, Records: protocol.NewRecordReader(theirs...)}
+	return protocol.RecordSet{Version: 2, Attributes: protocol.Attributes(how), Records: protocol.NewRecordReader(theirs...)}
 }
 
 // events are records as ours are: a dozen headers each.
@@ -47,6 +51,16 @@ func events(n int) (records []Record) {
 		records = append(records, r)
 	}
 	return records
+}
+
+// fetchedRaw is what a Fetch response says of one log.
+func fetchedRaw(raw []byte) *kmsg.FetchResponseTopicPartition {
+	return &kmsg.FetchResponseTopicPartition{RecordBatches: raw}
+}
+
+// appendBatch is a batch as it is produced.
+func appendBatch(how compress.Compression, now time.Time, records []Record) []byte {
+	return wire.AppendBatch(nil, how, len(records), func(i int) wire.Record { return wireRecord(&records[i], now) })
 }
 
 func oddRecords() []Record {
@@ -65,7 +79,7 @@ func TestBatchesAreReadAsTheyWereWritten(t *testing.T) {
 			want := append(events(20), odd...)
 			raw := append(written(t, 7, how, want[:5]...), written(t, 12, how, want[5:]...)...)
 			raw = append(raw, written(t, 31, how, want...)[:50]...) // the size of an answer cuts off the last
-			got, next, err := decode(readFrom, logAnswer{batches: raw}, new(int))
+			got, next, err := decode(readFrom, fetchedRaw(raw), new(int))
 			if err != nil || next != 31 || len(got) != len(want) {
 				t.Fatalf("%d of %d records, next %d, %v", len(got), len(want), next, err)
 			}
@@ -77,7 +91,7 @@ func TestBatchesAreReadAsTheyWereWritten(t *testing.T) {
 			}
 			later := readFrom
 			later.Offset = 14
-			if got, next, err := decode(later, logAnswer{batches: raw}, new(int)); err != nil || len(got) != len(want)-7 || next != 31 || got[0].Offset != 14 {
+			if got, next, err := decode(later, fetchedRaw(raw), new(int)); err != nil || len(got) != len(want)-7 || next != 31 || got[0].Offset != 14 {
 				t.Errorf("from 14: %d records, next %d, %v", len(got), next, err)
 			}
 		})
@@ -91,11 +105,8 @@ func TestBatchesAreWrittenAsTheyAreRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := append(events(20), oddRecords()...)
 			want[3].Time = time.Time{}
-			var b buffer
-			if err := b.batch(want, how, now); err != nil {
-				t.Fatal(err)
-			}
-			got, next, err := decode(readFrom, logAnswer{batches: b.bytes}, new(int))
+			raw := appendBatch(how, now, want)
+			got, next, err := decode(readFrom, fetchedRaw(raw), new(int))
 			if err != nil || next != int64(len(want)) || len(got) != len(want) {
 				t.Fatalf("%d of %d records, next %d, %v", len(got), len(want), next, err)
 			}
@@ -107,8 +118,8 @@ func TestBatchesAreWrittenAsTheyAreRead(t *testing.T) {
 				}
 			}
 			var theirs protocol.RecordSet
-			sized := binary.BigEndian.AppendUint32(nil, uint32(len(b.bytes)))
-			if _, err := theirs.ReadFrom(bytes.NewReader(append(sized, b.bytes...))); err != nil {
+			sized := binary.BigEndian.AppendUint32(nil, uint32(len(raw)))
+			if _, err := theirs.ReadFrom(bytes.NewReader(append(sized, raw...))); err != nil {
 				t.Fatal(err)
 			}
 			read := 0
@@ -129,7 +140,7 @@ func TestHolesArePassedOver(t *testing.T) {
 	raw := written(t, 5, 0, events(1)...)
 	binary.BigEndian.PutUint32(raw[23:], 9) // the last was 9 behind the first
 	seal(raw)
-	if got, next, err := decode(readFrom, logAnswer{batches: raw}, new(int)); err != nil || len(got) != 1 || next != 15 {
+	if got, next, err := decode(readFrom, fetchedRaw(raw), new(int)); err != nil || len(got) != 1 || next != 15 {
 		t.Errorf("%d records, next %d, %v", len(got), next, err)
 	}
 }
@@ -137,10 +148,10 @@ func TestHolesArePassedOver(t *testing.T) {
 // With LogAppendTime a record's time is when the broker got its batch.
 func TestTimeOfTheBroker(t *testing.T) {
 	raw := written(t, 0, 0, events(2)...)
-	raw[22] |= byte(logAppendTime)
+	raw[22] |= 1 << 3
 	binary.BigEndian.PutUint64(raw[35:], 42)
 	seal(raw)
-	got, _, err := decode(readFrom, logAnswer{batches: raw}, new(int))
+	got, _, err := decode(readFrom, fetchedRaw(raw), new(int))
 	if err != nil || len(got) != 2 || !got[0].Time.Equal(time.UnixMilli(42)) || !got[1].Time.Equal(time.UnixMilli(42)) {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -156,7 +167,7 @@ func TestWhatIsBrokenIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := c.spoil(written(t, 0, 0, events(1)...))
-			got, next, err := decode(readFrom, logAnswer{batches: raw}, new(int))
+			got, next, err := decode(readFrom, fetchedRaw(raw), new(int))
 			if fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), c.want) || len(got) != 0 || next != 0 {
 				t.Errorf("%d records, next %d, %v", len(got), next, err)
 			}
@@ -166,14 +177,14 @@ func TestWhatIsBrokenIsRefused(t *testing.T) {
 
 // seal makes the checksum right.
 func seal(raw []byte) []byte {
-	binary.BigEndian.PutUint32(raw[17:], checksum(raw[21:]))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return raw
 }
 
 // A record has its bytes to itself, although it shares their allocation with others: to append to a part of it changes nothing else.
 func TestRecordsAreApart(t *testing.T) {
 	want := events(3)
-	got, _, err := decode(readFrom, logAnswer{batches: written(t, 0, 0, want...)}, new(int))
+	got, _, err := decode(readFrom, fetchedRaw(written(t, 0, 0, want...)), new(int))
 	if err != nil || len(got) != len(want) {
 		t.Fatalf("%d records, %v", len(got), err)
 	}
@@ -198,20 +209,21 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(written(f, 0, compressions["snappy"], events(2)...), true)
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'a'}, false)
 	f.Fuzz(func(t *testing.T, raw []byte, sealed bool) {
-		var a fetchAnswer
-		a.frame = raw
-		if a.read() == nil {
-			for _, l := range a.logs {
-				_, _, _ = decode(readFrom, l, new(int))
+		c, p := &Client{}, &poll{positions: []Position{readFrom}}
+		if r := (&kmsg.FetchResponse{Version: fetchVersion}); r.ReadFrom(raw) == nil {
+			_, _ = c.fetchResponse(p, r)
+			for _, t := range r.Topics {
+				for i := range t.Partitions {
+					_, _, _ = decode(readFrom, &t.Partitions[i], new(int))
+				}
 			}
 		}
-		_ = (&produceAnswer{frame: raw}).read()
 		if sealed && len(raw) > 61 {
 			binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 			raw[16] = 2
 			seal(raw)
 		}
-		records, next, _ := decode(readFrom, logAnswer{batches: raw}, new(int))
+		records, next, _ := decode(readFrom, fetchedRaw(raw), new(int))
 		if next < readFrom.Offset {
 			t.Errorf("next is %d", next)
 		}
@@ -226,7 +238,7 @@ func FuzzAnswer(f *testing.F) {
 // Records share allocations, of their bytes and of the records themselves.
 func TestDecodeAllocatesLittle(t *testing.T) {
 	raw := written(t, 0, 0, events(100)...)
-	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, logAnswer{batches: raw}, new(int)) })
+	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, fetchedRaw(raw), new(int)) })
 	if most := 3.; got > most {
 		t.Errorf("100 records allocate %v times, at most %v were wanted", got, most)
 	}
@@ -234,30 +246,9 @@ func TestDecodeAllocatesLittle(t *testing.T) {
 
 // Records are written into a buffer that is lent.
 func TestWritingAllocatesNothing(t *testing.T) {
-	var b buffer
-	records, now := events(100), time.Now()
-	if got := testing.AllocsPerRun(20, func() {
-		b.bytes = b.bytes[:0]
-		_ = b.batch(records, 0, now)
-	}); got > 0 {
+	r := &produceRequest{topics: [][]Batch{{{TopicPartition{"a", 0}, events(100)}}}}
+	var b []byte
+	if got := testing.AllocsPerRun(20, func() { b = r.AppendTo(b[:0]) }); got > 0 {
 		t.Errorf("100 records allocate %v times", got)
-	}
-}
-
-func BenchmarkProduceRequest(b *testing.B) {
-	c, batches := &Client{}, []Batch{{TopicPartition{"a", 0}, events(100)}}
-	b.ReportAllocs()
-	for b.Loop() {
-		r, _ := c.produceRequest(batches)
-		r.sized()
-		r.free()
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	raw := written(b, 0, 0, events(100)...)
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _, _ = decode(readFrom, logAnswer{batches: raw}, new(int))
 	}
 }

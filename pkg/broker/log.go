@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"errors"
+	"time"
 )
 
-// ErrOutOfRange is the Fetched.Err of an offset that the log does not hold (trimmed by retention, or a log that was lost).
+// ErrOutOfRange is the Fetched.Err of an offset that the log does not hold: trimmed by retention, or of a log that was
+// lost.
 var ErrOutOfRange = errors.New("offset out of range")
 
 // Log is the whole of what Troupe asks of a broker. Client implements it over kafka-go; tests implement it in memory.
@@ -53,4 +55,60 @@ type Generation interface {
 	Commit(ctx context.Context, offsets map[TopicPartition]int64) error
 	// Holds asks the group whether this generation is still current; nil when it is, Conflict when it is over.
 	Holds(ctx context.Context) error
+}
+
+// TopicPartition names one log.
+type TopicPartition struct {
+	Topic     string
+	Partition int
+}
+
+// Position is where to read one log from, and how many bytes to take from it at most in one fetch (0: 1 MiB). At least one
+// record is returned whatever its size.
+type Position struct {
+	TopicPartition
+	Offset   int64
+	MaxBytes int
+}
+
+// Fetched is what one fetch brought from one log.
+type Fetched struct {
+	TopicPartition
+	// Records from the asked offset on, without gaps other than those of the log. May be empty.
+	Records []Record
+	// Next is the offset to fetch from next: past the last record, also when the log has a gap there.
+	Next int64
+	// End is the offset that the next appended record will get, as the broker knew it when it answered.
+	End int64
+	// Start is the first offset that the log still holds.
+	Start int64
+	// Err is nil, or why this log could not be read: of class Unavailable when a later try may help (leader moved,
+	// broker gone), ErrOutOfRange when the offset is not in [Start, End].
+	Err error
+}
+
+// Batch is what to append to one log, in order, in one append: either all records are appended or none.
+type Batch struct {
+	TopicPartition
+	Records []Record
+}
+
+// Produced is what became of a batch.
+type Produced struct {
+	TopicPartition
+	// Base is the offset of the batch's first record.
+	Base int64
+	// Err is nil when all in-sync replicas have the batch. After a time-out the batch may be in the log or appear there
+	// later: class Unavailable, unknown outcome. Permanent when the broker will never take it (too large, not authorized).
+	Err error
+}
+
+// Topic is a topic to provision or to check.
+type Topic struct {
+	Name       string
+	Partitions int
+	// Retention of records; 0 means for ever.
+	Retention time.Duration
+	// MaxBytes is how large a batch may be; 0 means the broker's own limit (Kafka's default: 1 MiB).
+	MaxBytes int
 }

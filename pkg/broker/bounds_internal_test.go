@@ -13,14 +13,15 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
-	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // bombBytes is what a bomb becomes; what is allocated to refuse it must be far less.
 const (
 	bombBytes = 100 << 20
-	mayTake   = 4 * maxBatchMemory
+	mayTake   = 4 * wire.MaxBatchMemory
 )
 
 // allocated is how many bytes f allocates, whatever is freed again.
@@ -34,28 +35,27 @@ func allocated(f func()) uint64 {
 }
 
 // squeezed is a batch of n records whose bytes are compressed by somebody else's code than ours.
-func squeezed(base int64, how protocol.Attributes, n int, write func(io.Writer)) []byte {
-	var b buffer
-	_ = b.batch([]Record{{Key: []byte{}}}, 0, time.UnixMilli(1)) // for its head
-	head := b.bytes[:batchHead]
+func squeezed(base int64, how compress.Compression, n int, write func(io.Writer)) []byte {
+	head := appendBatch(0, time.UnixMilli(1), []Record{{Key: []byte{}}})[:61]
 	var payload bytes.Buffer
 	write(&payload)
 	raw := append(bytes.Clone(head), payload.Bytes()...)
 	binary.BigEndian.PutUint64(raw, uint64(base))
-	binary.BigEndian.PutUint32(raw[batchSizeAt:], uint32(len(raw)-batchSizeEnd))
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 	binary.BigEndian.PutUint16(raw[21:], uint16(how))
 	binary.BigEndian.PutUint32(raw[23:], uint32(n-1))
-	binary.BigEndian.PutUint32(raw[batchCountAt:], uint32(n))
+	binary.BigEndian.PutUint32(raw[57:], uint32(n))
 	return seal(raw)
 }
 
+// bare are records as they are in a batch.
+func bare(records ...Record) []byte { return appendBatch(0, time.UnixMilli(1), records)[61:] }
+
 // zeros is one record of zeros, through a codec.
-func zeros(how protocol.Attributes, size int) func(io.Writer) {
+func zeros(how compress.Compression, size int) func(io.Writer) {
 	return func(to io.Writer) {
-		w := how.Compression().Codec().NewWriter(to)
-		var b buffer
-		b.record(&Record{Key: []byte("k"), Value: make([]byte, size)}, 0, 0)
-		_, _ = w.Write(b.bytes)
+		w := how.Codec().NewWriter(to)
+		_, _ = w.Write(bare(Record{Key: []byte("k"), Value: make([]byte, size)}))
 		_ = w.Close()
 	}
 }
@@ -77,7 +77,7 @@ func TestABombIsUnreadableByItsOffset(t *testing.T) {
 	manyFrames := func(to io.Writer) {
 		var frame bytes.Buffer
 		w, _ := zstd.NewWriter(&frame)
-		_, _ = w.Write(make([]byte, maxBatchMemory/2))
+		_, _ = w.Write(make([]byte, wire.MaxBatchMemory/2))
 		_ = w.Close()
 		for range 100 {
 			_, _ = to.Write(frame.Bytes())
@@ -85,14 +85,14 @@ func TestABombIsUnreadableByItsOffset(t *testing.T) {
 	}
 	lie := func(to io.Writer) { _, _ = to.Write(binary.AppendUvarint(nil, 1<<32-1)) } // a block of snappy that says 4 GiB
 	frames := func(to io.Writer) {                                                    // many blocks of Java's form, each small enough
-		block := snappy.Encode(nil, make([]byte, maxBatchMemory/2))
-		_, _ = to.Write(append(bytes.Clone(xerial), 0, 0, 0, 1, 0, 0, 0, 1))
+		block := snappy.Encode(nil, make([]byte, wire.MaxBatchMemory/2))
+		_, _ = to.Write([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"))
 		for range 3 {
 			_, _ = to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(block))), block...))
 		}
 	}
 	for name, c := range map[string]struct {
-		how   protocol.Attributes
+		how   compress.Compression
 		count int
 		write func(io.Writer)
 	}{
@@ -105,20 +105,12 @@ func TestABombIsUnreadableByItsOffset(t *testing.T) {
 		"zstd with a large window": {compressions["zstd"], 1, zstdOf(zstd.WithWindowSize(zstd.MaxWindowSize / 2))},
 		"zstd of many frames":      {compressions["zstd"], 1, manyFrames},
 		"a million empty records": {compressions["zstd"], 1_000_000, func(to io.Writer) {
-			var b buffer
-			for i := range 1_000_000 {
-				b.record(&Record{}, i, 0)
-			}
-			w := compressions["zstd"].Compression().Codec().NewWriter(to)
-			_, _ = w.Write(b.bytes)
+			w := compressions["zstd"].Codec().NewWriter(to)
+			_, _ = w.Write(bare(make([]Record, 1_000_000)...))
 			_ = w.Close()
 		}},
 		"empty records that are not compressed": {0, 100_000, func(to io.Writer) {
-			var b buffer
-			for i := range 100_000 {
-				b.record(&Record{}, i, 0)
-			}
-			_, _ = to.Write(b.bytes)
+			_, _ = to.Write(bare(make([]Record, 100_000)...))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +124,7 @@ func TestABombIsUnreadableByItsOffset(t *testing.T) {
 				var got []Record
 				var next int64
 				var err error
-				if n := allocated(func() { got, next, err = decode(from, logAnswer{batches: raw}, new(int)) }); n > mayTake {
+				if n := allocated(func() { got, next, err = decode(from, fetchedRaw(raw), new(int)) }); n > mayTake {
 					t.Errorf("%d MiB are allocated", n>>20)
 				}
 				if err != nil || next != last+3 || len(got) != 3 {
@@ -160,8 +152,8 @@ func TestLargeIsNoBomb(t *testing.T) {
 		if how == 0 {
 			continue
 		}
-		size := maxBatchMemory - 2*recordMemory
-		got, next, err := decode(readFrom, logAnswer{batches: squeezed(0, how, 1, zeros(how, size))}, new(int))
+		size := wire.MaxBatchMemory - 2*512
+		got, next, err := decode(readFrom, fetchedRaw(squeezed(0, how, 1, zeros(how, size))), new(int))
 		if err != nil || next != 1 || len(got) != 1 || got[0].Unreadable != nil || len(got[0].Value) != size {
 			t.Errorf("%s: %d records, next %d, %v", name, len(got), next, err)
 		}
@@ -172,7 +164,7 @@ func TestLargeIsNoBomb(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	how := compressions["zstd"]
 	var raw []byte
-	batch := squeezed(0, how, 1, zeros(how, maxBatchMemory*3/4))
+	batch := squeezed(0, how, 1, zeros(how, wire.MaxBatchMemory*3/4))
 	for i := range 6 {
 		binary.BigEndian.PutUint64(batch, uint64(i))
 		raw = append(raw, batch...)
@@ -181,7 +173,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	for taken := 0; from.Offset < 6; rounds, taken = rounds+1, 0 {
 		var size int
 		for range 2 { // two logs of one answer
-			got, next, err := decode(from, logAnswer{batches: raw}, &taken)
+			got, next, err := decode(from, fetchedRaw(raw), &taken)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +184,7 @@ func TestAnswersAreBounded(t *testing.T) {
 			}
 			from.Offset = max(from.Offset, next)
 		}
-		if size > maxAnswerMemory {
+		if size > wire.MaxResponseMemory {
 			t.Errorf("an answer has %d MiB", size>>20)
 		}
 		if rounds > 6 {
@@ -204,14 +196,14 @@ func TestAnswersAreBounded(t *testing.T) {
 // A few bombs are as much work as there is in one answer; those behind them come with the next.
 func TestBombsComeAFewAtATime(t *testing.T) {
 	var raw []byte
-	bomb := squeezed(0, compressions["zstd"], 1, zeros(compressions["zstd"], 2*maxBatchMemory))
+	bomb := squeezed(0, compressions["zstd"], 1, zeros(compressions["zstd"], 2*wire.MaxBatchMemory))
 	for i := range 7 {
 		binary.BigEndian.PutUint64(bomb, uint64(i)) // its offset is not under the checksum
 		raw = append(raw, bomb...)
 	}
 	from := readFrom
 	for from.Offset < 7 {
-		got, next, err := decode(from, logAnswer{batches: raw}, new(int))
+		got, next, err := decode(from, fetchedRaw(raw), new(int))
 		if err != nil || len(got) == 0 || len(got) > 2 || next != from.Offset+int64(len(got)) || got[0].Unreadable == nil || got[0].Offset != from.Offset {
 			t.Fatalf("from %d: %+v, next %d, %v", from.Offset, got, next, err)
 		}
@@ -239,7 +231,7 @@ func TestWhatWasWrittenWrongIsPassed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := append(c.spoil(written(t, 7, 0, events(2)...)), written(t, 9, 0, events(1)...)...)
-			got, next, err := decode(readFrom, logAnswer{batches: raw}, new(int))
+			got, next, err := decode(readFrom, fetchedRaw(raw), new(int))
 			if err != nil || next != 10 || len(got) != 2 || got[0].Unreadable == nil || !strings.Contains(got[0].Unreadable.Error(), c.want) ||
 				got[1].Offset != 9 || got[1].Unreadable != nil {
 				t.Errorf("%+v, next %d, %v", got, next, err)

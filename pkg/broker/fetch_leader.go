@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// fetchVersion is the version of Fetch that is spoken here. Kafka has it since 2.3.
+	fetchVersion = 11
+	// defaultMaxBytes of one log, where a position names none.
+	defaultMaxBytes = 1 << 20
+	// readCommitted is the isolation level that leaves out what transactions have not committed.
+	readCommitted = 1
+)
+
+// fetchFrom sends the Fetch request of a poll and reads its response.
+func (c *Client) fetchFrom(p *poll) []Fetched {
+	ctx, cancel := context.WithTimeout(c.life, p.wait+answerWithin)
+	defer cancel()
+	var result []Fetched
+	var failed error
+	err := node{c, p.leader}.send(ctx, c.fetchRequest(p), func(r kmsg.Response) {
+		result, failed = c.fetchResponse(p, r.(*kmsg.FetchResponse))
+	})
+	switch {
+	case err != nil:
+		return p.failed(err)
+	case failed != nil:
+		return p.failed(failed)
+	}
+	c.bounds(ctx, result)
+	return result
+}
+
+// fetchResponse copies out of a response what it says of the logs of a poll.
+func (c *Client) fetchResponse(p *poll, r *kmsg.FetchResponse) ([]Fetched, error) {
+	if err := code("fetch", r.ErrorCode, ""); err != nil {
+		return nil, err
+	}
+	result, taken := make([]Fetched, len(p.positions)), 0
+	for _, t := range r.Topics {
+		for i := range t.Partitions {
+			tp := TopicPartition{t.Topic, int(t.Partitions[i].Partition)}
+			if at, asked := slices.BinarySearchFunc(p.positions, tp, comparePosition); asked {
+				result[at] = c.fetched(p.positions[at], &t.Partitions[i], &taken)
+			}
+		}
+	}
+	for i, from := range p.positions {
+		if result[i].Topic == "" {
+			result[i] = Fetched{TopicPartition: from.TopicPartition, Next: from.Offset, Err: silent(from.TopicPartition)}
+		}
+	}
+	return result, nil
+}
+
+// fetchRequest is the request of a poll. It begins with another log each time, since the first ones get their bytes first.
+func (c *Client) fetchRequest(p *poll) *kmsg.FetchRequest {
+	r := kmsg.NewPtrFetchRequest()
+	r.Version, r.MaxWaitMillis, r.MinBytes, r.IsolationLevel = fetchVersion, int32(p.wait.Milliseconds()), 1, readCommitted
+	r.SessionID, r.SessionEpoch = -1, -1 // no session: every request names all logs
+	first, total := int(c.turn.Add(1))%len(p.positions), 0
+	for _, positions := range byTopic(slices.Concat(p.positions[first:], p.positions[:first]), Position.log) {
+		t := kmsg.FetchRequestTopic{Topic: positions[0].Topic, Partitions: make([]kmsg.FetchRequestTopicPartition, len(positions))}
+		for i, from := range positions {
+			size := cmp.Or(max(from.MaxBytes, 0), defaultMaxBytes)
+			total += size
+			t.Partitions[i] = kmsg.NewFetchRequestTopicPartition()
+			t.Partitions[i].Partition = int32(from.Partition)
+			t.Partitions[i].FetchOffset = from.Offset
+			t.Partitions[i].PartitionMaxBytes = int32(size)
+		}
+		r.Topics = append(r.Topics, t)
+	}
+	r.MaxBytes = int32(min(total, wire.MaxResponse))
+	return r
+}
+
+func (p Position) log() TopicPartition { return p.TopicPartition }
+
+func comparePosition(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) }
+
+// fetched is what a response says of one log; taken is what its records take in memory so far.
+func (c *Client) fetched(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) Fetched {
+	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
+	switch {
+	case kafka.Error(p.ErrorCode) == kafka.OffsetOutOfRange:
+		f.Err = ErrOutOfRange
+	case p.ErrorCode != 0:
+		if moved(p.ErrorCode) {
+			c.refresh()
+		}
+		f.Err = code("fetch", p.ErrorCode, "")
+	default:
+		f.Start, f.End = p.LogStartOffset, p.HighWatermark
+		f.Records, f.Next, f.Err = decode(from, p, taken)
+	}
+	return f
+}
+
+// bounds fills in where the logs begin and end whose offset is out of range: the answer does not say it.
+func (c *Client) bounds(ctx context.Context, result []Fetched) {
+	var logs []TopicPartition
+	for _, f := range result {
+		if errors.Is(f.Err, ErrOutOfRange) {
+			logs = append(logs, f.TopicPartition)
+		}
+	}
+	if len(logs) == 0 {
+		return
+	}
+	starts, err := c.Starts(ctx, logs)
+	ends, eerr := c.Ends(ctx, logs)
+	for i, f := range result {
+		switch {
+		case !errors.Is(f.Err, ErrOutOfRange):
+		case err != nil || eerr != nil:
+			result[i].Err = errors.Join(err, eerr)
+		case f.Next >= starts[f.TopicPartition] && f.Next <= ends[f.TopicPartition]: // it was appended to since
+			result[i].Err = fault.New(fault.Unavailable, "%s/%d: %w for a moment", f.Topic, f.Partition, kafka.OffsetNotAvailable)
+		default:
+			result[i].Start, result[i].End = starts[f.TopicPartition], ends[f.TopicPartition]
+		}
+	}
+}
