@@ -63,7 +63,7 @@ fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)
 	@scripts/fuzz
 
 .PHONY: lint
-lint: ## formatting, vet, linters, import rules, contracts, generated code
+lint: ## formatting, vet, linters, import rules, shape of packages, contracts, generated code
 	go vet work
 	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
 	cd loadtest/bench && GOWORK=off $$(../../scripts/tool golangci-lint) run --timeout 10m ./...
@@ -71,9 +71,14 @@ lint: ## formatting, vet, linters, import rules, contracts, generated code
 	@for dir in $$(go list -m -f '{{.Dir}}') loadtest/bench; do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb
+	go run .ci/shape.go
 	scripts/generated
 	scripts/links
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run .ci/readme; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
+
+.PHONY: size
+size: ## lines of hand-written code, and the share of comments, of every module and of each package of pkg
+	@go run .ci/size.go
 
 .PHONY: generate
 generate: ## generated code from the contracts
@@ -113,6 +118,7 @@ alerts-check: ## alert rules, their tests and Prometheus' configuration, by prom
 .PHONY: ci
 ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
+	@scripts/step 'size' $(MAKE) --no-print-directory size
 	@scripts/step 'the README, as it is written' .ci/readme
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test

@@ -7,22 +7,28 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// byPartition is range assignment with two promises more. Partition p of every topic goes to the same member, also while
-// the members of a rolling update listen to different topics. And it knows the partitions of its topics: kafka-go's
-// leader of a group takes a topic that its broker has not heard of yet for one without partitions, and assigns nothing.
-type byPartition struct{ partitions map[string]int }
+// rangeAssignor is range assignment with two promises more. Partition p of every topic goes to the same member, also
+// while the members of a rolling update listen to different topics. And it knows the partitions of its topics:
+// kafka-go's leader of a group takes a topic that its broker has not heard of yet for one without partitions, and
+// assigns nothing.
+type rangeAssignor struct{ partitions map[string]int }
 
-func (byPartition) ProtocolName() string { return "range" }
+// ProtocolName implements kafka.GroupBalancer.
+func (rangeAssignor) ProtocolName() string { return "range" }
 
-func (byPartition) UserData() ([]byte, error) { return nil, nil }
+// UserData implements kafka.GroupBalancer.
+func (rangeAssignor) UserData() ([]byte, error) { return nil, nil }
 
-func (b byPartition) AssignGroups(members []kafka.GroupMember, found []kafka.Partition) kafka.GroupMemberAssignments {
-	members = slices.SortedFunc(slices.Values(members), func(a, b kafka.GroupMember) int { return strings.Compare(a.ID, b.ID) })
+// AssignGroups implements kafka.GroupBalancer. found are the partitions that the leader's broker knows.
+func (a rangeAssignor) AssignGroups(members []kafka.GroupMember, found []kafka.Partition) kafka.GroupMemberAssignments {
+	members = slices.SortedFunc(slices.Values(members), func(a, b kafka.GroupMember) int {
+		return strings.Compare(a.ID, b.ID)
+	})
 	counts := map[string]int{}
 	for _, p := range found {
 		counts[p.Topic] = max(counts[p.Topic], p.ID+1)
 	}
-	for topic, n := range b.partitions {
+	for topic, n := range a.partitions {
 		counts[topic] = n
 	}
 	assignments := kafka.GroupMemberAssignments{}

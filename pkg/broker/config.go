@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Config says where Kafka is and how to talk to it. The zero value of a field means its default, except for Brokers, which
-// is required.
+// Config says where Kafka is and how to talk to it. The zero value of a field means its default, except for Brokers,
+// which is required.
 type Config struct {
 	Brokers    []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" help:"brokers to start from, host:port separated by commas; the others are found through them"`
 	TLS        bool     `env:"KAFKA_TLS" envDefault:"false" help:"talk TLS to the brokers"`
@@ -41,13 +41,17 @@ type Config struct {
 	RebalanceTimeout time.Duration `env:"KAFKA_REBALANCE_TIMEOUT" envDefault:"30s" help:"how long a rebalance waits for an instance to finish what it has in flight. Must exceed the produce time-out"`
 }
 
-// MinInsync is how many copies of a log a write waits for: 2 when there are 3 or more, so that one broker may die; else 1.
+// MinInsync is how many copies of a log a write waits for: 2 when there are 3 or more, so that one broker may die; else
+// 1.
 func (c Config) MinInsync() int {
 	if cmp.Or(c.ReplicationFactor, 3) >= 3 {
 		return 2
 	}
 	return 1
 }
+
+// heartbeatEvery leaves room for two lost heartbeats before the session ends.
+func (c Config) heartbeatEvery() time.Duration { return min(time.Second, c.SessionTimeout/3) }
 
 // compressions that records can be produced with.
 var compressions = map[string]compress.Compression{
@@ -143,7 +147,8 @@ func (c Config) sasl() (sasl.Mechanism, error) {
 		}
 		return nil, nil
 	case !isScram && c.SASLMechanism != "plain":
-		return nil, fault.Field("KAFKA_SASL_MECHANISM", "must be none, plain, scram-sha-256 or scram-sha-512, not %q", c.SASLMechanism)
+		return nil, fault.Field("KAFKA_SASL_MECHANISM", "must be none, plain, scram-sha-256 or scram-sha-512, not %q",
+			c.SASLMechanism)
 	case c.SASLUser == "":
 		return nil, fault.Field("KAFKA_SASL_USER", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
 	case c.SASLPassword == "":

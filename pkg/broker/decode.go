@@ -10,10 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// decode copies the records of one log out of a Fetch response. It drops what lies before the asked offset (a batch comes
-// whole), control records and the records of aborted transactions, and returns the offset after the last of all of these.
-// Of a batch that cannot be read, and never will be, there is one record that says so. taken is what the batches of the
-// response take in memory so far.
+// decode copies the records of one log out of a Fetch response. It drops what lies before the asked offset (a batch
+// comes whole), control records and the records of aborted transactions, and returns the offset after the last of all
+// of these. Of a batch that cannot be read, and never will be, there is one record that says so. taken is what the
+// batches of the response take in memory so far.
 func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (records []Record, next int64, err error) {
 	next = from.Offset
 	var memory wire.Slab
@@ -25,7 +25,8 @@ func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (rec
 		}
 		if err != nil {
 			// Not an outage, which passes by itself and is waited for in silence: somebody must look at the log.
-			return records, next, fault.New(fault.Permanent, "read %s/%d at %d: %w", from.Topic, from.Partition, next, err)
+			return records, next,
+				fault.New(fault.Permanent, "read %s/%d at %d: %w", from.Topic, from.Partition, next, err)
 		}
 		if aborted.Keeps(&b) && b.LastOffset() >= from.Offset {
 			memory.Left = len(rest)
@@ -71,7 +72,8 @@ func appendRecords(records []Record, from Position, b *wire.Batch, memory *wire.
 // It lies at the last of their offsets: whoever has read it goes on behind the batch, and whoever has not gets the
 // batch again.
 func unreadable(from Position, b *wire.Batch, err error) Record {
-	return Record{Topic: from.Topic, Partition: from.Partition, Offset: b.LastOffset(), Time: time.UnixMilli(b.MaxTimestamp),
+	return Record{Topic: from.Topic, Partition: from.Partition, Offset: b.LastOffset(),
+		Time: time.UnixMilli(b.MaxTimestamp),
 		Unreadable: fault.New(fault.Permanent, "the batch of offsets %d to %d of %s/%d cannot be read: %w",
 			b.FirstOffset, b.LastOffset(), from.Topic, from.Partition, err)}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
@@ -209,7 +210,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(written(f, 0, compressions["snappy"], events(2)...), true)
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'a'}, false)
 	f.Fuzz(func(t *testing.T, raw []byte, sealed bool) {
-		c, p := &Client{}, &poll{positions: []Position{readFrom}}
+		c, p := &cluster{transport: &kafka.Transport{}}, &poll{positions: []Position{readFrom}}
 		if r := (&kmsg.FetchResponse{Version: fetchVersion}); r.ReadFrom(raw) == nil {
 			_, _ = c.fetchResponse(p, r)
 			for _, t := range r.Topics {

@@ -16,7 +16,7 @@ import (
 type exchange struct {
 	clientID string
 	request  kmsg.Request
-	read     func(kmsg.Response) // gets the response, whose records are lent; called before roundTrip returns
+	read     func(kmsg.Response) // gets the response, whose records are lent
 	agreed   bool                // the broker speaks the request's version
 }
 
@@ -25,8 +25,8 @@ var _ protocol.RawExchanger = (*exchange)(nil)
 // ApiKey implements protocol.Message.
 func (x *exchange) ApiKey() protocol.ApiKey { return protocol.ApiKey(x.request.Key()) }
 
-// Required implements protocol.RawExchanger. versions are the latest that the broker and kafka-go both know; of one that
-// kafka-go does not know the broker will speak for itself.
+// Required implements protocol.RawExchanger. versions are the latest that the broker and kafka-go both know; of one
+// that kafka-go does not know the broker will speak for itself.
 func (x *exchange) Required(versions map[protocol.ApiKey]int16) bool {
 	x.agreed = versions[x.ApiKey()] >= min(x.request.GetVersion(), x.ApiKey().MaxVersion())
 	return true

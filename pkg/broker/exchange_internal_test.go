@@ -53,11 +53,10 @@ func TestExchangeRefusesWhatIsNoAnswer(t *testing.T) {
 
 // What is written here is byte for byte what kafka-go writes, which knows nothing of it.
 func TestRequestsAreThoseOfKafkaGo(t *testing.T) {
-	c := &Client{cfg: Config{ClientID: "me", ProduceTimeout: 7 * time.Second}}
 	at := func(topic string, p int, offset int64) Position {
 		return Position{TopicPartition{topic, p}, offset, 1000}
 	}
-	ours := c.fetchRequest(&poll{positions: []Position{at("a", 0, 5), at("a", 2, 1<<40), at("b", 1, 0)}, wait: time.Second}) // begins with the second
+	ours := (&poll{positions: []Position{at("a", 0, 5), at("a", 2, 1<<40), at("b", 1, 0)}, wait: time.Second}).request(1) // begins with the second
 	entry := func(p int32, offset int64) fetch.RequestPartition {
 		return fetch.RequestPartition{Partition: p, CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: 1000}
 	}
@@ -69,7 +68,7 @@ func TestRequestsAreThoseOfKafkaGo(t *testing.T) {
 		}})
 
 	one, other := events(3), oddRecords()
-	produced := c.produceRequest([]Batch{{TopicPartition{"a", 0}, one}, {TopicPartition{"a", 1}, other}, {TopicPartition{"b", 0}, one[:1]}})
+	produced := newProduceRequest(Config{ProduceTimeout: 7 * time.Second}, []Batch{{TopicPartition{"a", 0}, one}, {TopicPartition{"a", 1}, other}, {TopicPartition{"b", 0}, one[:1]}})
 	same(t, produced, &produce.Request{Acks: -1, Timeout: 7000, Topics: []produce.RequestTopic{
 		{Topic: "a", Partitions: []produce.RequestPartition{{Partition: 0, RecordSet: recordSet(0, one)}, {Partition: 1, RecordSet: recordSet(0, other)}}},
 		{Topic: "b", Partitions: []produce.RequestPartition{{Partition: 0, RecordSet: recordSet(0, one[:1])}}},

@@ -9,10 +9,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Fetch implements Log. With one leader it is one long poll. With several, waiting for all of them would hold the records
-// of one until the slowest has had nothing to say for MaxWait; so it asks all of them for what they have now, and when that
-// is nothing, waits for the first long poll (a bell) that brings something. The bells of the others go on, and the next
-// call with the same positions listens to them instead of asking again. What is told of a log is never older than the call.
+// Fetch implements Log. With one leader it is one long poll. With several, waiting for all of them would hold the
+// records of one until the slowest has had nothing to say for MaxWait; so it asks all of them for what they have now,
+// and when that is nothing, waits for the first long poll (a bell) that brings something. The bells of the others go
+// on, and the next call with the same positions listens to them instead of asking again. What is told of a log is never
+// older than the call.
 func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) {
 	from = slices.Clone(from) // in one order, whatever the caller's, so that bells are found again
 	slices.SortFunc(from, func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) })
@@ -76,7 +77,9 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 	heard = make(chan *poll, len(led))
 	for leader, positions := range led {
 		// One log that fails would have its leader answer at once.
-		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool { return a.of(p.TopicPartition).Err != nil })
+		sound := slices.DeleteFunc(slices.Clone(positions), func(p Position) bool {
+			return a.of(p.TopicPartition).Err != nil
+		})
 		if len(sound) > 0 {
 			p := &poll{leader: leader, positions: sound, wait: c.cfg.MaxWait, heard: heard}
 			joined = append(joined, c.polls.join(p, c.fetchFrom))
@@ -105,7 +108,9 @@ func (a answers) take(f Fetched) {
 
 // of is the answer for a log that was asked for.
 func (a answers) of(tp TopicPartition) *Fetched {
-	i, _ := slices.BinarySearchFunc(a, tp, func(f Fetched, tp TopicPartition) int { return compareLogs(f.TopicPartition, tp) })
+	i, _ := slices.BinarySearchFunc(a, tp, func(f Fetched, tp TopicPartition) int {
+		return compareLogs(f.TopicPartition, tp)
+	})
 	return &a[i]
 }
 

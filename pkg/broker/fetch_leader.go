@@ -27,7 +27,7 @@ func (c *Client) fetchFrom(p *poll) []Fetched {
 	defer cancel()
 	var result []Fetched
 	var failed error
-	err := node{c, p.leader}.send(ctx, c.fetchRequest(p), func(r kmsg.Response) {
+	err := c.broker(p.leader).send(ctx, p.request(int(c.turn.Add(1))), func(r kmsg.Response) {
 		result, failed = c.fetchResponse(p, r.(*kmsg.FetchResponse))
 	})
 	switch {
@@ -41,7 +41,7 @@ func (c *Client) fetchFrom(p *poll) []Fetched {
 }
 
 // fetchResponse copies out of a response what it says of the logs of a poll.
-func (c *Client) fetchResponse(p *poll, r *kmsg.FetchResponse) ([]Fetched, error) {
+func (c *cluster) fetchResponse(p *poll, r *kmsg.FetchResponse) ([]Fetched, error) {
 	if err := code("fetch", r.ErrorCode, ""); err != nil {
 		return nil, err
 	}
@@ -62,14 +62,17 @@ func (c *Client) fetchResponse(p *poll, r *kmsg.FetchResponse) ([]Fetched, error
 	return result, nil
 }
 
-// fetchRequest is the request of a poll. It begins with another log each time, since the first ones get their bytes first.
-func (c *Client) fetchRequest(p *poll) *kmsg.FetchRequest {
+// request is the Fetch request of a poll. It begins with another log at each turn: the first ones get their bytes
+// first.
+func (p *poll) request(turn int) *kmsg.FetchRequest {
 	r := kmsg.NewPtrFetchRequest()
-	r.Version, r.MaxWaitMillis, r.MinBytes, r.IsolationLevel = fetchVersion, int32(p.wait.Milliseconds()), 1, readCommitted
+	r.Version, r.MaxWaitMillis, r.MinBytes = fetchVersion, int32(p.wait.Milliseconds()), 1
+	r.IsolationLevel = readCommitted
 	r.SessionID, r.SessionEpoch = -1, -1 // no session: every request names all logs
-	first, total := int(c.turn.Add(1))%len(p.positions), 0
+	first, total := turn%len(p.positions), 0
 	for _, positions := range byTopic(slices.Concat(p.positions[first:], p.positions[:first]), Position.log) {
-		t := kmsg.FetchRequestTopic{Topic: positions[0].Topic, Partitions: make([]kmsg.FetchRequestTopicPartition, len(positions))}
+		t := kmsg.FetchRequestTopic{Topic: positions[0].Topic}
+		t.Partitions = make([]kmsg.FetchRequestTopicPartition, len(positions))
 		for i, from := range positions {
 			size := cmp.Or(max(from.MaxBytes, 0), defaultMaxBytes)
 			total += size
@@ -89,7 +92,7 @@ func (p Position) log() TopicPartition { return p.TopicPartition }
 func comparePosition(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) }
 
 // fetched is what a response says of one log; taken is what its records take in memory so far.
-func (c *Client) fetched(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) Fetched {
+func (c *cluster) fetched(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) Fetched {
 	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
 	switch {
 	case kafka.Error(p.ErrorCode) == kafka.OffsetOutOfRange:
@@ -106,7 +109,7 @@ func (c *Client) fetched(from Position, p *kmsg.FetchResponseTopicPartition, tak
 	return f
 }
 
-// bounds fills in where the logs begin and end whose offset is out of range: the answer does not say it.
+// bounds fills in where the logs begin and end whose offset is out of range: the response does not say it.
 func (c *Client) bounds(ctx context.Context, result []Fetched) {
 	var logs []TopicPartition
 	for _, f := range result {
@@ -120,14 +123,16 @@ func (c *Client) bounds(ctx context.Context, result []Fetched) {
 	starts, err := c.Starts(ctx, logs)
 	ends, eerr := c.Ends(ctx, logs)
 	for i, f := range result {
+		start, end := starts[f.TopicPartition], ends[f.TopicPartition]
 		switch {
 		case !errors.Is(f.Err, ErrOutOfRange):
 		case err != nil || eerr != nil:
 			result[i].Err = errors.Join(err, eerr)
-		case f.Next >= starts[f.TopicPartition] && f.Next <= ends[f.TopicPartition]: // it was appended to since
-			result[i].Err = fault.New(fault.Unavailable, "%s/%d: %w for a moment", f.Topic, f.Partition, kafka.OffsetNotAvailable)
+		case f.Next >= start && f.Next <= end: // it was appended to since
+			result[i].Err = fault.New(fault.Unavailable, "%s/%d: %w for a moment", f.Topic, f.Partition,
+				kafka.OffsetNotAvailable)
 		default:
-			result[i].Start, result[i].End = starts[f.TopicPartition], ends[f.TopicPartition]
+			result[i].Start, result[i].End = start, end
 		}
 	}
 }

@@ -31,7 +31,8 @@ type served struct {
 }
 
 // serve runs in a function of kafka-go's generation, which waits for it before the next one is joined.
-func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation, serve func(context.Context, Generation) error) served {
+func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation,
+	serve func(context.Context, Generation) error) served {
 	g := &generation{client: c, gen: gen, committed: map[TopicPartition]int64{}}
 	for topic, partitions := range gen.Assignments {
 		for _, p := range partitions {
@@ -63,8 +64,8 @@ func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation, serve f
 	return served{g.ID(), asked, err}
 }
 
-// keepAlive sends heartbeats from the end of the generation until serve has finished: kafka-go stops them at the first sign
-// of a rebalance, and the session time-out would then cut short what the rebalance time-out allows.
+// keepAlive sends heartbeats from the end of the generation until serve has finished: kafka-go stops them at the first
+// sign of a rebalance, and the session time-out would then cut short what the rebalance time-out allows.
 func (g *generation) keepAlive(ctx, over context.Context) {
 	select {
 	case <-over.Done():
@@ -72,7 +73,7 @@ func (g *generation) keepAlive(ctx, over context.Context) {
 		return
 	}
 	for ctx.Err() == nil && fault.ClassOf(g.Holds(ctx)) != fault.Conflict {
-		pause(ctx, g.client.heartbeatEvery())
+		pause(ctx, g.client.cfg.heartbeatEvery())
 	}
 }
 
@@ -125,7 +126,7 @@ func (g *generation) Holds(ctx context.Context) error {
 	defer cancel()
 	request := &kmsg.HeartbeatRequest{Version: heartbeatVersion, Group: g.gen.GroupID, Generation: g.gen.ID,
 		MemberID: g.gen.MemberID}
-	r, err := request.RequestWith(ctx, coordinator{g.client, g.gen.GroupID})
+	r, err := request.RequestWith(ctx, g.client.coordinator(g.gen.GroupID))
 	if err != nil {
 		return err
 	}

@@ -13,16 +13,14 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// heartbeatEvery leaves room for two lost heartbeats before the session ends.
-func (c *Client) heartbeatEvery() time.Duration { return min(time.Second, c.cfg.SessionTimeout/3) }
-
 // Join implements Log. When ctx ends before the first generation, it returns only after the group has let it in.
 func (c *Client) Join(ctx context.Context, group string, topics []string, partitions int,
 	serve func(context.Context, Generation) error) error {
+	j := joining{c, group, topics, partitions, serve}
 	said := ""
 	for failures := 0; ctx.Err() == nil; failures++ {
 		began := time.Now()
-		err := c.member(ctx, group, topics, partitions, serve)
+		err := j.member(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -40,24 +38,27 @@ func (c *Client) Join(ctx context.Context, group string, topics []string, partit
 	return nil
 }
 
-// backOff waits 50 ms to 3.2 s, longer with every failure, and never as long as another instance.
-func backOff(ctx context.Context, failures int) {
-	most := 100 * time.Millisecond << min(failures, 5)
-	pause(ctx, most/2+rand.N(most/2))
+// joining is one call of Join: who joins which group, and what serves its generations.
+type joining struct {
+	client     *Client
+	group      string
+	topics     []string
+	partitions int
+	serve      func(context.Context, Generation) error
 }
 
 // member takes part in the group until ctx ends or something fails.
-func (c *Client) member(ctx context.Context, group string, topics []string, partitions int,
-	serve func(context.Context, Generation) error) error {
-	counts, err := c.counts(ctx, topics, partitions)
+func (j joining) member(ctx context.Context) error {
+	c, group := j.client, j.group
+	counts, err := j.counts(ctx)
 	if err != nil {
 		return err
 	}
 	asked := "group " + group
 	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: group, Brokers: c.cfg.Brokers, Dialer: c.dialer, Topics: topics,
-		GroupBalancers:    []kafka.GroupBalancer{byPartition{counts}},
-		HeartbeatInterval: c.heartbeatEvery(), SessionTimeout: c.cfg.SessionTimeout,
+		ID: group, Brokers: c.cfg.Brokers, Dialer: c.dialer, Topics: j.topics,
+		GroupBalancers:    []kafka.GroupBalancer{rangeAssignor{counts}},
+		HeartbeatInterval: c.cfg.heartbeatEvery(), SessionTimeout: c.cfg.SessionTimeout,
 		RebalanceTimeout: c.cfg.RebalanceTimeout, JoinGroupBackoff: failurePause, Timeout: answerWithin,
 		StartOffset: kafka.FirstOffset,
 	})
@@ -81,7 +82,7 @@ func (c *Client) member(ctx context.Context, group string, topics []string, part
 		m.id = gen.MemberID
 		returned := make(chan served, 1)
 		gen.Start(func(over context.Context) {
-			s := c.serve(ctx, over, gen, serve)
+			s := c.serve(ctx, over, gen, j.serve)
 			if ctx.Err() != nil || fault.ClassOf(s.err) == fault.Permanent {
 				m.beginLeaving(context.WithoutCancel(ctx))
 			}
@@ -102,9 +103,15 @@ func (c *Client) member(ctx context.Context, group string, topics []string, part
 	}
 }
 
-// membership is one kafka-go ConsumerGroup and how to get out of it. kafka-go joins again whenever a generation ends, and
-// sees that it was closed only when it has joined, which takes as long as the slowest other member; so the coordinator is
-// told first, which then refuses to let it in.
+// backOff waits 50 ms to 3.2 s, longer with every failure, and never as long as another instance.
+func backOff(ctx context.Context, failures int) {
+	most := 100 * time.Millisecond << min(failures, 5)
+	pause(ctx, most/2+rand.N(most/2))
+}
+
+// membership is one kafka-go ConsumerGroup and how to get out of it. kafka-go joins again whenever a generation ends,
+// and sees that it was closed only when it has joined, which takes as long as the slowest other member; so the
+// coordinator is told first, which then refuses to let it in.
 type membership struct {
 	client  *Client
 	group   *kafka.ConsumerGroup
@@ -141,12 +148,12 @@ func (m *membership) leave(ctx context.Context) {
 
 // counts is how many partitions of each topic the group shares out: the configured number of each, once all topics
 // exist.
-func (c *Client) counts(ctx context.Context, topics []string, partitions int) (map[string]int, error) {
+func (j joining) counts(ctx context.Context) (map[string]int, error) {
 	var all []Topic
-	for _, name := range topics {
-		all = append(all, Topic{Name: name, Partitions: partitions})
+	for _, name := range j.topics {
+		all = append(all, Topic{Name: name, Partitions: j.partitions})
 	}
-	m, err := c.metadataWith(ctx, all)
+	m, err := j.client.metadataWith(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -155,10 +162,10 @@ func (c *Client) counts(ctx context.Context, topics []string, partitions int) (m
 	}
 	counts := map[string]int{}
 	for _, want := range all {
-		if err := c.enough(m, want); err != nil {
+		if err := j.client.enough(m, want); err != nil {
 			return nil, err
 		}
-		counts[want.Name] = partitions
+		counts[want.Name] = j.partitions
 	}
 	return counts, nil
 }

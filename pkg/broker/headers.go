@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 )
 
-// Headers are those of one record, in order, as they are on the wire behind their number: of each the key and the value,
-// with their lengths before them as varints, where -1 is null. Keys may repeat; nil is none.
+// Headers are those of one record, in order, as they are on the wire behind their number: of each the key and the
+// value, with their lengths before them as varints, where -1 is null. Keys may repeat; nil is none.
 //
 // They are not a list because the dozen that a record has would be the largest thing that is allocated for it, with two
 // pointers each for the garbage collector to follow: see package wire for what that costs.

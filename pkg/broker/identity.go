@@ -29,7 +29,7 @@ func (c *Client) Identities(ctx context.Context, topics []string) (map[string]st
 	for _, name := range topics {
 		request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: &name})
 	}
-	r, err := request.RequestWith(ctx, node{c, m.brokers[rand.IntN(len(m.brokers))]})
+	r, err := request.RequestWith(ctx, c.broker(m.brokers[rand.IntN(len(m.brokers))]))
 	if err != nil {
 		return nil, err
 	}

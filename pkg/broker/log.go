@@ -63,8 +63,8 @@ type TopicPartition struct {
 	Partition int
 }
 
-// Position is where to read one log from, and how many bytes to take from it at most in one fetch (0: 1 MiB). At least one
-// record is returned whatever its size.
+// Position is where to read one log from, and how many bytes to take from it at most in one fetch (0: 1 MiB). At least
+// one record is returned whatever its size.
 type Position struct {
 	TopicPartition
 	Offset   int64

@@ -10,15 +10,15 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// metadata is what the transport knows of the cluster: its brokers, and the topics that exist. Brokers, topics and their
-// partitions are sorted.
+// metadata is what the transport knows of the cluster: its brokers, and the topics that exist. Brokers, topics and
+// their partitions are sorted.
 type metadata struct {
 	brokers []int32
 	topics  []kafkametadata.ResponseTopic
 }
 
 // metadata comes from the transport's memory, except for the first request after a refresh. It never creates a topic.
-func (c *Client) metadata(ctx context.Context) (metadata, error) {
+func (c *cluster) metadata(ctx context.Context) (metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
 	defer cancel()
 	r, err := c.roundTrip(ctx, "metadata", &kafkametadata.Request{})
@@ -34,6 +34,25 @@ func (c *Client) metadata(ctx context.Context) (metadata, error) {
 		return slices.ContainsFunc(m.brokers, func(id int32) bool { return brokerName(id) == name })
 	})
 	return m, nil
+}
+
+// metadataWith asks the brokers again when the remembered metadata lacks a topic.
+func (c *cluster) metadataWith(ctx context.Context, topics []Topic) (metadata, error) {
+	m, err := c.metadata(ctx)
+	if err != nil || len(m.missing(topics)) == 0 {
+		return m, err
+	}
+	c.refresh()
+	return c.metadata(ctx)
+}
+
+func (m metadata) missing(topics []Topic) (missing []Topic) {
+	for _, t := range topics {
+		if _, ok := m.topic(t.Name); !ok {
+			missing = append(missing, t)
+		}
+	}
+	return missing
 }
 
 // topic finds a topic; an error of the broker about it counts as its absence.
@@ -65,7 +84,8 @@ func (m metadata) leader(tp TopicPartition) (int32, error) {
 }
 
 // byLeader groups what concerns logs by the broker that leads them; orphans are those without one, and why.
-func byLeader[T any](m metadata, all []T, log func(T) TopicPartition) (led map[int32][]T, orphans map[TopicPartition]error) {
+func byLeader[T any](m metadata, all []T, log func(T) TopicPartition) (
+	led map[int32][]T, orphans map[TopicPartition]error) {
 	led = map[int32][]T{}
 	for _, x := range all {
 		leader, err := m.leader(log(x))
@@ -81,8 +101,8 @@ func byLeader[T any](m metadata, all []T, log func(T) TopicPartition) (led map[i
 	return led, orphans
 }
 
-// byTopic groups what concerns logs as Kafka's requests want it. Logs of one topic that are not one behind the other make
-// several groups of it.
+// byTopic groups what concerns logs as Kafka's requests want it. Logs of one topic that are not one behind the other
+// make several groups of it.
 func byTopic[T any](all []T, log func(T) TopicPartition) (groups [][]T) {
 	for begin, i := 0, 1; i <= len(all); i++ {
 		if i == len(all) || log(all[i]).Topic != log(all[begin]).Topic {

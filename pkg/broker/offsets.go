@@ -30,7 +30,7 @@ func (c *Client) Starts(ctx context.Context, logs []TopicPartition) (map[TopicPa
 	return c.offsets(ctx, logs, earliest)
 }
 
-func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (map[TopicPartition]int64, error) {
+func (c *cluster) offsets(ctx context.Context, logs []TopicPartition, at int64) (map[TopicPartition]int64, error) {
 	found := make(map[TopicPartition]int64, len(logs))
 	if len(logs) == 0 {
 		return found, nil
@@ -67,7 +67,8 @@ func (c *Client) offsets(ctx context.Context, logs []TopicPartition, at int64) (
 }
 
 // offsetsOf asks one leader.
-func (c *Client) offsetsOf(ctx context.Context, leader int32, logs []TopicPartition, at int64) (map[TopicPartition]int64, error) {
+func (c *cluster) offsetsOf(ctx context.Context, leader int32, logs []TopicPartition, at int64) (
+	map[TopicPartition]int64, error) {
 	request := &kmsg.ListOffsetsRequest{Version: listOffsetsVersion, ReplicaID: -1}
 	for _, logs := range byTopic(logs, itself) {
 		t := kmsg.ListOffsetsRequestTopic{Topic: logs[0].Topic}
@@ -77,7 +78,7 @@ func (c *Client) offsetsOf(ctx context.Context, leader int32, logs []TopicPartit
 		}
 		request.Topics = append(request.Topics, t)
 	}
-	r, err := request.RequestWith(ctx, node{c, leader})
+	r, err := request.RequestWith(ctx, c.broker(leader))
 	if err != nil {
 		return nil, err
 	}

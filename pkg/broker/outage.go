@@ -53,6 +53,7 @@ func (o *outage) alive(asked func(string) bool) {
 
 func (o *outage) ended() {
 	if len(o.failing) == 0 {
-		slog.Warn("kafka is back", "brokers", strings.Join(o.brokers, ","), "after", time.Since(o.since).Round(time.Millisecond))
+		slog.Warn("kafka is back", "brokers", strings.Join(o.brokers, ","),
+			"after", time.Since(o.since).Round(time.Millisecond))
 	}
 }

@@ -1,7 +1,7 @@
 package broker
 
-// Partition returns the partition of a key among n, as the default partitioner of the Java clients does (murmur2), so that
-// records of one key meet in one partition whatever wrote them. n must be positive.
+// Partition returns the partition of a key among n, as the default partitioner of the Java clients does (murmur2), so
+// that records of one key meet in one partition whatever wrote them. n must be positive.
 func Partition(key []byte, n int) int {
 	return int(murmur2(key)&0x7fffffff) % n
 }

@@ -79,7 +79,7 @@ const produceVersion = 8
 
 // produceTo sends batches to the broker that leads their logs.
 func (c *Client) produceTo(ctx context.Context, leader int32, batches []Batch, each func(Produced)) {
-	answered, err := node{c, leader}.Request(ctx, c.produceRequest(batches))
+	answered, err := c.broker(leader).Request(ctx, newProduceRequest(c.cfg, batches))
 	if err != nil {
 		answer(batches, err, each)
 		return
@@ -126,10 +126,10 @@ type produceRequest struct {
 	how                 compress.Compression
 }
 
-func (c *Client) produceRequest(batches []Batch) *produceRequest {
+func newProduceRequest(cfg Config, batches []Batch) *produceRequest {
 	return &produceRequest{ProduceRequest: kmsg.ProduceRequest{Version: produceVersion, Acks: allInSync,
-		TimeoutMillis: int32(c.cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches, Batch.log),
-		how: compressions[c.cfg.Compression]}
+		TimeoutMillis: int32(cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches, Batch.log),
+		how: compressions[cfg.Compression]}
 }
 
 // AppendTo implements kmsg.Request. A record without a time is of now.

@@ -5,8 +5,8 @@ import "time"
 // Record is one record of a log. Offset and Time are set by the broker and ignored when producing, except that a
 // non-zero Time is kept as the record's create time.
 //
-// Nobody writes into Key, Value and Headers once they are set: strings are views of them (event.FromRecord). They are the
-// record's own: whoever keeps a record keeps nothing else of the batch that it came in.
+// Nobody writes into Key, Value and Headers once they are set: strings are views of them (event.FromRecord). They are
+// the record's own: whoever keeps a record keeps nothing else of the batch that it came in.
 type Record struct {
 	Topic     string
 	Partition int

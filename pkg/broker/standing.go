@@ -16,8 +16,8 @@ type Standing struct {
 	Committed map[TopicPartition]int64
 }
 
-// Group looks at a consumer group from outside, and at what it has committed of some logs. A group that nobody has joined yet has no
-// members. It blocks until the coordinator answers; errors are as of Log.
+// Group looks at a consumer group from outside, and at what it has committed of some logs. A group that nobody has
+// joined yet has no members. It blocks until the coordinator answers; errors are as of Log.
 func (c *Client) Group(ctx context.Context, group string, logs []TopicPartition) (Standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Provision implements Log. Topics are created with the configured replication factor, the min.insync.replicas that goes
-// with it, and cleanup.policy delete. It returns when every log can be written and read.
+// Provision implements Log. Topics are created with the configured replication factor, the min.insync.replicas that
+// goes with it, and cleanup.policy delete. It returns when every log can be written and read.
 func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
@@ -53,25 +53,6 @@ func (c *Client) Check(ctx context.Context, topics []Topic) error {
 	return c.check(ctx, m, topics)
 }
 
-// metadataWith asks the brokers again when the remembered metadata lacks a topic.
-func (c *Client) metadataWith(ctx context.Context, topics []Topic) (metadata, error) {
-	m, err := c.metadata(ctx)
-	if err != nil || len(m.missing(topics)) == 0 {
-		return m, err
-	}
-	c.refresh()
-	return c.metadata(ctx)
-}
-
-func (m metadata) missing(topics []Topic) (missing []Topic) {
-	for _, t := range topics {
-		if _, ok := m.topic(t.Name); !ok {
-			missing = append(missing, t)
-		}
-	}
-	return missing
-}
-
 func (c *Client) create(ctx context.Context, topics []Topic) error {
 	request := &kafka.CreateTopicsRequest{}
 	for _, t := range topics {
@@ -85,7 +66,8 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 			{ConfigName: "min.insync.replicas", ConfigValue: strconv.Itoa(c.cfg.MinInsync())},
 		}
 		if t.MaxBytes > 0 {
-			settings = append(settings, kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(t.MaxBytes)})
+			settings = append(settings,
+				kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(t.MaxBytes)})
 		}
 		request.Topics = append(request.Topics, kafka.TopicConfig{
 			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: c.cfg.ReplicationFactor, ConfigEntries: settings,
@@ -100,7 +82,8 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 		case err == nil || errors.Is(err, kafka.TopicAlreadyExists): // another instance was quicker
 		case errors.Is(err, kafka.InvalidReplicationFactor):
 			// Not permanent: a cluster that starts has fewer brokers at first.
-			return fault.New(fault.Unavailable, "create topic %s with KAFKA_REPLICATION_FACTOR %d: %w", name, c.cfg.ReplicationFactor, err)
+			return fault.New(fault.Unavailable, "create topic %s with KAFKA_REPLICATION_FACTOR %d: %w", name,
+				c.cfg.ReplicationFactor, err)
 		default:
 			return classify("create topic "+name, err)
 		}
@@ -135,7 +118,8 @@ func (c *Client) check(ctx context.Context, m metadata, topics []Topic) error {
 		}
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: want.Name,
-			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "max.message.bytes", "unclean.leader.election.enable"},
+			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "max.message.bytes",
+				"unclean.leader.election.enable"},
 		})
 	}
 	if len(topics) == 0 {
@@ -158,7 +142,7 @@ func (c *Client) check(ctx context.Context, m metadata, topics []Topic) error {
 	}
 	for _, want := range topics {
 		t, _ := m.topic(want.Name)
-		if err := c.checkSettings(want, copies(t), settings[want.Name]); err != nil {
+		if err := c.cfg.checkSettings(want, copies(t), settings[want.Name]); err != nil {
 			return err
 		}
 	}
@@ -191,30 +175,36 @@ func copies(t kafkametadata.ResponseTopic) int {
 	return fewest
 }
 
-func (c *Client) checkSettings(want Topic, copies int, is map[string]string) error {
+// checkSettings refuses a topic that would lose events, or take none.
+func (c Config) checkSettings(want Topic, copies int, is map[string]string) error {
 	if strings.Contains(is["cleanup.policy"], "compact") {
-		return wrong(want.Name, "cleanup.policy is %s: compaction would remove events; it must be delete", is["cleanup.policy"])
+		return wrong(want.Name, "cleanup.policy is %s: compaction would remove events; it must be delete",
+			is["cleanup.policy"])
 	}
-	if copies < c.cfg.ReplicationFactor {
-		return wrong(want.Name, "its replication factor is %d, less than KAFKA_REPLICATION_FACTOR %d", copies, c.cfg.ReplicationFactor)
+	if copies < c.ReplicationFactor {
+		return wrong(want.Name, "its replication factor is %d, less than KAFKA_REPLICATION_FACTOR %d", copies,
+			c.ReplicationFactor)
 	}
 	if insync, err := strconv.Atoi(is["min.insync.replicas"]); err == nil {
 		if insync > copies {
-			return wrong(want.Name, "min.insync.replicas is %d, more than its replication factor %d: nothing can be written", insync, copies)
+			return wrong(want.Name,
+				"min.insync.replicas is %d, more than its replication factor %d: nothing can be written", insync, copies)
 		}
-		if insync < c.cfg.MinInsync() {
-			return wrong(want.Name, "min.insync.replicas is %d: with KAFKA_REPLICATION_FACTOR %d it must be %d at least, or the death of a broker loses what was acknowledged",
-				insync, c.cfg.ReplicationFactor, c.cfg.MinInsync())
+		if insync < c.MinInsync() {
+			return wrong(want.Name, "min.insync.replicas is %d: with KAFKA_REPLICATION_FACTOR %d it must be %d at least, "+
+				"or the death of a broker loses what was acknowledged", insync, c.ReplicationFactor, c.MinInsync())
 		}
 	}
 	if is["unclean.leader.election.enable"] == "true" && copies > 1 {
-		return wrong(want.Name, "unclean.leader.election.enable is true: a stale copy could become the log; it must be false")
+		return wrong(want.Name,
+			"unclean.leader.election.enable is true: a stale copy could become the log; it must be false")
 	}
 	if most, err := strconv.Atoi(is["max.message.bytes"]); err == nil && most < want.MaxBytes {
 		return wrong(want.Name, "max.message.bytes is %d: it must be %d at least", most, want.MaxBytes)
 	}
 	ms, err := strconv.ParseInt(is["retention.ms"], 10, 64)
-	if kept := time.Duration(ms) * time.Millisecond; err == nil && ms >= 0 && (want.Retention == 0 || kept < want.Retention) {
+	kept := time.Duration(ms) * time.Millisecond
+	if err == nil && ms >= 0 && (want.Retention == 0 || kept < want.Retention) {
 		slog.Warn("topic forgets sooner than configured", "topic", want.Name, "kept", kept, "configured", want.Retention)
 	}
 	return nil

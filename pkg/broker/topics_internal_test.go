@@ -27,8 +27,8 @@ func TestSettingsThatCannotBeRight(t *testing.T) {
 		{1, 1, map[string]string{"min.insync.replicas": "2"}, "min.insync.replicas"},
 		{3, 3, map[string]string{"min.insync.replicas": "2", "unclean.leader.election.enable": "true"}, "unclean.leader.election.enable"},
 	} {
-		client := &Client{cfg: Config{ReplicationFactor: c.factor}.withDefaults()}
-		err := client.checkSettings(Topic{Name: "order.events.v1", Retention: time.Hour}, c.copies, c.is)
+		cfg := Config{ReplicationFactor: c.factor}.withDefaults()
+		err := cfg.checkSettings(Topic{Name: "order.events.v1", Retention: time.Hour}, c.copies, c.is)
 		if c.names == "" {
 			if err != nil {
 				t.Errorf("%d copies, %v: %v", c.copies, c.is, err)
@@ -43,7 +43,7 @@ func TestSettingsThatCannotBeRight(t *testing.T) {
 
 // During a rolling update members listen to different topics; a partition still has one owner for all of them.
 func TestAssignmentKeepsPartitionsTogether(t *testing.T) {
-	b := byPartition{map[string]int{"old": 5, "new": 5}}
+	b := rangeAssignor{map[string]int{"old": 5, "new": 5}}
 	got := b.AssignGroups([]kafka.GroupMember{{ID: "2", Topics: []string{"old", "new"}}, {ID: "1", Topics: []string{"old"}}}, nil)
 	if !slices.Equal(got["1"]["old"], []int{0, 1}) || len(got["1"]["new"]) > 0 {
 		t.Errorf("the old member has %v", got["1"])
@@ -51,7 +51,7 @@ func TestAssignmentKeepsPartitionsTogether(t *testing.T) {
 	if !slices.Equal(got["2"]["old"], []int{2, 3, 4}) || !slices.Equal(got["2"]["new"], []int{2, 3, 4}) {
 		t.Errorf("the new member has %v", got["2"])
 	}
-	foreign := byPartition{}.AssignGroups([]kafka.GroupMember{{ID: "1", Topics: []string{"other"}}},
+	foreign := rangeAssignor{}.AssignGroups([]kafka.GroupMember{{ID: "1", Topics: []string{"other"}}},
 		[]kafka.Partition{{Topic: "other", ID: 1}, {Topic: "other", ID: 0}})
 	if !slices.Equal(foreign["1"]["other"], []int{0, 1}) {
 		t.Errorf("a topic only the broker knows: %v", foreign)

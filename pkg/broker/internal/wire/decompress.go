@@ -13,8 +13,8 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 )
 
-// Bounds of what batches become in memory. Their length on the wire, which Kafka bounds, says little of it: 3 KB of zstd
-// can be 100 MB of zeros, and 200 bytes 30,000 records.
+// Bounds of what batches become in memory. Their length on the wire, which Kafka bounds, says little of it: 3 KB of
+// zstd can be 100 MB of zeros, and 200 bytes 30,000 records.
 const (
 	// MaxBatchMemory is what the records of one batch may take, in bytes. A batch has 1 MiB on the wire at most unless
 	// an operator raises max.message.bytes, and events get ten times smaller when they are compressed well. What is
@@ -129,8 +129,8 @@ func unzstd(payload []byte, most int) ([]byte, error) {
 	}
 }
 
-// xerial begins the payload of Java's clients, which is blocks of snappy, each behind its length; others write one block.
-// Two versions follow it.
+// xerial begins the payload of Java's clients, which is blocks of snappy, each behind its length; others write one
+// block. Two versions follow it.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const xerialHead = 16

@@ -2,8 +2,8 @@ package wire
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// Transactions are the aborted ones of a Fetch response for one partition. Troupe writes in none; whoever else does must
-// not have what was aborted read as an event.
+// Transactions are the aborted ones of a Fetch response for one partition. Troupe writes in none; whoever else does
+// must not have what was aborted read as an event.
 type Transactions struct {
 	begin map[int64][]int64 // first offsets by producer
 	open  map[int64]bool    // producers within an aborted transaction, until their next marker
@@ -21,8 +21,8 @@ func Aborted(list []kmsg.FetchResponseTopicPartitionAbortedTransaction) Transact
 	return t
 }
 
-// Keeps says whether a batch has records to read: not the markers of transactions, and nothing that was aborted. It must
-// be asked about each batch of the partition, in order.
+// Keeps says whether a batch has records to read: not the markers of transactions, and nothing that was aborted. It
+// must be asked about each batch of the partition, in order.
 func (t Transactions) Keeps(b *Batch) bool {
 	switch {
 	case b.Attributes&controlBit != 0:
