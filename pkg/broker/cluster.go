@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// Times of every request. A caller's context can end it sooner.
 const (
 	// answerWithin is what a broker gets beyond the time that it was asked to wait.
 	answerWithin = 5 * time.Second
@@ -42,10 +43,12 @@ type destination struct {
 	address func(*exchange) kafka.Request
 }
 
+// broker is where requests about the logs that it leads go.
 func (c *cluster) broker(id int32) destination {
 	return destination{c, brokerName(id), func(x *exchange) kafka.Request { return toBroker{x, id} }}
 }
 
+// coordinator is where requests about a group go; kafka-go asks who that is, each time.
 func (c *cluster) coordinator(group string) destination {
 	return destination{c, "group " + group, func(x *exchange) kafka.Request { return toCoordinator{x, group} }}
 }
@@ -110,6 +113,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// compareLogs orders logs by topic, then by partition.
 func compareLogs(a, b TopicPartition) int {
 	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
 		return c

@@ -58,6 +58,7 @@ var compressions = map[string]compress.Compression{
 	"none": compress.None, "gzip": compress.Gzip, "snappy": compress.Snappy, "lz4": compress.Lz4, "zstd": compress.Zstd,
 }
 
+// withDefaults gives the fields that are zero their defaults, which are those of the environment variables.
 func (c Config) withDefaults() Config {
 	c.SASLMechanism = cmp.Or(c.SASLMechanism, "none")
 	c.ReplicationFactor = cmp.Or(c.ReplicationFactor, 3)

@@ -16,7 +16,6 @@ import (
 // batches of the response take in memory so far.
 func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (records []Record, next int64, err error) {
 	next = from.Offset
-	var memory wire.Slab
 	aborted := wire.Aborted(p.AbortedTransactions)
 	for rest := p.RecordBatches; len(rest) > 0 && *taken < wire.MaxResponseMemory; {
 		var b wire.Batch
@@ -29,8 +28,7 @@ func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (rec
 				fault.New(fault.Permanent, "read %s/%d at %d: %w", from.Topic, from.Partition, next, err)
 		}
 		if aborted.Keeps(&b) && b.LastOffset() >= from.Offset {
-			memory.Left = len(rest)
-			with, err := appendRecords(records, from, &b, &memory, taken)
+			with, err := appendRecords(records, from, &b, taken)
 			switch {
 			case errors.Is(err, wire.ErrNoRoom):
 				return records, next, nil
@@ -48,13 +46,13 @@ func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (rec
 }
 
 // appendRecords appends those of a batch that were asked for. After an error it has appended none.
-func appendRecords(records []Record, from Position, b *wire.Batch, memory *wire.Slab, taken *int) ([]Record, error) {
+func appendRecords(records []Record, from Position, b *wire.Batch, taken *int) ([]Record, error) {
 	plain, err := b.Plain(*taken)
 	if err != nil {
 		return nil, err
 	}
 	records = slices.Grow(records, int(b.NumRecords)) // which Plain has found room for
-	for r, err := range b.Records(plain, memory) {
+	for r, err := range b.Records(plain) {
 		if err != nil {
 			return nil, err
 		}

@@ -182,7 +182,7 @@ func seal(raw []byte) []byte {
 	return raw
 }
 
-// A record has its bytes to itself, although it shares their allocation with others: to append to a part of it changes nothing else.
+// A record has its bytes to itself: to append to a part of it changes nothing else.
 func TestRecordsAreApart(t *testing.T) {
 	want := events(3)
 	got, _, err := decode(readFrom, fetchedRaw(written(t, 0, 0, want...)), new(int))
@@ -236,11 +236,11 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// Records share allocations, of their bytes and of the records themselves.
+// A record is one allocation, of all its bytes.
 func TestDecodeAllocatesLittle(t *testing.T) {
 	raw := written(t, 0, 0, events(100)...)
 	got := testing.AllocsPerRun(20, func() { _, _, _ = decode(readFrom, fetchedRaw(raw), new(int)) })
-	if most := 3.; got > most {
+	if most := 100 + 2.; got > most {
 		t.Errorf("100 records allocate %v times, at most %v were wanted", got, most)
 	}
 }

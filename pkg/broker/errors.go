@@ -26,7 +26,7 @@ var hopeless = []kafka.Error{
 // ErrTooLarge is in the error of a batch that is larger than its topic takes (max.message.bytes).
 var ErrTooLarge = errors.New("larger than its topic takes")
 
-// tooLarge are the answers that mean it.
+// tooLarge are the answers that mean ErrTooLarge.
 var tooLarge = []kafka.Error{kafka.MessageSizeTooLarge, kafka.RecordListTooLarge}
 
 // lost are the answers of a group to one who is no longer in it.
@@ -57,7 +57,7 @@ func classify(doing string, err error) error {
 	return fault.New(class, "%s: %w", doing, err)
 }
 
-// code is classify for an error code of a response; nil for 0.
+// code is classify for an error code of a response, with the message that came with it; nil for code 0.
 func code(doing string, c int16, message string) error {
 	switch {
 	case c == 0:

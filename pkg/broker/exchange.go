@@ -67,4 +67,5 @@ type toCoordinator struct {
 // Group implements protocol.GroupMessage.
 func (x toCoordinator) Group() string { return x.group }
 
+// brokerName is what a broker is called in errors and in the log.
 func brokerName(id int32) string { return "broker " + strconv.Itoa(int(id)) }

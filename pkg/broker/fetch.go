@@ -53,6 +53,7 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 	return a, nil
 }
 
+// errSilent is the error of a log of which this call has heard nothing.
 var errSilent = errors.New("its leader has not answered in time")
 
 // fetch asks the leaders and takes in their answers.
@@ -133,6 +134,7 @@ func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeou
 	}
 }
 
+// news is whether there are records.
 func (a answers) news() bool {
 	for _, f := range a {
 		if len(f.Records) > 0 {
@@ -142,6 +144,7 @@ func (a answers) news() bool {
 	return false
 }
 
+// failed is whether a log could not be read.
 func (a answers) failed() bool {
 	for _, f := range a {
 		if f.Err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// What every Fetch request says.
 const (
 	// fetchVersion is the version of Fetch that is spoken here. Kafka has it since 2.3.
 	fetchVersion = 11
@@ -87,8 +88,10 @@ func (p *poll) request(turn int) *kmsg.FetchRequest {
 	return r
 }
 
+// log of a position, for byLeader and byTopic.
 func (p Position) log() TopicPartition { return p.TopicPartition }
 
+// comparePosition orders positions by their logs.
 func comparePosition(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) }
 
 // fetched is what a response says of one log; taken is what its records take in memory so far.

@@ -14,13 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// generation implements Generation over kafka-go's, whose id is in each of its commits and heartbeats: the coordinator
+// refuses those of an old one.
 type generation struct {
 	client    *Client
 	gen       *kafka.Generation
 	assigned  []TopicPartition
-	committed map[TopicPartition]int64
-	commits   sync.WaitGroup
-	ended     atomic.Bool // serve has returned, so that the member has joined again or left
+	committed map[TopicPartition]int64 // when the generation began; without those that have none
+	commits   sync.WaitGroup           // in flight: they may outlive their call
+	ended     atomic.Bool              // serve has returned, so that the member has joined again or left
 }
 
 // served is how a generation went: asked is true when it was over before serve returned.
@@ -30,7 +32,8 @@ type served struct {
 	err   error
 }
 
-// serve runs in a function of kafka-go's generation, which waits for it before the next one is joined.
+// serve has a generation served, on a goroutine of kafka-go's. kafka-go joins the next generation when serve returns,
+// so nothing of this one may run after it: neither heartbeats nor commits. over ends when the generation does.
 func (c *Client) serve(ctx, over context.Context, gen *kafka.Generation,
 	serve func(context.Context, Generation) error) served {
 	g := &generation{client: c, gen: gen, committed: map[TopicPartition]int64{}}
@@ -77,10 +80,13 @@ func (g *generation) keepAlive(ctx, over context.Context) {
 	}
 }
 
+// ID implements Generation.
 func (g *generation) ID() string { return fmt.Sprintf("%s@%d", g.gen.MemberID, g.gen.ID) }
 
+// Assigned implements Generation.
 func (g *generation) Assigned() []TopicPartition { return slices.Clone(g.assigned) }
 
+// Committed implements Generation.
 func (g *generation) Committed(tp TopicPartition) int64 {
 	if offset, ok := g.committed[tp]; ok {
 		return offset

@@ -46,6 +46,7 @@ func (c *cluster) metadataWith(ctx context.Context, topics []Topic) (metadata, e
 	return c.metadata(ctx)
 }
 
+// missing are those of the topics that do not exist.
 func (m metadata) missing(topics []Topic) (missing []Topic) {
 	for _, t := range topics {
 		if _, ok := m.topic(t.Name); !ok {

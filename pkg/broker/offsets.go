@@ -30,6 +30,7 @@ func (c *Client) Starts(ctx context.Context, logs []TopicPartition) (map[TopicPa
 	return c.offsets(ctx, logs, earliest)
 }
 
+// offsets asks the leaders of logs, all at once, for the offset at a timestamp.
 func (c *cluster) offsets(ctx context.Context, logs []TopicPartition, at int64) (map[TopicPartition]int64, error) {
 	found := make(map[TopicPartition]int64, len(logs))
 	if len(logs) == 0 {
@@ -107,4 +108,5 @@ func silent(tp TopicPartition) error {
 	return fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", tp.Topic, tp.Partition)
 }
 
+// itself is a log, for byLeader and byTopic.
 func itself(tp TopicPartition) TopicPartition { return tp }

@@ -15,6 +15,7 @@ type outage struct {
 	failing map[string]bool // by what was asked: a broker, the cluster's metadata, a group
 }
 
+// failed notes that something did not answer.
 func (o *outage) failed(asked string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -26,6 +27,7 @@ func (o *outage) failed(asked string, err error) {
 	o.failing[asked] = true
 }
 
+// answered notes that it does again.
 func (o *outage) answered(asked string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -51,6 +53,7 @@ func (o *outage) alive(asked func(string) bool) {
 	o.ended()
 }
 
+// ended tells the log when nothing fails any more; the caller holds mu.
 func (o *outage) ended() {
 	if len(o.failing) == 0 {
 		slog.Warn("kafka is back", "brokers", strings.Join(o.brokers, ","),

@@ -6,6 +6,7 @@ func Partition(key []byte, n int) int {
 	return int(murmur2(key)&0x7fffffff) % n
 }
 
+// murmur2 is the hash of Kafka's clients: murmur 2 of 32 bits, little-endian, with the seed of Utils.murmur2.
 func murmur2(data []byte) uint32 {
 	const (
 		seed = 0x9747b28c

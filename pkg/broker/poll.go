@@ -41,6 +41,7 @@ func (ps *polls) start(p *poll, send func(*poll) []Fetched) {
 	ps.startLocked(p, send)
 }
 
+// startLocked is start for a caller that holds mu.
 func (ps *polls) startLocked(p *poll, send func(*poll) []Fetched) {
 	if ps.closed {
 		p.result = p.failed(fault.New(fault.Unavailable, "the client is closed"))

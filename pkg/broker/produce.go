@@ -48,6 +48,7 @@ func (c *Client) Produce(ctx context.Context, batches []Batch, each func(Produce
 	leaders.Wait()
 }
 
+// log of a batch, for byLeader and byTopic.
 func (b Batch) log() TopicPartition { return b.TopicPartition }
 
 // refuse says why a batch is not sent at all.
@@ -126,13 +127,14 @@ type produceRequest struct {
 	how                 compress.Compression
 }
 
+// newProduceRequest is the request for batches that one broker leads.
 func newProduceRequest(cfg Config, batches []Batch) *produceRequest {
 	return &produceRequest{ProduceRequest: kmsg.ProduceRequest{Version: produceVersion, Acks: allInSync,
 		TimeoutMillis: int32(cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches, Batch.log),
 		how: compressions[cfg.Compression]}
 }
 
-// AppendTo implements kmsg.Request. A record without a time is of now.
+// AppendTo implements kmsg.Request.
 func (r *produceRequest) AppendTo(b []byte) []byte {
 	now := time.Now()
 	b = r.ProduceRequest.AppendTo(b)
@@ -154,6 +156,7 @@ func (r *produceRequest) AppendTo(b []byte) []byte {
 	return b
 }
 
+// wireRecord is a record as it is written; one without a time is of now.
 func wireRecord(r *Record, now time.Time) wire.Record {
 	if !r.Time.IsZero() {
 		now = r.Time

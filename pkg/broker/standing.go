@@ -8,7 +8,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/offsetfetch"
 )
 
-// Standing is how a consumer group stands, as one sees it who takes no part in it.
+// Standing is the state of a consumer group as seen by someone who takes no part in it.
 type Standing struct {
 	// Members of the group. 0: nobody consumes. One that died counts until its session ends.
 	Members int

@@ -53,6 +53,7 @@ func (c *Client) Check(ctx context.Context, topics []Topic) error {
 	return c.check(ctx, m, topics)
 }
 
+// create creates topics. One that exists by now is no error: another instance was quicker.
 func (c *Client) create(ctx context.Context, topics []Topic) error {
 	request := &kafka.CreateTopicsRequest{}
 	for _, t := range topics {
@@ -79,7 +80,7 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 	}
 	for name, err := range response.Errors {
 		switch {
-		case err == nil || errors.Is(err, kafka.TopicAlreadyExists): // another instance was quicker
+		case err == nil || errors.Is(err, kafka.TopicAlreadyExists):
 		case errors.Is(err, kafka.InvalidReplicationFactor):
 			// Not permanent: a cluster that starts has fewer brokers at first.
 			return fault.New(fault.Unavailable, "create topic %s with KAFKA_REPLICATION_FACTOR %d: %w", name,
@@ -210,6 +211,7 @@ func (c Config) checkSettings(want Topic, copies int, is map[string]string) erro
 	return nil
 }
 
+// wrong is the error of a topic that somebody must put right: class Permanent.
 func wrong(topic, rule string, args ...any) error {
 	return fault.New(fault.Permanent, "topic "+topic+": "+rule, args...)
 }

@@ -15,6 +15,7 @@ import (
 // Batch is a record batch of format 2, the only one that Kafka has written since 0.11. Its Records may be compressed.
 type Batch struct{ kmsg.RecordBatch }
 
+// Where in a batch things are, and the bits of its attributes.
 const (
 	// What the length of a batch counts begins behind the length, what its checksum is of behind the checksum.
 	lengthEnd, magicAt, crcAt, crcEnd = 12, 16, 17, 21
@@ -25,6 +26,7 @@ const (
 	controlBit       = 0x20
 )
 
+// Errors of batches as a whole.
 var (
 	// ErrPartial is the error of a batch that the size of the response has cut off: it comes whole when asked for.
 	ErrPartial = errors.New("the response ends within a batch")
@@ -64,11 +66,11 @@ func ReadBatch(b []byte) (batch Batch, rest []byte, err error) {
 func (b *Batch) LastOffset() int64 { return b.FirstOffset + int64(b.LastOffsetDelta) }
 
 // Records reads the records of the batch from their bytes, which Plain returns. It ends with the first error.
-func (b *Batch) Records(plain []byte, memory *Slab) iter.Seq2[Record, error] {
+func (b *Batch) Records(plain []byte) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		last, from := b.FirstOffset-1, reader{b: plain}
 		for range b.NumRecords {
-			r, err := readRecord(&from, memory)
+			r, err := readRecord(&from)
 			r.Offset += b.FirstOffset
 			r.Timestamp += b.FirstTimestamp
 			if b.Attributes&logAppendTimeBit != 0 {

@@ -27,6 +27,7 @@ const (
 	recordMemory = 512
 )
 
+// Errors of batches that take too much memory.
 var (
 	errLarge = fmt.Errorf("its records take more than %d MiB in memory", MaxBatchMemory>>20)
 	// ErrNoRoom is not for ever: the batch could be read if others had not been read before it.
@@ -108,6 +109,7 @@ func grow(b []byte, n, most int) []byte {
 // frame, which is whatever the frame says.
 var zstdReader = must(zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true)))
 
+// must panics only if the options of zstdReader contradict each other.
 func must(d *zstd.Decoder, err error) *zstd.Decoder {
 	if err != nil {
 		panic(err)
@@ -133,8 +135,10 @@ func unzstd(payload []byte, most int) ([]byte, error) {
 // block. Two versions follow it.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
+// xerialHead is the size of what comes before the first block.
 const xerialHead = 16
 
+// unsnappy decompresses either form.
 func unsnappy(payload []byte, most int) (plain []byte, err error) {
 	if len(payload) < xerialHead || !bytes.HasPrefix(payload, xerial) {
 		return appendSnappy(nil, payload, most)

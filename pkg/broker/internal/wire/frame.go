@@ -48,6 +48,7 @@ func RoundTrip(conn io.ReadWriter, clientID string, request kmsg.Request, read f
 // records 1.5 times as long.
 type buffer struct{ bytes []byte }
 
+// buffers are those that are not lent.
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // maxBufferKept is how large a buffer may be to be lent again: a few large ones would be kept for nothing.

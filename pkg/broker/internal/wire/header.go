@@ -51,6 +51,7 @@ func (r *reader) take(n int64) []byte {
 	return taken
 }
 
+// varint returns the next zigzag varint.
 func (r *reader) varint() int64 {
 	if len(r.b) > 0 && r.b[0] < 0x80 { // most lengths: without this, decoding takes a third longer
 		v := int64(r.b[0])
@@ -75,6 +76,7 @@ func (r *reader) bytes() []byte {
 	return r.take(n)
 }
 
+// appendBytes appends bytes behind their length as a varint; nil is null, whose length is -1.
 func appendBytes(b, v []byte) []byte {
 	if v == nil {
 		return binary.AppendVarint(b, -1)
@@ -82,6 +84,7 @@ func appendBytes(b, v []byte) []byte {
 	return append(binary.AppendVarint(b, int64(len(v))), v...)
 }
 
+// bytesSize is how many bytes appendBytes appends.
 func bytesSize(v []byte) int {
 	if v == nil {
 		return varintSize(-1)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -38,10 +39,10 @@ func (r *Record) append(b []byte, n int, begin int64) []byte {
 	return append(b, r.Headers...)
 }
 
-// readRecord reads the next record into memory of a slab. Offset and Timestamp are relative to the batch.
-func readRecord(from *reader, memory *Slab) (r Record, err error) {
-	in := reader{b: from.bytes()}
-	in.b = memory.clone(in.b, len(from.b))
+// readRecord reads the next record and copies it, so that whoever keeps it keeps nothing else of the batch. (In memory
+// that records shared, a Fetch of 100 took 4 % less processor time.) Offset and Timestamp are relative to the batch.
+func readRecord(from *reader) (r Record, err error) {
+	in := reader{b: bytes.Clone(from.bytes())}
 	in.take(1) // attributes
 	r.Timestamp = in.varint()
 	r.Offset = in.varint()
@@ -59,25 +60,4 @@ func readRecord(from *reader, memory *Slab) (r Record, err error) {
 		r.Headers = in.b[:size:size]
 	}
 	return r, nil
-}
-
-// Slab is memory that the records of a response share: few allocations for many records, and whoever keeps one of them
-// keeps little else. An allocation for each record takes a Fetch of 100 records 1.3 times as long.
-type Slab struct {
-	Left int // bytes of the response behind the batch that is read
-	free []byte
-}
-
-// slabSize is the most that records share. What is larger than 32 KiB Go would allocate under a lock.
-const slabSize = 16 << 10
-
-// clone copies a record; more bytes of records come after it in its batch.
-func (s *Slab) clone(record []byte, more int) []byte {
-	if len(record) > len(s.free) {
-		s.free = make([]byte, max(len(record), min(slabSize, len(record)+more+s.Left)))
-	}
-	n := copy(s.free, record)
-	taken := s.free[:n:n]
-	s.free = s.free[n:]
-	return taken
 }
