@@ -9,13 +9,14 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Fetch implements Log. With one leader it is one long poll. With several, waiting for all of them would hold the
-// records of one until the slowest has had nothing to say for MaxWait; so it asks all of them for what they have now,
-// and when that is nothing, waits for the first long poll (a bell) that brings something. The bells of the others go
-// on, and the next call with the same positions listens to them instead of asking again. What is told of a log is never
-// older than the call.
+// Fetch implements Log. With one leader it is one long poll.
+//
+// With several, waiting for all of them would hold the records of one until the slowest has had nothing to say for
+// MaxWait. So Fetch asks all of them for what they have now and, when that is nothing, waits for the first long poll
+// that brings records. The long polls of the others go on, and the next call with the same positions listens to them
+// instead of asking again. The end of a log is never told as it was before the call: the first answers have it.
 func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) {
-	from = slices.Clone(from) // in one order, whatever the caller's, so that bells are found again
+	from = slices.Clone(from) // in one order, whatever the caller's, so that long polls are found again
 	slices.SortFunc(from, func(a, b Position) int { return compareLogs(a.TopicPartition, b.TopicPartition) })
 	a := make(answers, len(from))
 	for i, p := range from {
