@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -63,9 +64,10 @@ func (d destination) Request(ctx context.Context, request kmsg.Request) (kmsg.Re
 }
 
 // send calls read, on the goroutine of a connection, with the response; the bytes of records in it are lent until read
-// returns. When send returns an error, read may have been called, or may be running.
+// returns. When send returns an error, read may have been called, or may be running. The request is encoded first: what
+// is in it may be changed as soon as send returns, whatever becomes of it.
 func (d destination) send(ctx context.Context, request kmsg.Request, read func(kmsg.Response)) error {
-	x := &exchange{clientID: d.cluster.transport.ClientID, request: request, read: read}
+	x := &exchange{request: request, frame: wire.Encode(d.cluster.transport.ClientID, request), read: read}
 	_, err := d.cluster.roundTrip(ctx, d.name, d.address(x))
 	return err
 }

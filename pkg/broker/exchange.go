@@ -14,10 +14,10 @@ import (
 // exchange is one request of kmsg and what becomes of its response. kafka-go finds the broker and keeps the
 // connections; what goes over them is written and read by package wire (docs/adr/0007).
 type exchange struct {
-	clientID string
-	request  kmsg.Request
-	read     func(kmsg.Response) // gets the response, whose records are lent
-	agreed   bool                // the broker speaks the request's version
+	request kmsg.Request
+	frame   *wire.Frame         // of the request
+	read    func(kmsg.Response) // gets the response, whose records are lent
+	agreed  bool                // the broker speaks the request's version
 }
 
 var _ protocol.RawExchanger = (*exchange)(nil)
@@ -38,7 +38,7 @@ func (x *exchange) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 		return nil, fmt.Errorf("the broker does not speak version %d of %s: %w", x.request.GetVersion(), x.ApiKey(),
 			kafka.UnsupportedVersion)
 	}
-	if err := wire.RoundTrip(conn, x.clientID, x.request, x.read); err != nil {
+	if err := x.frame.RoundTrip(conn, x.read); err != nil {
 		return nil, fmt.Errorf("%s: %w", x.ApiKey(), err)
 	}
 	return x, nil

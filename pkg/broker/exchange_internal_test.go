@@ -39,7 +39,8 @@ func TestExchangeRefusesWhatIsNoAnswer(t *testing.T) {
 		"too many topics":     {11, "\x00\x00\x00\x12\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x7f\xff\xff\xff", nil, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := &exchange{request: &kmsg.FetchRequest{Version: fetchVersion}, read: func(kmsg.Response) { t.Error("it is read") }}
+			request := &kmsg.FetchRequest{Version: fetchVersion}
+			x := &exchange{request: request, frame: wire.Encode("me", request), read: func(kmsg.Response) { t.Error("it is read") }}
 			if !x.Required(map[protocol.ApiKey]int16{protocol.Fetch: c.speaks}) {
 				t.Fatal("kafka-go would read the answer")
 			}
@@ -78,7 +79,7 @@ func TestRequestsAreThoseOfKafkaGo(t *testing.T) {
 func same(t *testing.T, ours kmsg.Request, theirs protocol.Message) {
 	t.Helper()
 	var got, want bytes.Buffer
-	_ = wire.RoundTrip(wired{new(bytes.Buffer), &got}, "me", ours, nil)
+	_ = wire.Encode("me", ours).RoundTrip(wired{new(bytes.Buffer), &got}, nil)
 	if err := protocol.WriteRequest(&want, ours.GetVersion(), 1, "me", theirs); err != nil {
 		t.Fatal(err)
 	}
@@ -100,5 +101,21 @@ func TestRefusedBatches(t *testing.T) {
 	}
 	if got := refusal(kmsg.ProduceResponseTopicPartition{ErrorCode: 87}); got != "" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// A produce that nobody waits for any more may still be sent: its caller can have other records in their place by then.
+func TestRequestsAreEncodedFirst(t *testing.T) {
+	records := events(3)
+	sent := func(change func()) string {
+		var b bytes.Buffer
+		frame := wire.Encode("me", newProduceRequest(Config{}, []Batch{{TopicPartition{"a", 0}, records}}))
+		change()
+		_ = frame.RoundTrip(wired{new(bytes.Buffer), &b}, nil)
+		return b.String()
+	}
+	want := sent(func() {})
+	if got := sent(func() { copy(records, oddRecords()) }); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

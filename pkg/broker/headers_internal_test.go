@@ -106,8 +106,8 @@ func FuzzHeaders(f *testing.F) {
 // decodedWith is a record without key and value, and with so many headers, if it can be decoded.
 func decodedWith(headers []byte, n int) (Record, bool) {
 	body := append([]byte{0, 0, 0, 1, 1, byte(2 * min(n, 63))}, headers...)
-	raw := append(appendBatch(0, time.UnixMilli(1), []Record{{Key: []byte{}}})[:61], binary.AppendVarint(nil, int64(len(body)))...)
-	raw = append(raw, body...)
+	head := appendBatch(0, time.UnixMilli(1), []Record{{Key: []byte{}}})[:61]
+	raw := slices.Concat(head, binary.AppendVarint(nil, int64(len(body))), body)
 	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 	got, _, err := decode(readFrom, fetchedRaw(seal(raw)), new(int))
 	return got[0], err == nil && got[0].Unreadable == nil

@@ -17,26 +17,45 @@ const MaxResponse = 64 << 20
 // correlation is the id of every request: a connection has one request at a time, and is closed when that fails.
 const correlation = 1
 
-// RoundTrip sends a request with one write and receives its response. The bytes of records in it (RecordBatches) are
-// lent: read is called with the response while they may be used. After an error the connection must be closed.
-func RoundTrip(conn io.ReadWriter, clientID string, request kmsg.Request, read func(kmsg.Response)) error {
-	b := buffers.Get().(*buffer)
-	defer b.free()
-	b.bytes = kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID)).AppendRequest(b.bytes[:0], request, correlation)
-	if _, err := conn.Write(b.bytes); err != nil {
+// Frame is the bytes of a request and, in the same memory, then of its response. Its memory is lent again and again:
+// without that a Produce of 100 records takes 3 times the processor time, and a Fetch 1.06 times.
+type Frame struct {
+	request kmsg.Request
+	bytes   []byte
+}
+
+// frames are those that nobody uses.
+var frames = sync.Pool{New: func() any { return new(Frame) }}
+
+// maxFrameKept is how large a frame may be, in bytes, to be used again: a few large ones would be kept for nothing.
+const maxFrameKept = 2 << 20
+
+// Encode writes a request. What is in it may be changed afterwards.
+func Encode(clientID string, request kmsg.Request) *Frame {
+	f := frames.Get().(*Frame)
+	formatter := kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))
+	f.request, f.bytes = request, formatter.AppendRequest(f.bytes[:0], request, correlation)
+	return f
+}
+
+// RoundTrip sends the request with one write and calls read with its response; the bytes of records in it
+// (RecordBatches) are lent until read returns. It may be called once. After an error the connection must be closed.
+func (f *Frame) RoundTrip(conn io.ReadWriter, read func(kmsg.Response)) error {
+	defer f.free()
+	if _, err := conn.Write(f.bytes); err != nil {
 		return err
 	}
-	if err := b.receive(conn); err != nil {
+	if err := f.receive(conn); err != nil {
 		return err
 	}
-	body := b.bytes
-	if request.IsFlexible() { // KIP-482: the header ends with tagged fields, of which Kafka has none so far
+	body := f.bytes
+	if f.request.IsFlexible() { // KIP-482: the header ends with tagged fields, of which Kafka has none so far
 		if len(body) == 0 || body[0] != 0 {
 			return errors.New("the header of a response has tagged fields")
 		}
 		body = body[1:]
 	}
-	response := request.ResponseKind()
+	response := f.request.ResponseKind()
 	if err := response.ReadFrom(body); err != nil {
 		return fmt.Errorf("a malformed response: %w", err)
 	}
@@ -44,25 +63,16 @@ func RoundTrip(conn io.ReadWriter, clientID string, request kmsg.Request, read f
 	return nil
 }
 
-// buffer holds a request and then its response. It is lent: to allocate one for each takes a Fetch or a Produce of 100
-// records 1.5 times as long.
-type buffer struct{ bytes []byte }
-
-// buffers are those that are not lent.
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
-
-// maxBufferKept is how large a buffer may be to be lent again: a few large ones would be kept for nothing.
-const maxBufferKept = 2 << 20
-
-// free gives a buffer back. Nothing may use its bytes after it.
-func (b *buffer) free() {
-	if cap(b.bytes) <= maxBufferKept {
-		buffers.Put(b)
+// free lets others use the memory of f.
+func (f *Frame) free() {
+	f.request = nil
+	if cap(f.bytes) <= maxFrameKept {
+		frames.Put(f)
 	}
 }
 
-// receive reads a response, without its size and correlation id, in the place of what b held.
-func (b *buffer) receive(r io.Reader) error {
+// receive reads a response, without its size and correlation id, in the place of the request.
+func (f *Frame) receive(r io.Reader) error {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return truncated(err)
@@ -71,11 +81,11 @@ func (b *buffer) receive(r io.Reader) error {
 	if id := binary.BigEndian.Uint32(head[4:]); id != correlation || size < 0 {
 		return fmt.Errorf("a response has correlation id %d, not %d, and %d bytes", id, correlation, size)
 	}
-	for b.bytes = b.bytes[:0]; len(b.bytes) < size; {
-		have := len(b.bytes)
+	for f.bytes = f.bytes[:0]; len(f.bytes) < size; {
+		have := len(f.bytes)
 		n := min(size-have, max(MaxResponse, have)) // what is beyond gets its memory as it comes: the size may be wrong
-		b.bytes = slices.Grow(b.bytes, n)[:have+n]
-		if _, err := io.ReadFull(r, b.bytes[have:]); err != nil {
+		f.bytes = slices.Grow(f.bytes, n)[:have+n]
+		if _, err := io.ReadFull(r, f.bytes[have:]); err != nil {
 			return truncated(err)
 		}
 	}

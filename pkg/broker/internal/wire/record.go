@@ -17,9 +17,6 @@ type Record struct {
 // errRecord is the error of a batch that ends before its last record does.
 var errRecord = errors.New("a batch is cut short")
 
-// minRecord is the least that a record takes in a batch.
-const minRecord = 7
-
 // append writes a record as the n-th of a batch that begins at a time.
 func (r *Record) append(b []byte, n int, begin int64) []byte {
 	headers := int64(0)
