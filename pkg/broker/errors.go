@@ -48,10 +48,9 @@ func classify(doing string, err error) error {
 			class = fault.Conflict
 		}
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		class = fault.Permanent
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, other := errors.AsType[x509.HostnameError](err)
+	if unknown || other {
 		class = fault.Permanent
 	}
 	return fault.New(class, "%s: %w", doing, err)

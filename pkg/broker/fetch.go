@@ -137,22 +137,12 @@ func (a answers) gather(ctx context.Context, arrived <-chan *poll, n int, timeou
 
 // news is whether there are records.
 func (a answers) news() bool {
-	for _, f := range a {
-		if len(f.Records) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(f Fetched) bool { return len(f.Records) > 0 })
 }
 
 // failed is whether a log could not be read.
 func (a answers) failed() bool {
-	for _, f := range a {
-		if f.Err != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(f Fetched) bool { return f.Err != nil })
 }
 
 // gone is the error of a call whose caller does not wait any more.

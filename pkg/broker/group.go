@@ -149,23 +149,12 @@ func (m *membership) leave(ctx context.Context) {
 // counts is how many partitions of each topic the group shares out: the configured number of each, once all topics
 // exist.
 func (j joining) counts(ctx context.Context) (map[string]int, error) {
-	var all []Topic
-	for _, name := range j.topics {
-		all = append(all, Topic{Name: name, Partitions: j.partitions})
-	}
-	m, err := j.client.metadataWith(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	if missing := m.missing(all); len(missing) > 0 {
-		return nil, fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
-	}
+	var topics []Topic
 	counts := map[string]int{}
-	for _, want := range all {
-		if err := j.client.enough(m, want); err != nil {
-			return nil, err
-		}
-		counts[want.Name] = j.partitions
+	for _, name := range j.topics {
+		topics = append(topics, Topic{Name: name, Partitions: j.partitions})
+		counts[name] = j.partitions
 	}
-	return counts, nil
+	_, err := j.client.existing(ctx, topics)
+	return counts, err
 }

@@ -26,14 +26,8 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 		if err := c.create(ctx, missing); err != nil {
 			return err
 		}
-		if m, err = c.metadataWith(ctx, topics); err != nil {
-			return err
-		}
-		if missing := m.missing(topics); len(missing) > 0 {
-			return fault.New(fault.Unavailable, "topic %s was created, and no broker knows it yet", missing[0].Name)
-		}
 	}
-	if err := c.check(ctx, m, topics); err != nil {
+	if err := c.Check(ctx, topics); err != nil {
 		return err
 	}
 	return c.awaitLogs(ctx, topics)
@@ -43,14 +37,39 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 func (c *Client) Check(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
-	m, err := c.metadataWith(ctx, topics)
+	m, err := c.existing(ctx, topics)
+	if err != nil || len(topics) == 0 {
+		return err
+	}
+	settings, err := c.settings(ctx, topics)
 	if err != nil {
 		return err
 	}
-	if missing := m.missing(topics); len(missing) > 0 {
-		return fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
+	for _, want := range topics {
+		t, _ := m.topic(want.Name)
+		if err := c.cfg.checkSettings(want, copies(t), settings[want.Name]); err != nil {
+			return err
+		}
 	}
-	return c.check(ctx, m, topics)
+	return nil
+}
+
+// existing is the metadata of topics that all exist with the partitions that are configured; until they do the error is
+// Unavailable.
+func (c *Client) existing(ctx context.Context, topics []Topic) (metadata, error) {
+	m, err := c.metadataWith(ctx, topics)
+	if err != nil {
+		return m, err
+	}
+	if missing := m.missing(topics); len(missing) > 0 {
+		return m, fault.New(fault.Unavailable, "waiting for topic %s: it does not exist yet", missing[0].Name)
+	}
+	for _, want := range topics {
+		if err := c.enough(m, want); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
 }
 
 // create creates topics. One that exists by now is no error: another instance was quicker.
@@ -110,44 +129,32 @@ func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
 	}
 }
 
-// check compares topics that exist with what they must be.
-func (c *Client) check(ctx context.Context, m metadata, topics []Topic) error {
+// settings are those of topics that Check looks at, by topic and name.
+func (c *Client) settings(ctx context.Context, topics []Topic) (map[string]map[string]string, error) {
 	request := &kafka.DescribeConfigsRequest{}
 	for _, want := range topics {
-		if err := c.enough(m, want); err != nil {
-			return err
-		}
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: want.Name,
 			ConfigNames: []string{"cleanup.policy", "retention.ms", "min.insync.replicas", "max.message.bytes",
 				"unclean.leader.election.enable"},
 		})
 	}
-	if len(topics) == 0 {
-		return nil
-	}
 	response, err := c.admin.DescribeConfigs(ctx, request)
 	if err != nil {
-		return c.failed("metadata", "read the settings of topics", err)
+		return nil, c.failed("metadata", "read the settings of topics", err)
 	}
 	settings := map[string]map[string]string{}
 	for _, r := range response.Resources {
 		if r.Error != nil {
 			c.refresh() // it may be gone
-			return classify("read the settings of topic "+r.ResourceName, r.Error)
+			return nil, classify("read the settings of topic "+r.ResourceName, r.Error)
 		}
 		settings[r.ResourceName] = map[string]string{}
 		for _, e := range r.ConfigEntries {
 			settings[r.ResourceName][e.ConfigName] = e.ConfigValue
 		}
 	}
-	for _, want := range topics {
-		t, _ := m.topic(want.Name)
-		if err := c.cfg.checkSettings(want, copies(t), settings[want.Name]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return settings, nil
 }
 
 // enough says whether a topic has the partitions that are configured. More are no error: keys are never spread over

@@ -2,13 +2,12 @@ package wire
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/snappy/xerial"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 )
@@ -57,31 +56,63 @@ func (b *Batch) Plain(taken int) ([]byte, error) {
 	return plain, err
 }
 
-// decompress returns what payload holds, or errLarge when that is more than most bytes.
+// decompress returns what payload holds, or an error when that is more than most bytes.
 func decompress(how compress.Compression, payload []byte, most int) (plain []byte, err error) {
 	switch how {
 	case compress.Zstd:
-		plain, err = unzstd(payload, most)
-	case compress.Snappy:
-		plain, err = unsnappy(payload, most)
+		plain, err = inOnePiece(payload, most, func(to, payload []byte) ([]byte, error) {
+			return zstdDecoder.DecodeAll(payload, to)
+		})
+	case compress.Snappy: // as one block, or as the framed blocks of Java's clients
+		plain, err = inOnePiece(payload, most, xerial.DecodeCapped)
 	case compress.Gzip, compress.Lz4:
 		r := how.Codec().NewReader(bytes.NewReader(payload))
-		plain, err = readAll(r, len(payload), most)
+		plain, err = readAll(r, most)
 		err = errors.Join(err, r.Close())
 	default:
 		return nil, fmt.Errorf("it is compressed in an unknown way (%d)", how)
 	}
-	if err != nil && !errors.Is(err, errLarge) {
-		err = fmt.Errorf("decompress (%s): %w", how, err)
+	if err != nil {
+		return nil, fmt.Errorf("decompress (%s): %w", how, err)
 	}
-	return plain, err
+	return plain, nil
 }
 
-// readAll reads what size bytes were compressed to.
-func readAll(r io.Reader, size, most int) ([]byte, error) {
-	plain := make([]byte, 0, min(most+1, 4*size))
+// minMemory is the least that is taken for what is decompressed, in bytes.
+const minMemory = 4 << 10
+
+// zstdDecoder takes no memory for the window of a frame, which is whatever the frame says.
+var zstdDecoder = must(zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true)))
+
+// must panics only if the options of zstdDecoder contradict each other.
+func must(d *zstd.Decoder, err error) *zstd.Decoder {
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// inOnePiece has a payload decoded into memory that decode does not exceed. A payload need not say how large it
+// becomes: while the memory may have been too little, it tries again with 8 times as much.
+func inOnePiece(payload []byte, most int, decode func(to, payload []byte) ([]byte, error)) ([]byte, error) {
+	for room := max(minMemory, 8*len(payload)); ; room *= 8 {
+		limit := min(room, most)
+		plain, err := decode(make([]byte, 0, limit), payload)
+		if err == nil {
+			return plain, nil
+		}
+		if limit == most { // zstd's decoder has no error of its own for too little memory
+			return nil, fmt.Errorf("%w, or are damaged: %w", errLarge, err)
+		}
+	}
+}
+
+// readAll reads to the end. It doubles its memory as it reads, up to most.
+func readAll(r io.Reader, most int) (plain []byte, err error) {
 	for {
-		plain = grow(plain, 1, most+1)
+		if have := len(plain); have == cap(plain) {
+			plain = slices.Grow(plain, min(max(have, minMemory), most+1-have))
+		}
 		n, err := r.Read(plain[len(plain):min(cap(plain), most+1)])
 		switch plain = plain[:len(plain)+n]; {
 		case len(plain) > most:
@@ -92,78 +123,4 @@ func readAll(r io.Reader, size, most int) ([]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// minBlock is the least memory that is taken for what is decompressed, in bytes.
-const minBlock = 64 << 10
-
-// grow makes room for n more bytes: it doubles the memory, up to most.
-func grow(b []byte, n, most int) []byte {
-	if n <= cap(b)-len(b) {
-		return b
-	}
-	return slices.Grow(b, max(n, min(max(len(b), minBlock), most-len(b))))
-}
-
-// zstdReader decompresses whole payloads into memory that it is given, and takes none of its own for the window of a
-// frame, which is whatever the frame says.
-var zstdReader = must(zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true)))
-
-// must panics only if the options of zstdReader contradict each other.
-func must(d *zstd.Decoder, err error) *zstd.Decoder {
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-// unzstd tries with more memory while there may be too little: a frame need not say how large it becomes.
-func unzstd(payload []byte, most int) ([]byte, error) {
-	for room := max(minBlock, 8*len(payload)); ; room *= 8 {
-		limit := min(room, most)
-		plain, err := zstdReader.DecodeAll(payload, make([]byte, 0, limit))
-		if err == nil {
-			return plain, nil
-		}
-		if limit == most { // the decoder has no error of its own for too little memory
-			return nil, fmt.Errorf("%w, or are damaged: %w", errLarge, err)
-		}
-	}
-}
-
-// xerial begins the payload of Java's clients, which is blocks of snappy, each behind its length; others write one
-// block. Two versions follow it.
-var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
-
-// xerialHead is the size of what comes before the first block.
-const xerialHead = 16
-
-// unsnappy decompresses either form.
-func unsnappy(payload []byte, most int) (plain []byte, err error) {
-	if len(payload) < xerialHead || !bytes.HasPrefix(payload, xerial) {
-		return appendSnappy(nil, payload, most)
-	}
-	for rest := payload[xerialHead:]; len(rest) > 0 && err == nil; {
-		if len(rest) < 4 || int(binary.BigEndian.Uint32(rest)) > len(rest)-4 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		end := 4 + int(binary.BigEndian.Uint32(rest))
-		plain, err = appendSnappy(plain, rest[4:end], most)
-		rest = rest[end:]
-	}
-	return plain, err
-}
-
-// appendSnappy decompresses one block, which says how large it becomes.
-func appendSnappy(plain, block []byte, most int) ([]byte, error) {
-	size, err := snappy.DecodedLen(block)
-	if err != nil {
-		return nil, err
-	}
-	if size > most-len(plain) {
-		return nil, errLarge
-	}
-	plain = grow(plain, size, most)
-	_, err = snappy.Decode(plain[len(plain):len(plain)+size], block)
-	return plain[:len(plain)+size], err
 }
