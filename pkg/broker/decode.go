@@ -47,12 +47,8 @@ func decode(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) (rec
 
 // appendRecords appends those of a batch that were asked for. After an error it has appended none.
 func appendRecords(records []Record, from Position, b *wire.Batch, taken *int) ([]Record, error) {
-	plain, err := b.Plain(*taken)
-	if err != nil {
-		return nil, err
-	}
-	records = slices.Grow(records, int(b.NumRecords)) // which Plain has found room for
-	for r, err := range b.Records(plain) {
+	records = slices.Grow(records, min(int(b.NumRecords), wire.MaxRecords))
+	for r, err := range b.Records(taken) {
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +58,6 @@ func appendRecords(records []Record, from Position, b *wire.Batch, taken *int) (
 		records = append(records, Record{Topic: from.Topic, Partition: from.Partition, Offset: r.Offset,
 			Key: r.Key, Value: r.Value, Headers: r.Headers, Time: time.UnixMilli(r.Timestamp)})
 	}
-	*taken += b.Memory(plain)
 	return records, nil
 }
 

@@ -65,9 +65,18 @@ func ReadBatch(b []byte) (batch Batch, rest []byte, err error) {
 // LastOffset is the offset of the last record that the batch has or, in a compacted log, had.
 func (b *Batch) LastOffset() int64 { return b.FirstOffset + int64(b.LastOffsetDelta) }
 
-// Records reads the records of the batch from their bytes, which Plain returns. It ends with the first error.
-func (b *Batch) Records(plain []byte) iter.Seq2[Record, error] {
+// Records reads the records of the batch, and ends with the first error. taken is what other batches of the response
+// take in memory; when all records have been read, this batch is in it.
+func (b *Batch) Records(taken *int) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		lent := buffers.Get().(*buffer)
+		defer lent.free()
+		how := compress.Compression(b.Attributes & compressionBits)
+		plain, err := lent.plain(how, b.RecordBatch.Records, b.NumRecords, *taken)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
 		last, from := b.FirstOffset-1, reader{b: plain}
 		for range b.NumRecords {
 			r, err := readRecord(&from)
@@ -84,6 +93,7 @@ func (b *Batch) Records(plain []byte) iter.Seq2[Record, error] {
 				return
 			}
 		}
+		*taken += memoryOf(plain, b.NumRecords)
 	}
 }
 

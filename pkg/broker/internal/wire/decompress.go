@@ -24,6 +24,8 @@ const (
 	MaxResponseMemory = 2 * MaxBatchMemory
 	// recordMemory is what a record takes beside its bytes: itself, and what its reader keeps about it.
 	recordMemory = 512
+	// MaxRecords is how many records a batch can have.
+	MaxRecords = MaxBatchMemory / recordMemory
 )
 
 // Errors of batches that take too much memory.
@@ -33,49 +35,49 @@ var (
 	ErrNoRoom = errors.New("there is no room for a batch in this response")
 )
 
-// Memory is what the batch takes when these are its bytes without compression.
-func (b *Batch) Memory(plain []byte) int { return len(plain) + int(b.NumRecords)*recordMemory }
+// memoryOf is what a batch takes when these are its bytes without compression.
+func memoryOf(plain []byte, records int32) int { return len(plain) + int(records)*recordMemory }
 
-// Plain returns the bytes of the batch's records without compression. taken is what other batches of the response take
-// in memory.
-func (b *Batch) Plain(taken int) ([]byte, error) {
+// plain returns the bytes of a batch's records without compression: in b, where there was any. taken is what other
+// batches of the response take in memory.
+func (b *buffer) plain(how compress.Compression, payload []byte, records int32, taken int) ([]byte, error) {
 	room := min(MaxBatchMemory, MaxResponseMemory-taken)
-	most := room - b.Memory(nil)
-	plain, err := b.RecordBatch.Records, error(nil)
-	switch how := compress.Compression(b.Attributes & compressionBits); {
+	most, err := room-memoryOf(nil, records), error(nil)
+	switch {
 	case most < 0:
 		err = errLarge
 	case how != compress.None:
-		plain, err = decompress(how, plain, most)
-	case len(plain) > most:
+		err = b.decompress(how, payload, most)
+		payload = b.bytes
+	case len(payload) > most:
 		err = errLarge
 	}
 	if err != nil && room < MaxBatchMemory { // whatever it is, only with all the room can it be known
 		err = ErrNoRoom
 	}
-	return plain, err
+	return payload, err
 }
 
-// decompress returns what payload holds, or an error when that is more than most bytes.
-func decompress(how compress.Compression, payload []byte, most int) (plain []byte, err error) {
+// decompress puts what payload holds in the place of what b held. More than most bytes are an error.
+func (b *buffer) decompress(how compress.Compression, payload []byte, most int) (err error) {
 	switch how {
 	case compress.Zstd:
-		plain, err = inOnePiece(payload, most, func(to, payload []byte) ([]byte, error) {
+		err = b.inOnePiece(payload, most, func(to, payload []byte) ([]byte, error) {
 			return zstdDecoder.DecodeAll(payload, to)
 		})
 	case compress.Snappy: // as one block, or as the framed blocks of Java's clients
-		plain, err = inOnePiece(payload, most, xerial.DecodeCapped)
+		err = b.inOnePiece(payload, most, xerial.DecodeCapped)
 	case compress.Gzip, compress.Lz4:
 		r := how.Codec().NewReader(bytes.NewReader(payload))
-		plain, err = readAll(r, most)
+		err = b.readAll(r, most)
 		err = errors.Join(err, r.Close())
 	default:
-		return nil, fmt.Errorf("it is compressed in an unknown way (%d)", how)
+		return fmt.Errorf("it is compressed in an unknown way (%d)", how)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decompress (%s): %w", how, err)
+		return fmt.Errorf("decompress (%s): %w", how, err)
 	}
-	return plain, nil
+	return nil
 }
 
 // minMemory is the least that is taken for what is decompressed, in bytes.
@@ -94,33 +96,35 @@ func must(d *zstd.Decoder, err error) *zstd.Decoder {
 
 // inOnePiece has a payload decoded into memory that decode does not exceed. A payload need not say how large it
 // becomes: while the memory may have been too little, it tries again with 8 times as much.
-func inOnePiece(payload []byte, most int, decode func(to, payload []byte) ([]byte, error)) ([]byte, error) {
+func (b *buffer) inOnePiece(payload []byte, most int, decode func(to, payload []byte) ([]byte, error)) error {
 	for room := max(minMemory, 8*len(payload)); ; room *= 8 {
-		limit := min(room, most)
-		plain, err := decode(make([]byte, 0, limit), payload)
+		b.bytes = slices.Grow(b.bytes[:0], min(room, most))
+		limit := min(cap(b.bytes), most)
+		plain, err := decode(b.bytes[:0:limit], payload)
 		if err == nil {
-			return plain, nil
+			b.bytes = plain
+			return nil
 		}
 		if limit == most { // zstd's decoder has no error of its own for too little memory
-			return nil, fmt.Errorf("%w, or are damaged: %w", errLarge, err)
+			return fmt.Errorf("%w, or are damaged: %w", errLarge, err)
 		}
 	}
 }
 
-// readAll reads to the end. It doubles its memory as it reads, up to most.
-func readAll(r io.Reader, most int) (plain []byte, err error) {
-	for {
-		if have := len(plain); have == cap(plain) {
-			plain = slices.Grow(plain, min(max(have, minMemory), most+1-have))
+// readAll reads to the end. It doubles the memory as it reads, up to most.
+func (b *buffer) readAll(r io.Reader, most int) error {
+	for b.bytes = b.bytes[:0]; ; {
+		if have := len(b.bytes); have == cap(b.bytes) {
+			b.bytes = slices.Grow(b.bytes, min(max(have, minMemory), most+1-have))
 		}
-		n, err := r.Read(plain[len(plain):min(cap(plain), most+1)])
-		switch plain = plain[:len(plain)+n]; {
-		case len(plain) > most:
-			return nil, errLarge
+		n, err := r.Read(b.bytes[len(b.bytes):min(cap(b.bytes), most+1)])
+		switch b.bytes = b.bytes[:len(b.bytes)+n]; {
+		case len(b.bytes) > most:
+			return errLarge
 		case errors.Is(err, io.EOF):
-			return plain, nil
+			return nil
 		case err != nil:
-			return nil, err
+			return err
 		}
 	}
 }

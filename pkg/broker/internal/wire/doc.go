@@ -11,9 +11,9 @@
 //   - frame.go: a request is sent, and its response received
 //   - header.go: one header of a record
 //   - record.go: one record of a batch
+//   - decompress.go: the bytes of compressed records, and the memory that batches may take
 //   - batch.go: a record batch, its checksum and its records
 //   - transactions.go: which batches belong to aborted transactions
-//   - decompress.go: a compressed batch, and the memory that batches may take
 //
 // Formats: https://kafka.apache.org/protocol for messages, https://kafka.apache.org/documentation/#messageformat for
 // batches.

@@ -17,24 +17,34 @@ const MaxResponse = 64 << 20
 // correlation is the id of every request: a connection has one request at a time, and is closed when that fails.
 const correlation = 1
 
-// Frame is the bytes of a request and, in the same memory, then of its response. Its memory is lent again and again:
-// without that a Produce of 100 records takes 3 times the processor time, and a Fetch 1.06 times.
-type Frame struct {
-	request kmsg.Request
-	bytes   []byte
+// buffer is memory that is lent again and again: without that a Produce of 100 records takes 3 times the processor
+// time, and a Fetch 1.06 times, or 1.5 times when they are compressed.
+type buffer struct{ bytes []byte }
+
+// buffers are those that are not lent.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// maxBufferKept is how large a buffer may be, in bytes, to be lent again: a few large ones would be kept for nothing.
+const maxBufferKept = 2 << 20
+
+// free lets others use the buffer.
+func (b *buffer) free() {
+	if cap(b.bytes) <= maxBufferKept {
+		buffers.Put(b)
+	}
 }
 
-// frames are those that nobody uses.
-var frames = sync.Pool{New: func() any { return new(Frame) }}
-
-// maxFrameKept is how large a frame may be, in bytes, to be used again: a few large ones would be kept for nothing.
-const maxFrameKept = 2 << 20
+// Frame is the bytes of a request and, in the same memory, then of its response.
+type Frame struct {
+	request kmsg.Request
+	*buffer
+}
 
 // Encode writes a request. What is in it may be changed afterwards.
 func Encode(clientID string, request kmsg.Request) *Frame {
-	f := frames.Get().(*Frame)
+	f := &Frame{request, buffers.Get().(*buffer)}
 	formatter := kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))
-	f.request, f.bytes = request, formatter.AppendRequest(f.bytes[:0], request, correlation)
+	f.bytes = formatter.AppendRequest(f.bytes[:0], request, correlation)
 	return f
 }
 
@@ -61,14 +71,6 @@ func (f *Frame) RoundTrip(conn io.ReadWriter, read func(kmsg.Response)) error {
 	}
 	read(response)
 	return nil
-}
-
-// free lets others use the memory of f.
-func (f *Frame) free() {
-	f.request = nil
-	if cap(f.bytes) <= maxFrameKept {
-		frames.Put(f)
-	}
 }
 
 // receive reads a response, without its size and correlation id, in the place of the request.
