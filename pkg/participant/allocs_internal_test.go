@@ -29,7 +29,7 @@ type bench struct {
 func newTestCycle(b *behavior) (*cycle, *partition) {
 	cfg := Config{Partitions: 1}.withDefaults()
 	var c *cycle
-	task.NewEngine(task.New(b.engine(cfg, nil)), nil, func(e *engine) task.Handler[*partition] {
+	task.NewEngine(context.Background(), task.New(b.engine(cfg, nil)), nil, func(e *engine) task.Handler[*partition] {
 		c = newCycle(e, b, cfg, newWatch(b.name))
 		return c
 	})

@@ -51,13 +51,14 @@ func stages(t testing.TB) map[string]func() {
 		ids[i] = strconv.Itoa(i)
 	}
 	records := make([]broker.Record, 256)
+	claimed := newTestPartition(b.Topics...).Partition
 	return map[string]func(){
 		"load":   func() { _, _ = loadOrder(b, "order", text) },
 		"take":   func() { _, _ = newOrder(b, "order").take(b, 0, e, At{logOf(talk, "order"), 1}) },
 		"encode": func() { _, _ = b.append(packed[:0], &o.record) },
 		"merged": func() { stepWrites(&w, ids) },
 		"queue": func() {
-			s := newTask(0, b.Topics)
+			s := &partition[script]{Partition: claimed, inputs: make([]input, len(b.Topics))}
 			s.add(0, broker.Fetched{Records: records})
 			s.add(1, broker.Fetched{Records: records})
 		},

@@ -152,9 +152,7 @@ const (
 	keyOrder       = "order:"
 
 	fieldVersion     = rebuild.FieldVersion
-	fieldPosition    = rebuild.FieldPosition // + topic: the next offset to fold
-	fieldGoal        = rebuild.FieldGoal     // + topic: the end that was seen at takeover
-	fieldLog         = "log:"                // + topic: the log the position is of; outlives a reset until positions in others are written
+	fieldGoal        = rebuild.FieldGoal // + topic: the end that was seen at takeover
 	fieldUndecodable = "undecodable"
 	fieldDoubted     = "doubted" // an adopted head was contradicted: to be rebuilt
 )

@@ -2,200 +2,264 @@ package projection
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-const (
-	// compareEvery is how often an idle task asks the store whether it is still the same one: a wipe is noticed by
-	// that.
-	compareEvery = 800 * time.Millisecond
-	storeTimeout = 5 * time.Second
-	leaveTimeout = 3 * time.Second
-)
+type engine[D any] = task.Engine[*partition[D]]
 
-// cycle folds copies of partitions in one loop, so that the number of round trips does not grow with the
-// partitions: the live copies of one generation, or the shadows of them. While it applies, the next fetch is under
-// way. All that is not said to be beside the cycle runs in the goroutine of run.
+// cycle is what a projection does with the partitions of one generation: it folds what the engine read into documents,
+// some hundred records a step. The engine's goroutine owns all of it.
 type cycle[D any] struct {
+	*engine[D]
 	*Projection[D]
-	gen       broker.Generation
-	copies    []string         // by partition: name of the copy that is folded
-	store     *taskstore.Store // of those copies
-	tasks     []*task          // by partition
-	doubt     bool             // a task was lost: perhaps the generation is over
-	news      chan func()      // what was done beside the cycle: one each for a fetch and identities
-	asks      chan func()      // see do
-	ended     chan struct{}
-	fetching  fetching
-	storeWait *backoff
-	storeAt   time.Time // not before
-	committed time.Time
-	offsets   map[broker.TopicPartition]int64 // as last committed
-	recents   map[int]*recent[D]              // by partition
-	writes    Writes
-	text      []byte // memory for those of the next step
+	of      *copies
+	watch   *watch
+	stalled bool         // the store did not answer when documents were read
+	swapped map[int]bool // partitions whose shadow became what is live: they had reached their goal
+	writes  Writes
+	text    []byte // memory for those of the next step
 }
 
-// newCycle returns the cycle of a generation, which takes the partitions over when it runs.
-func newCycle[D any](p *Projection[D], g broker.Generation) *cycle[D] {
-	c := &cycle[D]{
-		Projection: p, gen: g, copies: make([]string, p.cfg.Partitions),
-		news: make(chan func(), 2), asks: make(chan func()), ended: make(chan struct{}),
-		fetching: fetching{wait: newBackoff()}, storeWait: newBackoff(),
-		offsets: map[broker.TopicPartition]int64{}, committed: time.Now(), recents: map[int]*recent[D]{},
-	}
-	c.store = p.base.Copies(c.copies)
-	for _, tp := range g.Assigned() {
-		c.add(tp.Partition)
+var _ task.Handler[*partition[any]] = (*cycle[any])(nil)
+
+func newCycle[D any](p *Projection[D], of *copies, e *engine[D]) *cycle[D] {
+	c := &cycle[D]{engine: e, Projection: p, of: of, watch: p.watch, swapped: map[int]bool{}}
+	if of.shadow {
+		c.watch = newShadowWatch(p.b.Name)
 	}
 	return c
 }
 
-// add makes the task of a partition, once.
-func (c *cycle[D]) add(partition int) {
-	if i, there := c.slot(partition); !there {
-		c.tasks = slices.Insert(c.tasks, i, newTask(partition, c.topics))
-	}
+// New implements task.Handler.
+func (c *cycle[D]) New(p *task.Partition) *partition[D] {
+	t := &partition[D]{Partition: p, inputs: make([]input, len(p.Inputs))}
+	return t
 }
 
-// remove ends the task of a partition.
-func (c *cycle[D]) remove(partition int) {
-	if i, there := c.slot(partition); there {
-		c.tasks = slices.Delete(c.tasks, i, i+1)
-		delete(c.recents, partition)
-	}
+// Locate implements task.Handler: it reads which copies are live. A shadow has no pointer to follow.
+func (c *cycle[D]) Locate(ctx context.Context, tasks []*partition[D]) error {
+	_, err := c.follow(ctx, tasks)
+	return err
 }
 
-// run folds until ctx ends or the group says that the generation is over.
-func (c *cycle[D]) run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer close(c.ended)
-	fetchCtx, stopFetch := context.WithCancel(ctx)
-	defer stopFetch()
-	defer c.set(partGroup, errors.New("is rejoining its consumer group"))
-	defer c.watch.measure(nil)
-	c.set(partGroup, nil)
-	c.watch.joined(c.gen.ID(), len(c.tasks))
-	c.watchLogs(fetchCtx, &wg)
-	for ctx.Err() == nil {
-		more, err := c.step(ctx)
-		if errors.Is(err, errLeave) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		c.fetch(fetchCtx, &wg)
-		c.watch.measure(c.tasks)
-		c.await(ctx, more)
-	}
-	c.leave(ctx)
-	return nil
-}
-
-// step takes over what is not taken, applies what is there, and commits. more: there is something to do at once.
-func (c *cycle[D]) step(ctx context.Context) (more bool, err error) {
-	if time.Now().Before(c.storeAt) {
+// follow reads which copies are live, and says whether others were until now.
+func (c *cycle[D]) follow(ctx context.Context, tasks []*partition[D]) (moved bool, err error) {
+	if c.of.shadow {
 		return false, nil
 	}
-	if err = c.takeOver(ctx); err == nil {
-		err = c.build(ctx)
+	asked := make([]taskstore.Asked, len(tasks))
+	for i, t := range tasks {
+		asked[i] = taskstore.Asked{Key: c.base.Key(t.Number, rebuild.Key), Fields: []string{rebuild.FieldLive}}
 	}
-	if err == nil {
-		err = c.apply(ctx)
-	}
-	var out *outage
-	switch {
-	case ctx.Err() != nil:
-		return false, nil
-	case err == nil:
-		c.storeWait.reset()
-		c.set(partRedis, nil)
-	case errors.As(err, &out):
-		c.storeAt = time.Now().Add(c.storeWait.after())
-		c.set(out.part, out.err)
-		return false, nil
-	default:
+	live, err := c.base.Fields(ctx, asked)
+	if err != nil {
 		return false, err
 	}
-	now := time.Now()
-	more = slices.ContainsFunc(c.tasks, func(t *task) bool { return !t.taken || t.ready(now) })
-	return more, c.commit(ctx)
+	for i, t := range tasks {
+		moved = moved || c.of.names[t.Number] != live[i][0]
+		c.of.names[t.Number] = live[i][0]
+	}
+	return moved, nil
 }
 
-// await waits for news, a time to act, or the end; not at all when there is more to do.
-func (c *cycle[D]) await(ctx context.Context, more bool) {
-	if more {
-		select {
-		case tell := <-c.news:
-			tell()
-		case ask := <-c.asks:
-			ask()
-		default:
+// Usable implements task.Handler: what a version that can be continued has folded goes on being read and folded on, while
+// a shadow is built.
+func (c *cycle[D]) Usable(t *partition[D], version string) bool {
+	b := c.b
+	if c.of.shadow {
+		b.Continues = 0 // what another version began is of no use
+	}
+	use := b.use(version)
+	if use == useForNow {
+		t.mixed = strings.TrimSuffix(version, mixed) + mixed
+	}
+	return use != useNothing
+}
+
+// Counted implements task.Handler.
+func (c *cycle[D]) Counted(*partition[D]) []string { return c.b.Kept }
+
+// Kept implements task.Handler: nothing outlives a reset.
+func (c *cycle[D]) Kept(*partition[D]) []string { return nil }
+
+// Restore implements task.Handler: what is stored is all there is to know. As the goal it takes the ends that the logs have
+// now: a reader that does not find an order knows by the goal whether it may say so.
+func (c *cycle[D]) Restore(ctx context.Context, tasks []*partition[D]) error {
+	// What is claimed is not swapped by anybody else; it may have been in between.
+	if moved, err := c.follow(ctx, tasks); err != nil || moved {
+		if err == nil {
+			err = fault.New(fault.Unavailable, "another copy became live meanwhile")
 		}
-		return
+		return err
 	}
-	t := time.NewTimer(c.nextWake(time.Now()))
-	defer t.Stop()
-	select {
-	case tell := <-c.news:
-		tell()
-	case ask := <-c.asks:
-		ask()
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// do calls f in the cycle's goroutine, between two steps, from another one; not when the cycle has ended.
-func (c *cycle[D]) do(f func()) {
-	done := make(chan struct{})
-	select {
-	case c.asks <- func() { f(); close(done) }:
-		<-done
-	case <-c.ended:
-	}
-}
-
-// nextWake is how long nothing is to be done without a fetch.
-func (c *cycle[D]) nextWake(now time.Time) time.Duration {
-	wake := compareEvery
-	soon := func(at time.Time) { wake = min(wake, max(at.Sub(now), time.Millisecond)) }
-	for _, t := range c.tasks {
-		if t.taken {
-			soon(t.compared.Add(compareEvery))
+	for _, t := range tasks {
+		if t.Emptied {
+			t.mixed = ""
+			delete(c.swapped, t.Number)
 		}
-	}
-	if c.storeAt.After(now) { // until then no task is looked at
-		wake = c.storeAt.Sub(now)
-	}
-	if c.fetching.at.After(now) {
-		soon(c.fetching.at)
-	}
-	return wake
-}
-
-// find returns the task and source of a log; nil: it is not this cycle's.
-func (c *cycle[D]) find(tp broker.TopicPartition) (*task, int) {
-	return c.taskOf(tp.Partition), slices.Index(c.topics, tp.Topic)
-}
-
-// taskOf a partition; nil: it is not this cycle's.
-func (c *cycle[D]) taskOf(partition int) *task {
-	if i, there := c.slot(partition); there {
-		return c.tasks[i]
+		t.doubted = t.Stored[fieldDoubted] > 0
+		for i, in := range t.Inputs {
+			t.inputs[i].applied, t.inputs[i].after = in.Cursor, in.Cursor
+			if !c.swapped[t.Number] { // otherwise nobody was away
+				t.goals = append(t.goals, in.End)
+			}
+		}
+		t.begun = true
+		delete(c.swapped, t.Number)
+		c.watch.claimed(t.Number, t.Emptied)
 	}
 	return nil
 }
 
-// slot is where the task of a partition is, or would be, among the tasks.
-func (c *cycle[D]) slot(partition int) (i int, there bool) {
-	return slices.BinarySearchFunc(c.tasks, partition, func(t *task, p int) int { return t.partition - p })
+// Room implements task.Handler.
+func (c *cycle[D]) Room() func(t *partition[D], input int) bool {
+	return func(t *partition[D], input int) bool { return t.inputs[input].pending < maxPending }
 }
+
+// Receive implements task.Handler.
+func (c *cycle[D]) Receive(t *partition[D], input int, f broker.Fetched) { t.add(input, f) }
+
+// Skip implements task.Handler: what retention has taken is passed over and counted.
+func (c *cycle[D]) Skip(t *partition[D], input int, to int64) {
+	in := t.Inputs[input]
+	c.watch.skipped(in.TopicPartition, in.Cursor, to)
+	t.skip(input, to)
+}
+
+// Work implements task.Handler: it folds what is queued, per task as one step.
+func (c *cycle[D]) Work(ctx context.Context) {
+	if c.Leaving() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
+	defer cancel()
+	err := c.build(ctx)
+	c.stalled = err != nil
+	if err != nil && ctx.Err() == nil {
+		c.StoreDown(err)
+	}
+}
+
+// Need implements task.Handler: a reader waits for whatever is folded.
+func (c *cycle[D]) Need(t *partition[D]) task.Need {
+	switch {
+	case t.step != nil || t.begun:
+		return task.Now
+	case t.Moved:
+		return task.Soon
+	}
+	return task.Nothing
+}
+
+// Change implements task.Handler.
+func (c *cycle[D]) Change(t *partition[D], ch *task.Change) {
+	if t.begun {
+		t.begun = false
+		if t.mixed != "" { // another version folded it: that is marked, whoever comes next
+			ch.Add("HSET", keyMeta, fieldVersion, t.mixed)
+		}
+		for i, end := range t.goals {
+			ch.Set(fieldGoal+t.Inputs[i].Topic, end)
+		}
+	}
+	if t.doubted {
+		ch.Set(fieldDoubted, 1)
+	}
+	s := t.step
+	if s == nil {
+		return
+	}
+	t.step = nil
+	ch.Ops, ch.Events = append(ch.Ops, s.ops...), len(s.delays)
+	for i := range s.positions {
+		t.inputs[i].after = s.positions[i]
+	}
+	ch.Then = func() {
+		t.folded(s)
+		c.watch.applied(s)
+		if s.stored != nil {
+			s.stored()
+		}
+	}
+}
+
+// Position implements task.Handler.
+func (c *cycle[D]) Position(t *partition[D], input int) int64 { return t.inputs[input].after }
+
+// Commitable implements task.Handler. Nothing rests on it: the positions are in the store.
+func (c *cycle[D]) Commitable(t *partition[D], input int) int64 {
+	if c.of.shadow {
+		return -1
+	}
+	return t.inputs[input].applied
+}
+
+// Publish implements task.Handler: readers are told by the change itself.
+func (c *cycle[D]) Publish() {}
+
+// Next implements task.Handler.
+func (c *cycle[D]) Next(now time.Time) (next time.Time) {
+	for _, t := range c.Tasks() {
+		if t.Lost() || t.Writing() || len(t.pending) == 0 {
+			continue
+		}
+		at := now
+		if c.stalled {
+			at = now.Add(wait.BackoffMin)
+		}
+		if until := t.held.Add(holdFor); until.After(at) {
+			at = until
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// Quiet implements task.Handler.
+func (c *cycle[D]) Quiet() bool { return true }
+
+// Released implements task.Handler.
+func (c *cycle[D]) Released(*partition[D]) bool { return true }
+
+// Unready implements task.Handler.
+func (c *cycle[D]) Unready(t *partition[D]) (why []string) {
+	for _, in := range t.Inputs {
+		if in.Err != nil {
+			why = append(why, ": kafka: "+in.Err.Error())
+		}
+	}
+	return why
+}
+
+// Unwell implements task.Handler.
+func (c *cycle[D]) Unwell() []string {
+	if err := c.FetchErr(); err != nil {
+		return []string{"kafka: " + err.Error()}
+	}
+	return nil
+}
+
+// Lag implements task.Handler: what is folded is stored with its position, so what waits longest holds it back.
+func (c *cycle[D]) Lag(t *partition[D], input int) (records int, oldest, watermark time.Time) {
+	for _, it := range t.pending {
+		if it.input == input && it.rec != nil {
+			oldest = it.rec.Time
+			break
+		}
+	}
+	return t.inputs[input].pending, oldest, oldest
+}
+
+// Measure implements task.Handler.
+func (c *cycle[D]) Measure(func(telemetry.Metric, float64)) {}

@@ -12,7 +12,7 @@ import (
 
 // work is what a task takes in one step.
 type work[D any] struct {
-	task    *task
+	task    *partition[D]
 	items   []item
 	recent  *recent[D]
 	orders  []*order[D] // of the items; nil: it belongs to none
@@ -32,8 +32,8 @@ type touched[D any] struct {
 // build folds what is queued, per task as one change. The documents of all tasks are read in one pipeline.
 func (c *cycle[D]) build(ctx context.Context) error {
 	var all []*work[D]
-	for _, t := range c.tasks {
-		if t.taken && t.change == nil {
+	for _, t := range c.Tasks() {
+		if !t.Lost() && !t.Writing() && t.step == nil {
 			if w := c.work(t); w != nil {
 				all = append(all, w)
 			}
@@ -44,8 +44,7 @@ func (c *cycle[D]) build(ctx context.Context) error {
 	}
 	for _, w := range all {
 		if err := c.take(ctx, w); err != nil {
-			w.task.change = nil
-			c.forgetRecent(w.task) // some of it is folded
+			w.task.step, w.task.recent = nil, nil // some of it is folded
 			return err
 		}
 	}
@@ -53,7 +52,7 @@ func (c *cycle[D]) build(ctx context.Context) error {
 }
 
 // work chooses what a task folds next; nil: there is nothing.
-func (c *cycle[D]) work(t *task) *work[D] {
+func (c *cycle[D]) work(t *partition[D]) *work[D] {
 	if !t.ready(time.Now()) {
 		return nil
 	}
@@ -80,7 +79,7 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 			if it.rec == nil {
 				continue
 			}
-			id := c.b.document(it.source, it.rec)
+			id := c.b.document(it.input, it.rec)
 			if len(id) > 0 {
 				w.orders[i] = find(w, id)
 			}
@@ -91,24 +90,18 @@ func (c *cycle[D]) load(ctx context.Context, all []*work[D]) error {
 		return nil
 	}
 	for _, w := range all {
-		c.forgetRecent(w.task) // none of the new ones counts
+		w.task.recent = nil // none of the new ones counts
 	}
-	if at < 0 {
-		return &outage{partRedis, err}
+	if at >= 0 {
+		c.watch.unreadable(of[at].task.Number, err)
+		c.LoseStored(of[at].task, "unreadable")
 	}
-	t := of[at].task
-	c.watch.unreadable(t.partition, err)
-	if err := c.startOver(ctx, t); err != nil {
-		return err
-	}
-	return &outage{partRedis, err}
+	return err
 }
 
 // read fills orders with what is stored of them. An error says at which of them it came, or -1: the store is away.
 func (c *cycle[D]) read(ctx context.Context, orders []*order[D], of []*work[D], keys []string) (at int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	texts, err := c.store.Strings(ctx, keys)
+	texts, err := c.Store.Strings(ctx, keys)
 	if err != nil {
 		return -1, err
 	}
@@ -125,37 +118,40 @@ func (c *cycle[D]) read(ctx context.Context, orders []*order[D], of []*work[D], 
 }
 
 // key of the copy that a task folds.
-func (c *cycle[D]) key(t *task, rest string) string { return c.store.Key(t.partition, rest) }
+func (c *cycle[D]) key(t *partition[D], rest string) string { return c.Store.Key(t.Number, rest) }
 
-// take folds the records of one step into the change of its task.
+// take folds the records of one step.
 func (c *cycle[D]) take(ctx context.Context, w *work[D]) error {
-	t, ch, began := w.task, w.task.next(), time.Now()
-	t.change = ch
-	ch.items, ch.positions, w.tallies = len(w.items), make([]int64, len(t.sources)), make([]tally, len(t.sources))
-	for i, s := range t.sources {
-		ch.positions[i] = s.applied
+	t, began := w.task, time.Now()
+	s := &step{items: len(w.items), positions: make([]int64, len(t.inputs)), delays: make([]time.Time, 0, len(w.items))}
+	w.tallies = make([]tally, len(t.inputs))
+	for i := range t.inputs {
+		s.positions[i] = t.inputs[i].applied
 	}
 	w.touched = w.recent.touched[:0]
-	ch.delays = make([]time.Time, 0, len(w.items))
 	for i, it := range w.items {
 		if it.rec != nil {
 			c.fold(ctx, w, it, w.orders[i])
-			ch.delays = append(ch.delays, it.rec.Time)
+			s.delays = append(s.delays, it.rec.Time)
 		}
-		ch.positions[it.source] = it.next
+		s.positions[it.input] = it.next
 	}
 	w.recent.touched = w.touched
-	for i, s := range t.sources {
-		c.watch.counted(s.Topic, w.tallies[i], began)
+	for i, in := range t.Inputs {
+		c.watch.counted(in.Topic, w.tallies[i], began)
 	}
-	return c.write(w)
+	if err := c.write(w, s); err != nil {
+		return err
+	}
+	t.step = s
+	return nil
 }
 
 // fold takes one record into its order. What is folded into a shadow is neither traced nor warned of again.
 func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) {
 	r := it.rec
 	var ended func(error)
-	traced := !c.shadow && telemetry.Traced()
+	traced := !c.of.shadow && telemetry.Traced()
 	if traced {
 		ctx, ended = telemetry.Process(ctx, *r, c.b.Name)
 	}
@@ -166,8 +162,8 @@ func (c *cycle[D]) fold(ctx context.Context, w *work[D], it item, o *order[D]) {
 	if err != nil {
 		w.bad = append(w.bad, undecodable{r.Topic, r.Partition, r.Offset, err.Error()})
 	}
-	w.tallies[it.source].add(j, err)
-	if !c.shadow && (err != nil || j == chain.Superseded) {
+	w.tallies[it.input].add(j, err)
+	if !c.of.shadow && (err != nil || j == chain.Superseded) {
 		if !traced {
 			ctx = telemetry.Extract(ctx, r.Headers) // for the log
 		}
@@ -187,7 +183,7 @@ func (c *cycle[D]) envelope(source int, r *broker.Record) (event.Event, error) {
 // place reads one record into its order, says what became of it, and remembers the document as it was before the
 // step. The error says why the envelope or the body could not be read.
 func (c *cycle[D]) place(w *work[D], it item, o *order[D]) (j chain.Verdict, e event.Event, err error) {
-	if e, err = c.envelope(it.source, it.rec); err != nil {
+	if e, err = c.envelope(it.input, it.rec); err != nil {
 		return chain.Valid, e, err
 	}
 	if o != nil && !o.changed {
@@ -198,13 +194,13 @@ func (c *cycle[D]) place(w *work[D], it item, o *order[D]) (j chain.Verdict, e e
 			}
 		}()
 	}
-	if c.b.isNote(it.source) {
+	if c.b.isNote(it.input) {
 		return chain.Valid, e, c.takeNote(o, it.rec) // of no order: it cannot be read
 	}
 	at := broker.TopicPartition{Topic: it.rec.Topic, Partition: it.rec.Partition}
-	j, err = o.take(c.b, it.source, e, At{at, it.rec.Offset})
+	j, err = o.take(c.b, it.input, e, At{at, it.rec.Offset})
 	switch {
-	case j == chain.Contradicted && c.shadow: // it was read from the log's start: to read that again would say the same
+	case j == chain.Contradicted && c.of.shadow: // it was read from the log's start: to read that again would say the same
 		o.confirm()
 		o.changed = true
 	case j == chain.Contradicted:

@@ -85,14 +85,14 @@ func (s *stage) provision() {
 // play runs an instance until stop is called, which waits for it.
 func (s *stage) play(b Behavior[script]) (p *Projection[script], stop func()) {
 	p = New(b, Config{Log: s.log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.beyondFor, p.lookEvery = time.Millisecond, time.Millisecond
+	p.lookEvery = time.Millisecond
 	return p, s.run(p)
 }
 
 // playOn runs an instance that reads another log.
 func (s *stage) playOn(log broker.Log) (stop func()) {
 	p := New(chronicle(), Config{Log: log, Redis: s.redis, Partitions: partitions, CommitEvery: time.Hour})
-	p.beyondFor, p.lookEvery = time.Millisecond, time.Millisecond
+	p.lookEvery = time.Millisecond
 	return s.run(p)
 }
 

@@ -2,64 +2,69 @@ package projection
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
+	"log/slog"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
 // Projection runs a behaviour on one instance.
 type Projection[D any] struct {
-	b      Behavior[D]
-	topics []string // that it reads
-	cfg    Config
-	base   *taskstore.Store // of the keys that are of no copy
-	watch  *watch
-	shadow bool // it folds shadows: no reader, and nobody's readiness, depends on it
-	// beyondFor is how long a log may seem shorter than what was read of it (a new leader does not know its end at
-	// once) before it counts as another log.
-	beyondFor time.Duration
+	b         Behavior[D]
+	topics    []string // that it reads
+	cfg       Config
+	base      *taskstore.Store // of the keys that are of no copy
+	watch     *watch
 	lookEvery time.Duration // how often requests for a rebuild are looked for; 0: the default
-
-	mu    sync.Mutex
-	state map[string]error // why this instance is not ready, by what
+	live      *copies
 }
 
-// What readiness looks at.
-const (
-	partGroup = "group"
-	partTasks = "tasks"
-	partKafka = "kafka"
-	partRedis = "redis"
-)
+// copies are an instance of the engine that folds one copy of each of its partitions: the live ones, or their shadows.
+type copies struct {
+	*task.Instance
+	names  []string // by partition; the engine's goroutine sets them before a claim
+	shadow bool     // no reader, and nobody's readiness, depends on it
+}
 
 // New returns a projection; it opens nothing.
 func New[D any](b Behavior[D], cfg Config) *Projection[D] {
 	cfg = cfg.withDefaults()
-	return &Projection[D]{
+	p := &Projection[D]{
 		b: b, topics: b.topics(), cfg: cfg, base: taskstore.New(cfg.Redis, b.Name), watch: newWatch(b.Name),
-		beyondFor: 5 * time.Second,
-		state:     map[string]error{partGroup: errors.New("has not joined its consumer group yet")},
 	}
+	p.live = p.copies(false, slog.With("projection", b.Name))
+	return p
+}
+
+// leaveWithin bounds how long leaving takes: the step under way, and the last commit.
+const leaveWithin = 3 * time.Second
+
+func (p *Projection[D]) copies(shadow bool, log *slog.Logger) *copies {
+	names := make([]string, p.cfg.Partitions)
+	return &copies{names: names, shadow: shadow, Instance: task.New(task.Config{
+		Name: p.b.Name, Log: p.cfg.Log, Store: p.base.Copies(names), Partitions: p.cfg.Partitions,
+		Inputs: p.topics, Seldom: p.b.Notes, Version: p.b.version(), FetchBytes: fetchBytes,
+		CommitEvery: p.cfg.CommitEvery, LeaveWithin: leaveWithin, Prepare: p.prepare, Logger: log,
+	})}
 }
 
 // Run waits for the topics and takes part in the consumer group until ctx ends; then it finishes the step under
 // way, commits and leaves. Outages are waited out. It returns an error only for what waiting cannot mend (a topic
 // with the wrong number of partitions), of class Permanent.
 func (p *Projection[D]) Run(ctx context.Context) error {
-	defer p.watch.open(p.cfg.Partitions)()
-	if err := p.awaitTopics(ctx); err != nil || ctx.Err() != nil {
-		return err
-	}
-	return p.cfg.Log.Join(ctx, p.b.Name, p.topics, p.cfg.Partitions, p.serve)
+	return task.Run(ctx, p.live.Instance, func(e *engine[D]) task.Handler[*partition[D]] {
+		c := newCycle(p, p.live, e)
+		e.Go(func() { c.rebuild(e.Context()) })
+		return c
+	})
 }
 
-func (p *Projection[D]) awaitTopics(ctx context.Context) error {
+// prepare checks the topics, and finds out whether the facts are where the configured number of partitions puts them.
+func (p *Projection[D]) prepare(ctx context.Context) error {
 	var topics []broker.Topic
 	for i, t := range p.topics {
 		topic := broker.Topic{Name: t, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention}
@@ -68,83 +73,18 @@ func (p *Projection[D]) awaitTopics(ctx context.Context) error {
 		}
 		topics = append(topics, topic)
 	}
-	wait := newBackoff()
-	for ctx.Err() == nil {
-		err := p.cfg.Log.Check(ctx, topics)
-		if err == nil {
-			err = event.CheckPlaces(ctx, p.cfg.Log, p.b.Topics, p.cfg.Partitions)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			p.set(partGroup, errors.New("is joining its consumer group"))
-			return nil
-		case fault.ClassOf(err) == fault.Permanent:
-			return err
-		}
-		p.set(partGroup, err)
-		wait.sleep(ctx)
+	if err := p.cfg.Log.Check(ctx, topics); err != nil {
+		return err
 	}
-	return nil
-}
-
-// set records why a part is not ready; nil: it is. Of a row of outages the first is logged.
-func (p *Projection[D]) set(part string, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	was := p.state[part]
-	if err == nil {
-		delete(p.state, part)
-		return
-	}
-	p.state[part] = err
-	if fault.ClassOf(err) == fault.Unavailable && (was == nil || was.Error() != err.Error()) {
-		p.watch.waiting(part, err)
-	}
+	return event.CheckPlaces(ctx, p.cfg.Log, p.b.Topics, p.cfg.Partitions)
 }
 
 // Ready returns nil when this instance is in its group, owns every partition assigned to it and reaches Kafka and
 // Redis; otherwise it says why not. A read model that is still being rebuilt is ready: what is known is answered.
 // It does not block.
 func (p *Projection[D]) Ready() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, part := range []string{partGroup, partKafka, partRedis, partTasks} {
-		if err := p.state[part]; err != nil {
-			return fault.New(fault.Unavailable, "projection %s: %s: %w", p.b.Name, part, err)
-		}
+	if err := p.live.Ready(); err != nil {
+		return fault.New(fault.Unavailable, "projection %s: %w", p.b.Name, err)
 	}
 	return nil
 }
-
-// backoff is exponential from 50 ms to 5 s.
-type backoff struct{ next time.Duration }
-
-const (
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 5 * time.Second
-)
-
-func newBackoff() *backoff { return &backoff{backoffMin} }
-
-func (b *backoff) reset() { b.next = backoffMin }
-
-// after returns how long to wait now, and makes the next wait longer.
-func (b *backoff) after() time.Duration {
-	d := b.next
-	b.next = min(2*b.next, backoffMax)
-	return d
-}
-
-func (b *backoff) sleep(ctx context.Context) {
-	t := time.NewTimer(b.after())
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-// errLeave ends a generation that is over.
-var errLeave = fmt.Errorf("the generation is over")

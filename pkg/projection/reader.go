@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
@@ -168,7 +169,7 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 func (r *Reader[D]) state(meta map[string]string) State {
 	s := State{Positions: map[string]int64{}, Rebuilding: r.b.use(meta[fieldVersion]) == useNothing}
 	for _, topic := range r.b.topics() {
-		at, err1 := strconv.ParseInt(meta[fieldPosition+topic], 10, 64)
+		at, err1 := strconv.ParseInt(meta[task.PrefixInput+topic], 10, 64)
 		goal, err2 := strconv.ParseInt(meta[fieldGoal+topic], 10, 64)
 		s.Positions[topic] = at
 		s.Rebuilding = s.Rebuilding || err1 != nil || err2 != nil || at < goal

@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // What was folded before goes on being read, and folded, until it is replaced as a whole.
@@ -127,7 +128,7 @@ func TestShadowOfAnotherReleaseIsNotResumed(t *testing.T) {
 	stop()
 	st := NewReader(b, s.redis).store
 	for p := range partitions {
-		s.redis.HSet(t.Context(), st.Key(p, "~theirs:"+keyMeta), "owner", "they", "seq", 7, fieldVersion, "2.9.other", fieldPosition+talk, 99, fieldPosition+song, 99)
+		s.redis.HSet(t.Context(), st.Key(p, "~theirs:"+keyMeta), "owner", "they", "seq", 7, fieldVersion, "2.9.other", task.PrefixInput+talk, 99, task.PrefixInput+song, 99)
 		s.redis.HSet(t.Context(), st.Key(p, rebuild.Key), "want", `{"id":"r"}`, "is", `{"id":"r","state":"folding"}`, "shadow", "~theirs:")
 		s.redis.Set(t.Context(), st.Key(p, "~theirs:order:x"), "nonsense", 0)
 	}
@@ -144,7 +145,7 @@ func TestWhatWasStoredBeforeThereWereCopiesIsFoldedAgain(t *testing.T) {
 	st := NewReader(b, s.redis).store
 	for p := range partitions {
 		s.redis.HSet(t.Context(), st.Key(p, keyMeta), "owner", "they", "seq", 7, fieldVersion, "1"+strings.TrimPrefix(b.version(), layout),
-			"space", "~old:", fieldPosition+talk, 99, fieldPosition+song, 99, fieldGoal+talk, 0, fieldGoal+song, 0)
+			"space", "~old:", task.PrefixInput+talk, 99, task.PrefixInput+song, 99, fieldGoal+talk, 0, fieldGoal+song, 0)
 		s.redis.HSet(t.Context(), st.Key(p, rebuild.Key), "want", `{"id":"r"}`, "is", `{"id":"r","state":"swapped","folded":3,"live_hash":"x"}`)
 		s.redis.Set(t.Context(), st.Key(p, "~old:order:x"), "nonsense", 0)
 	}

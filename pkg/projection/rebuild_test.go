@@ -177,7 +177,7 @@ func TestNextRebuildBeginsAtTheStart(t *testing.T) {
 // What is live waits for its shadow, but not for ever.
 func TestLiveCopyWaitsShortly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		task := newTask(0, []string{talk})
+		task := newTestPartition(talk)
 		task.pending = make([]item, 1)
 		folds := func(want bool, when string) {
 			t.Helper()

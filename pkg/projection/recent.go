@@ -11,10 +11,9 @@ const (
 
 // recent are the orders of a task that were folded lately, as the store has them once it took the change under way:
 // the next event of an order mostly comes soon, and then nothing is read. They hold for one claim, in which nobody
-// else writes: after a loss or a takeover there is another owner token, and all are forgotten. Orders leave in the
-// order in which they came, half of all at once, so that those which were allocated together go together.
+// else writes. Orders leave in the order in which they came, half of all at once, so that those which were allocated
+// together go together.
 type recent[D any] struct {
-	owner      string
 	prefix     string // of the keys of documents
 	young, old map[string]*order[D]
 	bytes      int // of the young ones
@@ -24,23 +23,18 @@ type recent[D any] struct {
 }
 
 // recent returns the orders in memory of a task: without the older half when they take too much.
-func (c *cycle[D]) recent(t *task) *recent[D] {
-	r := c.recents[t.partition]
-	if r == nil || r.owner != t.owner {
-		r = &recent[D]{
-			owner: t.owner, prefix: c.key(t, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{},
-		}
-		c.recents[t.partition] = r
+func (c *cycle[D]) recent(t *partition[D]) *recent[D] {
+	r := t.recent
+	if r == nil {
+		r = &recent[D]{prefix: c.key(t, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{}}
+		t.recent = r
 	}
-	if r.bytes > recentBytes/2/len(c.tasks) {
+	if r.bytes > recentBytes/2/max(1, len(c.Tasks())) {
 		r.young, r.old, r.bytes = r.old, r.young, 0
 		clear(r.young)
 	}
 	return r
 }
-
-// forgetRecent is for when what is in memory is not what will be stored.
-func (c *cycle[D]) forgetRecent(t *task) { delete(c.recents, t.partition) }
 
 // get returns the order with this id, nil when it is not in memory. It stays as old as it is.
 func (r *recent[D]) get(id []byte) *order[D] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -141,7 +142,7 @@ func TestAnotherLogIsFoldedFromItsStart(t *testing.T) {
 	fresh := newStage(t)
 	fresh.redis = s.redis
 	fresh.say(talk, "o", "other")
-	if err := s.redis.HSet(t.Context(), NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyMeta), fieldPosition+talk, 3).Err(); err != nil {
+	if err := s.redis.HSet(t.Context(), NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyMeta), task.PrefixInput+talk, 3).Err(); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = fresh.play(b)

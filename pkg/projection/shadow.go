@@ -2,32 +2,23 @@ package projection
 
 import (
 	"context"
+	"log/slog"
 	"maps"
-	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// serve folds the live copies of a generation, and what is rebuilt of them beside.
-func (p *Projection[D]) serve(ctx context.Context, g broker.Generation) error {
-	live := newCycle(p, g)
-	beside, stop := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		s := &shadows[D]{ctx: beside, live: live, names: map[int]string{}}
-		defer s.stop()
-		r := rebuild.Runner{Name: p.b.Name, Version: p.b.version(), Topics: p.topics, Every: p.lookEvery, Engine: s}
-		r.Run(beside, p.cfg.Redis)
-	})
-	err := live.run(ctx)
-	stop()
-	wg.Wait()
-	return err
+// rebuild looks after the rebuilds of the partitions that a cycle of live copies owns, until ctx ends.
+func (c *cycle[D]) rebuild(ctx context.Context) {
+	s := &shadows[D]{ctx: ctx, live: c, names: map[int]string{}}
+	defer s.stop()
+	r := rebuild.Runner{Name: c.b.Name, Version: c.b.version(), Topics: c.topics, Every: c.lookEvery, Engine: s}
+	r.Run(ctx, c.cfg.Redis)
 }
 
-// shadows are folded by a cycle of their own, so that what is live does not wait for them. It runs while there are any.
+// shadows are folded by an engine of their own, so that what is live does not wait for them. It runs while there are any.
 type shadows[D any] struct {
 	ctx   context.Context // ends with the generation
 	live  *cycle[D]
@@ -38,32 +29,23 @@ type shadows[D any] struct {
 
 var _ rebuild.Engine = (*shadows[any])(nil)
 
-// shadowGeneration is a generation in which the partitions are given by a rebuild, and nothing is committed.
-type shadowGeneration struct{ broker.Generation }
-
-func (shadowGeneration) Assigned() []broker.TopicPartition { return nil }
-
-func (shadowGeneration) Commit(context.Context, map[broker.TopicPartition]int64) error { return nil }
-
-// start begins the cycle: the same projection, but for what the outside sees of it.
+// start begins the engine: the same projection, but for what the outside sees of it.
 func (s *shadows[D]) start() {
 	p := s.live.Projection
-	b := p.b
-	b.Stored, b.Continues = nil, 0 // what another version began is of no use
-	shadow := &Projection[D]{
-		b: b, topics: p.topics, cfg: p.cfg, base: p.base, watch: newShadowWatch(b.Name), shadow: true,
-		beyondFor: p.beyondFor, state: map[string]error{},
-	}
-	c := newCycle(shadow, shadowGeneration{s.live.gen})
+	of := p.copies(true, slog.With("projection", p.b.Name, "copy", "shadow"))
 	ctx, cancel := context.WithCancel(s.ctx)
+	e := task.NewEngine(ctx, of.Instance, s.live.Generation(), func(e *engine[D]) task.Handler[*partition[D]] {
+		s.cycle = newCycle(p, of, e)
+		return s.cycle
+	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := c.run(ctx); err != nil {
+		if err := e.Serve(ctx, nil); err != nil {
 			p.watch.rebuildFailed(err)
 		}
 	}()
-	s.cycle, s.end = c, func() { cancel(); <-done }
+	s.end = func() { cancel(); <-done }
 }
 
 func (s *shadows[D]) stop() {
@@ -76,11 +58,11 @@ func (s *shadows[D]) stop() {
 // Live implements rebuild.Engine.
 func (s *shadows[D]) Live() map[int]rebuild.Live {
 	live := map[int]rebuild.Live{}
-	s.live.do(func() {
-		for _, t := range s.live.tasks {
-			if t.taken {
-				live[t.partition] = rebuild.Live{
-					Copy: s.live.copies[t.partition], Owner: t.owner, Stale: t.mixed != "" || t.doubted,
+	s.live.Do(func() {
+		for _, t := range s.live.Tasks() {
+			if !t.Lost() {
+				live[t.Number] = rebuild.Live{
+					Copy: s.live.of.names[t.Number], Owner: t.Owner(), Stale: t.mixed != "" || t.doubted,
 				}
 			}
 		}
@@ -92,7 +74,7 @@ func (s *shadows[D]) Live() map[int]rebuild.Live {
 func (s *shadows[D]) Build(names map[int]string) (stopped []int) {
 	for p, name := range s.names {
 		if names[p] != name {
-			s.cycle.do(func() { s.cycle.remove(p) })
+			s.cycle.Do(func() { s.cycle.Remove(p) })
 			stopped = append(stopped, p)
 		}
 	}
@@ -104,31 +86,34 @@ func (s *shadows[D]) Build(names map[int]string) (stopped []int) {
 	if s.cycle == nil {
 		s.start()
 	}
-	s.cycle.do(func() {
+	s.cycle.Do(func() {
 		for p, name := range names {
-			s.cycle.copies[p] = name
-			s.cycle.add(p)
+			s.cycle.of.names[p] = name
+			s.cycle.Add(p)
 		}
 	})
 	return stopped
 }
 
-// Swap implements rebuild.Engine: it stops both cycles between two steps. Where the pointer does not move, the live
+// Swap implements rebuild.Engine: it stops both engines between two steps. Where the pointer does not move, the live
 // copy waits shortly, so that its shadow can catch up.
 func (s *shadows[D]) Swap(partition int, try func() bool) {
 	moved := false
-	s.cycle.do(func() {
-		s.live.do(func() {
-			t := s.live.taskOf(partition)
-			if moved = try(); moved {
-				t.drop() // claimed anew, under the pointer
-				t.swapped = true
+	s.cycle.Do(func() {
+		s.live.Do(func() {
+			t, ok := s.live.Task(partition)
+			if moved = try(); !ok {
+				return
+			}
+			if moved {
+				s.live.swapped[partition] = true
+				s.live.Reclaim(t) // under the pointer
 			} else {
 				t.hold(time.Now())
 			}
 		})
 		if moved {
-			s.cycle.remove(partition)
+			s.cycle.Remove(partition)
 		}
 	})
 	if moved {
@@ -138,5 +123,9 @@ func (s *shadows[D]) Swap(partition int, try func() bool) {
 
 // Reclaim implements rebuild.Engine.
 func (s *shadows[D]) Reclaim(partition int) {
-	s.live.do(func() { s.live.taskOf(partition).drop() })
+	s.live.Do(func() {
+		if t, ok := s.live.Task(partition); ok {
+			s.live.engine.Reclaim(t)
+		}
+	})
 }

@@ -15,13 +15,13 @@ const (
 func (c *cycle[D]) sweep(ctx context.Context) error {
 	now := time.Now()
 	limit := now.Add(-c.cfg.Retention - 24*time.Hour)
-	for _, t := range c.tasks {
-		if c.b.Ages == "" || !t.taken || t.change != nil || t.behind() || now.Sub(t.swept) < sweepEvery {
+	for _, t := range c.Tasks() {
+		if c.b.Ages == "" || t.Lost() || t.Writing() || t.step != nil || t.behind() || now.Sub(t.swept) < sweepEvery {
 			continue
 		}
-		ids, err := c.store.Below(ctx, c.key(t, c.b.Ages), float64(limit.UnixMilli()), sweepItems)
+		ids, err := c.Store.Below(ctx, c.key(t, c.b.Ages), float64(limit.UnixMilli()), sweepItems)
 		if err != nil {
-			return &outage{partRedis, err}
+			return err
 		}
 		if len(ids) < sweepItems {
 			t.swept = now
@@ -34,7 +34,7 @@ func (c *cycle[D]) sweep(ctx context.Context) error {
 }
 
 // forget deletes documents with all that they added.
-func (c *cycle[D]) forget(ctx context.Context, t *task, ids []string) error {
+func (c *cycle[D]) forget(ctx context.Context, t *partition[D], ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -42,23 +42,22 @@ func (c *cycle[D]) forget(ctx context.Context, t *task, ids []string) error {
 	for i, id := range ids {
 		keys[i] = c.key(t, keyOrder+id)
 	}
-	texts, err := c.store.Strings(ctx, keys)
+	texts, err := c.Store.Strings(ctx, keys)
 	if err != nil {
-		return &outage{partRedis, err}
+		return err
 	}
-	ch, in := t.next(), c.writes.Begin(c.key(t, ""))
+	in := c.writes.Begin(c.key(t, ""))
 	for i, id := range ids {
 		if o, err := loadOrder(c.b, id, texts[i]); err == nil && texts[i] != "" && c.b.Index != nil {
 			var none D
 			c.b.Index(in, id, o.Doc, none)
 		}
 	}
-	ch.Ops = append(in.Ops(nil), Op{Cmd: "ZREM", Key: c.key(t, c.b.Ages), Args: ids})
+	s := &step{ops: append(in.Ops(nil), Op{Cmd: "ZREM", Key: c.key(t, c.b.Ages), Args: ids})}
 	for _, key := range keys {
-		ch.Ops = append(ch.Ops, Op{Cmd: "DEL", Key: key})
+		s.ops = append(s.ops, Op{Cmd: "DEL", Key: key})
 	}
-	c.forgetRecent(t)
 	c.watch.forgot(len(ids))
-	t.change = ch
+	t.recent, t.step = nil, s
 	return nil
 }

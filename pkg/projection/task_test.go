@@ -14,20 +14,23 @@ import (
 func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		skewed := rapid.Bool().Draw(t, "skewed")
-		s := newTask(0, []string{talk, song, "dance"})
+		s := newTestPartition(talk, song, "dance")
 		now, put, taken := int64(0), make([]int64, 3), make([]int64, 3)
 		take := func(n int) {
 			var positions []int64
-			for _, from := range s.sources {
+			for _, from := range s.inputs {
 				positions = append(positions, from.applied)
 			}
 			for _, it := range s.pending[:n] {
-				if it.rec != nil && it.rec.Offset != taken[it.source] {
-					t.Fatalf("source %d: offset %d after %d", it.source, it.rec.Offset, taken[it.source])
+				if it.rec != nil && it.rec.Offset != taken[it.input] {
+					t.Fatalf("source %d: offset %d after %d", it.input, it.rec.Offset, taken[it.input])
 				}
-				taken[it.source], positions[it.source] = it.next, it.next
+				taken[it.input], positions[it.input] = it.next, it.next
 			}
-			s.folded(n, positions)
+			for i, at := range positions {
+				s.inputs[i].after = at
+			}
+			s.folded(&step{items: n})
 		}
 		for range rapid.IntRange(1, 12).Draw(t, "fetches") {
 			i := rapid.IntRange(0, 2).Draw(t, "source")
@@ -47,6 +50,7 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 				f.Next++
 			}
 			s.add(i, f)
+			s.Inputs[i].Cursor = f.Next
 			sorted := slices.IsSortedFunc(s.pending, func(a, b item) int {
 				if a.rec == nil || b.rec == nil {
 					return 0
@@ -59,7 +63,7 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 			take(rapid.IntRange(0, len(s.pending)).Draw(t, "take"))
 		}
 		take(len(s.pending))
-		for i, from := range s.sources {
+		for i, from := range s.inputs {
 			if taken[i] != put[i] || from.pending != 0 || from.applied != put[i] {
 				t.Fatal(fmt.Sprint("source ", i, ": taken ", taken[i], " of ", put[i], ", waiting ", from.pending))
 			}

@@ -8,7 +8,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -20,7 +19,6 @@ type watch struct {
 	log    *slog.Logger
 	name   string
 	shadow bool
-	gauges
 }
 
 // The metrics of a projection.
@@ -29,10 +27,6 @@ var (
 	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
 	eventsVoid        = telemetry.EventsVoid.Counter()
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
-	tasksClaimed      = telemetry.TasksClaimed.Counter()
-	tasksLost         = telemetry.TasksLost.Counter()
-	applyDuration     = telemetry.ApplyDuration.Histogram()
-	applySize         = telemetry.ApplySize.Sizes()
 	delays            = telemetry.ProjectionDelay.Histogram()
 	contradictions    = telemetry.ProjectionRefolds.Counter()
 	forgotten         = telemetry.ProjectionForgets.Counter()
@@ -53,35 +47,12 @@ func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
 	return telemetry.By(append(all, telemetry.Participant.String(w.name))...)
 }
 
-func (w *watch) waiting(part string, err error) {
-	w.log.Warn("projection is waiting", "for", part, "error", err)
-}
-
-func (w *watch) joined(generation string, partitions int) {
-	if w.shadow {
-		return
-	}
-	w.log.Info("projection joined its group", "generation", generation, "partitions", partitions)
-}
-
 func (w *watch) claimed(partition int, reset bool) {
 	from := "resume"
 	if reset {
 		from = "start"
 	}
-	w.by().Add(context.Background(), tasksClaimed, 1)
 	w.log.Info("partition taken over", "partition", partition, "from", from)
-}
-
-func (w *watch) lost(partition int, v taskstore.Verdict) {
-	w.by(telemetry.Reason.String(v.String())).Add(context.Background(), tasksLost, 1)
-	w.log.Warn("partition lost", "partition", partition, "verdict", v.String())
-}
-
-func (w *watch) replaced(partition int, topics ...string) {
-	w.by(telemetry.Reason.String("replaced")).Add(context.Background(), tasksLost, 1)
-	w.log.Error("what is stored does not belong to this log, folding from its start",
-		"partition", partition, "topics", topics)
 }
 
 func (w *watch) unreadable(partition int, err error) {
@@ -98,10 +69,6 @@ func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int6
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
 	w.by(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
 	w.log.Warn("records were deleted before they were read", "topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
-}
-
-func (w *watch) commitFailed(err error) {
-	w.log.Warn("offsets were not committed", "error", err)
 }
 
 // tally counts what became of the records of one topic in a step.
@@ -151,26 +118,15 @@ func (w *watch) refused(ctx context.Context, r *broker.Record, e event.Event, er
 	w.log.WarnContext(ctx, "void fact", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "order_id", e.Subject, "event_id", e.ID)
 }
 
-// applyTook reports one pipeline.
-func (w *watch) applyTook(began time.Time) {
-	w.by().Record(context.Background(), applyDuration, time.Since(began).Seconds())
-}
-
-// applied reports one change that the store took.
-func (w *watch) applied(ch *change) {
-	if len(ch.Ops) == 0 {
-		return
-	}
+// applied reports one step that the store took.
+func (w *watch) applied(s *step) {
 	by := w.by()
 	if w.shadow {
-		by.Add(context.Background(), rebuildRecords, int64(len(ch.delays)))
+		by.Add(context.Background(), rebuildRecords, int64(len(s.delays)))
 		return
 	}
-	if len(ch.delays) > 0 {
-		by.Record(context.Background(), applySize, float64(len(ch.delays)))
-	}
 	now := time.Now()
-	for _, at := range ch.delays {
+	for _, at := range s.delays {
 		if !at.IsZero() {
 			by.Record(context.Background(), delays, now.Sub(at).Seconds())
 		}

@@ -13,39 +13,27 @@ const opsOfStep = 32
 // maxUndecodable is how many unreadable records a partition remembers, the newest.
 const maxUndecodable = 1000
 
-// write makes the commands of a step: documents, indexes, counters and positions, in one script.
-func (c *cycle[D]) write(w *work[D]) error {
-	t, ch := w.task, w.task.change
-	if ch.Ops == nil {
-		ch.Ops = make([]Op, 0, len(w.touched)+opsOfStep)
-	}
+// write makes the commands of a step: documents, indexes and counters.
+func (c *cycle[D]) write(w *work[D], s *step) error {
+	t := w.task
+	s.ops = make([]Op, 0, len(w.touched)+opsOfStep)
 	in := c.writes.Begin(c.key(t, ""))
-	if err := c.documents(w, in); err != nil {
+	if err := c.documents(w, s, in); err != nil {
 		return err
 	}
-	ch.Ops = in.Ops(ch.Ops)
-	if err := c.unreadable(w); err != nil {
+	s.ops = in.Ops(s.ops)
+	if err := c.unreadable(w, s); err != nil {
 		return err
-	}
-	moved := make([]string, 0, 2*len(ch.positions))
-	for i, s := range t.sources {
-		if ch.positions[i] != s.applied {
-			moved = append(moved, fieldPosition+s.Topic, formatOffset(ch.positions[i]))
-		}
-	}
-	if len(moved) > 0 {
-		c.meta(t, "HSET", moved...)
 	}
 	if len(w.contradicted) > 0 {
-		c.meta(t, "HSET", fieldDoubted, "1")
-		ch.then = func() { c.doubted(t, w.contradicted) }
+		c.doubt(t, w.contradicted)
 	}
-	if c.shadow {
-		c.meta(t, "HINCRBY", rebuild.FieldFolded, formatOffset(int64(len(ch.delays))))
+	if c.of.shadow {
+		s.ops = append(s.ops, c.meta(t, "HINCRBY", rebuild.FieldFolded, formatOffset(int64(len(s.delays)))))
 		return nil
 	}
 	if c.b.Stored != nil {
-		ch.stored = func() {
+		s.stored = func() {
 			for _, of := range w.touched {
 				c.b.Stored(of.before, of.order.Doc)
 			}
@@ -56,27 +44,26 @@ func (c *cycle[D]) write(w *work[D]) error {
 		note = pack.Text(note, of.order.id)
 	}
 	c.text = note
-	ch.Ops = append(ch.Ops, Op{Cmd: "PUBLISH", Key: c.base.Key(t.partition, keyChanges), Args: []string{string(note)}})
+	s.ops = append(s.ops, Op{Cmd: "PUBLISH", Key: c.base.Key(t.Number, keyChanges), Args: []string{string(note)}})
 	return nil
 }
 
-// doubted follows a step that met facts which an adopted head contradicts: it passed over them, and only a rebuild,
-// which reads the chains from their start, can say who is right. What was folded goes on being read until then.
-func (c *cycle[D]) doubted(t *task, orders []string) {
+// doubt follows a step that meets facts which an adopted head contradicts: it passes over them, and only a rebuild, which
+// reads the chains from their start, can say who is right. What was folded goes on being read until then.
+func (c *cycle[D]) doubt(t *partition[D], orders []string) {
 	if !t.doubted {
-		c.watch.contradicted(t.partition, orders)
+		c.watch.contradicted(t.Number, orders)
 	}
 	t.doubted = true
 }
 
-// meta adds a command on the meta of a task to its change.
-func (c *cycle[D]) meta(t *task, cmd string, args ...string) {
-	t.change.Ops = append(t.change.Ops, Op{Cmd: cmd, Key: c.key(t, keyMeta), Args: args})
+// meta is a command on the meta of a task.
+func (c *cycle[D]) meta(t *partition[D], cmd string, args ...string) Op {
+	return Op{Cmd: cmd, Key: c.key(t, keyMeta), Args: args}
 }
 
 // documents adds those that changed, and collects what they add to indexes and counters.
-func (c *cycle[D]) documents(w *work[D], in *Writes) (err error) {
-	ch := w.task.change
+func (c *cycle[D]) documents(w *work[D], s *step, in *Writes) (err error) {
 	text, ends := c.text[:0], make([]int, len(w.touched))
 	for i, of := range w.touched {
 		if text, err = c.b.append(text, &of.order.record); err != nil {
@@ -93,7 +80,7 @@ func (c *cycle[D]) documents(w *work[D], in *Writes) (err error) {
 	all, from, args := string(text), 0, make([]string, len(ends))
 	for i, end := range ends {
 		args[i], from = all[from:end], end
-		ch.Ops = append(ch.Ops, Op{Cmd: "SET", Key: w.touched[i].order.key, Args: args[i : i+1 : i+1]})
+		s.ops = append(s.ops, Op{Cmd: "SET", Key: w.touched[i].order.key, Args: args[i : i+1 : i+1]})
 	}
 	return nil
 }
@@ -107,19 +94,19 @@ type undecodable struct {
 }
 
 // unreadable remembers the newest of the records that could not be read.
-func (c *cycle[D]) unreadable(w *work[D]) error {
+func (c *cycle[D]) unreadable(w *work[D], s *step) error {
 	if len(w.bad) == 0 {
 		return nil
 	}
-	t, ch, key := w.task, w.task.change, c.key(w.task, keyUndecodable)
+	key := c.key(w.task, keyUndecodable)
 	for _, u := range w.bad {
 		text, err := json.Marshal(u)
 		if err != nil {
 			return err
 		}
-		ch.Ops = append(ch.Ops, Op{Cmd: "LPUSH", Key: key, Args: []string{string(text)}})
+		s.ops = append(s.ops, Op{Cmd: "LPUSH", Key: key, Args: []string{string(text)}})
 	}
-	ch.Ops = append(ch.Ops, Op{Cmd: "LTRIM", Key: key, Args: []string{"0", formatOffset(maxUndecodable - 1)}})
-	c.meta(t, "HINCRBY", fieldUndecodable, formatOffset(int64(len(w.bad))))
+	s.ops = append(s.ops, Op{Cmd: "LTRIM", Key: key, Args: []string{"0", formatOffset(maxUndecodable - 1)}})
+	s.ops = append(s.ops, c.meta(w.task, "HINCRBY", fieldUndecodable, formatOffset(int64(len(w.bad)))))
 	return nil
 }

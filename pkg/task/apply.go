@@ -184,13 +184,14 @@ func (e *Engine[T]) LoseStored(t T, why string) {
 
 // StoreDown and storeUp say in one line each that Redis went and came back.
 func (e *Engine[T]) StoreDown(err error) {
-	if !e.noStore.Swap(true) {
-		e.Logger.Warn("waiting for redis", "error", firstLine(err))
+	why := firstLine(err)
+	if e.noStore.Swap(&why) == nil {
+		e.Logger.Warn("waiting for redis", "error", why)
 	}
 }
 
 func (e *Engine[T]) storeUp() {
-	if e.noStore.Swap(false) {
+	if e.noStore.Swap(nil) != nil {
 		e.Logger.Info("redis is back")
 	}
 }

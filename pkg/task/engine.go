@@ -61,10 +61,15 @@ type Engine[T Task] struct {
 	h     Handler[T]
 	ctx   context.Context // of the tasks; outlives the generation's until the engine has left
 	tasks []T             // by partition
+	added []int           // partitions that are to be taken over
+
+	cancel context.CancelFunc
 
 	beside sync.WaitGroup
 	inbox  chan func()   // what goroutines brought, to be taken in by the engine's
+	asks   chan func()   // what others want done between two steps
 	awake  chan struct{} // holds one: the handler has something to take in
+	ended  chan struct{} // closed when nothing is taken in any more
 
 	fetching bool
 	asked    map[broker.TopicPartition]*Input // what the last fetch was for

@@ -36,8 +36,7 @@ func (s *stub) Room() func(t *stubTask, input int) bool {
 func stubbed(log broker.Log) (*Engine[*stubTask], *stub, *stubTask) {
 	h := &stub{full: map[string]bool{}}
 	cfg := Config{Name: "clerk", Log: log, Inputs: []string{"events", "requests"}, Seldom: []string{"requests"}, Partitions: 1}
-	e := NewEngine(New(cfg), nil, func(*Engine[*stubTask]) Handler[*stubTask] { return h })
-	e.ctx = context.Background()
+	e := NewEngine(context.Background(), New(cfg), nil, func(*Engine[*stubTask]) Handler[*stubTask] { return h })
 	t := e.newTask(0)
 	t.restoring = false
 	e.put(t)
@@ -124,5 +123,30 @@ func TestSeldomInputsAreLookedForNowAndThen(t *testing.T) {
 		log.Behind = true
 		fetch("events", "requests")
 		fetch("events", "requests") // there are more
+	})
+}
+
+// An input that cannot be read keeps its error until it is read, although most fetches do not ask for it.
+func TestAnInputThatCannotBeReadIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &brokertest.Asked{Topics: make(chan []string, 1), Denied: "requests"}
+		e, _, task := stubbed(log)
+		fetch := func() (topics []string) {
+			e.fetch(t.Context())
+			topics = <-log.Topics
+			(<-e.inbox)()
+			return topics
+		}
+		for range 3 {
+			fetch()
+			if task.Inputs[0].Err != nil || task.Inputs[1].Err == nil {
+				t.Fatal(task.Inputs[0].Err, task.Inputs[1].Err)
+			}
+		}
+		log.Denied = ""
+		time.Sleep(SeldomEvery) //nolint:forbidigo // in a synctest bubble
+		if !slices.Contains(fetch(), "requests") || task.Inputs[1].Err != nil {
+			t.Error(task.Inputs[1].Err)
+		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 type Handler[T Task] interface {
 	// New returns the task of a partition that is about to be claimed.
 	New(p *Partition) T
+	// Locate finds where tasks that are about to be claimed keep what they store. An error has it tried again.
+	Locate(ctx context.Context, tasks []T) error
 	// Usable says whether what a version has stored can be gone on with; otherwise it is deleted.
 	Usable(t T, version string) bool
 	// Counted names the keys of a task, without their hash tags, whose loss is to be noticed: taskstore.Change.Kept.

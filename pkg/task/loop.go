@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
@@ -52,21 +53,50 @@ func (e *Engine[T]) put(t T) {
 	e.tasks[i] = t
 }
 
-// serve runs one generation until its ctx ends, then leaves in order.
-func (e *Engine[T]) serve(ctx context.Context) error {
-	partitions := e.partitions()
-	if len(partitions) == 0 { // more instances than partitions: stand by
-		e.status.set(false)
-		<-ctx.Done()
-		e.status.out()
-		return nil
+// Context ends when the engine has left: that of everything beside it.
+func (e *Engine[T]) Context() context.Context { return e.ctx }
+
+// Generation is the membership that the engine serves.
+func (e *Engine[T]) Generation() broker.Generation { return e.gen }
+
+// Do has the engine's goroutine call f between two steps, and waits for that. It may be called by anybody else, and has no
+// effect when the engine has ended.
+func (e *Engine[T]) Do(f func()) {
+	done := make(chan struct{})
+	select {
+	case e.asks <- func() { f(); close(done) }:
+		<-done
+	case <-e.ended:
 	}
-	tasksCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e.ctx = tasksCtx
+}
+
+// Add has a partition taken over that is not this instance's yet.
+func (e *Engine[T]) Add(partition int) {
+	if _, ok := e.find(partition); !ok && !slices.Contains(e.added, partition) {
+		e.added = append(e.added, partition)
+	}
+}
+
+// Remove gives a partition up for good.
+func (e *Engine[T]) Remove(partition int) {
+	e.added = slices.DeleteFunc(e.added, func(p int) bool { return p == partition })
+	if i, ok := e.find(partition); ok {
+		e.tasks[i].part().giveUp()
+		e.tasks = slices.Delete(e.tasks, i, i+1)
+	}
+}
+
+// Reclaim has a task claimed anew, although it is not lost.
+func (e *Engine[T]) Reclaim(t T) { t.part().giveUp() }
+
+// Serve runs one generation for some partitions until ctx ends, then leaves in order.
+func (e *Engine[T]) Serve(ctx context.Context, partitions []int) error {
 	defer e.gauges.left()
-	defer e.close(cancel)
-	if err := e.takeOver(ctx, partitions); err != nil {
-		return unlessOver(ctx, err)
+	defer e.close()
+	if len(partitions) > 0 {
+		if err := e.takeOver(ctx, partitions); err != nil {
+			return unlessOver(ctx, err)
+		}
 	}
 	e.Logger.Info("playing", "generation", e.gen.ID(), "partitions", len(e.tasks))
 	e.Go(e.watchTopics)
@@ -100,8 +130,8 @@ func unlessOver(ctx context.Context, err error) error {
 	return err
 }
 
-// partitions of this generation: partition p of every topic is assigned together.
-func (e *Engine[T]) partitions() []int {
+// assigned are the partitions of this generation: partition p of every topic is assigned together.
+func (e *Engine[T]) assigned() []int {
 	var ps []int
 	for _, tp := range e.gen.Assigned() {
 		if tp.Topic == e.Inputs[0] {
@@ -119,6 +149,8 @@ func (e *Engine[T]) wait(ctx context.Context) {
 	case <-e.awake:
 	case f := <-e.inbox:
 		f()
+	case f := <-e.asks:
+		f()
 	case <-timer.C:
 		return
 	case <-ctx.Done():
@@ -128,6 +160,8 @@ func (e *Engine[T]) wait(ctx context.Context) {
 		select {
 		case <-e.awake:
 		case f := <-e.inbox:
+			f()
+		case f := <-e.asks:
 			f()
 		default:
 			return
@@ -180,8 +214,8 @@ func (e *Engine[T]) report() {
 			why = append(why, in+reason)
 		}
 	}
-	if e.noStore.Load() {
-		why = append(why, "redis is unavailable")
+	if no := e.noStore.Load(); no != nil {
+		why = append(why, "redis is unavailable: "+*no)
 	}
 	if e.missing != "" {
 		why = append(why, "topic "+e.missing+" does not exist")
@@ -228,9 +262,10 @@ func (e *Engine[T]) quiet() bool {
 }
 
 // close ends all that runs beside the engine, and waits for it.
-func (e *Engine[T]) close(cancel context.CancelFunc) {
+func (e *Engine[T]) close() {
 	e.leaving = true
-	cancel()
+	close(e.ended)
+	e.cancel()
 	for _, t := range e.tasks {
 		t.part().cancel()
 	}

@@ -91,6 +91,12 @@ const (
 // Lost says that the partition was given up; nothing of it may be used or written any more.
 func (p *Partition) Lost() bool { return p.lost }
 
+// Owner is the token of the claim.
+func (p *Partition) Owner() string { return p.owner }
+
+// Writing says that a change is under way.
+func (p *Partition) Writing() bool { return p.change != nil }
+
 // Restoring says that Handler.Restore has not returned yet.
 func (p *Partition) Restoring() bool { return p.restoring }
 

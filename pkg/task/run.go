@@ -15,7 +15,7 @@ import (
 type Instance struct {
 	Config
 	status  status
-	noStore atomic.Bool // the store did not answer last
+	noStore atomic.Pointer[string] // why the store did not answer last; nil: it did
 	gauges  gauges
 }
 
@@ -38,16 +38,20 @@ func Run[T Task](ctx context.Context, i *Instance, begin func(*Engine[T]) Handle
 		return err
 	}
 	return i.Log.Join(ctx, i.Name, i.Inputs, i.Partitions, func(ctx context.Context, g broker.Generation) error {
-		return NewEngine(i, g, begin).serve(ctx)
+		e := NewEngine(ctx, i, g, begin)
+		return e.Serve(ctx, e.assigned())
 	})
 }
 
-// NewEngine returns the engine of one generation, which owns nothing yet.
-func NewEngine[T Task](i *Instance, g broker.Generation, begin func(*Engine[T]) Handler[T]) *Engine[T] {
+// NewEngine returns the engine of one generation, which owns nothing yet. What begin starts beside it ends with Context.
+// Serve must be called.
+func NewEngine[T Task](ctx context.Context, i *Instance, g broker.Generation, begin func(*Engine[T]) Handler[T]) *Engine[T] {
 	e := &Engine[T]{
-		Instance: i, gen: g, inbox: make(chan func()), awake: make(chan struct{}, 1),
-		asked: map[broker.TopicPartition]*Input{}, refold: map[int]bool{}, stored: map[broker.TopicPartition]int64{},
+		Instance: i, gen: g, inbox: make(chan func()), asks: make(chan func()), awake: make(chan struct{}, 1),
+		ended: make(chan struct{}), asked: map[broker.TopicPartition]*Input{}, refold: map[int]bool{},
+		stored: map[broker.TopicPartition]int64{},
 	}
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.h = begin(e)
 	return e
 }

@@ -25,9 +25,9 @@ func (e *Engine[T]) Refold(p *Partition) error {
 	return errRefold
 }
 
-// takeOverLost claims the tasks that were lost again, once nothing of them is under way and if the generation holds.
+// takeOverLost claims the partitions that were added, and again the tasks that were lost, once nothing of them is under way and if the generation holds.
 func (e *Engine[T]) takeOverLost(ctx context.Context) error {
-	var ps []int
+	ps := slices.Clone(e.added)
 	for _, t := range e.tasks {
 		if p := t.part(); p.lost && e.h.Released(t) {
 			ps = append(ps, p.Number)
@@ -42,7 +42,11 @@ func (e *Engine[T]) takeOverLost(ctx context.Context) error {
 		}
 		return nil // the broker is away: ask again with the next step
 	}
-	return e.takeOver(ctx, ps)
+	if err := e.takeOver(ctx, ps); err != nil {
+		return err
+	}
+	e.added = nil
+	return nil
 }
 
 // takeOver makes this instance the one that decides for some partitions. Always the same steps: claim, find where the
@@ -95,6 +99,9 @@ func (e *Engine[T]) claimAndRestore(ctx context.Context, tasks []T) error {
 	began := time.Now()
 	logs, err := e.identify(ctx) // before anything is read of them
 	if err != nil {
+		return err
+	}
+	if err := e.h.Locate(ctx, tasks); err != nil {
 		return err
 	}
 	for _, t := range tasks {

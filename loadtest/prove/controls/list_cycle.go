@@ -65,10 +65,6 @@ var positions = []Control{
 			{"pkg/task/takeover.go", `		in.Cursor = at
 `, `		in.Cursor = max(at, in.committed)
 `},
-			{"pkg/projection/takeover.go", `		s.cursor, s.applied = n, n
-`, `		n = max(n, c.gen.Committed(s.TopicPartition), c.offsets[s.TopicPartition])
-		s.cursor, s.applied = n, n
-`},
 		},
 	},
 }

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/task"
 )
 
 // State of the rebuild of one partition. Empty: nobody asked for one since Redis was wiped.
@@ -63,10 +65,10 @@ const (
 	fieldIs     = "is"     // Status: what its owner made of it
 	fieldClear  = "clear"  // there may be keys of other copies; a token, to be deleted by who saw that there are none
 
-	FieldVersion  = "fold_version" // of Meta
-	FieldPosition = "pos:"         // of Meta, + topic: the next offset to fold
-	FieldGoal     = "goal:"        // of Meta, + topic: the log's end when the copy was claimed
-	FieldFolded   = "folded"       // of Meta: records folded, while it is a shadow
+	FieldVersion  = "fold_version"   // of Meta
+	FieldPosition = task.PrefixInput // of Meta, + topic: the next offset to fold
+	FieldGoal     = "goal:"          // of Meta, + topic: the log's end when the copy was claimed
+	FieldFolded   = "folded"         // of Meta: records folded, while it is a shadow
 )
 
 // request is what a door asks of a partition.

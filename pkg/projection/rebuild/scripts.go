@@ -27,8 +27,8 @@ local live, shadow = KEYS[2], KEYS[3]
 if redis.call('HGET', live, 'owner') ~= ARGV[1] or redis.call('HGET', KEYS[1], 'shadow') ~= ARGV[2]
   or redis.call('HGET', shadow, 'fold_version') ~= ARGV[3] then return 0 end
 for i = 6, #ARGV do
-  local at = tonumber(redis.call('HGET', shadow, 'pos:' .. ARGV[i]) or -1)
-  if at < tonumber(redis.call('HGET', live, 'pos:' .. ARGV[i]) or 0)
+  local at = tonumber(redis.call('HGET', shadow, 'in:' .. ARGV[i]) or -1)
+  if at < tonumber(redis.call('HGET', live, 'in:' .. ARGV[i]) or 0)
     or at < tonumber(redis.call('HGET', shadow, 'goal:' .. ARGV[i]) or 0) then return 0 end
 end
 redis.call('HSET', KEYS[1], 'live', ARGV[2], 'shadow', '', 'is', ARGV[4], 'clear', ARGV[5])

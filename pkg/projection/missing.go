@@ -13,41 +13,6 @@ import (
 // is used, by whoever folds or reads it: the set of ages still has it then. Either way the partition is folded again,
 // and meanwhile what is not found may exist.
 
-// witness names the keys that are counted of a task.
-func (c *cycle[D]) witness(t *task) []string {
-	keys := make([]string, len(c.b.Kept))
-	for i, rest := range c.b.Kept {
-		keys[i] = c.key(t, rest)
-	}
-	return keys
-}
-
-// whole says whether all that was counted by the last change of a task is there.
-func (c *cycle[D]) whole(ctx context.Context, t *task, meta taskstore.Meta) (bool, error) {
-	t.counted = meta.Kept != ""
-	if !t.counted {
-		return true, nil
-	}
-	out := c.store.Apply(ctx, []taskstore.Change{{
-		Partition: t.partition, Owner: t.owner, Seq: t.seq, Kept: c.witness(t),
-	}})[0]
-	if out.Err == nil && out.Verdict == taskstore.Lost {
-		c.watch.lost(t.partition, out.Verdict)
-	}
-	return out.Verdict == taskstore.Applied, out.Err
-}
-
-// counts adds to a change what is to be counted: nothing was before the first one.
-func (c *cycle[D]) counts(t *task, ch *change) {
-	switch {
-	case t.counted:
-		ch.Kept = c.witness(t)
-	case len(ch.Ops) > 0:
-		ch.Then = c.witness(t)
-		t.counted = true
-	}
-}
-
 // absent finds documents that are lost: not stored, and still in the set of ages. texts are what is stored of the
 // orders. It returns the first of them, or -1.
 func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D], texts []string) (at int, err error) {
@@ -64,7 +29,7 @@ func (c *cycle[D]) absent(ctx context.Context, orders []*order[D], of []*work[D]
 			places = append(places, i)
 		}
 	}
-	there, err := c.store.Ranked(ctx, asked)
+	there, err := c.Store.Ranked(ctx, asked)
 	if err != nil {
 		return -1, err
 	}
