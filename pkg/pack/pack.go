@@ -1,6 +1,6 @@
-// Package pack is a form for what is stored very often: numbers as varints and texts with their length in front, one after the other and
-// without names. Who reads must ask for the same things in the same order as they were written, so what is packed begins with a number
-// that says which things these are.
+// Package pack is a form for what is stored very often: numbers as varints and texts with their length in front, one
+// after the other and without names. Who reads must ask for the same things in the same order as they were written, so
+// what is packed begins with a number that says which things these are.
 package pack
 
 import (
@@ -23,7 +23,8 @@ func Bytes(b, p []byte) []byte {
 	return append(Int(b, int64(len(p))), p...)
 }
 
-// Reader takes apart what was packed. After the first thing that is not there, all that follow are zero, and Err says so.
+// Reader takes apart what was packed. After the first thing that is not there, all that follow are zero, and Err says
+// so.
 type Reader struct {
 	rest string
 	err  error
@@ -65,8 +66,8 @@ func (r *Reader) Bytes() []byte {
 // null is how nil is packed.
 var null = string(Bytes(nil, nil))
 
-// Len returns the next number as a count of things that follow, each at least a byte long: whatever the bytes are, it is never
-// larger than what is there.
+// Len returns the next number as a count of things that follow, each at least a byte long: whatever the bytes are, it
+// is never larger than what is there.
 func (r *Reader) Len() int {
 	n := r.Int()
 	if n < 0 || n > int64(len(r.rest)) {

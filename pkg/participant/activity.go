@@ -13,7 +13,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Bounds of what telling may cost: one produce request in a while, of no more than the queue holds. What does not fit is dropped.
+// Bounds of what telling may cost: one produce request in a while, of no more than the queue holds. What does not fit
+// is dropped.
 const (
 	activityQueue   = 1024
 	activityEvery   = 100 * time.Millisecond
@@ -24,8 +25,8 @@ const (
 
 var activityDropped = telemetry.ActivityDropped.Counter()
 
-// teller publishes to the activity topic beside the cycle, with best effort: it never blocks who tells, tries once, and counts what
-// is dropped. A nil teller tells nothing.
+// teller publishes to the activity topic beside the cycle, with best effort: it never blocks who tells, tries once,
+// and counts what is dropped. A nil teller tells nothing.
 type teller struct {
 	name  string
 	label attribute.KeyValue

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// BenchmarkActivity is what telling costs at its worst: every event comes twice, so each has an exception to be told. Each operation
-// is one event and its copy, answered and committed.
+// BenchmarkActivity is what telling costs at its worst: every event comes twice, so each has an exception to be told.
+// Each operation is one event and its copy, answered and committed.
 func BenchmarkActivity(b *testing.B) {
 	slog.SetLogLoggerLevel(slog.LevelError)
 	for _, on := range []bool{false, true} {

@@ -19,7 +19,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// exceptional makes one of each: flaky fails three times, effect comes before its cause, poison is parked, and any event may come twice.
+// exceptional makes one of each: flaky fails three times, effect comes before its cause, poison is parked, and any
+// event may come twice.
 func exceptional() react {
 	flaky := 3
 	return func(ctx context.Context, s ledger, m event.Message) (proto.Message, error) {

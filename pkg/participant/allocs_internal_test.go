@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// bench is a cycle without a broker and a store: what is measured is what it does itself with one event after another, each of an
-// order of its own.
+// bench is a cycle without a broker and a store: what is measured is what it does itself with one event after another,
+// each of an order of its own.
 type bench struct {
 	c       *cycle
 	t       *partition

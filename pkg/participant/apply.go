@@ -79,8 +79,8 @@ func (t *partition) settleable(b *behavior) int64 {
 	return n
 }
 
-// positions are what meta says beside the positions of the inputs: how far the own topics are folded, and which generation the
-// orders are of.
+// positions are what meta says beside the positions of the inputs: how far the own topics are folded, and which
+// generation the orders are of.
 func (c *cycle) positions(t *partition, ch *task.Change, settled int64) {
 	ch.Set(fieldGeneration, t.generation)
 	for _, l := range t.own {

@@ -11,23 +11,24 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// DeadlinePassed is the type of the local event that React gets when an order's Deadline has passed. It has no body; its
-// Time is the deadline.
+// DeadlinePassed is the type of the local event that React gets when an order's Deadline has passed. It has no body;
+// its Time is the deadline.
 const DeadlinePassed = "troupe.local.DeadlinePassed"
 
-// Hears names a topic that a participant listens to and the types it reacts to there. Events of other types are answered
-// with nothing, undecoded.
+// Hears names a topic that a participant listens to and the types it reacts to there. Events of other types are
+// answered with nothing, undecoded.
 type Hears struct {
 	Topic string
 	Types []string
 }
 
-// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own facts;
-// its zero value is the state before the first. S is stored as JSON.
+// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own
+// facts; its zero value is the state before the first. S is stored as JSON.
 //
-// Five rules make the guarantees possible; every domain has a property test for them: at most one fact per event answered; state is
-// a fold of own facts alone; the same input gives the same answer (time only from Now(ctx) and the event); an event answered
-// with nothing in some state is answered with nothing in every later one; fault.NotYet is said from own state only.
+// Five rules make the guarantees possible; every domain has a property test for them: at most one fact per event
+// answered; state is a fold of own facts alone; the same input gives the same answer (time only from Now(ctx) and the
+// event); an event answered with nothing in some state is answered with nothing in every later one; fault.NotYet is
+// said from own state only.
 type Behavior[S any] struct {
 	// Name of the participant: its consumer group, and the prefix of its topics and keys.
 	Name string
@@ -35,13 +36,15 @@ type Behavior[S any] struct {
 	FoldVersion int
 	// Hears is what it listens to. Its own topic may be among them (when a door publishes there).
 	Hears []Hears
-	// React answers an event with one fact, or nil for nothing, or an error whose class decides between retrying, holding and
-	// parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different orders and
-	// one at a time for one order. ctx ends when the instance leaves.
+	// React answers an event with one fact, or nil for nothing, or an error whose class decides between retrying, holding
+	// and parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different
+	// orders and one at a time for one order. ctx ends when the instance leaves.
 	React func(ctx context.Context, state S, m event.Message) (proto.Message, error)
-	// Evolve returns the state after a fact of its own. Pure; called for facts just decided and for facts read back from the log.
+	// Evolve returns the state after a fact of its own. Pure; called for facts just decided and for facts read back from
+	// the log.
 	Evolve func(state S, fact event.Message) S
-	// Deadline returns when this order has waited long enough; ok is false when it waits for nothing. Pure. Nil: no deadlines.
+	// Deadline returns when this order has waited long enough; ok is false when it waits for nothing. Pure. Nil: no
+	// deadlines.
 	Deadline func(state S) (at time.Time, ok bool)
 }
 
@@ -91,7 +94,8 @@ func Now(ctx context.Context) time.Time {
 	return time.Now()
 }
 
-// WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited letter.
+// WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited
+// letter.
 func WithEdited(ctx context.Context) context.Context {
 	a := attemptOf(ctx)
 	return &attempt{Context: ctx, now: a.now, edited: true, skewed: a.skewed}
@@ -107,6 +111,6 @@ func WithSkewed(ctx context.Context) context.Context {
 // Skewed reports whether Now cannot be believed: React must decide nothing by it that cannot be taken back.
 func Skewed(ctx context.Context) bool { return attemptOf(ctx).skewed }
 
-// Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the same
-// idempotency key, so what exists there must be looked up first.
+// Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the
+// same idempotency key, so what exists there must be looked up first.
 func Edited(ctx context.Context) bool { return attemptOf(ctx).edited }

@@ -141,7 +141,8 @@ func TestALetterWaitsForItsTopic(t *testing.T) {
 	})
 }
 
-// A batch that cannot be read is parked by its offset, alone: its order is not known. Others pass; only a discard takes it away.
+// A batch that cannot be read is parked by its offset, alone: its order is not known. Others pass; only a discard
+// takes it away.
 func TestAnUnreadableBatchIsParkedByItsOffset(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		p, stop := s.play(clerk(stamp))
@@ -219,8 +220,8 @@ func TestALetterTooLargeForItsTopicLeavesByReference(t *testing.T) {
 	})
 }
 
-// What Kafka refuses for good keeps its partition waiting, aloud, with what comes behind it; what is before it in the batch leaves. When
-// it is mended, everything goes on.
+// What Kafka refuses for good keeps its partition waiting, aloud, with what comes behind it; what is before it in the
+// batch leaves. When it is mended, everything goes on.
 func TestARefusalIsSaidAndWaitedOut(t *testing.T) {
 	facts := "clerk.events.v1"
 	for name, c := range map[string]struct {
@@ -275,7 +276,8 @@ func TestARefusalIsSaidAndWaitedOut(t *testing.T) {
 	}
 }
 
-// One request that Kafka refuses does not fail those it shares a produce with; the door says that it is not ready, and is when it is taken.
+// One request that Kafka refuses does not fail those it shares a produce with; the door says that it is not ready, and
+// is when it is taken.
 func TestADoorSaysWhatIsRefused(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		p, stop := s.play(doorman())
@@ -319,7 +321,8 @@ func TestADoorSaysWhatIsRefused(t *testing.T) {
 	})
 }
 
-// A topic that holds a letter's event and cannot be read ends its redrive after a while: an operator can discard the letter.
+// A topic that holds a letter's event and cannot be read ends its redrive after a while: an operator can discard the
+// letter.
 func TestDiscardOfALetterWhoseTopicIsAway(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// On a broker and a store behind a network: two instances share the work, one joins late, one leaves early; every event of
-// every order is answered once and in order.
+// On a broker and a store behind a network: two instances share the work, one joins late, one leaves early; every
+// event of every order is answered once and in order.
 func TestInstancesShareTheWork(t *testing.T) {
 	const orders, events = 60, 5
 	cfg := brokertest.Fresh(t)

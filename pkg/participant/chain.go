@@ -18,8 +18,8 @@ const (
 	readingBytes = 1 << 20
 )
 
-// reading is one pass through a log from its start, for all orders of which a fact contradicted an adopted head when it began. Each of
-// their lanes waits for it.
+// reading is one pass through a log from its start, for all orders of which a fact contradicted an adopted head when
+// it began. Each of their lanes waits for it.
 type reading struct {
 	t     *partition
 	src   *source
@@ -30,7 +30,8 @@ type reading struct {
 	begun bool
 }
 
-// contradicted lets an order wait until its chain is read back: which of the two facts is the right one cannot be known otherwise.
+// contradicted lets an order wait until its chain is read back: which of the two facts is the right one cannot be
+// known otherwise.
 func (c *cycle) contradicted(t *partition, o *order, d *delivery) {
 	o.lane.reading = true
 	i := slices.IndexFunc(c.readings, func(r *reading) bool { return r.src == d.src && !r.begun })
@@ -41,7 +42,8 @@ func (c *cycle) contradicted(t *partition, o *order, d *delivery) {
 	c.readings[i].waits[o.ID] = d
 }
 
-// readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile shares the next.
+// readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile
+// shares the next.
 func (c *cycle) readChains() {
 	c.readings = slices.DeleteFunc(c.readings, func(r *reading) bool { return r.t.Lost() && !r.begun })
 	if c.Leaving() {
@@ -65,7 +67,8 @@ func (c *cycle) readChains() {
 	}
 }
 
-// readBack finds the heads of some orders' chains as they are in a log before the facts that wait. whole: nothing has left the log yet.
+// readBack finds the heads of some orders' chains as they are in a log before the facts that wait. whole: nothing has
+// left the log yet.
 func (c *cycle) readBack(
 	ctx context.Context, tp broker.TopicPartition, waits map[string]*delivery,
 ) (heads map[string]chain.Head, whole bool, err error) {

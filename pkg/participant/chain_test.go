@@ -16,8 +16,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// rereading is a log that counts what is read back of one partition of notes: by large requests for it alone, since the cycle asks for all
-// that its tasks hear together, and the look at a start for little. A gate holds them up.
+// rereading is a log that counts what is read back of one partition of notes: by large requests for it alone, since
+// the cycle asks for all that its tasks hear together, and the look at a start for little. A gate holds them up.
 type rereading struct {
 	broker.Log
 	log broker.TopicPartition
@@ -93,7 +93,8 @@ func (s *stage) committed(tp broker.TopicPartition) func() bool {
 
 const many = 500
 
-// A task that read from the log's start knows where each chain began: nothing is read back, however many facts are superseded.
+// A task that read from the log's start knows where each chain began: nothing is read back, however many facts are
+// superseded.
 func TestSupersededFactsReadNothingBack(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		ids, tp := manyOrders(many)
@@ -235,7 +236,8 @@ func (l *loads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// What somebody else appended to the own topic is read when a produce gets another offset: the orders of many records in one look-up.
+// What somebody else appended to the own topic is read when a produce gets another offset: the orders of many records
+// in one look-up.
 func TestManyForeignFactsInTheOwnTopic(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		ids, tp := manyOrders(many)

@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-// clockEvery is how often Redis is asked for its time, and clockAgain after it gave no answer: no deadline is decided until one is
-// there. clockWithin bounds one answer.
+// clockEvery is how often Redis is asked for its time, and clockAgain after it gave no answer: no deadline is decided
+// until one is there. clockWithin bounds one answer.
 const (
 	clockEvery  = 10 * time.Second
 	clockAgain  = 500 * time.Millisecond

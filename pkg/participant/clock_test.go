@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 )
 
-// waitsForDeadline has an order wait, whose deadline is in five minutes, and an instance play whose clock is half an hour ahead of Redis's
-// fifteen minutes after that.
+// waitsForDeadline has an order wait, whose deadline is in five minutes, and an instance play whose clock is half an
+// hour ahead of Redis's fifteen minutes after that.
 func waitsForDeadline(t *testing.T, f func(s *stage, ready func() error)) {
 	onStage(t, func(t *testing.T, s *stage) {
 		b := clerk(stamp)

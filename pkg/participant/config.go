@@ -33,7 +33,7 @@ type Config struct {
 	// Clock says whether this machine's clock can be believed; while not, no deadline is decided. It hears Redis and
 	// the records read. Nil: it is believed.
 	Clock *clock.Clock
-	// Activity has exceptions told in the participant's activity topic (retried, deduplicated, held, parked), beside the cycle and with
-	// best effort: it can neither slow nor fail it. Default: nothing is told.
+	// Activity has exceptions told in the participant's activity topic (retried, deduplicated, held, parked), beside the
+	// cycle and with best effort: it can neither slow nor fail it. Default: nothing is told.
 	Activity bool
 }

@@ -57,8 +57,8 @@ func TestDiesBetweenApplyAndPublish(t *testing.T) {
 	})
 }
 
-// Rows 2 and 8: what the new owner found in the outbox is not published yet when the store is wiped. Whoever took over must not
-// have committed what it answers.
+// Rows 2 and 8: what the new owner found in the outbox is not published yet when the store is wiped. Whoever took over
+// must not have committed what it answers.
 func TestTakesOverAndIsWipedBeforeItPublishes(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		s.log.OnProduce(func(b broker.Batch) brokertest.Fate {
@@ -220,7 +220,8 @@ func TestStoreIsRestored(t *testing.T) {
 	})
 }
 
-// Row 10: wiped while a produce is on the wire, and the produce lands after the next decision: the first valid fact in the log wins.
+// Row 10: wiped while a produce is on the wire, and the produce lands after the next decision: the first valid fact in
+// the log wins.
 func TestWipedWithProduceOnTheWire(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		// The answer depends on what came first: after the wipe, mails are read before notes.
@@ -523,7 +524,8 @@ func TestVoidFactIsPassedOver(t *testing.T) {
 	})
 }
 
-// After the store was wiped a void fact may be taken for a head; a later fact that contradicts it has the chain read from the log.
+// After the store was wiped a void fact may be taken for a head; a later fact that contradicts it has the chain read
+// from the log.
 func TestAdoptedHeadIsCheckedAgainstTheLog(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))
@@ -545,7 +547,8 @@ func TestAdoptedHeadIsCheckedAgainstTheLog(t *testing.T) {
 	})
 }
 
-// The known limit: with no later fact of its order to contradict it, a void fact that comes after a wipe is taken for valid.
+// The known limit: with no later fact of its order to contradict it, a void fact that comes after a wipe is taken for
+// valid.
 func TestVoidFactAfterAWipeAndAllElseIsTaken(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))

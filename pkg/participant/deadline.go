@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they had
-// after the deadlines passed: after an outage, a waiting answer comes first. That of an order with letters waits until they are gone.
+// fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they
+// had after the deadlines passed: after an outage, a waiting answer comes first. That of an order with letters waits
+// until they are gone.
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	var ask []broker.TopicPartition
 	var asking []*partition
@@ -61,8 +62,8 @@ func (c *cycle) deadline(t *partition, o *order, now time.Time) {
 	c.pump(t, o)
 }
 
-// wakeUp gives an order what its timer was set for: a try of its letters at once; its deadline when the clock is right and the inputs
-// are read.
+// wakeUp gives an order what its timer was set for: a try of its letters at once; its deadline when the clock is right
+// and the inputs are read.
 func (c *cycle) wakeUp(t *partition, o *order, now time.Time) {
 	at, ok := o.wakeAt(c.b)
 	switch {

@@ -18,7 +18,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// BenchmarkDeferred defers orders, each with an event of 500 bytes, and says what one that waits takes in memory and in Redis:
+// BenchmarkDeferred defers orders, each with an event of 500 bytes, and says what one that waits takes in memory and
+// in Redis:
 //
 //	TEST_REDIS_ADDR=127.0.0.1:6379 go test -run=- -bench=Deferred -benchtime=100000x ./pkg/participant
 func BenchmarkDeferred(b *testing.B) {

@@ -30,8 +30,8 @@ type behavior struct {
 	decode      func(string) (any, error)
 }
 
-// evolved is the state after a fact, and its text. A panic of Evolve or Deadline is an error: an event that causes one is parked
-// and does not end the process.
+// evolved is the state after a fact, and its text. A panic of Evolve or Deadline is an error: an event that causes one
+// is parked and does not end the process.
 func (b *behavior) evolved(state any, fact event.Message) (after any, text string, err error) {
 	defer func() {
 		if r := recover(); r != nil {

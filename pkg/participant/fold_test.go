@@ -54,8 +54,8 @@ func (h *heldBack) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// A fold reads on while the store has not yet taken what was folded, and loses nothing by it: of orders that left memory meanwhile
-// neither, whose next fact comes far behind.
+// A fold reads on while the store has not yet taken what was folded, and loses nothing by it: of orders that left
+// memory meanwhile neither, whose next fact comes far behind.
 func TestFoldReadsWhileItWrites(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		const facts = "clerk.events.v1"

@@ -14,9 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
-// The steps of docs/grow-partitions.md that concern the log: a new installation with more partitions takes the new orders, the
-// drained one answers for its own; a request of then that comes again gets the same event ids at the new one, by which gateway and mail
-// server know it.
+// The steps of docs/grow-partitions.md that concern the log: a new installation with more partitions takes the new
+// orders, the drained one answers for its own; a request of then that comes again gets the same event ids at the new
+// one, by which gateway and mail server know it.
 func TestGrowByANewInstallation(t *testing.T) {
 	const more = 2 * partitions
 	old := newStage(t, miniredis.RunT(t))

@@ -35,8 +35,8 @@ func (s *stage) anew(topics ...string) {
 	}
 }
 
-// Topics are deleted and created anew while Redis is kept, and the group's offsets as well: what was kept of the logs that are gone counts
-// for nothing, and the new ones are read from their start.
+// Topics are deleted and created anew while Redis is kept, and the group's offsets as well: what was kept of the logs
+// that are gone counts for nothing, and the new ones are read from their start.
 func TestTopicsAreMadeAnew(t *testing.T) {
 	for what, c := range map[string]struct {
 		topics []string
@@ -103,8 +103,8 @@ func (s *stage) stamps(order string) string {
 	return strings.Join(all, " ")
 }
 
-// What the group committed of a log that is gone is written over, even where nothing is read of the new one yet: later, when the store is
-// lost as well, it would pass for a position in that.
+// What the group committed of a log that is gone is written over, even where nothing is read of the new one yet:
+// later, when the store is lost as well, it would pass for a position in that.
 func TestCommittedOfALogThatIsGone(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))
@@ -225,8 +225,8 @@ func TestTopicIsGrown(t *testing.T) {
 	})
 }
 
-// Topics that were grown, and PARTITIONS with them: the facts are not where their orders are looked for now. It does not start, and
-// touches nothing; as it was configured before it goes on.
+// Topics that were grown, and PARTITIONS with them: the facts are not where their orders are looked for now. It does
+// not start, and touches nothing; as it was configured before it goes on.
 func TestPartitionsAreRaised(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))

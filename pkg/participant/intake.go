@@ -95,7 +95,8 @@ func (c *cycle) load(ctx context.Context) {
 	}
 }
 
-// notLoaded follows a failed load of orders: the store is away, or holds one that cannot be read, and its task is folded anew.
+// notLoaded follows a failed load of orders: the store is away, or holds one that cannot be read, and its task is
+// folded anew.
 func (c *cycle) notLoaded(err error, tasks ...*partition) {
 	if fault.ClassOf(err) == fault.Unavailable {
 		c.StoreDown(err)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An order outlives its last fact by the retention at least, whoever looks for it; what is in no generation that is looked at is dropped.
+// An order outlives its last fact by the retention at least, whoever looks for it; what is in no generation that is
+// looked at is dropped.
 func TestOrdersOutliveTheirFacts(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		s.retention = 16 * time.Second // a generation is 18 s

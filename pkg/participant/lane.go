@@ -77,7 +77,8 @@ func (l *lane) busy() bool { return l.running != nil || l.settling || l.reading 
 
 func (l *lane) empty() bool { return len(l.queue) == 0 && !l.busy() }
 
-// next returns the first delivery that is not behind a held one of its source; of a stopped partition, the first request.
+// next returns the first delivery that is not behind a held one of its source; of a stopped partition, the first
+// request.
 func (l *lane) next(stopped bool) *delivery {
 	for _, d := range l.queue {
 		if !l.held[d.topic()] && (!stopped || d.asks != nil) {
@@ -251,9 +252,9 @@ func (c *cycle) ask(t *partition, o *order, d *delivery) {
 	c.run(t, o, d, m.Body)
 }
 
-// foldOwn takes a valid fact of the own topic, met as input: one that this task decided is only marked consumed; one of the
-// door evolves the state once and goes on to React (true); one that contradicts what was decided means that the log knows
-// better.
+// foldOwn takes a valid fact of the own topic, met as input: one that this task decided is only marked consumed; one
+// of the door evolves the state once and goes on to React (true); one that contradicts what was decided means that the
+// log knows better.
 func (c *cycle) foldOwn(t *partition, o *order, d *delivery) bool {
 	e := d.ev
 	switch {

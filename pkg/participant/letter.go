@@ -20,8 +20,8 @@ const (
 	maxLettersPerOrder = 1_000
 )
 
-// park publishes a delivery to the dead-letter topic and remembers that its order waits. cause nil: it waits behind an earlier
-// letter. A letter that fails again stays where it is.
+// park publishes a delivery to the dead-letter topic and remembers that its order waits. cause nil: it waits behind an
+// earlier letter. A letter that fails again stays where it is.
 func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 	if d.request != nil {
 		c.failed(t, o, d, cause)
@@ -50,13 +50,14 @@ func (c *cycle) park(t *partition, o *order, d *delivery, cause error) {
 	c.done(t, o, d)
 }
 
-// full says that another letter of the order would pass a bound: of its chain, or of the orders that wait for a person, as this would.
+// full says that another letter of the order would pass a bound: of its chain, or of the orders that wait for a
+// person, as this would.
 func (t *partition) full(o *order, forPerson bool) bool {
 	return len(o.Parked) == 0 && forPerson && t.forPerson >= maxParkedOrders || len(o.Parked) >= maxLettersPerOrder
 }
 
-// stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears requests alone
-// until there is room.
+// stop stops a partition at the bound of what may be parked, loudly: parking more would hide an outage. It hears
+// requests alone until there is room.
 func (c *cycle) stop(t *partition, o *order) {
 	if t.stopped == nil {
 		c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
@@ -155,8 +156,8 @@ func exceptionOf(err error) string {
 	return string(p.stack)
 }
 
-// noteID names an entry of the outbox that goes to the dead-letter topic, so that the record can be known there. Whatever brought a
-// letter back is the same: it is back.
+// noteID names an entry of the outbox that goes to the dead-letter topic, so that the record can be known there.
+// Whatever brought a letter back is the same: it is back.
 func noteID(n deadletter.Record) string {
 	switch n.Kind {
 	case deadletter.Letter:
@@ -174,7 +175,8 @@ func (c *cycle) tell(t *partition, o *order, n deadletter.Record) {
 	t.enqueue(o, &outbox.Entry{Order: o.ID, ID: noteID(n), Record: deadletter.Tell(n, t.Number, time.Now().UTC())})
 }
 
-// foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded since.
+// foldNote reads a record of the dead-letter topic back: a letter waits unless its event was answered or discarded
+// since.
 func (c *cycle) foldNote(t *partition, r broker.Record) {
 	n, err := deadletter.Parse(r)
 	if err != nil {
@@ -232,8 +234,8 @@ func (c *cycle) foldLetter(t *partition, o *order, n deadletter.Record, r broker
 	c.keepLetter(t, o, n.ID, r)
 }
 
-// answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request waits for
-// the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
+// answeredInLog takes over from a fact in the log that its cause is answered. A letter that was answered on request
+// waits for the request, which comes again and tells the outcome; otherwise nobody will, and the outcome is told here.
 func (c *cycle) answeredInLog(t *partition, o *order, fact broker.Record, cause string) {
 	if cause == "" || o.Saw(cause) {
 		return

@@ -17,7 +17,8 @@ type wanted struct {
 	ids []string
 }
 
-// loadOrders brings orders into memory, all tasks in one round trip; when that fails, none of those that were not there.
+// loadOrders brings orders into memory, all tasks in one round trip; when that fails, none of those that were not
+// there.
 func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 	var missing []wanted
 	var asked []taskstore.Asked
@@ -108,8 +109,8 @@ func (c *cycle) remember(t *partition, o *order, text string) error {
 
 var metSeed = maphash.MakeSeed()
 
-// firstMet says that the store was emptied for this fold and has not been given the order since: there is nothing to read. Two
-// orders with one hash cost a read of nothing, no more.
+// firstMet says that the store was emptied for this fold and has not been given the order since: there is nothing to
+// read. Two orders with one hash cost a read of nothing, no more.
 func (t *partition) firstMet(id string) bool {
 	if t.met == nil {
 		return false

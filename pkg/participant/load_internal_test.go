@@ -2,8 +2,8 @@ package participant
 
 import "testing"
 
-// While a store just emptied is folded, only an order that is met for the first time needs no look at the store: one met again may
-// have left memory in between.
+// While a store just emptied is folded, only an order that is met for the first time needs no look at the store: one
+// met again may have left memory in between.
 func TestAnOrderMetAgainIsReadFromTheStore(t *testing.T) {
 	emptied, kept := &partition{met: map[uint64]struct{}{}}, &partition{}
 	for i, want := range []bool{true, false, false} {

@@ -31,8 +31,8 @@ func patient(d *doctor) participant.Behavior[ledger] {
 	return b
 }
 
-// Row 20: Redis loses one kind of a task's keys and keeps the others, while the task plays or while nobody does. What it was for
-// happens all the same, and the door never calls an order unknown that it has admitted.
+// Row 20: Redis loses one kind of a task's keys and keeps the others, while the task plays or while nobody does. What
+// it was for happens all the same, and the door never calls an order unknown that it has admitted.
 func TestPartOfTheStoreIsLost(t *testing.T) {
 	for _, lost := range []string{"meta", "orders:[0-9]*", "orders:parked", "outbox", "timers", "parked", "parked:o3", "marker:o1"} {
 		for _, playing := range []bool{true, false} {

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 )
 
-// order is what a task knows of one order. It lives in memory while something is under way and is loaded from Redis otherwise.
+// order is what a task knows of one order. It lives in memory while something is under way and is loaded from Redis
+// otherwise.
 type order struct {
 	orders.Order
 	state any   // its State, decoded

@@ -60,8 +60,8 @@ func (b *behavior) engine(cfg Config, prepare func(context.Context) error) task.
 	}
 }
 
-// Topics are those that bear the participant's name: it provisions them, and only it writes them, except that operators write
-// requests to its redrive topic.
+// Topics are those that bear the participant's name: it provisions them, and only it writes them, except that
+// operators write requests to its redrive topic.
 func (p *Participant[S]) Topics() []broker.Topic {
 	return []broker.Topic{
 		{Name: p.b.facts, Partitions: p.cfg.Partitions, Retention: p.cfg.Retention},
@@ -81,9 +81,9 @@ func (p *Participant[S]) prepare(ctx context.Context) error {
 	return event.CheckPlaces(ctx, p.cfg.Log, append(facts, p.b.facts), p.cfg.Partitions)
 }
 
-// Run provisions the participant's topics, waits for those it hears, and takes part in its consumer group until ctx ends; then
-// it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error only for what waiting
-// cannot mend (a topic with the wrong number of partitions), of class Permanent.
+// Run provisions the participant's topics, waits for those it hears, and takes part in its consumer group until ctx
+// ends; then it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error
+// only for what waiting cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
 	w := newWatch(p.b.name)
 	defer w.close()

@@ -22,7 +22,8 @@ type appending struct {
 	result  broker.Produced
 }
 
-// Publish implements task.Handler: it sends what the outboxes hold: one request for all tasks, one batch in flight per log, retried from its head.
+// Publish implements task.Handler: it sends what the outboxes hold: one request for all tasks, one batch in flight per
+// log, retried from its head.
 func (c *cycle) Publish() {
 	var batches []broker.Batch
 	sent := map[broker.TopicPartition]*appending{}
@@ -93,8 +94,8 @@ func (c *cycle) acknowledge(a *appending) {
 	l.expected = base + int64(len(a.entries))
 }
 
-// readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing; anything
-// else means that the log knows better (false), and so does a gap that cannot be read now.
+// readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing;
+// anything else means that the log knows better (false), and so does a gap that cannot be read now.
 func (c *cycle) readGap(t *partition, l *ownLog, to int64) bool {
 	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// redriving is a request under way. It stays at the head of its order's lane until it is closed, and takes its next step when what
-// the last one did is in the store.
+// redriving is a request under way. It stays at the head of its order's lane until it is closed, and takes its next
+// step when what the last one did is in the store.
 type redriving struct {
 	deadletter.Request
 	automatic bool                 // the participant's own, in no log: see retry.go
@@ -24,7 +24,8 @@ type redriving struct {
 	held      map[string]*delivery // per topic the letter that is not ready: those of its topic wait behind it
 }
 
-// redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the log.
+// redrive takes the next step of a request. What was done of it before a crash is known from the store, or from the
+// log.
 func (c *cycle) redrive(t *partition, o *order, d *delivery) {
 	q, at := d.asks, o.Place(d.asks.Letter)
 	begun := o.Asked.ID == q.ID
@@ -198,8 +199,8 @@ func (c *cycle) failed(t *partition, o *order, l *delivery, err error) {
 	c.restart(t) // where it waits for a person no more
 }
 
-// closed ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is told, and its id,
-// made from a time that is over, need not be remembered.
+// closed ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is
+// told, and its id, made from a time that is over, need not be remembered.
 func (c *cycle) closed(t *partition, o *order, d *delivery, class, message string) {
 	if d.asks.automatic {
 		o.lane.settling = true

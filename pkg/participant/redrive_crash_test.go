@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Row 15: a redrive dies at every point of it, and Redis keeps its word, forgets, or goes back. It resumes: what came back stays
-// back, the rest is run, everything has its outcome once.
+// Row 15: a redrive dies at every point of it, and Redis keeps its word, forgets, or goes back. It resumes: what came
+// back stays back, the rest is run, everything has its outcome once.
 func TestRedriveDiesAnywhere(t *testing.T) {
 	for name, ask := range map[string]struct {
 		action deadletter.Action
@@ -129,7 +129,8 @@ func TestRedriveWithLateCopies(t *testing.T) {
 	}
 }
 
-// Row 9: the store is wiped when a letter is decided, and a fact before it is not in the log yet. The chain keeps its order.
+// Row 9: the store is wiped when a letter is decided, and a fact before it is not in the log yet. The chain keeps its
+// order.
 func TestWipedBetweenFactAndLetter(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()

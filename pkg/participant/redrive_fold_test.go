@@ -73,8 +73,8 @@ func TestLateLetterOfAnAnsweredEvent(t *testing.T) {
 	})
 }
 
-// What was answered after a chain was gone leaves no trace that a fold could find: the heads that letters left are not believed, and
-// nothing is read from the log's start to judge what comes next.
+// What was answered after a chain was gone leaves no trace that a fold could find: the heads that letters left are not
+// believed, and nothing is read from the log's start to judge what comes next.
 func TestHeadsAfterTheChain(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()

@@ -97,8 +97,8 @@ func (s *stage) idOf(order, body string) string {
 	return body
 }
 
-// told returns what the dead-letter topic says of an order: kind and text of each letter's event, and of a closed request the
-// numbers, and why it stopped.
+// told returns what the dead-letter topic says of an order: kind and text of each letter's event, and of a closed
+// request the numbers, and why it stopped.
 func (s *stage) told(order string) (out []string) {
 	s.t.Helper()
 	name := map[string]string{}

@@ -259,7 +259,8 @@ func TestDeadlineAfterTheChain(t *testing.T) {
 	})
 }
 
-// The partition that stopped at its bound hears requests, and goes on when there is room: a thousand letters come back in order.
+// The partition that stopped at its bound hears requests, and goes on when there is room: a thousand letters come back
+// in order.
 func TestThousandLettersAtTheBound(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		const letters = 1000

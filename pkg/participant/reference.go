@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// readOriginal reads the event of a letter that does not hold it again from its topic, beside the cycle. The order's lane waits for it.
+// readOriginal reads the event of a letter that does not hold it again from its topic, beside the cycle. The order's
+// lane waits for it.
 func (c *cycle) readOriginal(t *partition, o *order, l *delivery) {
 	o.lane.reading = true
 	c.Go(func() {
@@ -23,8 +24,8 @@ func (c *cycle) readOriginal(t *partition, o *order, l *delivery) {
 	})
 }
 
-// original is the event of a letter as its topic holds it. bad says why it is not the one that was parked; err, that it cannot be known:
-// of class Permanent when waiting will not mend it.
+// original is the event of a letter as its topic holds it. bad says why it is not the one that was parked; err, that
+// it cannot be known: of class Permanent when waiting will not mend it.
 func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *broker.Record, bad, err error) {
 	tp := broker.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}
 	got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: rec.Offset, MaxBytes: 1}})
@@ -40,8 +41,8 @@ func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *bro
 	return &got[0].Records[0], rec.Refers(got[0].Records[0]), nil
 }
 
-// hasOriginal goes on with a letter whose event was read. One that cannot be read has failed, as any that cannot be answered: at once
-// where waiting will not mend it, otherwise after a while, so that an operator can discard it.
+// hasOriginal goes on with a letter whose event was read. One that cannot be read has failed, as any that cannot be
+// answered: at once where waiting will not mend it, otherwise after a while, so that an operator can discard it.
 func (c *cycle) hasOriginal(t *partition, o *order, l *delivery, came *broker.Record, bad, err error) {
 	if t.Lost() {
 		return

@@ -11,10 +11,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-// notPublished decides how a batch is sent again that was not acknowledged. An outage is waited out. A batch that the broker refuses
-// for good (too large, not authorized, a policy) is divided until the entry at fault is alone, and what is before it has left. That one
-// leaves by reference when it is a letter and too large; any other keeps its log waiting, aloud, until an operator has mended what
-// refuses it: a fact that was decided cannot be given up, and nothing may pass it.
+// notPublished decides how a batch is sent again that was not acknowledged. An outage is waited out. A batch that the
+// broker refuses for good (too large, not authorized, a policy) is divided until the entry at fault is alone, and what
+// is before it has left. That one leaves by reference when it is a letter and too large; any other keeps its log
+// waiting, aloud, until an operator has mended what refuses it: a fact that was decided cannot be given up, and
+// nothing may pass it.
 func (c *cycle) notPublished(a *appending) {
 	l, err := a.log, a.result.Err
 	c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))

@@ -18,8 +18,8 @@ import (
 // progressEvery is how often a long fold says how far it is.
 const progressEvery = 2 * time.Second
 
-// Restore implements task.Handler: it reads what the store keeps of the tasks, and folds their own topics to the ends these have
-// now: first the facts, then the letters (a letter of an event that was answered since is ignored).
+// Restore implements task.Handler: it reads what the store keeps of the tasks, and folds their own topics to the ends
+// these have now: first the facts, then the letters (a letter of an event that was answered since is ignored).
 func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
 	began, total := time.Now(), 0
 	for _, t := range tasks {
@@ -46,8 +46,8 @@ func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
 // Locate implements task.Handler: what a participant stores is always in the same place.
 func (c *cycle) Locate(context.Context, []*partition) error { return nil }
 
-// Kept implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log they went
-// into is gone.
+// Kept implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log
+// they went into is gone.
 func (c *cycle) Kept(t *partition) []string {
 	if t.Replaced[c.b.facts] {
 		return nil
@@ -55,7 +55,8 @@ func (c *cycle) Kept(t *partition) []string {
 	return []string{"marker:"}
 }
 
-// readKept reads positions, the outbox, the timers, which orders are parked, and whether there are some of the generation before.
+// readKept reads positions, the outbox, the timers, which orders are parked, and whether there are some of the
+// generation before.
 func (c *cycle) readKept(ctx context.Context, t *partition) error {
 	if t.Emptied {
 		t.met = map[uint64]struct{}{}
@@ -95,8 +96,8 @@ func (c *cycle) readKept(ctx context.Context, t *partition) error {
 	return err
 }
 
-// foldTopic folds one topic of all tasks. While a chunk is folded the next one is read and the one before is written, so that a fold takes
-// as long as the slowest of the three.
+// foldTopic folds one topic of all tasks. While a chunk is folded the next one is read and the one before is written,
+// so that a fold takes as long as the slowest of the three.
 func (c *cycle) foldTopic(ctx context.Context, tasks []*partition, topic string) (int, error) {
 	byLog := map[broker.TopicPartition]*partition{}
 	var logs []broker.TopicPartition
@@ -220,8 +221,8 @@ func (c *cycle) foldChunk(
 	return touched, n, nil
 }
 
-// foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and marks its cause
-// as answered; it answers nothing itself.
+// foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and
+// marks its cause as answered; it answers nothing itself.
 func (c *cycle) foldFact(t *partition, r broker.Record) error {
 	e, err := event.FromRecord(r)
 	if err != nil {

@@ -28,7 +28,8 @@ func (s *stage) defers(order string) {
 	})
 }
 
-// A deferred event waits alone, its order's events behind it, until the participant redrives the chain by itself; nobody asks.
+// A deferred event waits alone, its order's events behind it, until the participant redrives the chain by itself;
+// nobody asks.
 func TestDeferredIsRetried(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()
@@ -59,8 +60,8 @@ func TestDeferredIsRetried(t *testing.T) {
 	})
 }
 
-// Any number of deferred orders is no outage: nothing of others waits, readiness is untouched, and the partition does not stop at the
-// bound of what may wait for a person.
+// Any number of deferred orders is no outage: nothing of others waits, readiness is untouched, and the partition does
+// not stop at the bound of what may wait for a person.
 func TestManyDeferredAreNoOutage(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()
@@ -85,7 +86,8 @@ func TestManyDeferredAreNoOutage(t *testing.T) {
 	})
 }
 
-// What is deferred is known from the log: after a wipe, under way or while nobody plays, it is retried all the same, once.
+// What is deferred is known from the log: after a wipe, under way or while nobody plays, it is retried all the same,
+// once.
 func TestDeferredSurvivesAWipe(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped %v", stopped), func(t *testing.T) {
@@ -114,8 +116,8 @@ func TestDeferredSurvivesAWipe(t *testing.T) {
 	}
 }
 
-// Rows 2 to 4 and 8 for a retry: it dies after each batch it publishes, and Redis keeps its word, forgets, or goes back. The chain comes
-// back whole, in order, each letter with one outcome.
+// Rows 2 to 4 and 8 for a retry: it dies after each batch it publishes, and Redis keeps its word, forgets, or goes
+// back. The chain comes back whole, in order, each letter with one outcome.
 func TestRetryDiesAnywhere(t *testing.T) {
 	for _, redis := range []string{"keeps", "flushed", "restored"} {
 		for point := 0; ; point++ {
@@ -152,8 +154,8 @@ func TestRetryDiesAnywhere(t *testing.T) {
 	}
 }
 
-// An operator is not kept waiting by the next try; a chain whose head is discarded is no longer retried, and what fails for good waits
-// for a person.
+// An operator is not kept waiting by the next try; a chain whose head is discarded is no longer retried, and what
+// fails for good waits for a person.
 func TestDeferredAndAPerson(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()
@@ -311,7 +313,8 @@ func (w *slow) asked() []string {
 
 func (w *slow) release() { close(w.gate) }
 
-// What is not ready behind a deferred event goes on being retried, also when it was a person's redrive that found it so.
+// What is not ready behind a deferred event goes on being retried, also when it was a person's redrive that found it
+// so.
 func TestNotReadyBehindADeferred(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()
@@ -360,7 +363,8 @@ func TestUnavailableRetriesKeepNoPlace(t *testing.T) {
 	})
 }
 
-// An order that the store keeps and that cannot be read, met by its retry: its task is folded anew, as when an event meets it.
+// An order that the store keeps and that cannot be read, met by its retry: its task is folded anew, as when an event
+// meets it.
 func TestUnreadableOrderAtItsRetry(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		d := newDoctor()

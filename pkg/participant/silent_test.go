@@ -38,7 +38,8 @@ func silentServer(t *testing.T) (addr string) {
 	return ln.Addr().String()
 }
 
-// While Redis is silent, requests must not queue behind each other: each is answered within its bound, whatever their number.
+// While Redis is silent, requests must not queue behind each other: each is answered within its bound, whatever their
+// number.
 func TestSilentRedisHoldsNoRequest(t *testing.T) {
 	rdb, err := taskstore.Config{Addrs: []string{silentServer(t)}}.Client()
 	if err != nil {

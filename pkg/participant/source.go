@@ -7,8 +7,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// Bounds of what the sources of an instance may hold in memory. A source at its bound is left out of the next fetch; the others go
-// on. Cycles of a few thousand events cost least (docs/performance.md): larger ones gain nothing and no cache holds them.
+// Bounds of what the sources of an instance may hold in memory. A source at its bound is left out of the next fetch;
+// the others go on. Cycles of a few thousand events cost least (docs/performance.md): larger ones gain nothing and no
+// cache holds them.
 const (
 	maxEvents       = 8000 // not yet applied, of all sources of the instance together
 	minWindowEvents = 64   // of one source, however many there are
@@ -16,8 +17,8 @@ const (
 	maxWindowBytes  = 8 << 20
 	maxBytes        = 64 << 20 // not yet applied, of all sources together; beyond it only sources that hold nothing are read on
 	fetchBytes      = 128 << 10
-	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that a door
-	// writes: there, what waits may wait for what is read next.
+	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that
+	// a door writes: there, what waits may wait for what is read next.
 	maxWindowKept = 20_000
 )
 
@@ -30,8 +31,8 @@ type source struct {
 	bytes   int // of those
 }
 
-// slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be settled before
-// it may be committed.
+// slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be
+// settled before it may be committed.
 type slot struct {
 	d      *delivery // nil: applied
 	offset int64
@@ -95,7 +96,8 @@ func (s *source) position() int64 {
 	return s.Cursor
 }
 
-// folded is the offset below which every fact of this source is evolved, although requests among them may wait for their answer.
+// folded is the offset below which every fact of this source is evolved, although requests among them may wait for
+// their answer.
 func (s *source) folded() int64 {
 	for _, at := range s.window {
 		if d := at.d; d != nil && !d.ready && !d.judged && (d.bad == nil && d.ev.Sequence > 0) {
@@ -105,8 +107,8 @@ func (s *source) folded() int64 {
 	return s.Cursor
 }
 
-// commitable is the lowest offset not yet applied, or whose order has something in the outbox: what is below may be forgotten
-// by the group. It trims the window.
+// commitable is the lowest offset not yet applied, or whose order has something in the outbox: what is below may be
+// forgotten by the group. It trims the window.
 func (s *source) commitable(settled int64) int64 {
 	n := 0
 	for n < len(s.window) && s.window[n].d == nil && s.window[n].entry <= settled {

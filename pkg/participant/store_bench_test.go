@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
-// BenchmarkWitness says what it costs to have the store count a task's keys at every change, in turns with changes that do not:
+// BenchmarkWitness says what it costs to have the store count a task's keys at every change, in turns with changes
+// that do not:
 //
 //	TEST_REDIS_ADDR=127.0.0.1:6379 go test -run=- -bench=Witness -count=7 ./pkg/participant
 func BenchmarkWitness(b *testing.B) {

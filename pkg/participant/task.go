@@ -100,9 +100,10 @@ func (t *partition) log(topic string) *ownLog {
 	return t.own[slices.IndexFunc(t.own, func(l *ownLog) bool { return l.Topic == topic })]
 }
 
-// Need implements task.Handler. Somebody waits for a fact or a letter that may only be published once it is stored, for what the
-// state of an order became, or for the room that events take. What was found a duplicate, a fact that changed nothing here and what
-// left the outbox may wait for a while: until they are written the position does not pass them, and nothing is committed.
+// Need implements task.Handler. Somebody waits for a fact or a letter that may only be published once it is stored,
+// for what the state of an order became, or for the room that events take. What was found a duplicate, a fact that
+// changed nothing here and what left the outbox may wait for a while: until they are written the position does not
+// pass them, and nothing is committed.
 func (c *cycle) Need(t *partition) task.Need {
 	switch {
 	case t.outbox.HasUnstored() || t.evolved || len(t.ops) > 0 || len(t.ready) > 0 && t.crowded():
@@ -156,8 +157,8 @@ func (t *partition) forget() {
 	}
 }
 
-// deliver makes a delivery of a record; one that cannot be read belongs to the order that its key names, if it can be that of one, or
-// else to one of its own.
+// deliver makes a delivery of a record; one that cannot be read belongs to the order that its key names, if it can be
+// that of one, or else to one of its own.
 func (b *behavior) deliver(d *delivery, s *source, r *broker.Record) {
 	d.src, d.rec = s, r
 	d.ev, d.bad = event.FromRecord(*r)

@@ -78,7 +78,8 @@ func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
 	telemetry.By(append(by, w.label)...).Add(context.Background(), c, int64(n))
 }
 
-// event counts one event, for a reason if there is one to tell. What is counted at every event is added up until the cycle says so: a metric costs as much as judging one.
+// event counts one event, for a reason if there is one to tell. What is counted at every event is added up until the
+// cycle says so: a metric costs as much as judging one.
 func (w *watch) event(c metric.Int64Counter, d *delivery, reason string) {
 	for i := range w.sums {
 		if s := &w.sums[i]; s.c == c && s.reason == reason && s.topic == d.topic() {
@@ -211,8 +212,8 @@ func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func
 	return ctx, end
 }
 
-// send begins the producer span of the fact that answers a delivery; the headers carry it to whoever hears the fact. It ends
-// when the broker has answered.
+// send begins the producer span of the fact that answers a delivery; the headers carry it to whoever hears the fact.
+// It ends when the broker has answered.
 func (w *watch) send(d *delivery, to broker.TopicPartition, id string) (headers broker.Headers, ended func(error)) {
 	return telemetry.Answer(d.span, d.rec.Headers, to, id, d.order)
 }

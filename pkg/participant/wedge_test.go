@@ -34,7 +34,8 @@ func pass(d time.Duration) {
 	}
 }
 
-// A member that the group dropped without telling it, and whose partitions nobody took over, learns it when it stores offsets.
+// A member that the group dropped without telling it, and whose partitions nobody took over, learns it when it stores
+// offsets.
 func TestADroppedMemberComesBack(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))
@@ -121,8 +122,8 @@ func TestAdoptedHeadOutlivesItsRecord(t *testing.T) {
 	})
 }
 
-// After a wipe, late copies of facts that follow each other are met without a head: that the second names the first does not make
-// them the end of the chain.
+// After a wipe, late copies of facts that follow each other are met without a head: that the second names the first
+// does not make them the end of the chain.
 func TestLateCopiesAfterAWipe(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		_, stop := s.play(clerk(stamp))

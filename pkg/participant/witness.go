@@ -6,10 +6,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 )
 
-// Redis can lose some keys and keep the others: evicted, or deleted by another tenant. With every change the store is asked whether all keys
-// of the task are there that the change before left there, so that a part that is missing is noticed as a store that is gone is, and is
-// folded again. What has a key for each order is noticed where it is used: a letter that the orders know of and that cannot be read is folded
-// again. A marker that is gone leaves a request to be published once more, as the same event.
+// Redis can lose some keys and keep the others: evicted, or deleted by another tenant. With every change the store is
+// asked whether all keys of the task are there that the change before left there, so that a part that is missing is
+// noticed as a store that is gone is, and is folded again. What has a key for each order is noticed where it is used:
+// a letter that the orders know of and that cannot be read is folded again. A marker that is gone leaves a request to
+// be published once more, as the same event.
 
 // witness are the keys of a task that are counted, by the generations that they are of.
 type witness struct {

@@ -71,8 +71,8 @@ func (c *cycle[D]) follow(ctx context.Context, tasks []*partition[D]) (moved boo
 	return moved, nil
 }
 
-// Usable implements task.Handler: what a version that can be continued has folded goes on being read and folded on, while
-// a shadow is built.
+// Usable implements task.Handler: what a version that can be continued has folded goes on being read and folded on,
+// while a shadow is built.
 func (c *cycle[D]) Usable(t *partition[D], version string) bool {
 	b := c.b
 	if c.of.shadow {
@@ -91,8 +91,8 @@ func (c *cycle[D]) Counted(*partition[D]) []string { return c.b.Kept }
 // Kept implements task.Handler: nothing outlives a reset.
 func (c *cycle[D]) Kept(*partition[D]) []string { return nil }
 
-// Restore implements task.Handler: what is stored is all there is to know. As the goal it takes the ends that the logs have
-// now: a reader that does not find an order knows by the goal whether it may say so.
+// Restore implements task.Handler: what is stored is all there is to know. As the goal it takes the ends that the logs
+// have now: a reader that does not find an order knows by the goal whether it may say so.
 func (c *cycle[D]) Restore(ctx context.Context, tasks []*partition[D]) error {
 	// What is claimed is not swapped by anybody else; it may have been in between.
 	if moved, err := c.follow(ctx, tasks); err != nil || moved {

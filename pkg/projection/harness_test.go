@@ -185,7 +185,8 @@ func eventually(t *testing.T, check func() string) {
 	}
 }
 
-// shows waits until the read model holds what a fold of the log says about the orders, and no state of it is left behind.
+// shows waits until the read model holds what a fold of the log says about the orders, and no state of it is left
+// behind.
 func (s *stage) shows(b Behavior[script], orders ...string) {
 	s.t.Helper()
 	r := NewReader(b, s.redis)

@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Topics are deleted and created anew while Redis is kept. The read model shows what the logs hold now, and nothing of those that are gone;
-// also when only one of them is another one.
+// Topics are deleted and created anew while Redis is kept. The read model shows what the logs hold now, and nothing of
+// those that are gone; also when only one of them is another one.
 func TestTopicsAreMadeAnew(t *testing.T) {
 	for what, topics := range map[string][]string{"all": {talk, song}, "one": {song}} {
 		for _, running := range []bool{true, false} {
@@ -46,7 +46,8 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 	}
 }
 
-// Topics that were grown, and PARTITIONS with them: the facts are not where their orders are looked for now. It does not start.
+// Topics that were grown, and PARTITIONS with them: the facts are not where their orders are looked for now. It does
+// not start.
 func TestPartitionsAreRaised(t *testing.T) {
 	s, b := newStage(t), chronicle()
 	_, stop := s.play(b)

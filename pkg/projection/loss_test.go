@@ -19,8 +19,9 @@ func (s *stage) forget(partition int, id string) {
 	}
 }
 
-// Redis loses one kind of the read model's keys and keeps the others, while it is folded or while nobody does: what is not found is never
-// said not to exist, and all is folded again, at the latest when it is asked for, or an event of it comes.
+// Redis loses one kind of the read model's keys and keeps the others, while it is folded or while nobody does: what is
+// not found is never said not to exist, and all is folded again, at the latest when it is asked for, or an event of it
+// comes.
 func TestPartOfTheReadModelIsLost(t *testing.T) {
 	for _, lost := range []string{keyOrder + "o", "all", "counts", keyMeta} {
 		for _, playing := range []bool{true, false} {

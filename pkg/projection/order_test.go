@@ -86,8 +86,8 @@ func TestChainKeepsTheNewestMarks(t *testing.T) {
 	}
 }
 
-// drawTopic draws what a topic may hold about one order: a valid chain, and between its facts copies of earlier ones, void
-// facts, requests and their copies.
+// drawTopic draws what a topic may hold about one order: a valid chain, and between its facts copies of earlier ones,
+// void facts, requests and their copies.
 func drawTopic(t *rapid.T, topic string) []broker.Record {
 	var out []broker.Record
 	var prev string
@@ -121,8 +121,8 @@ func drawTopic(t *rapid.T, topic string) []broker.Record {
 	return out
 }
 
-// Merging is commutative and idempotent: however the sources are interleaved, wherever the work is cut and stored and read
-// again, and however often a part of a source is delivered again, the document is the same.
+// Merging is commutative and idempotent: however the sources are interleaved, wherever the work is cut and stored and
+// read again, and however often a part of a source is delivered again, the document is the same.
 func TestAnyInterleavingGivesTheSameDocument(t *testing.T) {
 	b := chronicle()
 	rapid.Check(t, func(t *rapid.T) {

@@ -105,7 +105,8 @@ func TestUnreadableRecordsArePassedAndRemembered(t *testing.T) {
 	}
 }
 
-// A batch that cannot be read, and what has more of a key or of headers than an event may have, is passed as what cannot be decoded is.
+// A batch that cannot be read, and what has more of a key or of headers than an event may have, is passed as what
+// cannot be decoded is.
 func TestWhatIsTooLargeIsPassed(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()

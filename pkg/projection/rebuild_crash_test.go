@@ -75,8 +75,8 @@ func (s *stage) playUntil(b Behavior[script], scripts int64, last bool) (dead <-
 // crashOrders are so many that each partition takes more than one step.
 const crashOrders = 180
 
-// Whichever script is the last of an instance, and whether it took effect or not: the next instance ends the rebuild, with
-// the shadow that was begun, and nothing is left of it.
+// Whichever script is the last of an instance, and whether it took effect or not: the next instance ends the rebuild,
+// with the shadow that was begun, and nothing is left of it.
 func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 	for _, last := range []bool{false, true} {
 		resumed := 0

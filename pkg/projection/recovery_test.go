@@ -82,8 +82,8 @@ func TestOtherFoldVersionStartsOver(t *testing.T) {
 	s.shows(next, "o")
 }
 
-// A document that was forgotten while its log lives on is adopted in the middle; the first contradiction sends the projection
-// back to the start of the log.
+// A document that was forgotten while its log lives on is adopted in the middle; the first contradiction sends the
+// projection back to the start of the log.
 func TestContradictedHeadIsReadFromTheStart(t *testing.T) {
 	s := newStage(t)
 	b := chronicle()

@@ -18,7 +18,8 @@ func (c *cycle[D]) rebuild(ctx context.Context) {
 	r.Run(ctx, c.cfg.Redis)
 }
 
-// shadows are folded by an engine of their own, so that what is live does not wait for them. It runs while there are any.
+// shadows are folded by an engine of their own, so that what is live does not wait for them. It runs while there are
+// any.
 type shadows[D any] struct {
 	ctx   context.Context // ends with the generation
 	live  *cycle[D]

@@ -33,7 +33,8 @@ func (l *overtaken) Ends(ctx context.Context, logs []broker.TopicPartition) (map
 	return ends, err
 }
 
-// Whoever had a partition folds on until it is claimed: that it is beyond the end that was seen then does not make it another log's.
+// Whoever had a partition folds on until it is claimed: that it is beyond the end that was seen then does not make it
+// another log's.
 func TestProgressUntilTheClaimIsKept(t *testing.T) {
 	s, b := newStage(t), chronicle()
 	_, stop := s.play(b)

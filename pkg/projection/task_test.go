@@ -10,7 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever the clocks say: each log stays in its order, nothing is lost, and where clocks are right the events are sorted by them.
+// Whatever the clocks say: each log stays in its order, nothing is lost, and where clocks are right the events are
+// sorted by them.
 func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		skewed := rapid.Bool().Draw(t, "skewed")

@@ -48,8 +48,8 @@ func (c *cycle[D]) write(w *work[D], s *step) error {
 	return nil
 }
 
-// doubt follows a step that meets facts which an adopted head contradicts: it passes over them, and only a rebuild, which
-// reads the chains from their start, can say who is right. What was folded goes on being read until then.
+// doubt follows a step that meets facts which an adopted head contradicts: it passes over them, and only a rebuild,
+// which reads the chains from their start, can say who is right. What was folded goes on being read until then.
 func (c *cycle[D]) doubt(t *partition[D], orders []string) {
 	if !t.doubted {
 		c.watch.contradicted(t.Number, orders)

@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-// apply writes what the tasks have to write: one script per task, all tasks in one pipeline; also with nothing to write,
-// at least once a second.
+// apply writes what the tasks have to write: one script per task, all tasks in one pipeline; also with nothing to
+// write, at least once a second.
 func (e *Engine[T]) apply() {
 	var tasks []T
 	var changes []taskstore.Change
@@ -167,8 +167,8 @@ func (e *Engine[T]) Sent(tasks []T) {
 	}
 }
 
-// Lose gives a task up: nothing of its memory counts any more, what runs for it is cancelled, and it is claimed anew when
-// nothing of it is under way and the group says that the generation still holds.
+// Lose gives a task up: nothing of its memory counts any more, what runs for it is cancelled, and it is claimed anew
+// when nothing of it is under way and the group says that the generation still holds.
 func (e *Engine[T]) Lose(t T, why string) {
 	if p := t.part(); !p.lost {
 		p.giveUp()

@@ -16,9 +16,10 @@
 // one long poll (fetch.go), one commit (commit.go), one look at the topics' identities (topics.go), one question for the ends of
 // logs (measure.go), and what the handler begins with Engine.Go. They report with Engine.Post or Engine.Wake.
 //
-// # Files, in reading order
+// # How to read it
 //
-//   - run.go: Instance and Run: topics, the consumer group, one engine for each generation
+// Files, in reading order:
+//   - run.go: an instance takes part in the consumer group, with one engine for each generation
 //   - loop.go: what an engine does, again and again; waiting, leaving
 //   - takeover.go: claim, reset, where inputs begin
 //   - fetch.go: one long poll for all inputs
@@ -26,8 +27,8 @@
 //   - commit.go: offsets for the group
 //   - topics.go: which logs the positions are of
 //   - measure.go: metrics and logs
+//   - engine.go: Config, Instance and Engine
 //   - status.go: readiness
-//   - engine.go: Config and Engine
 //   - handler.go: what a handler must do
 //   - partition.go: Partition, Input and Change
 package task

@@ -72,7 +72,8 @@ func TestWhenATaskIsWritten(t *testing.T) {
 	}
 }
 
-// A moment that has passed and that nobody acts upon must not keep the engine from sleeping: it would spin until the answer comes.
+// A moment that has passed and that nobody acts upon must not keep the engine from sleeping: it would spin until the
+// answer comes.
 func TestTheEngineSleepsWhileItWaits(t *testing.T) {
 	for name, set := range map[string]func(*Engine[*stubTask]){
 		"for a commit that takes longer than the time between two": func(e *Engine[*stubTask]) { e.committing = true },

@@ -59,8 +59,8 @@ func (e *Engine[T]) Context() context.Context { return e.ctx }
 // Generation is the membership that the engine serves.
 func (e *Engine[T]) Generation() broker.Generation { return e.gen }
 
-// Do has the engine's goroutine call f between two steps, and waits for that. It may be called by anybody else, and has no
-// effect when the engine has ended.
+// Do has the engine's goroutine call f between two steps, and waits for that. It may be called by anybody else, and
+// has no effect when the engine has ended.
 func (e *Engine[T]) Do(f func()) {
 	done := make(chan struct{})
 	select {

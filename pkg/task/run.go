@@ -22,8 +22,8 @@ type Instance struct {
 // New returns an instance; it opens nothing.
 func New(cfg Config) *Instance { return &Instance{Config: cfg} }
 
-// Ready returns nil when every task of this instance is taken over and nothing keeps it from its work; otherwise it says
-// why not. It does not block.
+// Ready returns nil when every task of this instance is taken over and nothing keeps it from its work; otherwise it
+// says why not. It does not block.
 func (i *Instance) Ready() error { return i.status.ready() }
 
 // tryAgainWithin bounds the pause between two tries of what a start needs.
@@ -43,8 +43,8 @@ func Run[T Task](ctx context.Context, i *Instance, begin func(*Engine[T]) Handle
 	})
 }
 
-// NewEngine returns the engine of one generation, which owns nothing yet. What begin starts beside it ends with Context.
-// Serve must be called.
+// NewEngine returns the engine of one generation, which owns nothing yet. What begin starts beside it ends with
+// Context. Serve must be called.
 func NewEngine[T Task](ctx context.Context, i *Instance, g broker.Generation, begin func(*Engine[T]) Handler[T]) *Engine[T] {
 	e := &Engine[T]{
 		Instance: i, gen: g, inbox: make(chan func()), asks: make(chan func()), awake: make(chan struct{}, 1),

@@ -25,7 +25,8 @@ func (e *Engine[T]) Refold(p *Partition) error {
 	return errRefold
 }
 
-// takeOverLost claims the partitions that were added, and again the tasks that were lost, once nothing of them is under way and if the generation holds.
+// takeOverLost claims the partitions that were added, and again the tasks that were lost, once nothing of them is
+// under way and if the generation holds.
 func (e *Engine[T]) takeOverLost(ctx context.Context) error {
 	ps := slices.Clone(e.added)
 	for _, t := range e.tasks {
@@ -123,8 +124,8 @@ func (e *Engine[T]) claimAndRestore(ctx context.Context, tasks []T) error {
 	return nil
 }
 
-// claim writes a fresh owner and reads what the store keeps of a task. What another version stored, or what is not whole,
-// or of another log, or contradicted by the log, is to be emptied.
+// claim writes a fresh owner and reads what the store keeps of a task. What another version stored, or what is not
+// whole, or of another log, or contradicted by the log, is to be emptied.
 func (e *Engine[T]) claim(ctx context.Context, t T, logs map[string]string) error {
 	p := t.part()
 	p.owner = uuid.NewString()

@@ -14,16 +14,17 @@ type Op struct {
 	Args []string
 }
 
-// Change is one compare-and-swap of one task: it happens only when owner and Seq are still those given and nothing of Kept is missing,
-// all or nothing, and makes Seq one larger. A change without Ops only compares.
+// Change is one compare-and-swap of one task: it happens only when owner and Seq are still those given and nothing of
+// Kept is missing, all or nothing, and makes Seq one larger. A change without Ops only compares.
 type Change struct {
 	Partition int
 	Owner     string
 	Seq       int64
 	Ops       []Op
-	// Kept are keys of the task that nobody but its changes makes or deletes: Redis forgets whole keys (eviction, an end of its time,
-	// another tenant's UNLINK), so how many of them are there is a witness that nothing of them is lost. A key that joins must not be
-	// there yet, and one that leaves must be deleted by the change before. Empty: nothing is compared beside owner and Seq.
+	// Kept are keys of the task that nobody but its changes makes or deletes: Redis forgets whole keys (eviction, an end
+	// of its time, another tenant's UNLINK), so how many of them are there is a witness that nothing of them is lost. A
+	// key that joins must not be there yet, and one that leaves must be deleted by the change before. Empty: nothing is
+	// compared beside owner and Seq.
 	Kept []string
 	// Then is what the next change has as Kept, when it is another set whatever there is of it. Empty: the same.
 	Then []string
@@ -52,9 +53,10 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, then come those of the witness before and after, the others are what the commands touch, in order. ARGV: owner,
-// seq, retry, the commands (of each the name, + for the next key or = for the same one, the number of its arguments), how many keys are
-// counted before and up to where those are that are counted after, and the arguments of all.
+// apply: KEYS[1] is meta, then come those of the witness before and after, the others are what the commands touch, in
+// order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one, the number
+// of its arguments), how many keys are counted before and up to where those are that are counted after, and the
+// arguments of all.
 const applySource = `
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
 local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')
@@ -150,8 +152,8 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 	}
 }
 
-// encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not Script.EvalSha, which
-// would copy and box them all; a pointer to a string costs no allocation.
+// encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not
+// Script.EvalSha, which would copy and box them all; a pointer to a string costs no allocation.
 func (s *Store) encode(c Change) []any {
 	size := 10 + len(c.Kept) + len(c.Then) + len(c.Ops)
 	for _, op := range c.Ops {

@@ -22,15 +22,17 @@ const (
 	// askEvery is how often Redis is asked about its memory, and askWithin bounds the answer.
 	askEvery  = time.Second
 	askWithin = 3 * time.Second
-	// noEviction is the one maxmemory-policy under which Redis refuses to write when it is full. Under any other it deletes keys by itself,
-	// which is right for a cache. It is refused without a limit too: one that is set later would make it delete at once.
+	// noEviction is the one maxmemory-policy under which Redis refuses to write when it is full. Under any other it
+	// deletes keys by itself, which is right for a cache. It is refused without a limit too: one that is set later would
+	// make it delete at once.
 	noEviction = "noeviction"
 )
 
 var refused = telemetry.RedisRefused.Counter()
 
-// Memory watches the memory of the Redis behind a client. While that Redis would delete keys by itself, every command of the client is
-// refused, as if Redis were away: what waits out an outage waits, nothing is decided, and no door calls an order unknown.
+// Memory watches the memory of the Redis behind a client. While that Redis would delete keys by itself, every command
+// of the client is refused, as if Redis were away: what waits out an outage waits, nothing is decided, and no door
+// calls an order unknown.
 type Memory struct {
 	rdb    redis.UniversalClient
 	known  atomic.Pointer[usage] // nil: Redis has not been asked yet
@@ -47,14 +49,16 @@ type usage struct {
 
 func (u usage) evicts() bool { return u.policy != "" && u.policy != noEviction }
 
-// WatchMemory has the commands of a client depend on what its Redis says of its memory: the first one asks, then Run does.
+// WatchMemory has the commands of a client depend on what its Redis says of its memory: the first one asks, then Run
+// does.
 func WatchMemory(rdb redis.UniversalClient) *Memory {
 	m := &Memory{rdb: rdb}
 	rdb.AddHook(guard{m})
 	return m
 }
 
-// Run asks Redis once a second until ctx ends. What Redis does not answer is as it was: an outage is told by those who have it.
+// Run asks Redis once a second until ctx ends. What Redis does not answer is as it was: an outage is told by those who
+// have it.
 func (m *Memory) Run(ctx context.Context) error {
 	defer telemetry.Gauges(m.observe, telemetry.RedisUsed, telemetry.RedisMax, telemetry.RedisEvicting)()
 	tick := time.NewTicker(askEvery)

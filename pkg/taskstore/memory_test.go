@@ -64,7 +64,8 @@ func watched(t *testing.T) (*said, redis.UniversalClient, *taskstore.Memory, *by
 
 func lines(logged *bytes.Buffer, text string) int { return strings.Count(logged.String(), text) }
 
-// A Redis that deletes keys by itself is asked for nothing, from the first command on; without a limit too, since one may be set.
+// A Redis that deletes keys by itself is asked for nothing, from the first command on; without a limit too, since one
+// may be set.
 func TestAnEvictingRedisIsRefused(t *testing.T) {
 	for _, policy := range []string{"allkeys-lru", "volatile-ttl", "allkeys-random"} {
 		s, rdb, memory, logged := watched(t)

@@ -89,7 +89,8 @@ func (s *Store) Scores(ctx context.Context, key string) (map[string]float64, err
 	return m, nil
 }
 
-// Strings reads many string keys in one pipeline, those of one task that follow each other in one command; a missing one is "".
+// Strings reads many string keys in one pipeline, those of one task that follow each other in one command; a missing
+// one is "".
 func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 	if len(keys) == 0 {
 		return nil, nil

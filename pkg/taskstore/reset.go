@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes on here and in whole,
-// so that a store that is taken back into a reset is not taken for one that went through it. Which logs the positions were of (log:) is
-// known until others are written: a crash in between must not forget that what a group committed is of a log that is gone.
+// unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes
+// on here and in whole, so that a store that is taken back into a reset is not taken for one that went through it.
+// Which logs the positions were of (log:) is known until others are written: a crash in between must not forget that
+// what a group committed is of a log that is gone.
 var unfold = redis.NewScript(`
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
 local all = redis.call('HGETALL', KEYS[1])
@@ -48,9 +49,9 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'fold_version', ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'seq', 1)`)
 
-// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew under a fold version.
-// owners is who claimed each partition; seqs is what their changes go on from. Fenced when another owner of one of them came in between:
-// claim all again.
+// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew
+// under a fold version. owners is who claimed each partition; seqs is what their changes go on from. Fenced when
+// another owner of one of them came in between: claim all again.
 func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion string, keep ...string) (seqs map[int]int64, v Verdict, err error) {
 	for p, owner := range owners {
 		if n, err := unfold.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner).Int(); err != nil || n != 0 {

@@ -12,8 +12,9 @@ import (
 // scanCount is about how many keys Redis looks at in one go: short enough that nobody waits.
 const scanCount = 1000
 
-// Scan calls each with the keys of the service as they are found, by partition and without their hash tags: every key that is
-// there all the time once or more, another one perhaps. An error of each ends it. Others are of class Unavailable.
+// Scan calls each with the keys of the service as they are found, by partition and without their hash tags: every key
+// that is there all the time once or more, another one perhaps. An error of each ends it. Others are of class
+// Unavailable.
 func (s *Store) Scan(ctx context.Context, each func(partition int, rests []string) error) error {
 	tag := "{" + s.name + ":"
 	var one sync.Mutex // the nodes of a cluster are scanned at once

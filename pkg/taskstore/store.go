@@ -1,6 +1,6 @@
-// Package taskstore keeps tasks in Redis. All keys of a task share one hash tag, {service:partition}, so that one script can
-// change them together, in one Redis Cluster slot; every change is a compare-and-swap on who owns the task (owner) and
-// which change came last (seq). What is kept is a fold of the log and may be wiped at any moment.
+// Package taskstore keeps tasks in Redis. All keys of a task share one hash tag, {service:partition}, so that one
+// script can change them together, in one Redis Cluster slot; every change is a compare-and-swap on who owns the task
+// (owner) and which change came last (seq). What is kept is a fold of the log and may be wiped at any moment.
 package taskstore
 
 import (
@@ -32,7 +32,8 @@ type Store struct {
 // New returns the store of a service. It opens no connection.
 func New(rdb redis.UniversalClient, name string) *Store { return &Store{rdb: rdb, name: name} }
 
-// Copies returns the store of one of several copies of the tasks; names, by partition, are what the keys of a copy begin with.
+// Copies returns the store of one of several copies of the tasks; names, by partition, are what the keys of a copy
+// begin with.
 func (s *Store) Copies(names []string) *Store { return &Store{rdb: s.rdb, name: s.name, copies: names} }
 
 // Key is the full name of a task's key: {service:partition}:rest.

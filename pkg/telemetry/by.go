@@ -30,7 +30,8 @@ func (l *Labels) Record(ctx context.Context, h metric.Float64Histogram, value fl
 	h.Record(ctx, value, l.record...)
 }
 
-// maxBy is of how many attributes a prebuilt set may be, and most of those of one event have at most fewBy: a shorter key is found sooner.
+// maxBy is of how many attributes a prebuilt set may be, and most of those of one event have at most fewBy: a shorter
+// key is found sooner.
 const (
 	maxBy = 5
 	fewBy = 2
@@ -44,9 +45,9 @@ var (
 // named is an attribute whose value is a string: hashing any value costs three times as much.
 type named struct{ name, value string }
 
-// By returns the labels of what is measured at every event: they are sorted, hashed and kept the first time they are asked for. They must
-// have few values, as those of a metric must anyway: all are kept for ever. Safe for concurrent use. It does not keep attrs, so that
-// they need not be allocated.
+// By returns the labels of what is measured at every event: they are sorted, hashed and kept the first time they are
+// asked for. They must have few values, as those of a metric must anyway: all are kept for ever. Safe for concurrent
+// use. It does not keep attrs, so that they need not be allocated.
 func By(attrs ...attribute.KeyValue) *Labels {
 	if len(attrs) > maxBy {
 		return newLabels(attrs)

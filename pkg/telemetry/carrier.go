@@ -11,16 +11,16 @@ import (
 // w3c is used as it is, not the global propagator: headers in the log must read the same whatever a process has set.
 var w3c = propagation.TraceContext{}
 
-// TraceParent is the W3C trace context of ctx, for the ce_traceparent of an event that begins a transmission. Empty when ctx
-// has no span.
+// TraceParent is the W3C trace context of ctx, for the ce_traceparent of an event that begins a transmission. Empty
+// when ctx has no span.
 func TraceParent(ctx context.Context) string {
 	c := propagation.MapCarrier{}
 	w3c.Inject(ctx, c)
 	return c[traceparent]
 }
 
-// Inject sets the per-hop trace context (headers traceparent and tracestate) to that of ctx, in place of what headers may
-// hold of it already. Without a span in ctx it returns headers as they are.
+// Inject sets the per-hop trace context (headers traceparent and tracestate) to that of ctx, in place of what headers
+// may hold of it already. Without a span in ctx it returns headers as they are.
 func Inject(ctx context.Context, headers broker.Headers) broker.Headers {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return headers
@@ -30,8 +30,8 @@ func Inject(ctx context.Context, headers broker.Headers) broker.Headers {
 	return c.headers
 }
 
-// Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's start
-// (ce_traceparent).
+// Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's
+// start (ce_traceparent).
 func Extract(ctx context.Context, headers broker.Headers) context.Context {
 	if hop, _ := headers.Last(traceparent); len(hop) == 0 {
 		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, startparent)})
@@ -56,8 +56,9 @@ func (c *carrier) Keys() []string {
 	return keys
 }
 
-// Rejoin returns ctx in the trace of a transmission that began earlier, as its ce_traceparent says: a later request about an order
-// goes on where the order began. The span of ctx gets a link to it. Without a valid traceParent it returns ctx as it is.
+// Rejoin returns ctx in the trace of a transmission that began earlier, as its ce_traceparent says: a later request
+// about an order goes on where the order began. The span of ctx gets a link to it. Without a valid traceParent it
+// returns ctx as it is.
 func Rejoin(ctx context.Context, traceParent string) context.Context {
 	begun := trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.MapCarrier{traceparent: traceParent}))
 	if !begun.IsValid() {

@@ -41,10 +41,11 @@ func (l Lag) Observe(observe Observe, by attribute.KeyValue) {
 // Observe reports the value of one gauge.
 type Observe func(m Metric, v float64, by ...attribute.KeyValue)
 
-// Gauges makes instruments for values that are looked up whenever metrics are collected. What look does not report, or no longer
-// reports, is not exported: a partition that has moved to another instance leaves no last value behind. look may be called at any
-// moment, also while Gauges is still running, must not block for longer than its ctx lasts, and reports no other metrics than these. Call stop when there is nothing
-// to look at any more; look is not called after it has returned.
+// Gauges makes instruments for values that are looked up whenever metrics are collected. What look does not report, or
+// no longer reports, is not exported: a partition that has moved to another instance leaves no last value behind. look
+// may be called at any moment, also while Gauges is still running, must not block for longer than its ctx lasts, and
+// reports no other metrics than these. Call stop when there is nothing to look at any more; look is not called after
+// it has returned.
 func Gauges(look func(context.Context, Observe), metrics ...Metric) (stop func()) {
 	meter := otel.Meter(scope)
 	gauges := map[string]metric.Float64ObservableGauge{}

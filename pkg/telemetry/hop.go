@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// hop is the context of a record's processing where no spans are exported and the record names its trace: that is read when somebody asks
-// for the span. Most reactions do not, and for every record it was a tenth of all objects.
+// hop is the context of a record's processing where no spans are exported and the record names its trace: that is read
+// when somebody asks for the span. Most reactions do not, and for every record it was a tenth of all objects.
 type hop struct {
 	context.Context
 	headers broker.Headers
@@ -44,7 +44,8 @@ func (a *asked) Value(key any) any {
 	return nil
 }
 
-// Begun is the span that Process began; it is not valid where none was needed, and the trace of the record goes on as it is.
+// Begun is the span that Process began; it is not valid where none was needed, and the trace of the record goes on as
+// it is.
 func Begun(ctx context.Context) trace.SpanContext {
 	if _, ok := ctx.(*hop); ok {
 		return trace.SpanContext{}
@@ -52,8 +53,9 @@ func Begun(ctx context.Context) trace.SpanContext {
 	return trace.SpanContextFromContext(ctx)
 }
 
-// Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see Begun, and heard its
-// headers. hop are the headers of the message; ended is nil where no span was needed. That it was sent is for Sent.
+// Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see
+// Begun, and heard its headers. hop are the headers of the message; ended is nil where no span was needed. That it was
+// sent is for Sent.
 func Answer(begun trace.SpanContext, heard broker.Headers, to broker.TopicPartition, id, orderID string) (hop broker.Headers, ended func(error)) {
 	if parent := forwarded(heard); !begun.IsValid() && parent != nil {
 		return hop.Append(traceparent, parent), nil
@@ -71,8 +73,8 @@ func Answer(begun trace.SpanContext, heard broker.Headers, to broker.TopicPartit
 	return Inject(ctx, nil), ended
 }
 
-// forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from it, and when what
-// goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
+// forwarded is the traceparent of a record's hop, or of its transmission's start, when no span is needed to go on from
+// it, and when what goes on is what came, byte for byte; otherwise nil. The bytes are the record's own.
 func forwarded(headers broker.Headers) []byte {
 	if Traced() {
 		return nil
@@ -97,8 +99,8 @@ func forwarded(headers broker.Headers) []byte {
 	return parent
 }
 
-// canonical says that a traceparent is valid and written as it is written here (https://www.w3.org/TR/trace-context-2/#traceparent-header):
-// version 00, ids that are not 0, and no other flags than sampled and random.
+// canonical says that a traceparent is valid and written as it is written here (https://www.w3.org/TR/trace-
+// context-2/#traceparent-header): version 00, ids that are not 0, and no other flags than sampled and random.
 func canonical(t []byte) bool {
 	const traceID, spanID, flags, end = 3, 36, 53, 55
 	if len(t) != end || t[0] != '0' || t[1] != '0' || t[2] != '-' || t[spanID-1] != '-' || t[flags-1] != '-' {

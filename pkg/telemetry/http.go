@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// HTTP gives every request a server span and the http.server.* metrics. It belongs outside the chi router, and Route inside
-// it: only there is the route known, and only after it was served. Health and metrics requests are left out.
+// HTTP gives every request a server span and the http.server.* metrics. It belongs outside the chi router, and Route
+// inside it: only there is the route known, and only after it was served. Health and metrics requests are left out.
 func HTTP(service string) func(http.Handler) http.Handler {
 	return otelhttp.NewMiddleware(service,
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }),
@@ -22,8 +22,8 @@ func HTTP(service string) func(http.Handler) http.Handler {
 		}))
 }
 
-// Route is the first middleware of a chi router: it names the span after method and route, and gives the route to the span
-// and to the metrics of HTTP. Where no route matches, the span keeps the method alone as its name.
+// Route is the first middleware of a chi router: it names the span after method and route, and gives the route to the
+// span and to the metrics of HTTP. Where no route matches, the span keeps the method alone as its name.
 func Route(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r)

@@ -21,8 +21,8 @@ var (
 	processes  = processDuration.Histogram()
 )
 
-// Send begins the PRODUCER span of one message: the returned context is the one to Inject into its headers. Call ended once,
-// with what became of the message, when the broker has answered.
+// Send begins the PRODUCER span of one message: the returned context is the one to Inject into its headers. Call ended
+// once, with what became of the message, when the broker has answered.
 func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ context.Context, ended func(error)) {
 	start := time.Now()
 	ctx, span := sending(ctx, to, id, orderID)
@@ -42,15 +42,16 @@ func sending(ctx context.Context, to broker.TopicPartition, id, orderID string) 
 			Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
 }
 
-// Sent measures one operation that sent n messages to a topic: a value for each message would cost as much as deciding it.
+// Sent measures one operation that sent n messages to a topic: a value for each message would cost as much as deciding
+// it.
 func Sent(topic string, n int, began time.Time, err error) {
 	by := sentBy.succeeded(err, topic, operationName.String(opSend), Topic.String(topic))
 	by.Add(context.Background(), sent, int64(n))
 	by.Record(context.Background(), operations, time.Since(began).Seconds())
 }
 
-// Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see Extract. Call
-// ended once, when the record is answered. How long it took is for Processed.
+// Process begins the CONSUMER span of one record that was fetched by a group, as a child of whoever sent it: see
+// Extract. Call ended once, when the record is answered. How long it took is for Processed.
 func Process(ctx context.Context, r broker.Record, groupName string) (_ context.Context, ended func(error)) {
 	if forwarded(r.Headers) != nil {
 		return &hop{Context: ctx, headers: r.Headers}, noSpan
@@ -76,8 +77,8 @@ func Processed(topic, groupName string, began time.Time, err error) {
 	by.Record(context.Background(), processes, time.Since(began).Seconds())
 }
 
-// Poll measures one fetch for a group, and leaves a CLIENT span when it brought records or failed: the many polls that wait
-// in vain would only hide the others.
+// Poll measures one fetch for a group, and leaves a CLIENT span when it brought records or failed: the many polls that
+// wait in vain would only hide the others.
 func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, error)) {
 	start := time.Now()
 	return func(fetched []broker.Fetched, err error) {
@@ -120,8 +121,8 @@ func Commit(ctx context.Context, groupName string) (_ context.Context, ended fun
 // tracer of the provider that is set now, so that a test can set its own.
 func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
 
-// unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it would cost for every
-// event is more than deciding it does (docs/performance.md).
+// unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it
+// would cost for every event is more than deciding it does (docs/performance.md).
 func unseen(ctx context.Context) bool {
 	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
 }
@@ -132,7 +133,8 @@ func Traced() bool {
 	return !kept
 }
 
-// finish ends a span, if there is one, with the class of the error: its words may hold an address, which has no place in telemetry.
+// finish ends a span, if there is one, with the class of the error: its words may hold an address, which has no place
+// in telemetry.
 func finish(span trace.Span, err error) {
 	if span == nil {
 		return

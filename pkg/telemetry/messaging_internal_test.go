@@ -12,7 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Where nothing is exported, an event is still part of the trace that its record names, down to whoever hears its answer.
+// Where nothing is exported, an event is still part of the trace that its record names, down to whoever hears its
+// answer.
 func TestATraceGoesOnWhereNothingIsExported(t *testing.T) {
 	quiet(t)
 	const topic = "order.events.v1"

@@ -10,13 +10,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// Every name of a span, a metric or an attribute stands in this file: the messaging conventions are still in development,
-// and whatever reads our telemetry (dashboards, alerts) must find all that can change in one place.
+// Every name of a span, a metric or an attribute stands in this file: the messaging conventions are still in
+// development, and whatever reads our telemetry (dashboards, alerts) must find all that can change in one place.
 
 // scope of all our spans and metrics.
 const scope = "github.com/troupe-dev/troupe/pkg/telemetry"
 
-// Operations of a messaging client. A span's name is the operation and, where it is one, the topic: "send order.events.v1".
+// Operations of a messaging client. A span's name is the operation and, where it is one, the topic: "send
+// order.events.v1".
 const (
 	opSend    = "send"
 	opPoll    = "poll"
@@ -162,8 +163,8 @@ func (m Metric) Counter() metric.Int64Counter {
 	return c
 }
 
-// counters are all that were made. Start has them begin at 0: what has never happened is then seen to be so, and its first time
-// is a step.
+// counters are all that were made. Start has them begin at 0: what has never happened is then seen to be so, and its
+// first time is a step.
 var counters struct {
 	mu  sync.Mutex
 	all []metric.Int64Counter

@@ -1,5 +1,5 @@
-// Package telemetry starts OpenTelemetry and structured logs, and holds every span, metric and attribute name of Troupe.
-// It is the only importer of the OpenTelemetry SDK.
+// Package telemetry starts OpenTelemetry and structured logs, and holds every span, metric and attribute name of
+// Troupe. It is the only importer of the OpenTelemetry SDK.
 package telemetry
 
 import (
@@ -38,11 +38,11 @@ type Config struct {
 // registry is what MetricsHandler serves: that of the latest Start.
 var registry atomic.Pointer[prometheus.Registry]
 
-// Start sets the global tracer, meter and logger providers, the W3C propagators and slog's default logger, for a service
-// of that name. Metrics are always there for MetricsHandler. Beyond that, traces, metrics and logs go where
-// OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER (otlp, console, none) and OTEL_EXPORTER_OTLP_* say; with
-// none of them set, nowhere. It does not wait for a collector; an unknown exporter or protocol is an error of class Invalid
-// that names the variable.
+// Start sets the global tracer, meter and logger providers, the W3C propagators and slog's default logger, for a
+// service of that name. Metrics are always there for MetricsHandler. Beyond that, traces, metrics and logs go where
+// OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER (otlp, console, none) and OTEL_EXPORTER_OTLP_* say;
+// with none of them set, nowhere. It does not wait for a collector; an unknown exporter or protocol is an error of
+// class Invalid that names the variable.
 //
 // stop flushes and closes all of it, until its ctx ends. Instruments made before the first Start of a process stay with
 // that one, so a process starts once.

@@ -1,6 +1,6 @@
 // Package admission is where events of a participant come in from outside its topics, by HTTP: it publishes them to the
-// participant's own topic from any instance, and answers from what the tasks have folded, never from less. A request that
-// is repeated makes the same event, and is told what became of the first.
+// participant's own topic from any instance, and answers from what the tasks have folded, never from less. A request
+// that is repeated makes the same event, and is told what became of the first.
 package admission
 
 import (
@@ -24,8 +24,8 @@ import (
 const (
 	// markerTTL is how long a marker serves comparisons; the folded order takes over within moments.
 	markerTTL = 24 * time.Hour
-	// markerInFlight is how long a marker without an answer counts as a request under way: longer than a produce usually takes. One
-	// that takes longer still publishes the same event as the retry.
+	// markerInFlight is how long a marker without an answer counts as a request under way: longer than a produce usually
+	// takes. One that takes longer still publishes the same event as the retry.
 	markerInFlight = 15 * time.Second
 	// lookEvery is how often it is looked whether the fold has come far enough.
 	lookEvery = 5 * time.Millisecond
@@ -75,7 +75,8 @@ type Decision[S any] struct {
 	Published bool
 	Offset    int64
 	Partition int
-	// New: nobody was here before; publish now, then call Admitted. An admission that is not followed by Admitted lapses after 15 s.
+	// New: nobody was here before; publish now, then call Admitted. An admission that is not followed by Admitted lapses
+	// after 15 s.
 	New bool
 }
 
@@ -93,7 +94,8 @@ func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
 	}
 }
 
-// enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long enough.
+// enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long
+// enough.
 func (c *Control[S]) enter(ctx context.Context, within time.Duration) (bounded context.Context, leave func(), err error) {
 	select {
 	case c.waiting <- struct{}{}:
@@ -105,8 +107,8 @@ func (c *Control[S]) enter(ctx context.Context, within time.Duration) (bounded c
 	return bounded, func() { cancel(); <-c.waiting }, nil
 }
 
-// Find returns an order. ok is false only when the partition is folded to the log's end as it was on arrival; a partition that is
-// not there yet within the wait is an Unavailable error with RetryAfter.
+// Find returns an order. ok is false only when the partition is folded to the log's end as it was on arrival; a
+// partition that is not there yet within the wait is an Unavailable error with RetryAfter.
 func (c *Control[S]) Find(ctx context.Context, orderID string, within time.Duration) (f Order[S], ok bool, err error) {
 	ctx, leave, err := c.enter(ctx, within)
 	if err != nil {
@@ -139,7 +141,8 @@ func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 	return f, nil
 }
 
-// reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that was.
+// reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that
+// was.
 func (c *Control[S]) reach(ctx context.Context, p int, orderID string, within time.Duration) (looked, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -177,8 +180,9 @@ func (c *Control[S]) trustedView(p int) view {
 	return c.trusted[p]
 }
 
-// Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body. Unavailable
-// while that cannot be known, which takes 2 s at most, or wait when that is longer, and while 1,000 requests wait for it.
+// Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body.
+// Unavailable while that cannot be known, which takes 2 s at most, or wait when that is longer, and while 1,000
+// requests wait for it.
 func (c *Control[S]) Admit(ctx context.Context, orderID, hash string, within time.Duration) (Decision[S], error) {
 	ctx, leave, err := c.enter(ctx, within)
 	if err != nil {
@@ -214,7 +218,8 @@ func (c *Control[S]) Admit(ctx context.Context, orderID, hash string, within tim
 	return Decision[S]{}, fault.Later(time.Second, "the order's partition %d changes hands", p)
 }
 
-// admitted reads a marker. A request of the same body that never came to an answer is not known: its fact may be in the log or not.
+// admitted reads a marker. A request of the same body that never came to an answer is not known: its fact may be in
+// the log or not.
 func admitted[S any](marker, hash string, now time.Time) (Decision[S], bool) {
 	part := strings.Fields(marker)
 	if len(part) != 3 {
@@ -229,8 +234,8 @@ func admitted[S any](marker, hash string, now time.Time) (Decision[S], bool) {
 	return a, !a.SameBody || !lapsed
 }
 
-// Admitted records that the order's first fact is in the log at offset, unless the marker of its admission is gone: with the log, when that
-// was replaced meanwhile. It blocks for half a second at most.
+// Admitted records that the order's first fact is in the log at offset, unless the marker of its admission is gone:
+// with the log, when that was replaced meanwhile. It blocks for half a second at most.
 func (c *Control[S]) Admitted(ctx context.Context, orderID, hash string, offset int64) error {
 	ctx, cancel := context.WithTimeout(ctx, markWithin)
 	defer cancel()
@@ -240,12 +245,13 @@ func (c *Control[S]) Admitted(ctx context.Context, orderID, hash string, offset 
 	return fault.As(fault.Unavailable, err)
 }
 
-// Ready returns nil unless Kafka has lately refused what came in here, for a reason that no waiting mends (too large, not authorized):
-// then why. It does not block.
+// Ready returns nil unless Kafka has lately refused what came in here, for a reason that no waiting mends (too large,
+// not authorized): then why. It does not block.
 func (c *Control[S]) Ready() error { return c.out.status.ready(time.Now()) }
 
-// Publish appends one event to the participant's own topic, acks=all, and returns where it is. Requests of one moment share one
-// produce request. An error is of class Unavailable: the outcome is unknown and the same event may be published again.
+// Publish appends one event to the participant's own topic, acks=all, and returns where it is. Requests of one moment
+// share one produce request. An error is of class Unavailable: the outcome is unknown and the same event may be
+// published again.
 func (c *Control[S]) Publish(ctx context.Context, e event.Event) (partition int, offset int64, err error) {
 	p := broker.Partition([]byte(e.Subject), c.cfg.Partitions)
 	ctx, ended := telemetry.Send(ctx, broker.TopicPartition{Topic: c.topic, Partition: p}, e.ID, e.Subject)

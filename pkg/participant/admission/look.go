@@ -12,18 +12,18 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// view is what the door saw of a partition's meta: a claim and how far its changes had come. A store that was wiped has another
-// owner, one that was restored an older owner or a smaller seq.
+// view is what the door saw of a partition's meta: a claim and how far its changes had come. A store that was wiped
+// has another owner, one that was restored an older owner or a smaller seq.
 type view struct {
 	owner string
 	seq   int64
 }
 
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
-// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of the log that is
-// there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may be, as many as ARGV[7] says; of one
-// that has facts, they are named first in its text. What follows are the keys of the witness, if the orders are of generation ARGV[8]: of
-// a store that misses one of them nothing is believed.
+// neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of
+// the log that is there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may
+// be, as many as ARGV[7] says; of one that has facts, they are named first in its text. What follows are the keys of
+// the witness, if the orders are of generation ARGV[8]: of a store that misses one of them nothing is believed.
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept', ARGV[9])
 local marker = redis.call('GET', KEYS[2])
@@ -58,7 +58,8 @@ type looked struct {
 	marker string
 	marked bool
 	order  string // its text
-	// ours: it was folded as it is here, and nothing of it is missing. What another release keeps says nothing, until its instance is gone.
+	// ours: it was folded as it is here, and nothing of it is missing. What another release keeps says nothing, until its
+	// instance is gone.
 	ours bool
 	gone bool // it was folded of a log that is gone: nothing of it counts, nor does the marker
 }

@@ -25,8 +25,8 @@ type told struct {
 	at  time.Time
 }
 
-// log asks again when what is known is old; one request does, while the others believe what is known. So do all when the broker does not
-// answer: then nothing can have come into another log.
+// log asks again when what is known is old; one request does, while the others believe what is known. So do all when
+// the broker does not answer: then nothing can have come into another log.
 func (p *present) log(ctx context.Context, cfg participant.Config) (string, error) {
 	known := p.known.Load()
 	if known != nil && time.Since(known.at) < presentFor {

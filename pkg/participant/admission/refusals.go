@@ -19,8 +19,8 @@ type refusals struct {
 	err  error // nil: what was published last was taken
 }
 
-// refusedFor is how long a door says of a refusal that it is not ready. While it does, nobody may come by whom the broker would tell
-// that it is mended.
+// refusedFor is how long a door says of a refusal that it is not ready. While it does, nobody may come by whom the
+// broker would tell that it is mended.
 const refusedFor = 15 * time.Second
 
 var publishRefused = telemetry.PublishRefused.Counter()

@@ -18,8 +18,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
 )
 
-// story is what one topic says about one order, read from the log's start as the protocol says to read it: the first fact that is the
-// next of its order is valid, whatever else claims its place is not.
+// story is what one topic says about one order, read from the log's start as the protocol says to read it: the first
+// fact that is the next of its order is valid, whatever else claims its place is not.
 type story struct {
 	valid  []event.Message
 	accept []int64          // offsets of everything that counts: valid facts, first copies of requests, records that cannot be read
@@ -162,8 +162,8 @@ func (w *world) checkAll() {
 	}
 }
 
-// position is how far a task has read a topic of its own: what lands after all that it wrote, it learns of when it writes again or is
-// taken over.
+// position is how far a task has read a topic of its own: what lands after all that it wrote, it learns of when it
+// writes again or is taken over.
 func position(part int, id, topic string, store map[string]any) int64 {
 	meta, _ := store[fmt.Sprintf("{%s:%d}:meta", names[part], broker.Partition([]byte(id), partitions))].(map[string]string)
 	n, _ := strconv.ParseInt(meta["own:"+topic], 10, 64)
@@ -179,13 +179,14 @@ func read(part int, id string, s story, store map[string]any) story {
 	return s
 }
 
-// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise: it was wiped, lost a part, or was taken back, or a
-// new release emptied it while what it held was on its way from another instance.
+// twoDeciders says whether the store may have forgotten a decision, so that it was made again otherwise: it was wiped,
+// lost a part, or was taken back, or a new release emptied it while what it held was on its way from another instance.
 func (w *world) twoDeciders() bool {
 	return w.schedule.has("flush", "lose", "restore") || w.schedule.has("upgrade") && w.schedule.has("zombie", "produceLate", "produceHeld")
 }
 
-// checkChain: one valid fact per cause, causes valid and in their order, nothing before its cause, nothing void for no reason.
+// checkChain: one valid fact per cause, causes valid and in their order, nothing before its cause, nothing void for no
+// reason.
 func (w *world) checkChain(part int, id string, stories [participants]story) {
 	s := stories[part]
 	if len(s.void) > 0 && !w.twoDeciders() {
@@ -224,7 +225,8 @@ func (w *world) checkChain(part int, id string, stories [participants]story) {
 	}
 }
 
-// checkLetters: only what is poisoned is parked, with its reason, and all that comes behind it, in order; nothing behind it is answered.
+// checkLetters: only what is poisoned is parked, with its reason, and all that comes behind it, in order; nothing
+// behind it is answered.
 func (w *world) checkLetters(part int, id string, p plan, stories [participants]story) {
 	letters, reasons := w.letters(part, id), w.reasons(part, id, p)
 	if len(letters) == 0 || w.requests > 0 || w.fixed { // what was asked to come back is answered after all
@@ -251,8 +253,9 @@ func (w *world) checkLetters(part int, id string, p plan, stories [participants]
 	w.checkBehind(part, id, letters, stories)
 }
 
-// withoutRepeats leaves out letters that say nothing about order: their events were answered with nothing, which leaves no trace;
-// delivered again when the store has forgotten it, or a new release folds it anew, they wait behind what came after them, for nothing.
+// withoutRepeats leaves out letters that say nothing about order: their events were answered with nothing, which
+// leaves no trace; delivered again when the store has forgotten it, or a new release folds it anew, they wait behind
+// what came after them, for nothing.
 func (w *world) withoutRepeats(part int, letters []letter, stories [participants]story) []letter {
 	if !w.schedule.has("flush", "lose", "restore", "upgrade") {
 		return letters
@@ -268,14 +271,15 @@ func (w *world) withoutRepeats(part int, letters []letter, stories [participants
 	})
 }
 
-// overtaken says whether a letter's event is the order's first, which payment and mail always answer with a fact, and that fact is
-// nowhere: then letters left before it did.
+// overtaken says whether a letter's event is the order's first, which payment and mail always answer with a fact, and
+// that fact is nowhere: then letters left before it did.
 func (w *world) overtaken(part int, l letter, stories [participants]story) bool {
 	first, ok := stories[order].find(placed)
 	return ok && part != order && l.id == first.ID && len(stories[part].valid) == 0
 }
 
-// answeredBefore says whether an event that lies after a letter's in its topic was answered before the letter was parked.
+// answeredBefore says whether an event that lies after a letter's in its topic was answered before the letter was
+// parked.
 func (w *world) answeredBefore(part int, l letter, stories [participants]story) bool {
 	for _, heard := range hears[part] {
 		if l.topic != participant.FactsTopic(names[heard]) {

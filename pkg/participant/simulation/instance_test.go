@@ -14,8 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/admission"
 )
 
-// instance is one process of a participant. All it does outside itself goes through call, so that it can be killed (nothing it does
-// afterwards has an effect, and no answer reaches it) and frozen (its calls wait, on their way out or on their way back).
+// instance is one process of a participant. All it does outside itself goes through call, so that it can be killed
+// (nothing it does afterwards has an effect, and no answer reaches it) and frozen (its calls wait, on their way out or
+// on their way back).
 type instance struct {
 	world *world
 	part  int
@@ -118,7 +119,8 @@ func (in *instance) cut(off bool) {
 	in.noWay = off
 }
 
-// call does something outside the instance. Faults that wait for this place strike before it leaves or before its answer arrives.
+// call does something outside the instance. Faults that wait for this place strike before it leaves or before its
+// answer arrives.
 func (in *instance) call(ctx context.Context, place string, wire time.Duration, do func() error) error {
 	in.world.strike(in, place+" out")
 	if !in.alive() {

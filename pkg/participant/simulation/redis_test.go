@@ -19,8 +19,8 @@ import (
 	"github.com/yuin/gopher-lua/parse"
 )
 
-// redisMemory is as much of Redis as the engine asks for, without a network and with its Lua state kept: a thousand schedules need
-// a hundred thousand scripts. It keeps the contract of the store (TestRedisKeepsTheContract).
+// redisMemory is as much of Redis as the engine asks for, without a network and with its Lua state kept: a thousand
+// schedules need a hundred thousand scripts. It keeps the contract of the store (TestRedisKeepsTheContract).
 type redisMemory struct {
 	mu      sync.Mutex
 	data    map[string]any // map[string]string, []string, map[string]float64 or string

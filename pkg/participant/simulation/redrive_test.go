@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 )
 
-// maxRounds is how often what waits is redriven at the end: what one participant says at last is what another waits for, and one
-// round discards one copy of a record that nobody can read, of which a schedule makes up to eleven.
+// maxRounds is how often what waits is redriven at the end: what one participant says at last is what another waits
+// for, and one round discards one copy of a record that nobody can read, of which a schedule makes up to eleven.
 const maxRounds = 20
 
 // fix mends what cannot be answered.
@@ -21,7 +21,8 @@ func (w *world) fix() {
 	w.fixed = true
 }
 
-// redrive puts a request to every chain that waits, and says whether there is one. What nobody can ever read is discarded.
+// redrive puts a request to every chain that waits, and says whether there is one. What nobody can ever read is
+// discarded.
 func (w *world) redrive() (asked bool) {
 	for part, name := range names {
 		for n := range w.schedule.Orders {
@@ -47,8 +48,8 @@ func (w *world) redrive() (asked bool) {
 	return asked
 }
 
-// inTheWay is the letter of a chain that an operator looks at: its head when nobody can ever read that, otherwise what the last
-// redrive failed at, which need not be the head (that may wait for what comes behind).
+// inTheWay is the letter of a chain that an operator looks at: its head when nobody can ever read that, otherwise what
+// the last redrive failed at, which need not be the head (that may wait for what comes behind).
 func (w *world) inTheWay(part int, id string, waiting []letter) string {
 	at := waiting[0].id
 	if strings.Contains(at, "@") {

@@ -13,7 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// schedule is what one run does: orders, and steps from which everything else follows. It is plain data, printed when it fails.
+// schedule is what one run does: orders, and steps from which everything else follows. It is plain data, printed when
+// it fails.
 type schedule struct {
 	Orders []plan
 	Up     bool // the troupe plays before the first order is placed, so that what strikes at a place strikes at an order's
@@ -78,7 +79,8 @@ var (
 	hard = []string{"kill", "kill", "crash", "zombie", "pause", "expire", "flush", "flush", "lose", "restore", "restore", "upgrade",
 		"produceLost", "produceLate", "produceLate", "produceDropped", "produceHeld", "produceCopied",
 		"storeDown", "storeAnswerLost", "storeTwice", "brokerDown", "gatewayDown"}
-	// meeting is what a store that forgot can meet in one participant: what it decided comes, late or from a sleeper, after all.
+	// meeting is what a store that forgot can meet in one participant: what it decided comes, late or from a sleeper,
+	// after all.
 	meeting = []string{"kill", "crash", "zombie", "zombie", "expire", "produceLost", "produceLate", "produceLate", "produceHeld",
 		"produceDropped", "storeAnswerLost", "gatewayDown"}
 	// forgets, onTheWire and leaving are what a decision that is lost and made again is made of.
@@ -139,9 +141,9 @@ func aFault(t *rapid.T, part int, what, where []string) step {
 	}
 }
 
-// hardSteps are the faults of a schedule: any; or such as befall one participant at the places where it matters most, often at
-// the same one or one after the other, for that is where two things meet that are harmless alone. It is order most of all: who hears
-// several topics can decide otherwise the second time.
+// hardSteps are the faults of a schedule: any; or such as befall one participant at the places where it matters most,
+// often at the same one or one after the other, for that is where two things meet that are harmless alone. It is order
+// most of all: who hears several topics can decide otherwise the second time.
 var hardSteps = rapid.Custom(func(t *rapid.T) []step {
 	kind := draw(t, "kind", "any", "any", "forgetful", "forgetful", "adrift", "adrift", "sleepy", "sleepy")
 	part := draw(t, "part", order, order, mail, payment)
@@ -171,8 +173,8 @@ var hardSteps = rapid.Custom(func(t *rapid.T) []step {
 	return steps
 })
 
-// adrift is a batch that does not arrive, or not in time, and a store that forgets what was in it: at once, or when who sent it is gone
-// and its heir goes on.
+// adrift is a batch that does not arrive, or not in time, and a store that forgets what was in it: at once, or when
+// who sent it is gone and its heir goes on.
 func adrift(t *rapid.T, part int) step {
 	s := aFault(t, part, onTheWire, places[:1])
 	s.Skip, s.Back = draw(t, "befalls", 0, 0, 1, 2), draw(t, "batches", 2, 3, 5, 8, 13)

@@ -1,5 +1,5 @@
-// Package simulation plays a small troupe, three participants of two instances each, on the real engine through schedules that
-// nobody thought of, and reads the whole log afterwards. See README.md.
+// Package simulation plays a small troupe, three participants of two instances each, on the real engine through
+// schedules that nobody thought of, and reads the whole log afterwards. See README.md.
 package simulation
 
 import (
@@ -49,7 +49,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Any schedule of faults, alone and in pairs, leaves a log that keeps the promises. SIM_SECONDS plays for so long instead.
+// Any schedule of faults, alone and in pairs, leaves a log that keeps the promises. SIM_SECONDS plays for so long
+// instead.
 func TestAnySchedule(t *testing.T) {
 	seconds, _ := strconv.Atoi(os.Getenv("SIM_SECONDS"))
 	began := time.Now()
@@ -101,8 +102,8 @@ func playIn(t *testing.T, s schedule, n int64) (wrongs []string) {
 	return wrongs
 }
 
-// A fault that waits at a place which no instance passes never strikes, and a restore finds nothing to go back to when no apply is
-// seen: nothing else would say so.
+// A fault that waits at a place which no instance passes never strikes, and a restore finds nothing to go back to when
+// no apply is seen: nothing else would say so.
 func TestEveryPlaceIsPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(schedule{Orders: []plan{{Card: "good"}}, Steps: []step{{Do: "restore", Back: 1}, {Do: "wait", For: time.Second}}})
@@ -118,8 +119,8 @@ func TestEveryPlaceIsPassed(t *testing.T) {
 	})
 }
 
-// A store that is taken back into a reset looks like one that went through it, but for its number: a task that takes it for whole goes on
-// beside keys of before.
+// A store that is taken back into a reset looks like one that went through it, but for its number: a task that takes
+// it for whole goes on beside keys of before.
 func TestRestoredIntoAReset(t *testing.T) {
 	s := schedule{
 		Up:     true,

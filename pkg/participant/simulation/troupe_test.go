@@ -20,8 +20,9 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// Three toy participants that are chained as the real ones are: order hears its own topic, where a door publishes, and has a
-// deadline; payment asks a gateway; mail needs what it heard on one topic before it can answer what comes on another.
+// Three toy participants that are chained as the real ones are: order hears its own topic, where a door publishes, and
+// has a deadline; payment asks a gateway; mail needs what it heard on one topic before it can answer what comes on
+// another.
 const (
 	order = iota
 	payment
@@ -206,8 +207,8 @@ func (in *instance) reactPayment(ctx context.Context, s state, m event.Message) 
 	return nil, nil
 }
 
-// reactMail tells of a payment only after it told what became of the order, which every order makes it wait for. It relies on the engine
-// that it is asked once about each event.
+// reactMail tells of a payment only after it told what became of the order, which every order makes it wait for. It
+// relies on the engine that it is asked once about each event.
 func reactMail(s state, m event.Message) (proto.Message, error) {
 	kind := kindOf(m.Event)
 	told := func(kind string) bool { return slices.Contains(s.Mails, kind) }

@@ -6,8 +6,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
-// Order finds what is kept of an order among the hashes of its task, by their names without the hash tag. It returns the name of the hash
-// that holds it and the fields of its text; both are empty where nothing is kept.
+// Order finds what is kept of an order among the hashes of its task, by their names without the hash tag. It returns
+// the name of the hash that holds it and the fields of its text; both are empty where nothing is kept.
 func Order(id string, hashes map[string]map[string]string) (hash string, fields map[string]string) {
 	for name, orders := range hashes {
 		text, ok := orders[id]

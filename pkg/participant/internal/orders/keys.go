@@ -6,16 +6,18 @@ import (
 	"time"
 )
 
-// An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads hundreds of them
-// (docs/adr/0008). Redis forgets whole keys only, so there is a hash for each generation, a little longer than the facts are kept: an order
-// is written to the one of now and looked for there and in the one before, and what was in neither is older than its facts. Letters are
-// kept for ever, and so is an order with some: in a hash of its own.
+// An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads
+// hundreds of them (docs/adr/0008). Redis forgets whole keys only, so there is a hash for each generation, a little
+// longer than the facts are kept: an order is written to the one of now and looked for there and in the one before,
+// and what was in neither is older than its facts. Letters are kept for ever, and so is an order with some: in a hash
+// of its own.
 const (
 	keyOrders = "orders:" // + generation
 	KeyParked = "orders:parked"
 )
 
-// Keep is how long a generation lasts. It is longer than the facts are kept, so that an order outlives the last of them.
+// Keep is how long a generation lasts. It is longer than the facts are kept, so that an order outlives the last of
+// them.
 func Keep(retention time.Duration) time.Duration { return retention + retention/8 }
 
 // Generation is the number of the one that a moment belongs to.

@@ -41,8 +41,8 @@ func (o *Order) Park(id, topic string, retryAt time.Time) {
 	o.Changed = true
 }
 
-// Unpark takes a letter out. What stands behind a head that was discarded waits for a person, what stands behind another goes on
-// being retried.
+// Unpark takes a letter out. What stands behind a head that was discarded waits for a person, what stands behind
+// another goes on being retried.
 func (o *Order) Unpark(id string, kind deadletter.Kind) {
 	i := o.Place(id)
 	if i < 0 {
@@ -55,7 +55,8 @@ func (o *Order) Unpark(id string, kind deadletter.Kind) {
 	o.Changed = true
 }
 
-// FailedAgain remembers how many redrives of a letter failed, and when the chain is retried; a late copy changes nothing.
+// FailedAgain remembers how many redrives of a letter failed, and when the chain is retried; a late copy changes
+// nothing.
 func (o *Order) FailedAgain(n deadletter.Record) {
 	if i := o.Place(n.ID); i >= 0 && n.Redrives > o.Parked[i].Redrives {
 		o.Parked[i].Redrives, o.RetryAt = n.Redrives, n.RetryAt

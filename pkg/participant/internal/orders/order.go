@@ -63,7 +63,8 @@ func (o *Order) SetHead(topic string, h chain.Head) {
 	o.Changed = true
 }
 
-// Accept remembers that an event of a topic is accepted: answered, parked or found a duplicate. fromStart: see chain.Head.
+// Accept remembers that an event of a topic is accepted: answered, parked or found a duplicate. fromStart: see
+// chain.Head.
 func (o *Order) Accept(topic string, e event.Event, fromStart bool) {
 	before := o.Head(topic)
 	if h := before.Accept(LinkOf(e), fromStart); h != before {

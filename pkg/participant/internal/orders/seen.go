@@ -6,11 +6,13 @@ import (
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
-// seen are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand in the order's text,
-// one piece without a pointer: orders in memory are many, and an order's marks are few and looked through.
+// seen are the idempotency keys of an order: which events are answered, and how. They are kept in memory as they stand
+// in the order's text, one piece without a pointer: orders in memory are many, and an order's marks are few and looked
+// through.
 type seen []byte
 
-// How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the outcome is told.
+// How an event was answered; of a letter's event also: a request answered it, and will tell the outcome; or the
+// outcome is told.
 const (
 	SeenPlain = "1"
 	SeenOwing = "owing"

@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
-// Fields of an order's text: each is a name and a value, both packed. That it has facts is the first: the door's script looks for it there.
+// Fields of an order's text: each is a name and a value, both packed. That it has facts is the first: the door's
+// script looks for it there.
 const (
 	fieldOwn    = "own"
 	fieldState  = "state"

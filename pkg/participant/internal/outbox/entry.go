@@ -29,8 +29,8 @@ type Entry struct {
 // Number of an entry in its outbox, from 1.
 func (e *Entry) Number() int64 { return e.number }
 
-// Contradicts says whether a fact of the same order and sequence is another decision about the same place. One that names
-// another fact before it is superseded: nobody applies it.
+// Contradicts says whether a fact of the same order and sequence is another decision about the same place. One that
+// names another fact before it is superseded: nobody applies it.
 func (e *Entry) Contradicts(f event.Event) bool { return e.ID != f.ID && e.Prev == f.PreviousID }
 
 // encode packs an entry as it is stored. It is written once for every fact, and read only after a crash.

@@ -1,6 +1,6 @@
-// Package outbox holds, in order, what a task has decided and Kafka does not have for certain yet: in memory first, then
-// in the store, then in Kafka, then gone. An entry is published only when it is stored, and leaves only when every
-// earlier entry of its order is in Kafka.
+// Package outbox holds, in order, what a task has decided and Kafka does not have for certain yet: in memory first,
+// then in the store, then in Kafka, then gone. An entry is published only when it is stored, and leaves only when
+// every earlier entry of its order is in Kafka.
 package outbox
 
 import "github.com/troupe-dev/troupe/pkg/broker"
@@ -81,7 +81,8 @@ func (o *Outbox) After(number int64) []*Entry {
 // OfOrder returns the entries of an order.
 func (o *Outbox) OfOrder(id string) []*Entry { return o.byOrder[id] }
 
-// Undelivered returns the fact of an order with a sequence, nil when there is none: it is settled, or was never decided here.
+// Undelivered returns the fact of an order with a sequence, nil when there is none: it is settled, or was never
+// decided here.
 func (o *Outbox) Undelivered(order string, seq uint64) *Entry {
 	for _, e := range o.byOrder[order] {
 		if e.Seq == seq {
@@ -91,8 +92,9 @@ func (o *Outbox) Undelivered(order string, seq uint64) *Entry {
 	return nil
 }
 
-// Sendable returns up to most entries for a topic, and about so many bytes, that may be sent now, in order: an entry leaves
-// only when every earlier entry of the same order, in whatever topic, is acknowledged (or goes before it in the same batch).
+// Sendable returns up to most entries for a topic, and about so many bytes, that may be sent now, in order: an entry
+// leaves only when every earlier entry of the same order, in whatever topic, is acknowledged (or goes before it in the
+// same batch).
 func (o *Outbox) Sendable(topic string, most, bytes int) []*Entry {
 	var out []*Entry
 	size := 0

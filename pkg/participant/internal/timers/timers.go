@@ -1,5 +1,5 @@
-// Package timers keeps one moment for each of many names, and says which comes next. It knows which of them were changed
-// since somebody stored them.
+// Package timers keeps one moment for each of many names, and says which comes next. It knows which of them were
+// changed since somebody stored them.
 package timers
 
 import (
@@ -77,8 +77,8 @@ func (ts *Timers) Has(id string) bool {
 // Changed says whether something is to be stored.
 func (ts *Timers) Changed() bool { return len(ts.changed) > 0 }
 
-// TakeChanged returns what is to be stored, as arguments of ZADD (Unix milliseconds and name) and of ZREM. The next call
-// returns what changes from now on.
+// TakeChanged returns what is to be stored, as arguments of ZADD (Unix milliseconds and name) and of ZREM. The next
+// call returns what changes from now on.
 func (ts *Timers) TakeChanged() (set, cleared []string) {
 	for id := range ts.changed {
 		if at, ok := ts.at[id]; ok {

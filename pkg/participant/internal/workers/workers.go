@@ -31,9 +31,9 @@ func (p *Pool[Job, Result]) Submit(j Job) {
 	p.startWorker()
 }
 
-// startWorker starts one goroutine if jobs are queued, fewer than size run, and none is about to begin. Each that begins
-// starts the next: where jobs do not wait for anything, the first worker has done them before a second begins, and where
-// they wait there are soon as many workers as may be.
+// startWorker starts one goroutine if jobs are queued, fewer than size run, and none is about to begin. Each that
+// begins starts the next: where jobs do not wait for anything, the first worker has done them before a second begins,
+// and where they wait there are soon as many workers as may be.
 func (p *Pool[Job, Result]) startWorker() {
 	if p.coming || p.running == p.size || len(p.jobs) == 0 {
 		return
