@@ -26,8 +26,6 @@ type Change struct {
 	// key that joins must not be there yet, and one that leaves must be deleted by the change before. Empty: nothing is
 	// compared beside owner and Seq.
 	Kept []string
-	// Then is what the next change has as Kept, when it is another set whatever there is of it. Empty: the same.
-	Then []string
 	// Retry says that this very change was sent before and its outcome is unknown: found done, it counts as done.
 	Retry bool
 }
@@ -53,10 +51,9 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, then come those of the witness before and after, the others are what the commands touch, in
-// order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one, the number
-// of its arguments), how many keys are counted before and up to where those are that are counted after, and the
-// arguments of all.
+// apply: KEYS[1] is meta, then come the keys that are counted, before and after; the others are what the commands touch,
+// in order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one, the number
+// of its arguments), how many keys are counted, and the arguments of all.
 const applySource = `
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
 local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')
@@ -66,19 +63,17 @@ if m[2] ~= ARGV[2] then
   if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
-local witness, last = tonumber(argv[5]), tonumber(argv[6])
+local witness = tonumber(argv[5])
 if witness > 0 and call('EXISTS', unpack(keys, 2, witness + 1)) ~= tonumber(m[3] or 0) then return 1 end
-local key, at = last + 1, 6
+local key, at = witness + 1, 5
 for cmd, step, n in string.gmatch(argv[4], '(%u+)([+=])(%d+)') do
   if step == '+' then key = key + 1 end
   call(cmd, keys[key], unpack(argv, at + 1, at + n))
   at = at + n
 end
 local seq = string.format('%d', tonumber(argv[2]) + 1)
-if last > 0 then
-  local first = 2
-  if last > witness then first = witness + 2 end
-  call('HSET', keys[1], 'seq', seq, 'kept', call('EXISTS', unpack(keys, first, last + 1)))
+if witness > 0 then
+  call('HSET', keys[1], 'seq', seq, 'kept', call('EXISTS', unpack(keys, 2, witness + 1)))
 else
   call('HSET', keys[1], 'seq', seq)
 end
@@ -155,16 +150,13 @@ func (s *Store) compare(ctx context.Context, pipe redis.Pipeliner, c Change) fun
 // encode makes the call of the script: two places for which it is, the number of keys, the keys, the arguments. Not
 // Script.EvalSha, which would copy and box them all; a pointer to a string costs no allocation.
 func (s *Store) encode(c Change) []any {
-	size := 10 + len(c.Kept) + len(c.Then) + len(c.Ops)
+	size := 10 + len(c.Kept) + len(c.Ops)
 	for _, op := range c.Ops {
 		size += len(op.Args)
 	}
 	call := append(make([]any, 0, size), nil, nil, nil, s.Key(c.Partition, "meta"))
 	for i := range c.Kept {
 		call = append(call, &c.Kept[i])
-	}
-	for i := range c.Then {
-		call = append(call, &c.Then[i])
 	}
 	commands := make([]byte, 0, 16*len(c.Ops))
 	for i := range c.Ops {
@@ -179,7 +171,7 @@ func (s *Store) encode(c Change) []any {
 	if c.Retry {
 		retry = "1"
 	}
-	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept), len(c.Kept)+len(c.Then))
+	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept))
 	for i := range c.Ops {
 		args := c.Ops[i].Args
 		for j := range args {

@@ -55,15 +55,15 @@ var meta = regexp.MustCompile(`\}:(~[a-z0-9]+:)?meta$`)
 // Change returns what the script that applies a change would do; nil for everything else, comparisons too.
 func (c Command) Change() []Op {
 	keys, args := c.script()
-	if len(args) < 7 || !meta.MatchString(keys[0]) {
+	if len(args) < 6 || !meta.MatchString(keys[0]) {
 		return nil
 	}
-	key, err := strconv.Atoi(args[5]) // the keys that are counted come first
+	key, err := strconv.Atoi(args[4]) // the keys that are counted come first
 	if err != nil {
 		return nil
 	}
 	var ops []Op
-	rest := args[6:]
+	rest := args[5:]
 	for _, part := range opInScript.FindAllStringSubmatch(args[3], -1) {
 		if part[2] == "+" {
 			key++
