@@ -47,7 +47,7 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 	to, answer := state.Decide(about.Kind, about.To)
 	switch answer {
 	case domain.Nothing:
-		return nil, nil
+		return participant.Nothing, nil
 	case domain.Wait:
 		return nil, fault.New(fault.NotYet, "no mail of this order has gone out yet, so its address is not known")
 	}

@@ -2,7 +2,6 @@ package notification
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -18,7 +17,6 @@ import (
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-	"pgregory.net/rapid"
 )
 
 var decidedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -165,71 +163,4 @@ func TestFactsOfALaterVersionDoNoHarm(t *testing.T) {
 	if len(after.Told) != 2 || after.Told["17"] != domain.Sent || after.Email != "b@example.com" {
 		t.Errorf("%+v", after)
 	}
-}
-
-// The five rules, with the mail server failing at will: what is remembered comes from facts alone, survives storing and folding, the
-// same question gets the same answer, each event gets at most one fact, and each fact's mail one Message-ID.
-func TestTheRulesOfAParticipant(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		story := rapid.Permutation([]event.Message{
-			confirmed(), cancelled(orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER), refunded(),
-		}).Draw(t, "story")
-		var state, folded domain.Notices
-		answered := map[string]bool{}
-		ids := map[string]bool{}
-		now := participant.WithNow(t.Context(), decidedAt)
-		for len(story) > 0 {
-			m := story[0]
-			story = story[1:]
-			f := &fakeMailer{err: rapid.SampledFrom([]error{nil, nil, &Refused{Reason: "no"}, fault.New(fault.Unavailable, "down"),
-				fault.Defer(0, "%w", &PutOff{Reason: "not now"})}).Draw(t, "mail server")}
-			before, _ := json.Marshal(state)
-			fact, err := Behavior(f, giveUpAfter).React(participant.WithNow(t.Context(), decidedAt), state, m)
-			again, againErr := Behavior(f, giveUpAfter).React(now, state, m)
-			if !proto.Equal(fact, again) && fact != nil || fault.ClassOf(err) != fault.ClassOf(againErr) || len(f.sent) == 2 && !reflect.DeepEqual(f.sent[0], f.sent[1]) {
-				t.Fatalf("%v, then %v", fact, again)
-			}
-			if after, _ := json.Marshal(state); string(before) != string(after) {
-				t.Fatalf("React changed the state: %s, %s", before, after)
-			}
-			if err != nil { // delivered again later
-				story = append(story, m)
-				if class := fault.ClassOf(err); class == fault.NotYet && len(state.Told) > 0 || class != fault.NotYet && class != fault.Unavailable && class != fault.Deferred {
-					t.Fatalf("%v in %+v", err, state)
-				}
-				continue
-			}
-			if answered[m.ID] {
-				if fact != nil {
-					t.Fatalf("%s answered twice", m.ID)
-				}
-				continue
-			}
-			answered[m.ID] = true
-			id := fact.(interface{ GetMessageId() string }).GetMessageId()
-			if ids[id] {
-				t.Fatalf("Message-ID %s twice", id)
-			}
-			ids[id] = true
-			state = evolve(state, message("f", fact))
-			data, err := proto.Marshal(fact)
-			if err != nil {
-				t.Fatal(err)
-			}
-			read := fact.ProtoReflect().New().Interface()
-			if err := proto.Unmarshal(data, read); err != nil {
-				t.Fatal(err)
-			}
-			folded = evolve(folded, message("f", read))
-			if !reflect.DeepEqual(state, folded) {
-				t.Fatalf("lived %+v, folded %+v", state, folded)
-			}
-			if rapid.Bool().Draw(t, "delivered again") {
-				story = append(story, m)
-			}
-		}
-		if len(answered) != 3 || len(state.Told) != 3 {
-			t.Fatalf("answered %v, state %+v", answered, state)
-		}
-	})
 }

@@ -60,8 +60,10 @@ func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, e
 	switch {
 	case errors.Is(err, domain.ErrNotPlaced):
 		return nil, fault.As(fault.NotYet, err)
-	case err != nil || fact == nil:
+	case err != nil:
 		return nil, err
+	case fact == nil:
+		return participant.Nothing, nil
 	}
 	return facts.Message(o, fact), nil
 }

@@ -49,13 +49,13 @@ func (r reactor) react(ctx context.Context, p domain.Payment, m event.Message) (
 	case *orderv1.OrderCancelled:
 		return r.cancelled(ctx, p, m.Event)
 	default:
-		return nil, nil
+		return participant.Nothing, nil
 	}
 }
 
 func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, body *orderv1.OrderPlaced) (proto.Message, error) {
 	if !p.Wanted() {
-		return nil, nil
+		return participant.Nothing, nil
 	}
 	if err := body.GetPaymentDeadline().CheckValid(); err != nil {
 		return nil, fault.Field("payment_deadline", "must be set: %w", err)
@@ -86,8 +86,11 @@ func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event)
 	if errors.Is(err, domain.ErrOpen) {
 		return nil, fault.As(fault.NotYet, err)
 	}
-	if !ok || err != nil {
+	if err != nil {
 		return nil, err
+	}
+	if !ok {
+		return participant.Nothing, nil
 	}
 	back.EventID, back.OrderID, back.KeysForgotten = e.ID, e.Subject, r.forgotten(ctx, e)
 	refundID, err := r.gateway.Refund(ctx, back)

@@ -180,8 +180,10 @@ func reactOrder(s state, m event.Message) (proto.Message, error) {
 		return body(cancelled, kind), nil
 	case kind == mailed && text(m) == refunded && s.Status == cancelled:
 		return body(closed, ""), nil
+	case kind == mailed && text(m) == refunded && s.Status != closed:
+		return nil, fault.New(fault.NotYet, "not cancelled, so this is not the word about a refund")
 	}
-	return nil, nil
+	return participant.Nothing, nil
 }
 
 func (in *instance) reactPayment(ctx context.Context, s state, m event.Message) (proto.Message, error) {
@@ -204,7 +206,7 @@ func (in *instance) reactPayment(ctx context.Context, s state, m event.Message) 
 		}
 		return body(refunded, ""), nil
 	}
-	return nil, nil
+	return participant.Nothing, nil
 }
 
 // reactMail tells of a payment only after it told what became of the order, which every order makes it wait for. It
