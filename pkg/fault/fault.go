@@ -66,6 +66,14 @@ func Field(field, format string, args ...any) error {
 	return &Error{Class: Invalid, Field: field, err: fmt.Errorf(format, args...)}
 }
 
+// FieldIf is Field if bad, else nil: errors.Join of some of them names all that is wrong.
+func FieldIf(bad bool, field, format string, args ...any) error {
+	if !bad {
+		return nil
+	}
+	return Field(field, format, args...)
+}
+
 // As gives err a class. It returns nil for a nil err.
 func As(c Class, err error) error {
 	if err == nil {

@@ -2,16 +2,11 @@ package order
 
 import (
 	"errors"
-	"net"
 	"net/url"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/service"
 	"golang.org/x/text/currency"
 )
 
@@ -26,44 +21,32 @@ type Config struct {
 	FindWithin      time.Duration `env:"FIND_WITHIN" envDefault:"2s" help:"how long a request waits until its order can be known for certain (start, rebalance, wiped store) before it gets 503"`
 	Drain           time.Duration `env:"DRAIN" envDefault:"0s" help:"how long a stop waits between turning readiness off and closing the HTTP door, for balancers that need time to see it"`
 
-	Concurrency int           `env:"ORDER_CONCURRENCY" envDefault:"256" help:"most orders worked on at once by one instance"`
-	Partitions  int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
-	Retention   time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
-	Activity    bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
+	Concurrency int `env:"ORDER_CONCURRENCY" envDefault:"256" help:"most orders worked on at once by one instance"`
 
-	Door      httpdoor.Service
-	Kafka     broker.Config
-	Clock     clock.Config
-	Redis     taskstore.Config
-	Telemetry telemetry.Config
-
-	// Listening is called once with the address of the HTTP door; nil: nobody is told.
-	Listening func(net.Addr) `env:"-"`
+	service.Participant
 }
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	var errs []error
-	refuse := func(bad bool, variable, rule string, args ...any) {
-		if bad {
-			errs = append(errs, fault.Field(variable, rule, args...))
-		}
-	}
 	u, err := url.Parse(c.QueryURL)
-	refuse(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil,
-		"QUERY_PUBLIC_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL)
-	refuse(c.PaymentDeadline < time.Second || c.PaymentDeadline > 23*time.Hour, "PAYMENT_DEADLINE", "must be from 1s to 23h, is %s", c.PaymentDeadline)
-	refuse(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
-	refuse(c.CancelWindow < 0 || c.CancelWindow > c.Retention*3/4, "CANCEL_WINDOW",
-		"must be from 0 to three quarters of RETENTION (%s), is %s", c.Retention, c.CancelWindow)
-	refuse(len(c.Currencies) == 0, "CURRENCIES", "must name at least one currency")
+	currencies := fault.FieldIf(len(c.Currencies) == 0, "CURRENCIES", "must name at least one currency")
 	for _, code := range c.Currencies {
 		unit, err := currency.ParseISO(code)
-		refuse(err != nil || unit.String() != code, "CURRENCIES", "%q is no currency of ISO 4217", code)
+		currencies = errors.Join(currencies,
+			fault.FieldIf(err != nil || unit.String() != code, "CURRENCIES", "%q is no currency of ISO 4217", code))
 	}
-	refuse(c.FindWithin < 0 || c.FindWithin > 10*time.Second, "FIND_WITHIN", "must be from 0 to 10s, is %s", c.FindWithin)
-	refuse(c.Drain < 0 || c.Drain > time.Minute, "DRAIN", "must be from 0 to 1m, is %s", c.Drain)
-	refuse(c.Concurrency < 1 || c.Concurrency > 10_000, "ORDER_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency)
-	refuse(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
-	return errors.Join(errs...)
+	return errors.Join(
+		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
+			u.Fragment != "" || u.User != nil, "QUERY_PUBLIC_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
+		fault.FieldIf(c.PaymentDeadline < time.Second || c.PaymentDeadline > 23*time.Hour,
+			"PAYMENT_DEADLINE", "must be from 1s to 23h, is %s", c.PaymentDeadline),
+		fault.FieldIf(c.CancelWindow < 0 || c.CancelWindow > c.Retention*3/4, "CANCEL_WINDOW",
+			"must be from 0 to three quarters of RETENTION (%s), is %s", c.Retention, c.CancelWindow),
+		currencies,
+		fault.FieldIf(c.FindWithin < 0 || c.FindWithin > 10*time.Second,
+			"FIND_WITHIN", "must be from 0 to 10s, is %s", c.FindWithin),
+		fault.FieldIf(c.Drain < 0 || c.Drain > time.Minute, "DRAIN", "must be from 0 to 1m, is %s", c.Drain),
+		fault.FieldIf(c.Concurrency < 1 || c.Concurrency > 10_000,
+			"ORDER_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency),
+	)
 }

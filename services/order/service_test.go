@@ -25,8 +25,8 @@ const (
 	patience   = 30 * time.Second
 )
 
-// service is a running order service, with the world around it.
-type service struct {
+// running is an order service, with the world around it.
+type running struct {
 	t     *testing.T
 	url   string
 	log   *broker.Client
@@ -35,7 +35,7 @@ type service struct {
 }
 
 // start runs the service on an empty broker and store. The payment topic, which it waits for, is not there yet.
-func start(t *testing.T, deadline time.Duration) *service {
+func start(t *testing.T, deadline time.Duration) *running {
 	cfg, err := config.Load[Config](nil)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func start(t *testing.T, deadline time.Duration) *service {
 	t.Cleanup(func() { _ = stop() })
 	select {
 	case a := <-listening:
-		return &service{t: t, url: "http://" + a.String(), log: log, redis: cfg.Redis.Addrs[0], stop: stop}
+		return &running{t: t, url: "http://" + a.String(), log: log, redis: cfg.Redis.Addrs[0], stop: stop}
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("did not start: %v", err)
@@ -65,7 +65,7 @@ func start(t *testing.T, deadline time.Duration) *service {
 }
 
 // eventually waits for a condition.
-func (s *service) eventually(what string, cond func() bool) {
+func (s *running) eventually(what string, cond func() bool) {
 	s.t.Helper()
 	deadline := time.After(patience)
 	for !cond() {
@@ -78,7 +78,7 @@ func (s *service) eventually(what string, cond func() bool) {
 }
 
 // open lets the service become ready.
-func (s *service) open() {
+func (s *running) open() {
 	s.t.Helper()
 	if err := s.log.Provision(s.t.Context(), []broker.Topic{
 		{Name: participant.FactsTopic("payment"), Partitions: partitions, Retention: 30 * 24 * time.Hour},
@@ -88,7 +88,7 @@ func (s *service) open() {
 	s.eventually("ready", func() bool { return s.get("/readyz") == http.StatusOK })
 }
 
-func (s *service) get(path string) int {
+func (s *running) get(path string) int {
 	resp, err := http.Get(s.url + path)
 	if err != nil {
 		s.t.Fatal(err)
@@ -108,7 +108,7 @@ type answer struct {
 	Token    string `json:"consistency_token"`
 }
 
-func (s *service) post(path, key, body string) answer {
+func (s *running) post(path, key, body string) answer {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+path, bytes.NewBufferString(body))
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *service) post(path, key, body string) answer {
 }
 
 // facts returns the events of an order in a topic, in order.
-func (s *service) facts(topic, id string) []event.Message {
+func (s *running) facts(topic, id string) []event.Message {
 	s.t.Helper()
 	tp := broker.TopicPartition{Topic: topic, Partition: broker.Partition([]byte(id), partitions)}
 	var got []event.Message
@@ -160,7 +160,7 @@ func (s *service) facts(topic, id string) []event.Message {
 }
 
 // await waits until an order's own topic holds these types, in this order, and returns the events.
-func (s *service) await(id string, types ...string) []event.Message {
+func (s *running) await(id string, types ...string) []event.Message {
 	s.t.Helper()
 	var got []event.Message
 	var names []string
@@ -178,7 +178,7 @@ func (s *service) await(id string, types ...string) []event.Message {
 }
 
 // pay publishes what payment answers to OrderPlaced.
-func (s *service) pay(placed event.Message, body proto.Message) {
+func (s *running) pay(placed event.Message, body proto.Message) {
 	s.t.Helper()
 	data, err := event.Encode(body)
 	if err != nil {

@@ -2,17 +2,12 @@ package payment
 
 import (
 	"errors"
-	"net"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/service"
 )
 
 // Config is everything that can be set from outside; see -help.
@@ -26,44 +21,28 @@ type Config struct {
 	UndecidedFor   time.Duration `env:"PAYMENT_UNDECIDED_FOR" envDefault:"336h" help:"age of an event from which on a refund or charge that the gateway has not decided (a refund that stays pending, say) is parked for a person; until then it is asked for again, alone, less and less often"`
 	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
 
-	Partitions int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
-	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
-	Activity   bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
-
-	Door      httpdoor.Service
-	Kafka     broker.Config
-	Clock     clock.Config
-	Redis     taskstore.Config
-	Telemetry telemetry.Config
-
-	// Listening is called once with the address of the HTTP door; nil: nobody is told.
-	Listening func(net.Addr) `env:"-"`
+	service.Participant
 }
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	var errs []error
-	refuse := func(bad bool, variable, rule string, args ...any) {
-		if bad {
-			errs = append(errs, fault.Field(variable, rule, args...))
-		}
-	}
 	u, err := url.Parse(c.GatewayURL)
 	if err != nil {
 		u = &url.URL{}
 	}
-	refuse(u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" ||
-		u.Fragment != "" || u.User != nil, "PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path")
-	refuse(strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https", "PAYMENT_GATEWAY_URL",
-		"must be https with a key that moves real money")
-	refuse(c.GatewayKey == "" || strings.ContainsAny(c.GatewayKey, " \r\n\t"), "PAYMENT_GATEWAY_KEY", "must be set, without spaces")
-	refuse(c.GatewayTimeout < 100*time.Millisecond || c.GatewayTimeout > time.Minute, "PAYMENT_GATEWAY_TIMEOUT",
-		"must be from 100ms to 1m, is %s", c.GatewayTimeout)
-	refuse(c.KeyMemory < time.Minute, "GATEWAY_KEY_MEMORY", "must be at least 1m, is %s", c.KeyMemory)
-	refuse(c.Concurrency < 1 || c.Concurrency > 10_000, "PAYMENT_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency)
-	refuse(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
-	refuse(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
-	refuse(c.UndecidedFor < time.Minute || c.UndecidedFor > c.Retention*3/4, "PAYMENT_UNDECIDED_FOR",
-		"must be from 1m to three quarters of RETENTION (%s), is %s", c.Retention, c.UndecidedFor)
-	return errors.Join(errs...)
+	return errors.Join(
+		fault.FieldIf(u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" ||
+			u.RawQuery != "" || u.Fragment != "" || u.User != nil, "PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path"),
+		fault.FieldIf(strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https", "PAYMENT_GATEWAY_URL",
+			"must be https with a key that moves real money"),
+		fault.FieldIf(c.GatewayKey == "" || strings.ContainsAny(c.GatewayKey, " \r\n\t"),
+			"PAYMENT_GATEWAY_KEY", "must be set, without spaces"),
+		fault.FieldIf(c.GatewayTimeout < 100*time.Millisecond || c.GatewayTimeout > time.Minute, "PAYMENT_GATEWAY_TIMEOUT",
+			"must be from 100ms to 1m, is %s", c.GatewayTimeout),
+		fault.FieldIf(c.KeyMemory < time.Minute, "GATEWAY_KEY_MEMORY", "must be at least 1m, is %s", c.KeyMemory),
+		fault.FieldIf(c.Concurrency < 1 || c.Concurrency > 10_000,
+			"PAYMENT_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency),
+		fault.FieldIf(c.UndecidedFor < time.Minute || c.UndecidedFor > c.Retention*3/4, "PAYMENT_UNDECIDED_FOR",
+			"must be from 1m to three quarters of RETENTION (%s), is %s", c.Retention, c.UndecidedFor),
+	)
 }

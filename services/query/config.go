@@ -4,11 +4,9 @@ import (
 	"net"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/service"
 )
 
 // Config is everything that can be set from outside; see -help.
@@ -19,7 +17,6 @@ type Config struct {
 	MaxStreams   int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
 	PerClient    int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
 	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
-	Partitions   int           `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
 	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
 	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
@@ -28,10 +25,7 @@ type Config struct {
 	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
 	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
 
-	Door      httpdoor.Service
-	Kafka     broker.Config
-	Redis     taskstore.Config
-	Telemetry telemetry.Config
+	service.Config
 
 	// Listening is called once with the addresses of the customers' door and of the operators'; nil: nobody is told.
 	Listening func(customers, operators net.Addr) `env:"-"`
@@ -46,8 +40,6 @@ func (c *Config) Validate() error {
 		return fault.Field("MAX_STREAMS_PER_CLIENT", "must be from 1 to MAX_STREAMS (%d)", c.MaxStreams)
 	case c.Retention < time.Hour:
 		return fault.Field("RETENTION", "must be at least 1h")
-	case c.Partitions < 1 || c.Partitions > 1000:
-		return fault.Field("PARTITIONS", "must be from 1 to 1000")
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
 	}

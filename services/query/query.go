@@ -4,14 +4,15 @@ package query
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/service"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/schemas/choreography"
@@ -26,109 +27,75 @@ import (
 // Name of the service, of its consumer group, and the prefix of its keys.
 const Name = readmodel.Name
 
-const (
-	flushWithin = 5 * time.Second
-	leaveWithin = 20 * time.Second
-)
-
 // Run runs the service until ctx ends, then stops it in order. Kafka and Redis may be missing: it waits for them, not ready.
-func Run(ctx context.Context, cfg Config) (err error) {
-	// Telemetry
-	flush, err := telemetry.Start(ctx, Name, cfg.Telemetry)
-	if err != nil {
-		return err
+func Run(ctx context.Context, cfg Config) error {
+	var operators net.Addr
+	start := service.Start{Name: Name, HTTPAddr: cfg.HTTPAddr, Drain: cfg.Drain, Config: cfg.Config}
+	start.Listening = func(customers net.Addr) {
+		if cfg.Listening != nil {
+			cfg.Listening(customers, operators)
+		}
 	}
-	defer func() {
-		within, done := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
-		defer done()
-		err = errors.Join(err, flush(within))
-	}()
+	return service.Run(ctx, start, func(s *service.Service) (err error) {
+		operators, err = open(s, cfg)
+		return err
+	})
+}
 
-	// The log and the read model
-	log, err := broker.Open(cfg.Kafka)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	redis, err := cfg.Redis.Client()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, redis.Close()) }()
-	memory := taskstore.WatchMemory(redis)
-
+// open makes the service's own parts, and returns where operators ask.
+func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	// Projection: the log into the read model
 	behavior := Behavior()
 	behavior.Stored = observeSettling
 	p := projection.New(behavior, projection.Config{
-		Log: log, Redis: redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
+		Log: s.Log, Redis: s.Redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
 	})
 
 	// Reads
-	feed := projection.NewFeed(redis, Name, cfg.Partitions)
-	model := readmodel.New(behavior, feed, redis, cfg.Partitions)
-	defer watchOpen(model, cfg.Retention)()
-	tail := story.NewTail(log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
-	reads, err := httpapi.New(model, log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient})
+	feed := projection.NewFeed(s.Redis, Name, cfg.Partitions)
+	model := readmodel.New(behavior, feed, s.Redis, cfg.Partitions)
+	unwatch := watchOpen(model, cfg.Retention)
+	s.OnStop(func() error { unwatch(); return nil })
+	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
+	reads, err := httpapi.New(model, s.Log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	// Operators
 	protocol, err := choreography.Load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	exceptions := story.NewTail(log, story.ActivityTopics(), cfg.Partitions)
+	exceptions := story.NewTail(s.Log, story.ActivityTopics(), cfg.Partitions)
 	playground := web.Playground{URL: cfg.ControlURL}
 	beat := pulse.New(pulse.Config{
-		Log: log, Groups: log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
+		Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
 		Stopped: playground.Stopped,
 	})
 	jobs := console.NewJobs()
-	desk, err := console.New(model, log, beat, jobs, cfg.Partitions)
+	desk, err := console.New(model, s.Log, beat, jobs, cfg.Partitions)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	pages, err := web.New(model, log, desk, web.Config{
+	pages, err := web.New(model, s.Log, desk, web.Config{
 		Customers: cfg.HTTPAddr, TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Activity: exceptions, Playground: playground,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
-	// HTTP and health
-	health := lifecycle.NewHealth()
-	health.Check(Name, p.Ready)
-	health.Check("redis", memory.Ready)
-	customers, err := lifecycle.Listen(cfg.HTTPAddr)
-	if err != nil {
-		return err
-	}
-	operators, err := lifecycle.Listen(cfg.ConsoleAddr)
-	if err != nil {
-		return errors.Join(err, customers.Close())
-	}
-	if cfg.Listening != nil {
-		cfg.Listening(customers.Addr(), operators.Addr())
-	}
-	handler := reads.Handler(func(r chi.Router) {
-		health.Routes(r)
-		r.Method("GET", "/metrics", telemetry.MetricsHandler())
-	})
-
-	return lifecycle.Run(ctx,
-		lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: leaveWithin},
-		lifecycle.Part{Name: "redis", Run: memory.Run},
-		lifecycle.Part{Name: "changes", Run: feed.Run},
-		lifecycle.Part{Name: "tail", Run: tail.Run},
-		lifecycle.Part{Name: "exceptions", Run: exceptions.Run},
-		lifecycle.Part{Name: "pulse", Run: beat.Run},
-		lifecycle.Part{Name: "jobs", Run: jobs.Run},
-		lifecycle.HTTP("console", operators, httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}, telemetry.HTTP(Name)(desk.Handler(pages.Routes))),
-		lifecycle.HTTP("http", customers, cfg.Door.Door(), telemetry.HTTP(Name)(handler)),
-		health.Part(cfg.Drain),
-	)
+	// Parts: the log is read before anybody is answered
+	s.Check(Name, p.Ready)
+	s.Go(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
+	s.Go(lifecycle.Part{Name: "changes", Run: feed.Run})
+	s.Go(lifecycle.Part{Name: "tail", Run: tail.Run})
+	s.Go(lifecycle.Part{Name: "exceptions", Run: exceptions.Run})
+	s.Go(lifecycle.Part{Name: "pulse", Run: beat.Run})
+	s.Go(lifecycle.Part{Name: "jobs", Run: jobs.Run})
+	s.API = reads.Handler
+	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
+	return s.HTTP("console", cfg.ConsoleAddr, guard, desk.Handler(pages.Routes))
 }
 
 var settling = telemetry.SettleDuration.Histogram()

@@ -119,15 +119,15 @@ var doors = []Control{
 	{
 		ID: "deadline-skips-the-charge", Without: "after the deadline a payment is declined without asking for a charge", Breaks: nothingLost,
 		Proof: Proof{chargedAndDead(true), []check.Guarantee{check.Lost}},
-		Edits: []Edit{{"services/payment/react.go", `		ask = r.gateway.Abandon
-`, `		return &paymentv1.PaymentDeclined{Reason: domain.ReasonTimeout}, nil
+		Edits: []Edit{{"services/payment/behavior.go", `		ask = r.gateway.Abandon
+`, `		return toBody(domain.PaymentDeclined{Reason: domain.ReasonTimeout}), nil
 `}},
 		Unseen: inService,
 	},
 	{
 		ID: "deadline-is-a-decline", Without: "a payment that was not tried in time is told as a declined one", Breaks: toldRight,
 		Proof:  Proof{oversleeps, []check.Guarantee{check.Choreography}},
-		Edits:  []Edit{{"services/order/react.go", `GetReason() == paymentTimeout`, `GetReason() == ""`}},
+		Edits:  []Edit{{"services/order/behavior.go", `GetReason() == paymentTimeout`, `GetReason() == ""`}},
 		Unseen: inService,
 	},
 	{

@@ -3,6 +3,7 @@ package participanttest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -84,7 +85,7 @@ func (l *life[S]) fold(body proto.Message, causeID string) {
 	}
 	typ := event.TypeOf(body)
 	fact := event.Message{Body: body, Event: event.Event{
-		ID: event.FactID(causeID, l.veteran.Name, typ), Type: typ, Source: l.veteran.Name, Subject: event.MakeID("order"), Time: l.now,
+		ID: event.FactID(causeID, l.veteran.Name, typ), Type: typ, Source: l.veteran.Name, Subject: orderID, Time: l.now,
 		Sequence: uint64(l.own) + 1, CausationID: causeID, Data: data,
 	}}
 	read, err := event.Decode(fact.Event)
@@ -106,6 +107,6 @@ func (l *life[S]) fold(body proto.Message, causeID string) {
 	}
 	l.state, l.own = next, l.own+1
 	if causeID == "" {
-		l.note("%s first fact: %s", fact.Time.Format("2006-01-02T15:04:05Z07:00"), written(body))
+		l.note("%s first fact: %s", l.now.Format(time.RFC3339), written(body))
 	}
 }

@@ -16,6 +16,8 @@ import (
 // maxSteps of a life: more than an order has events.
 const maxSteps = 14
 
+var orderID = event.MakeID("order")
+
 // life is one order's, up to the first rule that is broken.
 type life[S any] struct {
 	suite    Suite[S]
@@ -124,7 +126,7 @@ func (l *life[S]) deadline() (at time.Time, ok bool) {
 }
 
 func (l *life[S]) event(typ string, body proto.Message, at time.Time) *delivered {
-	e := event.Event{ID: event.MakeID("event", fmt.Sprint(len(l.events))), Type: typ, Subject: event.MakeID("order"), Time: at}
+	e := event.Event{ID: event.MakeID("event", fmt.Sprint(len(l.events))), Type: typ, Subject: orderID, Time: at}
 	l.events = append(l.events, &delivered{Message: event.Message{Event: e, Body: body}})
 	return l.events[len(l.events)-1]
 }

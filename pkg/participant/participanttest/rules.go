@@ -82,7 +82,7 @@ const replays = 100
 func (s Suite[S]) replay(t *testing.T, seed int, ahead time.Duration) (l *life[S]) {
 	lives := rapid.Custom(s.live)
 	synctest.Test(t, func(*testing.T) {
-		time.Sleep(ahead) //nolint:forbidigo // on the clock of the bubble
+		time.Sleep(ahead) // on the clock of the bubble
 		l = lives.Example(seed)
 	})
 	return l

@@ -44,6 +44,8 @@ type Fact struct {
 	Kind   Kind
 	Status Status
 	Email  string
+	// MessageID of the mail; Reason why it failed. Both are for others.
+	MessageID, Reason string
 }
 
 // Evolve returns the state after a fact; n stays as it is.

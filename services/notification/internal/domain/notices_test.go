@@ -39,7 +39,7 @@ type said struct {
 
 var (
 	addresses = rapid.SampledFrom([]string{"a@example.com", "b@example.com"})
-	facts = rapid.Custom(func(t *rapid.T) Fact {
+	facts     = rapid.Custom(func(t *rapid.T) Fact {
 		return Fact{
 			Kind:   rapid.SampledFrom([]Kind{Confirmed, Cancelled, Refunded}).Draw(t, "kind"),
 			Status: rapid.SampledFrom([]Status{Sent, Failed}).Draw(t, "status"),
@@ -58,7 +58,7 @@ func live(arriving []said, status func() Status) (Notices, []Fact) {
 		if a != Tell {
 			return a == Nothing
 		}
-		f := Fact{e.kind, status(), to}
+		f := Fact{Kind: e.kind, Status: status(), Email: to}
 		n, made = n.Evolve(f), append(made, f)
 		return true
 	}

@@ -3,6 +3,7 @@ package mail
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	netmail "net/mail"
 	"os"
@@ -29,41 +30,32 @@ type Config struct {
 	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" help:"for one mail on a connection, and for opening one; 100ms to 5m"`
 }
 
-// Validate names the first variable of each kind that cannot be right.
+// Validate returns all that cannot be right.
 func (c Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Addr)
-	if err != nil || host == "" {
-		return fault.Field("SMTP_ADDR", "must be host:port, is %q", c.Addr)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fault.Field("SMTP_ADDR", "port must be 1 to 65535, is %q", port)
-	}
-	if _, err := netmail.ParseAddress(c.From); err != nil {
-		return fault.Field("MAIL_FROM", "must be a mail address: %w", err)
-	}
-	if !slices.Contains([]string{"none", "opportunistic", "required", "implicit"}, c.TLS) {
-		return fault.Field("SMTP_TLS", "must be none, opportunistic, required or implicit, is %q", c.TLS)
-	}
-	if !slices.Contains([]string{"auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}, c.Auth) {
-		return fault.Field("SMTP_AUTH", "must be auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256, is %q", c.Auth)
-	}
-	if c.Username != "" && c.TLS != "required" && c.TLS != "implicit" && !loopback(host) {
-		return fault.Field("SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS)
-	}
-	if (c.Username == "") != (c.Password == "") {
-		return fault.Field("SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all")
-	}
-	if strings.ContainsAny(c.HELO, " \t\r\n") {
-		return fault.Field("SMTP_HELO", "must be a host name, is %q", c.HELO)
-	}
-	if c.Connections < 1 || c.Connections > 256 {
-		return fault.Field("SMTP_CONNECTIONS", "must be 1 to 256, is %d", c.Connections)
-	}
-	if c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute {
-		return fault.Field("SMTP_TIMEOUT", "must be 100ms to 5m, is %s", c.Timeout)
-	}
-	_, err = c.tlsConfig()
-	return err
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	_, fromErr := netmail.ParseAddress(c.From)
+	_, tlsErr := c.tlsConfig()
+	encrypted := c.TLS == "required" || c.TLS == "implicit"
+	return errors.Join(
+		fault.FieldIf(err != nil || host == "", "SMTP_ADDR", "must be host:port, is %q", c.Addr),
+		fault.FieldIf(err == nil && (portErr != nil || n == 0), "SMTP_ADDR", "port must be 1 to 65535, is %q", port),
+		fault.FieldIf(fromErr != nil, "MAIL_FROM", "must be a mail address: %w", fromErr),
+		fault.FieldIf(!slices.Contains([]string{"none", "opportunistic", "required", "implicit"}, c.TLS),
+			"SMTP_TLS", "must be none, opportunistic, required or implicit, is %q", c.TLS),
+		fault.FieldIf(!slices.Contains([]string{"auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}, c.Auth),
+			"SMTP_AUTH", "must be auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256, is %q", c.Auth),
+		fault.FieldIf(c.Username != "" && !encrypted && !loopback(host),
+			"SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS),
+		fault.FieldIf((c.Username == "") != (c.Password == ""),
+			"SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all"),
+		fault.FieldIf(strings.ContainsAny(c.HELO, " \t\r\n"), "SMTP_HELO", "must be a host name, is %q", c.HELO),
+		fault.FieldIf(c.Connections < 1 || c.Connections > 256,
+			"SMTP_CONNECTIONS", "must be 1 to 256, is %d", c.Connections),
+		fault.FieldIf(c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute,
+			"SMTP_TIMEOUT", "must be 100ms to 5m, is %s", c.Timeout),
+		tlsErr,
+	)
 }
 
 func loopback(host string) bool {

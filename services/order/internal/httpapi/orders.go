@@ -22,7 +22,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
-	"github.com/troupe-dev/troupe/services/order/internal/facts"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -107,7 +106,7 @@ func (o orders) publishPlaced(ctx context.Context, id, hash string, placed domai
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
 	defer done()
 	partition, offset, err := o.publish(ctx,
-		event.Event{ID: event.MakeID(id, "OrderPlaced"), Subject: id, Sequence: 1, Time: placed.PlacedAt}, facts.Placed(placed))
+		event.Event{ID: event.MakeID(id, "OrderPlaced"), Subject: id, Sequence: 1, Time: placed.PlacedAt}, placedBody(placed))
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +116,19 @@ func (o orders) publishPlaced(ctx context.Context, id, hash string, placed domai
 		slog.WarnContext(ctx, "marker not written", "order_id", id, "error", err)
 	}
 	return o.accepted(id, placed, partition, offset), nil
+}
+
+// placedBody is the first fact as others read it.
+func placedBody(f domain.OrderPlaced) *orderv1.OrderPlaced {
+	body := &orderv1.OrderPlaced{
+		CustomerId: f.CustomerID, Email: f.Email, Currency: f.Currency, PaymentMethod: f.PaymentMethod,
+		Total: f.Total, BodyHash: f.BodyHash,
+		PlacedAt: timestamppb.New(f.PlacedAt), PaymentDeadline: timestamppb.New(f.PaymentDeadline),
+	}
+	for _, l := range f.Lines {
+		body.Lines = append(body.Lines, &orderv1.Line{Sku: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice})
+	}
+	return body
 }
 
 // accepted is the answer to the request that placed an order, and to every repetition of it.

@@ -1,41 +1,34 @@
-// Package facts says the domain's facts in the words of the contract (schemas/proto) and reads them back.
-package facts
+package order
 
 import (
+	"fmt"
+
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Message is the body of a fact that an order decides; it carries what those who hear it need.
-func Message(o domain.Order, f domain.Fact) proto.Message {
+// toBody is a fact that an order decides, with what those who hear it need. OrderPlaced is the door's: internal/httpapi.
+func toBody(o domain.Order, f domain.Fact) proto.Message {
 	switch f := f.(type) {
-	case domain.OrderPlaced:
-		return Placed(f)
 	case domain.OrderConfirmed:
-		return &orderv1.OrderConfirmed{
-			CustomerId: o.CustomerID, Email: o.Email, Currency: o.Currency, Total: o.Total, Lines: lines(o.Lines),
+		confirmed := &orderv1.OrderConfirmed{CustomerId: o.CustomerID, Email: o.Email, Currency: o.Currency, Total: o.Total}
+		for _, l := range o.Lines {
+			confirmed.Lines = append(confirmed.Lines, &orderv1.Line{
+				Sku: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice,
+			})
 		}
+		return confirmed
 	case domain.OrderCancelled:
 		return &orderv1.OrderCancelled{
 			Reason: reasons[f.Reason], CustomerId: o.CustomerID, Email: o.Email, Currency: o.Currency, Total: o.Total,
 		}
 	}
-	return nil
+	panic(fmt.Sprintf("no event for a fact of type %T", f))
 }
 
-// Placed is the body of the first fact.
-func Placed(f domain.OrderPlaced) *orderv1.OrderPlaced {
-	return &orderv1.OrderPlaced{
-		CustomerId: f.CustomerID, Email: f.Email, Currency: f.Currency, PaymentMethod: f.PaymentMethod,
-		Lines: lines(f.Lines), Total: f.Total, BodyHash: f.BodyHash,
-		PlacedAt: timestamppb.New(f.PlacedAt), PaymentDeadline: timestamppb.New(f.PaymentDeadline),
-	}
-}
-
-// Read returns the fact of a body; nil for a body that is no fact of an order, such as a request.
-func Read(body proto.Message) domain.Fact {
+// fromBody is nil for a body that is no fact of an order, such as a request.
+func fromBody(body proto.Message) domain.Fact {
 	switch b := body.(type) {
 	case *orderv1.OrderPlaced:
 		f := domain.OrderPlaced{
@@ -66,12 +59,4 @@ var reasons = map[domain.Reason]orderv1.CancellationReason{
 	domain.ByCustomer:      orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER,
 	domain.PaymentDeclined: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED,
 	domain.PaymentTimeout:  orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT,
-}
-
-func lines(ls []domain.Line) []*orderv1.Line {
-	out := make([]*orderv1.Line, len(ls))
-	for i, l := range ls {
-		out[i] = &orderv1.Line{Sku: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice}
-	}
-	return out
 }

@@ -1,19 +1,28 @@
+// Package payment is the participant that charges customers and gives charges back, through a gateway that speaks Stripe's
+// API. It hears orders placed and cancelled, and answers with payments succeeded, declined and refunded.
+//
+//   - behavior.go: what it subscribes to, its answers
+//   - events.go: the domain's facts as protobuf, and back
+//   - run.go, config.go: the service around it
+//   - internal/domain: states, facts, decisions
+//   - internal/gateway: the door to the gateway
 package payment
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
-	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 	"google.golang.org/protobuf/proto"
 )
+
+// Name of the participant.
+const Name = "payment"
 
 // What passes between the participant and its gateway.
 type (
@@ -32,6 +41,22 @@ type Gateway interface {
 	Abandon(ctx context.Context, c Charge) (Outcome, error)
 	// Refund gives a whole charge back and returns the refund's id.
 	Refund(ctx context.Context, r Return) (refundID string, err error)
+}
+
+// Behavior is what payment does. keyMemory is the age of an event from which on the gateway may have forgotten the
+// idempotency keys made from it; undecidedFor the age from which on a person must look at what the gateway has not
+// decided.
+func Behavior(g Gateway, keyMemory, undecidedFor time.Duration) participant.Behavior[domain.Payment] {
+	return participant.Behavior[domain.Payment]{
+		Name:        Name,
+		FoldVersion: 1,
+		Hears: []participant.Hears{{
+			Topic: participant.FactsTopic("order"),
+			Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})},
+		}},
+		React:  reactor{gateway: g, keyMemory: keyMemory, undecidedFor: undecidedFor}.react,
+		Evolve: evolve,
+	}
 }
 
 // reactor answers events with the help of a gateway.
@@ -128,35 +153,4 @@ func evolve(p domain.Payment, m event.Message) domain.Payment {
 		return domain.Evolve(p, f)
 	}
 	return p
-}
-
-func toBody(f domain.Fact) proto.Message {
-	switch f := f.(type) {
-	case domain.PaymentSucceeded:
-		return &paymentv1.PaymentSucceeded{PaymentIntentId: f.IntentID, Amount: f.Amount, Currency: f.Currency}
-	case domain.PaymentDeclined:
-		return &paymentv1.PaymentDeclined{Reason: f.Reason, PaymentIntentId: f.IntentID}
-	case domain.PaymentRefunded:
-		return &paymentv1.PaymentRefunded{
-			RefundId: f.RefundID, PaymentIntentId: f.IntentID, Amount: f.Amount, Currency: f.Currency,
-		}
-	default:
-		panic(fmt.Sprintf("no event for a fact of type %T", f))
-	}
-}
-
-// fromBody returns nil for a body that is none of payment's facts.
-func fromBody(body proto.Message) domain.Fact {
-	switch b := body.(type) {
-	case *paymentv1.PaymentSucceeded:
-		return domain.PaymentSucceeded{IntentID: b.GetPaymentIntentId(), Amount: b.GetAmount(), Currency: b.GetCurrency()}
-	case *paymentv1.PaymentDeclined:
-		return domain.PaymentDeclined{Reason: b.GetReason(), IntentID: b.GetPaymentIntentId()}
-	case *paymentv1.PaymentRefunded:
-		return domain.PaymentRefunded{
-			RefundID: b.GetRefundId(), IntentID: b.GetPaymentIntentId(), Amount: b.GetAmount(), Currency: b.GetCurrency(),
-		}
-	default:
-		return nil
-	}
 }

@@ -1,4 +1,4 @@
-package payment
+package service
 
 import (
 	"testing"
@@ -9,5 +9,6 @@ import (
 )
 
 func TestEveryRouteIsADoors(t *testing.T) {
-	httpdoortest.Routes(t, httpdoor.Config{}, routes(lifecycle.NewHealth()), httpdoortest.Header{})
+	s := &Service{health: lifecycle.NewHealth()}
+	httpdoortest.Routes(t, httpdoor.Config{}, s.handler(), httpdoortest.Header{})
 }

@@ -1,9 +1,16 @@
+// Package order is the participant that takes orders over HTTP and decides what becomes of them. It hears the requests of its
+// own door and the payments succeeded and declined, and answers with orders confirmed and cancelled.
+//
+//   - behavior.go: what it subscribes to, its answers, its deadline
+//   - events.go: the domain's facts as protobuf, and back
+//   - run.go, config.go: the service around it
+//   - internal/domain: states, facts, decisions; what a request must keep to
+//   - internal/httpapi: the door
 package order
 
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -11,9 +18,11 @@ import (
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
-	"github.com/troupe-dev/troupe/services/order/internal/facts"
 	"google.golang.org/protobuf/proto"
 )
+
+// Name of the participant.
+const Name = "order"
 
 var (
 	cancellationRequested = event.TypeOf(&orderv1.OrderCancellationRequested{})
@@ -36,27 +45,12 @@ func Behavior() participant.Behavior[domain.Order] {
 		},
 		React:    react,
 		Evolve:   evolve,
-		Deadline: func(o domain.Order) (time.Time, bool) { return o.Deadline() },
+		Deadline: domain.Order.Deadline,
 	}
 }
 
 func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, error) {
-	var fact domain.Fact
-	var err error
-	switch m.Type {
-	case paymentSucceeded:
-		fact, err = o.OnPaymentSucceeded()
-	case paymentDeclined:
-		if m.Body.(*paymentv1.PaymentDeclined).GetReason() == paymentTimeout {
-			fact, err = o.OnDeadlinePassed() // payment saw it pass first; nobody declined anything
-			break
-		}
-		fact, err = o.OnPaymentDeclined()
-	case cancellationRequested:
-		fact, err = o.OnCancellationRequested()
-	case participant.DeadlinePassed:
-		fact, err = o.OnDeadlinePassed()
-	}
+	fact, err := decide(o, m)
 	switch {
 	case errors.Is(err, domain.ErrNotPlaced):
 		return nil, fault.As(fault.NotYet, err)
@@ -65,11 +59,28 @@ func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, e
 	case fact == nil:
 		return participant.Nothing, nil
 	}
-	return facts.Message(o, fact), nil
+	return toBody(o, fact), nil
+}
+
+func decide(o domain.Order, m event.Message) (domain.Fact, error) {
+	switch m.Type {
+	case paymentSucceeded:
+		return o.OnPaymentSucceeded()
+	case paymentDeclined:
+		if m.Body.(*paymentv1.PaymentDeclined).GetReason() == paymentTimeout {
+			return o.OnDeadlinePassed() // payment saw it pass first; nobody declined anything
+		}
+		return o.OnPaymentDeclined()
+	case cancellationRequested:
+		return o.OnCancellationRequested()
+	case participant.DeadlinePassed:
+		return o.OnDeadlinePassed()
+	}
+	return nil, nil
 }
 
 func evolve(o domain.Order, m event.Message) domain.Order {
-	if f := facts.Read(m.Body); f != nil {
+	if f := fromBody(m.Body); f != nil {
 		return o.Evolve(f)
 	}
 	return o

@@ -1,0 +1,68 @@
+package service
+
+import (
+	"net"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/clock"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// Config is what can be set from outside of every service.
+type Config struct {
+	Partitions int `env:"PARTITIONS" envDefault:"12" help:"partitions of every topic; fixed once topics exist"`
+
+	Door      httpdoor.Service
+	Kafka     broker.Config
+	Redis     taskstore.Config
+	Telemetry telemetry.Config
+}
+
+// Validate names the variable that is wrong; the configurations in it have their own.
+func (c *Config) Validate() error {
+	return fault.FieldIf(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
+}
+
+// Participant is what can be set from outside of every participant's service, which embeds it in its own Config.
+type Participant struct {
+	Config
+	Retention time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
+	Activity  bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
+	Clock     clock.Config
+
+	// Listening is called once with the address of HTTP; nil: nobody is told.
+	Listening func(net.Addr) `env:"-"`
+}
+
+// Validate returns all that is wrong with its variables; the configurations in it have their own.
+func (c *Participant) Validate() error {
+	return fault.FieldIf(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
+}
+
+// Start is what Run needs of a participant's service that listens on addr.
+func (c *Participant) Start(name, addr string) Start {
+	return Start{Name: name, HTTPAddr: addr, Listening: c.Listening, Config: c.Config}
+}
+
+// On is the configuration of a participant on a service, of which concurrency React calls run at once at most.
+func (c *Participant) On(s *Service, concurrency int) participant.Config {
+	now, forget := clock.New(c.Clock)
+	s.OnStop(func() error { forget(); return nil })
+	return participant.Config{
+		Log: s.Log, Redis: s.Redis, Clock: now,
+		Partitions: c.Partitions, Retention: c.Retention, Activity: c.Activity, Concurrency: concurrency,
+	}
+}
+
+// Play has a service play a participant.
+func Play[S any](s *Service, b participant.Behavior[S], cfg participant.Config) {
+	p := participant.New(b, cfg)
+	s.Check(b.Name, p.Ready)
+	s.Go(lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: LeaveWithin})
+}

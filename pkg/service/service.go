@@ -1,0 +1,140 @@
+// Package service starts and stops what every service is made of: telemetry, the log, the store, health and HTTP. What is
+// a service's own stands in its run.go, as the function that Run calls between opening those and running all.
+package service
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// flushWithin bounds the wait for telemetry at the end.
+const flushWithin = 5 * time.Second
+
+// LeaveWithin bounds the wait for a consumer to leave its group: it finishes, publishes and commits first.
+const LeaveWithin = 20 * time.Second
+
+// Start is what Run needs to know. Name and HTTPAddr are required.
+type Start struct {
+	Name string
+	// HTTPAddr is where /livez, /readyz, /metrics and the service's API listen.
+	HTTPAddr string
+	// Drain is the wait between turning readiness off and closing HTTP.
+	Drain time.Duration
+	// Listening is called once with the address of HTTP; nil: nobody is told.
+	Listening func(net.Addr)
+	Config
+}
+
+// Service is one that starts.
+type Service struct {
+	Log *broker.Client
+	// Redis refuses every command while its server would delete keys by itself.
+	Redis redis.UniversalClient
+	// API makes the service's own routes beside those for operators. It stops before all parts do, and those that have
+	// none answer operators until all parts have stopped. Nil: none.
+	API func(operators func(chi.Router)) http.Handler
+
+	name   string
+	health *lifecycle.Health
+	parts  []lifecycle.Part
+	close  []func() error
+}
+
+// Check adds a condition of readiness: ready returns nil, or why not, without blocking.
+func (s *Service) Check(name string, ready func() error) { s.health.Check(name, ready) }
+
+// Go adds a part that runs until the service stops. Parts stop in reverse order.
+func (s *Service) Go(p lifecycle.Part) { s.parts = append(s.parts, p) }
+
+// OnStop adds what is closed once all parts have stopped, the last first.
+func (s *Service) OnStop(f func() error) { s.close = append(s.close, f) }
+
+// HTTP adds a further address that is served, with a guard of its own, and returns it. The error names the address.
+func (s *Service) HTTP(name, addr string, guard httpdoor.Config, h http.Handler) (net.Addr, error) {
+	part, at, err := s.listen(name, addr, guard, h)
+	if err == nil {
+		s.Go(part)
+	}
+	return at, err
+}
+
+func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handler) (lifecycle.Part, net.Addr, error) {
+	ln, err := lifecycle.Listen(addr)
+	if err != nil {
+		return lifecycle.Part{}, nil, err
+	}
+	s.OnStop(func() error { _ = ln.Close(); return nil }) // closed already, unless the start failed
+	return lifecycle.HTTP(name, ln, guard, telemetry.HTTP(s.name)(h)), ln.Addr(), nil
+}
+
+// Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops in
+// order. Kafka and Redis may be missing: what needs them waits, and the service is not ready.
+func Run(ctx context.Context, start Start, open func(*Service) error) (err error) {
+	s := &Service{name: start.Name, health: lifecycle.NewHealth()}
+	defer func() {
+		for i := len(s.close) - 1; i >= 0; i-- {
+			err = errors.Join(err, s.close[i]())
+		}
+	}()
+	flush, err := telemetry.Start(ctx, start.Name, start.Telemetry)
+	if err != nil {
+		return err
+	}
+	s.OnStop(func() error {
+		within, done := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
+		defer done()
+		return flush(within)
+	})
+	if s.Log, err = broker.Open(start.Kafka); err != nil {
+		return err
+	}
+	s.OnStop(s.Log.Close)
+	if s.Redis, err = start.Redis.Client(); err != nil {
+		return err
+	}
+	s.OnStop(s.Redis.Close)
+	memory := taskstore.WatchMemory(s.Redis)
+	s.Check("redis", memory.Ready)
+	if err := open(s); err != nil {
+		return err
+	}
+	s.Go(lifecycle.Part{Name: "redis", Run: memory.Run})
+	api, addr, err := s.listen("http", start.HTTPAddr, start.Door.Door(), s.handler())
+	if err != nil {
+		return err
+	}
+	if start.Listening != nil {
+		start.Listening(addr)
+	}
+	at := 0 // operators want to see the other parts stop
+	if s.API != nil {
+		at = len(s.parts) // requests need the other parts
+	}
+	parts := append(slices.Insert(s.parts, at, api), s.health.Part(start.Drain))
+	return lifecycle.Run(ctx, parts...)
+}
+
+func (s *Service) handler() http.Handler {
+	operators := func(r chi.Router) {
+		s.health.Routes(r)
+		r.Method(http.MethodGet, "/metrics", telemetry.MetricsHandler())
+	}
+	if s.API != nil {
+		return s.API(operators)
+	}
+	r := httpdoor.NewRouter()
+	operators(r)
+	return r
+}

@@ -1,0 +1,102 @@
+// Package notification is the participant that tells customers by mail what became of their order. It hears orders confirmed
+// and cancelled, and payments refunded, and answers with the fact that the mail was sent, or that its recipient was refused.
+//
+//   - behavior.go: what it subscribes to, its answers
+//   - events.go: protobuf as the domain's mails and facts, and back
+//   - run.go, config.go: the service around it
+//   - internal/domain: what was told, and whom to tell what
+//   - internal/mail: the door to the mail server
+package notification
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
+	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
+	"github.com/troupe-dev/troupe/services/notification/internal/domain"
+	"github.com/troupe-dev/troupe/services/notification/internal/mail"
+	"google.golang.org/protobuf/proto"
+)
+
+// Name of the participant.
+const Name = "notification"
+
+// Mail is what a Mailer is given.
+type Mail = domain.Mail
+
+// Refused is the error by which a Mailer says that the recipient was refused for good.
+type Refused = mail.Refused
+
+// PutOff is the error by which a Mailer says that the server does not take this mail for now.
+type PutOff = mail.PutOff
+
+// Mailer is notification's door to the mail server.
+type Mailer interface {
+	// MessageID of the mail about an event; the same for the same event, however often it is sent.
+	MessageID(causeID string) string
+	// Send blocks until the mail server has the mail. An error is a *Refused, a *PutOff, or has the class that decides
+	// between waiting and parking.
+	Send(ctx context.Context, m Mail) error
+}
+
+// Behavior is what notification does, with m as its door to the mail server. A mail that the server puts off is given
+// up once its event is as old as giveUpAfter.
+func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.Notices] {
+	return participant.Behavior[domain.Notices]{
+		Name:        Name,
+		FoldVersion: 1,
+		Hears: []participant.Hears{
+			{Topic: participant.FactsTopic("order"), Types: []string{
+				event.TypeOf(&orderv1.OrderConfirmed{}), event.TypeOf(&orderv1.OrderCancelled{}),
+			}},
+			{Topic: participant.FactsTopic("payment"), Types: []string{event.TypeOf(&paymentv1.PaymentRefunded{})}},
+		},
+		React:  reactor{mailer: m, giveUpAfter: giveUpAfter}.react,
+		Evolve: evolve,
+	}
+}
+
+type reactor struct {
+	mailer      Mailer
+	giveUpAfter time.Duration
+}
+
+func (r reactor) react(ctx context.Context, state domain.Notices, m event.Message) (proto.Message, error) {
+	about, err := mailAbout(m)
+	if err != nil {
+		return nil, err
+	}
+	to, answer := state.Decide(about.Kind, about.To)
+	switch answer {
+	case domain.Nothing:
+		return participant.Nothing, nil
+	case domain.Wait:
+		return nil, fault.New(fault.NotYet, "no mail of this order has gone out yet, so its address is not known")
+	}
+	about.To = to
+	fact := domain.Fact{Kind: about.Kind, Status: domain.Sent, Email: to, MessageID: r.mailer.MessageID(m.ID)}
+	err = r.mailer.Send(ctx, about)
+	var refused *Refused
+	var putOff *PutOff
+	switch {
+	case errors.As(err, &refused):
+		fact.Status, fact.Reason = domain.Failed, refused.Reason
+	case errors.As(err, &putOff) && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx):
+		fact.Status, fact.Reason = domain.Failed, putOff.Reason
+	case err != nil:
+		return nil, err
+	}
+	return toBody(fact), nil
+}
+
+func evolve(state domain.Notices, fact event.Message) domain.Notices {
+	if f, ok := fromBody(fact.Body); ok {
+		return state.Evolve(f)
+	}
+	return state // a type that a later version publishes
+}

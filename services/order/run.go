@@ -1,0 +1,35 @@
+package order
+
+import (
+	"context"
+
+	"github.com/troupe-dev/troupe/pkg/participant/admission"
+	"github.com/troupe-dev/troupe/pkg/service"
+	"github.com/troupe-dev/troupe/services/order/internal/domain"
+	"github.com/troupe-dev/troupe/services/order/internal/httpapi"
+)
+
+// Run runs the service until ctx ends, then stops it in order. Kafka and Redis may be missing: it waits for them, not ready.
+func Run(ctx context.Context, cfg Config) error {
+	start := cfg.Start(Name, cfg.HTTPAddr)
+	start.Drain = cfg.Drain
+	return service.Run(ctx, start, func(s *service.Service) error {
+		part := cfg.On(s, cfg.Concurrency)
+		door := admission.New(Behavior(), part)
+		orders, err := httpapi.New(door, httpapi.Config{
+			Participant:  Name,
+			Terms:        domain.Terms{Currencies: cfg.Currencies, PaymentWithin: cfg.PaymentDeadline},
+			CancelWindow: cfg.CancelWindow,
+			FindWithin:   cfg.FindWithin,
+			QueryURL:     cfg.QueryURL,
+			Clock:        part.Clock,
+		})
+		if err != nil {
+			return err
+		}
+		s.Check("door", door.Ready)
+		s.API = orders.Handler
+		service.Play(s, Behavior(), part)
+		return nil
+	})
+}
