@@ -29,8 +29,8 @@ func (c *Config) Validate() error {
 	return fault.FieldIf(c.Partitions < 1 || c.Partitions > 1000, "PARTITIONS", "must be from 1 to 1000, is %d", c.Partitions)
 }
 
-// Participant is what can be set from outside of every participant's service, which embeds it in its own Config.
-type Participant struct {
+// ParticipantConfig is what can be set from outside of every participant's service, which embeds it in its own Config.
+type ParticipantConfig struct {
 	Config
 	Retention time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
 	Activity  bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
@@ -41,17 +41,18 @@ type Participant struct {
 }
 
 // Validate returns all that is wrong with its variables; the configurations in it have their own.
-func (c *Participant) Validate() error {
+func (c *ParticipantConfig) Validate() error {
 	return fault.FieldIf(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
 }
 
 // Start is what Run needs of a participant's service that listens on addr.
-func (c *Participant) Start(name, addr string) Start {
+func (c *ParticipantConfig) Start(name, addr string) Start {
 	return Start{Name: name, HTTPAddr: addr, Listening: c.Listening, Config: c.Config}
 }
 
-// On is the configuration of a participant on a service, of which concurrency React calls run at once at most.
-func (c *Participant) On(s *Service, concurrency int) participant.Config {
+// Participant is the configuration of a service's participant, of which concurrency React calls run at once at most. It
+// starts the clock that goes with it, which the service stops.
+func (c *ParticipantConfig) Participant(s *Service, concurrency int) participant.Config {
 	now, forget := clock.New(c.Clock)
 	s.OnStop(func() error { forget(); return nil })
 	return participant.Config{
@@ -60,9 +61,9 @@ func (c *Participant) On(s *Service, concurrency int) participant.Config {
 	}
 }
 
-// Play has a service play a participant.
-func Play[S any](s *Service, b participant.Behavior[S], cfg participant.Config) {
+// AddParticipant adds a participant to the parts of a service, and to its readiness.
+func AddParticipant[S any](s *Service, b participant.Behavior[S], cfg participant.Config) {
 	p := participant.New(b, cfg)
-	s.Check(b.Name, p.Ready)
-	s.Go(lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: LeaveWithin})
+	s.AddCheck(b.Name, p.Ready)
+	s.AddPart(lifecycle.Part{Name: "participant", Run: p.Run, StopWithin: LeaveWithin})
 }

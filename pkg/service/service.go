@@ -1,5 +1,8 @@
 // Package service starts and stops what every service is made of: telemetry, the log, the store, health and HTTP. What is
 // a service's own stands in its run.go, as the function that Run calls between opening those and running all.
+//
+//   - service.go: Run, and what that function may add
+//   - config.go: the variables that all services have, and all participants; AddParticipant
 package service
 
 import (
@@ -42,8 +45,8 @@ type Service struct {
 	Log *broker.Client
 	// Redis refuses every command while its server would delete keys by itself.
 	Redis redis.UniversalClient
-	// API makes the service's own routes beside those for operators. It stops before all parts do, and those that have
-	// none answer operators until all parts have stopped. Nil: none.
+	// API makes the service's own routes, beside operators' (health, metrics). HTTP then closes before the parts stop,
+	// which answer the requests. Nil: operators' only, answered until the parts have stopped.
 	API func(operators func(chi.Router)) http.Handler
 
 	name   string
@@ -52,11 +55,11 @@ type Service struct {
 	close  []func() error
 }
 
-// Check adds a condition of readiness: ready returns nil, or why not, without blocking.
-func (s *Service) Check(name string, ready func() error) { s.health.Check(name, ready) }
+// AddCheck adds a condition of readiness: ready returns nil, or why not, without blocking.
+func (s *Service) AddCheck(name string, ready func() error) { s.health.Check(name, ready) }
 
-// Go adds a part that runs until the service stops. Parts stop in reverse order.
-func (s *Service) Go(p lifecycle.Part) { s.parts = append(s.parts, p) }
+// AddPart adds a part that runs until the service stops. Parts stop in reverse order.
+func (s *Service) AddPart(p lifecycle.Part) { s.parts = append(s.parts, p) }
 
 // OnStop adds what is closed once all parts have stopped, the last first.
 func (s *Service) OnStop(f func() error) { s.close = append(s.close, f) }
@@ -65,7 +68,7 @@ func (s *Service) OnStop(f func() error) { s.close = append(s.close, f) }
 func (s *Service) HTTP(name, addr string, guard httpdoor.Config, h http.Handler) (net.Addr, error) {
 	part, at, err := s.listen(name, addr, guard, h)
 	if err == nil {
-		s.Go(part)
+		s.AddPart(part)
 	}
 	return at, err
 }
@@ -106,11 +109,11 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	}
 	s.OnStop(s.Redis.Close)
 	memory := taskstore.WatchMemory(s.Redis)
-	s.Check("redis", memory.Ready)
+	s.AddCheck("redis", memory.Ready)
 	if err := open(s); err != nil {
 		return err
 	}
-	s.Go(lifecycle.Part{Name: "redis", Run: memory.Run})
+	s.AddPart(lifecycle.Part{Name: "redis", Run: memory.Run})
 	api, addr, err := s.listen("http", start.HTTPAddr, start.Door.Door(), s.handler())
 	if err != nil {
 		return err
@@ -118,9 +121,9 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	if start.Listening != nil {
 		start.Listening(addr)
 	}
-	at := 0 // operators want to see the other parts stop
+	at := 0 // parts stop in reverse order
 	if s.API != nil {
-		at = len(s.parts) // requests need the other parts
+		at = len(s.parts)
 	}
 	parts := append(slices.Insert(s.parts, at, api), s.health.Part(start.Drain))
 	return lifecycle.Run(ctx, parts...)

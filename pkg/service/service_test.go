@@ -28,7 +28,7 @@ type started struct {
 
 func start(t *testing.T, open func(*service.Service) error) *started {
 	t.Helper()
-	cfg, err := config.Load[service.Participant](nil)
+	cfg, err := config.Load[service.ParticipantConfig](nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func start(t *testing.T, open func(*service.Service) error) *started {
 	go func() {
 		ended <- service.Run(ctx, cfg.Start("toy", "127.0.0.1:0"), func(svc *service.Service) error {
 			svc.OnStop(func() error { s.did = append(s.did, "closed"); return nil })
-			svc.Go(lifecycle.Part{Name: "part", Run: func(ctx context.Context) error {
+			svc.AddPart(lifecycle.Part{Name: "part", Run: func(ctx context.Context) error {
 				<-ctx.Done()
 				_, err := http.Get(s.url + "/livez") //nolint:noctx // the service is about to end
 				s.did = append(s.did, map[bool]string{true: "stopped, HTTP open", false: "stopped, HTTP closed"}[err == nil])
@@ -77,7 +77,7 @@ func get(t *testing.T, url string) (code int, body string) {
 // Operators see why a service is not ready, and its parts stop while they look on.
 func TestAServiceWithoutAnAPIAnswersUntilItsPartsHaveStopped(t *testing.T) {
 	s := start(t, func(svc *service.Service) error {
-		svc.Check("door", func() error { return errors.New("nobody answers") })
+		svc.AddCheck("door", func() error { return errors.New("nobody answers") })
 		return nil
 	})
 	if code, body := get(t, s.url+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "nobody answers") {

@@ -19,7 +19,7 @@ type Config struct {
 
 	Concurrency int `env:"NOTIFICATION_CONCURRENCY" envDefault:"256" help:"most orders whose mail is being sent or waits for one of the SMTP_CONNECTIONS"`
 
-	service.Participant
+	service.ParticipantConfig
 }
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.

@@ -15,8 +15,8 @@ func Run(ctx context.Context, cfg Config) error {
 			return err
 		}
 		s.OnStop(func() error { mailer.Close(); return nil })
-		s.Check("mail", mailer.Ready)
-		service.Play(s, Behavior(mailer, cfg.GiveUpAfter), cfg.On(s, cfg.Concurrency))
+		s.AddCheck("mail", mailer.Ready)
+		service.AddParticipant(s, Behavior(mailer, cfg.GiveUpAfter), cfg.Participant(s, cfg.Concurrency))
 		return nil
 	})
 }

@@ -23,7 +23,7 @@ type Config struct {
 
 	Concurrency int `env:"ORDER_CONCURRENCY" envDefault:"256" help:"most orders worked on at once by one instance"`
 
-	service.Participant
+	service.ParticipantConfig
 }
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.

@@ -14,7 +14,7 @@ func Run(ctx context.Context, cfg Config) error {
 	start := cfg.Start(Name, cfg.HTTPAddr)
 	start.Drain = cfg.Drain
 	return service.Run(ctx, start, func(s *service.Service) error {
-		part := cfg.On(s, cfg.Concurrency)
+		part := cfg.Participant(s, cfg.Concurrency)
 		door := admission.New(Behavior(), part)
 		orders, err := httpapi.New(door, httpapi.Config{
 			Participant:  Name,
@@ -27,9 +27,9 @@ func Run(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return err
 		}
-		s.Check("door", door.Ready)
+		s.AddCheck("door", door.Ready)
 		s.API = orders.Handler
-		service.Play(s, Behavior(), part)
+		service.AddParticipant(s, Behavior(), part)
 		return nil
 	})
 }

@@ -21,7 +21,7 @@ type Config struct {
 	UndecidedFor   time.Duration `env:"PAYMENT_UNDECIDED_FOR" envDefault:"336h" help:"age of an event from which on a refund or charge that the gateway has not decided (a refund that stays pending, say) is parked for a person; until then it is asked for again, alone, less and less often"`
 	Concurrency    int           `env:"PAYMENT_CONCURRENCY" envDefault:"256" help:"most orders that wait for the gateway at the same time; each may take a connection"`
 
-	service.Participant
+	service.ParticipantConfig
 }
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.

@@ -12,11 +12,11 @@ import (
 // Run runs the service until ctx ends, then stops it in order. Kafka, Redis and the gateway may be missing: it waits for them.
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, cfg.Start(Name, cfg.HTTPAddr), func(s *service.Service) error {
-		part := cfg.On(s, cfg.Concurrency)
+		part := cfg.Participant(s, cfg.Concurrency)
 		stripe, hangUp := OpenGateway(cfg, part.Clock)
 		s.OnStop(func() error { hangUp(); return nil })
-		s.Check("gateway", stripe.Ready)
-		service.Play(s, Behavior(stripe, cfg.KeyMemory, cfg.UndecidedFor), part)
+		s.AddCheck("gateway", stripe.Ready)
+		service.AddParticipant(s, Behavior(stripe, cfg.KeyMemory, cfg.UndecidedFor), part)
 		return nil
 	})
 }

@@ -86,13 +86,13 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	}
 
 	// Parts: the log is read before anybody is answered
-	s.Check(Name, p.Ready)
-	s.Go(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
-	s.Go(lifecycle.Part{Name: "changes", Run: feed.Run})
-	s.Go(lifecycle.Part{Name: "tail", Run: tail.Run})
-	s.Go(lifecycle.Part{Name: "exceptions", Run: exceptions.Run})
-	s.Go(lifecycle.Part{Name: "pulse", Run: beat.Run})
-	s.Go(lifecycle.Part{Name: "jobs", Run: jobs.Run})
+	s.AddCheck(Name, p.Ready)
+	s.AddPart(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
+	s.AddPart(lifecycle.Part{Name: "changes", Run: feed.Run})
+	s.AddPart(lifecycle.Part{Name: "tail", Run: tail.Run})
+	s.AddPart(lifecycle.Part{Name: "exceptions", Run: exceptions.Run})
+	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
+	s.AddPart(lifecycle.Part{Name: "jobs", Run: jobs.Run})
 	s.API = reads.Handler
 	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
 	return s.HTTP("console", cfg.ConsoleAddr, guard, desk.Handler(pages.Routes))
