@@ -31,8 +31,8 @@ func (c *Config) Validate() error {
 		u = &url.URL{}
 	}
 	return errors.Join(
-		fault.FieldIf(u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" ||
-			u.RawQuery != "" || u.Fragment != "" || u.User != nil, "PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path"),
+		fault.FieldIf(u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
+			strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil, "PAYMENT_GATEWAY_URL", "must be http(s)://host[:port] without a path"),
 		fault.FieldIf(strings.Contains(c.GatewayKey, "_live_") && u.Scheme != "https", "PAYMENT_GATEWAY_URL",
 			"must be https with a key that moves real money"),
 		fault.FieldIf(c.GatewayKey == "" || strings.ContainsAny(c.GatewayKey, " \r\n\t"),

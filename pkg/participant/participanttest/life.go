@@ -28,7 +28,7 @@ type life[S any] struct {
 	own    int // facts so far, of which the state is the fold
 	events []*delivered
 	now    time.Time
-	begun  []string // what happened, a line each
+	lines  []string // what happened, a line each
 	broken error
 }
 
@@ -38,7 +38,7 @@ type delivered struct {
 	nothing, fact bool
 }
 
-func (l *life[S]) String() string { return strings.Join(l.begun, "\n") + "\n" }
+func (l *life[S]) String() string { return strings.Join(l.lines, "\n") + "\n" }
 
 // breaks records the rule that is broken; the first one counts.
 func (l *life[S]) breaks(rule, format string, args ...any) {
@@ -48,7 +48,7 @@ func (l *life[S]) breaks(rule, format string, args ...any) {
 }
 
 func (l *life[S]) note(format string, args ...any) {
-	l.begun = append(l.begun, "  "+fmt.Sprintf(format, args...))
+	l.lines = append(l.lines, "  "+fmt.Sprintf(format, args...))
 }
 
 // live draws a life and lives it.

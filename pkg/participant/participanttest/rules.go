@@ -12,6 +12,7 @@
 package participanttest
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -66,11 +67,21 @@ func rules[S any](t *testing.T, report rapid.TB, s Suite[S]) {
 			rt.Fatalf("%v, after\n%s", l.broken, l)
 		}
 	})
+	answered := map[string]bool{}
 	for seed := range replays {
 		now, later := s.replay(t, seed, 0), s.replay(t, seed, 90*365*24*time.Hour)
 		if now.String() != later.String() {
-			report.Fatalf("%s: the same life on another day of the wall clock, with the same participant.Now, goes\n%snot\n%s",
+			report.Fatalf("%s: with the same participant.Now and another wall clock the same life goes\n%snot\n%s",
 				sameAnswer, later, now)
+		}
+		for _, d := range now.events {
+			answered[d.Type] = answered[d.Type] || d.nothing || d.fact
+		}
+	}
+	for _, typ := range s.types() {
+		if !answered[typ] {
+			report.Fatalf("%s: in %d lives no %s was answered: is First missing, or does a fake only fail?",
+				wrongSuite, replays, typ)
 		}
 	}
 }
@@ -108,11 +119,4 @@ func (s Suite[S]) unfit(b participant.Behavior[S]) string {
 }
 
 // types of the suite's events, sorted: what is drawn must not depend on a map's order.
-func (s Suite[S]) types() []string {
-	types := make([]string, 0, len(s.Events))
-	for typ := range s.Events {
-		types = append(types, typ)
-	}
-	slices.Sort(types)
-	return types
-}
+func (s Suite[S]) types() []string { return slices.Sorted(maps.Keys(s.Events)) }

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 // A library lends one book: a card is asked for, then a loan, which ends by itself.
 type shelf struct {
 	Card  bool
+	Until time.Time
 	Lent  []string // until when
 	known string   // never stored
 }
@@ -50,15 +51,19 @@ func given(m event.Message) (how string) { return m.Body.(*wrapperspb.StringValu
 type library struct {
 	react  func(context.Context, shelf, event.Message) (proto.Message, error)
 	evolve func(shelf, event.Message) shelf
+	// deadline of a card that nobody borrows with
+	deadline func(shelf) (time.Time, bool)
 }
 
 func sound() library {
 	return library{
 		react: func(ctx context.Context, s shelf, m event.Message) (proto.Message, error) {
 			switch {
+			case m.Type == participant.DeadlinePassed && len(s.Lent) == 0:
+				return lent("not at all"), nil
 			case m.Type == cardAsked && !s.Card:
 				return cardGiven(), nil
-			case m.Type == cardAsked:
+			case m.Type == cardAsked, m.Type == participant.DeadlinePassed:
 				return participant.Nothing, nil
 			case !s.Card:
 				return nil, fault.New(fault.NotYet, "no card yet")
@@ -69,12 +74,13 @@ func sound() library {
 		},
 		evolve: func(s shelf, m event.Message) shelf {
 			if m.Type == event.TypeOf(cardGiven()) {
-				s.Card = true
+				s.Card, s.Until = true, m.Time.AddDate(0, 0, 30)
 				return s
 			}
 			s.Lent = append(slices.Clone(s.Lent), given(m))
 			return s
 		},
+		deadline: func(s shelf) (time.Time, bool) { return s.Until, s.Card && len(s.Lent) == 0 },
 	}
 }
 
@@ -88,7 +94,7 @@ func suiteOf(mutate func(*library)) Suite[shelf] {
 				return participant.Behavior[shelf]{
 					Name: "library", React: l.react, Evolve: l.evolve,
 					Hears:    []participant.Hears{{Topic: "desk.events.v1", Types: []string{cardAsked, loanAsked}}},
-					Deadline: func(s shelf) (time.Time, bool) { return time.Time{}, false },
+					Deadline: l.deadline,
 				}
 			}
 		},
@@ -161,6 +167,17 @@ func TestEachRuleHasMutantsThatBreakIt(t *testing.T) {
 		"the wall clock": {sameAnswer, func(l *library) {
 			l.react = lends(l.react, func(m event.Message) string { return fmt.Sprint(time.Now().After(until(m))) })
 		}},
+		"a deadline of the wall clock": {sameAnswer, func(l *library) {
+			l.deadline = func(s shelf) (time.Time, bool) { return time.Now().Add(time.Hour), s.Card }
+		}},
+		"Deadline changes the state": {ownFold, func(l *library) {
+			l.deadline = func(s shelf) (time.Time, bool) {
+				if len(s.Lent) > 0 {
+					s.Lent[0] = "overdue"
+				}
+				return time.Time{}, false
+			}
+		}},
 		"too early is nothing": {staysNothing, func(l *library) {
 			l.react = unless(l.react, func(s shelf, m event.Message) bool { return m.Type == loanAsked && !s.Card }, participant.Nothing, nil)
 		}},
@@ -176,7 +193,9 @@ func TestEachRuleHasMutantsThatBreakIt(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := reportOf(t, suiteOf(mutant.mutate))
+			s := suiteOf(mutant.mutate)
+			s.AskedOnce = mutant.rule != oneFact // some lend more than one book, to have more than one fact
+			got := reportOf(t, s)
 			if !strings.Contains(got, mutant.rule) {
 				t.Errorf("reported %q, not that it breaks %q", got, mutant.rule)
 			}
@@ -196,6 +215,11 @@ func TestASuiteNamesWhatItForgets(t *testing.T) {
 		t.Errorf("reported %q", got)
 	}
 	delete(s.Events, "other.Event")
+	if got := reportOf(t, suiteOf(func(l *library) {
+		l.react = unless(l.react, func(_ shelf, m event.Message) bool { return m.Type == loanAsked }, nil, fault.New(fault.Unavailable, "down"))
+	})); !strings.Contains(got, "no "+loanAsked+" was answered") {
+		t.Errorf("reported %q", got)
+	}
 	if got := reportOf(t, s); !strings.Contains(got, "the bodies of "+loanAsked+" are of type "+cardAsked) {
 		t.Errorf("reported %q", got)
 	}
@@ -227,7 +251,7 @@ func unless(sound reactFunc, cond func(shelf, event.Message) bool, fact proto.Me
 func lends(sound reactFunc, how func(event.Message) string) reactFunc {
 	return func(ctx context.Context, s shelf, m event.Message) (proto.Message, error) {
 		fact, err := sound(ctx, s, m)
-		if _, ok := fact.(*wrapperspb.StringValue); ok {
+		if m.Type == loanAsked && fact != nil {
 			return lent(how(m)), nil
 		}
 		return fact, err
