@@ -31,9 +31,9 @@ type (
 	Return  = domain.Return
 )
 
-// Gateway is the door through which money moves. Every method makes its idempotency keys from the EventID it is given, so it may be
-// asked the same again, by any instance, and does it once. It returns only what is final; an outcome that is
-// not known yet is an error of class Unavailable, or Deferred when only this payment is undecided.
+// Gateway is the door through which money moves. Every method makes its idempotency keys from the EventID it is given, so
+// it may be asked the same again, by any instance, and does it once. It returns only what is final; an outcome that is not
+// known yet is an error of class Unavailable, or Deferred when only this payment is undecided.
 type Gateway interface {
 	// Charge charges the customer.
 	Charge(ctx context.Context, c Charge) (Outcome, error)
@@ -108,13 +108,12 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 
 func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event) (proto.Message, error) {
 	back, ok, err := p.GiveBack()
-	if errors.Is(err, domain.ErrOpen) {
+	switch {
+	case errors.Is(err, domain.ErrOpen):
 		return nil, fault.As(fault.NotYet, err)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
-	}
-	if !ok {
+	case !ok:
 		return participant.Nothing, nil
 	}
 	back.EventID, back.OrderID, back.KeysForgotten = e.ID, e.Subject, r.forgotten(ctx, e)
@@ -141,9 +140,8 @@ func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadli
 	}
 }
 
-// forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used before the
-// event's time), or they may have been used with another payload, or
-// how old the event is cannot be known.
+// forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used
+// before the event's time), or they may have been used with another payload, or how old the event is cannot be known.
 func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
 	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory || participant.Edited(ctx) || participant.Skewed(ctx)
 }
