@@ -3,7 +3,7 @@
 //	env:"NAME"          the variable (github.com/caarlos0/env); "-" leaves the field alone
 //	envDefault:"VALUE"  used when the variable is missing or empty
 //	help:"…"            what it is, its unit, and its danger
-//	secret:"true"       never shown
+//	secret:"true"       never shown; may come from the file that NAME_FILE names, as secrets are mounted in containers
 //
 // Structs in it, embedded ones too, are filled likewise.
 package config
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
+
+// fileSuffix of a secret's name makes the name of the variable that says which file holds it.
+const fileSuffix = "_FILE"
 
 // Load fills a C from variables in the form of os.Environ ("NAME=value"); the environment of the process itself is not
 // read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each is of class Invalid
@@ -31,10 +35,37 @@ func Load[C any](environ []string) (C, error) {
 		name, value, _ := strings.Cut(e, "=")
 		set[name] = value
 	}
+	if err := readSecrets[C](set); err != nil {
+		return c, err
+	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: set}); err != nil {
 		return c, named[C](err, set)
 	}
 	return c, validate(reflect.ValueOf(&c).Elem())
+}
+
+// readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of NAME.
+func readSecrets[C any](set map[string]string) error {
+	var errs []error
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		file := set[v.name+fileSuffix]
+		if !v.secret || file == "" {
+			continue
+		}
+		if set[v.name] != "" {
+			errs = append(errs, fault.Field(v.name+fileSuffix, "and %s are both set; one of them is too many", v.name))
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			errs = append(errs, fault.Field(v.name+fileSuffix, "%w", err))
+			continue
+		}
+		if set[v.name] = strings.TrimRight(string(text), "\r\n"); set[v.name] == "" { // the default would be taken
+			errs = append(errs, fault.Field(v.name+fileSuffix, "%s is empty", file))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // named finds the variables behind an error of env, which names the struct's fields only: each variable is tried alone.
@@ -115,7 +146,7 @@ func Usage[C any]() string {
 			b.WriteString(", default empty")
 		}
 		if v.secret {
-			b.WriteString(", secret")
+			fmt.Fprintf(&b, ", secret; or a file that holds it, by %s%s", v.name, fileSuffix)
 		}
 		b.WriteString("\n")
 		wrap(&b, v.help, "      ", 100)

@@ -3,6 +3,8 @@ package config_test
 import (
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,30 @@ func TestAnEmbeddedComplaintComesOnce(t *testing.T) {
 	}
 }
 
+func TestASecretComesFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load[settings]([]string{"PASSWORD_FILE=" + file})
+	if err != nil || c.Password != "hunter2" {
+		t.Errorf("got %q, %v", c.Password, err)
+	}
+	for environ, want := range map[string]string{
+		"PASSWORD_FILE=/dev/null":                 "PASSWORD_FILE: /dev/null is empty",
+		"PASSWORD_FILE=" + file + " PASSWORD=x":   "PASSWORD_FILE: and PASSWORD are both set",
+		"PASSWORD_FILE=" + file + ".none WAIT=1s": "PASSWORD_FILE: open ",
+	} {
+		if _, err := config.Load[settings](strings.Fields(environ)); fault.ClassOf(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", environ, err)
+		}
+	}
+	c, err = config.Load[settings]([]string{"STORE_SIZE_FILE=" + file}) // no secret
+	if err != nil || c.Store.Size != 12 {
+		t.Errorf("a file for what is no secret: %+v, %v", c, err)
+	}
+}
+
 func TestMaskedHidesSecrets(t *testing.T) {
 	c, err := config.Load[settings]([]string{"PASSWORD=hunter2", "BROKERS=a:1,b:2"})
 	if err != nil {
@@ -117,7 +143,7 @@ func TestUsageListsEveryVariable(t *testing.T) {
 	u := config.Usage[settings]()
 	for _, want := range []string{
 		"BROKERS  a list separated by commas, default 127.0.0.1:9092\n      where the log is\n",
-		"PASSWORD  text, default empty, secret\n",
+		"PASSWORD  text, default empty, secret; or a file that holds it, by PASSWORD_FILE\n",
 		"STORE_SIZE  a whole number, default 12\n",
 		"LEVEL  text, default info\n",
 		"WAIT  a duration, default 15m\n",

@@ -14,6 +14,7 @@ import (
 // Health answers whether the program lives and whether it is ready. Its zero value has no checks and is ready.
 type Health struct {
 	stopping atomic.Bool
+	serving  atomic.Bool // was ready once
 	mu       sync.Mutex
 	checks   []check
 }
@@ -71,8 +72,21 @@ func (h *Health) Unready() []Unready {
 	return why
 }
 
-// Routes adds GET /livez (200 while the program can answer at all) and GET /readyz (200, or 503 with a JSON list of what is
-// not ready and why).
+// Serves says whether requests should be sent here: from when the program was ready for the first time until it stops. In between
+// it does not ask what it stands on: that is away for every replica at once, and taking all of them out of the balancer would make an
+// outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that needs no Kafka) is the better one.
+func (h *Health) Serves() bool {
+	if h.stopping.Load() {
+		return false
+	}
+	if !h.serving.Load() && len(h.Unready()) == 0 {
+		h.serving.Store(true)
+	}
+	return h.serving.Load()
+}
+
+// Routes adds GET /livez (200 while the program can answer at all), GET /readyz (200, or 503 with a JSON list of what is
+// not ready and why) and GET /servez (200, or 503, as Serves says; for load balancers).
 func (h *Health) Routes(r chi.Router) {
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, status{Status: "live"})
@@ -83,6 +97,13 @@ func (h *Health) Routes(r chi.Router) {
 			return
 		}
 		answer(w, http.StatusOK, status{Status: "ready"})
+	})
+	r.Get("/servez", func(w http.ResponseWriter, _ *http.Request) {
+		if !h.Serves() {
+			answer(w, http.StatusServiceUnavailable, status{Status: "not serving", Unready: h.Unready()})
+			return
+		}
+		answer(w, http.StatusOK, status{Status: "serving"})
 	})
 }
 

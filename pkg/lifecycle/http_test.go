@@ -48,6 +48,33 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+func TestAReplicaServesFromItsFirstReadinessUntilItStops(t *testing.T) {
+	h := NewHealth()
+	down := errors.New("waiting for Redis")
+	h.Check("participant", func() error { return down })
+	r := chi.NewRouter()
+	h.Routes(r)
+	get := func() int {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/servez", nil))
+		return w.Code
+	}
+	if code := get(); code != 503 {
+		t.Errorf("before it was ready: %d", code)
+	}
+	outage := down
+	down = nil
+	if code := get(); code != 200 {
+		t.Errorf("ready: %d", code)
+	}
+	if down = outage; get() != 200 {
+		t.Error("an outage of what all replicas stand on takes them out of the balancer")
+	}
+	if h.Stopping(); get() != 503 {
+		t.Error("it stops, and is sent requests")
+	}
+}
+
 func TestReadinessGoesBeforeTheDoors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHealth()

@@ -15,7 +15,7 @@ func HTTP(service string) func(http.Handler) http.Handler {
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }),
 		otelhttp.WithFilter(func(r *http.Request) bool {
 			switch r.URL.Path {
-			case "/livez", "/readyz", "/metrics":
+			case "/livez", "/readyz", "/servez", "/metrics":
 				return false
 			}
 			return true
