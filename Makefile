@@ -115,6 +115,15 @@ alerts-check: ## alert rules, their tests and Prometheus' configuration, by prom
 	promtool check config k8s/observability/prometheus.yml
 	promtool test rules k8s/observability/alerts_test.yml
 
+.PHONY: k8s-check
+k8s-check: ## the Kubernetes manifests, without a cluster: what is generated, what the overlays render to, schemas (Python with yaml)
+	@scripts/k8s-check
+
+.PHONY: images
+images: ## the images of overlays/local, tagged local (Docker); kind load docker-image brings them into a cluster
+	for service in $(SERVICES); do docker build -f services/Dockerfile --build-arg SERVICE=$$service -t troupe-$$service:local . || exit 1; done
+	docker build -f services/Dockerfile --build-arg SERVICE=troupe --build-arg SOURCES=all -t troupe-cli:local .
+
 .PHONY: ci
 ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
@@ -132,6 +141,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
 	@scripts/step 'alerts-check' $(MAKE) --no-print-directory alerts-check
+	@scripts/step 'k8s-check' $(MAKE) --no-print-directory k8s-check
 
 .PHONY: clean
 clean: ## removes what was built and played here

@@ -35,6 +35,8 @@ const (
 	UselessDeadline Rule = "useless deadline"
 	// UncompensatedEffect: an effect outside is compensated, compensates, or is declared irrevocable with a reason.
 	UncompensatedEffect Rule = "uncompensated effect"
+	// NoWayOut: who has an effect outside reaches something there.
+	NoWayOut Rule = "no way out"
 	// WrongCompensation: a compensation is the answer to its trigger, and legal after the effect.
 	WrongCompensation Rule = "wrong compensation"
 	// UnheardMustAnswer: what must be answered is listened to.
@@ -59,6 +61,7 @@ var rules = []struct {
 	{NoDeadline, each(noDeadlines)},
 	{UselessDeadline, each(uselessDeadlines)},
 	{UncompensatedEffect, each(uncompensatedEffects)},
+	{NoWayOut, each(noWayOut)},
 	{WrongCompensation, each(wrongCompensations)},
 	{UnheardMustAnswer, each(unheardMustAnswers)},
 	{Endless, endless},

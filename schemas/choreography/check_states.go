@@ -112,6 +112,13 @@ func uselessDeadlines(p Participant) (texts []string) {
 	return texts
 }
 
+func noWayOut(p Participant) []string {
+	if len(p.Effects) > 0 && len(p.Reaches) == 0 {
+		return []string{"has effects outside, and reaches nothing there"}
+	}
+	return nil
+}
+
 func uncompensatedEffects(p Participant) (texts []string) {
 	compensates := map[string]bool{}
 	for _, by := range p.Compensations {

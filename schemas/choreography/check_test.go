@@ -67,6 +67,7 @@ var broken = []breakage{
 	{UncompensatedEffect, "      PaymentSucceeded: { by: PaymentRefunded, on: order.OrderCancelled }\n",
 		"      PaymentSucceeded: { by: PaymentRefunded, on: order.OrderCancelled }\n    irrevocable: { PaymentSucceeded: gone }\n",
 		"payment: PaymentSucceeded is both irrevocable and compensated"},
+	{NoWayOut, "    reaches: [gateway]\n", "", "payment: has effects outside, and reaches nothing there"},
 	{WrongCompensation, "effects: [PaymentSucceeded, PaymentRefunded]", "effects: [PaymentRefunded]", "payment: PaymentSucceeded is compensated, but no effect"},
 	{WrongCompensation, "on: order.OrderCancelled }", "on: order.OrderConfirmed }", "payment: PaymentSucceeded is undone on order.OrderConfirmed, which is not listened to"},
 	{WrongCompensation, "on: order.OrderCancelled }", "on: order.OrderPlaced }", "payment: PaymentSucceeded is undone by PaymentRefunded, which does not answer order.OrderPlaced"},

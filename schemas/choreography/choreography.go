@@ -3,6 +3,7 @@
 package choreography
 
 //go:generate go run ./cmd/asyncapi -write ../asyncapi.yaml
+//go:generate go run ./cmd/kubernetes -write ../../k8s
 
 import (
 	"errors"
@@ -21,7 +22,9 @@ type Choreography struct {
 	// Partitions of every topic.
 	Partitions int `yaml:"partitions"`
 	// Package is the first part of every event type.
-	Package      string                 `yaml:"package"`
+	Package string `yaml:"package"`
+	// Outside has what participants ask beside the log, and the port it has in the demo.
+	Outside      map[string]int         `yaml:"outside"`
 	Participants map[string]Participant `yaml:"participants"`
 	Readers      map[string]Reader      `yaml:"readers"`
 }
@@ -44,6 +47,8 @@ type Participant struct {
 	MustAnswer []string `yaml:"must_answer"`
 	// Effects are the facts that say that something has happened outside.
 	Effects []string `yaml:"effects"`
+	// Reaches are those of Outside that it connects to.
+	Reaches []string `yaml:"reaches"`
 	// Compensations says what undoes an effect.
 	Compensations map[string]Compensation `yaml:"compensations"`
 	// Irrevocable says of an effect why nothing undoes it.
@@ -84,6 +89,8 @@ type Compensation struct {
 type Reader struct {
 	// Listens holds topics; a reader takes every event in them.
 	Listens []string `yaml:"listens"`
+	// Operates: its operators write to the redrive topics of the participants it listens to, and look at their groups.
+	Operates bool `yaml:"operates"`
 }
 
 // Load reads the choreography of this system. It does not Check it.
@@ -128,6 +135,10 @@ func (c *Choreography) wellFormed() error {
 	insist(c.Partitions > 0, "partitions: must be positive, is %d", c.Partitions)
 	insist(word.MatchString(c.Package), "package: must match %s, is %q", word, c.Package)
 	insist(len(c.Participants) > 0, "participants: must not be empty")
+	for _, name := range sorted(c.Outside) {
+		port := c.Outside[name]
+		insist(word.MatchString(name) && port > 0 && port < 1<<16, "outside.%s: must be %s: a port, is %d", name, word, port)
+	}
 	for _, name := range sorted(c.Participants) {
 		p := c.Participants[name]
 		insist(word.MatchString(name) && name != deadline, "participants.%s: the name must match %s and not be %q", name, word, deadline)
@@ -136,6 +147,9 @@ func (c *Choreography) wellFormed() error {
 		insist(len(sortedSet(p.Facts)) == len(p.Facts), "participants.%s.facts: must not repeat", name)
 		for _, e := range p.events() {
 			insist(eventName.MatchString(e), "participants.%s: event %q must match %s", name, e, eventName)
+		}
+		for _, to := range p.Reaches {
+			insist(c.Outside[to] > 0, "participants.%s.reaches: %q is not in outside", name, to)
 		}
 		for _, e := range sorted(p.Doors) {
 			kind := p.Doors[e].Kind

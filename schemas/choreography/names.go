@@ -20,6 +20,9 @@ type Edge struct {
 	Fact string
 }
 
+// Names returns the participants, sorted, and then the readers, sorted.
+func (c *Choreography) Names() []string { return append(sorted(c.Participants), sorted(c.Readers)...) }
+
 // Topics returns the topics that hold events, sorted.
 func (c *Choreography) Topics() []string {
 	var topics []string

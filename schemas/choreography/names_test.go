@@ -19,7 +19,7 @@ func load(t *testing.T) *Choreography {
 
 func TestParseRefuses(t *testing.T) {
 	for _, tc := range []struct{ name, old, new, want string }{
-		{"an unknown field, with its line", "    topic: payment.events.v1\n", "    topic: payment.events.v1\n    topics: x\n", "line 32"},
+		{"an unknown field, with its line", "    topic: payment.events.v1\n", "    topic: payment.events.v1\n    topics: x\n", "line 35"},
 		{"an unknown field, with its name", "    topic: payment.events.v1\n", "    topic: payment.events.v1\n    topics: x\n", "topics"},
 		{"a repeated field", "    topic: payment.events.v1\n", "    topic: payment.events.v1\n    topic: payment.events.v1\n", `"topic"`},
 		{"another version", "version: 1", "version: 2", "version: must be 1, is 2"},

@@ -1,0 +1,82 @@
+package choreography
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// What the engine keeps beside facts, per participant. pkg/deadletter and pkg/activity have these as code; a test of services/troupe holds
+// the two together.
+const (
+	letterBytes  = 2 << 20
+	activityKept = 24 * time.Hour
+)
+
+// Topic is one that is made before anything runs, or by the participant that owns it.
+type Topic struct {
+	Name       string
+	Partitions int
+	// Retention; 0 keeps records for ever.
+	Retention time.Duration
+	// MaxBytes of a record; 0 is the broker's default.
+	MaxBytes int
+}
+
+// OwnTopics returns the topics that bear a participant's name: facts, kept for retention; dead letters; what operators ask about them; and
+// its activity. Nil for a reader.
+func (c *Choreography) OwnTopics(participant string, retention time.Duration) []Topic {
+	p, ok := c.Participants[participant]
+	if !ok {
+		return nil
+	}
+	return []Topic{
+		{p.Topic, c.Partitions, retention, 0},
+		{lettersTopic(participant), c.Partitions, 0, letterBytes},
+		{redriveTopic(participant), c.Partitions, 0, letterBytes},
+		{activityTopic(participant), c.Partitions, activityKept, 0},
+	}
+}
+
+func lettersTopic(participant string) string  { return participant + ".dead-letters.v1" }
+func redriveTopic(participant string) string  { return participant + ".redrive.v1" }
+func activityTopic(participant string) string { return participant + ".activity.v1" }
+
+// Access is what a participant or a reader may do at Kafka; it needs no more, and with less it does not run. All are sorted.
+type Access struct {
+	// Own topics are created, and their settings read, when it starts. Checked are those of others whose settings it reads.
+	Own, Checked []string
+	Read, Write  []string
+	// Group that it joins, by its own name. Watched are the groups whose offsets it looks at.
+	Group   string
+	Watched []string
+}
+
+// AccessOf returns what a participant or reader may do.
+func (c *Choreography) AccessOf(name string) Access {
+	a := Access{Group: name}
+	if p, ok := c.Participants[name]; ok {
+		letters, redrive, activity := lettersTopic(name), redriveTopic(name), activityTopic(name)
+		a.Own = []string{p.Topic, letters, redrive, activity}
+		a.Read = []string{p.Topic, letters, redrive}
+		a.Write = []string{p.Topic, letters, activity}
+	}
+	a.Read = append(a.Read, slices.Collect(maps.Keys(c.Hears(name)))...)
+	for _, topic := range c.Readers[name].Listens {
+		from, ok := c.writer(topic)
+		if !ok {
+			continue
+		}
+		notes := []string{lettersTopic(from), redriveTopic(from)}
+		a.Checked = append(append(a.Checked, topic), notes...)
+		a.Read = append(append(a.Read, activityTopic(from)), notes...)
+		if c.Readers[name].Operates {
+			a.Write = append(a.Write, redriveTopic(from))
+			a.Watched = append(a.Watched, from)
+		}
+	}
+	for _, list := range []*[]string{&a.Own, &a.Checked, &a.Read, &a.Write, &a.Watched} {
+		*list = sortedSet(*list)
+	}
+	return a
+}

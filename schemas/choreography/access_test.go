@@ -1,0 +1,37 @@
+package choreography
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAccess(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Access{
+		Own:   []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
+		Read:  []string{"order.events.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
+		Write: []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1"},
+		Group: "payment",
+	}
+	if diff := cmp.Diff(want, c.AccessOf("payment")); diff != "" {
+		t.Errorf("payment (-want +got):\n%s", diff)
+	}
+	query := c.AccessOf("query")
+	if diff := cmp.Diff([]string{"notification.redrive.v1", "order.redrive.v1", "payment.redrive.v1"}, query.Write); diff != "" {
+		t.Errorf("what operators write (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"notification", "order", "payment"}, query.Watched); diff != "" {
+		t.Errorf("groups that operators look at (-want +got):\n%s", diff)
+	}
+	if len(query.Own) > 0 || len(query.Read) != 12 || len(query.Checked) != 9 {
+		t.Errorf("query: %+v", query)
+	}
+	c.Readers["query"] = Reader{Listens: c.Readers["query"].Listens}
+	if a := c.AccessOf("query"); len(a.Write) > 0 || len(a.Watched) > 0 {
+		t.Errorf("a reader without operators writes: %+v", a)
+	}
+}
