@@ -74,7 +74,7 @@ lint: ## formatting, vet, linters, import rules, shape of packages, contracts, g
 	go run .ci/shape.go
 	scripts/generated
 	scripts/links
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/* .ci/run .ci/readme; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run .ci/readme k8s/test/{build,cluster,image,images}; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
 
 .PHONY: size
 size: ## lines of hand-written code, and the share of comments, of every module and of each package of pkg
@@ -118,6 +118,10 @@ alerts-check: ## alert rules, their tests and Prometheus' configuration, by prom
 .PHONY: k8s-check
 k8s-check: ## the Kubernetes manifests, without a cluster: what is generated, what the overlays render to, schemas (Python with yaml)
 	@scripts/k8s-check
+
+.PHONY: k8s-test
+k8s-test: ## overlays/local on a real Kubernetes: killed, drained, upgraded and scaled under load (root, Debian; not in ci: CONTRIBUTING.md)
+	@scripts/k8s-test
 
 .PHONY: images
 images: ## the images of overlays/local, tagged local (Docker); kind load docker-image brings them into a cluster

@@ -46,8 +46,9 @@ const inFlight = 1024
 // Result is what the customers were promised.
 type Result struct {
 	Expected []check.Expected
-	// Twice counts orders sent twice, Retries the requests beyond the first for each.
+	// Twice counts orders sent twice, Retries the requests beyond the first for each, RetriedFor by what was answered.
 	Twice, Retries int
+	RetriedFor     map[string]int
 	// Violations of what the door promises: a retry that became another order, an answer that makes no sense.
 	Violations []string
 }
@@ -104,7 +105,7 @@ type crowd struct {
 // Run places all orders at the services in turn, and returns when every customer is answered, or ctx ends. each is called after every
 // answered order with how many there are by then, one call at a time.
 func (p Plan) Run(ctx context.Context, orders []*rest.Client, each func(answered int)) (Result, error) {
-	w := &crowd{orders: orders, each: each}
+	w := &crowd{orders: orders, each: each, result: Result{RetriedFor: map[string]int{}}}
 	room := make(chan struct{}, inFlight)
 	var wg sync.WaitGroup
 	due := time.Now()
@@ -195,6 +196,7 @@ func (w *crowd) insist(ctx context.Context, what string, try func() (rest.Accept
 		}
 		w.mu.Lock()
 		w.result.Retries++
+		w.result.RetriedFor[err.Error()]++
 		if !again(err) {
 			w.result.Violations = append(w.result.Violations, what+": "+err.Error())
 		}
