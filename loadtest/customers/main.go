@@ -1,7 +1,9 @@
-// Command customers is a crowd of customers beside a running troupe, and the checker that looks afterwards whether its promises were kept.
-// It runs in a pod of k8s/test; what was promised is kept in files of a folder, so that one check covers several runs:
+// Command customers is a crowd of customers beside a running troupe, and the checker that looks afterwards whether its
+// promises were kept. It runs in a pod of k8s/test; what was promised is kept in files of a folder, so that one check
+// covers several runs:
 //
-//	customers orders -orders 1000 -rate 50    place so many, and fail when a request did; without -orders, until "customers stop"
+//	customers orders -orders 1000 -rate 50    place so many, and fail when a request did
+//	customers orders -rate 50                 the same, until "customers stop"
 //	customers check                           wait for quiet, read everything, fail when a promise was broken
 //	customers wait                            do nothing, until SIGTERM
 package main
@@ -97,7 +99,9 @@ func (o options) place(ctx context.Context) error {
 		return err
 	}
 	seed := uint64(time.Now().UnixNano())
-	plan := load.Plan{Orders: o.orders, PerSecond: o.rate, DeclinedOneIn: 10, CancelledOneIn: 8, SlowOneIn: 15, Seed: seed}
+	plan := load.Plan{
+		Orders: o.orders, PerSecond: o.rate, Seed: seed, DeclinedOneIn: 10, CancelledOneIn: 8, SlowOneIn: 15,
+	}
 	if o.orders == 0 {
 		stopped := make(chan struct{})
 		plan.Orders, plan.More, plan.MorePerSecond = 1, stopped, o.rate
@@ -120,7 +124,8 @@ func (o options) place(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(o.dir, "promised-"+strconv.FormatUint(seed, 16)+".json"), kept, 0o600); err != nil {
+	name := filepath.Join(o.dir, "promised-"+strconv.FormatUint(seed, 16)+".json")
+	if err := os.WriteFile(name, kept, 0o600); err != nil {
 		return err
 	}
 	fmt.Printf("%d orders answered in %s, %d requests sent again, %d reads, %d of them failed\n", len(result.Expected),
@@ -197,7 +202,8 @@ func (o options) promised() ([]check.Expected, error) {
 	return all, nil
 }
 
-// check holds the log, the gateway's ledger, the mailbox and the read model against each other and against what was promised.
+// check holds the log, the gateway's ledger, the mailbox and the read model against each other and against what was
+// promised.
 func (o options) check(ctx context.Context) (err error) {
 	expected, err := o.promised()
 	if err != nil {
@@ -213,7 +219,8 @@ func (o options) check(ctx context.Context) (err error) {
 	defer log.Close()
 	redis := store.Config{Addrs: strings.Split(o.redis, ",")}
 	s := check.System{
-		Log: log, Partitions: o.partitions, Orders: rest.New(o.order, o.query), Gateway: o.gateway, Mailbox: o.mailbox, Parked: map[string]bool{},
+		Log: log, Partitions: o.partitions, Orders: rest.New(o.order, o.query), Gateway: o.gateway, Mailbox: o.mailbox,
+		Parked: map[string]bool{},
 		Read: func(ctx context.Context, id string) (any, bool, error) {
 			doc, ok, err := query.ReadOrder(ctx, redis, o.partitions, id)
 			return doc, ok, err

@@ -44,7 +44,8 @@ func Load[C any](environ []string) (C, error) {
 	return c, validate(reflect.ValueOf(&c).Elem())
 }
 
-// readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of NAME.
+// readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of
+// NAME.
 func readSecrets[C any](set map[string]string) error {
 	var errs []error
 	for _, v := range variables(reflect.TypeFor[C](), "") {

@@ -72,9 +72,10 @@ func (h *Health) Unready() []Unready {
 	return why
 }
 
-// Serves says whether requests should be sent here: from when the program was ready for the first time until it stops. In between
-// it does not ask what it stands on: that is away for every replica at once, and taking all of them out of the balancer would make an
-// outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that needs no Kafka) is the better one.
+// Serves says whether requests should be sent here: from when the program was ready for the first time until it stops. In
+// between it does not ask what it stands on: that is away for every replica at once, and taking all of them out of the
+// balancer would make an outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that needs no
+// Kafka) is the better one.
 func (h *Health) Serves() bool {
 	if h.stopping.Load() {
 		return false

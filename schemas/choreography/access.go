@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What the engine keeps beside facts, per participant. pkg/deadletter and pkg/activity have these as code; a test of services/troupe holds
-// the two together.
+// What the engine keeps beside facts, per participant. pkg/deadletter and pkg/activity have these as code; a test of
+// services/troupe holds the two together.
 const (
 	letterBytes  = 2 << 20
 	activityKept = 24 * time.Hour
@@ -23,8 +23,8 @@ type Topic struct {
 	MaxBytes int
 }
 
-// OwnTopics returns the topics that bear a participant's name: facts, kept for retention; dead letters; what operators ask about them; and
-// its activity. Nil for a reader.
+// OwnTopics returns the topics that bear a participant's name: facts, kept for retention; dead letters; what operators
+// ask about them; and its activity. Nil for a reader.
 func (c *Choreography) OwnTopics(participant string, retention time.Duration) []Topic {
 	p, ok := c.Participants[participant]
 	if !ok {
@@ -42,9 +42,11 @@ func lettersTopic(participant string) string  { return participant + ".dead-lett
 func redriveTopic(participant string) string  { return participant + ".redrive.v1" }
 func activityTopic(participant string) string { return participant + ".activity.v1" }
 
-// Access is what a participant or a reader may do at Kafka; it needs no more, and with less it does not run. All are sorted.
+// Access is what a participant or a reader may do at Kafka; it needs no more, and with less it does not run. All are
+// sorted.
 type Access struct {
-	// Own topics are created, and their settings read, when it starts. Checked are those of others whose settings it reads.
+	// Own topics are created, and their settings read, when it starts. Checked are those of others whose settings it
+	// reads.
 	Own, Checked []string
 	Read, Write  []string
 	// Group that it joins, by its own name. Watched are the groups whose offsets it looks at.

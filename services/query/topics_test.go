@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
-// What the choreography says of topics, from which those of a cluster are generated, is what the engine makes and this service reads.
+// What the choreography says of topics, from which those of a cluster are generated, is what the engine makes and this
+// service reads.
 func TestTheChoreographyKnowsEveryTopic(t *testing.T) {
 	c, err := choreography.Load()
 	if err != nil {
@@ -22,9 +23,10 @@ func TestTheChoreographyKnowsEveryTopic(t *testing.T) {
 	for name := range c.Participants {
 		var says []broker.Topic
 		for _, own := range c.OwnTopics(name, kept) {
-			says = append(says, broker.Topic{Name: own.Name, Partitions: own.Partitions, Retention: own.Retention, MaxBytes: own.MaxBytes})
+			says = append(says, broker.Topic(own))
 		}
-		engine := participant.New(participant.Behavior[struct{}]{Name: name}, participant.Config{Partitions: c.Partitions, Retention: kept})
+		engine := participant.New(participant.Behavior[struct{}]{Name: name},
+			participant.Config{Partitions: c.Partitions, Retention: kept})
 		if diff := cmp.Diff(says, engine.Topics()); diff != "" {
 			t.Errorf("%s (-choreography +engine):\n%s", name, diff)
 		}

@@ -1,6 +1,6 @@
-// Package kubernetes writes what a cluster must know of the choreography: a Deployment for each participant and reader, the topics, who
-// may do what at the broker, which connections there are, and what scales. Everything in it follows from the choreography, so that a new
-// participant needs no YAML of its own.
+// Package kubernetes writes what a cluster must know of the choreography: a Deployment for each participant and
+// reader, the topics, who may do what at the broker, which connections there are, and what scales. Everything in it
+// follows from the choreography, so that a new participant needs no YAML of its own.
 package kubernetes
 
 import (
@@ -36,8 +36,8 @@ var files = map[string]string{
 // retention is the default of the services' variable RETENTION.
 const retention = 30 * 24 * time.Hour
 
-// Files returns every generated file by its path below k8s/. It is the same for the same choreography and alerts, which are the text of
-// observability/alerts.yml.
+// Files returns every generated file by its path below k8s/. It is the same for the same choreography and alerts,
+// which are the text of observability/alerts.yml.
 func Files(c *choreography.Choreography, alerts string) (map[string]string, error) {
 	s := system{Partitions: c.Partitions, Outside: outside(c)}
 	for _, name := range c.Names() {
@@ -99,7 +99,10 @@ type external struct {
 func serviceOf(c *choreography.Choreography, name string) service {
 	_, reader := c.Readers[name]
 	p := c.Participants[name]
-	s := service{Name: label(name), Reader: reader, Door: reader || len(p.Doors) > 0, Access: c.AccessOf(name), Reaches: p.Reaches}
+	s := service{
+		Name: label(name), Reader: reader, Door: reader || len(p.Doors) > 0,
+		Access: c.AccessOf(name), Reaches: p.Reaches,
+	}
 	for topic := range c.Hears(name) {
 		s.Hears = append(s.Hears, topic)
 	}
@@ -151,7 +154,10 @@ func (t topic) Settings() []setting {
 		kept = fmt.Sprint(t.Retention.Milliseconds())
 	}
 	s := []setting{
-		{"cleanup.policy", "delete"}, {"retention.ms", kept}, {"min.insync.replicas", "2"}, {"unclean.leader.election.enable", "false"},
+		{"cleanup.policy", "delete"},
+		{"retention.ms", kept},
+		{"min.insync.replicas", "2"},
+		{"unclean.leader.election.enable", "false"},
 	}
 	if t.MaxBytes > 0 {
 		s = append(s, setting{"max.message.bytes", fmt.Sprint(t.MaxBytes)})
@@ -172,7 +178,8 @@ func names(services []service) string {
 // rules wraps Prometheus' rules in the resource that its operator reads.
 func rules(alerts string) string {
 	var b strings.Builder
-	b.WriteString("# Generated from k8s/observability/alerts.yml by schemas/choreography/cmd/kubernetes; make generate makes it anew.\n" +
+	b.WriteString("# Generated from k8s/observability/alerts.yml by schemas/choreography/cmd/kubernetes; " +
+		"make generate makes it anew.\n" +
 		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: troupe\nspec:\n")
 	for line := range strings.Lines(alerts) {
 		if strings.TrimSpace(line) != "" {

@@ -1,5 +1,5 @@
-// Command kubernetes checks the choreography and writes the files below k8s/ that follow from it. With -check it writes nothing, and
-// names the files that are not as they would be written.
+// Command kubernetes checks the choreography and writes the files below k8s/ that follow from it. With -check it
+// writes nothing, and names the files that are not as they would be written.
 package main
 
 import (
