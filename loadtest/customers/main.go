@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/participant/store"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
@@ -217,7 +217,7 @@ func (o options) check(ctx context.Context) (err error) {
 		return err
 	}
 	defer log.Close()
-	redis := store.Config{Addrs: strings.Split(o.redis, ",")}
+	redis := taskstore.Config{Addrs: strings.Split(o.redis, ",")}
 	s := check.System{
 		Log: log, Partitions: o.partitions, Orders: rest.New(o.order, o.query), Gateway: o.gateway, Mailbox: o.mailbox,
 		Parked: map[string]bool{},
