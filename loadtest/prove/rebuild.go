@@ -30,7 +30,7 @@ func (s *striker) rebuild(ctx context.Context) (string, error) {
 	defer cancel()
 	var p *problem.Problem
 	r, err := s.Console.StartRebuild(ctx)
-	for err != nil && !(errors.As(err, &p) && p.Status == http.StatusConflict) { // a conflict: one is under way
+	for err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) { // a conflict: one is under way
 		if !pause(ctx, sample) {
 			return "", err
 		}

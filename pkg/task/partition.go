@@ -125,10 +125,9 @@ type Change struct {
 	// Then is called once the store has taken the change. Nil: nothing follows.
 	Then func()
 
-	store  *taskstore.Store
-	fields []string // of meta: names and values, one after the other
-	moved  []field  // those that are numbers
-	part   *Partition
+	store *taskstore.Store
+	moved []field // numbers of meta that changed
+	part  *Partition
 }
 
 type field struct {

@@ -11,19 +11,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Letter is a dead letter in its order's chain. What it says is in the store.
-type Letter struct {
-	ID       string
-	Topic    string // that the event came from
-	Redrives int    // that failed
-}
-
-// Request is one about dead letters that is under way, so that it resumes after a crash.
-type Request struct {
-	ID       string
-	Redriven int
-}
-
 // Place is where a letter stands in its chain, -1: nowhere.
 func (o *Order) Place(id string) int {
 	return slices.IndexFunc(o.Parked, func(l Letter) bool { return l.ID == id })

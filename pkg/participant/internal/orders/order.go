@@ -27,6 +27,19 @@ type Order struct {
 	seen  seen   // the events answered
 }
 
+// Letter is a dead letter in its order's chain. What it says is in the store.
+type Letter struct {
+	ID       string
+	Topic    string // that the event came from
+	Redrives int    // that failed
+}
+
+// Request is one about dead letters that is under way, so that it resumes after a crash.
+type Request struct {
+	ID       string
+	Redriven int
+}
+
 // head is that of one topic's chain.
 type head struct {
 	topic string

@@ -19,6 +19,9 @@ const (
 	SeenTold  = "told"
 )
 
+// prefixSeen of the names of seen ids in an order's text.
+const prefixSeen = "seen:"
+
 // find is where the mark of an event begins and ends, and how it was answered. All is zero when it was not.
 func (m seen) find(id string) (from, to int, how string) {
 	for at := 0; at < len(m); {
@@ -54,3 +57,8 @@ func (m seen) add(id, how string) seen {
 
 // without is what is left when a mark is taken out.
 func (m seen) without(from, to int) seen { return append(m[:from], m[to:]...) }
+
+// named appends a field's name of two parts.
+func named(b []byte, prefix, rest string) []byte {
+	return append(append(pack.Int(b, int64(len(prefix)+len(rest))), prefix...), rest...)
+}

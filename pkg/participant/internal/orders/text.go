@@ -23,7 +23,6 @@ const (
 	fieldAsked  = "asked"
 	fieldTrace  = "trace"
 	prefixHead  = "head:"
-	prefixSeen  = "seen:"
 )
 
 // OwnFirst is what the text of an order with facts begins with.
@@ -83,11 +82,6 @@ func (o *Order) Append(b []byte) []byte {
 		b = pack.Bytes(pack.Text(b, fieldAsked), asked)
 	}
 	return b
-}
-
-// named appends a field's name of two parts.
-func named(b []byte, prefix, rest string) []byte {
-	return append(append(pack.Int(b, int64(len(prefix)+len(rest))), prefix...), rest...)
 }
 
 // Read reads a new order from its text; an empty one is an order nobody has seen.
