@@ -191,11 +191,12 @@ func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
 					}
 				}
 			}
-			s.shows(b, ids...)
+			s.level(b)
 			s.rest(b) // a request that was made before is over
 			before := s.content(b)
 			s.ask(b)
 			s.rebuilt(b, rebuild.Swapped)
+			s.level(b)
 			s.shows(b, ids...)
 			if d := cmp.Diff(before, s.content(b)); d != "" {
 				t.Error(d)

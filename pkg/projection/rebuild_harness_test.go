@@ -173,6 +173,26 @@ func (s *stage) content(b Behavior[script]) map[string]string {
 	return found
 }
 
+// level waits until all that is in the logs is folded: facts, and notes, which are looked for now and then.
+func (s *stage) level(b Behavior[script]) {
+	s.t.Helper()
+	eventually(s.t, func() string {
+		states, err := NewReader(b, s.redis).States(s.t.Context(), partitions)
+		if err != nil {
+			return err.Error()
+		}
+		for p, state := range states {
+			for topic, at := range state.Positions {
+				log := broker.TopicPartition{Topic: topic, Partition: p}
+				if ends, err := s.log.Ends(s.t.Context(), []broker.TopicPartition{log}); err != nil || ends[log] > at {
+					return fmt.Sprint(log, " is folded to ", at, " of ", ends[log], ": ", err)
+				}
+			}
+		}
+		return ""
+	})
+}
+
 func (s *stage) ask(b Behavior[script]) {
 	s.t.Helper()
 	if _, err := s.door(b).Start(s.t.Context()); err != nil {

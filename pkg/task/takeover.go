@@ -65,6 +65,7 @@ func (e *Engine[T]) takeOver(ctx context.Context, partitions []int) error {
 				t.part().restoring = false
 				delete(e.refold, t.part().Number)
 			}
+			e.SeldomNow() // they may have been behind in all inputs
 			return nil
 		}
 		for _, t := range tasks {
