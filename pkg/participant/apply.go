@@ -12,7 +12,7 @@ import (
 // Fields of meta beside those of the engine.
 const (
 	fieldFolded     = "folded"     // for a door: facts of the own topic are folded up to here
-	fieldGeneration = "generation" // of the orders: see kept.go
+	fieldGeneration = "generation" // of the orders: see internal/orders/keys.go
 )
 
 // Change implements task.Handler: it gathers what a task has to write.

@@ -1,5 +1,3 @@
-// Package participant runs one part of a choreography: it turns three pure-minded functions into a service that loses
-// nothing, does nothing twice and keeps every order's events in order. The protocol is docs/protocol.md.
 package participant
 
 import (
@@ -52,7 +50,7 @@ type Behavior[S any] struct {
 	Deadline func(state S) (at time.Time, ok bool)
 }
 
-// FactsTopic is the topic of a participant's facts. Only it writes there.
+// FactsTopic is the topic of a participant's facts. Only its tasks write there, and package admission for it.
 func FactsTopic(name string) string { return name + ".events.v1" }
 
 // DeadLettersTopic is the topic of what a participant parked. Only it writes there.

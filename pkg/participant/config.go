@@ -20,7 +20,7 @@ type Config struct {
 	Redis redis.UniversalClient
 	// Partitions of every v1 topic. Required.
 	Partitions int
-	// Retention of facts; the order keys in Redis expire with it. Default 30 days.
+	// Retention of facts; orders are kept in Redis for 1.1 to 2.3 times as long. Default 30 days.
 	Retention time.Duration
 	// Concurrency is how many React calls of one instance run at once at most. Default 256.
 	Concurrency int

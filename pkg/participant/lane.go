@@ -28,7 +28,7 @@ const (
 
 // delivery is one event on its way through a task.
 type delivery struct {
-	src      *source // nil for a local event (a deadline)
+	src      *source // nil for a deadline, a letter that is redriven, and a retry
 	rec      *broker.Record
 	ev       event.Event
 	bad      error // the envelope could not be read
@@ -66,7 +66,7 @@ type lane struct {
 	queue    []*delivery // in order of arrival; per source in log order
 	running  *delivery
 	settling bool            // an answer waits for its apply: what follows must rest on it
-	reading  bool            // its chain is read back: see chain.go
+	reading  bool            // its chain, or the event of a letter, is read back: chain.go, reference.go
 	held     map[string]bool // topics; nil: none
 	retryAt  time.Time       // zero: not waiting
 	waiting  bool            // for something unavailable

@@ -46,9 +46,9 @@ func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
 // Locate implements task.Handler: what a participant stores is always in the same place.
 func (c *cycle) Locate(context.Context, []*partition) error { return nil }
 
-// Kept implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log
+// Spared implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log
 // they went into is gone.
-func (c *cycle) Kept(t *partition) []string {
+func (c *cycle) Spared(t *partition) []string {
 	if t.Replaced[c.b.facts] {
 		return nil
 	}

@@ -88,8 +88,8 @@ func (c *cycle[D]) Usable(t *partition[D], version string) bool {
 // Counted implements task.Handler.
 func (c *cycle[D]) Counted(*partition[D]) []string { return c.b.Kept }
 
-// Kept implements task.Handler: nothing outlives a reset.
-func (c *cycle[D]) Kept(*partition[D]) []string { return nil }
+// Spared implements task.Handler: nothing outlives a reset.
+func (c *cycle[D]) Spared(*partition[D]) []string { return nil }
 
 // Restore implements task.Handler: what is stored is all there is to know. As the goal it takes the ends that the logs
 // have now: a reader that does not find an order knows by the goal whether it may say so.

@@ -1,12 +1,13 @@
 // Package projection folds topics into a read model: the same engine as a participant's, with nothing to publish.
-// Each partition of the read model is written by one task, in one script per step that moves documents, indexes,
+// Each partition of a copy of the read model is written by one task, in one script per step that moves documents, indexes,
 // counters and positions together, so that a crash can neither skip nor repeat. What it keeps may be wiped at any
 // moment: it is folded again from the start of the log. The protocol is docs/protocol.md.
 //
 // # Goroutines
 //
 // The engine's goroutine (package task) owns the partitions and folds. The rebuild of package rebuild runs in another
-// one, with an engine of its own for the shadows, and asks both between two steps. Readers and feeds are used by anybody.
+// one, with an engine of its own for the shadows, and asks both between two steps. Readers and feeds are used by
+// anybody; a reader that misses a document takes the claim away, so that the partition is folded again.
 //
 // # Files, in reading order
 //

@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// Handler is what is done with the records of partitions. The engine's goroutine calls all of it; nothing here may wait
-// for long but Restore.
+// Handler is what is done with the records of partitions. The engine's goroutine calls all of it. While it waits, so
+// do all tasks of the instance: only Restore may take long, the others StoreTimeout at most.
 type Handler[T Task] interface {
 	// New returns the task of a partition that is about to be claimed.
 	New(p *Partition) T
@@ -19,8 +19,8 @@ type Handler[T Task] interface {
 	Usable(t T, version string) bool
 	// Counted names the keys of a task, without their hash tags, whose loss is to be noticed: taskstore.Change.Kept.
 	Counted(t T) []string
-	// Kept names the beginnings of keys that a reset leaves.
-	Kept(t T) []string
+	// Spared names the beginnings of keys that a reset leaves.
+	Spared(t T) []string
 	// Restore brings tasks that were claimed to where their inputs can be read. An error has all of them claimed again.
 	Restore(ctx context.Context, tasks []T) error
 

@@ -195,7 +195,7 @@ func (e *Engine[T]) resetEmptied(ctx context.Context, tasks []T) error {
 		if !p.Emptied {
 			continue
 		}
-		prefixes := e.h.Kept(t)
+		prefixes := e.h.Spared(t)
 		key := strings.Join(prefixes, " ")
 		if owners[key] == nil {
 			owners[key], left[key] = map[int]string{}, prefixes
