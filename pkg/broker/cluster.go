@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -106,14 +107,7 @@ func (c *cluster) refresh() {
 }
 
 // pause waits; it returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func pause(ctx context.Context, d time.Duration) { _ = wait.Sleep(ctx, d) } // who called looks at ctx
 
 // compareLogs orders logs by topic, then by partition.
 func compareLogs(a, b TopicPartition) int {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/leavegroup"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // Join implements Log. When ctx ends before the first generation, it returns only after the group has let it in.
@@ -106,7 +106,7 @@ func (j joining) member(ctx context.Context) error {
 // backOff waits 50 ms to 3.2 s, longer with every failure, and never as long as another instance.
 func backOff(ctx context.Context, failures int) {
 	most := 100 * time.Millisecond << min(failures, 5)
-	pause(ctx, most/2+rand.N(most/2))
+	pause(ctx, wait.Jitter(most))
 }
 
 // membership is one kafka-go ConsumerGroup and how to get out of it. kafka-go joins again whenever a generation ends,

@@ -7,6 +7,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -100,4 +101,10 @@ func ClassOf(err error) Class {
 		return e.Class
 	}
 	return Transient
+}
+
+// FirstLine of an error's text is for people: what follows it (a stack) is for logs.
+func FirstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }

@@ -3,7 +3,6 @@ package participant
 import (
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
@@ -117,9 +116,4 @@ func (c *cycle) Commitable(t *partition, input int) int64 {
 		return -1
 	}
 	return t.sources[input].commitable(t.outbox.Settled())
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

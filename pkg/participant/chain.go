@@ -114,7 +114,7 @@ func (c *cycle) hasRead(r *reading) {
 		c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
 	} else {
 		c.watch.log.Warn("chains cannot be read back, trying again", "topic", r.src.Topic, "partition", r.src.Partition,
-			"orders", len(r.waits), "error", firstLine(r.err.Error()))
+			"orders", len(r.waits), "error", fault.FirstLine(r.err.Error()))
 	}
 	for id, d := range r.waits {
 		o := d.of

@@ -147,12 +147,12 @@ func (c *cycle) Unready(t *partition) (why []string) {
 	}
 	for _, l := range t.own {
 		if l.refused != nil {
-			why = append(why, ": "+l.Topic+" does not take what is published: "+firstLine(l.refused.Error()))
+			why = append(why, ": "+l.Topic+" does not take what is published: "+fault.FirstLine(l.refused.Error()))
 		}
 	}
 	for _, s := range t.sources {
-		if fault.ClassOf(s.Err) == fault.Permanent {
-			why = append(why, ": "+firstLine(s.Err.Error()))
+		if s.Err != nil && fault.ClassOf(s.Err) == fault.Permanent {
+			why = append(why, ": "+fault.FirstLine(s.Err.Error()))
 		}
 	}
 	return why

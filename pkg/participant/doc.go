@@ -17,7 +17,8 @@
 //   - participant.go: Run and Ready
 //   - cycle.go: what the engine calls; timers and readiness
 //   - intake.go: room, receive; from the engine's fetch into lanes
-//   - lane.go: one event at a time per order: judged, put to React
+//   - lane.go: one event at a time per order: judged, and put to React when it is its turn
+//   - react.go: React on a worker
 //   - answer.go: what becomes of React's result, by the class of its error
 //   - apply.go, kept.go, witness.go: what a change writes, where orders are kept, which keys are counted
 //   - publish.go, refusal.go: the outbox into the log, and what Kafka will not take

@@ -118,8 +118,7 @@ func (c *cycle) foldTopic(ctx context.Context, tasks []*partition, topic string)
 	for tp, t := range byLog {
 		l := t.log(topic)
 		if l.expected > ends[tp] {
-			c.watch.shorter(tp, l.expected, ends[tp])
-			return 0, c.Refold(t.Partition)
+			return 0, c.Shorter(t.Partition, tp, l.expected, ends[tp])
 		}
 		l.expected = max(l.expected, starts[tp])
 		next[tp] = l.expected

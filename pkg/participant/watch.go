@@ -133,7 +133,7 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.Unavailable || class == fault.Transient { // others are not tried again
 		w.teller.tell(activity.Retried, d, class.String())
 	}
-	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", firstLine(err.Error()))...)
+	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", fault.FirstLine(err.Error()))...)
 }
 
 func (w *watch) duplicate(o *order, d *delivery) {
@@ -154,10 +154,10 @@ func (w *watch) parked(d *delivery, n deadletter.Record) {
 	w.event(eventsParked, d, n.Class)
 	w.teller.tell(activity.Parked, d, n.Class)
 	if !n.RetryAt.IsZero() {
-		w.log.InfoContext(d.trace(), "event deferred", append(d.place(), "error", firstLine(n.Message), "retry_at", n.RetryAt)...)
+		w.log.InfoContext(d.trace(), "event deferred", append(d.place(), "error", fault.FirstLine(n.Message), "retry_at", n.RetryAt)...)
 		return
 	}
-	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class, "error", firstLine(n.Message))...)
+	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class, "error", fault.FirstLine(n.Message))...)
 }
 
 func (w *watch) noRequest(d *delivery) {
@@ -168,7 +168,7 @@ func (w *watch) noRequest(d *delivery) {
 func (w *watch) closed(d *delivery, n deadletter.Record) {
 	w.event(requestsClosed, d, cmp.Or(n.Class, "done"))
 	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action), "redriven", n.Redriven,
-		"waiting", n.Waiting, "class", n.Class, "error", firstLine(n.Message))...)
+		"waiting", n.Waiting, "class", n.Class, "error", fault.FirstLine(n.Message))...)
 }
 
 // unreadable is a record of an own topic that the fold cannot read.
@@ -188,12 +188,6 @@ func (w *watch) misplaced(r broker.Record, err error) {
 func (w *watch) contradicted(r broker.Record) {
 	w.log.Warn("the log contradicts what was decided; the log wins", "order_id", string(r.Key), "topic", r.Topic,
 		"partition", r.Partition, "offset", r.Offset)
-}
-
-// shorter is a log that does not hold what was read of it.
-func (w *watch) shorter(tp broker.TopicPartition, at, end int64) {
-	w.log.Error("the log is shorter than it was: it lost records, or is another one; folding from its start",
-		"topic", tp.Topic, "partition", tp.Partition, "offset", at, "end", end)
 }
 
 func (w *watch) published(a *appending) {

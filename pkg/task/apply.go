@@ -184,7 +184,7 @@ func (e *Engine[T]) LoseStored(t T, why string) {
 
 // StoreDown and storeUp say in one line each that Redis went and came back.
 func (e *Engine[T]) StoreDown(err error) {
-	why := firstLine(err)
+	why := fault.FirstLine(err.Error())
 	if e.noStore.Swap(&why) == nil {
 		e.Logger.Warn("waiting for redis", "error", why)
 	}

@@ -25,7 +25,7 @@ func (e *Engine[T]) fetch(ctx context.Context) {
 	now := time.Now()
 	clear(e.asked)
 	room := e.h.Room()
-	ps := e.positions(nil, room, false)
+	ps := e.positions(make([]broker.Position, 0, len(e.tasks)*len(e.Inputs)), room, false)
 	if len(ps) == 0 || now.Sub(e.seldomAt) >= SeldomEvery {
 		ps = e.positions(ps, room, true)
 		e.seldomAt = now

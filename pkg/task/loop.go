@@ -205,13 +205,12 @@ func (e *Engine[T]) report() {
 	var why []string
 	for _, t := range e.tasks {
 		p := t.part()
-		in := "partition " + strconv.Itoa(p.Number)
-		if p.lost {
-			why = append(why, in+" is being folded")
-			continue
+		reasons := []string{" is being folded"}
+		if !p.lost {
+			reasons = e.h.Unready(t)
 		}
-		for _, reason := range e.h.Unready(t) {
-			why = append(why, in+reason)
+		for _, reason := range reasons {
+			why = append(why, "partition "+strconv.Itoa(p.Number)+reason)
 		}
 	}
 	if no := e.noStore.Load(); no != nil {

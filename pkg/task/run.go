@@ -70,9 +70,9 @@ func (i *Instance) prepare(ctx context.Context) error {
 			return err
 		}
 		if tries == 1 {
-			i.Logger.Warn("waiting for topics", "error", firstLine(err))
+			i.Logger.Warn("waiting for topics", "error", fault.FirstLine(err.Error()))
 		}
-		i.status.set(false, "waiting for topics: "+firstLine(err))
+		i.status.set(false, "waiting for topics: "+fault.FirstLine(err.Error()))
 		if wait.Sleep(ctx, min(wait.Backoff(tries), tryAgainWithin)) != nil {
 			return nil
 		}

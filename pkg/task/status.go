@@ -43,9 +43,3 @@ func (s *status) out() {
 	defer s.mu.Unlock()
 	s.taking, s.leaving, s.why = false, false, nil
 }
-
-// firstLine is an error for people: what follows its first line is for logs.
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
-}

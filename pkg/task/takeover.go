@@ -25,6 +25,12 @@ func (e *Engine[T]) Refold(p *Partition) error {
 	return errRefold
 }
 
+// Shorter is Refold for a log that ends before what was read of it, and says so.
+func (e *Engine[T]) Shorter(p *Partition, log broker.TopicPartition, at, end int64) error {
+	e.tellShorter(log, at, end)
+	return e.Refold(p)
+}
+
 // takeOverLost claims the partitions that were added, and again the tasks that were lost, once nothing of them is
 // under way and if the generation holds.
 func (e *Engine[T]) takeOverLost(ctx context.Context) error {
@@ -78,9 +84,9 @@ func (e *Engine[T]) takeOver(ctx context.Context, partitions []int) error {
 			return err
 		}
 		if tries == 1 {
-			e.Logger.Warn("taking over partitions, trying again", "error", firstLine(err))
+			e.Logger.Warn("taking over partitions, trying again", "error", fault.FirstLine(err.Error()))
 		}
-		e.status.set(false, "partitions cannot be taken over: "+firstLine(err))
+		e.status.set(false, "partitions cannot be taken over: "+fault.FirstLine(err.Error()))
 		if err := wait.Sleep(ctx, min(wait.Backoff(tries), tryAgainWithin)); err != nil {
 			return err
 		}
@@ -261,8 +267,7 @@ func (e *Engine[T]) findStart(p *Partition, in *Input, start, end int64) error {
 	at, kept := p.Stored[in.name]
 	switch {
 	case kept && at > end:
-		e.tellShorter(in.TopicPartition, at, end)
-		return e.Refold(p)
+		return e.Shorter(p, in.TopicPartition, at, end)
 	case kept:
 		in.Cursor = at
 	case e.FromCommitted && in.committed >= 0:

@@ -11,8 +11,6 @@ import (
 type Meta struct {
 	// Seq is the number of the last change; 0 for a task that was not there.
 	Seq int64
-	// Kept is the witness; empty: none was left.
-	Kept string
 	// FoldVersion is that of the code that folded what is kept; "" when nothing (or nothing whole) is kept: Reset first.
 	FoldVersion string
 	// Fields are the task's own fields.
@@ -35,9 +33,7 @@ func (s *Store) Claim(ctx context.Context, partition int, owner string) (Meta, e
 	m := Meta{Fields: map[string]string{}}
 	for i := 0; i+1 < len(got); i += 2 {
 		switch got[i] {
-		case fieldOwner:
-		case fieldKept:
-			m.Kept = got[i+1]
+		case fieldOwner, fieldKept:
 		case fieldSeq:
 			if m.Seq, err = strconv.ParseInt(got[i+1], 10, 64); err != nil {
 				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", s.Key(partition, "meta"), got[i+1])

@@ -27,7 +27,7 @@ var positions = []Control{
 		ID: "mark-before-work", Without: "an event is marked as seen before it is answered", Breaks: nothingLost,
 		Schedules: 6,
 		Proof:     Proof{diesAtWork(false), []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/lane.go", `	o.lane.running = d
+		Edits: []Edit{{"pkg/participant/react.go", `	o.lane.running = d
 `, `	o.lane.running = d
 	o.Answered(d.ev.ID)
 	t.touch(o)

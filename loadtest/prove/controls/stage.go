@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
@@ -213,12 +214,7 @@ func until(ctx context.Context, what string, ask func() (bool, error)) error {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
+func pause(ctx context.Context, d time.Duration) { _ = wait.Sleep(ctx, d) } // who called looks at ctx
 
 func again(err error) bool {
 	return fault.ClassOf(err) == fault.Unavailable || errors.Is(err, context.DeadlineExceeded)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
@@ -167,12 +168,7 @@ func pause(ctx context.Context, err error) {
 		return
 	}
 	slog.WarnContext(ctx, "live tail is waiting", "error", err)
-	timer := time.NewTimer(tailBackoff)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = wait.Sleep(ctx, tailBackoff) // who called looks at ctx
 }
 
 func (t *Tail) hand(events []Event) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -157,12 +158,7 @@ func patience(ctx context.Context) time.Duration {
 }
 
 // pause waits for a moment, or until ctx ends.
-func pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(askEvery):
-	}
-}
+func pause(ctx context.Context) { _ = wait.Sleep(ctx, askEvery) } // who called looks at ctx
 
 func (o operator) printOutcome(name chainName, s rest.RequestState) (err error) {
 	if o.json {
