@@ -32,7 +32,7 @@ func (c *Config) Validate() error {
 // ParticipantConfig is what can be set from outside of every participant's service, which embeds it in its own Config.
 type ParticipantConfig struct {
 	Config
-	Retention time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis"`
+	Retention time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis. 24h to 87600h, ten years"`
 	Activity  bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
 	Clock     clock.Config
 
@@ -40,9 +40,13 @@ type ParticipantConfig struct {
 	Listening func(net.Addr) `env:"-"`
 }
 
+// MaxRetention is ten years: multiples of it still fit into a time.Duration.
+const MaxRetention = 10 * 365 * 24 * time.Hour
+
 // Validate returns all that is wrong with its variables; the configurations in it have their own.
 func (c *ParticipantConfig) Validate() error {
-	return fault.FieldIf(c.Retention < 24*time.Hour, "RETENTION", "must be at least 24h, is %s", c.Retention)
+	return fault.FieldIf(c.Retention < 24*time.Hour || c.Retention > MaxRetention,
+		"RETENTION", "must be from 24h to %s, is %s", MaxRetention, c.Retention)
 }
 
 // Start is what Run needs of a participant's service that listens on addr.

@@ -33,6 +33,7 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		{"FIND_WITHIN", "1m"},
 		{"DRAIN", "1h"},
 		{"RETENTION", "1h"},
+		{"RETENTION", "876000h"}, // times three it is no time.Duration any more
 		{"ORDER_CONCURRENCY", "0"},
 		{"PARTITIONS", "0"},
 		{"KAFKA_COMPRESSION", "rar"},

@@ -38,8 +38,8 @@ func (c *Config) Validate() error {
 		return fault.Field("MAX_STREAMS", "must be from 1 to 100000")
 	case c.PerClient < 1 || c.PerClient > c.MaxStreams:
 		return fault.Field("MAX_STREAMS_PER_CLIENT", "must be from 1 to MAX_STREAMS (%d)", c.MaxStreams)
-	case c.Retention < time.Hour:
-		return fault.Field("RETENTION", "must be at least 1h")
+	case c.Retention < time.Hour || c.Retention > service.MaxRetention:
+		return fault.Field("RETENTION", "must be from 1h to %s, is %s", service.MaxRetention, c.Retention)
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
 	}
