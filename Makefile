@@ -128,6 +128,14 @@ images: ## the images of overlays/local, tagged local (Docker); kind load docker
 	for service in $(SERVICES); do docker build -f services/Dockerfile --build-arg SERVICE=$$service -t troupe-$$service:local . || exit 1; done
 	docker build -f services/Dockerfile --build-arg SERVICE=troupe --build-arg SOURCES=all -t troupe-cli:local .
 
+.PHONY: release
+release: ## archives, bills of materials, images (Docker) and checksums of VERSION=v1.2.3, in .cache/release
+	@scripts/release $(VERSION)
+
+.PHONY: release-check
+release-check: ## the same release from two clones has the same bytes
+	@scripts/release-check
+
 .PHONY: ci
 ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
@@ -146,6 +154,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'compose-check' $(MAKE) --no-print-directory compose-check
 	@scripts/step 'alerts-check' $(MAKE) --no-print-directory alerts-check
 	@scripts/step 'k8s-check' $(MAKE) --no-print-directory k8s-check
+	@scripts/step 'release-check' $(MAKE) --no-print-directory release-check
 
 .PHONY: clean
 clean: ## removes what was built and played here
