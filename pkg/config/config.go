@@ -26,8 +26,8 @@ import (
 const fileSuffix = "_FILE"
 
 // Load fills a C from variables in the form of os.Environ ("NAME=value"); the environment of the process itself is not
-// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each is of class Invalid
-// and names its variable as Field (Validate must do so itself, by fault.Field).
+// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each
+// is of class Invalid and names its variable as Field (Validate must do so itself, by fault.Field).
 func Load[C any](environ []string) (C, error) {
 	var c C
 	set := map[string]string{}
@@ -88,8 +88,8 @@ func named[C any](err error, set map[string]string) error {
 	return errors.Join(errs...)
 }
 
-// validate asks the structs inside first. An embedded struct's Validate is the outer one's too when that has none of its own,
-// so the same complaint can come twice; it is kept once.
+// validate asks the structs inside first. An embedded struct's Validate is the outer one's too when that has none of
+// its own, so the same complaint can come twice; it is kept once.
 func validate(v reflect.Value) error {
 	var errs []error
 	told := map[string]bool{}
@@ -110,8 +110,8 @@ func validate(v reflect.Value) error {
 	return errors.Join(errs...)
 }
 
-// Masked returns the variables of a configuration with their values, in the order of the struct, as log attributes. A secret
-// shows only whether it is set.
+// Masked returns the variables of a configuration with their values, in the order of the struct, as log attributes. A
+// secret shows only whether it is set.
 func Masked[C any](cfg C) []slog.Attr {
 	var attrs []slog.Attr
 	for _, v := range variables(reflect.TypeFor[C](), "") {

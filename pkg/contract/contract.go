@@ -1,5 +1,3 @@
-// Package contract is what every HTTP door generated from an OpenAPI document shares: a router whose every failure is a problem
-// document, and a check of each request against the document that names each field at fault, unknown ones too.
 package contract
 
 import (
@@ -46,15 +44,15 @@ func New(doc *openapi3.T, cfg Config) (*Contract, error) {
 	if err := c.plain(); err != nil {
 		return nil, err
 	}
-	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that means
-	// something else in 3.0 (plain has seen to that), so the validator may take the document for such.
+	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that
+	// means something else in 3.0 (plain has seen to that), so the validator may take the document for such.
 	doc.OpenAPI = "3.0.3"
 	return c, nil
 }
 
 // keywords mean the same in OpenAPI 3.0 and 3.1, or nothing to a validator.
-var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description default enum example examples " +
-	"required properties additionalProperties items $ref")
+var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description " +
+	"default enum example examples required properties additionalProperties items $ref")
 
 // plain holds the schemas of all that comes in to keywords that mean the same in OpenAPI 3.0 and 3.1.
 func (c *Contract) plain() error {
@@ -78,6 +76,7 @@ func (c *Contract) plain() error {
 	return nil
 }
 
+// plain holds one schema, and those in it, to the keywords.
 func plain(s *openapi3.Schema) error {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -106,8 +105,8 @@ func plain(s *openapi3.Schema) error {
 	return nil
 }
 
-// Check lets only requests through that keep the contract. It belongs on routes, where chi knows the pattern: patterns are the
-// paths of the document.
+// Check lets only requests through that keep the contract. It belongs on routes, where chi knows the pattern: patterns
+// are the paths of the document.
 func (c *Contract) Check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := c.check(w, r); err != nil {
@@ -118,6 +117,7 @@ func (c *Contract) Check(next http.Handler) http.Handler {
 	})
 }
 
+// check returns all that is wrong with a request.
 func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 	route := chi.RouteContext(r.Context())
 	pattern := route.RoutePattern()
@@ -137,16 +137,16 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 		path[key] = httpdoor.Param(r, key)
 	}
 	return errors.Join(strict(r, slices.Concat(item.Parameters, op.Parameters)),
-		c.explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 			Request:    r,
 			PathParams: path,
 			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: method, Operation: op},
 			Options:    &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
-		})))
+		}), c.cfg.Rules))
 }
 
-// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything), and
-// whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
+// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything),
+// and whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
 func strict(r *http.Request, parameters openapi3.Parameters) error {
 	var errs []error
 	query := r.URL.Query()
@@ -169,11 +169,13 @@ func strict(r *http.Request, parameters openapi3.Parameters) error {
 	return errors.Join(errs...)
 }
 
-// readBody reads the whole body and refuses what is not one plain JSON value. It puts the body back for those who follow.
+// readBody reads the whole body and refuses what is not one plain JSON value. It puts the body back for those who
+// follow.
 func (c *Contract) readBody(w http.ResponseWriter, r *http.Request) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
-	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
+	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") ||
+		r.Header.Get("Content-Encoding") != "" {
 		return problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
 			"the body must be application/json in UTF-8, without a content encoding",
 			problem.Field{Field: "Content-Type", Detail: "must be application/json"})

@@ -1,5 +1,3 @@
-// Package httpdoor is what every HTTP door has in common, whatever is behind it: who may ask (Guard), how a path is
-// read and what a path does not take (NewRouter), and how many answers without an end there are at once (Streams).
 package httpdoor
 
 import (

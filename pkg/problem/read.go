@@ -14,9 +14,9 @@ import (
 // maxRead bounds what a client reads of an answer that failed.
 const maxRead = 256 << 10
 
-// Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an error of
-// the class that the status says, with a *Problem in its chain: the document, or one made of the status when the answer is not a
-// problem document (a proxy's page, say). A Retry-After header becomes the error's RetryAfter.
+// Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an
+// error of the class that the status says, with a *Problem in its chain: the document, or one made of the status when
+// the answer is not a problem document (a proxy's page, say). A Retry-After header becomes the error's RetryAfter.
 func Read(resp *http.Response) error {
 	if resp.StatusCode < http.StatusBadRequest {
 		return nil

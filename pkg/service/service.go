@@ -1,8 +1,3 @@
-// Package service starts and stops what every service is made of: telemetry, the log, the store, health and HTTP. What is
-// a service's own stands in its run.go, as the function that Run calls between opening those and running all.
-//
-//   - service.go: Run, and what that function may add
-//   - config.go: the variables that all services have, and all participants; AddParticipant
 package service
 
 import (
@@ -82,8 +77,8 @@ func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handle
 	return lifecycle.HTTP(name, ln, guard, telemetry.HTTP(s.name)(h)), ln.Addr(), nil
 }
 
-// Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops in
-// order. Kafka and Redis may be missing: what needs them waits, and the service is not ready.
+// Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops
+// in order. Kafka and Redis may be missing: what needs them waits, and the service is not ready.
 func Run(ctx context.Context, start Start, open func(*Service) error) (err error) {
 	s := &Service{name: start.Name, health: lifecycle.NewHealth()}
 	defer func() {

@@ -200,8 +200,8 @@ func (m *Memory) Rebalance(group string) {
 	}
 }
 
-// Expire drops a member as a session time-out does: the others take over its partitions, and it is not told. It learns it
-// from Holds or Commit, and joins again when its serve returns.
+// Expire drops a member as a session time-out does: the others take over its partitions, and it is not told. It learns
+// it from Holds or Commit, and joins again when its serve returns.
 func (m *Memory) Expire(group, member string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

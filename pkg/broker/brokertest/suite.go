@@ -27,8 +27,8 @@ type Subject struct {
 // patience is how long anything may take before the suite says that it does not happen.
 const patience = 30 * time.Second
 
-// Suite checks that a broker.Log keeps its contract. open gives each test an empty one; its groups should have a session and
-// a rebalance time-out of a few seconds, since tests wait for both.
+// Suite checks that a broker.Log keeps its contract. open gives each test an empty one; its groups should have a
+// session and a rebalance time-out of a few seconds, since tests wait for both.
 func Suite(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*suite, *testing.T){
 		"Provision":                (*suite).provision,

@@ -158,7 +158,8 @@ func (s *suite) groupFencesCommits(t *testing.T) {
 	}
 }
 
-// groupFencesTheSlow: who does not finish within the rebalance time-out loses its logs, and what it commits then is refused.
+// groupFencesTheSlow: who does not finish within the rebalance time-out loses its logs, and what it commits then is
+// refused.
 func (s *suite) groupFencesTheSlow(t *testing.T) {
 	s.topics(t, 2, "a")
 	hold := make(chan struct{})
