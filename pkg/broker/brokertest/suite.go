@@ -107,7 +107,8 @@ func (s *suite) mustPut(t *testing.T, batches ...broker.Batch) map[broker.TopicP
 }
 
 // readAll fetches until every log is read to the end it had at first, and checks what holds for each answer.
-func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartition]int64) map[broker.TopicPartition][]broker.Record {
+func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartition]int64) (
+	records map[broker.TopicPartition][]broker.Record) {
 	t.Helper()
 	ends, err := s.Ends(s.ctx, slices.Collect(maps.Keys(from)))
 	if err != nil {
@@ -141,7 +142,8 @@ func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartiti
 				offset = r.Offset + 1
 			}
 			if f.Next < offset || f.End < f.Next || f.Start > next[f.TopicPartition] {
-				t.Fatalf("fetch %v from %d: start %d, next %d, end %d", f.TopicPartition, next[f.TopicPartition], f.Start, f.Next, f.End)
+				t.Fatalf("fetch %v from %d: start %d, next %d, end %d",
+					f.TopicPartition, next[f.TopicPartition], f.Start, f.Next, f.End)
 			}
 			next[f.TopicPartition] = f.Next
 			read[f.TopicPartition] = append(read[f.TopicPartition], f.Records...)
