@@ -88,6 +88,7 @@ func (c *Clock) Record(written time.Time) {
 	}
 }
 
+// note keeps what a witness said, and tells the log when that makes the clock wrong, or right again.
 func (c *Clock) note(witness string, skew time.Duration) {
 	c.mu.Lock()
 	c.heard[witness] = reading{skew, time.Now()}
@@ -163,6 +164,7 @@ func (c *Clock) Now() time.Time {
 	return c.now().Add(-max(0, skew))
 }
 
+// observe reports the skew to each witness that was heard lately.
 func (c *Clock) observe(_ context.Context, observe telemetry.Observe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -163,6 +163,7 @@ type variable struct {
 	index           []int
 }
 
+// variables lists the fields with a variable, in the order of the struct, those of the structs in it included.
 func variables(t reflect.Type, prefix string) []variable {
 	var vs []variable
 	for i := range t.NumField() {
@@ -185,8 +186,10 @@ func variables(t reflect.Type, prefix string) []variable {
 	return vs
 }
 
+// textUnmarshaler is what a struct implements that is one variable, such as a slog.Level.
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
+// nested says whether a struct holds variables, and is not one itself.
 func nested(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler)
 }
@@ -210,6 +213,7 @@ func kind(t reflect.Type) string {
 	return "text"
 }
 
+// render writes a value as it would stand in the variable.
 func render(v reflect.Value) string {
 	if v.Kind() == reflect.Slice {
 		part := make([]string, v.Len())
@@ -221,6 +225,7 @@ func render(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// wrap writes a text in lines of at most width bytes, the indent included.
 func wrap(b *strings.Builder, text, indent string, width int) {
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -23,13 +23,14 @@ import (
 
 // Contract holds requests against an OpenAPI document.
 type Contract struct {
-	doc *openapi3.T
+	doc *openapi3.T // its paths are the patterns of chi's routes
 	cfg Config
 }
 
 // Config of a contract.
 type Config struct {
-	// MaxBody bounds a request's body, in bytes. Default 64 KiB.
+	// MaxBody bounds a request's body, in bytes. Default 64 KiB. The whole body is held in memory, and some three times
+	// that while it is checked.
 	MaxBody int64
 	// Rules are own words for what a parameter must be, by its name, where the document's keywords do not say it well.
 	Rules map[string]string
@@ -58,17 +59,18 @@ var keywords = strings.Fields("type minLength maxLength pattern minimum maximum 
 func (c *Contract) plain() error {
 	for path, item := range c.doc.Paths.Map() {
 		for method, op := range item.Operations() {
+			in := map[string]*openapi3.SchemaRef{}
 			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
-				if err := plain(p.Value.Schema.Value); err != nil {
-					return fault.New(fault.Permanent, "contract of %s %s: parameter %s: %w", method, path, p.Value.Name, err)
+				in["parameter "+p.Value.Name] = p.Value.Schema
+			}
+			if op.RequestBody != nil {
+				for media, m := range op.RequestBody.Value.Content {
+					in["body "+media] = m.Schema
 				}
 			}
-			if op.RequestBody == nil {
-				continue
-			}
-			for _, media := range op.RequestBody.Value.Content {
-				if err := plain(media.Schema.Value); err != nil {
-					return fault.New(fault.Permanent, "contract of %s %s: body: %w", method, path, err)
+			for name, s := range in {
+				if err := plain(s.Value); err != nil {
+					return fault.New(fault.Permanent, "contract of %s %s: %s: %w", method, path, name, err)
 				}
 			}
 		}
@@ -78,12 +80,9 @@ func (c *Contract) plain() error {
 
 // plain holds one schema, and those in it, to the keywords.
 func plain(s *openapi3.Schema) error {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
 	var uses map[string]json.RawMessage
-	if err := json.Unmarshal(text, &uses); err != nil {
+	text, err := json.Marshal(s)
+	if err = errors.Join(err, json.Unmarshal(text, &uses)); err != nil {
 		return err
 	}
 	for keyword := range uses {
@@ -127,6 +126,8 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.Permanent, "%s %s is served and not in the contract", method, pattern)
 	}
 	op := item.GetOperation(method)
+	// First the body as a whole, which the validator and the generated code must read alike; then all fields together, so
+	// that a caller learns of all of them at once.
 	if op.RequestBody != nil {
 		if err := c.readBody(w, r); err != nil {
 			return err
@@ -141,7 +142,8 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 			Request:    r,
 			PathParams: path,
 			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: method, Operation: op},
-			Options:    &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
+			// Defaults are the generated code's to set: the validator would write the request anew for them.
+			Options: &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
 		}), c.cfg.Rules))
 }
 

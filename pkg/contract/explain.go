@@ -22,7 +22,7 @@ func explain(err error, own map[string]string) error {
 	return errors.Join(all.errs...)
 }
 
-// complaints holds one error per field: the first.
+// complaints holds one error per field: the first. A field can break several rules, and one is enough to mend it by.
 type complaints struct {
 	own  map[string]string // rules of parameters, see Config
 	errs []error
@@ -54,7 +54,7 @@ func (c *complaints) collect(err error) {
 			c.collect(e.Err)
 			return
 		}
-	case *openapi3.SchemaError:
+	case *openapi3.SchemaError: // of the body: a parameter's is inside its RequestError
 		if e.SchemaField == "properties" {
 			c.unknown(e)
 			return
@@ -92,6 +92,7 @@ func (c *complaints) parameterRule(e *openapi3filter.RequestError) string {
 	return "must be " + article(e.Parameter.Schema.Value.Type.Slice())
 }
 
+// schema is short for what rules say something about.
 type schema = openapi3.Schema
 
 // rules say what a value must be, by the keyword of its schema that it breaks; they never repeat the value.
@@ -110,6 +111,7 @@ var rules = map[string]func(s *openapi3.Schema) string{
 	"pattern":   func(s *schema) string { return "must match " + s.Pattern },
 }
 
+// rule says what a value must be.
 func rule(e *openapi3.SchemaError) string {
 	if say, ok := rules[e.SchemaField]; ok {
 		return say(e.Schema)

@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// maxDepth of nested objects and arrays.
+// maxDepth of nested objects and arrays: no contract here comes near it, and a reader of each depth takes stack.
 const maxDepth = 16
 
 // maxNumber bounds how long a number is that has a fraction or an exponent, and that exponent.
@@ -48,7 +48,7 @@ func plainJSON(body []byte) ([]byte, error) {
 
 // walker reads a body token by token.
 type walker struct {
-	d      *json.Decoder
+	d      *json.Decoder // of body; it says where a token ends
 	body   []byte
 	plain  []byte // the first copied bytes of body, with whole numbers rewritten
 	copied int64

@@ -19,6 +19,7 @@ type Health struct {
 	checks   []check
 }
 
+// check is one condition of readiness.
 type check struct {
 	name string
 	f    func() error
@@ -108,11 +109,13 @@ func (h *Health) Routes(r chi.Router) {
 	})
 }
 
+// status is the body of every answer.
 type status struct {
 	Status  string    `json:"status"`
 	Unready []Unready `json:"unready,omitempty"`
 }
 
+// answer is never to be cached: what it says holds for a moment.
 func answer(w http.ResponseWriter, code int, s status) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -32,6 +32,7 @@ func Listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
+// drainKey is what the channel of Draining is kept under in the context of a request.
 type drainKey struct{}
 
 // Draining returns a channel that is closed when the door of this request begins to stop. Handlers that stream without

@@ -57,6 +57,7 @@ func Run(ctx context.Context, parts ...Part) error {
 	return errors.Join(errs...)
 }
 
+// start runs a part on a goroutine of its own.
 func start(ctx context.Context, p Part, returned chan<- *running) *running {
 	r := &running{Part: p, done: make(chan struct{})}
 	ctx, r.stop = context.WithCancel(ctx)
@@ -71,6 +72,7 @@ func start(ctx context.Context, p Part, returned chan<- *running) *running {
 	return r
 }
 
+// end stops a part and waits for it until its deadline.
 func (r *running) end() error {
 	began := time.Now()
 	r.stop()

@@ -45,6 +45,7 @@ type process struct {
 	signals        <-chan os.Signal
 }
 
+// execute is Main but for what it takes from the operating system, so that tests can give that.
 func execute[C any](p process, run func(context.Context, C) error) int {
 	flags := flag.NewFlagSet(p.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it has to say is said below, once
@@ -79,6 +80,7 @@ func execute[C any](p process, run func(context.Context, C) error) int {
 	return supervise(p, cfg, run)
 }
 
+// supervise runs until run returns, or a second signal comes.
 func supervise[C any](p process, cfg C, run func(context.Context, C) error) int {
 	slog.SetDefault(slog.New(startHandler(p.stderr, cfg)))
 	slog.LogAttrs(context.Background(), slog.LevelInfo, "starting", slog.String("service", p.name),

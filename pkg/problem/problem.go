@@ -115,10 +115,12 @@ func From(err error) Problem {
 	return p.bounded()
 }
 
+// problem is a document without fields.
 func problem(status int, slug, title, detail string) Problem {
 	return Problem{Type: TypePrefix + slug, Title: title, Status: status, Detail: detail}
 }
 
+// unavailable is what is said of every 503 that nobody explains: an outage is not the caller's to know.
 func unavailable() Problem {
 	return problem(http.StatusServiceUnavailable, SlugUnavailable, "Temporarily unavailable",
 		"Something this request needs is not available right now. Trying again is safe.")
@@ -175,6 +177,7 @@ func (p Problem) bounded() Problem {
 	return p
 }
 
+// short cuts a text to maxDetail bytes, between characters.
 func short(s string) string {
 	if len(s) <= maxDetail {
 		return s

@@ -47,6 +47,8 @@ func Read(resp *http.Response) error {
 	}
 }
 
+// classOf is the class of a status, so that a client treats an answer as the server would treat its cause. A status
+// of 500 has none: it is tried again a few times.
 func classOf(status int) fault.Class {
 	switch {
 	case status == http.StatusNotFound || status == http.StatusGone:

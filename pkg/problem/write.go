@@ -51,6 +51,7 @@ var said struct {
 	at     time.Time
 }
 
+// saidLately says whether the log was told of a reason within sayAgain, and remembers it otherwise.
 func saidLately(reason string) bool {
 	said.Lock()
 	defer said.Unlock()
@@ -61,6 +62,8 @@ func saidLately(reason string) bool {
 	return false
 }
 
+// log tells of a 5xx: an error, but for a 503, which is a warning once and then for debugging. Below 500 it is the
+// caller who is told, and a caller that has gone is no failure.
 func log(r *http.Request, p Problem, err error) {
 	level := slog.LevelError
 	switch {

@@ -68,6 +68,7 @@ func (s *Service) HTTP(name, addr string, guard httpdoor.Config, h http.Handler)
 	return at, err
 }
 
+// listen opens an address and makes the part that serves it.
 func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handler) (lifecycle.Part, net.Addr, error) {
 	ln, err := lifecycle.Listen(addr)
 	if err != nil {
@@ -124,6 +125,7 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	return lifecycle.Run(ctx, parts...)
 }
 
+// handler is what HTTPAddr serves.
 func (s *Service) handler() http.Handler {
 	operators := func(r chi.Router) {
 		s.health.Routes(r)
