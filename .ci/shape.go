@@ -6,9 +6,10 @@
 //   - Every file is in the map.
 //   - No arrow runs against the order: a file uses nothing that is declared in a file on its wrong side.
 //   - No line has more than 120 characters, struct tags apart, which cannot be broken. No file has more than 300 lines, no
-//     type more than 25 methods.
+//     type more than 25 methods, but for those of packages that support tests: their names end in "test".
 //
-// Tests are not looked at. Of the packages without a map it says how many there are, and what of the last line they do not keep.
+// The last of these holds for all of pkg. Tests are not looked at. Of the other packages without a map it says how many
+// there are, and how many of them keep those bounds.
 package main
 
 import (
@@ -40,6 +41,10 @@ const (
 var (
 	heading = regexp.MustCompile(`(?m)^Files, each using only those (above|below) it:$`)
 	entry   = regexp.MustCompile(`(?m)^  - ([a-z0-9_]+\.go): .`)
+
+	// held are the packages that keep the bounds without a map too, but for those of notYet.
+	held   = regexp.MustCompile(`^github\.com/troupe-dev/troupe/pkg/`)
+	notYet = regexp.MustCompile(`/pkg/(participant|projection|task|taskstore|deadletter|activity|chain|pack)(/|$)`)
 )
 
 // pkg is what go list knows of a package.
@@ -59,7 +64,7 @@ type source struct {
 }
 
 func main() {
-	var mapped []source
+	var mapped, bounded []source
 	var names []pkg
 	without, kept := 0, 0
 	for _, p := range load() {
@@ -72,15 +77,21 @@ func main() {
 		if without++; len(s.wrong) == 0 {
 			kept++
 		}
+		if held.MatchString(p.ImportPath) && !notYet.MatchString(p.ImportPath) {
+			bounded = append(bounded, s)
+		}
 	}
 	fmt.Printf("shape: %d packages have a map of their files; of %d without one, %d have lines, files and types within the bounds\n",
 		len(mapped), without, kept)
 	if len(mapped) == 0 {
 		fail(errors.New("no package has a map: is its heading written otherwise?"))
 	}
-	exports, failed := compiled(names), false
-	for _, s := range mapped {
-		s.arrows(exports)
+	exports := compiled(names)
+	for i := range mapped {
+		mapped[i].arrows(exports)
+	}
+	failed := false
+	for _, s := range append(mapped, bounded...) {
 		for _, w := range s.wrong {
 			failed = true
 			fmt.Fprintln(os.Stderr, w)
@@ -186,7 +197,8 @@ func (s *source) measure() {
 				receiver = generic.X
 			}
 			if named, ok := receiver.(*ast.Ident); ok {
-				if methods[named.Name]++; methods[named.Name] == mostMethods+1 {
+				methods[named.Name]++
+				if methods[named.Name] == mostMethods+1 && !strings.HasSuffix(s.ImportPath, "test") {
 					s.say(name, "type %s has more than %d methods", named.Name, mostMethods)
 				}
 			}

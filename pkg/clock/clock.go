@@ -25,8 +25,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// fresh is how long a reading counts: a witness that is asked no more says nothing. When there is none that is fresh, the clock may
-// have been put wrong, or be that of a host that has just booted.
+// fresh is how long a reading counts: a witness that is asked no more says nothing. When there is none that is fresh,
+// the clock may have been put wrong, or be that of a host that has just booted.
 const fresh = 2 * time.Minute
 
 // askAgain is when a caller who was turned away may try again: clocks are put right by people, or by NTP within
@@ -88,6 +88,7 @@ func (c *Clock) Record(written time.Time) {
 	}
 }
 
+// note keeps what a witness said, and tells the log when that makes the clock wrong, or right again.
 func (c *Clock) note(witness string, skew time.Duration) {
 	c.mu.Lock()
 	c.heard[witness] = reading{skew, time.Now()}
@@ -105,8 +106,8 @@ func (c *Clock) note(witness string, skew time.Duration) {
 	}
 }
 
-// wrong returns the first witness by name that contradicts this clock, and by how much. While none is asked, the last answers hold: a
-// clock does not come right by silence.
+// wrong returns the first witness by name that contradicts this clock, and by how much. While none is asked, the last
+// answers hold: a clock does not come right by silence.
 func (c *Clock) wrong() (witness string, skew time.Duration) {
 	last := c.lastHeard()
 	for _, w := range []string{Gateway, Redis} {
@@ -126,8 +127,8 @@ func (c *Clock) lastHeard() time.Time {
 	return redis
 }
 
-// Err returns nil when a witness agreed with this clock lately. Otherwise nothing may be decided by it, and an Unavailable error says by
-// how much it differs, or that nobody was heard.
+// Err returns nil when a witness agreed with this clock lately. Otherwise nothing may be decided by it, and an
+// Unavailable error says by how much it differs, or that nobody was heard.
 func (c *Clock) Err() error {
 	if c == nil {
 		return nil
@@ -140,7 +141,8 @@ func (c *Clock) Err() error {
 	case witness == "" && heard:
 		return nil
 	case witness == "":
-		return fault.Later(time.Second, "this machine's clock is compared with no other, redis does not answer: no deadline is decided")
+		return fault.Later(time.Second,
+			"this machine's clock is compared with no other, redis does not answer: no deadline is decided")
 	}
 	way := "ahead of"
 	if skew < 0 {
@@ -162,6 +164,7 @@ func (c *Clock) Now() time.Time {
 	return c.now().Add(-max(0, skew))
 }
 
+// observe reports the skew to each witness that was heard lately.
 func (c *Clock) observe(_ context.Context, observe telemetry.Observe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,8 +26,8 @@ import (
 const fileSuffix = "_FILE"
 
 // Load fills a C from variables in the form of os.Environ ("NAME=value"); the environment of the process itself is not
-// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each is of class Invalid
-// and names its variable as Field (Validate must do so itself, by fault.Field).
+// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each
+// is of class Invalid and names its variable as Field (Validate must do so itself, by fault.Field).
 func Load[C any](environ []string) (C, error) {
 	var c C
 	set := map[string]string{}
@@ -88,8 +88,8 @@ func named[C any](err error, set map[string]string) error {
 	return errors.Join(errs...)
 }
 
-// validate asks the structs inside first. An embedded struct's Validate is the outer one's too when that has none of its own,
-// so the same complaint can come twice; it is kept once.
+// validate asks the structs inside first. An embedded struct's Validate is the outer one's too when that has none of
+// its own, so the same complaint can come twice; it is kept once.
 func validate(v reflect.Value) error {
 	var errs []error
 	told := map[string]bool{}
@@ -110,8 +110,8 @@ func validate(v reflect.Value) error {
 	return errors.Join(errs...)
 }
 
-// Masked returns the variables of a configuration with their values, in the order of the struct, as log attributes. A secret
-// shows only whether it is set.
+// Masked returns the variables of a configuration with their values, in the order of the struct, as log attributes. A
+// secret shows only whether it is set.
 func Masked[C any](cfg C) []slog.Attr {
 	var attrs []slog.Attr
 	for _, v := range variables(reflect.TypeFor[C](), "") {
@@ -163,6 +163,7 @@ type variable struct {
 	index           []int
 }
 
+// variables lists the fields with a variable, in the order of the struct, those of the structs in it included.
 func variables(t reflect.Type, prefix string) []variable {
 	var vs []variable
 	for i := range t.NumField() {
@@ -185,8 +186,10 @@ func variables(t reflect.Type, prefix string) []variable {
 	return vs
 }
 
+// textUnmarshaler is what a struct implements that is one variable, such as a slog.Level.
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
+// nested says whether a struct holds variables, and is not one itself.
 func nested(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler)
 }
@@ -210,6 +213,7 @@ func kind(t reflect.Type) string {
 	return "text"
 }
 
+// render writes a value as it would stand in the variable.
 func render(v reflect.Value) string {
 	if v.Kind() == reflect.Slice {
 		part := make([]string, v.Len())
@@ -221,6 +225,7 @@ func render(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
+// wrap writes a text in lines of at most width bytes, the indent included.
 func wrap(b *strings.Builder, text, indent string, width int) {
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -1,5 +1,3 @@
-// Package contract is what every HTTP door generated from an OpenAPI document shares: a router whose every failure is a problem
-// document, and a check of each request against the document that names each field at fault, unknown ones too.
 package contract
 
 import (
@@ -25,13 +23,14 @@ import (
 
 // Contract holds requests against an OpenAPI document.
 type Contract struct {
-	doc *openapi3.T
+	doc *openapi3.T // its paths are the patterns of chi's routes
 	cfg Config
 }
 
 // Config of a contract.
 type Config struct {
-	// MaxBody bounds a request's body, in bytes. Default 64 KiB.
+	// MaxBody bounds a request's body, in bytes. Default 64 KiB. The whole body is held in memory, and some three times
+	// that while it is checked.
 	MaxBody int64
 	// Rules are own words for what a parameter must be, by its name, where the document's keywords do not say it well.
 	Rules map[string]string
@@ -46,31 +45,32 @@ func New(doc *openapi3.T, cfg Config) (*Contract, error) {
 	if err := c.plain(); err != nil {
 		return nil, err
 	}
-	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that means
-	// something else in 3.0 (plain has seen to that), so the validator may take the document for such.
+	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that
+	// means something else in 3.0 (plain has seen to that), so the validator may take the document for such.
 	doc.OpenAPI = "3.0.3"
 	return c, nil
 }
 
 // keywords mean the same in OpenAPI 3.0 and 3.1, or nothing to a validator.
-var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description default enum example examples " +
-	"required properties additionalProperties items $ref")
+var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description " +
+	"default enum example examples required properties additionalProperties items $ref")
 
 // plain holds the schemas of all that comes in to keywords that mean the same in OpenAPI 3.0 and 3.1.
 func (c *Contract) plain() error {
 	for path, item := range c.doc.Paths.Map() {
 		for method, op := range item.Operations() {
+			in := map[string]*openapi3.SchemaRef{}
 			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
-				if err := plain(p.Value.Schema.Value); err != nil {
-					return fault.New(fault.Permanent, "contract of %s %s: parameter %s: %w", method, path, p.Value.Name, err)
+				in["parameter "+p.Value.Name] = p.Value.Schema
+			}
+			if op.RequestBody != nil {
+				for media, m := range op.RequestBody.Value.Content {
+					in["body "+media] = m.Schema
 				}
 			}
-			if op.RequestBody == nil {
-				continue
-			}
-			for _, media := range op.RequestBody.Value.Content {
-				if err := plain(media.Schema.Value); err != nil {
-					return fault.New(fault.Permanent, "contract of %s %s: body: %w", method, path, err)
+			for name, s := range in {
+				if err := plain(s.Value); err != nil {
+					return fault.New(fault.Permanent, "contract of %s %s: %s: %w", method, path, name, err)
 				}
 			}
 		}
@@ -78,13 +78,11 @@ func (c *Contract) plain() error {
 	return nil
 }
 
+// plain holds one schema, and those in it, to the keywords.
 func plain(s *openapi3.Schema) error {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
 	var uses map[string]json.RawMessage
-	if err := json.Unmarshal(text, &uses); err != nil {
+	text, err := json.Marshal(s)
+	if err = errors.Join(err, json.Unmarshal(text, &uses)); err != nil {
 		return err
 	}
 	for keyword := range uses {
@@ -106,8 +104,8 @@ func plain(s *openapi3.Schema) error {
 	return nil
 }
 
-// Check lets only requests through that keep the contract. It belongs on routes, where chi knows the pattern: patterns are the
-// paths of the document.
+// Check lets only requests through that keep the contract. It belongs on routes, where chi knows the pattern: patterns
+// are the paths of the document.
 func (c *Contract) Check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := c.check(w, r); err != nil {
@@ -118,6 +116,7 @@ func (c *Contract) Check(next http.Handler) http.Handler {
 	})
 }
 
+// check returns all that is wrong with a request.
 func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 	route := chi.RouteContext(r.Context())
 	pattern := route.RoutePattern()
@@ -127,6 +126,8 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.Permanent, "%s %s is served and not in the contract", method, pattern)
 	}
 	op := item.GetOperation(method)
+	// First the body as a whole, which the validator and the generated code must read alike; then all fields together, so
+	// that a caller learns of all of them at once.
 	if op.RequestBody != nil {
 		if err := c.readBody(w, r); err != nil {
 			return err
@@ -137,16 +138,17 @@ func (c *Contract) check(w http.ResponseWriter, r *http.Request) error {
 		path[key] = httpdoor.Param(r, key)
 	}
 	return errors.Join(strict(r, slices.Concat(item.Parameters, op.Parameters)),
-		c.explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		explain(openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 			Request:    r,
 			PathParams: path,
 			Route:      &routers.Route{Spec: c.doc, Path: pattern, PathItem: item, Method: method, Operation: op},
-			Options:    &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
-		})))
+			// Defaults are the generated code's to set: the validator would write the request anew for them.
+			Options: &openapi3filter.Options{MultiError: true, SkipSettingDefaults: true},
+		}), c.cfg.Rules))
 }
 
-// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything), and
-// whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
+// strict refuses query parameters that the operation does not have (a misspelt filter must not answer with everything),
+// and whatever is given twice. Only Prefer may come in several lines, which count as one (RFC 7240).
 func strict(r *http.Request, parameters openapi3.Parameters) error {
 	var errs []error
 	query := r.URL.Query()
@@ -169,11 +171,13 @@ func strict(r *http.Request, parameters openapi3.Parameters) error {
 	return errors.Join(errs...)
 }
 
-// readBody reads the whole body and refuses what is not one plain JSON value. It puts the body back for those who follow.
+// readBody reads the whole body and refuses what is not one plain JSON value. It puts the body back for those who
+// follow.
 func (c *Contract) readBody(w http.ResponseWriter, r *http.Request) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := params["charset"]
-	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.Header.Get("Content-Encoding") != "" {
+	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") ||
+		r.Header.Get("Content-Encoding") != "" {
 		return problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
 			"the body must be application/json in UTF-8, without a content encoding",
 			problem.Field{Field: "Content-Type", Detail: "must be application/json"})

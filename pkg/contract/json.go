@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,15 +15,15 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// maxDepth of nested objects and arrays.
+// maxDepth of nested objects and arrays: no contract here comes near it, and a reader of each depth takes stack.
 const maxDepth = 16
 
 // maxNumber bounds how long a number is that has a fraction or an exponent, and that exponent.
 const maxNumber = 400
 
-// plainJSON refuses what Go's decoder would quietly mend or choose from: bytes that are no UTF-8, half a surrogate pair, a key
-// given twice, more after the value. It returns the body with every whole number written as that decoder takes one: 155.0 and 1.55e2 are
-// integers to JSON Schema (2020-12, 6.1.1).
+// plainJSON refuses what Go's decoder would quietly mend or choose from: bytes that are no UTF-8, half a surrogate
+// pair, a key given twice, more after the value. It returns the body with every whole number written as that decoder
+// takes one: 155.0 and 1.55e2 are integers to JSON Schema (2020-12, 6.1.1).
 func plainJSON(body []byte) ([]byte, error) {
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
@@ -45,8 +46,9 @@ func plainJSON(body []byte) ([]byte, error) {
 	return append(w.plain, body[w.copied:]...), nil
 }
 
+// walker reads a body token by token.
 type walker struct {
-	d      *json.Decoder
+	d      *json.Decoder // of body; it says where a token ends
 	body   []byte
 	plain  []byte // the first copied bytes of body, with whole numbers rewritten
 	copied int64
@@ -60,13 +62,10 @@ func (w *walker) value(path []string) error {
 	}
 	switch t := t.(type) {
 	case json.Delim:
-		switch {
-		case len(path) >= maxDepth:
+		if len(path) >= maxDepth {
 			return fault.Field("body", "must not be nested deeper than %d", maxDepth)
-		case t == '{':
-			return w.object(path)
 		}
-		return w.array(path)
+		return w.members(path, t == '{')
 	case json.Number:
 		n, ok := whole(string(t))
 		if !ok {
@@ -84,14 +83,18 @@ func (w *walker) value(path []string) error {
 	return nil
 }
 
-func (w *walker) object(path []string) error {
+// members reads what an object or an array holds, and its end.
+func (w *walker) members(path []string, object bool) error {
 	seen := map[string]bool{}
-	for w.d.More() {
-		t, err := w.d.Token()
-		if err != nil {
-			return err
+	for i := 0; w.d.More(); i++ {
+		key := strconv.Itoa(i)
+		if object {
+			t, err := w.d.Token()
+			if err != nil {
+				return err
+			}
+			key, _ = t.(string) // the decoder lets nothing else be a key
 		}
-		key, _ := t.(string) // the decoder lets nothing else be a key
 		at := slices.Concat(path, []string{key})
 		if seen[key] {
 			return fault.Field(pointer(at), "must not be given twice")
@@ -105,29 +108,14 @@ func (w *walker) object(path []string) error {
 	return err
 }
 
-func (w *walker) array(path []string) error {
-	for i := 0; w.d.More(); i++ {
-		if err := w.value(slices.Concat(path, []string{strconv.Itoa(i)})); err != nil {
-			return err
-		}
-	}
-	_, err := w.d.Token()
-	return err
-}
-
-// whole is a number without fraction and exponent where it is a whole one, and as it is otherwise; ok is false when it is too long.
+// whole is a number without fraction and exponent where it is a whole one, and as it is otherwise; ok is false when it
+// is too long.
 func whole(number string) (n string, ok bool) {
-	i := strings.IndexAny(number, "eE")
-	if i < 0 && !strings.Contains(number, ".") {
+	if !strings.ContainsAny(number, ".eE") {
 		return number, true
 	}
-	if i >= 0 {
-		exponent, err := strconv.Atoi(number[i+1:])
-		if err != nil || max(exponent, -exponent) > maxNumber {
-			return "", false
-		}
-	}
-	if len(number) > maxNumber {
+	_, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	if n, err := strconv.Atoi(cmp.Or(exponent, "0")); err != nil || max(n, -n, len(number)) > maxNumber {
 		return "", false
 	}
 	if value, ok := new(big.Rat).SetString(number); ok && value.IsInt() {
@@ -142,9 +130,9 @@ func pointer(path []string) string {
 		return "body"
 	}
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	var b strings.Builder
+	text := ""
 	for _, p := range path {
-		b.WriteString("/" + escape.Replace(p))
+		text += "/" + escape.Replace(p)
 	}
-	return b.String()
+	return text
 }

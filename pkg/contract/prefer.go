@@ -11,8 +11,8 @@ import (
 // maxWait is the longest that a request may ask to wait, in seconds.
 const maxWait = 30
 
-// Wait reads the header Prefer (RFC 7240): of all preferences, only wait is known here, 0 to 30 seconds; otherwise is for a request
-// that has none.
+// Wait reads the header Prefer (RFC 7240): of all preferences, only wait is known here, 0 to 30 seconds; otherwise is
+// for a request that has none.
 func Wait(prefer string, otherwise time.Duration) (time.Duration, error) {
 	for p := range strings.SplitSeq(prefer, ",") {
 		p, _, _ = strings.Cut(p, ";")

@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
-// Router routes the operations of the contract, each request checked first, and whatever others adds unchecked (health, metrics;
-// nil: nothing). Every answer that is not a success is a problem document.
+// Router routes the operations of the contract, each request checked first, and whatever others adds unchecked (health,
+// metrics; nil: nothing). Every answer that is not a success is a problem document.
 func (c *Contract) Router(operations, others func(chi.Router)) http.Handler {
 	r := httpdoor.NewRouter()
 	if others != nil {
@@ -23,7 +23,8 @@ func (c *Contract) Router(operations, others func(chi.Router)) http.Handler {
 	return r
 }
 
-// Refuse answers what the generated code could not read although it passed the contract.
+// Refuse answers what the generated code could not read although it passed the contract, which is the caller's mistake
+// all the same: a format that the contract does not tell, say.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, fault.As(fault.Invalid, err))
 }

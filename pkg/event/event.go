@@ -1,5 +1,3 @@
-// Package event is the envelope of every record: a CloudEvent in binary mode (Kafka protocol binding 1.0.2), its
-// attributes as record headers, its body a Protocol Buffer whose full name is the event's type.
 package event
 
 import (
@@ -67,7 +65,8 @@ const (
 	headerContentType = "content-type"
 )
 
-// Bounds of an envelope. Ids become keys in stores and headers of what answers the event, so that they must stay small beside it.
+// Bounds of an envelope. Ids become keys in stores and headers of what answers the event, so that they must stay small
+// beside it.
 const (
 	// MaxName bounds the key and each attribute, in bytes.
 	MaxName = 1 << 10
@@ -104,7 +103,8 @@ func FactID(causeID, participant, typ string) string { return MakeID(causeID, pa
 // TypeOf returns the event type of a body.
 func TypeOf(body proto.Message) string { return string(body.ProtoReflect().Descriptor().FullName()) }
 
-// Encode returns the deterministic encoding of a body. It fails only on a message that cannot be encoded (invalid UTF-8).
+// Encode returns the deterministic encoding of a body. It fails only on a message that cannot be encoded (invalid
+// UTF-8).
 func Encode(body proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(body)
 }
@@ -127,7 +127,8 @@ const attributesBytes = 256
 
 // ToRecord makes the record of an event for a topic and partition. extra headers follow the event's own.
 func ToRecord(e Event, topic string, partition int, extra ...broker.Headers) broker.Record {
-	most := attributesBytes + len(e.ID) + len(e.Type) + len(e.Source) + len(e.Subject) + len(e.PreviousID) + len(e.CausationID) + len(e.TraceParent)
+	most := attributesBytes + len(e.ID) + len(e.Type) + len(e.Source) + len(e.Subject) + len(e.PreviousID) +
+		len(e.CausationID) + len(e.TraceParent)
 	for _, more := range extra {
 		most += len(more)
 	}
@@ -161,12 +162,13 @@ func ToRecord(e Event, topic string, partition int, extra ...broker.Headers) bro
 // FromRecord reads the envelope without decoding the body. The error is of class Permanent and names the attribute at
 // fault; the returned Event then holds what could be read.
 //
-// The attributes are views of the record: whoever keeps one longer than the record clones it (strings.Clone), or keeps the record's
-// bytes, and those of its neighbours in the log, in memory with it.
+// The attributes are views of the record: whoever keeps one longer than the record clones it (strings.Clone), or keeps
+// the record's bytes, and those of its neighbours in the log, in memory with it.
 func FromRecord(r broker.Record) (Event, error) {
 	e := Event{Data: r.Value}
 	bad := func(attribute, rule string) (Event, error) {
-		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset, attribute, rule)
+		return e, fault.New(fault.Permanent, "record %s/%d@%d: attribute %s: %s", r.Topic, r.Partition, r.Offset,
+			attribute, rule)
 	}
 	switch {
 	case r.Unreadable != nil:
@@ -206,28 +208,22 @@ func FromRecord(r broker.Record) (Event, error) {
 			return bad(strings.TrimPrefix(key, "ce_"), "must have at most 1024 bytes, has "+strconv.Itoa(len(value)))
 		}
 	}
-	if len(r.Key) == 0 {
+	switch {
+	case len(r.Key) == 0:
 		return bad("key", "a record must have a key, the order id")
-	}
-	if len(r.Key) > MaxName {
+	case len(r.Key) > MaxName:
 		return bad("key", "must have at most 1024 bytes, has "+strconv.Itoa(len(r.Key)))
-	}
-	if string(spec) != "1.0" {
+	case string(spec) != "1.0":
 		return bad("specversion", "must be 1.0, is "+strconv.Quote(string(spec)))
-	}
-	if e.ID == "" {
+	case e.ID == "":
 		return bad("id", "must not be empty")
-	}
-	if e.Type == "" {
+	case e.Type == "":
 		return bad("type", "must not be empty")
-	}
-	if e.Source == "" {
+	case e.Source == "":
 		return bad("source", "must not be empty")
-	}
-	if e.Subject != string(r.Key) {
+	case e.Subject != string(r.Key):
 		return bad("subject", "must equal the record's key")
-	}
-	if string(content) != ContentType {
+	case string(content) != ContentType:
 		return bad("content-type", "must be "+ContentType+", is "+strconv.Quote(string(content)))
 	}
 	if err := e.Time.UnmarshalText(when); err != nil {
@@ -246,5 +242,6 @@ func FromRecord(r broker.Record) (Event, error) {
 	return e, nil
 }
 
-// view is b as a string, without a copy. b must never change: nobody writes into a record that was read or made (broker.Record).
+// view is b as a string, without a copy. b must never change: nobody writes into a record that was read or made
+// (broker.Record).
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

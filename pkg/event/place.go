@@ -8,20 +8,23 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Misplaced is the error (class Permanent) of a record whose key belongs into another partition: its order would be looked for, and
-// decided, where its facts are not. It happens when a topic is grown and PARTITIONS raised to its new number.
+// Misplaced is the error (class Permanent) of a record whose key belongs into another partition: its order would be
+// looked for, and decided, where its facts are not. It happens when a topic is grown and PARTITIONS raised to its new
+// number.
 func Misplaced(r broker.Record, partitions int) error {
 	want := broker.Partition(r.Key, partitions)
 	if want == r.Partition || len(r.Key) == 0 {
 		return nil
 	}
-	return fault.New(fault.Permanent, "record %s/%d@%d: its key belongs into partition %d with PARTITIONS=%d: set PARTITIONS to the number it "+
-		"was written with (a topic is grown by docs/grow-partitions.md only)", r.Topic, r.Partition, r.Offset, want, partitions)
+	return fault.New(fault.Permanent, "record %s/%d@%d: its key belongs into partition %d with PARTITIONS=%d: "+
+		"set PARTITIONS to the number it was written with (a topic is grown by docs/grow-partitions.md only)",
+		r.Topic, r.Partition, r.Offset, want, partitions)
 }
 
-// CheckPlaces reads the first records of all partitions of some topics and returns what is Misplaced of their facts. Partitions that
-// were written with another number show it there: of two orders one is misplaced. A log that the broker refuses to this service is passed
-// over: who reads it says so for as long as that lasts. Every other error is Unavailable: the check is to be made again.
+// CheckPlaces reads the first records of all partitions of some topics and returns what is Misplaced of their facts.
+// Partitions that were written with another number show it there: of two orders one is misplaced. A log that the broker
+// refuses to this service is passed over: who reads it says so for as long as that lasts. Every other error is
+// Unavailable: the check is to be made again.
 func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partitions int) error {
 	var all []broker.TopicPartition
 	for _, topic := range topics {
@@ -61,7 +64,8 @@ func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partition
 			switch {
 			case fault.ClassOf(f.Err) == fault.Permanent:
 				if !refused[f.Topic] {
-					slog.Error("a topic cannot be read: not known whether its facts are in their partitions", "topic", f.Topic, "error", f.Err)
+					slog.Error("a topic cannot be read: not known whether its facts are in their partitions",
+						"topic", f.Topic, "error", f.Err)
 				}
 				refused[f.Topic] = true
 			case f.Err != nil:

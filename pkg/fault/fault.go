@@ -27,20 +27,24 @@ const (
 	NotYet
 	// Unavailable means that something outside is down or slow: waited for without end, never parked. HTTP 503.
 	Unavailable
-	// Permanent will fail for ever for a reason that is nobody's input (a bug, a refused account). Parked at once. HTTP 500.
+	// Permanent will fail for ever for a reason that is nobody's input (a bug, a refused account). Parked at once. HTTP
+	// 500.
 	Permanent
-	// Deferred means that the outside has not decided about this one item, or does not take it for now (a mailbox that is full, a
-	// refund under way), while others pass. It waits alone, however long: parked with the time of its next try. HTTP 503.
+	// Deferred means that the outside has not decided about this one item, or does not take it for now (a mailbox that is
+	// full, a refund under way), while others pass. It waits alone, however long: parked with the time of its next try.
+	// HTTP 503.
 	Deferred
 )
 
-var names = [...]string{"transient", "invalid", "not_found", "conflict", "not_yet", "unavailable", "permanent", "deferred"}
+// names of the classes in logs, metrics and dead letters.
+var names = [...]string{"transient", "invalid", "not_found", "conflict", "not_yet", "unavailable", "permanent",
+	"deferred"}
 
 func (c Class) String() string { return names[c] }
 
 // Error is an error with a class. Field names the input field at fault as a JSON pointer or variable name; empty when
-// no single field is. RetryAfter is a hint for the caller of an unavailable thing, and for a deferred one the longest wait until
-// its next try; zero means none.
+// no single field is. RetryAfter is a hint for the caller of an unavailable thing, and for a deferred one the longest
+// wait until its next try; zero means none.
 type Error struct {
 	Class      Class
 	Field      string
@@ -88,8 +92,8 @@ func Later(after time.Duration, format string, args ...any) error {
 	return &Error{Class: Unavailable, RetryAfter: after, err: fmt.Errorf(format, args...)}
 }
 
-// Defer is a Deferred error. within is how long the next try may be away at most: a deadline of the item that must not be slept
-// through; zero leaves the pace to who retries.
+// Defer is a Deferred error. within is how long the next try may be away at most: a deadline of the item that must not
+// be slept through; zero leaves the pace to who retries.
 func Defer(within time.Duration, format string, args ...any) error {
 	return &Error{Class: Deferred, RetryAfter: within, err: fmt.Errorf(format, args...)}
 }

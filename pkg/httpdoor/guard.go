@@ -1,5 +1,3 @@
-// Package httpdoor is what every HTTP door has in common, whatever is behind it: who may ask (Guard), how a path is
-// read and what a path does not take (NewRouter), and how many answers without an end there are at once (Streams).
 package httpdoor
 
 import (
@@ -57,6 +55,7 @@ func CheckHosts(variable string, hosts []string) error {
 // .svc and .svc.cluster.local are what Kubernetes calls its services.
 var internal = []string{".internal", ".svc", ".svc.cluster.local"}
 
+// refused counts what was not let in, by reason.
 var refused = telemetry.RequestsRefused.Counter()
 
 // Guard lets through what may come in. There is no login: a browser's place on this machine or network is a right that
@@ -103,6 +102,7 @@ func (c Config) Guard(next http.Handler) http.Handler {
 	})
 }
 
+// names is what a caller that was refused is told: the kinds of names, not the names.
 func (c Config) names() string {
 	var names []string
 	if c.Internal {
@@ -137,11 +137,13 @@ type head struct {
 	end context.CancelFunc
 }
 
+// WriteHeader implements http.ResponseWriter.
 func (h head) WriteHeader(status int) {
 	h.ResponseWriter.WriteHeader(status)
 	h.end()
 }
 
+// Write implements http.ResponseWriter: a body begins when the header is done.
 func (h head) Write(b []byte) (int, error) {
 	h.end()
 	return h.ResponseWriter.Write(b)
@@ -156,6 +158,8 @@ type body struct {
 	answer http.Header
 }
 
+// Read implements io.Reader. The connection is closed after a time-out: the rest of the body would be read as the next
+// request.
 func (b body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -56,6 +56,7 @@ func escaped(next http.Handler) http.Handler {
 	})
 }
 
+// escape is one percent-encoded byte.
 var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // canonical is an escaped path without the escapes that nothing needs (RFC 3986, 6.2.2.2).
@@ -70,6 +71,7 @@ func canonical(u *url.URL) string {
 	})
 }
 
+// allow is the value of the header Allow: the methods that a path takes; empty when it takes none.
 func allow(r chi.Routes, path string) string {
 	var methods []string
 	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

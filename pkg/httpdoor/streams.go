@@ -30,6 +30,7 @@ func NewStreams(most, perClient int) *Streams {
 	return &Streams{most: most, perClient: perClient, clients: map[string]int{}}
 }
 
+// streamsRefused counts those without a place, by reason.
 var streamsRefused = telemetry.StreamsRefused.Counter()
 
 // Enter takes a place for a request's client, until leave is called. Without one the error is a problem of status 503,
@@ -61,6 +62,7 @@ func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
 	}, nil
 }
 
+// clientKey is what Guard keeps the client under in the context of a request.
 type clientKey struct{}
 
 // client is whose share a connection takes from: its address, and of IPv6 the /64, within which one machine has as many

@@ -19,6 +19,7 @@ type Health struct {
 	checks   []check
 }
 
+// check is one condition of readiness.
 type check struct {
 	name string
 	f    func() error
@@ -38,8 +39,8 @@ func (h *Health) Check(name string, f func() error) {
 // Stopping makes the program not ready for good.
 func (h *Health) Stopping() { h.stopping.Store(true) }
 
-// Part turns readiness off when it is stopped, and then waits for drain so that those who balance load see it before the doors close.
-// Give it to Run as the last part: then it stops first.
+// Part turns readiness off when it is stopped, and then waits for drain so that those who balance load see it before
+// the doors close. Give it to Run as the last part: then it stops first.
 func (h *Health) Part(drain time.Duration) Part {
 	return Part{Name: "readiness", StopWithin: drain + time.Second, Run: func(ctx context.Context) error {
 		<-ctx.Done()
@@ -72,10 +73,10 @@ func (h *Health) Unready() []Unready {
 	return why
 }
 
-// Serves says whether requests should be sent here: from when the program was ready for the first time until it stops. In
-// between it does not ask what it stands on: that is away for every replica at once, and taking all of them out of the
-// balancer would make an outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that needs no
-// Kafka) is the better one.
+// Serves says whether requests should be sent here: from when the program was ready for the first time until it stops.
+// In between it does not ask what it stands on: that is away for every replica at once, and taking all of them out of
+// the balancer would make an outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that
+// needs no Kafka) is the better one.
 func (h *Health) Serves() bool {
 	if h.stopping.Load() {
 		return false
@@ -86,8 +87,8 @@ func (h *Health) Serves() bool {
 	return h.serving.Load()
 }
 
-// Routes adds GET /livez (200 while the program can answer at all), GET /readyz (200, or 503 with a JSON list of what is
-// not ready and why) and GET /servez (200, or 503, as Serves says; for load balancers).
+// Routes adds GET /livez (200 while the program can answer at all), GET /readyz (200, or 503 with a JSON list of what
+// is not ready and why) and GET /servez (200, or 503, as Serves says; for load balancers).
 func (h *Health) Routes(r chi.Router) {
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, status{Status: "live"})
@@ -108,11 +109,13 @@ func (h *Health) Routes(r chi.Router) {
 	})
 }
 
+// status is the body of every answer.
 type status struct {
 	Status  string    `json:"status"`
 	Unready []Unready `json:"unready,omitempty"`
 }
 
+// answer is never to be cached: what it says holds for a moment.
 func answer(w http.ResponseWriter, code int, s status) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

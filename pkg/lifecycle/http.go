@@ -22,7 +22,8 @@ const (
 	shutdownWithin    = 10 * time.Second
 )
 
-// Listen opens a TCP address such as 127.0.0.1:8081; port 0 takes any free one. The error is Permanent and names the address.
+// Listen opens a TCP address such as 127.0.0.1:8081; port 0 takes any free one. The error is Permanent and names the
+// address.
 func Listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -31,17 +32,19 @@ func Listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
+// drainKey is what the channel of Draining is kept under in the context of a request.
 type drainKey struct{}
 
-// Draining returns a channel that is closed when the door of this request begins to stop. Handlers that stream without end
-// return then, since the door waits for them. Nil, which blocks for ever, outside a door made by HTTP.
+// Draining returns a channel that is closed when the door of this request begins to stop. Handlers that stream without
+// end return then, since the door waits for them. Nil, which blocks for ever, outside a door made by HTTP.
 func Draining(ctx context.Context) <-chan struct{} {
 	c, _ := ctx.Value(drainKey{}).(chan struct{})
 	return c
 }
 
-// HTTP serves h, guarded by the door's config, on ln until stopped; then it takes no new connection, lets the requests in flight end within 10 s, and
-// cuts off what is left. It owns ln. A request has 30 s to arrive; there is no limit on the answer, since some answers stream.
+// HTTP serves h, guarded by the door's config, on ln until stopped; then it takes no new connection, lets the requests
+// in flight end within 10 s, and cuts off what is left. It owns ln. A request has 30 s to arrive; there is no limit on
+// the answer, since some answers stream.
 func HTTP(name string, ln net.Listener, guard httpdoor.Config, h http.Handler) Part {
 	return Part{Name: name, StopWithin: shutdownWithin + time.Second, Run: func(ctx context.Context) error {
 		draining := make(chan struct{})

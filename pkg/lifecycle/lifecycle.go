@@ -1,5 +1,3 @@
-// Package lifecycle starts a program's parts in order, stops them in reverse order with a deadline each, and tells the
-// outside whether it lives and whether it is ready.
 package lifecycle
 
 import (
@@ -33,8 +31,8 @@ type running struct {
 }
 
 // Run starts all parts in order. When ctx ends or the first part returns, it stops them one by one in reverse order: it
-// ends a part's context and waits for the part until its deadline. It blocks until then and joins the errors of the parts, each
-// with the part's name; a part that misses its deadline is an error too, and is left behind.
+// ends a part's context and waits for the part until its deadline. It blocks until then and joins the errors of the
+// parts, each with the part's name; a part that misses its deadline is an error too, and is left behind.
 func Run(ctx context.Context, parts ...Part) error {
 	returned := make(chan *running, len(parts))
 	var started []*running
@@ -59,6 +57,7 @@ func Run(ctx context.Context, parts ...Part) error {
 	return errors.Join(errs...)
 }
 
+// start runs a part on a goroutine of its own.
 func start(ctx context.Context, p Part, returned chan<- *running) *running {
 	r := &running{Part: p, done: make(chan struct{})}
 	ctx, r.stop = context.WithCancel(ctx)
@@ -73,6 +72,7 @@ func start(ctx context.Context, p Part, returned chan<- *running) *running {
 	return r
 }
 
+// end stops a part and waits for it until its deadline.
 func (r *running) end() error {
 	began := time.Now()
 	r.stop()

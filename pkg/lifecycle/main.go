@@ -26,15 +26,15 @@ const (
 	exitUsage  = 2 // unknown flag or wrong configuration
 )
 
-// Main is the whole of a service's main function: it reads the flags and the environment, runs until SIGINT or SIGTERM, and
-// returns the exit code. The first signal ends run's context; a second one ends everything at once. Flags: -help lists every variable,
-// -version says what was built, -health asks the running service on this host whether it lives (for container health checks).
+// Main is the whole of a service's main function: it reads the flags and the environment, runs until SIGINT or SIGTERM,
+// and returns the exit code. The first signal ends run's context; a second one ends everything at once. Flags: -help
+// lists every variable, -version says what was built, -health asks the running service on this host whether it lives
+// (for container health checks).
 func Main[C any](name string, run func(context.Context, C) error) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	p := process{name: name, args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, signals: signals}
-	return execute(p, run)
+	return execute(process{name, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, signals}, run)
 }
 
 // process is what a main function gets from the operating system.
@@ -45,6 +45,7 @@ type process struct {
 	signals        <-chan os.Signal
 }
 
+// execute is Main but for what it takes from the operating system, so that tests can give that.
 func execute[C any](p process, run func(context.Context, C) error) int {
 	flags := flag.NewFlagSet(p.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it has to say is said below, once
@@ -79,10 +80,11 @@ func execute[C any](p process, run func(context.Context, C) error) int {
 	return supervise(p, cfg, run)
 }
 
+// supervise runs until run returns, or a second signal comes.
 func supervise[C any](p process, cfg C, run func(context.Context, C) error) int {
 	slog.SetDefault(slog.New(startHandler(p.stderr, cfg)))
-	slog.LogAttrs(context.Background(), slog.LevelInfo, "starting", slog.String("service", p.name), slog.String("version", Version()),
-		slog.GroupAttrs("configuration", config.Masked(cfg)...))
+	slog.LogAttrs(context.Background(), slog.LevelInfo, "starting", slog.String("service", p.name),
+		slog.String("version", Version()), slog.GroupAttrs("configuration", config.Masked(cfg)...))
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
 	ended := make(chan error, 1)

@@ -1,22 +1,15 @@
-// Package problem speaks RFC 9457: every error of an HTTP door is rendered as a problem document whose status follows from
-// the error's class, and clients read such documents back into errors of the same class.
 package problem
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // ContentType of a problem document.
@@ -41,8 +34,8 @@ const (
 	maxDetail = 1024
 )
 
-// Field is one input field at fault and the rule it breaks. Field is a JSON pointer into the body, or the name of a header or
-// parameter.
+// Field is one input field at fault and the rule it breaks. Field is a JSON pointer into the body, or the name of a
+// header or parameter.
 type Field struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
@@ -75,9 +68,9 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// New is an error that Write renders as it is: everything in it is shown to the caller. slug ends the type and must stay the
-// same for ever; title is the same for every problem of a slug; detail is about this one. To say when to try again, wrap it:
-// fault.Later(after, "%w", problem.New(503, …)).
+// New is an error that Write renders as it is: everything in it is shown to the caller. slug ends the type and must
+// stay the same for ever; title is the same for every problem of a slug; detail is about this one. To say when to try
+// again, wrap it: fault.Later(after, "%w", problem.New(503, …)).
 func New(status int, slug, title, detail string, fields ...Field) error {
 	return &Problem{Type: TypePrefix + slug, Title: title, Status: status, Detail: detail, Errors: fields}
 }
@@ -89,8 +82,9 @@ func Is(err error, slug string) bool {
 }
 
 // From makes the document of an error. A Problem in its chain is taken as it is. Otherwise the outermost class decides:
-// Invalid 400, NotFound 404, Conflict 409, Unavailable, NotYet and a passed deadline 503, an exceeded http.MaxBytesReader 413,
-// anything else 500. What is said of a 5xx is general: the text of such an error is for the log, not for the caller.
+// Invalid 400, NotFound 404, Conflict 409, Unavailable, NotYet and a passed deadline 503, an exceeded
+// http.MaxBytesReader 413, anything else 500. What is said of a 5xx is general: the text of such an error is for the
+// log, not for the caller.
 func From(err error) Problem {
 	var classified *fault.Error
 	errors.As(err, &classified)
@@ -121,10 +115,12 @@ func From(err error) Problem {
 	return p.bounded()
 }
 
+// problem is a document without fields.
 func problem(status int, slug, title, detail string) Problem {
 	return Problem{Type: TypePrefix + slug, Title: title, Status: status, Detail: detail}
 }
 
+// unavailable is what is said of every 503 that nobody explains: an outage is not the caller's to know.
 func unavailable() Problem {
 	return problem(http.StatusServiceUnavailable, SlugUnavailable, "Temporarily unavailable",
 		"Something this request needs is not available right now. Trying again is safe.")
@@ -181,69 +177,10 @@ func (p Problem) bounded() Problem {
 	return p
 }
 
+// short cuts a text to maxDetail bytes, between characters.
 func short(s string) string {
 	if len(s) <= maxDetail {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxDetail], "") + "…"
-}
-
-// Write answers a request with the problem document of err. A 5xx is logged with the text that the caller does not get; a
-// request whose caller has gone is not. The instance is the request's path, the trace id that of the span in its context.
-func Write(w http.ResponseWriter, r *http.Request, err error) {
-	p := From(err)
-	if p.Instance == "" {
-		p.Instance = short(r.URL.EscapedPath())
-	}
-	if p.TraceID == "" {
-		if span := trace.SpanContextFromContext(r.Context()); span.HasTraceID() {
-			p.TraceID = span.TraceID().String()
-		}
-	}
-	log(r, p, err)
-	h := w.Header()
-	h.Set("Content-Type", ContentType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Del("Content-Length")
-	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
-	}
-	w.WriteHeader(p.Status)
-	// A caller that hung up is the only way this fails, and there is nobody left to tell.
-	_ = json.NewEncoder(w).Encode(p)
-}
-
-// sayAgain is how long the log is not told again that requests fail for the reason that it was told last: an outage fails all of them.
-const sayAgain = 10 * time.Second
-
-// said is the reason of a 503 that the log was told last.
-var said struct {
-	sync.Mutex
-	reason string
-	at     time.Time
-}
-
-func saidLately(reason string) bool {
-	said.Lock()
-	defer said.Unlock()
-	if said.reason == reason && time.Since(said.at) < sayAgain {
-		return true
-	}
-	said.reason, said.at = reason, time.Now()
-	return false
-}
-
-func log(r *http.Request, p Problem, err error) {
-	level := slog.LevelError
-	switch {
-	case p.Status < http.StatusInternalServerError, r.Context().Err() != nil:
-		return
-	case p.Status == http.StatusServiceUnavailable:
-		level = slog.LevelWarn
-		if saidLately(fmt.Sprint(fault.ClassOf(err), p.RetryAfter, err)) {
-			level = slog.LevelDebug
-		}
-	}
-	slog.Log(r.Context(), level, "request failed", "status", p.Status, "type", p.Type, "method", r.Method, "error", err)
 }

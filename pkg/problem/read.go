@@ -14,9 +14,9 @@ import (
 // maxRead bounds what a client reads of an answer that failed.
 const maxRead = 256 << 10
 
-// Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an error of
-// the class that the status says, with a *Problem in its chain: the document, or one made of the status when the answer is not a
-// problem document (a proxy's page, say). A Retry-After header becomes the error's RetryAfter.
+// Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an
+// error of the class that the status says, with a *Problem in its chain: the document, or one made of the status when
+// the answer is not a problem document (a proxy's page, say). A Retry-After header becomes the error's RetryAfter.
 func Read(resp *http.Response) error {
 	if resp.StatusCode < http.StatusBadRequest {
 		return nil
@@ -47,6 +47,8 @@ func Read(resp *http.Response) error {
 	}
 }
 
+// classOf is the class of a status, so that a client treats an answer as the server would treat its cause. A status
+// of 500 has none: it is tried again a few times.
 func classOf(status int) fault.Class {
 	switch {
 	case status == http.StatusNotFound || status == http.StatusGone:

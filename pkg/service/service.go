@@ -1,8 +1,3 @@
-// Package service starts and stops what every service is made of: telemetry, the log, the store, health and HTTP. What is
-// a service's own stands in its run.go, as the function that Run calls between opening those and running all.
-//
-//   - service.go: Run, and what that function may add
-//   - config.go: the variables that all services have, and all participants; AddParticipant
 package service
 
 import (
@@ -73,6 +68,7 @@ func (s *Service) HTTP(name, addr string, guard httpdoor.Config, h http.Handler)
 	return at, err
 }
 
+// listen opens an address and makes the part that serves it.
 func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handler) (lifecycle.Part, net.Addr, error) {
 	ln, err := lifecycle.Listen(addr)
 	if err != nil {
@@ -82,8 +78,8 @@ func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handle
 	return lifecycle.HTTP(name, ln, guard, telemetry.HTTP(s.name)(h)), ln.Addr(), nil
 }
 
-// Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops in
-// order. Kafka and Redis may be missing: what needs them waits, and the service is not ready.
+// Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops
+// in order. Kafka and Redis may be missing: what needs them waits, and the service is not ready.
 func Run(ctx context.Context, start Start, open func(*Service) error) (err error) {
 	s := &Service{name: start.Name, health: lifecycle.NewHealth()}
 	defer func() {
@@ -129,6 +125,7 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	return lifecycle.Run(ctx, parts...)
 }
 
+// handler is what HTTPAddr serves.
 func (s *Service) handler() http.Handler {
 	operators := func(r chi.Router) {
 		s.health.Routes(r)

@@ -60,7 +60,8 @@ func (c *carrier) Keys() []string {
 // about an order goes on where the order began. The span of ctx gets a link to it. Without a valid traceParent it
 // returns ctx as it is.
 func Rejoin(ctx context.Context, traceParent string) context.Context {
-	begun := trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.MapCarrier{traceparent: traceParent}))
+	begun := trace.SpanContextFromContext(
+		w3c.Extract(context.Background(), propagation.MapCarrier{traceparent: traceParent}))
 	if !begun.IsValid() {
 		return ctx
 	}

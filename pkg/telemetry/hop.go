@@ -56,7 +56,8 @@ func Begun(ctx context.Context) trace.SpanContext {
 // Answer is Send and Inject for a message that answers a record: begun is the span of the record's processing, see
 // Begun, and heard its headers. hop are the headers of the message; ended is nil where no span was needed. That it was
 // sent is for Sent.
-func Answer(begun trace.SpanContext, heard broker.Headers, to broker.TopicPartition, id, orderID string) (hop broker.Headers, ended func(error)) {
+func Answer(begun trace.SpanContext, heard broker.Headers, to broker.TopicPartition, id, orderID string) (
+	hop broker.Headers, ended func(error)) {
 	if parent := forwarded(heard); !begun.IsValid() && parent != nil {
 		return hop.Append(traceparent, parent), nil
 	}
@@ -106,7 +107,8 @@ func canonical(t []byte) bool {
 	if len(t) != end || t[0] != '0' || t[1] != '0' || t[2] != '-' || t[spanID-1] != '-' || t[flags-1] != '-' {
 		return false
 	}
-	return isID(t[traceID:spanID-1]) && isID(t[spanID:flags-1]) && t[flags] == '0' && t[flags+1] >= '0' && t[flags+1] <= '3'
+	return isID(t[traceID:spanID-1]) && isID(t[spanID:flags-1]) &&
+		t[flags] == '0' && t[flags+1] >= '0' && t[flags+1] <= '3'
 }
 
 // isID: lower-case hexadecimal, and not 0.

@@ -2,33 +2,33 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
-	"go.opentelemetry.io/contrib/bridges/otelslog"
-	"go.opentelemetry.io/otel/log"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	otellog "go.opentelemetry.io/otel/log"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// LogFormat is the shape of log lines; the zero value is text.
-type LogFormat string
-
-// The shapes.
+// The shapes of log lines.
 const (
-	Text LogFormat = "text"
-	JSON LogFormat = "json"
+	Text = "text"
+	JSON = "json"
 )
 
-// UnmarshalText refuses any other shape.
-func (f *LogFormat) UnmarshalText(text []byte) error {
-	switch v := LogFormat(text); v {
-	case Text, JSON:
-		*f = v
-		return nil
-	default:
-		return fmt.Errorf("must be text or json, is %q", text)
-	}
+// Config of logs. Where spans, metrics and logs are exported to is read from OpenTelemetry's own variables (OTEL_*, see
+// Start); its zero value logs text from level info on.
+type Config struct {
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"text" help:"shape of the log lines on stderr: text for people, json for machines"`
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"least level that is logged: debug, info, warn or error"`
+}
+
+// Validate names the variable that is wrong. env has seen to the level.
+func (c Config) Validate() error {
+	return fault.FieldIf(!slices.Contains([]string{"", Text, JSON}, c.LogFormat), "LOG_FORMAT",
+		"must be text or json, is %q", c.LogFormat)
 }
 
 // newConsole writes log lines to w, each with the trace_id and span_id of its context.
@@ -40,12 +40,7 @@ func newConsole(w io.Writer, cfg Config) slog.Handler {
 	return traced{slog.NewTextHandler(w, opts)}
 }
 
-// exported writes to the console and hands the same records to OpenTelemetry.
-func exported(console slog.Handler, cfg Config, service string, loggers log.LoggerProvider) slog.Handler {
-	bridge := otelslog.NewHandler(service, otelslog.WithLoggerProvider(loggers))
-	return slog.NewMultiHandler(console, atLeast{bridge, cfg.LogLevel})
-}
-
+// traced is a handler that adds the ids of the span to each line.
 type traced struct{ slog.Handler }
 
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
@@ -59,20 +54,13 @@ func (h traced) Handle(ctx context.Context, r slog.Record) error {
 func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
 func (h traced) WithGroup(name string) slog.Handler       { return traced{h.Handler.WithGroup(name)} }
 
-// atLeast drops records below a level; the bridge itself takes all.
+// atLeast is a processor that exports no records below a level: the bridge from slog asks it before each.
 type atLeast struct {
-	slog.Handler
+	sdklog.Processor
 	level slog.Level
 }
 
-func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= h.level && h.Handler.Enabled(ctx, l)
-}
-
-func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return atLeast{h.Handler.WithAttrs(attrs), h.level}
-}
-
-func (h atLeast) WithGroup(name string) slog.Handler {
-	return atLeast{h.Handler.WithGroup(name), h.level}
+// Enabled implements sdklog.Processor. Levels of slog lie at a fixed distance from OpenTelemetry's severities.
+func (p atLeast) Enabled(_ context.Context, of sdklog.EnabledParameters) bool {
+	return slog.Level(of.Severity-otellog.SeverityInfo) >= p.level
 }

@@ -8,9 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -30,16 +28,6 @@ func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ 
 		finish(span, err)
 		Sent(to.Topic, 1, start, err)
 	}
-}
-
-// sending begins the span of Send; nil: none is needed.
-func sending(ctx context.Context, to broker.TopicPartition, id, orderID string) (context.Context, trace.Span) {
-	if unseen(ctx) {
-		return ctx, nil
-	}
-	return tracer().Start(ctx, opSend+" "+to.Topic, trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(system, operationName.String(opSend), operationType.String(opSend), Topic.String(to.Topic),
-			Partition.String(strconv.Itoa(to.Partition)), messageID.String(id), conversationID.String(orderID)))
 }
 
 // Sent measures one operation that sent n messages to a topic: a value for each message would cost as much as deciding
@@ -62,7 +50,8 @@ func Process(ctx context.Context, r broker.Record, groupName string) (_ context.
 	}
 	ctx, span := tracer().Start(ctx, opProcess+" "+r.Topic, trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithAttributes(system, operationName.String(opProcess), operationType.String(opProcess),
-			Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset), group.String(groupName),
+			Topic.String(r.Topic), Partition.String(strconv.Itoa(r.Partition)), offset.Int64(r.Offset),
+			group.String(groupName),
 			// A record may hold any bytes, and one attribute that is not UTF-8 loses the whole batch of spans.
 			messageID.String(strings.ToValidUTF8(header(r.Headers, "ce_id"), "?")),
 			conversationID.String(strings.ToValidUTF8(string(r.Key), "?"))))
@@ -73,7 +62,8 @@ func noSpan(error) {}
 
 // Processed measures how long a group took for a message of a topic, or for several that it takes together.
 func Processed(topic, groupName string, began time.Time, err error) {
-	by := processedBy.succeeded(err, heardBy{topic, groupName}, operationName.String(opProcess), Topic.String(topic), group.String(groupName))
+	by := processedBy.succeeded(err, heardBy{topic, groupName}, operationName.String(opProcess), Topic.String(topic),
+		group.String(groupName))
 	by.Record(context.Background(), processes, time.Since(began).Seconds())
 }
 
@@ -89,8 +79,8 @@ func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, e
 			n, ofTopic = n+len(fetched[i].Records), ofTopic+len(fetched[i].Records)
 			topic := fetched[i].Topic
 			if ofTopic > 0 && (i == len(fetched)-1 || fetched[i+1].Topic != topic) { // logs of a topic are together
-				consumedBy.succeeded(nil, heardBy{topic, groupName}, operationName.String(opPoll), Topic.String(topic), group.String(groupName)).
-					Add(ctx, consumed, int64(ofTopic))
+				consumedBy.succeeded(nil, heardBy{topic, groupName}, operationName.String(opPoll), Topic.String(topic),
+					group.String(groupName)).Add(ctx, consumed, int64(ofTopic))
 				ofTopic = 0
 			}
 		}
@@ -110,40 +100,14 @@ func Commit(ctx context.Context, groupName string) (_ context.Context, ended fun
 	var span trace.Span
 	if Traced() {
 		ctx, span = tracer().Start(ctx, opCommit, trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"), group.String(groupName)))
+			trace.WithAttributes(system, operationName.String(opCommit), operationType.String("settle"),
+				group.String(groupName)))
 	}
 	return ctx, func(err error) {
 		finish(span, err)
-		labels(err, operationName.String(opCommit), group.String(groupName)).Record(ctx, operations, time.Since(start).Seconds())
+		labels(err, operationName.String(opCommit), group.String(groupName)).
+			Record(ctx, operations, time.Since(start).Seconds())
 	}
-}
-
-// tracer of the provider that is set now, so that a test can set its own.
-func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
-
-// unseen says that a span would only be one more id: it has a trace to belong to, and nobody exports any. What it
-// would cost for every event is more than deciding it does (docs/performance.md).
-func unseen(ctx context.Context) bool {
-	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
-}
-
-// Traced says that spans go somewhere: what would be done for them alone may be left out otherwise.
-func Traced() bool {
-	_, kept := otel.GetTracerProvider().(unexported)
-	return !kept
-}
-
-// finish ends a span, if there is one, with the class of the error: its words may hold an address, which has no place
-// in telemetry.
-func finish(span trace.Span, err error) {
-	if span == nil {
-		return
-	}
-	if err != nil {
-		span.SetStatus(codes.Error, fault.ClassOf(err).String())
-		span.SetAttributes(errorType.String(fault.ClassOf(err).String()))
-	}
-	span.End()
 }
 
 // The labels of what is measured for every message and went well.

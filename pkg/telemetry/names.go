@@ -67,89 +67,105 @@ var (
 // What becomes of an event at a participant or projection, by Participant and Topic. Each event counts in one of the
 // first four once it is done.
 var (
-	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or applied by a projection."}
+	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or folded."}
 	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
-	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered or parked before."}
+	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered, parked before."}
 	EventsVoid        = Metric{"troupe.events.void", "{event}", "Facts dropped: the log holds another in their place."}
 	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
 	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
 	EventsUndecodable = Metric{"troupe.events.undecodable", "{event}", "Records whose envelope or body cannot be read."}
-	RequestsClosed    = Metric{"troupe.requests.closed", "{request}", "Requests about dead letters that were closed, by Reason: done, or the class of what stopped them."}
-	DeadlinesFired    = Metric{"troupe.deadlines.fired", "{deadline}", "Deadlines that passed and were answered."}
+	RequestsClosed    = Metric{"troupe.requests.closed", "{request}",
+		"Requests about dead letters that were closed, by Reason: done, or the class of what stopped them."}
+	DeadlinesFired = Metric{"troupe.deadlines.fired", "{deadline}", "Deadlines that passed and were answered."}
 )
 
 // The cycle, by Participant, which is the name of a projection too.
 var (
-	ApplyDuration     = Metric{"troupe.apply.duration", "s", "How long one apply to Redis takes, for all tasks of an instance."}
-	ApplySize         = Metric{"troupe.apply.size", "{event}", "Events that one apply takes together."}
-	PublishDuration   = Metric{"troupe.publish.duration", "s", "From handing a batch to the broker to its answer."}
-	PublishSize       = Metric{"troupe.publish.size", "{entry}", "Facts and letters in one batch."}
-	PublishRetried    = Metric{"troupe.publish.retried", "{batch}", "Batches that were not acknowledged and are sent again."}
-	PublishRefused    = Metric{"troupe.publish.refused", "{batch}", "Batches that Kafka refused for a reason that no waiting mends, by Topic: too large, not authorized, a policy. They are sent again until somebody has mended it."}
+	ApplyDuration   = Metric{"troupe.apply.duration", "s", "How long one apply to Redis takes, for all tasks together."}
+	ApplySize       = Metric{"troupe.apply.size", "{event}", "Events that one apply takes together."}
+	PublishDuration = Metric{"troupe.publish.duration", "s", "From handing a batch to the broker to its answer."}
+	PublishSize     = Metric{"troupe.publish.size", "{entry}", "Facts and dead letters in one batch."}
+	PublishRetried  = Metric{"troupe.publish.retried", "{batch}", "Batches not acknowledged that are sent again."}
+	PublishRefused  = Metric{"troupe.publish.refused", "{batch}",
+		"Batches that Kafka refused for a reason that no waiting mends, by Topic: too large, not authorized, a policy. " +
+			"They are sent again until somebody has mended it."}
 	PublishUnexpected = Metric{"troupe.publish.unexpected", "{batch}", "Batches appended at another offset than expected."}
 	TasksClaimed      = Metric{"troupe.tasks.claimed", "{task}", "Partitions taken over."}
-	TasksLost         = Metric{"troupe.tasks.lost", "{task}", "Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced."}
-	TasksRunning      = Metric{"troupe.tasks.running", "{task}", "Partitions that this instance serves now."}
-	TasksExpected     = Metric{"troupe.tasks.expected", "{task}", "Partitions that all instances together should serve."}
-	RecordsFolded     = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
-	FoldRemaining     = Metric{"troupe.fold.remaining", "{record}", "Records that a fold under way has still to read; 0 when none is."}
-	OutboxEntries     = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters decided and not yet known to be in Kafka."}
-	LanesWaiting      = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
-	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that waits for a person."}
-	OrdersDeferred    = Metric{"troupe.orders.deferred", "{order}", "Orders with a dead letter that the participant redrives by itself."}
-	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of a log not yet applied, by Topic and Partition."}
-	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of a log not yet applied; 0 when there is none."}
-	WatermarkAge      = Metric{"troupe.watermark.age", "s", "Age of the oldest record that a restart would read again; 0 when there is none."}
-	OffsetsOutOfRange = Metric{"troupe.offsets.out_of_range", "{fetch}", "Fetches of an offset that the log does not hold."}
-	ChainsRead        = Metric{"troupe.chains.read", "{order}", "Orders whose chain was read back from the log's start, because a fact contradicted an adopted head."}
-	ClockSkew         = Metric{"troupe.clock.skew", "s", "By how much this machine's clock is ahead of another's, by Reason: redis, gateway, records (of what others wrote, from the future only); negative: behind."}
-	ActivityDropped   = Metric{"troupe.activity.dropped", "{record}", "Exceptions that the activity topic does not tell of, by Reason: full (too many at once), large, refused (Kafka did not take them)."}
+	TasksLost         = Metric{"troupe.tasks.lost", "{task}",
+		"Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced."}
+	TasksRunning   = Metric{"troupe.tasks.running", "{task}", "Partitions that this instance serves now."}
+	TasksExpected  = Metric{"troupe.tasks.expected", "{task}", "Partitions that all instances together should serve."}
+	RecordsFolded  = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
+	FoldRemaining  = Metric{"troupe.fold.remaining", "{record}", "Records that a fold has still to read; 0: none."}
+	OutboxEntries  = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters not yet known to be in Kafka."}
+	LanesWaiting   = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
+	OrdersParked   = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that waits for a person."}
+	OrdersDeferred = Metric{"troupe.orders.deferred", "{order}",
+		"Orders whose dead letter is redriven by itself."}
+	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of a log not yet applied, by its Partition."}
+	LagTime           = Metric{"troupe.lag.time", "s", "Age of the oldest record of a log not yet applied; 0: none."}
+	WatermarkAge      = Metric{"troupe.watermark.age", "s", "Age of the oldest record that a restart would read again."}
+	OffsetsOutOfRange = Metric{"troupe.offsets.out_of_range", "{fetch}", "Fetches of an offset that a log does not hold."}
+	ChainsRead        = Metric{"troupe.chains.read", "{order}",
+		"Orders whose chain was read back from the log's start, because a fact contradicted an adopted head."}
+	ClockSkew = Metric{"troupe.clock.skew", "s",
+		"By how much this machine's clock is ahead of another's, by Reason: redis, gateway, records (of what others " +
+			"wrote, from the future only); negative: behind."}
+	ActivityDropped = Metric{"troupe.activity.dropped", "{record}",
+		"Exceptions that the activity topic does not tell of, by Reason: full (too many at once), large, refused " +
+			"(Kafka did not take them)."}
 )
 
 // Redis, as every service sees it. Of a cluster: the server that is fullest.
 var (
 	RedisUsed     = Metric{"troupe.redis.memory.used", "By", "Memory that Redis uses."}
-	RedisMax      = Metric{"troupe.redis.memory.max", "By", "Memory that Redis may use, its maxmemory; 0: it has no limit."}
-	RedisEvicting = Metric{"troupe.redis.evicting", "{policy}", "1 while Redis would delete keys by itself, so that nothing is decided."}
-	RedisRefused  = Metric{"troupe.redis.refused", "{command}", "Commands not done, by Reason: full (Redis had no memory), evicts (it was not asked)."}
+	RedisMax      = Metric{"troupe.redis.memory.max", "By", "Memory that Redis may use, its maxmemory; 0: no limit."}
+	RedisEvicting = Metric{"troupe.redis.evicting", "{policy}", "1 while Redis may delete keys: nothing is decided."}
+	RedisRefused  = Metric{"troupe.redis.refused", "{command}",
+		"Commands not done, by Reason: full (Redis had no memory), evicts (it was not asked)."}
 )
 
 // What only a projection does, by Participant.
 var (
 	ProjectionDelay   = Metric{"troupe.projection.delay", "s", "From a record's append to its place in the read model."}
-	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}", "Orders whose adopted heads a fact contradicted, so that their partitions are rebuilt."}
-	ProjectionForgets = Metric{"troupe.projection.forgotten", "{order}", "Documents deleted because they are older than the retention."}
-	ProjectionSkipped = Metric{"troupe.projection.skipped", "{record}", "Offsets that retention took before they were read."}
-	Rebuilds          = Metric{"troupe.projection.rebuilds", "{task}", "Partitions rebuilt beside the live read model, by Reason: swapped, cancelled."}
-	RebuildRecords    = Metric{"troupe.projection.rebuild.records", "{record}", "Records folded again beside the live read model."}
-	RebuildCleared    = Metric{"troupe.projection.rebuild.cleared", "{key}", "Keys deleted that a rebuild left behind."}
+	ProjectionRefolds = Metric{"troupe.projection.refolds", "{order}",
+		"Orders whose adopted heads a fact contradicted, so that their partitions are rebuilt."}
+	ProjectionForgets = Metric{"troupe.projection.forgotten", "{order}", "Documents deleted because of their age."}
+	ProjectionSkipped = Metric{"troupe.projection.skipped", "{record}", "Offsets that retention took unread."}
+	Rebuilds          = Metric{"troupe.projection.rebuilds", "{task}",
+		"Partitions rebuilt beside the live read model, by Reason: swapped, cancelled."}
+	RebuildRecords = Metric{"troupe.projection.rebuild.records", "{record}", "Records folded again for a rebuild."}
+	RebuildCleared = Metric{"troupe.projection.rebuild.cleared", "{key}", "Keys deleted that a rebuild left behind."}
 )
 
-// The doors.
+// The APIs, and what they call.
 var (
 	OrdersPlaced    = Metric{"troupe.orders.placed", "{order}", "Orders taken with 202 for the first time."}
 	OrdersRepeated  = Metric{"troupe.orders.repeated", "{order}", "Requests to place an order that was placed already."}
 	OrdersOpen      = Metric{"troupe.orders.open", "{order}", "Orders in the read model that are not settled."}
-	OrdersOpenAge   = Metric{"troupe.orders.open.age", "s", "Age of the oldest order that is not settled; 0 when there is none."}
-	RetentionTime   = Metric{"troupe.retention.time", "s", "How long facts are kept: an order still open by then loses them."}
+	OrdersOpenAge   = Metric{"troupe.orders.open.age", "s", "Age of the oldest order that is not settled; 0: none."}
+	RetentionTime   = Metric{"troupe.retention.time", "s", "How long facts are kept; an order open by then loses them."}
 	SettleDuration  = Metric{"troupe.order.settle.duration", "s", "From placed to settled, as the read model sees it."}
 	ReadWait        = Metric{"troupe.read.wait.duration", "s", "How long reads waited for their consistency token."}
-	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503 because the read model was behind."}
+	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503: the read model was behind."}
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
-	RequestsRefused = Metric{"troupe.requests.refused", "{request}", "Requests that a door did not let in, by Reason: host, origin, query."}
-	DoorFull        = Metric{"troupe.door.full", "{request}", "Requests refused with 503 because as many as may already wait for the store."}
-	StreamsRefused  = Metric{"troupe.streams.refused", "{stream}", "Live streams not begun, by Reason: full, client (one client's share is used up)."}
+	RequestsRefused = Metric{"troupe.requests.refused", "{request}",
+		"Requests not let in, by Reason: host, origin, query."}
+	DoorFull       = Metric{"troupe.door.full", "{request}", "Requests refused with 503: too many wait for the store."}
+	StreamsRefused = Metric{"troupe.streams.refused", "{stream}",
+		"Live streams not begun, by Reason: full, client (one client's share is used up)."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}
 	GatewayDuration = Metric{"troupe.gateway.duration", "s", "How long calls to the payment gateway take."}
-	GatewayRefused  = Metric{"troupe.gateway.refused.customers", "{customer}", "Customers whose payment the gateway refused for one Reason, since it last charged anybody."}
-	MailDuration    = Metric{"troupe.mail.duration", "s", "How long handing a mail to the mail server takes."}
+	GatewayRefused  = Metric{"troupe.gateway.refused.customers", "{customer}",
+		"Customers whose payment the gateway refused for one Reason, since it last charged anybody."}
+	MailDuration = Metric{"troupe.mail.duration", "s", "How long handing a mail to the mail server takes."}
 )
 
 // sizeBuckets are counts, up to what one batch can hold.
 var sizeBuckets = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000}
 
-// durationBuckets are seconds, from a cache hit to the longest wait a door allows.
+// durationBuckets are seconds, from a cache hit to the longest wait an API allows.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // Counter makes the instrument, for a package variable: it works before Start too. Only a bad name fails, and a test

@@ -1,5 +1,3 @@
-// Package telemetry starts OpenTelemetry and structured logs, and holds every span, metric and attribute name of
-// Troupe. It is the only importer of the OpenTelemetry SDK.
 package telemetry
 
 import (
@@ -16,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/troupe-dev/troupe/pkg/buildinfo"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
@@ -27,13 +26,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
-
-// Config of logs. Where spans, metrics and logs are exported to is read from OpenTelemetry's own variables (OTEL_*, see
-// Start); its zero value logs text from level info on.
-type Config struct {
-	LogFormat LogFormat  `env:"LOG_FORMAT" envDefault:"text" help:"shape of the log lines on stderr: text for people, json for machines"`
-	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"least level that is logged: debug, info, warn or error"`
-}
 
 // registry is what MetricsHandler serves: that of the latest Start.
 var registry atomic.Pointer[prometheus.Registry]
@@ -68,26 +60,27 @@ func Start(ctx context.Context, service string, cfg Config) (stop func(context.C
 	}
 	stops = append(stops, tracers.Shutdown)
 	reg := prometheus.NewRegistry()
-	_, untraced := tracers.(unexported)
-	meters, err := newMeters(ctx, res, reg, untraced)
+	meters, err := newMeters(ctx, res, reg)
 	if err != nil {
 		return fail("OTEL_METRICS_EXPORTER", err)
 	}
 	stops = append(stops, meters.Shutdown)
-	loggers, err := newLoggers(ctx, res)
-	if err != nil {
-		return fail("OTEL_LOGS_EXPORTER", err)
-	}
 	console := newConsole(os.Stderr, cfg).WithAttrs([]slog.Attr{slog.String("service", service)})
 	handler := console
-	if loggers != nil {
+	if exports("LOGS") {
+		exporter, err := autoexport.NewLogExporter(ctx)
+		if err != nil {
+			return fail("OTEL_LOGS_EXPORTER", err)
+		}
+		loggers := sdklog.NewLoggerProvider(sdklog.WithResource(res),
+			sdklog.WithProcessor(atLeast{sdklog.NewBatchProcessor(exporter), cfg.LogLevel}))
 		stops = append(stops, loggers.Shutdown)
 		otel.SetLoggerProvider(loggers)
-		handler = exported(console, cfg, service, loggers)
+		handler = slog.NewMultiHandler(console, otelslog.NewHandler(service))
 	}
 	otel.SetTracerProvider(tracers)
 	otel.SetMeterProvider(meters)
-	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(w3c, propagation.Baggage{}))
 	// To the console alone: an error of exporting logs must not become another log to export.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		slog.New(console).Warn("telemetry failed", "error", err)
@@ -124,8 +117,12 @@ func describe(ctx context.Context, service string) (*resource.Resource, error) {
 	)
 }
 
-// unasked is true where nobody said where to export to: then nothing is exported, so that a laptop stays quiet.
-func unasked() bool { return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" }
+// exports says whether a signal (TRACES, METRICS, LOGS) goes anywhere: where its variable says, or to the endpoint.
+// Without either it goes nowhere, where autoexport would look for a collector on this host.
+func exports(signal string) bool {
+	exporter := os.Getenv("OTEL_" + signal + "_EXPORTER")
+	return exporter != "none" && (exporter != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "")
+}
 
 // tracerProvider is what Start needs of one.
 type tracerProvider interface {
@@ -133,63 +130,40 @@ type tracerProvider interface {
 	Shutdown(context.Context) error
 }
 
-// unexported is a provider whose spans nobody sees.
+// unexported is a provider whose spans nobody sees. It makes ids all the same, for logs and problem documents;
+// recording would be work for nobody.
 type unexported struct{ *sdktrace.TracerProvider }
 
 func newTracers(ctx context.Context, res *resource.Resource) (tracerProvider, error) {
-	var opts []autoexport.SpanOption
-	if unasked() {
-		opts = append(opts, autoexport.WithFallbackSpanExporter(
-			func(context.Context) (sdktrace.SpanExporter, error) { return nil, nil }))
-	}
-	exporter, err := autoexport.NewSpanExporter(ctx, opts...)
-	if err != nil {
-		return nil, err
-	}
-	if exporter == nil || autoexport.IsNoneSpanExporter(exporter) {
-		// Ids all the same, for logs and problem documents; recording would be work for nobody.
+	if !exports("TRACES") {
 		return unexported{sdktrace.NewTracerProvider(sdktrace.WithResource(res),
 			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))}, nil
+	}
+	exporter, err := autoexport.NewSpanExporter(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter)), nil
 }
 
-func newMeters(ctx context.Context, res *resource.Resource, reg *prometheus.Registry, untraced bool) (*sdkmetric.MeterProvider, error) {
+// newMeters registers the Go runtime's and the process's own metrics too.
+func newMeters(ctx context.Context, res *resource.Resource, reg *prometheus.Registry) (
+	*sdkmetric.MeterProvider, error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	scraped, err := promexporter.New(promexporter.WithRegisterer(reg))
 	if err != nil {
 		return nil, err
 	}
 	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scraped)}
-	if untraced { // no trace to give as an example: not looked for with every measurement
+	if !exports("TRACES") { // no trace to give as an example: not looked for with every measurement
 		opts = append(opts, sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	}
-	var fallback []autoexport.MetricOption
-	if unasked() {
-		fallback = append(fallback, autoexport.WithFallbackMetricReader(
-			func(context.Context) (sdkmetric.Reader, error) { return nil, nil }))
-	}
-	pushed, err := autoexport.NewMetricReader(ctx, fallback...)
-	if err != nil {
-		return nil, err
-	}
-	if pushed != nil && !autoexport.IsNoneMetricReader(pushed) {
+	if exports("METRICS") {
+		pushed, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return nil, err
+		}
 		opts = append(opts, sdkmetric.WithReader(pushed))
 	}
 	return sdkmetric.NewMeterProvider(opts...), nil
-}
-
-// newLoggers returns nil when logs are not exported.
-func newLoggers(ctx context.Context, res *resource.Resource) (*sdklog.LoggerProvider, error) {
-	var opts []autoexport.LogOption
-	if unasked() {
-		opts = append(opts, autoexport.WithFallbackLogExporter(
-			func(context.Context) (sdklog.Exporter, error) { return nil, nil }))
-	}
-	exporter, err := autoexport.NewLogExporter(ctx, opts...)
-	if err != nil || exporter == nil || autoexport.IsNoneLogExporter(exporter) {
-		return nil, err
-	}
-	return sdklog.NewLoggerProvider(sdklog.WithResource(res),
-		sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter))), nil
 }

@@ -1,7 +1,7 @@
 // Package brokertest gives tests an empty broker, and Suite, the contract that every broker.Log passes.
 //
-// Memory needs no network and runs inside testing/synctest bubbles. Fresh gives an address instead, from the highest rung
-// of the ladder that the environment offers:
+// Memory needs no network and runs inside testing/synctest bubbles. Fresh gives an address instead, from the highest
+// rung of the ladder that the environment offers:
 //
 //	real       TEST_KAFKA_BROKERS names brokers. All their topics and groups are deleted first, by every test:
 //	           never name a cluster that matters, and run packages one after the other (go test -p 1).

@@ -23,7 +23,8 @@ func container(t testing.TB) string {
 	t.Helper()
 	addr, err := startContainer()
 	if err != nil {
-		t.Fatalf("TEST_REAL=1 or TEST_CONTAINERS=1 asks for a real Kafka, TEST_KAFKA_BROKERS names none, and none could be started: %v", err)
+		t.Fatalf("TEST_REAL=1 or TEST_CONTAINERS=1 asks for a real Kafka, TEST_KAFKA_BROKERS names none, "+
+			"and none could be started: %v", err)
 	}
 	return addr
 }

@@ -21,7 +21,8 @@ const maxBatchBytes = 1_048_588
 type Memory struct {
 	// MaxWait is how long Fetch waits when there is nothing to read. Set before use; New makes it 500 ms.
 	MaxWait time.Duration
-	// RebalanceTimeout is how long a rebalance waits for members that are still serving. Set before use; New makes it 30 s.
+	// RebalanceTimeout is how long a rebalance waits for members that are still serving. Set before use; New makes it 30
+	// s.
 	RebalanceTimeout time.Duration
 
 	mu      sync.Mutex

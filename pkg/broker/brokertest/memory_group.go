@@ -108,7 +108,8 @@ func (m *Memory) awaitTopics(ctx context.Context, topics []string, partitions in
 }
 
 // nextGeneration waits at the barrier. It returns nil when ctx ends.
-func (m *Memory) nextGeneration(ctx context.Context, g *memoryGroup, me *memoryMember) (*memoryGeneration, context.Context) {
+func (m *Memory) nextGeneration(ctx context.Context, g *memoryGroup, me *memoryMember) (
+	*memoryGeneration, context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !slices.Contains(g.members, me) {
@@ -165,7 +166,8 @@ func (m *Memory) assign(g *memoryGroup) {
 	}
 	g.generation++
 	for i, o := range g.members {
-		gen := &memoryGeneration{memory: m, group: g, member: o, number: g.generation, committed: map[broker.TopicPartition]int64{}}
+		gen := &memoryGeneration{memory: m, group: g, member: o, number: g.generation,
+			committed: map[broker.TopicPartition]int64{}}
 		for _, topic := range o.topics {
 			n := o.logs
 			for p := i * n / len(g.members); p < (i+1)*n/len(g.members); p++ {
@@ -200,8 +202,8 @@ func (m *Memory) Rebalance(group string) {
 	}
 }
 
-// Expire drops a member as a session time-out does: the others take over its partitions, and it is not told. It learns it
-// from Holds or Commit, and joins again when its serve returns.
+// Expire drops a member as a session time-out does: the others take over its partitions, and it is not told. It learns
+// it from Holds or Commit, and joins again when its serve returns.
 func (m *Memory) Expire(group, member string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -53,7 +53,8 @@ func (m *Memory) AppendLate() {
 	m.late = nil
 }
 
-// Down makes every call fail with err (class Unavailable when it has none) until Down(nil). Members of groups stay members.
+// Down makes every call fail with err (class Unavailable when it has none) until Down(nil). Members of groups stay
+// members.
 func (m *Memory) Down(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

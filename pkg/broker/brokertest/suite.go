@@ -27,8 +27,8 @@ type Subject struct {
 // patience is how long anything may take before the suite says that it does not happen.
 const patience = 30 * time.Second
 
-// Suite checks that a broker.Log keeps its contract. open gives each test an empty one; its groups should have a session and
-// a rebalance time-out of a few seconds, since tests wait for both.
+// Suite checks that a broker.Log keeps its contract. open gives each test an empty one; its groups should have a
+// session and a rebalance time-out of a few seconds, since tests wait for both.
 func Suite(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*suite, *testing.T){
 		"Provision":                (*suite).provision,
@@ -107,7 +107,8 @@ func (s *suite) mustPut(t *testing.T, batches ...broker.Batch) map[broker.TopicP
 }
 
 // readAll fetches until every log is read to the end it had at first, and checks what holds for each answer.
-func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartition]int64) map[broker.TopicPartition][]broker.Record {
+func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartition]int64) (
+	records map[broker.TopicPartition][]broker.Record) {
 	t.Helper()
 	ends, err := s.Ends(s.ctx, slices.Collect(maps.Keys(from)))
 	if err != nil {
@@ -141,7 +142,8 @@ func (s *suite) readAll(t *testing.T, maxBytes int, from map[broker.TopicPartiti
 				offset = r.Offset + 1
 			}
 			if f.Next < offset || f.End < f.Next || f.Start > next[f.TopicPartition] {
-				t.Fatalf("fetch %v from %d: start %d, next %d, end %d", f.TopicPartition, next[f.TopicPartition], f.Start, f.Next, f.End)
+				t.Fatalf("fetch %v from %d: start %d, next %d, end %d",
+					f.TopicPartition, next[f.TopicPartition], f.Start, f.Next, f.End)
 			}
 			next[f.TopicPartition] = f.Next
 			read[f.TopicPartition] = append(read[f.TopicPartition], f.Records...)

@@ -25,9 +25,11 @@ type member struct {
 }
 
 // join starts a member that serves each generation until it ends; atEnd runs then.
-func (s *suite) join(t *testing.T, name string, hold chan struct{}, topics []string, atEnd func(broker.Generation) error) *member {
+func (s *suite) join(t *testing.T, name string, hold chan struct{}, topics []string,
+	atEnd func(broker.Generation) error) *member {
 	ctx, leave := context.WithCancel(s.ctx)
-	m := &member{t: t, name: name, began: make(chan broker.Generation, 64), over: make(chan error, 1), leave: leave, hold: hold}
+	m := &member{t: t, name: name, began: make(chan broker.Generation, 64), over: make(chan error, 1),
+		leave: leave, hold: hold}
 	go func() {
 		m.over <- s.Join(ctx, "g", topics, s.partitions, func(serving context.Context, g broker.Generation) error {
 			m.began <- g
@@ -158,7 +160,8 @@ func (s *suite) groupFencesCommits(t *testing.T) {
 	}
 }
 
-// groupFencesTheSlow: who does not finish within the rebalance time-out loses its logs, and what it commits then is refused.
+// groupFencesTheSlow: who does not finish within the rebalance time-out loses its logs, and what it commits then is
+// refused.
 func (s *suite) groupFencesTheSlow(t *testing.T) {
 	s.topics(t, 2, "a")
 	hold := make(chan struct{})

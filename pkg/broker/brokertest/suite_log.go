@@ -18,7 +18,8 @@ import (
 func (s *suite) provision(t *testing.T) {
 	a := broker.Topic{Name: "a.v1", Partitions: 3, Retention: time.Hour}
 	forever := broker.Topic{Name: "forever.v1", Partitions: 2}
-	wantClass(t, "check of a missing topic", s.Check(s.ctx, []broker.Topic{a}), fault.Unavailable, "waiting for topic", a.Name)
+	err := s.Check(s.ctx, []broker.Topic{a})
+	wantClass(t, "check of a missing topic", err, fault.Unavailable, "waiting for topic", a.Name)
 	var instances sync.WaitGroup
 	for range 3 { // instances of a service start at once
 		instances.Go(func() {
@@ -28,13 +29,14 @@ func (s *suite) provision(t *testing.T) {
 		})
 	}
 	instances.Wait()
-	if err := s.Check(s.ctx, []broker.Topic{a, forever}); err != nil {
+	if err = s.Check(s.ctx, []broker.Topic{a, forever}); err != nil {
 		t.Errorf("check of what was provisioned: %v", err)
 	}
-	wrong := a
-	wrong.Partitions = 4
-	wantClass(t, "check of another number", s.Check(s.ctx, []broker.Topic{forever, wrong}), fault.Permanent, a.Name, "3", "4")
-	wantClass(t, "provision of another number", s.Provision(s.ctx, []broker.Topic{wrong}), fault.Permanent, a.Name, "3", "4")
+	wrong := broker.Topic{Name: a.Name, Partitions: 4}
+	err = s.Check(s.ctx, []broker.Topic{forever, wrong})
+	wantClass(t, "check of another number", err, fault.Permanent, a.Name, "3", "4")
+	err = s.Provision(s.ctx, []broker.Topic{wrong})
+	wantClass(t, "provision of another number", err, fault.Permanent, a.Name, "3", "4")
 	for p := range 3 { // each log can be written at once
 		s.mustPut(t, broker.Batch{TopicPartition: s.log(a.Name, p), Records: []broker.Record{{Key: []byte("k")}}})
 	}
@@ -90,7 +92,8 @@ func (s *suite) manyLogs(t *testing.T) {
 			for p := range partitions {
 				b := broker.Batch{TopicPartition: s.log(topic, p)}
 				for i := range each {
-					b.Records = append(b.Records, broker.Record{Key: []byte("k"), Value: fmt.Appendf(nil, "%s %d %d %d", topic, p, round, i)})
+					value := fmt.Appendf(nil, "%s %d %d %d", topic, p, round, i)
+					b.Records = append(b.Records, broker.Record{Key: []byte("k"), Value: value})
 				}
 				batches = append(batches, b)
 				want[b.TopicPartition] = append(want[b.TopicPartition], b.Records...)
@@ -120,7 +123,8 @@ func (s *suite) largeBatches(t *testing.T) {
 		for p := range partitions {
 			from[s.log("a", p)] = 0
 			batches = append(batches, broker.Batch{TopicPartition: s.log("a", p), Records: []broker.Record{
-				{Key: []byte("large"), Value: bytes.Repeat([]byte{byte(round)}, size)}, {Key: []byte("small"), Value: []byte{byte(round)}}}})
+				{Key: []byte("large"), Value: bytes.Repeat([]byte{byte(round)}, size)},
+				{Key: []byte("small"), Value: []byte{byte(round)}}}})
 		}
 		s.mustPut(t, batches...)
 	}
@@ -148,7 +152,8 @@ func (s *suite) refusals(t *testing.T) {
 	if p := produced[s.log("a", 2)]; p.Err != nil || p.Base != 0 {
 		t.Errorf("a good batch beside bad ones: %+v", p)
 	}
-	wantClass(t, "an empty batch", s.put(broker.Batch{TopicPartition: s.log("a", 0)})[s.log("a", 0)].Err, fault.Permanent, "empty")
+	wantClass(t, "an empty batch", s.put(broker.Batch{TopicPartition: s.log("a", 0)})[s.log("a", 0)].Err,
+		fault.Permanent, "empty")
 	ends, err := s.Ends(s.ctx, []broker.TopicPartition{s.log("a", 0), s.log("a", 1), s.log("a", 2)})
 	if err != nil || ends[s.log("a", 0)] != 0 || ends[s.log("a", 1)] != 0 || ends[s.log("a", 2)] != 1 {
 		t.Errorf("ends %v, %v: refused batches leave nothing", ends, err)
@@ -163,7 +168,8 @@ func (s *suite) unknownTopic(t *testing.T) {
 	_, err := s.Ends(s.ctx, []broker.TopicPartition{s.log("a", 0), none})
 	wantClass(t, "ends", err, fault.Unavailable, "none")
 	s.mustPut(t, broker.Batch{TopicPartition: s.log("a", 0), Records: batch.Records})
-	fetched, err := s.Fetch(s.ctx, []broker.Position{{TopicPartition: none}, {TopicPartition: s.log("a", 0)}, {TopicPartition: s.log("a", 1)}})
+	fetched, err := s.Fetch(s.ctx, []broker.Position{{TopicPartition: none}, {TopicPartition: s.log("a", 0)},
+		{TopicPartition: s.log("a", 1)}})
 	if err != nil || len(fetched) != 3 {
 		t.Fatalf("fetch: %v, %v", fetched, err)
 	}
@@ -194,7 +200,8 @@ func (s *suite) outOfRange(t *testing.T) {
 		}
 		for _, f := range fetched {
 			switch {
-			case f.TopicPartition == a && (!errors.Is(f.Err, broker.ErrOutOfRange) || f.Start != 4 || f.End != 10 || len(f.Records) > 0):
+			case f.TopicPartition == a && (!errors.Is(f.Err, broker.ErrOutOfRange) || f.Start != 4 || f.End != 10 ||
+				len(f.Records) > 0):
 				t.Errorf("at %d: %+v, want out of range, start 4, end 10", offset, f)
 			case f.TopicPartition == b && (f.Err != nil || len(f.Records) != 1):
 				t.Errorf("the log beside it: %+v", f)
@@ -220,7 +227,8 @@ func (s *suite) middleOfABatch(t *testing.T) {
 	}
 	s.mustPut(t, broker.Batch{TopicPartition: tp, Records: records})
 	for from := range int64(10) {
-		if got := s.readAll(t, 0, map[broker.TopicPartition]int64{tp: from})[tp]; len(got) != int(10-from) || got[0].Value[0] != byte(from) {
+		got := s.readAll(t, 0, map[broker.TopicPartition]int64{tp: from})[tp]
+		if len(got) != int(10-from) || got[0].Value[0] != byte(from) {
 			t.Errorf("from %d: %d records", from, len(got))
 		}
 	}
@@ -247,7 +255,8 @@ func (s *suite) fetchWaits(t *testing.T) {
 		go func() {
 			defer close(appended)
 			tp := at[2].TopicPartition
-			if p := s.put(broker.Batch{TopicPartition: tp, Records: []broker.Record{{Key: []byte("k"), Value: []byte{byte(i)}}}})[tp]; p.Err != nil {
+			records := []broker.Record{{Key: []byte("k"), Value: []byte{byte(i)}}}
+			if p := s.put(broker.Batch{TopicPartition: tp, Records: records})[tp]; p.Err != nil {
 				t.Errorf("produce: %v", p.Err)
 			}
 		}()

@@ -13,7 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// wipe deletes all topics and groups and waits until they are gone. A group whose members have not left yet is waited for.
+// wipe deletes all topics and groups and waits until they are gone. A group whose members have not left yet is waited
+// for.
 func wipe(t testing.TB, brokers []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -16,7 +16,9 @@ import (
 var (
 	metrics = sdkmetric.NewManualReader()
 	// Instruments in package variables follow only the first provider of a process, so all tests share one.
-	meters = sync.OnceValue(func() *sdkmetric.MeterProvider { return sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics)) })
+	meters = sync.OnceValue(func() *sdkmetric.MeterProvider {
+		return sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics))
+	})
 )
 
 // Spans records every span that ends from now on until the test ends. Tests that use it cannot run in parallel.
@@ -29,10 +31,12 @@ func Spans(t testing.TB) *tracetest.SpanRecorder {
 	return r
 }
 
-// Record makes the process keep its metrics for Metric. It must come before telemetry.Start, in TestMain or first in a test.
+// Record makes the process keep its metrics for Metric. It must come before telemetry.Start, in TestMain or first in a
+// test.
 func Record() { otel.SetMeterProvider(meters()) }
 
-// Metric returns what an instrument holds now, in all tests of the process so far, or false when it has recorded nothing.
+// Metric returns what an instrument holds now, in all tests of the process so far, or false when it has recorded
+// nothing.
 func Metric(t testing.TB, name string) (metricdata.Metrics, bool) {
 	t.Helper()
 	var all metricdata.ResourceMetrics

@@ -9,6 +9,7 @@ import (
 	"iter"
 
 	"github.com/segmentio/kafka-go/compress"
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -77,7 +78,7 @@ func (b *Batch) Records(taken *int) iter.Seq2[Record, error] {
 			yield(Record{}, err)
 			return
 		}
-		last, from := b.FirstOffset-1, reader{b: plain}
+		last, from := b.FirstOffset-1, kbin.Reader{Src: plain}
 		for range b.NumRecords {
 			r, err := readRecord(&from)
 			r.Offset += b.FirstOffset

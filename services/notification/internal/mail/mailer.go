@@ -4,13 +4,13 @@ package mail
 import (
 	"context"
 	"errors"
-	"log/slog"
 	netmail "net/mail"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/upstream"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	gomail "github.com/wneessen/go-mail"
 )
@@ -44,10 +44,10 @@ type Mailer struct {
 	tls     tlsDialer
 	slots   chan struct{} // one per connection in use
 
-	mu      sync.Mutex
-	idle    []*conn // the longest idle first
-	trouble string  // why the server refuses us, whatever we send
-	tookAt  time.Time
+	standing *upstream.Standing
+
+	mu   sync.Mutex
+	idle []*conn // the longest idle first
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
@@ -70,6 +70,7 @@ func New(cfg Config) (*Mailer, error) {
 	return &Mailer{
 		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:], options: opts,
 		tls: tlsDialer{on: cfg.TLS == "implicit", config: t}, slots: make(chan struct{}, cfg.Connections),
+		standing: upstream.New("mail server (SMTP_ADDR)"),
 	}, nil
 }
 
@@ -133,14 +134,7 @@ func (m *Mailer) send(ctx context.Context, to *netmail.Address, body []byte) err
 }
 
 // Ready returns nil, or why the mail server takes nothing from us at all until somebody changes a setting here or there.
-func (m *Mailer) Ready() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.trouble != "" {
-		return fault.New(fault.Unavailable, "mail server refuses this service: %s", m.trouble)
-	}
-	return nil
-}
+func (m *Mailer) Ready() error { return m.standing.Ready() }
 
 // Close says goodbye on the idle connections. No Send may be under way.
 func (m *Mailer) Close() {
@@ -182,37 +176,4 @@ func (m *Mailer) drop() {
 		c.close()
 	}
 	m.idle = nil
-}
-
-// refusesUs makes a refusal of everything loud, once.
-func (m *Mailer) refusesUs(why string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.trouble != why {
-		m.trouble = why
-		slog.Error("mail server refuses this service; no mail leaves until that is settled", "reason", why)
-	}
-}
-
-// took remembers that the server has taken a mail.
-func (m *Mailer) took() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.tookAt = time.Now()
-}
-
-// takesOthers says that the server has taken somebody's mail lately.
-func (m *Mailer) takesOthers() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !m.tookAt.IsZero() && time.Since(m.tookAt) < lately
-}
-
-func (m *Mailer) acceptsUs() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.trouble != "" {
-		m.trouble = ""
-		slog.Info("mail server accepts this service again")
-	}
 }

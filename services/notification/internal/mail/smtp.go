@@ -94,10 +94,10 @@ func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body
 	var refused *Refused
 	var putOff *PutOff
 	if err == nil || reply != nil && (errors.As(err, &refused) || errors.As(err, &putOff)) {
-		m.acceptsUs() // the server judged this one mail, so it listens to us
+		m.standing.Accepted() // the server judged this one mail, so it listens to us
 	}
 	if err == nil {
-		m.took()
+		m.standing.Took()
 	}
 	return err
 }
@@ -149,10 +149,10 @@ func (m *Mailer) failed(step string, err error) error {
 	case errors.As(err, &reply):
 		answer = quote(reply)
 		if reply.Code/100 != 4 {
-			m.refusesUs(step + ": " + scrub(reply.Msg, reply.Code))
+			m.standing.Refused(step + ": " + scrub(reply.Msg, reply.Code))
 		}
 	case !outage(err):
-		m.refusesUs(step + ": " + err.Error())
+		m.standing.Refused(step + ": " + err.Error())
 	}
 	return fault.New(fault.Unavailable, "mail server: %s: %w", step, answer)
 }
@@ -167,10 +167,6 @@ func outage(err error) bool {
 // notTheRecipient are answers that say that we talk wrongly or have no right to talk, whoever the recipient is. Those
 // of 4xx are about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
 var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
-
-// lately is how recent a mail must be that the server took, to show that a refusal by its policy is not of all our
-// mails.
-const lately = time.Hour
 
 // refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that
 // it is put off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's
@@ -187,7 +183,7 @@ func (m *Mailer) refused(step string, err error) error {
 	switch {
 	case slices.Contains(notTheRecipient, reply.Code):
 		return m.failed(step, err)
-	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.takesOthers():
+	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.standing.TakesOthers():
 		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(&PutOff{Reason: reason}, quote(reply)))
 	case reply.Code/100 == 5:
 		return errors.Join(&Refused{Reason: reason}, quote(reply))

@@ -39,11 +39,11 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 		g.runs.end()
 		return charged(confirmed), nil
 	}
-	if reason := g.refusal(err, c); reason != "" {
+	if reason := g.declined(err, c); reason != "" {
 		return domain.Outcome{IntentID: pi.ID, Reason: reason}, nil
 	}
 	if err != nil && !stale(err) {
-		return domain.Outcome{}, g.failure(ctx, "confirm", err)
+		return domain.Outcome{}, g.failure("confirm", err)
 	}
 	final, status, err := g.read(ctx, pi.ID)
 	if err == nil && final == nil && status == stripe.PaymentIntentStatusRequiresAction {
@@ -86,20 +86,20 @@ func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIn
 	params.SetIdempotencyKey(c.EventID + ":create")
 	pi, err := g.api.V1PaymentIntents.Create(ctx, params)
 	if err == nil {
-		g.works()
+		g.standing.Took()
 		return pi, nil, nil
 	}
-	if reason := g.refusal(err, c); reason != "" {
+	if reason := g.declined(err, c); reason != "" {
 		return nil, &domain.Outcome{Reason: reason}, nil
 	}
 	if !stale(err) {
-		return nil, nil, g.failure(ctx, "create", err)
+		return nil, nil, g.failure("create", err)
 	}
 	// The key was used for another request (an edited event), or its first answer was a failure that Stripe repeats for ever: what
 	// exists must be found, and never a second one started.
 	found, lookup := g.find(ctx, c.OrderID)
 	if lookup == nil && found == nil {
-		return nil, nil, g.failure(ctx, "create", err)
+		return nil, nil, g.failure("create", err)
 	}
 	return g.judged(found, lookup, c)
 }
@@ -128,7 +128,7 @@ func (g *Stripe) cancel(ctx context.Context, c domain.Charge, id, reason string)
 		return domain.Outcome{IntentID: id, Reason: declineReason(pi.LastPaymentError, reason)}, nil
 	}
 	if !stale(err) {
-		return domain.Outcome{}, g.failure(ctx, "cancel", err)
+		return domain.Outcome{}, g.failure("cancel", err)
 	}
 	final, status, err := g.read(ctx, id)
 	return value(final), g.undecided(final, status, err)
@@ -150,7 +150,7 @@ func (g *Stripe) undecided(final *domain.Outcome, status stripe.PaymentIntentSta
 func (g *Stripe) read(ctx context.Context, id string) (*domain.Outcome, stripe.PaymentIntentStatus, error) {
 	pi, err := g.api.V1PaymentIntents.Retrieve(ctx, id, &stripe.PaymentIntentRetrieveParams{})
 	if err != nil {
-		return nil, "", g.failure(ctx, "read", err)
+		return nil, "", g.failure("read", err)
 	}
 	return settled(pi), pi.Status, nil
 }
@@ -191,12 +191,12 @@ func (g *Stripe) find(ctx context.Context, orderID string) (*stripe.PaymentInten
 	var first *stripe.PaymentIntent
 	for pi, err := range g.api.V1PaymentIntents.Search(ctx, params) {
 		if err != nil {
-			return nil, g.failure(ctx, "search", err)
+			return nil, g.failure("search", err)
 		}
 		// What a search returns may be out of date.
 		now, err := g.api.V1PaymentIntents.Retrieve(ctx, pi.ID, &stripe.PaymentIntentRetrieveParams{})
 		if err != nil {
-			return nil, g.failure(ctx, "read", err)
+			return nil, g.failure("read", err)
 		}
 		if now.Status == stripe.PaymentIntentStatusSucceeded {
 			return now, nil

@@ -2,24 +2,15 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/stripe/stripe-go/v84"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
-
-// accountLogEvery bounds how often a refused account is logged: every waiting order meets it.
-const accountLogEvery = 30 * time.Second
-
-// lately is how recent an intent must be that the gateway took, to show that a payment method which it refuses is at
-// fault, and not the mode or account in which it was asked (a test key where customers have live cards, say).
-const lately = time.Hour
 
 func code(err error) stripe.ErrorCode {
 	if e, ok := errors.AsType[*stripe.Error](err); ok {
@@ -28,9 +19,9 @@ func code(err error) stripe.ErrorCode {
 	return ""
 }
 
-// refusal returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
+// declined returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
 // method while it takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
-func (g *Stripe) refusal(err error, c domain.Charge) string {
+func (g *Stripe) declined(err error, c domain.Charge) string {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok || passing(e) || stale(err) {
 		return ""
@@ -147,7 +138,7 @@ func replayed(e *stripe.Error) bool {
 //     failure that is remembered for the key, a refund for which our balance does not reach.
 //   - Permanent: this order alone, and a person must look: an amount or a currency that our door takes and the gateway does not, or a
 //     refusal that names nothing.
-func (g *Stripe) failure(ctx context.Context, step string, err error) error {
+func (g *Stripe) failure(step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok {
 		// Not an answer of the API: no connection, a time-out, a proxy's page.
@@ -156,7 +147,7 @@ func (g *Stripe) failure(ctx context.Context, step string, err error) error {
 	class := fault.Permanent
 	switch {
 	case ours(e):
-		g.refused(ctx, e)
+		g.standing.Refused(refusal(e))
 		class = fault.Unavailable
 	case e.HTTPStatusCode >= 500 && replayed(e):
 		class = fault.Deferred
@@ -166,7 +157,7 @@ func (g *Stripe) failure(ctx context.Context, step string, err error) error {
 		class = fault.Transient
 	case ofMethod(e):
 		if g.runs.long() {
-			g.refused(ctx, e)
+			g.standing.Refused(refusal(e))
 		}
 		class = fault.Deferred
 	case e.Code == stripe.ErrorCodeBalanceInsufficient:
@@ -176,14 +167,7 @@ func (g *Stripe) failure(ctx context.Context, step string, err error) error {
 		step, e.HTTPStatusCode, e.Type, e.Code, e.Param, e.RequestID, e.Msg)
 }
 
-// refused makes a refusal that is about us loud: in readiness until the gateway takes something again, and in the log.
-func (g *Stripe) refused(ctx context.Context, e *stripe.Error) {
-	g.trouble.Store(&trouble{status: e.HTTPStatusCode, code: string(e.Code), param: e.Param})
-	now, last := time.Now(), g.refusedAt.Load()
-	if now.Sub(time.Unix(0, last)) < accountLogEvery || !g.refusedAt.CompareAndSwap(last, now.UnixNano()) {
-		return
-	}
-	slog.ErrorContext(ctx, "the payment gateway refuses this account, or what is asked for whoever orders: payments wait until"+
-		" PAYMENT_GATEWAY_KEY, its mode, or what the account allows is right",
-		"status", e.HTTPStatusCode, "code", e.Code, "param", e.Param)
+// refusal is what of a refusal that is about us is shown.
+func refusal(e *stripe.Error) string {
+	return fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param)
 }

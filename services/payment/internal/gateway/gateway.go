@@ -7,12 +7,12 @@ package gateway
 
 import (
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/stripe/stripe-go/v84"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/upstream"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -35,12 +35,8 @@ type Config struct {
 // Stripe is a gateway that speaks Stripe's API. It is safe for concurrent use, and never retries by itself: its caller asks
 // again.
 type Stripe struct {
-	api *stripe.Client
-	// refusedAt is when the refusal of the account was last logged, in Unix nanoseconds.
-	refusedAt atomic.Int64
-	// tookAt is when an intent was last created, in Unix nanoseconds.
-	tookAt    atomic.Int64
-	trouble   atomic.Pointer[trouble]
+	api       *stripe.Client
+	standing  *upstream.Standing // it took somebody's request when it last created an intent
 	runs      runs
 	clock     *clock.Clock
 	transport *http.Transport
@@ -61,6 +57,7 @@ func Open(cfg Config) *Stripe {
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
 	g := &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), clock: cfg.Clock, transport: transport}
+	g.standing = upstream.New("payment gateway (PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY)")
 	g.unwatch = telemetry.Gauges(g.runs.observe, telemetry.GatewayRefused)
 	return g
 }

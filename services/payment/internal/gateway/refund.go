@@ -27,20 +27,20 @@ func (g *Stripe) Refund(ctx context.Context, r domain.Return) (string, error) {
 	params.SetIdempotencyKey(r.EventID + ":refund")
 	refund, err := g.api.V1Refunds.Create(ctx, params)
 	if err == nil {
-		g.trouble.Store(nil)
+		g.standing.Accepted()
 	}
 	if err == nil && refund.Status == stripe.RefundStatusSucceeded && refund.Amount == r.Amount {
 		return refund.ID, nil
 	}
 	if err != nil && !stale(err) && code(err) != stripe.ErrorCodeChargeAlreadyRefunded {
-		return "", g.refundFailure(ctx, "refund", err)
+		return "", g.refundFailure("refund", err)
 	}
 	id, lookup := g.refunded(ctx, r)
 	switch {
 	case id != "" || lookup != nil:
 		return id, lookup
 	case err != nil:
-		return "", g.refundFailure(ctx, "refund", err)
+		return "", g.refundFailure("refund", err)
 	default:
 		return "", fault.New(fault.Transient, "gateway: refund %s is made and not in the list of refunds", refund.ID)
 	}
@@ -55,7 +55,7 @@ func (g *Stripe) refunded(ctx context.Context, r domain.Return) (string, error) 
 	var unfinished *stripe.Refund
 	for refund, err := range g.api.V1Refunds.List(ctx, params) {
 		if err != nil {
-			return "", g.refundFailure(ctx, "list refunds", err)
+			return "", g.refundFailure("list refunds", err)
 		}
 		if refund.Status == stripe.RefundStatusSucceeded {
 			back += refund.Amount
@@ -85,9 +85,9 @@ func underway(r *stripe.Refund) bool {
 
 // refundFailure is failure for the steps of a refund: what an operator must put right, and a charge that is not known
 // in the mode in which we ask, waits alone.
-func (g *Stripe) refundFailure(ctx context.Context, step string, err error) error {
+func (g *Stripe) refundFailure(step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)
-	failed := g.failure(ctx, step, err)
+	failed := g.failure(step, err)
 	if ok && (ours(e) || e.Code == stripe.ErrorCodeResourceMissing) {
 		return fault.Defer(0, "%w", failed)
 	}

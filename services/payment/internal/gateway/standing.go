@@ -5,33 +5,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// trouble is a refusal that is about us.
-type trouble struct {
-	status      int
-	code, param string
-}
-
 // Ready returns nil, or why the gateway takes nothing from this service until somebody changes a setting here or there.
-func (g *Stripe) Ready() error {
-	if t := g.trouble.Load(); t != nil {
-		return fault.New(fault.Unavailable, "payment gateway refuses this service: HTTP %d, code %q, param %q", t.status, t.code, t.param)
-	}
-	return nil
-}
-
-// works remembers that the gateway has taken what was asked.
-func (g *Stripe) works() {
-	g.tookAt.Store(time.Now().UnixNano())
-	g.trouble.Store(nil)
-}
+func (g *Stripe) Ready() error { return g.standing.Ready() }
 
 // takesOthers says that the gateway has taken somebody's payment method lately, and has not refused many since.
 func (g *Stripe) takesOthers() bool {
-	return time.Since(time.Unix(0, g.tookAt.Load())) < lately && !g.runs.long()
+	return g.standing.TakesOthers() && !g.runs.long()
 }
 
 // Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than
@@ -40,6 +22,8 @@ const (
 	maxRunReasons   = 50
 	maxRunCustomers = 1000
 	longRun         = 3
+	// lately is how long a run goes on without another refusal.
+	lately = time.Hour
 )
 
 // runs are the refusals since somebody was charged: by reason, who met them. Many customers in a row with the same

@@ -1,0 +1,8 @@
+// Package httpdoor is what every HTTP API has in common, whatever is behind it: who may ask (Guard), how a path is read
+// and what a path does not take (NewRouter), and how many answers without an end there are at once (Streams).
+//
+// Files, each using only those above it:
+//   - streams.go: the places of streams, and whose share a client takes from
+//   - guard.go: names, origins and queries that are not let in
+//   - router.go: paths, methods and panics
+package httpdoor

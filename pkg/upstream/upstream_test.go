@@ -1,0 +1,63 @@
+package upstream_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/upstream"
+)
+
+func Example() {
+	gateway := upstream.New("payment gateway")
+	gateway.Refused("HTTP 401")
+	fmt.Println(gateway.Ready(), gateway.TakesOthers())
+	gateway.Took()
+	fmt.Println(gateway.Ready(), gateway.TakesOthers())
+	// Output:
+	// payment gateway refuses this service: HTTP 401 false
+	// <nil> true
+}
+
+func TestARefusalIsLoudAndNotALoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+		defer slog.SetDefault(before)
+		s := upstream.New("gateway")
+		for range 31 { // over 30 seconds
+			s.Refused("HTTP 401")
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(logged.String(), "level=ERROR"); n != 2 {
+			t.Errorf("told %d times in 30 s, not at its beginning and its end: %s", n, logged.String())
+		}
+		if fault.ClassOf(s.Ready()) != fault.Unavailable {
+			t.Errorf("ready: %v", s.Ready())
+		}
+	})
+}
+
+func TestASuccessIsForgottenAfterAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := upstream.New("gateway")
+		s.Accepted()
+		if s.TakesOthers() {
+			t.Error("a request that was judged is not one that was taken")
+		}
+		s.Took()
+		time.Sleep(time.Hour - time.Second)
+		if !s.TakesOthers() {
+			t.Error("forgotten too soon")
+		}
+		if time.Sleep(time.Second); s.TakesOthers() {
+			t.Error("remembered for longer than an hour")
+		}
+	})
+}
