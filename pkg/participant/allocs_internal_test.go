@@ -38,7 +38,7 @@ func newTestCycle(b *behavior) (*cycle, *partition) {
 
 func newBench(events int) *bench {
 	clerk := Behavior[string]{
-		Name: "clerk", FoldVersion: 1, Hears: []Hears{{Topic: "desk.events.v1", Types: []string{"google.protobuf.StringValue"}}},
+		Name: "clerk", FoldVersion: 1, Subscribes: []Subscription{{Topic: "desk.events.v1", Types: []string{"google.protobuf.StringValue"}}},
 		React:  func(context.Context, string, event.Message) (proto.Message, error) { return nil, nil },
 		Evolve: func(s string, _ event.Message) string { return s + "x" },
 	}

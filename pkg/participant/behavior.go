@@ -13,9 +13,9 @@ import (
 // its Time is the deadline.
 const DeadlinePassed = "troupe.local.DeadlinePassed"
 
-// Hears names a topic that a participant listens to and the types it reacts to there. Events of other types are
+// Subscription names a topic that a participant listens to and the types it reacts to there. Events of other types are
 // answered with nothing, undecoded.
-type Hears struct {
+type Subscription struct {
 	Topic string
 	Types []string
 }
@@ -36,8 +36,8 @@ type Behavior[S any] struct {
 	Name string
 	// FoldVersion must be raised whenever Evolve or S changes meaning: every order is then folded again from the log.
 	FoldVersion int
-	// Hears is what it listens to. Its own topic may be among them (when a door publishes there).
-	Hears []Hears
+	// Subscribes is what it listens to. Its own topic may be among them (when a door publishes there).
+	Subscribes []Subscription
 	// React answers an event with one fact, or with Nothing, or with an error whose class decides between retrying, holding and
 	// parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different orders and
 	// one at a time for one order. ctx ends when the instance leaves.

@@ -69,7 +69,7 @@ func (b Behavior[S]) erase() *behavior {
 	if b.Deadline != nil {
 		e.deadline = func(s any) (time.Time, bool) { return b.Deadline(s.(S)) }
 	}
-	for _, h := range b.Hears {
+	for _, h := range b.Subscribes {
 		types := map[string]bool{}
 		for _, t := range h.Types {
 			types[t] = true
