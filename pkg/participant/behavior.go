@@ -20,17 +20,17 @@ type Subscription struct {
 	Types []string
 }
 
-// Nothing is React's answer to an event that needs none, in this state and in every later one: the event is answered for
-// ever, with no fact. It is nil, so an error goes with nil, and Nothing with no error.
+// Nothing is React's answer to an event that needs none, in this state and in every later one: the event is answered
+// for ever, with no fact. It is nil, so an error goes with nil, and Nothing with no error.
 var Nothing proto.Message
 
-// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own facts;
-// its zero value is the state before the first. S is stored as JSON.
+// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own
+// facts; its zero value is the state before the first. S is stored as JSON.
 //
-// Five rules make the guarantees possible; package participanttest holds a Behavior against them: at most one fact per event
-// answered; state is a fold of own facts alone; the same input gives the same answer (time only from Now(ctx) and the
-// event, ids only from the event); an event answered with Nothing in some state is answered with Nothing in every later
-// one; fault.NotYet is said from own state only.
+// Five rules make the guarantees possible; package participanttest holds a Behavior against them: at most one fact per
+// event answered; state is a fold of own facts alone; the same input gives the same answer (time only from Now(ctx)
+// and the event, ids only from the event); an event answered with Nothing in some state is answered with Nothing in
+// every later one; fault.NotYet is said from own state only.
 type Behavior[S any] struct {
 	// Name of the participant: its consumer group, and the prefix of its topics and keys.
 	Name string
@@ -38,9 +38,9 @@ type Behavior[S any] struct {
 	FoldVersion int
 	// Subscribes is what it listens to. Its own topic may be among them (when a door publishes there).
 	Subscribes []Subscription
-	// React answers an event with one fact, or with Nothing, or with an error whose class decides between retrying, holding and
-	// parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different orders and
-	// one at a time for one order. ctx ends when the instance leaves.
+	// React answers an event with one fact, or with Nothing, or with an error whose class decides between retrying,
+	// holding and parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for
+	// different orders and one at a time for one order. ctx ends when the instance leaves.
 	React func(ctx context.Context, state S, m event.Message) (proto.Message, error)
 	// Evolve returns the state after a fact of its own. Pure; called for facts just decided and for facts read back from
 	// the log.
