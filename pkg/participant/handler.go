@@ -216,7 +216,7 @@ func (h handler) Measure(add func(m telemetry.Metric, n float64)) {
 		add(telemetry.OrdersParked, float64(t.forPerson))
 		add(telemetry.OrdersDeferred, float64(len(t.parked)-t.forPerson))
 		if n := t.waiting(); n > 0 {
-			add(telemetry.LanesWaiting, float64(n))
+			add(telemetry.OrdersWaiting, float64(n))
 		}
 	}
 }

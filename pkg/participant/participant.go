@@ -55,7 +55,7 @@ func (b *behavior) engine(cfg Config, prepare func(context.Context) error) task.
 		CommitEvery: cfg.CommitEvery, LeaveWithin: cfg.LeaveWithin,
 		Prepare: prepare, Logger: slog.With("participant", b.name),
 		Gauges: []telemetry.Metric{
-			telemetry.OutboxEntries, telemetry.LanesWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred,
+			telemetry.OutboxEntries, telemetry.OrdersWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred,
 		},
 	}
 }

@@ -22,7 +22,7 @@ var (
 	eventsAnswered    = telemetry.EventsAnswered.Counter()
 	eventsUnanswered  = telemetry.EventsUnanswered.Counter()
 	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
-	eventsSuperseded  = telemetry.EventsVoid.Counter()
+	eventsSuperseded  = telemetry.EventsSuperseded.Counter()
 	eventsHeld        = telemetry.EventsHeld.Counter()
 	eventsRetried     = telemetry.EventsRetried.Counter()
 	eventsParked      = telemetry.EventsParked.Counter()

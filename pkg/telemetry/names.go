@@ -70,7 +70,7 @@ var (
 	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or applied by a projection."}
 	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
 	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered or parked before."}
-	EventsVoid        = Metric{"troupe.events.void", "{event}", "Facts dropped: the log holds another in their place."}
+	EventsSuperseded  = Metric{"troupe.events.superseded", "{event}", "Facts dropped: the log holds another in their place."}
 	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
 	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
@@ -95,7 +95,7 @@ var (
 	RecordsFolded     = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
 	FoldRemaining     = Metric{"troupe.fold.remaining", "{record}", "Records that a fold under way has still to read; 0 when none is."}
 	OutboxEntries     = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters decided and not yet known to be in Kafka."}
-	LanesWaiting      = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
+	OrdersWaiting     = Metric{"troupe.orders.waiting", "{order}", "Orders that wait for something unavailable."}
 	OrdersParked      = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that waits for a person."}
 	OrdersDeferred    = Metric{"troupe.orders.deferred", "{order}", "Orders with a dead letter that the participant redrives by itself."}
 	LagRecords        = Metric{"troupe.lag.records", "{record}", "Records of a log not yet applied, by Topic and Partition."}
@@ -138,7 +138,7 @@ var (
 	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503 because the read model was behind."}
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
 	RequestsRefused = Metric{"troupe.requests.refused", "{request}", "Requests that a door did not let in, by Reason: host, origin, query."}
-	DoorFull        = Metric{"troupe.door.full", "{request}", "Requests refused with 503 because as many as may already wait for the store."}
+	AdmissionFull   = Metric{"troupe.admission.full", "{request}", "Requests refused with 503 because as many as may already wait for the store."}
 	StreamsRefused  = Metric{"troupe.streams.refused", "{stream}", "Live streams not begun, by Reason: full, client (one client's share is used up)."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}
 	GatewayDuration = Metric{"troupe.gateway.duration", "s", "How long calls to the payment gateway take."}

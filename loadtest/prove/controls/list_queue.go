@@ -52,14 +52,14 @@ var parking = []Control{
 		Edits:     []Edit{{"pkg/participant/react.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
 	},
 	{
-		ID: "put-off-is-an-outage", Without: "a mail that is put off keeps its lane", Breaks: oneOrder,
+		ID: "put-off-is-an-outage", Without: "a mail that is put off keeps its order's queue", Breaks: oneOrder,
 		Proof: Proof{putOff, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"services/notification/internal/mail/smtp.go", `return fault.Defer(0, "mail server: %s: %w", step, errors`,
 			`return fault.New(fault.Unavailable, "mail server: %s: %w", step, errors`}},
 		Unseen: inService,
 	},
 	{
-		ID: "pending-is-an-outage", Without: "a refund that is pending keeps its lane", Breaks: oneOrder,
+		ID: "pending-is-an-outage", Without: "a refund that is pending keeps its order's queue", Breaks: oneOrder,
 		Proof: Proof{refundsPend, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"services/payment/internal/gateway/refund.go", `fault.Defer(0, "gateway: refund %s is still %s"`,
 			`fault.New(fault.Unavailable, "gateway: refund %s is still %s"`}},
@@ -140,6 +140,13 @@ var doors = []Control{
 		ID: "projection-without-sections", Without: "the topics of an order share one chain", Breaks: readRight,
 		Proof:  Proof{everyday, []check.Guarantee{check.ReadModel}},
 		Edits:  []Edit{{"pkg/projection/order.go", `c := &o.Chains[source]`, `c := &o.Chains[0]`}},
+		Unseen: inProjection,
+	},
+	{
+		// Documents stay right: what is counted of an order is not.
+		ID: "counted-by-the-step", Without: "what is counted of an order depends on how many of its facts were read at once", Breaks: readRight,
+		Proof:  Proof{foldedAnew, []check.Guarantee{check.ReadModel}},
+		Edits:  []Edit{{"pkg/projection/fold.go", `if o != nil && !o.changed {`, `if o != nil {`}},
 		Unseen: inProjection,
 	},
 }
