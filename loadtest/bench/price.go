@@ -29,8 +29,10 @@ var parts = []part{
 	return
 `}}},
 	{"without-outbox", []edit{
-		{"pkg/participant/apply.go", `	if len(bodies) > 0 {`, `	if false {`},
-		{"pkg/participant/apply.go", `settled - t.outbox.Settled(); n > 0 {`, `settled - t.outbox.Settled(); n < 0 {`},
+		{"pkg/participant/change.go", `	add(ch, "RPUSH", "outbox", entries)
+`, `	_ = entries
+`},
+		{"pkg/participant/change.go", `settled - t.outbox.Settled(); n > 0 {`, `settled - t.outbox.Settled(); n < 0 {`},
 	}},
 	{"without-fence", []edit{
 		{"pkg/taskstore/change.go", `if not m[1] or not m[2] then return 1 end

@@ -121,7 +121,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	}
 	besides(rep.Found, stuck, door)
 	rep.Found.Violations = append(rep.Found.Violations, p.wrong...)
-	if err := p.foldedAnew(ctx, rep.Found); err != nil {
+	if err := p.FoldedAnew(ctx, rep.Found); err != nil {
 		return false, err
 	}
 	if p.poison {

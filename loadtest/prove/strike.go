@@ -95,7 +95,7 @@ func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, er
 	case schedule.Redrive:
 		return s.redrive(ctx, f)
 	case schedule.Rebuild:
-		return s.rebuild(ctx)
+		return s.Rebuild(ctx)
 	case schedule.Copies:
 		return s.intruder.copies(ctx, f.Seed)
 	case schedule.Poison:

@@ -106,6 +106,19 @@ type Record struct {
 	Redriven, Waiting int
 }
 
+// Name is what the record can be known again by among those of its order. Whatever brought a letter back, it is the same:
+// the letter is back.
+func (rec Record) Name() string {
+	switch rec.Kind {
+	case Letter:
+		return rec.ID
+	case Failed, Closed:
+		return string(rec.Kind) + " " + rec.RequestID
+	default:
+		return "back " + rec.ID
+	}
+}
+
 // OrderOf is the order that a record of the dead-letter or redrive topic is about.
 func OrderOf(r broker.Record) string {
 	id, _ := header(r, headerID)

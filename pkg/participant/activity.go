@@ -125,7 +125,8 @@ func (t *teller) publish(ctx context.Context, first activity.Activity) {
 	sizes := map[int]int{} // by partition
 	for _, a := range all {
 		if sizes[a.Partition]++; sizes[a.Partition] == 1 {
-			batches = append(batches, broker.Batch{TopicPartition: broker.TopicPartition{Topic: activity.Topic(t.name), Partition: a.Partition}})
+			tp := broker.TopicPartition{Topic: activity.Topic(t.name), Partition: a.Partition}
+			batches = append(batches, broker.Batch{TopicPartition: tp})
 		}
 		last := &batches[len(batches)-1]
 		last.Records = append(last.Records, a.Record(t.name))

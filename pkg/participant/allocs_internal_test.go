@@ -28,17 +28,17 @@ type bench struct {
 // newTestCycle returns a cycle without a broker and a store, and its only partition.
 func newTestCycle(b *behavior) (*cycle, *partition) {
 	cfg := Config{Partitions: 1}.withDefaults()
-	var c *cycle
+	var h handler
 	task.NewEngine(context.Background(), task.New(b.engine(cfg, nil)), nil, func(e *engine) task.Handler[*partition] {
-		c = newCycle(e, b, cfg, newWatch(b.name))
-		return c
+		h = newHandler(e, b, cfg, newWatch(b.name))
+		return h
 	})
-	return c, c.New(task.NewPartition(context.Background(), 0, b.topics))
+	return h.cycle, h.New(task.NewPartition(context.Background(), 0, b.topics))
 }
 
 func newBench(events int) *bench {
 	clerk := Behavior[string]{
-		Name: "clerk", FoldVersion: 1, Hears: []Hears{{Topic: "desk.events.v1", Types: []string{"google.protobuf.StringValue"}}},
+		Name: "clerk", FoldVersion: 1, Subscribes: []Subscription{{Topic: "desk.events.v1", Types: []string{"google.protobuf.StringValue"}}},
 		React:  func(context.Context, string, event.Message) (proto.Message, error) { return nil, nil },
 		Evolve: func(s string, _ event.Message) string { return s + "x" },
 	}
@@ -59,12 +59,12 @@ func newBench(events int) *bench {
 func (b *bench) receive() (*order, *delivery) {
 	src := b.t.source("desk.events.v1")
 	d := new(delivery)
-	b.c.b.deliver(d, src, &b.records[b.n])
+	d.read(src.Input, &b.records[b.n], b.c.b.requests)
 	b.n++
 	src.add(d)
 	o := newOrder(d.order, b.c.b.zero())
 	b.t.orders[d.order] = o
-	o.lane.queue = append(o.lane.queue, d)
+	o.queue.list = append(o.queue.list, d)
 	if o.judge(d.topic(), d.ev) != chain.Valid {
 		panic("the event is not valid")
 	}
@@ -72,7 +72,7 @@ func (b *bench) receive() (*order, *delivery) {
 }
 
 // decide answers with a fact.
-func (b *bench) decide() { o, d := b.receive(); b.c.decide(b.t, o, d, wrapperspb.String("a fact")) }
+func (b *bench) decide() { o, d := b.receive(); b.t.decide(o, d, wrapperspb.String("a fact")) }
 
 // live is all that the cycle does with an event, up to the store's and the broker's answers.
 func (b *bench) live() {

@@ -13,34 +13,34 @@ import (
 // its Time is the deadline.
 const DeadlinePassed = "troupe.local.DeadlinePassed"
 
-// Hears names a topic that a participant listens to and the types it reacts to there. Events of other types are
+// Subscription names a topic that a participant listens to and the types it reacts to there. Events of other types are
 // answered with nothing, undecoded.
-type Hears struct {
+type Subscription struct {
 	Topic string
 	Types []string
 }
 
-// Nothing is React's answer to an event that needs none, in this state and in every later one: the event is answered for
-// ever, with no fact. It is nil, so an error goes with nil, and Nothing with no error.
+// Nothing is React's answer to an event that needs none, in this state and in every later one: the event is answered
+// for ever, with no fact. It is nil, so an error goes with nil, and Nothing with no error.
 var Nothing proto.Message
 
-// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own facts;
-// its zero value is the state before the first. S is stored as JSON.
+// Behavior is what a participant does, and all of it. S is the state of one order, a fold of this participant's own
+// facts; its zero value is the state before the first. S is stored as JSON.
 //
-// Five rules make the guarantees possible; package participanttest holds a Behavior against them: at most one fact per event
-// answered; state is a fold of own facts alone; the same input gives the same answer (time only from Now(ctx) and the
-// event, ids only from the event); an event answered with Nothing in some state is answered with Nothing in every later
-// one; fault.NotYet is said from own state only.
+// Five rules make the guarantees possible; package participanttest holds a Behavior against them: at most one fact per
+// event answered; state is a fold of own facts alone; the same input gives the same answer (time only from Now(ctx)
+// and the event, ids only from the event); an event answered with Nothing in some state is answered with Nothing in
+// every later one; fault.NotYet is said from own state only.
 type Behavior[S any] struct {
 	// Name of the participant: its consumer group, and the prefix of its topics and keys.
 	Name string
 	// FoldVersion must be raised whenever Evolve or S changes meaning: every order is then folded again from the log.
 	FoldVersion int
-	// Hears is what it listens to. Its own topic may be among them (when a door publishes there).
-	Hears []Hears
-	// React answers an event with one fact, or with Nothing, or with an error whose class decides between retrying, holding and
-	// parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for different orders and
-	// one at a time for one order. ctx ends when the instance leaves.
+	// Subscribes is what it listens to. Its own topic may be among them (when a door publishes there).
+	Subscribes []Subscription
+	// React answers an event with one fact, or with Nothing, or with an error whose class decides between retrying,
+	// holding and parking. It may ask an outside door, with m.ID as the idempotency key there; it runs concurrently for
+	// different orders and one at a time for one order. ctx ends when the instance leaves.
 	React func(ctx context.Context, state S, m event.Message) (proto.Message, error)
 	// Evolve returns the state after a fact of its own. Pure; called for facts just decided and for facts read back from
 	// the log.

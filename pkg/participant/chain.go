@@ -2,7 +2,6 @@ package participant
 
 import (
 	"context"
-	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
@@ -19,7 +18,7 @@ const (
 )
 
 // reading is one pass through a log from its start, for all orders of which a fact contradicted an adopted head when
-// it began. Each of their lanes waits for it.
+// it began. Each of their queues waits for it.
 type reading struct {
 	t     *partition
 	src   *source
@@ -27,52 +26,45 @@ type reading struct {
 	heads map[string]chain.Head
 	whole bool // the log holds all that was ever in it
 	err   error
-	begun bool
 }
 
 // contradicted lets an order wait until its chain is read back: which of the two facts is the right one cannot be
 // known otherwise.
-func (c *cycle) contradicted(t *partition, o *order, d *delivery) {
-	o.lane.reading = true
-	i := slices.IndexFunc(c.readings, func(r *reading) bool { return r.src == d.src && !r.begun })
-	if i < 0 {
-		i = len(c.readings)
-		c.readings = append(c.readings, &reading{t: t, src: d.src, waits: map[string]*delivery{}})
+func contradicted(t *partition, o *order, d *delivery) {
+	o.queue.reading = true
+	s := t.source(d.topic())
+	if s.toRead == nil {
+		s.toRead = map[string]*delivery{}
 	}
-	c.readings[i].waits[o.ID] = d
+	s.toRead[o.ID] = d
 }
 
 // readChains begins what readings may begin: those of one log after each other, so that all that comes meanwhile
 // shares the next.
 func (c *cycle) readChains() {
-	c.readings = slices.DeleteFunc(c.readings, func(r *reading) bool { return r.t.Lost() && !r.begun })
-	if c.Leaving() {
-		return
-	}
-	busy := map[*source]bool{}
-	for _, r := range c.readings {
-		if r.begun {
-			busy[r.src] = true
+	for i := range c.Tasks() {
+		t := c.Tasks()[(c.turn+i)%len(c.Tasks())]
+		for _, s := range t.sources {
+			if t.Lost() || s.reading || len(s.toRead) == 0 || c.readings == maxReadings {
+				continue
+			}
+			r := &reading{t: t, src: s, waits: s.toRead}
+			s.reading, s.toRead = true, nil
+			c.readings++
+			c.Go(func() {
+				r.heads, r.whole, r.err = readBack(r.t.Ctx, c.cfg.Log, s.TopicPartition, r.waits)
+				c.Post(func() { c.hasRead(r) })
+			})
 		}
-	}
-	for _, r := range c.readings {
-		if r.begun || busy[r.src] || len(busy) == maxReadings {
-			continue
-		}
-		r.begun, busy[r.src] = true, true
-		c.Go(func() {
-			r.heads, r.whole, r.err = c.readBack(r.t.Ctx, r.src.TopicPartition, r.waits)
-			c.Post(func() { c.hasRead(r) })
-		})
 	}
 }
 
 // readBack finds the heads of some orders' chains as they are in a log before the facts that wait. whole: nothing has
 // left the log yet.
-func (c *cycle) readBack(
-	ctx context.Context, tp broker.TopicPartition, waits map[string]*delivery,
+func readBack(
+	ctx context.Context, log broker.Log, tp broker.TopicPartition, waits map[string]*delivery,
 ) (heads map[string]chain.Head, whole bool, err error) {
-	starts, err := c.cfg.Log.Starts(ctx, []broker.TopicPartition{tp})
+	starts, err := log.Starts(ctx, []broker.TopicPartition{tp})
 	if err != nil {
 		return nil, false, err
 	}
@@ -82,12 +74,13 @@ func (c *cycle) readBack(
 	}
 	heads = map[string]chain.Head{}
 	for at := starts[tp]; at < end; {
-		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at, MaxBytes: readingBytes}})
+		got, err := log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: at, MaxBytes: readingBytes}})
 		if err != nil {
 			return nil, false, err
 		}
 		if len(got) != 1 || got[0].Err != nil || got[0].Next == at {
-			return nil, false, fault.New(fault.Unavailable, "read chains back in %s/%d: the log did not answer", tp.Topic, tp.Partition)
+			return nil, false, fault.New(fault.Unavailable, "read chains back in %s/%d: the log did not answer",
+				tp.Topic, tp.Partition)
 		}
 		for _, r := range got[0].Records {
 			d := waits[string(r.Key)]
@@ -106,7 +99,8 @@ func (c *cycle) readBack(
 
 // hasRead lets the orders of a reading go on, by the heads that it found.
 func (c *cycle) hasRead(r *reading) {
-	c.readings = slices.DeleteFunc(c.readings, func(other *reading) bool { return other == r })
+	c.readings--
+	r.src.reading = false
 	if r.t.Lost() {
 		return
 	}
@@ -117,14 +111,15 @@ func (c *cycle) hasRead(r *reading) {
 			"orders", len(r.waits), "error", fault.FirstLine(r.err.Error()))
 	}
 	for id, d := range r.waits {
-		o := d.of
-		o.lane.reading = false
-		switch h, found := r.heads[id]; {
-		case r.err != nil:
+		o := r.t.orders[id]
+		o.queue.reading = false
+		if r.err != nil {
 			d.tries++
-			o.lane.waiting = true
-			o.lane.wait(r.t, o, d)
+			o.queue.waiting = true
+			r.t.backOff(o, d)
 			continue
+		}
+		switch h, found := r.heads[id]; {
 		case found:
 			o.SetHead(d.topic(), h.Confirmed())
 		case r.whole: // what was adopted was never in this log: it is of one whose place this took
@@ -132,8 +127,8 @@ func (c *cycle) hasRead(r *reading) {
 		default: // retention took what was adopted: there is nothing else to go by
 			o.SetHead(d.topic(), o.Head(d.topic()).Confirmed())
 		}
-		d.tries, o.lane.waiting = 0, false
+		d.tries, o.queue.waiting = 0, false
 		r.t.touch(o)
-		c.pump(r.t, o)
+		r.t.resume(o)
 	}
 }

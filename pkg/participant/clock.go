@@ -16,28 +16,28 @@ const (
 	clockWithin = time.Second
 )
 
-// hearRedis asks Redis for its time once, and says no more than false when it is away: that is said elsewhere.
-func (p *Participant[S]) hearRedis(ctx context.Context) (heard bool) {
+// askRedis asks Redis for its time once, and says no more than false when it is away: that is said elsewhere.
+func askRedis(ctx context.Context, cfg Config) (answered bool) {
 	ctx, done := context.WithTimeout(ctx, clockWithin)
 	defer done()
 	asked := time.Now()
-	theirs, err := p.cfg.Redis.Time(ctx).Result()
+	theirs, err := cfg.Redis.Time(ctx).Result()
 	if err == nil {
-		p.cfg.Clock.Heard(clock.Redis, theirs, time.Microsecond, asked, time.Now())
+		cfg.Clock.Heard(clock.Redis, theirs, time.Microsecond, asked, time.Now())
 	}
 	return err == nil
 }
 
-// watchClock goes on asking until ctx ends; heard says whether Redis answered before.
-func (p *Participant[S]) watchClock(ctx context.Context, heard bool) {
+// watchClock goes on asking until ctx ends; answered says whether Redis did before.
+func watchClock(ctx context.Context, cfg Config, answered bool) {
 	for {
 		next := clockEvery
-		if !heard {
+		if !answered {
 			next = clockAgain
 		}
 		if wait.Sleep(ctx, next) != nil {
 			return
 		}
-		heard = p.hearRedis(ctx)
+		answered = askRedis(ctx, cfg)
 	}
 }

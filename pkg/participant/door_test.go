@@ -19,7 +19,7 @@ import (
 // doorman is a clerk who hears its own topic, because a door publishes there.
 func doorman() participant.Behavior[ledger] {
 	b := clerk(stamp)
-	b.Hears = append(b.Hears, participant.Hears{Topic: participant.FactsTopic(b.Name)})
+	b.Subscribes = append(b.Subscribes, participant.Subscription{Topic: participant.FactsTopic(b.Name)})
 	return b
 }
 

@@ -50,8 +50,8 @@ func clerk(r react) participant.Behavior[ledger] {
 	types := []string{event.TypeOf(&wrapperspb.StringValue{})}
 	return participant.Behavior[ledger]{
 		Name: "clerk", FoldVersion: 1,
-		Hears: []participant.Hears{{Topic: notes, Types: types}, {Topic: mails, Types: types}},
-		React: r,
+		Subscribes: []participant.Subscription{{Topic: notes, Types: types}, {Topic: mails, Types: types}},
+		React:      r,
 		Evolve: func(s ledger, fact event.Message) ledger {
 			s.Stamped = append(slices.Clone(s.Stamped), string(fact.Body.(*wrapperspb.BytesValue).Value))
 			return s

@@ -8,51 +8,59 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/task"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// Room implements task.Handler: a task reads on while its lanes, its outbox and its orders keep pace.
-func (c *cycle) Room() func(t *partition, input int) bool {
-	room := roomOf(c.Tasks())
-	return func(t *partition, input int) bool {
-		s := t.sources[input]
-		switch {
-		case len(t.loading) > 0 || t.outbox.Unacked() >= maxWindowEvents || t.mostlyWaiting():
-			return false
-		case t.stopped != nil && s.Topic != c.b.requests:
-			return false
+// roomOf is how many events one of an instance's sources may hold: its share, or more while the others leave theirs.
+func roomOf(tasks []*partition) int {
+	pending, bytes, sources := 0, 0, 0
+	for _, t := range tasks {
+		sources += len(t.sources)
+		for _, s := range t.sources {
+			pending += s.pending
+			bytes += s.bytes
 		}
-		return !s.full(room) && (c.b.door && s.Topic == c.b.facts || len(s.window) < maxWindowKept)
 	}
+	if bytes >= maxBytes {
+		return 1
+	}
+	if pending < maxEvents/2 {
+		return maxWindowEvents
+	}
+	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, sources)))
 }
 
-// Receive implements task.Handler.
-func (c *cycle) Receive(t *partition, input int, f broker.Fetched) {
-	s := t.sources[input]
+// hasRoom says whether a source may be part of the next fetch: a task reads on while its queues, its outbox and its
+// orders keep pace.
+func hasRoom(t *partition, s *source, room int) bool {
+	b := t.c.b
+	switch {
+	case len(t.loading) > 0 || t.outbox.Unacked() >= maxWindowEvents || t.mostlyWaiting():
+		return false
+	case t.stopped != nil && s.Topic != b.requests:
+		return false
+	}
+	return !s.full(room) && (b.admits && s.Topic == b.facts || len(s.window) < maxWindowKept)
+}
+
+// receive takes in what a fetch brought of an input.
+func receive(t *partition, s *source, f broker.Fetched) {
+	cfg := &t.c.cfg
 	if n := len(f.Records); n > 0 {
-		c.cfg.Clock.Record(f.Records[n-1].Time)
+		cfg.Clock.Record(f.Records[n-1].Time)
 	}
 	deliveries := make([]delivery, len(f.Records))
 	for i := range deliveries {
 		d := &deliveries[i]
-		c.b.deliver(d, s, &f.Records[i])
-		if d.bad == nil && s.Topic != c.b.requests {
-			d.bad = event.Misplaced(f.Records[i], c.cfg.Partitions)
+		d.read(s.Input, &f.Records[i], t.c.b.requests)
+		if d.bad == nil && s.Topic != t.c.b.requests {
+			d.bad = event.Misplaced(f.Records[i], cfg.Partitions)
 		}
 		s.add(d)
 		t.loading = append(t.loading, d)
 	}
 }
 
-// Skip implements task.Handler.
-func (c *cycle) Skip(t *partition, input int, to int64) {
-	s := t.sources[input]
-	c.watch.log.Error("records are gone that were never read; going on at the log's start", "topic", s.Topic,
-		"partition", s.Partition, "offset", s.Cursor, "start", to)
-	c.watch.count(offsetsOutOfRange, 1, telemetry.Topic.String(s.Topic))
-}
-
-// load brings the orders of what was received into memory and puts each delivery into its lane.
+// load brings the orders of what was received into memory and puts each delivery into its queue.
 func (c *cycle) load(ctx context.Context) {
 	var loading []*partition
 	var want []wanted
@@ -63,9 +71,7 @@ func (c *cycle) load(ctx context.Context) {
 		loading = append(loading, t)
 		w := wanted{t: t}
 		for _, d := range t.loading {
-			if d.of = t.orders[d.order]; d.of == nil {
-				w.ids = append(w.ids, d.order)
-			}
+			w.ids = append(w.ids, d.order)
 		}
 		want = append(want, w)
 	}
@@ -81,51 +87,11 @@ func (c *cycle) load(ctx context.Context) {
 		return
 	}
 	for _, t := range loading {
-		list := t.loading
+		for _, d := range t.loading {
+			o := t.orders[d.order]
+			o.queue.list = append(o.queue.list, d)
+			t.resume(o)
+		}
 		t.loading = nil
-		for _, d := range list {
-			if d.of == nil {
-				d.of = t.orders[d.order]
-			}
-			d.of.lane.queue = append(d.of.lane.queue, d)
-		}
-		for _, d := range list {
-			c.pump(t, d.of)
-		}
 	}
-}
-
-// notLoaded follows a failed load of orders: the store is away, or holds one that cannot be read, and its task is
-// folded anew.
-func (c *cycle) notLoaded(err error, tasks ...*partition) {
-	if fault.ClassOf(err) == fault.Unavailable {
-		c.StoreDown(err)
-		return
-	}
-	for _, t := range tasks {
-		if t.unreadable {
-			c.Lose(t, "unreadable")
-		}
-	}
-}
-
-// someWaiting is how many lanes may wait in any case.
-const someWaiting = 16
-
-// mostlyWaiting says that most lanes of this task wait for something unavailable: fetching more would only fill memory.
-func (t *partition) mostlyWaiting() bool {
-	if len(t.retries) <= someWaiting {
-		return false
-	}
-	waiting := 0
-	for o := range t.retries {
-		if o.lane.waiting {
-			waiting++
-		}
-	}
-	pending := 0
-	for _, s := range t.sources {
-		pending += s.pending
-	}
-	return waiting > someWaiting && 2*waiting > pending
 }

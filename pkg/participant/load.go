@@ -7,33 +7,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
-// wanted are orders of a task that are needed in memory.
+// wanted is orders of a task that are needed in memory.
 type wanted struct {
 	t   *partition
 	ids []string
 }
 
-// loadOrders brings orders into memory, all tasks in one round trip; when that fails, none of those that were not
-// there.
+// loadOrders brings orders into memory, all tasks in one round trip; if that fails, none of those that were not there.
 func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
-	var missing []wanted
+	var loading []wanted
 	var asked []taskstore.Asked
 	for _, w := range want {
-		w.ids = w.t.missing(w.ids, c.b)
+		w.ids = missing(w.t, w.ids)
 		if len(w.ids) == 0 {
 			continue
 		}
 		for _, key := range w.t.places() {
 			asked = append(asked, taskstore.Asked{Key: c.Store.Key(w.t.Number, key), Fields: w.ids})
 		}
-		missing = append(missing, w)
+		loading = append(loading, w)
 	}
 	defer func() {
-		for _, w := range missing {
+		for _, w := range loading {
 			for _, id := range w.ids {
 				if err != nil {
 					delete(w.t.orders, id)
@@ -45,14 +45,14 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, w := range missing {
+	for _, w := range loading {
 		places := len(w.t.places())
 		for i, id := range w.ids {
-			text := ""
-			for _, texts := range found[:places] {
-				text = cmp.Or(text, texts[i])
+			stored := ""
+			for _, of := range found[:places] {
+				stored = cmp.Or(stored, of[i])
 			}
-			if err := c.remember(w.t, w.t.orders[id], text); err != nil {
+			if err := remember(w.t, w.t.orders[id], stored); err != nil {
 				return err
 			}
 		}
@@ -62,22 +62,22 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 }
 
 // missing are those of some orders that were not in memory and may be in the store: as yet, they look new.
-func (t *partition) missing(ids []string, b *behavior) []string {
-	var missing []string // not in the place of ids, which are the caller's
+func missing(t *partition, ids []string) []string {
+	var absent []string // not in the place of ids, which are the caller's
 	for _, id := range ids {
 		if t.orders[id] != nil {
 			continue
 		}
 		id = strings.Clone(id) // what it came with need not be kept
-		t.orders[id] = newOrder(id, b.zero())
+		t.orders[id] = newOrder(id, t.c.b.zero())
 		if !t.firstMet(id) {
-			missing = append(missing, id)
+			absent = append(absent, id)
 		}
 	}
-	return missing
+	return absent
 }
 
-// places are where an order of this task may be kept; the first that has it is right.
+// places are where an order of this task may be stored; the first that has it is right.
 func (t *partition) places() []string {
 	places := []string{orders.Key(t.generation)}
 	if t.before {
@@ -89,18 +89,18 @@ func (t *partition) places() []string {
 	return places
 }
 
-// remember takes over what the store keeps of an order.
-func (c *cycle) remember(t *partition, o *order, text string) error {
-	err := o.Read(text)
+// remember takes over what the store has of an order.
+func remember(t *partition, o *order, stored string) error {
+	err := o.Read(stored)
 	if err == nil && o.State != "" {
-		o.state, err = c.b.decode(o.State)
+		o.state, err = t.c.b.decode(o.State)
 	}
 	if err != nil {
-		c.watch.log.Error("redis holds an order that cannot be read", "partition", t.Number, "error", err)
+		t.c.watch.log.Error("redis holds an order that cannot be read", "partition", t.Number, "error", err)
 		t.unreadable = true
-		return c.Refold(t.Partition)
+		return t.c.Refold(t.Partition)
 	}
-	o.kept = len(o.Parked) > 0
+	o.inParked = len(o.Parked) > 0
 	if pending := t.outbox.OfOrder(o.ID); len(pending) > 0 {
 		o.entry = pending[len(pending)-1].Number()
 	}
@@ -119,4 +119,18 @@ func (t *partition) firstMet(id string) bool {
 	_, met := t.met[h]
 	t.met[h] = struct{}{}
 	return !met
+}
+
+// notLoaded follows a failed load of orders: the store is away, or holds one that cannot be read, and its task is
+// folded anew.
+func (c *cycle) notLoaded(err error, tasks ...*partition) {
+	if fault.ClassOf(err) == fault.Unavailable {
+		c.StoreDown(err)
+		return
+	}
+	for _, t := range tasks {
+		if t.unreadable {
+			c.Lose(t, "unreadable")
+		}
+	}
 }

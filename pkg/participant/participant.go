@@ -55,7 +55,7 @@ func (b *behavior) engine(cfg Config, prepare func(context.Context) error) task.
 		CommitEvery: cfg.CommitEvery, LeaveWithin: cfg.LeaveWithin,
 		Prepare: prepare, Logger: slog.With("participant", b.name),
 		Gauges: []telemetry.Metric{
-			telemetry.OutboxEntries, telemetry.LanesWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred,
+			telemetry.OutboxEntries, telemetry.OrdersWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred,
 		},
 	}
 }
@@ -81,9 +81,9 @@ func (p *Participant[S]) prepare(ctx context.Context) error {
 	return event.CheckPlaces(ctx, p.cfg.Log, append(facts, p.b.facts), p.cfg.Partitions)
 }
 
-// Run provisions the participant's topics, waits for those it hears, and takes part in its consumer group until ctx
-// ends; then it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an error
-// only for what waiting cannot mend (a topic with the wrong number of partitions), of class Permanent.
+// Run provisions the participant's topics, waits for those it subscribes to, and takes part in its consumer group
+// until ctx ends; then it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an
+// error only for what waiting cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
 	w := newWatch(p.b.name)
 	defer w.close()
@@ -92,14 +92,14 @@ func (p *Participant[S]) Run(ctx context.Context) error {
 		defer w.teller.close()
 	}
 	if p.cfg.Clock != nil {
-		heard := p.hearRedis(ctx) // before the first deadline
+		answered := askRedis(ctx, p.cfg) // before the first deadline
 		var watching sync.WaitGroup
 		defer watching.Wait()
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		watching.Go(func() { p.watchClock(ctx, heard) })
+		watching.Go(func() { watchClock(ctx, p.cfg, answered) })
 	}
-	return task.Run(ctx, p.instance, func(e *engine) task.Handler[*partition] { return newCycle(e, p.b, p.cfg, w) })
+	return task.Run(ctx, p.instance, func(e *engine) task.Handler[*partition] { return newHandler(e, p.b, p.cfg, w) })
 }
 
 // Ready returns nil when every task of this instance is taken over and none is stopped or mostly waits for something

@@ -3,15 +3,21 @@ package participant
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
+
+// publishing sends what the outboxes hold.
+type publishing struct{ *cycle }
 
 // appending is one batch of one task on its way.
 type appending struct {
@@ -22,18 +28,14 @@ type appending struct {
 	result  broker.Produced
 }
 
-// Publish implements task.Handler: it sends what the outboxes hold: one request for all tasks, one batch in flight per
-// log, retried from its head.
-func (c *cycle) Publish() {
+// run sends one request for all tasks, with one batch in flight per log, retried from its head.
+func (c publishing) run() {
 	var batches []broker.Batch
 	sent := map[broker.TopicPartition]*appending{}
 	now := time.Now()
 	for _, t := range c.Tasks() {
-		if t.Lost() {
-			continue
-		}
 		for _, l := range t.own {
-			if l.busy || now.Before(l.retryAt) {
+			if t.Lost() || l.busy || now.Before(l.retryAt) {
 				continue
 			}
 			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, outbox.BatchRecords), outbox.BatchBytes)
@@ -65,12 +67,12 @@ func (c *cycle) Publish() {
 }
 
 // acknowledge follows what became of a batch.
-func (c *cycle) acknowledge(a *appending) {
+func (c publishing) acknowledge(a *appending) {
 	t, l := a.t, a.log
 	t.inFlight--
 	t.Moved = true
 	l.busy = false
-	c.watch.published(a)
+	c.watch.published(l.Topic, len(a.entries), a.began, a.result.Err)
 	if a.result.Err != nil {
 		c.notPublished(a)
 		return
@@ -84,7 +86,7 @@ func (c *cycle) acknowledge(a *appending) {
 	}
 	base := a.result.Base
 	t.outbox.Acknowledge(a.entries, base)
-	if c.b.door && l.Topic == c.b.facts {
+	if c.b.admits && l.Topic == c.b.facts {
 		return // read back as input
 	}
 	if base < l.expected || base > l.expected && !c.readGap(t, l, base) {
@@ -94,9 +96,45 @@ func (c *cycle) acknowledge(a *appending) {
 	l.expected = base + int64(len(a.entries))
 }
 
+// notPublished decides how a batch is sent again that was not acknowledged. An outage is waited out. A batch that the
+// broker refuses for good (too large, not authorized, a policy) is divided until the entry at fault is alone, and what
+// is before it has left. That one leaves by reference when it is a dead letter and too large; any other keeps its log
+// waiting, aloud, until an operator has mended what refuses it: a fact that was decided cannot be given up, and
+// nothing may pass it.
+func (c publishing) notPublished(a *appending) {
+	l, err := a.log, a.result.Err
+	c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))
+	refused := fault.ClassOf(err) == fault.Permanent
+	if refused && len(a.entries) > 1 {
+		l.most = len(a.entries) / 2
+		return
+	}
+	if errors.Is(err, broker.ErrTooLarge) {
+		if letter, ok := deadletter.ByReference(a.entries[0].Record); ok && l.Topic == c.b.letters {
+			a.entries[0].Record = letter
+			c.watch.log.Warn("a letter is too large for its topic and leaves without its bytes", "topic", l.Topic,
+				"partition", l.Partition, "order_id", a.entries[0].Order, "error", err)
+			return
+		}
+	}
+	l.tries++
+	l.retryAt = time.Now().Add(wait.Backoff(l.tries))
+	switch {
+	case refused:
+		c.watch.count(publishRefused, 1, telemetry.Topic.String(l.Topic))
+		if l.refused == nil {
+			c.watch.log.Error("kafka refuses what is published; its partition waits until that is mended", "topic", l.Topic,
+				"partition", l.Partition, "order_id", a.entries[0].Order, "error", err)
+		}
+		l.refused = err
+	case l.tries == 1:
+		c.watch.log.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
+	}
+}
+
 // readGap reads what somebody else appended before this task's batch: a late copy of what is known changes nothing;
 // anything else means that the log knows better (false), and so does a gap that cannot be read now.
-func (c *cycle) readGap(t *partition, l *ownLog, to int64) bool {
+func (c publishing) readGap(t *partition, l *ownLog, to int64) bool {
 	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()
 	c.watch.count(publishUnexpected, 1, telemetry.Topic.String(l.Topic))
@@ -113,7 +151,7 @@ func (c *cycle) readGap(t *partition, l *ownLog, to int64) bool {
 			return false
 		}
 		for _, r := range got[0].Records {
-			if r.Offset < to && !c.known(t, l, r) {
+			if r.Offset < to && !known(t, l, r) {
 				return false
 			}
 		}
@@ -123,9 +161,9 @@ func (c *cycle) readGap(t *partition, l *ownLog, to int64) bool {
 }
 
 // known says whether a record of an own topic repeats what this task decided.
-func (c *cycle) known(t *partition, l *ownLog, r broker.Record) bool {
+func known(t *partition, l *ownLog, r broker.Record) bool {
 	o := t.orders[deadletter.OrderOf(r)]
-	if l.Topic == c.b.letters {
+	if l.Topic == t.c.b.letters {
 		n, err := deadletter.Parse(r)
 		return err != nil || o.knownNote(n)
 	}

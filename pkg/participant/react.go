@@ -1,10 +1,6 @@
 package participant
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -13,77 +9,104 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// job is one event for React.
-type job struct {
-	t     *partition
-	o     *order
-	d     *delivery
-	state any           // of the order, when it was asked
-	body  proto.Message // of the event; nil: it has none, or is local
-}
-
-// result is what React said to a delivery.
-type result struct {
-	t    *partition
-	o    *order
-	d    *delivery
-	fact proto.Message
-	err  error
-}
-
-type reactFunc func(ctx context.Context, state any, m event.Message) (proto.Message, error)
-
-// reactUntyped calls React, turning a panic into an error that parks the event.
-func (b Behavior[S]) reactUntyped(ctx context.Context, state any, m event.Message) (fact proto.Message, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			fact, err = nil, &panicked{value: r, stack: debug.Stack()}
-		}
-	}()
-	return b.React(ctx, state.(S), m)
-}
-
-// panicked is a React that panicked. It is parked at once.
-type panicked struct {
-	value any
-	stack []byte
-}
-
-func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
-
-// classOf is fault.ClassOf with the two classes that only the cycle knows: a panic is permanent, and an attempt whose
-// context ended (the instance leaves) is unavailable.
-func classOf(err error) fault.Class {
-	var p *panicked
-	if errors.As(err, &p) {
-		return fault.Permanent
+// ask puts an event to React, unless the participant does not react to its type.
+func (t *partition) ask(o *order, d *delivery) {
+	if !t.c.b.subscribed[d.topic()][d.ev.Type] {
+		t.nothing(o, d)
+		return
 	}
-	if errors.Is(err, context.Canceled) {
-		return fault.Unavailable
+	m, err := event.Decode(d.ev)
+	if err != nil {
+		park(t, o, d, err)
+		return
 	}
-	return fault.ClassOf(err)
+	t.run(o, d, m.Body)
 }
 
-// run asks React beside the cycle; the answer joins whichever cycle comes next.
-func (c *cycle) run(t *partition, o *order, d *delivery, body proto.Message) {
-	if d.src == nil && d.request == nil {
-		c.watch.event(deadlinesFired, d, "")
+// run calls React beside the cycle; the answer joins whichever cycle comes next. body is nil for a local event.
+func (t *partition) run(o *order, d *delivery, body proto.Message) {
+	if d.in == nil && d.request == nil {
+		t.c.watch.event(deadlinesFired, d, "")
 	}
-	o.lane.running = d
+	o.queue.running = d
 	t.running++
-	c.pool.Submit(job{t: t, o: o, d: d, state: o.state, body: body})
+	state := o.state // as it is now
+	t.c.pool.Submit(func() func() {
+		fact, err := react(t, d, state, body)
+		return func() { t.take(o, d, fact, err) }
+	})
 }
 
-// react is what the workers do with a job.
-func (c *cycle) react(j job) result {
-	a := result{t: j.t, o: j.o, d: j.d, err: j.t.Ctx.Err()}
-	if a.err == nil {
-		ctx, end := c.watch.process(j.t.Ctx, j.d)
-		now := time.Now()
-		attempted := &attempt{Context: ctx, now: now, edited: j.d.edited, skewed: c.cfg.Clock.Err() != nil}
-		a.fact, a.err = c.b.react(attempted, j.state, event.Message{Event: j.d.ev, Body: j.body})
-		end(a.err)
-		telemetry.Processed(j.d.topic(), c.b.name, now, a.err)
+// react is what a worker does.
+func react(t *partition, d *delivery, state any, body proto.Message) (fact proto.Message, err error) {
+	if err := t.Ctx.Err(); err != nil {
+		return nil, err
 	}
-	return a
+	ctx, end := t.c.watch.process(t.Ctx, d)
+	now := time.Now()
+	attempted := &attempt{Context: ctx, now: now, edited: d.edited, skewed: t.c.cfg.Clock.Err() != nil}
+	fact, err = t.c.b.react(attempted, state, event.Message{Event: d.ev, Body: body})
+	end(err)
+	telemetry.Processed(d.topic(), t.c.b.name, now, err)
+	return fact, err
+}
+
+// take handles React's answer, by the class of its error if it is one.
+func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
+	t.running--
+	if t.Lost() {
+		return
+	}
+	o.queue.running, o.queue.waiting = nil, false
+	t.resume(o)
+	switch {
+	case err != nil:
+	case fact == nil:
+		t.nothing(o, d)
+		return
+	default:
+		t.decide(o, d, fact)
+		return
+	}
+	now := time.Now()
+	if d.failedAt.IsZero() {
+		d.failedAt = now
+	}
+	d.failed = err
+	d.tries++
+	class := classOf(err)
+	t.c.watch.failed(d, class, err)
+	switch class {
+	case fault.NotYet:
+		if d.request != nil {
+			d.request.asks.held[d.topic()] = d
+		} else {
+			hold(t, o, d, now)
+		}
+	case fault.Unavailable:
+		if d.request != nil && d.request.asks.automatic {
+			retryLater(t, o, d.request)
+			break
+		}
+		o.queue.waiting = true
+		t.backOff(o, d)
+	case fault.Transient:
+		if d.tries >= transientTries || now.Sub(d.failedAt) >= transientFor {
+			park(t, o, d, err)
+			break
+		}
+		t.backOff(o, d)
+	default:
+		park(t, o, d, err)
+	}
+}
+
+// hold lets an event wait for its cause, and those of its topic behind it.
+func hold(t *partition, o *order, d *delivery, now time.Time) {
+	d.heldAt = now
+	if o.queue.held == nil {
+		o.queue.held = map[string]bool{}
+	}
+	o.queue.held[d.topic()] = true
+	t.holds[d] = o
 }

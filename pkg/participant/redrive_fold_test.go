@@ -21,7 +21,7 @@ func TestParkedEventIsAnsweredInTheLog(t *testing.T) {
 			d := newDoctor()
 			b := clerk(d.react)
 			if running { // who hears its own topic takes the fact in as it comes
-				b.Hears = append(b.Hears, participant.Hears{Topic: participant.FactsTopic(b.Name)})
+				b.Subscribes = append(b.Subscribes, participant.Subscription{Topic: participant.FactsTopic(b.Name)})
 			}
 			_, stop := s.play(b)
 			s.sick("o1", "b")
@@ -116,7 +116,7 @@ func TestFactOfTheDoorComesBack(t *testing.T) {
 		var broken atomic.Bool
 		broken.Store(true)
 		b := doorman()
-		b.Hears[2].Types = []string{first("o1", "").Type}
+		b.Subscribes[2].Types = []string{first("o1", "").Type}
 		evolve := b.Evolve
 		b.Evolve = func(l ledger, fact event.Message) ledger {
 			if broken.Load() {

@@ -12,23 +12,23 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// readOriginal reads the event of a letter that does not hold it again from its topic, beside the cycle. The order's
-// lane waits for it.
-func (c *cycle) readOriginal(t *partition, o *order, l *delivery) {
-	o.lane.reading = true
-	c.Go(func() {
+// readOriginal reads the event of a dead letter that does not hold it again from its topic, beside the cycle. The
+// order's queue waits for it.
+func readOriginal(t *partition, o *order, l *delivery) {
+	o.queue.reading = true
+	t.c.Go(func() {
 		ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 		defer cancel()
-		came, bad, err := c.original(ctx, l.refers)
-		c.Post(func() { c.hasOriginal(t, o, l, came, bad, err) })
+		came, bad, err := original(ctx, t.c.cfg.Log, l.refers)
+		t.c.Post(func() { hasOriginal(t, o, l, came, bad, err) })
 	})
 }
 
-// original is the event of a letter as its topic holds it. bad says why it is not the one that was parked; err, that
-// it cannot be known: of class Permanent when waiting will not mend it.
-func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *broker.Record, bad, err error) {
+// original is the event of a dead letter as its topic holds it. bad says why it is not the one that was parked; err,
+// that it cannot be known: of class Permanent when waiting will not mend it.
+func original(ctx context.Context, log broker.Log, rec *deadletter.Record) (came *broker.Record, bad, err error) {
 	tp := broker.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}
-	got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: rec.Offset, MaxBytes: 1}})
+	got, err := log.Fetch(ctx, []broker.Position{{TopicPartition: tp, Offset: rec.Offset, MaxBytes: 1}})
 	if err == nil && !errors.Is(got[0].Err, broker.ErrOutOfRange) {
 		err = got[0].Err
 	}
@@ -41,13 +41,14 @@ func (c *cycle) original(ctx context.Context, rec *deadletter.Record) (came *bro
 	return &got[0].Records[0], rec.Refers(got[0].Records[0]), nil
 }
 
-// hasOriginal goes on with a letter whose event was read. One that cannot be read has failed, as any that cannot be
-// answered: at once where waiting will not mend it, otherwise after a while, so that an operator can discard it.
-func (c *cycle) hasOriginal(t *partition, o *order, l *delivery, came *broker.Record, bad, err error) {
+// hasOriginal goes on with a dead letter whose event was read. One that cannot be read has failed, as any that cannot
+// be answered: at once where waiting will not mend it, otherwise after a while, so that an operator can discard it.
+func hasOriginal(t *partition, o *order, l *delivery, came *broker.Record, bad, err error) {
 	if t.Lost() {
 		return
 	}
-	o.lane.reading = false
+	o.queue.reading = false
+	t.resume(o)
 	d, now := l.request, time.Now()
 	if err != nil && d.failedAt.IsZero() {
 		d.failedAt = now
@@ -62,16 +63,15 @@ func (c *cycle) hasOriginal(t *partition, o *order, l *delivery, came *broker.Re
 		if bad != nil {
 			l.bad = bad
 		}
-		d.tries, d.failedAt, o.lane.waiting = 0, time.Time{}, false
+		d.tries, d.failedAt, o.queue.waiting = 0, time.Time{}, false
 	case d.asks.automatic:
-		c.retryLater(t, o, d)
+		retryLater(t, o, d)
 	case fault.ClassOf(err) == fault.Permanent, now.Sub(d.failedAt) >= transientFor:
-		o.lane.waiting = false
-		c.failed(t, o, l, err)
+		o.queue.waiting = false
+		failAgain(t, o, l, err)
 	default:
 		d.tries++
-		o.lane.waiting = true
-		o.lane.wait(t, o, d)
+		o.queue.waiting = true
+		t.backOff(o, d)
 	}
-	c.pump(t, o)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
-	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
@@ -18,12 +17,15 @@ import (
 // progressEvery is how often a long fold says how far it is.
 const progressEvery = 2 * time.Second
 
-// Restore implements task.Handler: it reads what the store keeps of the tasks, and folds their own topics to the ends
-// these have now: first the facts, then the letters (a letter of an event that was answered since is ignored).
-func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
+// restoring brings tasks that were claimed to where their inputs can be read.
+type restoring struct{ *cycle }
+
+// run reads what the store has of the tasks, and folds their own topics to the ends these have now: first the facts,
+// then the dead letters (one of an event that was answered since is ignored).
+func (c restoring) run(ctx context.Context, tasks []*partition) error {
 	began, total := time.Now(), 0
 	for _, t := range tasks {
-		if err := c.readKept(ctx, t); err != nil {
+		if err := c.readStored(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -38,33 +40,22 @@ func (c *cycle) Restore(ctx context.Context, tasks []*partition) error {
 		t.met = nil
 	}
 	if total > 0 {
-		c.watch.log.Info("folded", "partitions", len(tasks), "records", total, "took", time.Since(began).Round(time.Millisecond))
+		c.watch.log.Info("folded", "partitions", len(tasks), "records", total,
+			"took", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// Locate implements task.Handler: what a participant stores is always in the same place.
-func (c *cycle) Locate(context.Context, []*partition) error { return nil }
-
-// Spared implements task.Handler: what a door remembers of requests outlives the fold that it waits for, unless the log
-// they went into is gone.
-func (c *cycle) Spared(t *partition) []string {
-	if t.Replaced[c.b.facts] {
-		return nil
-	}
-	return []string{"marker:"}
-}
-
-// readKept reads positions, the outbox, the timers, which orders are parked, and whether there are some of the
+// readStored reads positions, the outbox, the timers, which orders are parked, and whether there are some of the
 // generation before.
-func (c *cycle) readKept(ctx context.Context, t *partition) error {
+func (c restoring) readStored(ctx context.Context, t *partition) error {
 	if t.Emptied {
 		t.met = map[uint64]struct{}{}
 	}
 	for _, l := range t.own {
 		l.expected = t.Stored[l.field]
 	}
-	if c.b.door {
+	if c.b.admits {
 		facts := t.log(c.b.facts)
 		if at, ok := t.Stored[task.PrefixInput+c.b.facts]; ok {
 			facts.expected = min(facts.expected, at)
@@ -76,7 +67,8 @@ func (c *cycle) readKept(ctx context.Context, t *partition) error {
 		return err
 	}
 	if err := t.outbox.Restore(list); err != nil {
-		return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", c.Store.Key(t.Number, "outbox"), err)
+		key := c.Store.Key(t.Number, "outbox")
+		return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", key, err)
 	}
 	at, err := c.Store.Scores(ctx, c.Store.Key(t.Number, "timers"))
 	if err != nil {
@@ -98,7 +90,7 @@ func (c *cycle) readKept(ctx context.Context, t *partition) error {
 
 // foldTopic folds one topic of all tasks. While a chunk is folded the next one is read and the one before is written,
 // so that a fold takes as long as the slowest of the three.
-func (c *cycle) foldTopic(ctx context.Context, tasks []*partition, topic string) (int, error) {
+func (c restoring) foldTopic(ctx context.Context, tasks []*partition, topic string) (int, error) {
 	byLog := map[broker.TopicPartition]*partition{}
 	var logs []broker.TopicPartition
 	for _, t := range tasks {
@@ -157,7 +149,7 @@ type chunk struct {
 }
 
 // readAhead reads logs from some offsets to their ends, a fetch ahead of who takes what it brought.
-func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartition]int64, chunks chan<- chunk) {
+func (c restoring) readAhead(ctx context.Context, next, ends map[broker.TopicPartition]int64, chunks chan<- chunk) {
 	defer close(chunks)
 	for {
 		var from []broker.Position
@@ -182,7 +174,7 @@ func (c *cycle) readAhead(ctx context.Context, next, ends map[broker.TopicPartit
 }
 
 // foldChunk folds what one fetch brought, in memory.
-func (c *cycle) foldChunk(
+func (c restoring) foldChunk(
 	ctx context.Context, byLog map[broker.TopicPartition]*partition, topic string, read chunk,
 ) (touched []*partition, n int, err error) {
 	if read.err != nil {
@@ -208,8 +200,8 @@ func (c *cycle) foldChunk(
 		for _, r := range f.Records {
 			n++
 			if topic == c.b.letters {
-				c.foldNote(t, r)
-			} else if err := c.foldFact(t, r); err != nil {
+				foldNote(t, r)
+			} else if err := foldFact(t, r); err != nil {
 				return nil, n, err
 			}
 		}
@@ -220,53 +212,6 @@ func (c *cycle) foldChunk(
 	return touched, n, nil
 }
 
-// foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and
-// marks its cause as answered; it answers nothing itself.
-func (c *cycle) foldFact(t *partition, r broker.Record) error {
-	e, err := event.FromRecord(r)
-	if err != nil {
-		c.watch.unreadable(r)
-		return nil
-	}
-	if e.Sequence == 0 { // a request: input, not state
-		return nil
-	}
-	if err := event.Misplaced(r, c.cfg.Partitions); err != nil {
-		c.watch.misplaced(r, err)
-		return nil
-	}
-	o := t.orders[e.Subject]
-	if e.Sequence <= o.Own.Sequence {
-		switch own := t.outbox.Undelivered(o.ID, e.Sequence); {
-		case own == nil:
-		case own.Contradicts(e):
-			c.watch.contradicted(r)
-			return c.Refold(t.Partition)
-		case own.ID == e.ID:
-			own.Acked, own.Offset = true, r.Offset
-		default:
-			c.watch.voidFolded(r)
-		}
-		return nil
-	}
-	if !o.Own.Precedes(orders.LinkOf(e)) {
-		c.watch.voidFolded(r)
-		return nil
-	}
-	m, err := event.Decode(e)
-	if err != nil {
-		c.watch.unreadable(r)
-		m = event.Message{Event: e}
-	}
-	if err := o.evolve(c.b, m, r.Offset); err != nil {
-		return err
-	}
-	c.answeredInLog(t, o, r, e.CausationID)
-	t.arm(c.b, o)
-	t.touch(o)
-	return nil
-}
-
 // writing is what some tasks have folded, on its way to the store.
 type writing struct {
 	tasks []*partition
@@ -274,14 +219,14 @@ type writing struct {
 }
 
 // write sends what the tasks have folded, beside who goes on folding.
-func (c *cycle) write(ctx context.Context, tasks []*partition, beside *sync.WaitGroup) writing {
+func (c restoring) write(ctx context.Context, tasks []*partition, beside *sync.WaitGroup) writing {
 	w := writing{tasks: c.Begin(tasks), done: make(chan error, 1)}
 	beside.Go(func() { w.done <- c.Send(ctx, w.tasks) })
 	return w
 }
 
 // written waits until the store has what is on its way, and follows it in memory.
-func (c *cycle) written(w *writing) error {
+func (c restoring) written(w *writing) error {
 	if w.done == nil {
 		return nil
 	}

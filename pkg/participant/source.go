@@ -15,10 +15,11 @@ const (
 	minWindowEvents = 64   // of one source, however many there are
 	maxWindowEvents = 1000 // of one source, however few there are
 	maxWindowBytes  = 8 << 20
-	maxBytes        = 64 << 20 // not yet applied, of all sources together; beyond it only sources that hold nothing are read on
-	fetchBytes      = 128 << 10
+	// maxBytes not yet applied, of all sources together: beyond it only sources that hold nothing are read on.
+	maxBytes   = 64 << 20
+	fetchBytes = 128 << 10
 	// maxWindowKept bounds what was applied already but waits behind one that was not. It does not hold for a topic that
-	// a door writes: there, what waits may wait for what is read next.
+	// admission writes: there, what waits may wait for what is read next.
 	maxWindowKept = 20_000
 )
 
@@ -29,6 +30,9 @@ type source struct {
 	trimmed int // slots that left the window
 	pending int // deliveries in the window not yet applied
 	bytes   int // of those
+
+	toRead  map[string]*delivery // by order: facts that wait for the next reading of this log, see chain.go
+	reading bool                 // one is under way
 }
 
 // slot is the place of one record in a window. Of what is applied only the offset is of interest, and what must be
@@ -38,25 +42,6 @@ type slot struct {
 	offset int64
 	entry  int64     // highest outbox number that must be settled
 	time   time.Time // of the record
-}
-
-// roomOf is how many events one of an instance's sources may hold: its share, or more while the others leave theirs.
-func roomOf(tasks []*partition) int {
-	pending, bytes, sources := 0, 0, 0
-	for _, t := range tasks {
-		sources += len(t.sources)
-		for _, s := range t.sources {
-			pending += s.pending
-			bytes += s.bytes
-		}
-	}
-	if bytes >= maxBytes {
-		return 1
-	}
-	if pending < maxEvents/2 {
-		return maxWindowEvents
-	}
-	return min(maxWindowEvents, max(minWindowEvents, maxEvents/max(1, sources)))
 }
 
 func (s *source) full(room int) bool { return s.pending >= room || s.bytes >= maxWindowBytes }
@@ -120,4 +105,19 @@ func (s *source) commitable(settled int64) int64 {
 		return s.window[0].offset
 	}
 	return s.Cursor
+}
+
+// lag is how many records wait in memory, and when the oldest of them and the oldest that holds back the position were
+// appended; zero: there is none.
+func (s *source) lag() (records int, oldest, watermark time.Time) {
+	if len(s.window) > 0 {
+		watermark = s.window[0].time
+	}
+	for _, at := range s.window {
+		if at.d != nil {
+			oldest = at.time
+			break
+		}
+	}
+	return s.pending, oldest, watermark
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Every quiet branch (dropping, skipping, ignoring) counts in one of these.
@@ -22,7 +22,7 @@ var (
 	eventsAnswered    = telemetry.EventsAnswered.Counter()
 	eventsUnanswered  = telemetry.EventsUnanswered.Counter()
 	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
-	eventsVoid        = telemetry.EventsVoid.Counter()
+	eventsSuperseded  = telemetry.EventsSuperseded.Counter()
 	eventsHeld        = telemetry.EventsHeld.Counter()
 	eventsRetried     = telemetry.EventsRetried.Counter()
 	eventsParked      = telemetry.EventsParked.Counter()
@@ -54,7 +54,8 @@ type watch struct {
 
 func newWatch(name string) *watch {
 	w := &watch{
-		name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name), folding: map[string]float64{},
+		name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name),
+		folding: map[string]float64{},
 	}
 	w.close = telemetry.Gauges(func(_ context.Context, observe telemetry.Observe) {
 		w.mu.Lock()
@@ -110,19 +111,6 @@ func (w *watch) tell() {
 	w.sums = w.sums[:0]
 }
 
-// trace is the context of a delivery's logs: its last attempt, or else the hop that sent it.
-func (d *delivery) trace() context.Context {
-	if d.span.IsValid() {
-		return trace.ContextWithSpanContext(context.Background(), d.span)
-	}
-	return telemetry.Extract(context.Background(), d.rec.Headers)
-}
-
-// place are the log's fields that say which event it is about.
-func (d *delivery) place() []any {
-	return []any{"order_id", d.order, "event_id", d.id(), "topic", d.rec.Topic, "partition", d.rec.Partition, "offset", d.rec.Offset}
-}
-
 func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.NotYet {
 		w.event(eventsHeld, d, "")
@@ -133,31 +121,41 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.Unavailable || class == fault.Transient { // others are not tried again
 		w.teller.tell(activity.Retried, d, class.String())
 	}
-	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries, "error", fault.FirstLine(err.Error()))...)
+	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries,
+		"error", fault.FirstLine(err.Error()))...)
 }
 
-func (w *watch) duplicate(o *order, d *delivery) {
+func (w *watch) duplicate(d *delivery, parked bool) {
 	reason := "answered"
-	if o.Waits(d.id()) {
+	if parked {
 		reason = "parked"
 	}
 	w.event(eventsDuplicate, d, reason)
 	w.teller.tell(activity.Deduplicated, d, reason)
 }
 
-func (w *watch) void(d *delivery) {
-	w.event(eventsVoid, d, "")
-	w.log.WarnContext(d.trace(), "void fact passed over", d.place()...)
+func (w *watch) superseded(d *delivery) {
+	w.event(eventsSuperseded, d, "")
+	w.log.WarnContext(d.trace(), "superseded fact passed over", d.place()...)
+}
+
+// skipped is records that retention took before they were read.
+func (w *watch) skipped(in *task.Input, to int64) {
+	w.count(offsetsOutOfRange, 1, telemetry.Topic.String(in.Topic))
+	w.log.Error("records are gone that were never read; going on at the log's start", "topic", in.Topic,
+		"partition", in.Partition, "offset", in.Cursor, "start", to)
 }
 
 func (w *watch) parked(d *delivery, n deadletter.Record) {
 	w.event(eventsParked, d, n.Class)
 	w.teller.tell(activity.Parked, d, n.Class)
 	if !n.RetryAt.IsZero() {
-		w.log.InfoContext(d.trace(), "event deferred", append(d.place(), "error", fault.FirstLine(n.Message), "retry_at", n.RetryAt)...)
+		w.log.InfoContext(d.trace(), "event deferred", append(d.place(),
+			"error", fault.FirstLine(n.Message), "retry_at", n.RetryAt)...)
 		return
 	}
-	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class, "error", fault.FirstLine(n.Message))...)
+	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class,
+		"error", fault.FirstLine(n.Message))...)
 }
 
 func (w *watch) noRequest(d *delivery) {
@@ -167,8 +165,8 @@ func (w *watch) noRequest(d *delivery) {
 
 func (w *watch) closed(d *delivery, n deadletter.Record) {
 	w.event(requestsClosed, d, cmp.Or(n.Class, "done"))
-	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action), "redriven", n.Redriven,
-		"waiting", n.Waiting, "class", n.Class, "error", fault.FirstLine(n.Message))...)
+	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action),
+		"redriven", n.Redriven, "waiting", n.Waiting, "class", n.Class, "error", fault.FirstLine(n.Message))...)
 }
 
 // unreadable is a record of an own topic that the fold cannot read.
@@ -177,11 +175,13 @@ func (w *watch) unreadable(r broker.Record) {
 	w.log.Error("a record of an own topic cannot be read", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
 }
 
-func (w *watch) voidFolded(r broker.Record) { w.count(eventsVoid, 1, telemetry.Topic.String(r.Topic)) }
+func (w *watch) supersededFolded(r broker.Record) {
+	w.count(eventsSuperseded, 1, telemetry.Topic.String(r.Topic))
+}
 
 // misplaced is a fact that others wrote into a partition where its order is not decided.
 func (w *watch) misplaced(r broker.Record, err error) {
-	w.voidFolded(r)
+	w.supersededFolded(r)
 	w.log.Error("a fact of an own topic is in the wrong partition and is passed over", "error", err)
 }
 
@@ -190,13 +190,14 @@ func (w *watch) contradicted(r broker.Record) {
 		"partition", r.Partition, "offset", r.Offset)
 }
 
-func (w *watch) published(a *appending) {
-	if a.result.Err == nil {
-		telemetry.Sent(a.log.Topic, len(a.entries), a.began, nil)
+// published is an append that the broker answered.
+func (w *watch) published(topic string, entries int, began time.Time, err error) {
+	if err == nil {
+		telemetry.Sent(topic, entries, began, nil)
 	}
-	by := telemetry.By(w.label, telemetry.Topic.String(a.log.Topic))
-	by.Record(context.Background(), publishDuration, time.Since(a.began).Seconds())
-	by.Record(context.Background(), publishSize, float64(len(a.entries)))
+	by := telemetry.By(w.label, telemetry.Topic.String(topic))
+	by.Record(context.Background(), publishDuration, time.Since(began).Seconds())
+	by.Record(context.Background(), publishSize, float64(entries))
 }
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.
@@ -206,7 +207,7 @@ func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func
 	return ctx, end
 }
 
-// send begins the producer span of the fact that answers a delivery; the headers carry it to whoever hears the fact.
+// send begins the producer span of the fact that answers a delivery; the headers carry it to whoever receives the fact.
 // It ends when the broker has answered.
 func (w *watch) send(d *delivery, to broker.TopicPartition, id string) (headers broker.Headers, ended func(error)) {
 	return telemetry.Answer(d.span, d.rec.Headers, to, id, d.order)

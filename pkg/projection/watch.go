@@ -25,7 +25,7 @@ type watch struct {
 var (
 	eventsFolded      = telemetry.EventsAnswered.Counter()
 	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
-	eventsVoid        = telemetry.EventsVoid.Counter()
+	eventsSuperseded        = telemetry.EventsSuperseded.Counter()
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
 	delays            = telemetry.ProjectionDelay.Histogram()
 	contradictions    = telemetry.ProjectionRefolds.Counter()
@@ -99,7 +99,7 @@ func (w *watch) counted(topic string, t tally, began time.Time) {
 	for _, n := range []struct {
 		counter metric.Int64Counter
 		n       int64
-	}{{eventsFolded, t.folded}, {eventsVoid, t.void}, {eventsUndecodable, t.undecodable}} {
+	}{{eventsFolded, t.folded}, {eventsSuperseded, t.void}, {eventsUndecodable, t.undecodable}} {
 		if n.n > 0 {
 			by.Add(ctx, n.counter, n.n)
 		}

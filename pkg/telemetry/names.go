@@ -70,7 +70,7 @@ var (
 	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or folded."}
 	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
 	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered, parked before."}
-	EventsVoid        = Metric{"troupe.events.void", "{event}", "Facts dropped: the log holds another in their place."}
+	EventsSuperseded  = Metric{"troupe.events.superseded", "{event}", "Facts dropped: the log holds another in their place."}
 	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
 	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
@@ -98,8 +98,8 @@ var (
 	TasksExpected  = Metric{"troupe.tasks.expected", "{task}", "Partitions that all instances together should serve."}
 	RecordsFolded  = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
 	FoldRemaining  = Metric{"troupe.fold.remaining", "{record}", "Records that a fold has still to read; 0: none."}
-	OutboxEntries  = Metric{"troupe.outbox.entries", "{entry}", "Facts and letters not yet known to be in Kafka."}
-	LanesWaiting   = Metric{"troupe.lanes.waiting", "{lane}", "Orders that wait for something unavailable."}
+	OutboxEntries  = Metric{"troupe.outbox.entries", "{entry}", "Facts and dead letters not yet known to be in Kafka."}
+	OrdersWaiting  = Metric{"troupe.orders.waiting", "{order}", "Orders that wait for something unavailable."}
 	OrdersParked   = Metric{"troupe.orders.parked", "{order}", "Orders with a dead letter that waits for a person."}
 	OrdersDeferred = Metric{"troupe.orders.deferred", "{order}",
 		"Orders whose dead letter is redriven by itself."}
@@ -152,7 +152,7 @@ var (
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
 	RequestsRefused = Metric{"troupe.requests.refused", "{request}",
 		"Requests not let in, by Reason: host, origin, query."}
-	DoorFull       = Metric{"troupe.door.full", "{request}", "Requests refused with 503: too many wait for the store."}
+	AdmissionFull  = Metric{"troupe.admission.full", "{request}", "Requests refused with 503: too many wait for the store."}
 	StreamsRefused = Metric{"troupe.streams.refused", "{stream}",
 		"Live streams not begun, by Reason: full, client (one client's share is used up)."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}

@@ -120,7 +120,7 @@ func TestSpansAndLogsReachACollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, span := otel.Tracer("test").Start(t.Context(), "the span")
-	telemetry.EventsVoid.Counter().Add(ctx, 1)
+	telemetry.EventsSuperseded.Counter().Add(ctx, 1)
 	slog.WarnContext(ctx, "the warning")
 	slog.InfoContext(ctx, "the whisper")
 	span.End()
@@ -133,7 +133,7 @@ func TestSpansAndLogsReachACollector(t *testing.T) {
 		path, body, _ := strings.Cut(e, " ")
 		exported[path] += body
 	}
-	for path, want := range map[string]string{"/v1/traces": "the span", "/v1/metrics": "troupe.events.void", "/v1/logs": "the warning"} {
+	for path, want := range map[string]string{"/v1/traces": "the span", "/v1/metrics": "troupe.events.superseded", "/v1/logs": "the warning"} {
 		if !strings.Contains(exported[path], want) {
 			t.Errorf("%s got no %q", path, want)
 		}

@@ -63,7 +63,7 @@ func (c *Choreography) AccessOf(name string) Access {
 		a.Read = []string{p.Topic, letters, redrive}
 		a.Write = []string{p.Topic, letters, activity}
 	}
-	a.Read = append(a.Read, slices.Collect(maps.Keys(c.Hears(name)))...)
+	a.Read = append(a.Read, slices.Collect(maps.Keys(c.Subscriptions(name)))...)
 	for _, topic := range c.Readers[name].Listens {
 		from, ok := c.writer(topic)
 		if !ok {

@@ -132,7 +132,7 @@ func (c *Choreography) describe(d *asyncAPI, name string) error {
 
 // listens adds what a participant or a reader receives.
 func (c *Choreography) listens(d *asyncAPI, name string) {
-	hears := c.Hears(name)
+	hears := c.Subscriptions(name)
 	for _, topic := range sorted(hears) {
 		for _, full := range hears[topic] {
 			o := asyncOperation{

@@ -103,7 +103,7 @@ func orphanEvents(c *Choreography) (texts []string) {
 	heard := map[string]bool{}
 	for _, names := range [][]string{sorted(c.Participants), sorted(c.Readers)} {
 		for _, name := range names {
-			for _, types := range c.Hears(name) {
+			for _, types := range c.Subscriptions(name) {
 				for _, t := range types {
 					heard[t] = true
 				}

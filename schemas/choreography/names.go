@@ -53,8 +53,8 @@ func (c *Choreography) Published(participant string) []string {
 	return types
 }
 
-// Hears returns what a participant or a reader listens to: per topic the full types, sorted. Deadlines are not among them.
-func (c *Choreography) Hears(name string) map[string][]string {
+// Subscriptions returns what a participant or a reader listens to: per topic the full types, sorted. Deadlines are not among them.
+func (c *Choreography) Subscriptions(name string) map[string][]string {
 	hears := map[string][]string{}
 	for cause := range c.Participants[name].Reacts {
 		if from, event, ok := c.event(cause); ok {

@@ -54,14 +54,14 @@ func TestNamesAreThoseOnTheWire(t *testing.T) {
 		}
 	}
 	same("topics", c.Topics(), []string{"notification.events.v1", "order.events.v1", "payment.events.v1"})
-	same("order hears", c.Hears("order"), map[string][]string{
+	same("order hears", c.Subscriptions("order"), map[string][]string{
 		"order.events.v1":   {"troupe.order.v1.OrderCancellationRequested"},
 		"payment.events.v1": {"troupe.payment.v1.PaymentDeclined", "troupe.payment.v1.PaymentSucceeded"},
 	})
-	same("query hears", c.Hears("query")["payment.events.v1"], []string{
+	same("query hears", c.Subscriptions("query")["payment.events.v1"], []string{
 		"troupe.payment.v1.PaymentDeclined", "troupe.payment.v1.PaymentRefunded", "troupe.payment.v1.PaymentSucceeded",
 	})
-	same("nobody hears", c.Hears("nobody"), map[string][]string{})
+	same("nobody hears", c.Subscriptions("nobody"), map[string][]string{})
 	same("payment answers", c.Answers("payment", "troupe.order.v1.OrderPlaced"),
 		[]string{"troupe.payment.v1.PaymentSucceeded", "troupe.payment.v1.PaymentDeclined"})
 	same("order answers the deadline", c.Answers("order", "deadline.payment_deadline"), []string{"troupe.order.v1.OrderCancelled"})

@@ -1,4 +1,4 @@
-// Package notification is the participant that tells customers by mail what became of their order. It hears orders confirmed
+// Package notification is the participant that tells customers by mail what became of their order. It subscribes to orders confirmed
 // and cancelled, and payments refunded, and answers with the fact that the mail was sent, or that its recipient was refused.
 //
 //   - behavior.go: what it subscribes to, its answers
@@ -50,7 +50,7 @@ func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.N
 	return participant.Behavior[domain.Notices]{
 		Name:        Name,
 		FoldVersion: 1,
-		Hears: []participant.Hears{
+		Subscribes: []participant.Subscription{
 			{Topic: participant.FactsTopic("order"), Types: []string{
 				event.TypeOf(&orderv1.OrderConfirmed{}), event.TypeOf(&orderv1.OrderCancelled{}),
 			}},

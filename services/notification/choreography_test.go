@@ -32,11 +32,11 @@ func TestChoreography(t *testing.T) {
 	}
 	b := Behavior(&fakeMailer{}, giveUpAfter)
 	hears := map[string][]string{}
-	for _, h := range b.Hears {
+	for _, h := range b.Subscribes {
 		hears[h.Topic] = slices.Sorted(slices.Values(h.Types))
 	}
-	if diff := cmp.Diff(c.Hears(Name), hears); diff != "" {
-		t.Errorf("what it hears (-choreography +code):\n%s", diff)
+	if diff := cmp.Diff(c.Subscriptions(Name), hears); diff != "" {
+		t.Errorf("what it subscribes to (-choreography +code):\n%s", diff)
 	}
 
 	facts := []proto.Message{

@@ -1,4 +1,4 @@
-// Package order is the participant that takes orders over HTTP and decides what becomes of them. It hears the requests of its
+// Package order is the participant that takes orders over HTTP and decides what becomes of them. It subscribes to the requests of its
 // own door and the payments succeeded and declined, and answers with orders confirmed and cancelled.
 //
 //   - behavior.go: what it subscribes to, its answers, its deadline
@@ -34,12 +34,12 @@ var (
 // PaymentDeclined.reason).
 const paymentTimeout = "payment_timeout"
 
-// Behavior is what order does. It hears its own topic because its HTTP door publishes there.
+// Behavior is what order does. It subscribes to its own topic because its HTTP door publishes there.
 func Behavior() participant.Behavior[domain.Order] {
 	return participant.Behavior[domain.Order]{
 		Name:        Name,
 		FoldVersion: 1,
-		Hears: []participant.Hears{
+		Subscribes: []participant.Subscription{
 			{Topic: participant.FactsTopic(Name), Types: []string{cancellationRequested}},
 			{Topic: participant.FactsTopic("payment"), Types: []string{paymentSucceeded, paymentDeclined}},
 		},

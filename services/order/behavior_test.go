@@ -114,11 +114,11 @@ func TestChoreography(t *testing.T) {
 		t.Fatal(err)
 	}
 	hears := map[string][]string{}
-	for _, h := range Behavior().Hears {
+	for _, h := range Behavior().Subscribes {
 		hears[h.Topic] = slices.Sorted(slices.Values(h.Types))
 	}
-	if diff := cmp.Diff(c.Hears(Name), hears); diff != "" {
-		t.Errorf("what it hears (-choreography +code):\n%s", diff)
+	if diff := cmp.Diff(c.Subscriptions(Name), hears); diff != "" {
+		t.Errorf("what it subscribes to (-choreography +code):\n%s", diff)
 	}
 
 	states := []domain.Order{{}, in(placedBody()), in(placedBody(), confirmed), in(placedBody(), byCustomer)}

@@ -1,5 +1,5 @@
 // Package payment is the participant that charges customers and gives charges back, through a gateway that speaks Stripe's
-// API. It hears orders placed and cancelled, and answers with payments succeeded, declined and refunded.
+// API. It subscribes to orders placed and cancelled, and answers with payments succeeded, declined and refunded.
 //
 //   - behavior.go: what it subscribes to, its answers
 //   - events.go: the domain's facts as protobuf, and back
@@ -50,7 +50,7 @@ func Behavior(g Gateway, keyMemory, undecidedFor time.Duration) participant.Beha
 	return participant.Behavior[domain.Payment]{
 		Name:        Name,
 		FoldVersion: 1,
-		Hears: []participant.Hears{{
+		Subscribes: []participant.Subscription{{
 			Topic: participant.FactsTopic("order"),
 			Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})},
 		}},

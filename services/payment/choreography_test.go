@@ -23,11 +23,11 @@ func TestChoreography(t *testing.T) {
 	g := newFakeGateway()
 	b := Behavior(g, keyMemory, undecidedFor)
 	hears := map[string][]string{}
-	for _, h := range b.Hears {
+	for _, h := range b.Subscribes {
 		hears[h.Topic] = slices.Sorted(slices.Values(h.Types))
 	}
-	if diff := cmp.Diff(c.Hears(Name), hears); diff != "" {
-		t.Errorf("what it hears (-choreography +code):\n%s", diff)
+	if diff := cmp.Diff(c.Subscriptions(Name), hears); diff != "" {
+		t.Errorf("what it subscribes to (-choreography +code):\n%s", diff)
 	}
 
 	facts := []proto.Message{&paymentv1.PaymentSucceeded{}, &paymentv1.PaymentDeclined{}, &paymentv1.PaymentRefunded{}}

@@ -51,9 +51,9 @@ func (s *service) pay(c *till) {
 	rdb := redis.NewClient(&redis.Options{Addr: s.cfg.Redis.Addrs[0]})
 	p := participant.New(participant.Behavior[int]{
 		Name: "payment", FoldVersion: 1,
-		Hears:  []participant.Hears{{Topic: "order.events.v1", Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})}}},
-		React:  c.react,
-		Evolve: func(paid int, _ event.Message) int { return paid + 1 },
+		Subscribes: []participant.Subscription{{Topic: "order.events.v1", Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})}}},
+		React:      c.react,
+		Evolve:     func(paid int, _ event.Message) int { return paid + 1 },
 	}, participant.Config{Log: s.log, Redis: rdb, Partitions: querytest.Partitions})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

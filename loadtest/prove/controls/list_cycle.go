@@ -27,8 +27,8 @@ var positions = []Control{
 		ID: "mark-before-work", Without: "an event is marked as seen before it is answered", Breaks: nothingLost,
 		Schedules: 6,
 		Proof:     Proof{diesAtWork(false), []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/react.go", `	o.lane.running = d
-`, `	o.lane.running = d
+		Edits: []Edit{{"pkg/participant/react.go", `	o.queue.running = d
+`, `	o.queue.running = d
 	o.Answered(d.ev.ID)
 	t.touch(o)
 `}},
@@ -55,7 +55,7 @@ var positions = []Control{
 		ID: "commit-past-an-inherited-outbox", Without: "offsets are committed before an outbox found in the store is in Kafka", Breaks: nothingLost,
 		Schedules: 185,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/apply.go", `if t.outbox.Inherited() {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/handler.go", `if t.outbox.Inherited() {`, `if false {`}},
 	},
 	{
 		ID: "larger-of-the-two-positions", Without: "reading begins at the larger of the store's and the group's position", Breaks: disposable,

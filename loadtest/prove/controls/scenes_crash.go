@@ -13,10 +13,15 @@ import (
 )
 
 // everyday is nothing but customers, each of whom presses the button twice.
-var everyday = scene{Name: "everyday", Act: func(ctx context.Context, s *stage) error {
+var everyday = scene{Name: "everyday", Act: customers}
+
+// foldedAnew is the same, after which the read model, which was written bit by bit, is compared with one written at once.
+var foldedAnew = scene{Name: "everyday, folded anew", Anew: true, Act: customers}
+
+func customers(ctx context.Context, s *stage) error {
 	s.place(ctx, load.Plan{Orders: 20, TwiceOneIn: 1, CancelledOneIn: 4, DeclinedOneIn: 6})
 	return nil
-}}
+}
 
 // diesAtWork: a process dies while the answer of an event is under way. With flush, Redis forgets at the same time.
 func diesAtWork(flush bool) scene {

@@ -42,7 +42,9 @@ type scene struct {
 	Deadline time.Duration
 	// Forgets: the store loses decisions, or somebody appends what nobody decided. Without, there is one decider: nothing is void.
 	Forgets bool
-	Act     func(ctx context.Context, s *stage) error
+	// Anew: the read model is compared, key by key, with one that is folded from the log at once.
+	Anew bool
+	Act  func(ctx context.Context, s *stage) error
 }
 
 // stage is a troupe on which a scene is played.
@@ -95,6 +97,11 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	}
 	if stuck != nil {
 		found.Violation(check.Stuck, "", "%v", stuck)
+	}
+	if sc.Anew && stuck == nil {
+		if err := r.FoldedAnew(ctx, found); err != nil {
+			return nil, err
+		}
 	}
 	if found.VoidedRecords > 0 && !sc.Forgets {
 		found.Violation(check.Choreography, "", "%d facts are void, although nobody has forgotten anything", found.VoidedRecords)

@@ -86,7 +86,7 @@ func (s *stage) play(process string) instance {
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{addr}})
 	types := []string{event.TypeOf(&wrapperspb.StringValue{})}
 	b := participant.Behavior[int]{
-		Name: "payment", FoldVersion: 1, Hears: []participant.Hears{{Topic: heard.Topic, Types: types}},
+		Name: "payment", FoldVersion: 1, Subscribes: []participant.Subscription{{Topic: heard.Topic, Types: types}},
 		React: func(_ context.Context, _ int, m event.Message) (proto.Message, error) {
 			return wrapperspb.Bytes([]byte(m.Body.(*wrapperspb.StringValue).Value)), nil
 		},

@@ -38,7 +38,7 @@ const (
 	maxWaiting = 1000
 )
 
-var refusedFull = telemetry.DoorFull.Counter()
+var refusedFull = telemetry.AdmissionFull.Counter()
 
 // Control admits requests to one participant, in one instance. Its methods may be called by anybody.
 type Control[S any] struct {

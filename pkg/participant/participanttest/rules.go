@@ -102,7 +102,7 @@ func (s Suite[S]) replay(t *testing.T, seed int, ahead time.Duration) (l *life[S
 // unfit returns why a Behavior cannot be tried with the suite's events, or "".
 func (s Suite[S]) unfit(b participant.Behavior[S]) string {
 	subscribed := map[string]bool{}
-	for _, h := range b.Hears {
+	for _, h := range b.Subscribes {
 		for _, typ := range h.Types {
 			subscribed[typ] = true
 			if s.Events[typ] == nil {

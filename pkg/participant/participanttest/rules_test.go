@@ -93,8 +93,8 @@ func suiteOf(mutate func(*library)) Suite[shelf] {
 				mutate(&l)
 				return participant.Behavior[shelf]{
 					Name: "library", React: l.react, Evolve: l.evolve,
-					Hears:    []participant.Hears{{Topic: "desk.events.v1", Types: []string{cardAsked, loanAsked}}},
-					Deadline: l.deadline,
+					Subscribes: []participant.Subscription{{Topic: "desk.events.v1", Types: []string{cardAsked, loanAsked}}},
+					Deadline:   l.deadline,
 				}
 			}
 		},

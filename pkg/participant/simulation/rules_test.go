@@ -36,7 +36,7 @@ func TestTheFiveRules(t *testing.T) {
 				Events:    map[string]participanttest.Bodies{},
 				AskedOnce: part == mail,
 			}
-			for _, h := range behavior(&instance{part: part}, 1).Hears {
+			for _, h := range behavior(&instance{part: part}, 1).Subscribes {
 				for _, typ := range h.Types {
 					s.Events[typ] = bodies(typ[len("simulation."):])
 				}

@@ -112,7 +112,7 @@ type state struct {
 func behavior(in *instance, version int) participant.Behavior[state] {
 	b := participant.Behavior[state]{Name: names[in.part], FoldVersion: version, Evolve: evolve(version), React: in.react}
 	hear := func(who int, kinds ...string) {
-		b.Hears = append(b.Hears, participant.Hears{Topic: participant.FactsTopic(names[who]), Types: typesOf(kinds...)})
+		b.Subscribes = append(b.Subscribes, participant.Subscription{Topic: participant.FactsTopic(names[who]), Types: typesOf(kinds...)})
 	}
 	switch in.part {
 	case order:

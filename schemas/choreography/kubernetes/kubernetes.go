@@ -85,7 +85,7 @@ type service struct {
 	// Door: customers send requests to it. Reader: operators too, at a door of their own.
 	Door, Reader bool
 	Access       choreography.Access
-	Hears        []string
+	Subscribes   []string
 	Reaches      []string
 }
 
@@ -103,10 +103,10 @@ func serviceOf(c *choreography.Choreography, name string) service {
 		Name: label(name), Reader: reader, Door: reader || len(p.Doors) > 0,
 		Access: c.AccessOf(name), Reaches: p.Reaches,
 	}
-	for topic := range c.Hears(name) {
-		s.Hears = append(s.Hears, topic)
+	for topic := range c.Subscriptions(name) {
+		s.Subscribes = append(s.Subscribes, topic)
 	}
-	slices.Sort(s.Hears)
+	slices.Sort(s.Subscribes)
 	return s
 }
 

@@ -177,7 +177,7 @@ func performed(t *testing.T, log orderLog) (hops []hop) {
 		}
 		for _, m := range events {
 			for _, reader := range slices.Sorted(maps.Keys(c.Readers)) {
-				if topic := m.Source + ".events.v1"; slices.Contains(c.Hears(reader)[topic], m.Type) {
+				if topic := m.Source + ".events.v1"; slices.Contains(c.Subscriptions(reader)[topic], m.Type) {
 					hops = append(hops, hop{service: reader, cause: m, kind: reader + " reads " + m.Type})
 				}
 			}
@@ -210,7 +210,7 @@ func wantAllEdges(t *testing.T, hops []hop) {
 		want = append(want, edge(e.Participant, e.Cause, e.Fact))
 	}
 	for reader := range c.Readers {
-		for _, types := range c.Hears(reader) {
+		for _, types := range c.Subscriptions(reader) {
 			for _, typ := range types {
 				want = append(want, reader+" reads "+typ)
 			}

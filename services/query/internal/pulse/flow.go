@@ -28,7 +28,7 @@ func (c Config) listens() (groups []string, logs map[string][]broker.TopicPartit
 	slices.Sort(groups)
 	logs = map[string][]broker.TopicPartition{}
 	for _, g := range groups {
-		for _, topic := range slices.Sorted(maps.Keys(c.Choreography.Hears(g))) {
+		for _, topic := range slices.Sorted(maps.Keys(c.Choreography.Subscriptions(g))) {
 			logs[g] = append(logs[g], c.logsOf(topic)...)
 		}
 	}

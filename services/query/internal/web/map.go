@@ -24,7 +24,7 @@ type chart struct {
 type box struct {
 	Name           string
 	X, Y, W, H     int
-	Hears          []string // topics
+	Subscribes     []string // topics
 	attached, used int      // wires
 }
 
@@ -89,11 +89,11 @@ func chartOf(c *choreography.Choreography) chart {
 
 // wire joins a service to the topic that it writes and to those that it hears.
 func (ch *chart) wire(c *choreography.Choreography, b *box, writes string) {
-	hears := c.Hears(b.Name)
+	hears := c.Subscriptions(b.Name)
 	for _, t := range ch.Topics {
 		if len(hears[t.Name]) > 0 {
 			b.attached++
-			b.Hears = append(b.Hears, t.Name)
+			b.Subscribes = append(b.Subscribes, t.Name)
 		}
 	}
 	below := b.Y > barsTop
@@ -132,7 +132,7 @@ func (ch *chart) route(c *choreography.Choreography) {
 		}
 		for _, typ := range c.Published(from.Service) {
 			for _, to := range ch.Wires {
-				if !to.Write && to.Topic == from.Topic && slices.Contains(c.Hears(to.Service)[to.Topic], typ) {
+				if !to.Write && to.Topic == from.Topic && slices.Contains(c.Subscriptions(to.Service)[to.Topic], typ) {
 					path := fmt.Sprintf("M%d %dV%dH%dV%d", from.X, from.Y1, from.Y2, to.X, to.Y2)
 					ch.Routes = append(ch.Routes, route{Type: typ, Source: from.Service, Path: path})
 				}

@@ -95,7 +95,7 @@ func TestMapShowsTheChoreography(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range protocol.Participants {
-		for topic, types := range protocol.Hears(name) {
+		for topic, types := range protocol.Subscriptions(name) {
 			if !strings.Contains(text, fmt.Sprintf(`data-text="reads:%s %s"`, name, topic)) {
 				t.Errorf("no wire from %s to %s", topic, name)
 			}

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -23,50 +24,50 @@ import (
 // rebuildWithin bounds a rebuild of the read model, with what else strikes meanwhile.
 const rebuildWithin = 60 * time.Second
 
-// rebuild folds the read model again beside the live one. It is an error when Redis was wiped meanwhile: nothing
+// Rebuild folds the read model again beside the live one. It is an error when Redis was wiped meanwhile: nothing
 // was swapped.
-func (s *striker) rebuild(ctx context.Context) (string, error) {
+func (r *Rig) Rebuild(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
 	defer cancel()
 	var p *problem.Problem
-	r, err := s.Console.StartRebuild(ctx)
+	at, err := r.Console.StartRebuild(ctx)
 	for err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) { // a conflict: one is under way
-		if !pause(ctx, sample) {
+		if wait.Sleep(ctx, askEvery) != nil {
 			return "", err
 		}
-		r, err = s.Console.StartRebuild(ctx)
+		at, err = r.Console.StartRebuild(ctx)
 	}
 	clearing := func(p rest.RebuildPartition) bool { return p.Clearing }
-	for err != nil || r.Active || slices.ContainsFunc(r.Partitions, clearing) {
-		if !pause(ctx, sample) {
-			return "", fmt.Errorf("%d of %d records were folded: %w", r.Folded, r.Of, errors.Join(err, ctx.Err()))
+	for err != nil || at.Active || slices.ContainsFunc(at.Partitions, clearing) {
+		if wait.Sleep(ctx, askEvery) != nil {
+			return "", fmt.Errorf("%d of %d records were folded: %w", at.Folded, at.Of, errors.Join(err, ctx.Err()))
 		}
 		var now rest.Rebuild
-		if now, err = s.Console.Rebuild(ctx); err == nil {
-			r = now
+		if now, err = r.Console.Rebuild(ctx); err == nil {
+			at = now
 		}
 	}
-	for _, p := range r.Partitions {
+	for _, p := range at.Partitions {
 		if p.State != string(rebuild.Swapped) {
 			return "", fmt.Errorf("the rebuild of partition %d is %s", p.Partition, p.State)
 		}
 	}
-	return fmt.Sprintf("%d partitions were swapped, %d records folded", len(r.Partitions), r.Folded), nil
+	return fmt.Sprintf("%d partitions were swapped, %d records folded", len(at.Partitions), at.Folded), nil
 }
 
-// foldedAnew compares every key of the read model with what a rebuild makes of the log: documents, indexes and
+// FoldedAnew compares every key of the read model with what a rebuild makes of the log: documents, indexes and
 // counters that were written bit by bit under all the faults are those that are written at once. Nothing else may
 // happen meanwhile.
-func (s *striker) foldedAnew(ctx context.Context, found *check.Report) error {
-	before, err := s.readModel(ctx)
+func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
+	before, err := r.readModel(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := s.rebuild(ctx); err != nil {
+	if _, err := r.Rebuild(ctx); err != nil {
 		found.Violation(check.Stuck, "", "the read model cannot be folded anew: %v", err)
 		return nil
 	}
-	after, err := s.readModel(ctx)
+	after, err := r.readModel(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,11 +86,11 @@ func (s *striker) foldedAnew(ctx context.Context, found *check.Report) error {
 // readModel is every key of the live copies, by partition and name, as a text that does not depend on the order of
 // writing. Left out is what a task keeps for itself, and the list of records that could not be read, whose order is
 // that of arrival.
-func (s *striker) readModel(ctx context.Context) (found map[string]string, err error) {
-	c := redis.NewClient(&redis.Options{Addr: s.RedisAddr})
+func (r *Rig) readModel(ctx context.Context) (found map[string]string, err error) {
+	c := redis.NewClient(&redis.Options{Addr: r.RedisAddr})
 	defer func() { err = errors.Join(err, c.Close()) }()
 	st := taskstore.New(c, query.Name)
-	live := make([]string, partitions)
+	live := make([]string, Partitions)
 	for p := range live {
 		live[p], err = c.HGet(ctx, st.Key(p, rebuild.Key), rebuild.FieldLive).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {

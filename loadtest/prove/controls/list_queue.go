@@ -8,8 +8,8 @@ var parking = []Control{
 		ID: "parked-without-the-chain", Without: "what comes behind a dead letter is answered", Breaks: oneOrder,
 		Schedules: 2,
 		Proof:     Proof{behindALetter, []check.Guarantee{check.Misordered}},
-		Edits: []Edit{{"pkg/participant/lane.go", `	if len(o.Parked) > 0 {
-		c.park(t, o, d, nil)
+		Edits: []Edit{{"pkg/participant/queue.go", `	if len(o.Parked) > 0 {
+		park(t, o, d, nil)
 		return
 	}
 `, ``}},
@@ -18,10 +18,10 @@ var parking = []Control{
 		ID: "parked-is-seen", Without: "a parked event is marked as seen", Breaks: nothingLost,
 		Schedules: 5,
 		Proof:     Proof{redriven, []check.Guarantee{check.Stuck}},
-		Edits: []Edit{{"pkg/participant/letter.go", `	o.Park(id, d.topic(), rec.RetryAt)
-	if d.src`, `	o.Park(id, d.topic(), rec.RetryAt)
+		Edits: []Edit{{"pkg/participant/parking.go", `	o.Park(id, d.topic(), rec.RetryAt)
+	if d.in`, `	o.Park(id, d.topic(), rec.RetryAt)
 	o.Answered(id)
-	if d.src`}},
+	if d.in`}},
 	},
 	{
 		ID: "unreadable-is-passed", Without: "a batch that cannot be read is passed without a word", Breaks: nothingLost,
@@ -36,7 +36,7 @@ var parking = []Control{
 		Proof:  Proof{larger, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{
 			{"pkg/deadletter/reference.go", `<= MaxWhole && (`, `>= 0 || (`},
-			{"pkg/participant/refusal.go", `if errors.Is(err, broker.ErrTooLarge) {`, `if errors.Is(err, broker.ErrTooLarge) && false {`},
+			{"pkg/participant/publish.go", `if errors.Is(err, broker.ErrTooLarge) {`, `if errors.Is(err, broker.ErrTooLarge) && false {`},
 		},
 	},
 	{
@@ -49,17 +49,17 @@ var parking = []Control{
 		ID: "outage-is-parked", Without: "what an outage stops becomes a dead letter", Breaks: oneOrder,
 		Schedules: 223,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/answer.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
+		Edits:     []Edit{{"pkg/participant/react.go", `case fault.Unavailable:`, `case fault.Class(99):`}},
 	},
 	{
-		ID: "put-off-is-an-outage", Without: "a mail that is put off keeps its lane", Breaks: oneOrder,
+		ID: "put-off-is-an-outage", Without: "a mail that is put off keeps its order's queue", Breaks: oneOrder,
 		Proof: Proof{putOff, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"services/notification/internal/mail/smtp.go", `return fault.Defer(0, "mail server: %s: %w", step, errors`,
 			`return fault.New(fault.Unavailable, "mail server: %s: %w", step, errors`}},
 		Unseen: inService,
 	},
 	{
-		ID: "pending-is-an-outage", Without: "a refund that is pending keeps its lane", Breaks: oneOrder,
+		ID: "pending-is-an-outage", Without: "a refund that is pending keeps its order's queue", Breaks: oneOrder,
 		Proof: Proof{refundsPend, []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"services/payment/internal/gateway/refund.go", `fault.Defer(0, "gateway: refund %s is still %s"`,
 			`fault.New(fault.Unavailable, "gateway: refund %s is still %s"`}},
@@ -69,7 +69,7 @@ var parking = []Control{
 		ID: "held-is-not-tried-again", Without: "an event that waits for its cause is not tried when the cause came", Breaks: nothingLost,
 		Schedules: 3,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/answer.go", `clear(o.lane.held)`, `_ = o`}},
+		Edits:     []Edit{{"pkg/participant/partition.go", `clear(o.queue.held)`, `_ = o`}},
 	},
 }
 
@@ -79,25 +79,25 @@ var folding = []Control{
 		ID: "old-fold-kept", Without: "what older code folded is kept", Breaks: disposable,
 		Schedules: 64,
 		Proof:     Proof{foldedByOthers, []check.Guarantee{check.Lost}},
-		Edits:     []Edit{{"pkg/participant/cycle.go", `return version == c.b.foldVersion`, `return version != ""`}},
+		Edits:     []Edit{{"pkg/participant/handler.go", `return version == h.b.foldVersion`, `return version != ""`}},
 	},
 	{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
 		Schedules: 68,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/restore.go", `if !o.Own.Precedes(orders.LinkOf(e)) {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.Own.Precedes(orders.LinkOf(e)) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,
 		Schedules: 3,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/restore.go", `c.answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
+		Edits:     []Edit{{"pkg/participant/fold.go", `answeredInLog(t, o, r, e.CausationID)`, `_ = r`}},
 	},
 	{
 		ID: "timers-are-not-armed", Without: "the fold sets no deadlines", Breaks: disposable,
 		Schedules: 79,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/restore.go", `	t.arm(c.b, o)
+		Edits: []Edit{{"pkg/participant/fold.go", `	t.arm(o)
 `, ``}},
 	},
 }
@@ -140,6 +140,13 @@ var doors = []Control{
 		ID: "projection-without-sections", Without: "the topics of an order share one chain", Breaks: readRight,
 		Proof:  Proof{everyday, []check.Guarantee{check.ReadModel}},
 		Edits:  []Edit{{"pkg/projection/order.go", `c := &o.Chains[source]`, `c := &o.Chains[0]`}},
+		Unseen: inProjection,
+	},
+	{
+		// Documents stay right: what is counted of an order is not.
+		ID: "counted-by-the-step", Without: "what is counted of an order depends on how many of its facts were read at once", Breaks: readRight,
+		Proof:  Proof{foldedAnew, []check.Guarantee{check.ReadModel}},
+		Edits:  []Edit{{"pkg/projection/fold.go", `if o != nil && !o.changed {`, `if o != nil {`}},
 		Unseen: inProjection,
 	},
 }

@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"context"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -10,18 +11,19 @@ import (
 	"github.com/goccy/go-json"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"google.golang.org/protobuf/proto"
 )
 
 // behavior is a Behavior without its type parameter.
 type behavior struct {
 	name        string
 	foldVersion string
-	facts       string // own topic
-	letters     string // dead-letter topic
-	requests    string // what operators ask; heard too
-	door        bool   // hears its own topic: a door publishes there
-	hears       map[string]map[string]bool
-	topics      []string // that it hears, sorted
+	facts       string                     // own topic
+	letters     string                     // dead-letter topic
+	requests    string                     // what operators ask; subscribed to as well
+	admits      bool                       // it subscribes to its own topic: admission publishes there
+	subscribed  map[string]map[string]bool // topics, and the types that it reacts to
+	topics      []string                   // of subscribed, sorted
 	react       reactFunc
 	evolve      func(any, event.Message) any
 	deadline    func(any) (time.Time, bool)
@@ -44,6 +46,18 @@ func (b *behavior) evolved(state any, fact event.Message) (after any, text strin
 	return after, text, err
 }
 
+type reactFunc func(ctx context.Context, state any, m event.Message) (proto.Message, error)
+
+// reactUntyped calls React, turning a panic into an error that parks the event.
+func (b Behavior[S]) reactUntyped(ctx context.Context, state any, m event.Message) (fact proto.Message, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fact, err = nil, &panicked{value: r, stack: debug.Stack()}
+		}
+	}()
+	return b.React(ctx, state.(S), m)
+}
+
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
 const layout = "7"
 
@@ -58,7 +72,7 @@ func (b Behavior[S]) erase() *behavior {
 		facts:       FactsTopic(b.Name),
 		letters:     deadletter.Topic(b.Name),
 		requests:    deadletter.RedriveTopic(b.Name),
-		hears:       map[string]map[string]bool{deadletter.RedriveTopic(b.Name): nil},
+		subscribed:  map[string]map[string]bool{deadletter.RedriveTopic(b.Name): nil},
 		react:       b.reactUntyped,
 		evolve:      func(s any, m event.Message) any { return b.Evolve(s.(S), m) },
 		deadline:    func(any) (time.Time, bool) { return time.Time{}, false },
@@ -69,14 +83,14 @@ func (b Behavior[S]) erase() *behavior {
 	if b.Deadline != nil {
 		e.deadline = func(s any) (time.Time, bool) { return b.Deadline(s.(S)) }
 	}
-	for _, h := range b.Hears {
+	for _, s := range b.Subscribes {
 		types := map[string]bool{}
-		for _, t := range h.Types {
+		for _, t := range s.Types {
 			types[t] = true
 		}
-		e.hears[h.Topic] = types
-		e.door = e.door || h.Topic == e.facts
+		e.subscribed[s.Topic] = types
+		e.admits = e.admits || s.Topic == e.facts
 	}
-	e.topics = slices.Sorted(maps.Keys(e.hears))
+	e.topics = slices.Sorted(maps.Keys(e.subscribed))
 	return e
 }

@@ -19,12 +19,12 @@ func TestStoppedPartitionGoesOn(t *testing.T) {
 	tk.waits("o1", true)
 	next := newOrder("o2", 0)
 	tk.orders["o2"] = next
-	c.stop(tk, next)
+	stop(tk, next)
 	q := deadletter.Request{ID: "q", Action: deadletter.Redrive, Order: "o1"}
 	rec := q.Record("x")
-	d := &delivery{rec: &rec, order: "o1", of: o, asks: &redriving{Request: q, held: map[string]*delivery{}}}
+	d := &delivery{rec: &rec, order: "o1", asks: &redrive{Request: q, held: map[string]*delivery{}}}
 	l := &delivery{request: d, letter: "l1", order: "o1"}
-	c.failed(tk, o, l, fault.Defer(0, "later"))
+	failAgain(tk, o, l, fault.Defer(0, "later"))
 	if tk.stopped != nil && !tk.full(next, true) {
 		t.Errorf("stopped although there is room: %d wait for a person", tk.forPerson)
 	}

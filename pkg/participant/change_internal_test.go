@@ -8,10 +8,10 @@ import (
 )
 
 // seen is all that becomes of an event that nobody answers.
-func (b *bench) seen() { o, d := b.receive(); b.c.nothing(b.t, o, d) }
+func (b *bench) seen() { o, d := b.receive(); b.t.nothing(o, d) }
 
 // evolve is a fact of the log that changes a state.
-func (b *bench) evolve() error { o, d := b.receive(); return b.c.evolve(b.t, o, d) }
+func (b *bench) evolve() error { o, d := b.receive(); return b.t.evolve(o, d) }
 
 // What somebody waits for is written now; the rest when others are.
 func TestWhatATaskNeeds(t *testing.T) {
@@ -39,7 +39,7 @@ func TestWhatATaskNeeds(t *testing.T) {
 			b := newBench(minWindowEvents)
 			b.t.Moved = false
 			tc.happens(b)
-			if got := b.c.Need(b.t); got != tc.want {
+			if got := (handler{b.c}).Need(b.t); got != tc.want {
 				t.Errorf("need %d, not %d", got, tc.want)
 			}
 		})
@@ -50,15 +50,15 @@ func TestWhatATaskNeeds(t *testing.T) {
 func TestWhatIsWrittenIsNotNeededNow(t *testing.T) {
 	b := newBench(3)
 	b.seen()
-	if err := b.evolve(); err != nil || b.c.Need(b.t) != task.Now {
-		t.Fatalf("need %d, %v", b.c.Need(b.t), err)
+	if err := b.evolve(); err != nil || (handler{b.c}).Need(b.t) != task.Now {
+		t.Fatalf("need %d, %v", (handler{b.c}).Need(b.t), err)
 	}
 	b.store()
-	if need := b.c.Need(b.t); need == task.Now {
+	if need := (handler{b.c}).Need(b.t); need == task.Now {
 		t.Error("it is written, and needed now")
 	}
 	b.seen()
-	if need := b.c.Need(b.t); need != task.Soon {
+	if need := (handler{b.c}).Need(b.t); need != task.Soon {
 		t.Errorf("need %d of an event without answer", need)
 	}
 }

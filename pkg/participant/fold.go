@@ -1,0 +1,108 @@
+package participant
+
+import (
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
+)
+
+// foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and
+// marks its cause as answered; it answers nothing itself.
+func foldFact(t *partition, r broker.Record) error {
+	c := t.c
+	e, err := event.FromRecord(r)
+	if err != nil {
+		c.watch.unreadable(r)
+		return nil
+	}
+	if e.Sequence == 0 { // a request: input, not state
+		return nil
+	}
+	if err := event.Misplaced(r, c.cfg.Partitions); err != nil {
+		c.watch.misplaced(r, err)
+		return nil
+	}
+	o := t.orders[e.Subject]
+	if e.Sequence <= o.Own.Sequence {
+		switch own := t.outbox.Undelivered(o.ID, e.Sequence); {
+		case own == nil:
+		case own.Contradicts(e):
+			c.watch.contradicted(r)
+			return c.Refold(t.Partition)
+		case own.ID == e.ID:
+			own.Acked, own.Offset = true, r.Offset
+		default:
+			c.watch.supersededFolded(r)
+		}
+		return nil
+	}
+	if !o.Own.Precedes(orders.LinkOf(e)) {
+		c.watch.supersededFolded(r)
+		return nil
+	}
+	m, err := event.Decode(e)
+	if err != nil {
+		c.watch.unreadable(r)
+		m = event.Message{Event: e}
+	}
+	if err := o.evolve(c.b, m, r.Offset); err != nil {
+		return err
+	}
+	answeredInLog(t, o, r, e.CausationID)
+	t.arm(o)
+	t.touch(o)
+	return nil
+}
+
+// foldNote folds one record of the dead-letter topic: a dead letter waits unless its event was answered or discarded
+// since.
+func foldNote(t *partition, r broker.Record) {
+	n, err := deadletter.Parse(r)
+	if err != nil {
+		t.c.watch.unreadable(r)
+		return
+	}
+	o := t.orders[n.Order]
+	for _, e := range t.outbox.OfOrder(o.ID) {
+		if e.ID == n.Name() && e.Record.Topic == t.c.b.letters {
+			e.Acked, e.Offset = true, r.Offset
+		}
+	}
+	t.touch(o)
+	switch n.Kind {
+	case deadletter.Letter:
+		foldLetter(t, o, n, r)
+	case deadletter.Failed:
+		if o.Waits(n.ID) {
+			o.FailedAgain(n)
+			countLetters(t, o)
+		}
+	case deadletter.Closed:
+		o.Answered(n.RequestID)
+	default:
+		if o.Waits(n.ID) {
+			dropLetter(t, o, n.ID, n.Kind)
+			if !n.Automatic {
+				o.Advance(n.RequestID, comesBack(n.Kind))
+			}
+		}
+		o.Settled(n.ID)
+	}
+}
+
+func foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
+	switch {
+	case o.Waits(n.ID), o.SeenAs(n.ID) == orders.SeenTold:
+		return
+	case o.Saw(n.ID) && o.SeenAs(n.ID) != orders.SeenOwing:
+		tellBack(t, o, n.ID)
+		return
+	}
+	came := deadletter.Original(r)
+	if e, err := event.FromRecord(came); err == nil {
+		o.Adopt(came.Topic, e)
+	}
+	o.Park(n.ID, n.Topic, n.RetryAt)
+	keepLetter(t, o, n.ID, r)
+}
