@@ -2,9 +2,10 @@ package taskstore
 
 import (
 	"context"
-	"github.com/redis/go-redis/v9"
 	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes
