@@ -48,7 +48,7 @@ end
 		case true:
 		case owner == ""`},
 	}},
-	{"without-witness", []edit{{"pkg/task/apply.go", `	ch.Kept = e.counted(t)
+	{"without-witness", []edit{{"pkg/task/apply.go", `	ch.Kept = p.counted(w.Store, w.h.Counted(t))
 `, ``}}},
 	{"with-acks-1", []edit{{"pkg/broker/produce.go", `const allInSync = -1`, `const allInSync = 1`}}},
 	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()

@@ -7,68 +7,42 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/task"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
-
-type engine[D any] = task.Engine[*partition[D]]
 
 // cycle is what a projection does with the partitions of one generation: it folds what the engine read into documents,
 // some hundred records a step. The engine's goroutine owns all of it.
 type cycle[D any] struct {
-	*engine[D]
-	*Projection[D]
-	of      *copies
-	watch   *watch
+	task.Defaults[*partition[D]]
+	*folder[D]
 	stalled bool         // the store did not answer when documents were read
 	swapped map[int]bool // partitions whose shadow became what is live: they had reached their goal
-	writes  Writes
-	text    []byte // memory for those of the next step
 }
 
 var _ task.Handler[*partition[any]] = (*cycle[any])(nil)
 
-func newCycle[D any](p *Projection[D], of *copies, e *engine[D]) *cycle[D] {
-	c := &cycle[D]{engine: e, Projection: p, of: of, watch: p.watch, swapped: map[int]bool{}}
-	if of.shadow {
-		c.watch = newShadowWatch(p.b.Name)
-	}
-	return c
+func newCycle[D any](m *model[D], of *copies, e *engine[D]) *cycle[D] {
+	f := &folder[D]{model: m, engine: e, of: of, watch: newWatch(m.b.Name, of)}
+	return &cycle[D]{folder: f, swapped: map[int]bool{}}
 }
 
 // New implements task.Handler.
 func (c *cycle[D]) New(p *task.Partition) *partition[D] {
-	t := &partition[D]{Partition: p, inputs: make([]input, len(p.Inputs))}
-	return t
+	return &partition[D]{Partition: p, inputs: make([]input, len(p.Inputs))}
 }
 
-// Locate implements task.Handler: it reads which copies are live. A shadow has no pointer to follow.
+// Locate implements task.Handler: it reads which copies are live.
 func (c *cycle[D]) Locate(ctx context.Context, tasks []*partition[D]) error {
-	_, err := c.follow(ctx, tasks)
+	_, err := c.of.follow(ctx, numbers(tasks))
 	return err
 }
 
-// follow reads which copies are live, and says whether others were until now.
-func (c *cycle[D]) follow(ctx context.Context, tasks []*partition[D]) (moved bool, err error) {
-	if c.of.shadow {
-		return false, nil
+func numbers[D any](tasks []*partition[D]) (partitions []int) {
+	for _, t := range tasks {
+		partitions = append(partitions, t.Number)
 	}
-	asked := make([]taskstore.Asked, len(tasks))
-	for i, t := range tasks {
-		asked[i] = taskstore.Asked{Key: c.base.Key(t.Number, rebuild.Key), Fields: []string{rebuild.FieldLive}}
-	}
-	live, err := c.base.Fields(ctx, asked)
-	if err != nil {
-		return false, err
-	}
-	for i, t := range tasks {
-		moved = moved || c.of.names[t.Number] != live[i][0]
-		c.of.names[t.Number] = live[i][0]
-	}
-	return moved, nil
+	return partitions
 }
 
 // Usable implements task.Handler: what a version that can be continued has folded goes on being read and folded on,
@@ -88,14 +62,11 @@ func (c *cycle[D]) Usable(t *partition[D], version string) bool {
 // Counted implements task.Handler.
 func (c *cycle[D]) Counted(*partition[D]) []string { return c.b.Kept }
 
-// Spared implements task.Handler: nothing outlives a reset.
-func (c *cycle[D]) Spared(*partition[D]) []string { return nil }
-
 // Restore implements task.Handler: what is stored is all there is to know. As the goal it takes the ends that the logs
 // have now: a reader that does not find an order knows by the goal whether it may say so.
 func (c *cycle[D]) Restore(ctx context.Context, tasks []*partition[D]) error {
 	// What is claimed is not swapped by anybody else; it may have been in between.
-	if moved, err := c.follow(ctx, tasks); err != nil || moved {
+	if moved, err := c.of.follow(ctx, numbers(tasks)); err != nil || moved {
 		if err == nil {
 			err = fault.New(fault.Unavailable, "another copy became live meanwhile")
 		}
@@ -147,6 +118,36 @@ func (c *cycle[D]) Work(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		c.StoreDown(err)
 	}
+}
+
+// build folds what is queued, per task as one change. The documents of all tasks are read in one pipeline.
+func (c *cycle[D]) build(ctx context.Context) error {
+	var all []*work[D]
+	for _, t := range c.Tasks() {
+		if !t.Lost() && !t.Writing() && t.step == nil {
+			if w := c.work(t); w != nil {
+				all = append(all, w)
+			}
+		}
+	}
+	if err := c.load(ctx, all); err != nil {
+		return err
+	}
+	for _, w := range all {
+		if err := c.take(ctx, w); err != nil {
+			w.task.step, w.task.recent = nil, nil // some of it is folded
+			return err
+		}
+	}
+	return c.sweep(ctx)
+}
+
+// work chooses what a task folds next; nil: there is nothing.
+func (c *cycle[D]) work(t *partition[D]) *work[D] {
+	if !t.ready(time.Now()) {
+		return nil
+	}
+	return &work[D]{task: t, items: t.pending[:min(len(t.pending), stepItems)], recent: c.recent(t)}
 }
 
 // Need implements task.Handler: a reader waits for whatever is folded.
@@ -203,9 +204,6 @@ func (c *cycle[D]) Commitable(t *partition[D], input int) int64 {
 	return t.inputs[input].applied
 }
 
-// Publish implements task.Handler: readers are told by the change itself.
-func (c *cycle[D]) Publish() {}
-
 // Next implements task.Handler.
 func (c *cycle[D]) Next(now time.Time) (next time.Time) {
 	for _, t := range c.Tasks() {
@@ -226,22 +224,6 @@ func (c *cycle[D]) Next(now time.Time) (next time.Time) {
 	return next
 }
 
-// Quiet implements task.Handler.
-func (c *cycle[D]) Quiet() bool { return true }
-
-// Released implements task.Handler.
-func (c *cycle[D]) Released(*partition[D]) bool { return true }
-
-// Unready implements task.Handler.
-func (c *cycle[D]) Unready(t *partition[D]) (why []string) {
-	for _, in := range t.Inputs {
-		if in.Err != nil {
-			why = append(why, ": kafka: "+in.Err.Error())
-		}
-	}
-	return why
-}
-
 // Unwell implements task.Handler.
 func (c *cycle[D]) Unwell() []string {
 	if err := c.FetchErr(); err != nil {
@@ -260,6 +242,3 @@ func (c *cycle[D]) Lag(t *partition[D], input int) (records int, oldest, waterma
 	}
 	return t.inputs[input].pending, oldest, oldest
 }
-
-// Measure implements task.Handler.
-func (c *cycle[D]) Measure(func(telemetry.Metric, float64)) {}

@@ -1,99 +1,14 @@
 package projection
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"runtime/debug"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
-
-// record is an order as it is stored.
-type record[D any] struct {
-	// Version counts the events folded, so it is the same however they arrived.
-	Version uint64
-	// Chains has one section per topic, in the behaviour's order.
-	Chains []section
-	Doc    D
-}
-
-// section is what was accepted from one topic: the chain's head (chain.Head), and the marks of the ids seen.
-type section struct {
-	Sequence uint64
-	ID       string
-	Adopted  bool
-	// Seen holds a mark of markLen bytes per accepted event.
-	Seen string
-}
-
-const (
-	markLen = 6 // 48 bits of SHA-256: two ids of one order never meet by chance
-	maxSeen = 64
-)
-
-// keep is an id as it is stored: ids that are longer than any of ours, or no text, by their hash.
-func keep(id string) string {
-	if len(id) <= 64 && utf8.ValidString(id) {
-		return id
-	}
-	sum := sha256.Sum256([]byte(id))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-func mark(id string) (m [markLen]byte) {
-	var buf [64]byte // no id of ours is longer
-	sum := sha256.Sum256(append(buf[:0], id...))
-	copy(m[:], sum[:])
-	return m
-}
-
-func (c *section) head() chain.Head {
-	return chain.Head{Sequence: c.Sequence, ID: c.ID, Adopted: c.Adopted}
-}
-
-// linkOf is the place in its chain that an event names, by ids as they are stored.
-func linkOf(e event.Event) chain.Link {
-	return chain.Link{Sequence: e.Sequence, ID: keep(e.ID), PreviousID: keep(e.PreviousID)}
-}
-
-func (c *section) saw(id string) bool { return c.Seen != "" && c.marked(mark(id)) }
-
-func (c *section) marked(m [markLen]byte) bool {
-	for i := 0; i+markLen <= len(c.Seen); i += markLen {
-		if c.Seen[i:i+markLen] == string(m[:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// fromStart: a projection begins at the log's start, and its positions are stored with its documents, so that it has
-// met and kept all that the log held before an event.
-const fromStart = true
-
-// accept moves the head and marks the id. Of very many events of one order and topic only the newest keep their
-// marks. Head and marks are one text of their own: that of the event goes with the event.
-func (c *section) accept(e event.Event) {
-	h := c.head().Accept(linkOf(e), fromStart)
-	c.Sequence, c.Adopted = h.Sequence, h.Adopted
-	text := append(append(make([]byte, 0, 128), h.ID...), c.Seen...) // on the stack, mostly
-	if m := mark(e.ID); !c.marked(m) {
-		text = append(text, m[:]...)
-	}
-	all := string(text)
-	c.ID, c.Seen = all[:len(h.ID)], all[len(h.ID):]
-	if n := len(c.Seen) - maxSeen*markLen; n > 0 {
-		c.Seen = c.Seen[n:]
-	}
-}
-
-// judge places an event in its chain.
-func (c *section) judge(e event.Event) chain.Verdict { return c.head().Judge(linkOf(e), c.saw(e.ID)) }
 
 // order is one order in memory.
 type order[D any] struct {
@@ -167,6 +82,28 @@ func (b Behavior[D]) fold(doc D, m event.Message, at At) (after D, err error) {
 		}
 	}()
 	return b.Fold(doc, m, at), nil
+}
+
+// takeNote folds one record of a topic of notes; it is of no order (nil) when it cannot be read.
+func (o *order[D]) takeNote(b Behavior[D], r *broker.Record) error {
+	_, fold, err := b.note(r)
+	if err == nil {
+		err = o.note(fold)
+	}
+	return err
+}
+
+// note folds a note into its document; a panic leaves that as it was.
+func (o *order[D]) note(fold func(D) D) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Permanent, "fold of a note panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	o.Doc = fold(o.Doc)
+	o.Version++
+	o.changed = true
+	return nil
 }
 
 // confirm marks adopted heads as checked against the log's start.

@@ -40,7 +40,9 @@ const maxMoves = 5
 // Read queues commands on keys of some partitions and returns the states of these, in their order. Per partition,
 // commands and state are of one moment. ask is called again when a rebuild was swapped in meanwhile: what it queued
 // before does not count then. Errors are of class Unavailable; that a key is missing is none.
-func (r *Reader[D]) Read(ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys)) ([]State, error) {
+func (r *Reader[D]) Read(
+	ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys),
+) ([]State, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for range maxMoves * len(partitions) {
@@ -157,6 +159,28 @@ func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Fo
 	return found, states[0], err
 }
 
+// missed looks for lost documents among those that a read did not find; known says of each whether the set of ages has
+// it.
+func (r *Reader[D]) missed(
+	ctx context.Context, partition int, ids []string, found []Found[D], known []*redis.FloatCmd,
+) error {
+	for i, f := range found {
+		if f.Version > 0 || known == nil || known[i].Err() != nil {
+			continue
+		}
+		live := r.known([]int{partition})[partition]
+		keys := []string{
+			r.store.Key(partition, live+keyMeta),
+			r.store.Key(partition, live+keyOrder+ids[i]), r.store.Key(partition, live+r.b.Ages),
+		}
+		if err := spoil.Run(ctx, r.rdb, keys, ids[i]).Err(); err != nil {
+			return unavailable(err)
+		}
+		return unavailable(errMissing)
+	}
+	return nil
+}
+
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.
 func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error) {
 	every := make([]int, partitions)
@@ -190,4 +214,22 @@ func (r *Reader[D]) decode(id, text string) (Found[D], error) {
 
 func unavailable(err error) error {
 	return fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
+}
+
+// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions; one that is missing
+// has version 0. Errors are of class Unavailable.
+func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], error) {
+	docs := make([]*redis.StringCmd, len(partitions))
+	_, err := r.Read(ctx, partitions, func(pipe redis.Pipeliner, keys Keys) {
+		for i, p := range partitions {
+			docs[i] = pipe.Get(ctx, keys(p, keyOrder+NoteID(id)))
+		}
+	})
+	found := make([]Found[D], len(partitions))
+	for i := range partitions {
+		if err == nil {
+			found[i], err = r.decode(id, docs[i].Val())
+		}
+	}
+	return found, err
 }

@@ -1,39 +1,39 @@
 package projection
 
+// touched is an order that a step changed.
+type touched[D any] struct {
+	order  *order[D]
+	before D // its document
+}
+
 const (
 	// recentBytes is about how much memory the orders that were folded lately may take, in all tasks of an instance.
 	recentBytes = 32 << 20
 	// orderBytes is about what an order takes beside its texts.
 	orderBytes = 1 << 10
-	// slabOrders are allocated at once.
-	slabOrders = 32
 )
 
 // recent are the orders of a task that were folded lately, as the store has them once it took the change under way:
 // the next event of an order mostly comes soon, and then nothing is read. They hold for one claim, in which nobody
-// else writes. Orders leave in the order in which they came, half of all at once, so that those which were allocated
-// together go together.
+// else writes. Orders leave in the order in which they came, half of all at once.
 type recent[D any] struct {
 	prefix     string // of the keys of documents
 	young, old map[string]*order[D]
-	bytes      int // of the young ones
-	slab       []order[D]
-	chains     []section
+	bytes      int          // of the young ones
 	touched    []touched[D] // memory for those of the next step
 }
 
-// recent returns the orders in memory of a task: without the older half when they take too much.
-func (c *cycle[D]) recent(t *partition[D]) *recent[D] {
-	r := t.recent
-	if r == nil {
-		r = &recent[D]{prefix: c.key(t, keyOrder), young: map[string]*order[D]{}, old: map[string]*order[D]{}}
-		t.recent = r
-	}
-	if r.bytes > recentBytes/2/max(1, len(c.Tasks())) {
+// newRecent returns the orders of a task: none.
+func newRecent[D any](prefix string) *recent[D] {
+	return &recent[D]{prefix: prefix, young: map[string]*order[D]{}, old: map[string]*order[D]{}}
+}
+
+// trim drops the older half when the younger one takes more than so many bytes.
+func (r *recent[D]) trim(most int) {
+	if r.bytes > most {
 		r.young, r.old, r.bytes = r.old, r.young, 0
 		clear(r.young)
 	}
-	return r
 }
 
 // get returns the order with this id, nil when it is not in memory. It stays as old as it is.
@@ -46,14 +46,7 @@ func (r *recent[D]) get(id []byte) *order[D] {
 
 // add makes an order that is still to be read.
 func (r *recent[D]) add(id []byte, topics int) *order[D] {
-	if len(r.slab) == 0 {
-		r.slab, r.chains = make([]order[D], slabOrders), make([]section, slabOrders*topics)
-	}
-	o := &r.slab[0]
-	o.Chains = r.chains[:topics:topics]
-	r.slab, r.chains = r.slab[1:], r.chains[topics:]
-	var buf [128]byte
-	o.key = string(append(append(buf[:0], r.prefix...), id...))
+	o := &order[D]{key: r.prefix + string(id), record: record[D]{Chains: make([]section, topics)}}
 	o.id = o.key[len(r.prefix):]
 	r.young[o.id] = o
 	r.bytes += orderBytes

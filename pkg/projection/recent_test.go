@@ -17,7 +17,7 @@ func TestRecentOrdersAreBounded(t *testing.T) {
 	p := New(b, Config{Partitions: partitions})
 	var c *cycle[script]
 	task.NewEngine(t.Context(), p.live.Instance, nil, func(e *engine[script]) task.Handler[*partition[script]] {
-		c = newCycle(p, p.live, e)
+		c = newCycle(p.model, p.live, e)
 		return c
 	})
 	of := newTestPartition(b.Topics...)

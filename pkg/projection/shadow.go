@@ -10,14 +10,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// rebuild looks after the rebuilds of the partitions that a cycle of live copies owns, until ctx ends.
-func (c *cycle[D]) rebuild(ctx context.Context) {
-	s := &shadows[D]{ctx: ctx, live: c, names: map[int]string{}}
-	defer s.stop()
-	r := rebuild.Runner{Name: c.b.Name, Version: c.b.version(), Topics: c.topics, Every: c.lookEvery, Engine: s}
-	r.Run(ctx, c.cfg.Redis)
-}
-
 // shadows are folded by an engine of their own, so that what is live does not wait for them. It runs while there are
 // any.
 type shadows[D any] struct {
@@ -32,18 +24,17 @@ var _ rebuild.Engine = (*shadows[any])(nil)
 
 // start begins the engine: the same projection, but for what the outside sees of it.
 func (s *shadows[D]) start() {
-	p := s.live.Projection
-	of := p.copies(true, slog.With("projection", p.b.Name, "copy", "shadow"))
+	of := s.live.copies(true, slog.With("projection", s.live.b.Name, "copy", "shadow"))
 	ctx, cancel := context.WithCancel(s.ctx)
 	e := task.NewEngine(ctx, of.Instance, s.live.Generation(), func(e *engine[D]) task.Handler[*partition[D]] {
-		s.cycle = newCycle(p, of, e)
+		s.cycle = newCycle(s.live.model, of, e)
 		return s.cycle
 	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := e.Serve(ctx, nil); err != nil {
-			p.watch.rebuildFailed(err)
+			s.live.watch.rebuildFailed(err)
 		}
 	}()
 	s.end = func() { cancel(); <-done }
@@ -129,4 +120,12 @@ func (s *shadows[D]) Reclaim(partition int) {
 			s.live.engine.Reclaim(t)
 		}
 	})
+}
+
+// rebuildCopies looks after the rebuilds of the partitions that a cycle of live copies owns, until ctx ends.
+func rebuildCopies[D any](ctx context.Context, c *cycle[D]) {
+	s := &shadows[D]{ctx: ctx, live: c, names: map[int]string{}}
+	defer s.stop()
+	r := rebuild.Runner{Name: c.b.Name, Version: c.b.version(), Topics: c.topics, Every: c.lookEvery, Engine: s}
+	r.Run(ctx, c.cfg.Redis)
 }

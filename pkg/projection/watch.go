@@ -34,12 +34,8 @@ var (
 	rebuildRecords    = telemetry.RebuildRecords.Counter()
 )
 
-func newWatch(name string) *watch {
-	return &watch{log: slog.With("projection", name), name: name}
-}
-
-func newShadowWatch(name string) *watch {
-	return &watch{log: slog.With("projection", name, "copy", "shadow"), name: name, shadow: true}
+func newWatch(name string, of *copies) *watch {
+	return &watch{log: of.Logger, name: name, shadow: of.shadow}
 }
 
 func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
@@ -68,7 +64,8 @@ func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int6
 
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
 	w.by(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
-	w.log.Warn("records were deleted before they were read", "topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
+	w.log.Warn("records were deleted before they were read",
+		"topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
 }
 
 // tally counts what became of the records of one topic in a step.
@@ -109,13 +106,14 @@ func (w *watch) counted(topic string, t tally, began time.Time) {
 	}
 }
 
-// refused warns of a record that is bad: void, when there is no error.
+// refused warns of a record that is bad: superseded, when there is no error.
 func (w *watch) refused(ctx context.Context, r *broker.Record, e event.Event, err error) {
+	log := w.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID)
 	if err != nil {
-		w.log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID, "error", err)
+		log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "error", err)
 		return
 	}
-	w.log.WarnContext(ctx, "void fact", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "order_id", e.Subject, "event_id", e.ID)
+	log.WarnContext(ctx, "void fact", "order_id", e.Subject)
 }
 
 // applied reports one step that the store took.

@@ -3,7 +3,12 @@ package projection
 import (
 	"slices"
 	"strconv"
+
+	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
+
+// Op is one Redis command on one key of the task. Key is the part after the hash tag: "status:placed".
+type Op = taskstore.Op
 
 // opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 const opArgs = 1000

@@ -10,51 +10,59 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// What stands for an offset that a group has committed.
-const (
-	uncommitted = -1 // none
-	unknown     = -2 // or of a log that is gone: the next commit says where reading is, 0 as well
-)
+// committer stores offsets with the consumer group, so that any tool sees the lag, and, where Config.FromCommitted,
+// what a wiped store goes on from.
+type committer[T Task] struct {
+	*tasks[T]
+	committing bool
+	refused    bool // the last commit was
+	commitAt   time.Time
+	stored     map[broker.TopicPartition]int64 // committed in this generation
+	over       bool                            // the group said so of the generation
+}
 
 // commit stores offsets with the group, beside the engine, every CommitEvery.
-func (e *Engine[T]) commit() {
+func (c *committer[T]) commit() {
 	now := time.Now()
-	if e.committing || now.Before(e.commitAt) {
+	if c.committing || now.Before(c.commitAt) {
 		return
 	}
-	offsets := e.offsets()
+	offsets := c.offsets()
 	if len(offsets) == 0 {
-		e.commitAt = time.Time{}
+		c.commitAt = time.Time{}
 		return
 	}
-	e.commitAt = now.Add(e.CommitEvery)
-	e.committing = true
-	e.Go(func() {
-		ctx, cancel := context.WithTimeout(e.ctx, StoreTimeout)
-		defer cancel()
-		err := e.storeOffsets(ctx, offsets)
-		e.Post(func() { e.committed(offsets, err) })
+	c.commitAt = now.Add(c.CommitEvery)
+	c.committing = true
+	c.Go(func() {
+		err := c.send(c.ctx, offsets)
+		c.Post(func() { c.committed(offsets, err) })
 	})
 }
 
-// storeOffsets commits with the generation's own id.
-func (e *Engine[T]) storeOffsets(ctx context.Context, offsets map[broker.TopicPartition]int64) error {
-	ctx, ended := telemetry.Commit(ctx, e.Name)
-	err := e.gen.Commit(ctx, offsets)
+// commitLast stores offsets with the group before the instance leaves.
+func (c *committer[T]) commitLast() {
+	if offsets := c.offsets(); len(offsets) > 0 {
+		c.committed(offsets, c.send(context.Background(), offsets))
+	}
+}
+
+// send commits with the generation's own id.
+func (c *committer[T]) send(ctx context.Context, offsets map[broker.TopicPartition]int64) error {
+	ctx, cancel := context.WithTimeout(ctx, StoreTimeout)
+	defer cancel()
+	ctx, ended := telemetry.Commit(ctx, c.Name)
+	err := c.gen.Commit(ctx, offsets)
 	ended(err)
 	return err
 }
 
 // offsets are those that moved since they were committed last.
-func (e *Engine[T]) offsets() map[broker.TopicPartition]int64 {
+func (c *committer[T]) offsets() map[broker.TopicPartition]int64 {
 	out := map[broker.TopicPartition]int64{}
-	for _, t := range e.tasks {
-		p := t.part()
-		if p.lost {
-			continue
-		}
+	for t, p := range c.held() {
 		for i, in := range p.Inputs {
-			if at := e.h.Commitable(t, i); at > in.committed && (at > 0 || in.committed == unknown) {
+			if at := c.h.Commitable(t, i); at > in.committed && (at > 0 || in.committed == unknown) {
 				out[in.TopicPartition] = at
 				in.committed = at
 			}
@@ -63,33 +71,32 @@ func (e *Engine[T]) offsets() map[broker.TopicPartition]int64 {
 	return out
 }
 
-func (e *Engine[T]) committed(offsets map[broker.TopicPartition]int64, err error) {
-	e.committing = false
-	failing := e.refused
-	if e.refused = err != nil; !e.refused {
-		maps.Copy(e.stored, offsets)
+func (c *committer[T]) committed(offsets map[broker.TopicPartition]int64, err error) {
+	c.committing = false
+	failing := c.refused
+	if c.refused = err != nil; !c.refused {
+		maps.Copy(c.stored, offsets)
 		return
 	}
-	e.over = fault.ClassOf(err) == fault.Conflict
-	for _, t := range e.tasks { // tell them again with the next commit
+	c.over = fault.ClassOf(err) == fault.Conflict
+	for _, t := range c.owned { // tell them again with the next commit
 		for _, in := range t.part().Inputs {
 			in.committed = unknown
 		}
 	}
 	if !failing { // one line for a row of them: while a topic is away, each is refused
-		e.Logger.Warn("offsets not committed", "error", err)
+		c.Logger.Warn("offsets not committed", "error", err)
 	}
 }
 
-// commitLast stores offsets with the group before the instance leaves.
-func (e *Engine[T]) commitLast() {
-	offsets := e.offsets()
-	if len(offsets) == 0 {
-		return
+// last sets what the group has committed of an input. gone: of a log that is not there any more, or not so long.
+func (c *committer[T]) last(in *Input, gone bool) {
+	in.committed = c.gen.Committed(in.TopicPartition)
+	if at, ok := c.stored[in.TopicPartition]; ok { // committed since the generation began
+		in.committed = at
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), StoreTimeout)
-	defer cancel()
-	if err := e.storeOffsets(ctx, offsets); err != nil {
-		e.Logger.Warn("offsets not committed", "error", err)
+	if gone || in.committed > in.End {
+		in.committed = unknown
+		c.stored[in.TopicPartition] = unknown
 	}
 }

@@ -12,25 +12,29 @@
 //
 // # Goroutines
 //
-// One goroutine per instance, the engine's, owns all tasks and calls all of the handler, so nothing of a task is
-// locked. Beside it run: one long poll (fetch.go), one commit (commit.go), one look at the topics' identities
-// (topics.go), one question for the ends of logs (measure.go), and what the handler begins with Engine.Go. They report
-// with Engine.Post or Engine.Wake, and others get in between two steps with Engine.Do. What is read from outside
-// (readiness, gauges, the last look at the topics) has locks of its own.
+// One goroutine per generation, that of Engine.Serve, owns all tasks and calls all of the handler, so nothing of a task
+// is locked. Beside it run one long poll (fetch.go), one commit (commit.go), one look at the topics' identities
+// (topics.go), one question for the ends of logs (measure.go), and what the handler begins with Engine.Go; the engine
+// waits for all of them before it ends. They report with Engine.Post or Engine.Wake, and others get in between two
+// steps with Engine.Do. What is read from outside (readiness, gauges, the last look at the topics) has its own locks.
 //
 // # How to read it
 //
-// Files, in reading order:
-//   - run.go: an instance takes part in the consumer group, with one engine for each generation
-//   - loop.go: what an engine does, again and again; waiting, leaving
-//   - takeover.go: claim, reset, where inputs begin
-//   - fetch.go: one long poll for all inputs
-//   - apply.go: one compare-and-swap per task; losing a task
-//   - commit.go: offsets for the group
+// Begin with Engine.Serve in loop.go, then the part that concerns you: each is a type with the methods of one job.
+//
+// Files, each using only those above it:
+//   - config.go: what an engine needs, and its times
+//   - partition.go: Partition and Input: a task as the engine knows it; Change: what one compare-and-swap writes
+//   - handler.go: what is done with records
+//   - gauges.go: metrics, as they were measured last
+//   - instance.go: a member of the consumer group: readiness, outages, trying again
+//   - beside.go: goroutines beside the engine's
+//   - tasks.go: those of one generation; losing one
+//   - measure.go: where the tasks are, for metrics
 //   - topics.go: which logs the positions are of
-//   - measure.go: metrics and logs
-//   - engine.go: Config, Instance and Engine
-//   - status.go: readiness
-//   - handler.go: what a handler must do
-//   - partition.go: Partition, Input and Change
+//   - fetch.go: one long poll for all inputs
+//   - apply.go: one compare-and-swap per task
+//   - commit.go: offsets for the group
+//   - takeover.go: claim, reset, where inputs begin
+//   - loop.go: Run: one Engine for each generation of the consumer group; what that does, again and again; leaving
 package task

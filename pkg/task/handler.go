@@ -73,3 +73,41 @@ const (
 	// Now: somebody waits for it.
 	Now
 )
+
+// Defaults are what a handler does that keeps nothing but what its changes write, publishes nothing, and runs nothing
+// beside the engine. To be embedded.
+type Defaults[T Task] struct{}
+
+// Locate implements Handler: what is stored is always in the same place.
+func (Defaults[T]) Locate(context.Context, []T) error { return nil }
+
+// Counted implements Handler: no loss of a key is noticed.
+func (Defaults[T]) Counted(T) []string { return nil }
+
+// Spared implements Handler: nothing outlives a reset.
+func (Defaults[T]) Spared(T) []string { return nil }
+
+// Publish implements Handler.
+func (Defaults[T]) Publish() {}
+
+// Quiet implements Handler.
+func (Defaults[T]) Quiet() bool { return true }
+
+// Released implements Handler.
+func (Defaults[T]) Released(T) bool { return true }
+
+// Unready implements Handler: an input that the broker does not let be read.
+func (Defaults[T]) Unready(t T) (why []string) {
+	for _, in := range t.part().Inputs {
+		if in.Err != nil {
+			why = append(why, ": kafka: "+in.Err.Error())
+		}
+	}
+	return why
+}
+
+// Unwell implements Handler.
+func (Defaults[T]) Unwell() []string { return nil }
+
+// Measure implements Handler: there are no gauges beside the engine's.
+func (Defaults[T]) Measure(func(telemetry.Metric, float64)) {}

@@ -2,92 +2,71 @@ package task
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-// Go runs f beside the engine, which waits for it before it ends. f reports by Post or Wake.
-func (e *Engine[T]) Go(f func()) { e.beside.Go(f) }
+// Engine runs all tasks of one generation of one instance. Its one goroutine owns all of it; fetches, commits and what
+// the handler begins run beside it (Go) and report to it (Post, Wake). A handler uses what is exported of its parts.
+type Engine[T Task] struct {
+	*tasks[T]
+	*topicWatch[T]
+	*reader[T]
+	*writer[T]
+	*committer[T]
+	*claimer[T]
+}
 
-// Post has the engine's goroutine call f. It blocks until that takes it.
-func (e *Engine[T]) Post(f func()) { e.inbox <- f }
-
-// Wake has the engine call Handler.Work soon. It does not block.
-func (e *Engine[T]) Wake() {
-	select {
-	case e.awake <- struct{}{}:
-	default: // it will
+// NewEngine returns the engine of one generation, which owns nothing yet. What begin starts beside it ends with
+// Context. Serve must be called.
+func NewEngine[T Task](
+	ctx context.Context, i *Instance, g broker.Generation, begin func(*Engine[T]) Handler[T],
+) *Engine[T] {
+	s := &tasks[T]{Instance: i, beside: newBeside(), gen: g, refold: map[int]bool{}}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e := &Engine[T]{
+		tasks: s, topicWatch: &topicWatch[T]{tasks: s}, writer: &writer[T]{tasks: s},
+		reader:    &reader[T]{tasks: s, asked: map[broker.TopicPartition]*Input{}},
+		committer: &committer[T]{tasks: s, stored: map[broker.TopicPartition]int64{}},
 	}
+	e.claimer = &claimer[T]{tasks: s, topics: e.topicWatch, reader: e.reader, commits: e.committer}
+	s.h = begin(e)
+	return e
 }
 
-// Leaving says that nothing new may begin.
-func (e *Engine[T]) Leaving() bool { return e.leaving }
-
-// Tasks are those of this instance, by partition, lost ones among them.
-func (e *Engine[T]) Tasks() []T { return e.tasks }
-
-// Task returns the one of a partition; ok is false when it is not this instance's.
-func (e *Engine[T]) Task(partition int) (t T, ok bool) {
-	if i, ok := e.find(partition); ok {
-		return e.tasks[i], true
+// Run waits for the topics and takes part in the consumer group until ctx ends. It calls begin for each generation, and
+// serves that with the handler that begin returns; then it leaves in order: no new work, finish, publish, commit.
+// Outages are waited out. It returns an error only for what waiting cannot mend, of class Permanent.
+func Run[T Task](ctx context.Context, i *Instance, begin func(*Engine[T]) Handler[T]) error {
+	defer i.gauges.open(telemetry.Participant.String(i.Name), i.Partitions, i.Gauges)()
+	err := i.insist(ctx, fault.Permanent, "waiting for topics", func(bool) error { return i.Prepare(ctx) })
+	if ctx.Err() != nil {
+		return nil
 	}
-	return t, false
-}
-
-// find returns where the task of a partition is, or belongs.
-func (e *Engine[T]) find(partition int) (i int, ok bool) {
-	return slices.BinarySearchFunc(e.tasks, partition, func(t T, p int) int { return t.part().Number - p })
-}
-
-// put puts a task in the place of the one that had its partition, if any.
-func (e *Engine[T]) put(t T) {
-	i, ok := e.find(t.part().Number)
-	if !ok {
-		e.tasks = slices.Insert(e.tasks, i, t)
+	if err != nil {
+		return err
 	}
-	e.tasks[i] = t
+	i.takesNoPart()
+	return i.Log.Join(ctx, i.Name, i.Inputs, i.Partitions, func(ctx context.Context, g broker.Generation) error {
+		return NewEngine(ctx, i, g, begin).Serve(ctx, i.assigned(g))
+	})
 }
 
-// Context ends when the engine has left: that of everything beside it.
-func (e *Engine[T]) Context() context.Context { return e.ctx }
-
-// Generation is the membership that the engine serves.
-func (e *Engine[T]) Generation() broker.Generation { return e.gen }
-
-// Do has the engine's goroutine call f between two steps, and waits for that. It may be called by anybody else, and
-// has no effect when the engine has ended.
-func (e *Engine[T]) Do(f func()) {
-	done := make(chan struct{})
-	select {
-	case e.asks <- func() { f(); close(done) }:
-		<-done
-	case <-e.ended:
+// assigned are the partitions of a generation: partition p of every topic is assigned together.
+func (i *Instance) assigned(g broker.Generation) []int {
+	var ps []int
+	for _, tp := range g.Assigned() {
+		if tp.Topic == i.Inputs[0] {
+			ps = append(ps, tp.Partition)
+		}
 	}
+	return ps
 }
-
-// Add has a partition taken over that is not this instance's yet.
-func (e *Engine[T]) Add(partition int) {
-	if _, ok := e.find(partition); !ok && !slices.Contains(e.added, partition) {
-		e.added = append(e.added, partition)
-	}
-}
-
-// Remove gives a partition up for good.
-func (e *Engine[T]) Remove(partition int) {
-	e.added = slices.DeleteFunc(e.added, func(p int) bool { return p == partition })
-	if i, ok := e.find(partition); ok {
-		e.tasks[i].part().giveUp()
-		e.tasks = slices.Delete(e.tasks, i, i+1)
-	}
-}
-
-// Reclaim has a task claimed anew, although it is not lost.
-func (e *Engine[T]) Reclaim(t T) { t.part().giveUp() }
 
 // Serve runs one generation for some partitions until ctx ends, then leaves in order.
 func (e *Engine[T]) Serve(ctx context.Context, partitions []int) error {
@@ -98,12 +77,12 @@ func (e *Engine[T]) Serve(ctx context.Context, partitions []int) error {
 			return unlessOver(ctx, err)
 		}
 	}
-	e.Logger.Info("playing", "generation", e.gen.ID(), "partitions", len(e.tasks))
+	e.Logger.Info("playing", "generation", e.gen.ID(), "partitions", len(e.owned))
 	e.Go(e.watchTopics)
 	for {
 		e.report()
 		e.fetch(ctx)
-		e.wait(ctx)
+		e.wait(ctx, e.nap(time.Now()))
 		if ctx.Err() != nil {
 			e.leave()
 			return nil
@@ -130,45 +109,6 @@ func unlessOver(ctx context.Context, err error) error {
 	return err
 }
 
-// assigned are the partitions of this generation: partition p of every topic is assigned together.
-func (e *Engine[T]) assigned() []int {
-	var ps []int
-	for _, tp := range e.gen.Assigned() {
-		if tp.Topic == e.Inputs[0] {
-			ps = append(ps, tp.Partition)
-		}
-	}
-	return ps
-}
-
-// wait blocks until something happened, and takes in all that has.
-func (e *Engine[T]) wait(ctx context.Context) {
-	timer := time.NewTimer(e.nap(time.Now()))
-	defer timer.Stop()
-	select {
-	case <-e.awake:
-	case f := <-e.inbox:
-		f()
-	case f := <-e.asks:
-		f()
-	case <-timer.C:
-		return
-	case <-ctx.Done():
-		return
-	}
-	for {
-		select {
-		case <-e.awake:
-		case f := <-e.inbox:
-			f()
-		case f := <-e.asks:
-			f()
-		default:
-			return
-		}
-	}
-}
-
 // nap is how long the engine may sleep when nothing happens.
 func (e *Engine[T]) nap(now time.Time) time.Duration {
 	if e.leaving { // nothing is begun any more: only what is under way is waited for
@@ -183,7 +123,7 @@ func (e *Engine[T]) nap(now time.Time) time.Duration {
 	if !e.committing && !e.commitAt.IsZero() {
 		sooner(e.commitAt)
 	}
-	for _, t := range e.tasks {
+	for _, t := range e.owned {
 		p := t.part()
 		if p.lost || p.change != nil {
 			sooner(now.Add(wait.BackoffMin))
@@ -203,7 +143,7 @@ func (e *Engine[T]) nap(now time.Time) time.Duration {
 // report says what the tasks are doing, to readiness and metrics.
 func (e *Engine[T]) report() {
 	var why []string
-	for _, t := range e.tasks {
+	for _, t := range e.owned {
 		p := t.part()
 		reasons := []string{" is being folded"}
 		if !p.lost {
@@ -219,12 +159,13 @@ func (e *Engine[T]) report() {
 	if e.missing != "" {
 		why = append(why, "topic "+e.missing+" does not exist")
 	}
+	why = append(why, e.h.Unwell()...)
+	if e.leaving {
+		why = []string{"leaving"}
+	}
 	e.measure(time.Now())
-	e.status.set(e.leaving, append(why, e.h.Unwell()...)...)
+	e.say(why...)
 }
-
-// leaveStep bounds one wait for what is under way while an instance leaves.
-const leaveStep = 100 * time.Millisecond
 
 // leave finishes what is under way, publishes it, commits it: no new work, and nothing twice.
 func (e *Engine[T]) leave() {
@@ -238,7 +179,7 @@ func (e *Engine[T]) leave() {
 			break
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), min(leaveStep, time.Until(until)))
-		e.wait(ctx)
+		e.wait(ctx, e.nap(time.Now()))
 		cancel()
 		e.h.Work(e.ctx)
 	}
@@ -252,8 +193,8 @@ func (e *Engine[T]) leave() {
 
 // quiet says that nothing is under way that leaving should wait for.
 func (e *Engine[T]) quiet() bool {
-	for _, t := range e.tasks {
-		if p := t.part(); !p.lost && p.change != nil {
+	for _, p := range e.held() {
+		if p.change != nil {
 			return false
 		}
 	}
@@ -263,19 +204,11 @@ func (e *Engine[T]) quiet() bool {
 // close ends all that runs beside the engine, and waits for it.
 func (e *Engine[T]) close() {
 	e.leaving = true
-	close(e.ended)
-	e.cancel()
-	for _, t := range e.tasks {
-		t.part().cancel()
-	}
-	done := make(chan struct{})
-	go func() { e.beside.Wait(); close(done) }()
-	for {
-		select {
-		case <-e.inbox: // nobody goes on with it
-		case <-done:
-			e.status.out()
-			return
+	e.end(func() {
+		e.cancel()
+		for _, t := range e.owned {
+			t.part().cancel()
 		}
-	}
+	})
+	e.takesNoPart()
 }

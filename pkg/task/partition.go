@@ -2,6 +2,9 @@ package task
 
 import (
 	"context"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -66,6 +69,20 @@ type Input struct {
 	missedAt  time.Time // since when the log holds what was not fetched; zero: it does not
 }
 
+// What stands for an offset that a group has committed.
+const (
+	uncommitted = -1 // none
+	unknown     = -2 // or of a log that is gone: the next commit says where reading is, 0 as well
+)
+
+// Fields of the meta hash that the engine writes, each with a topic behind it. They are positions: next offsets.
+const (
+	PrefixInput = "in:"    // of an input: the lowest offset whose effect is not stored yet
+	PrefixOwn   = "own:"   // of a topic the task writes; the handler's to keep
+	prefixSince = "since:" // of an input: where reading began when the store was empty
+	PrefixLog   = "log:"   // which log the positions of a topic are of; outlives a reset until others are written
+)
+
 // NewPartition returns a partition that reads some topics; nothing of it is claimed or stored. ctx is that of the
 // generation.
 func NewPartition(ctx context.Context, number int, topics []string) *Partition {
@@ -80,14 +97,6 @@ func NewPartition(ctx context.Context, number int, topics []string) *Partition {
 	return p
 }
 
-// Fields of the meta hash that the engine writes, each with a topic behind it. They are positions: next offsets.
-const (
-	PrefixInput = "in:"    // of an input: the lowest offset whose effect is not stored yet
-	PrefixOwn   = "own:"   // of a topic the task writes; the handler's to keep
-	prefixSince = "since:" // of an input: where reading began when the store was empty
-	PrefixLog   = "log:"   // which log the positions of a topic are of; outlives a reset until others are written
-)
-
 // Lost says that the partition was given up; nothing of it may be used or written any more.
 func (p *Partition) Lost() bool { return p.lost }
 
@@ -100,21 +109,50 @@ func (p *Partition) Writing() bool { return p.change != nil }
 // Restoring says that Handler.Restore has not returned yet.
 func (p *Partition) Restoring() bool { return p.restoring }
 
-// Input returns the one with this topic, nil when there is none.
-func (p *Partition) Input(topic string) *Input {
-	for _, in := range p.Inputs {
-		if in.Topic == topic {
-			return in
-		}
-	}
-	return nil
-}
-
 func (p *Partition) comparedLately(now time.Time) bool { return now.Sub(p.compared) < CompareEvery }
 
 func (p *Partition) giveUp() {
 	p.lost = true
 	p.cancel()
+}
+
+// found takes in what the store kept of the task when it was claimed, for logs as they are now.
+func (p *Partition) found(m taskstore.Meta, logs map[string]string) {
+	p.seq = m.Seq
+	p.compareLogs(m.Fields, logs)
+	for name, text := range m.Fields {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && !strings.HasPrefix(name, PrefixLog) {
+			p.Stored[name] = n
+		}
+	}
+}
+
+// compareLogs finds the topics whose positions, as kept, are of other logs than those that are there now, and remembers
+// what must be written of those. Positions of which nothing is known were written by a release that did not tell: they
+// are believed.
+func (p *Partition) compareLogs(kept, now map[string]string) {
+	p.logs = now
+	for topic, id := range now {
+		was, known := kept[PrefixLog+topic]
+		if was == id {
+			continue
+		}
+		p.unwritten = append(p.unwritten, PrefixLog+topic, id)
+		if known {
+			p.Replaced[topic] = true
+		}
+	}
+}
+
+// counted are the full names of the keys whose loss is to be noticed. They are seldom others than last time.
+func (p *Partition) counted(store *taskstore.Store, rests []string) []string {
+	if !slices.Equal(rests, p.countedRests) {
+		p.countedRests, p.countedKeys = slices.Clone(rests), make([]string, len(rests))
+		for i, rest := range rests {
+			p.countedKeys[i] = store.Key(p.Number, rest)
+		}
+	}
+	return p.countedKeys
 }
 
 // Change is what one compare-and-swap writes of a task, and what follows in memory once the store has it.
@@ -126,10 +164,11 @@ type Change struct {
 	Then func()
 
 	store *taskstore.Store
-	moved []field // numbers of meta that changed
 	part  *Partition
+	moved []field // numbers of meta that changed
 }
 
+// field is a number in the meta hash.
 type field struct {
 	name string
 	at   int64
@@ -137,6 +176,14 @@ type field struct {
 
 // opArgs bounds the arguments of one command in a script: Lua unpacks them on its stack. It is even, for pairs.
 const opArgs = 1000
+
+func newChange(store *taskstore.Store, p *Partition) *Change {
+	const some = 8 // commands and positions
+	return &Change{
+		Change: taskstore.Change{Partition: p.Number, Owner: p.owner, Seq: p.seq, Ops: make([]taskstore.Op, 0, some)},
+		store:  store, part: p, moved: make([]field, 0, some),
+	}
+}
 
 // Add appends a command on one of the task's keys, which is named without its hash tag: "outbox". More arguments than
 // one command may have become several commands.
@@ -153,5 +200,32 @@ func (ch *Change) Add(cmd, key string, args ...string) {
 func (ch *Change) Set(name string, at int64) {
 	if stored, ok := ch.part.Stored[name]; !ok || stored != at {
 		ch.moved = append(ch.moved, field{name, at})
+	}
+}
+
+// writeMeta adds the command for the numbers that were set, and for other fields and their values.
+func (ch *Change) writeMeta(others []string) {
+	fields := others
+	for _, f := range ch.moved {
+		fields = append(fields, f.name, strconv.FormatInt(f.at, 10))
+	}
+	if len(fields) > 0 {
+		ch.Add("HSET", "meta", fields...)
+	}
+}
+
+// taken follows the change in memory: the store has it.
+func (ch *Change) taken() {
+	p := ch.part
+	p.change = nil
+	if len(ch.Ops) > 0 {
+		p.seq++
+	}
+	p.Moved = p.Moved || len(ch.Ops)+ch.Events > 0 // what was written may let positions go on
+	for _, f := range ch.moved {
+		p.Stored[f.name] = f.at
+	}
+	if ch.Then != nil {
+		ch.Then()
 	}
 }

@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -39,61 +40,49 @@ func Identify(ctx context.Context, log broker.Log, topics []string, partitions i
 	return found, nil
 }
 
-// positioned are all topics in which a task has a position.
-func (i *Instance) positioned() []string { return append(append([]string{}, i.Own...), i.Inputs...) }
+// topicWatch looks, beside the engine, whether the logs are still those that tasks were restored from.
+type topicWatch[T Task] struct {
+	*tasks[T]
+	topics  atomic.Pointer[Logs] // as they are now; nil: nobody asked since
+	missing string               // a topic that was deleted; empty: none
+}
 
 // identify asks which logs tasks are about to be restored from.
-func (e *Engine[T]) identify(ctx context.Context) (ids map[string]string, err error) {
-	e.topics.Store(nil)
-	found, err := Identify(ctx, e.Log, e.positioned(), e.Partitions)
+func (w *topicWatch[T]) identify(ctx context.Context) (ids map[string]string, err error) {
+	w.topics.Store(nil)
+	found, err := Identify(ctx, w.Log, w.positioned(), w.Partitions)
 	if err == nil && found.Missing != "" {
 		err = fault.New(fault.Unavailable, "topic %s does not exist", found.Missing)
 	}
 	return found.IDs, err
 }
 
-// watchTopics looks, beside the engine, whether the logs are still those that tasks were restored from.
-func (e *Engine[T]) watchTopics() {
-	for wait.Sleep(e.ctx, identifyEvery) == nil {
-		if found, err := Identify(e.ctx, e.Log, e.positioned(), e.Partitions); err == nil { // an outage the client says itself
-			e.topics.Store(&found)
+// watchTopics asks until the engine ends.
+func (w *topicWatch[T]) watchTopics() {
+	for wait.Sleep(w.ctx, identifyEvery) == nil {
+		found, err := Identify(w.ctx, w.Log, w.positioned(), w.Partitions)
+		if err == nil { // an outage the client tells
+			w.topics.Store(&found)
 		}
 	}
 }
 
 // compareTopics gives up the tasks whose logs are gone.
-func (e *Engine[T]) compareTopics() {
-	found := e.topics.Swap(nil)
+func (w *topicWatch[T]) compareTopics() {
+	found := w.topics.Swap(nil)
 	if found == nil {
 		return
 	}
-	if e.missing != found.Missing && found.Missing != "" {
-		e.Logger.Error("a topic was deleted; waiting for it", "topic", found.Missing)
+	if w.missing != found.Missing && found.Missing != "" {
+		w.Logger.Error("a topic was deleted; waiting for it", "topic", found.Missing)
 	}
-	e.missing = found.Missing
-	for _, t := range e.tasks {
+	w.missing = found.Missing
+	for _, t := range w.owned {
 		p := t.part()
 		for topic, id := range found.IDs {
 			if p.logs[topic] != id {
 				p.giveUp() // the claim that follows says it
 			}
-		}
-	}
-}
-
-// compareLogs finds the topics whose positions, as kept, are of other logs than those that are there now, and remembers
-// what must be written of those. Positions of which nothing is known were written by a release that did not tell: they
-// are believed.
-func (p *Partition) compareLogs(kept, now map[string]string) {
-	p.logs = now
-	for topic, id := range now {
-		was, known := kept[PrefixLog+topic]
-		if was == id {
-			continue
-		}
-		p.unwritten = append(p.unwritten, PrefixLog+topic, id)
-		if known {
-			p.Replaced[topic] = true
 		}
 	}
 }

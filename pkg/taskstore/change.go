@@ -3,8 +3,9 @@ package taskstore
 import (
 	"cmp"
 	"context"
-	"github.com/redis/go-redis/v9"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Op is one Redis command on one key of the task; Args follow the key.
@@ -51,9 +52,9 @@ type Outcome struct {
 	Err     error
 }
 
-// apply: KEYS[1] is meta, then come the keys that are counted, before and after; the others are what the commands touch,
-// in order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one, the number
-// of its arguments), how many keys are counted, and the arguments of all.
+// apply: KEYS[1] is meta, then come the keys that are counted, before and after; the others are what the commands
+// touch, in order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one,
+// the number of its arguments), how many keys are counted, and the arguments of all.
 const applySource = `
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
 local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')

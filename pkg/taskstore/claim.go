@@ -2,9 +2,10 @@ package taskstore
 
 import (
 	"context"
+	"strconv"
+
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"strconv"
 )
 
 // Meta is a task's head as found by Claim.
@@ -36,7 +37,8 @@ func (s *Store) Claim(ctx context.Context, partition int, owner string) (Meta, e
 		case fieldOwner, fieldKept:
 		case fieldSeq:
 			if m.Seq, err = strconv.ParseInt(got[i+1], 10, 64); err != nil {
-				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", s.Key(partition, "meta"), got[i+1])
+				key := s.Key(partition, "meta")
+				return Meta{}, fault.New(fault.Permanent, "redis key %s field seq is %q, not a number", key, got[i+1])
 			}
 		case fieldVersion:
 			m.FoldVersion = got[i+1]

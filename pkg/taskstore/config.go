@@ -30,7 +30,8 @@ func (c Config) Client() (redis.UniversalClient, error) {
 	}
 	o := &redis.UniversalOptions{
 		Addrs: c.Addrs, Username: c.Username, Password: c.Password,
-		ContextTimeoutEnabled: true, // a Redis that takes connections and says nothing costs a caller no more than its own deadline
+		// A Redis that takes connections and says nothing costs a caller no more than its own deadline.
+		ContextTimeoutEnabled: true,
 	}
 	if c.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}

@@ -84,9 +84,11 @@ func (m *Memory) Ready() error {
 func (m *Memory) complaint(u usage) error {
 	switch {
 	case u.evicts():
-		return fault.New(fault.Unavailable, "it would delete keys: maxmemory-policy is %s and must be %s", u.policy, noEviction)
+		return fault.New(fault.Unavailable,
+			"it would delete keys: maxmemory-policy is %s and must be %s", u.policy, noEviction)
 	case u.max > 0 && u.used >= u.max, time.Since(time.Unix(0, m.fullAt.Load())) < 2*askEvery:
-		return fault.New(fault.Unavailable, "it is full: %d of %d MiB are used, and nothing can be written", u.used>>20, u.max>>20)
+		return fault.New(fault.Unavailable,
+			"it is full: %d of %d MiB are used, and nothing can be written", u.used>>20, u.max>>20)
 	}
 	return nil
 }
@@ -106,7 +108,7 @@ func (m *Memory) observe(_ context.Context, observe telemetry.Observe) {
 }
 
 // ask asks every server, and tells the log when something is other than before.
-func (m *Memory) ask(ctx context.Context) (usage, error) {
+func (m *Memory) ask(ctx context.Context) (*usage, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var worst usage
@@ -124,11 +126,11 @@ func (m *Memory) ask(ctx context.Context) (usage, error) {
 		return err
 	})
 	if err != nil {
-		return usage{}, unavailable(err)
+		return nil, unavailable(err)
 	}
 	m.known.Store(&worst)
 	m.tell(worst)
-	return worst, nil
+	return &worst, nil
 }
 
 // askNode asks one server. What managed ones forbid is not known then, and no error.
@@ -193,7 +195,8 @@ func (m *Memory) tell(u usage) {
 	m.told = now
 	switch now {
 	case "evicts":
-		slog.Error("redis must not delete keys by itself; waiting until its maxmemory-policy is noeviction", "maxmemory_policy", u.policy)
+		slog.Error("redis must not delete keys by itself; waiting until its maxmemory-policy is noeviction",
+			"maxmemory_policy", u.policy)
 	case "full":
 		slog.Error("redis is full; waiting until it has more memory", "used_bytes", u.used, "maxmemory_bytes", u.max)
 	case "silent":
@@ -246,13 +249,12 @@ func (g guard) refuses(ctx context.Context, cmds ...redis.Cmder) error {
 	if !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return !slices.Contains(ways, c.Name()) }) {
 		return nil
 	}
-	var u usage
-	if known := g.known.Load(); known != nil {
-		u = *known
-	} else if asked, err := g.ask(ctx); err != nil {
-		return err
-	} else {
-		u = asked
+	u := g.known.Load()
+	if u == nil {
+		var err error
+		if u, err = g.ask(ctx); err != nil {
+			return err
+		}
 	}
 	if !u.evicts() {
 		return nil

@@ -2,9 +2,10 @@ package taskstore
 
 import (
 	"context"
-	"github.com/redis/go-redis/v9"
 	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // unfold marks a task as not whole before its keys go, so that a crash in between is folded from the start. seq goes
@@ -49,47 +50,48 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'fold_version', ARGV[2])
 return redis.call('HINCRBY', KEYS[1], 'seq', 1)`)
 
-// Reset deletes everything of some tasks except the keys whose rest begins with one of keep, and starts them anew
-// under a fold version. owners is who claimed each partition; seqs is what their changes go on from. Fenced when
-// another owner of one of them came in between: claim all again.
-func (s *Store) Reset(ctx context.Context, owners map[int]string, foldVersion string, keep ...string) (seqs map[int]int64, v Verdict, err error) {
-	for p, owner := range owners {
-		if n, err := unfold.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner).Int(); err != nil || n != 0 {
+// Emptied is a task that is to begin anew: who claimed it, and the beginnings of the keys that are left, without their
+// hash tags.
+type Emptied struct {
+	Owner  string
+	Spared []string
+}
+
+// Reset deletes everything of some tasks, by partition, except what is spared, and starts them anew under a fold
+// version. seqs is what their changes go on from. Fenced when another owner of one of them came in between: claim all
+// again. It looks through all keys of the service.
+func (s *Store) Reset(
+	ctx context.Context, foldVersion string, tasks map[int]Emptied,
+) (seqs map[int]int64, v Verdict, err error) {
+	for p, t := range tasks {
+		if n, err := unfold.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, t.Owner).Int(); err != nil || n != 0 {
 			return nil, Verdict(n), unavailable(err)
 		}
 	}
 	err = s.Scan(ctx, func(p int, rests []string) error {
-		owner, ours := owners[p]
+		t, ours := tasks[p]
 		if !ours {
 			return nil
 		}
 		var keys []string
 		for _, rest := range rests {
-			if rest != "meta" && !hasAnyPrefix(rest, keep) {
+			spared := func(prefix string) bool { return strings.HasPrefix(rest, prefix) }
+			if rest != "meta" && !slices.ContainsFunc(t.Spared, spared) {
 				keys = append(keys, s.Key(p, rest))
 			}
 		}
-		return s.remove(ctx, s.Key(p, "meta"), owner, keys)
+		return s.remove(ctx, s.Key(p, "meta"), t.Owner, keys)
 	})
 	if err != nil {
 		return nil, Lost, err
 	}
 	seqs = map[int]int64{}
-	for p, owner := range owners {
-		n, err := whole.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, owner, foldVersion).Int64()
+	for p, t := range tasks {
+		n, err := whole.Run(ctx, s.rdb, []string{s.Key(p, "meta")}, t.Owner, foldVersion).Int64()
 		if err != nil || n == 0 {
 			return nil, Fenced, unavailable(err)
 		}
 		seqs[p] = n
 	}
 	return seqs, Applied, nil
-}
-
-func hasAnyPrefix(s string, prefixes []string) bool {
-	for _, p := range prefixes {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
 }

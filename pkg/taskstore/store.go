@@ -1,6 +1,3 @@
-// Package taskstore keeps tasks in Redis. All keys of a task share one hash tag, {service:partition}, so that one
-// script can change them together, in one Redis Cluster slot; every change is a compare-and-swap on who owns the task
-// (owner) and which change came last (seq). What is kept is a fold of the log and may be wiped at any moment.
 package taskstore
 
 import (

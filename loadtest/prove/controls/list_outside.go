@@ -21,8 +21,8 @@ var outside = []Control{
 		Proof: Proof{anew, []check.Guarantee{check.Stuck, check.Lost, check.Choreography}},
 		Edits: []Edit{
 			{"pkg/task/topics.go", `if p.logs[topic] != id {`, `if p.logs[topic] != id && false {`},
-			{"pkg/task/topics.go", `if was == id {`, `if was == id || true {`},
-			{"pkg/task/takeover.go", `case kept && at > end:`, `case false:`},
+			{"pkg/task/partition.go", `if was == id {`, `if was == id || true {`},
+			{"pkg/task/takeover.go", `case kept && at > in.End:`, `case false:`},
 		},
 		Unseen: oneWorld,
 	},

@@ -1,23 +1,14 @@
-// Package rebuild replaces a read model by one that is folded again from the log's start, while it is read and
-// folded on (docs/adr/0012). A partition of the read model is kept in copies. One is live: the pointer names it. A
-// rebuild folds another one, its shadow, by the same engine; when the shadow has caught up, one script moves the
-// pointer, and the old copy is deleted. A rebuild itself folds nothing: it reads how far the copies are, and moves
-// between these states:
-//
-//	(none) ── request, new fold version, or doubt ──▶ folding ── caught up ──▶ swapped
-//	                                                     └─────── cancel ────▶ cancelled
-//
-// Files in reading order: rebuild.go (what is kept), door.go (requests and progress, from any instance), run.go
-// (the owner's side), scripts.go (the steps, each at one moment), clear.go (old copies).
 package rebuild
 
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
@@ -152,4 +143,11 @@ func progress(live, shadow map[string]string) (folded, gap int64) {
 		}
 	}
 	return number(shadow[FieldFolded]), gap
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
 }

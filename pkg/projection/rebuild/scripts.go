@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // record writes fields of an entry for who owns the live copy. KEYS: the entry, the live copy's meta, and that of a
@@ -77,11 +75,4 @@ func (r *Runner) swap(ctx context.Context, partition int, owner string, before e
 	}
 	r.tell(partition, before, after)
 	return true
-}
-
-func unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
 }

@@ -93,19 +93,19 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		seqs, v, err := st.Reset(ctx, map[int]string{4: "a"}, "1.2", "marker:")
+		seqs, v, err := st.Reset(ctx, "1.2", map[int]taskstore.Emptied{4: {Owner: "a", Spared: []string{"marker:"}}})
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
 		check(t, "state", state(t, 4), "")
 		check(t, "marker", rdb.Get(ctx, st.Key(4, "marker:1")).Val(), "m")
 		check(t, "other task", state(t, 44), "stays")
 		m := claim(t, 4, "b")
 		check(t, "meta", fmt.Sprintf("%d %s", m.Seq, m.FoldVersion), fmt.Sprintf("%d 1.2", seqs[4]))
-		_, v, err = st.Reset(ctx, map[int]string{4: "a"}, "1.3")
+		_, v, err = st.Reset(ctx, "1.3", map[int]taskstore.Emptied{4: {Owner: "a"}})
 		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
 	})
 	t.Run("a store that is taken back into a reset, or to before it, is not taken for one that went through it", func(t *testing.T) {
 		had := claim(t, 7, "a").Seq
-		seqs, v, err := st.Reset(ctx, map[int]string{7: "a"}, "1")
+		seqs, v, err := st.Reset(ctx, "1", map[int]taskstore.Emptied{7: {Owner: "a"}})
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
 		for before := had; before < seqs[7]; before++ {
 			if err := rdb.HSet(ctx, st.Key(7, "meta"), "seq", before).Err(); err != nil {
@@ -134,7 +134,7 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		check(t, "state", state(t, 8), "x")
 		claim(t, 8, "a")
 		lost(1, "order:1") // found so by whoever claims it
-		_, v, err := st.Reset(ctx, map[int]string{8: "a"}, "1")
+		_, v, err := st.Reset(ctx, "1", map[int]taskstore.Emptied{8: {Owner: "a"}})
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
 		check(t, "whole", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: 3, Kept: kept}), taskstore.Applied)
 	})

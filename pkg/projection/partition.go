@@ -1,6 +1,8 @@
 package projection
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,16 +22,14 @@ type partition[D any] struct {
 	*task.Partition
 	inputs  []input
 	pending []item
-	// Memory for those that come, for those that wait, and where the next merge puts these.
-	news, waiting, spare []item
-	recent               *recent[D]
-	step                 *step   // folded, to be written
-	begun                bool    // claimed, and nothing written since
-	goals                []int64 // by input: the log's end when it was claimed
-	mixed                string  // what the copy is called when more than one fold version folded it; empty: it was not
-	doubted              bool    // an adopted head was contradicted: to be rebuilt
-	swept                time.Time
-	held                 time.Time // when it began to wait for its shadow
+	recent  *recent[D]
+	step    *step   // folded, to be written
+	begun   bool    // claimed, and nothing written since
+	goals   []int64 // by input: the log's end when it was claimed
+	mixed   string  // what the copy is called when more than one fold version folded it; empty: it was not
+	doubted bool    // an adopted head was contradicted: to be rebuilt
+	swept   time.Time
+	held    time.Time // when it began to wait for its shadow
 }
 
 // input is how far one input is folded.
@@ -37,11 +37,13 @@ type input struct {
 	applied int64 // next offset to fold, as stored
 	after   int64 // the same once the change under way is stored
 	pending int   // items that wait
+	newest  int64 // time of the newest record that was queued, in Unix milliseconds
 }
 
 // item is one record on its way into the read model, or only a move of the position past what the log does not hold.
 type item struct {
 	input int
+	at    int64 // what it is sorted by: its time, or that of a newer one before it in its log
 	rec   *broker.Record
 	next  int64
 }
@@ -97,65 +99,30 @@ func (t *partition[D]) folded(s *step) {
 }
 
 // add queues what a fetch brought. Far behind the ends of the logs, a fetch brings more of one log than a step
-// takes; sorted by time, the events of one order still meet in one step, and its document is written once.
+// takes; sorted by time, the events of one order still meet in one step, and its document is written once. Each log
+// stays in its order, whatever the clocks say.
 func (t *partition[D]) add(input int, f broker.Fetched) {
-	news := room(t.news, len(f.Records))
-	for i := range f.Records {
-		r := &f.Records[i]
-		news = append(news, item{input: input, rec: r, next: r.Offset + 1})
-	}
-	t.news = news
+	t.pending = slices.Grow(t.pending, len(f.Records)+1)
 	cursor := t.Inputs[input].Cursor
-	if n := len(news); n > 0 {
-		cursor = news[n-1].next
+	for i := range f.Records {
+		cursor = f.Records[i].Offset + 1
+		t.queue(input, &f.Records[i], cursor)
 	}
-	t.merge(news, t.inputs[input].pending)
-	t.inputs[input].pending += len(news)
+	slices.SortStableFunc(t.pending, func(a, b item) int { return cmp.Compare(a.at, b.at) })
 	if f.Next > cursor {
 		t.skip(input, f.Next)
 	}
 }
 
-// merge queues items of one source by time, none before those of the source that wait already, which are so many.
-func (t *partition[D]) merge(news []item, waiting int) {
-	first := 0
-	for ; len(news) > 0 && waiting > 0; first++ {
-		if t.pending[first].input == news[0].input {
-			waiting--
-		}
-	}
-	was := t.pending
-	merged, later := append(room(t.spare, len(was)+len(news)), was[:first]...), was[first:]
-	for len(news) > 0 && len(later) > 0 {
-		from := &later
-		if news[0].before(later[0]) {
-			from = &news
-		}
-		merged, *from = append(merged, (*from)[0]), (*from)[1:]
-	}
-	merged = append(append(merged, later...), news...)
-	clear(was) // nothing keeps a record that is folded
-	clear(t.news)
-	t.pending, t.waiting, t.spare = merged, merged, t.waiting
-}
-
-// room returns an empty slice for n items, in memory that is there already when it suffices.
-func room(memory []item, n int) []item {
-	if cap(memory) >= n {
-		return memory[:0]
-	}
-	return make([]item, 0, n+n/4)
-}
-
-// before says whether an item is the older one; only a record has a time.
-func (a item) before(b item) bool {
-	return a.rec != nil && b.rec != nil && a.rec.Time.Before(b.rec.Time)
-}
-
 // skip moves the position past offsets that the log does not hold.
-func (t *partition[D]) skip(input int, to int64) {
-	t.inputs[input].pending++
-	t.pending = append(t.pending, item{input: input, next: to})
+func (t *partition[D]) skip(input int, to int64) { t.queue(input, nil, to) }
+
+func (t *partition[D]) queue(input int, rec *broker.Record, next int64) {
+	in := &t.inputs[input]
+	if in.pending++; rec != nil {
+		in.newest = max(in.newest, rec.Time.UnixMilli())
+	}
+	t.pending = append(t.pending, item{input: input, at: in.newest, rec: rec, next: next})
 }
 
 func formatOffset(n int64) string { return strconv.FormatInt(n, 10) }

@@ -3,8 +3,6 @@ package task
 import (
 	"context"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -40,6 +38,9 @@ type Config struct {
 	Gauges []telemetry.Metric
 }
 
+// positioned are all topics in which a task has a position.
+func (cfg Config) positioned() []string { return append(append([]string{}, cfg.Own...), cfg.Inputs...) }
+
 const (
 	// CompareEvery is how often an idle task asks the store whether it is still the same one.
 	CompareEvery = time.Second
@@ -51,41 +52,8 @@ const (
 	SeldomEvery = 250 * time.Millisecond
 	// identifyEvery is how often an instance asks which logs the topics are: so long may one that is gone be believed in.
 	identifyEvery = time.Second
+	// tryAgainWithin bounds the pause between two tries of what a start or a takeover needs.
+	tryAgainWithin = 2 * time.Second
+	// leaveStep bounds one wait for what is under way while an instance leaves.
+	leaveStep = 100 * time.Millisecond
 )
-
-// Engine runs all tasks of one generation of one instance. Its one goroutine owns all of it; fetches, commits and what
-// the handler begins run beside it (Go) and report to it (Post, Wake).
-type Engine[T Task] struct {
-	*Instance
-	gen   broker.Generation
-	h     Handler[T]
-	ctx   context.Context // of the tasks; outlives the generation's until the engine has left
-	tasks []T             // by partition
-	added []int           // partitions that are to be taken over
-
-	cancel context.CancelFunc
-
-	beside sync.WaitGroup
-	inbox  chan func()   // what goroutines brought, to be taken in by the engine's
-	asks   chan func()   // what others want done between two steps
-	awake  chan struct{} // holds one: the handler has something to take in
-	ended  chan struct{} // closed when nothing is taken in any more
-
-	fetching bool
-	asked    map[broker.TopicPartition]*Input // what the last fetch was for
-	seldomAt time.Time                        // when the seldom inputs were last looked for
-	fetchErr error
-
-	topics  atomic.Pointer[Logs] // as they are now; nil: nobody asked since
-	missing string               // a topic that was deleted; empty: none
-	refold  map[int]bool         // partitions whose store is to be emptied at the next claim
-
-	soonAt time.Time // when what nobody waits for may be written again
-
-	committing bool
-	refused    bool // the last commit was
-	commitAt   time.Time
-	stored     map[broker.TopicPartition]int64 // committed in this generation
-	over       bool                            // the group said so of the generation
-	leaving    bool
-}
