@@ -138,3 +138,5 @@ replace github.com/troupe-dev/troupe/services/notification => ../services/notifi
 replace github.com/troupe-dev/troupe/services/query => ../services/query
 
 replace github.com/troupe-dev/troupe/services/troupe => ../services/troupe
+
+replace github.com/troupe-dev/troupe/services/console => ../services/console
