@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -23,18 +24,30 @@ import (
 // rebuildWithin bounds a rebuild of the read model, with what else strikes meanwhile.
 const rebuildWithin = 60 * time.Second
 
-// rebuild folds the read model again beside the live one. It is an error when Redis was wiped meanwhile: nothing
-// was swapped.
+// rebuild folds both read models again beside the live ones, query's and the console's.
 func (s *striker) rebuild(ctx context.Context) (string, error) {
+	query, err := rebuildOne(ctx, s.Console)
+	if err != nil {
+		return "", fmt.Errorf("query: %w", err)
+	}
+	console, err := rebuildOne(ctx, s.Console.Own())
+	if err != nil {
+		return "", fmt.Errorf("console: %w", err)
+	}
+	return "query: " + query + "; console: " + console, nil
+}
+
+// rebuildOne folds one read model again. It is an error when Redis was wiped meanwhile: nothing was swapped.
+func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
 	defer cancel()
 	var p *problem.Problem
-	r, err := s.Console.StartRebuild(ctx)
+	r, err := of.StartRebuild(ctx)
 	for err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) { // a conflict: one is under way
 		if !pause(ctx, sample) {
 			return "", err
 		}
-		r, err = s.Console.StartRebuild(ctx)
+		r, err = of.StartRebuild(ctx)
 	}
 	clearing := func(p rest.RebuildPartition) bool { return p.Clearing }
 	for err != nil || r.Active || slices.ContainsFunc(r.Partitions, clearing) {
@@ -42,7 +55,7 @@ func (s *striker) rebuild(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%d of %d records were folded: %w", r.Folded, r.Of, errors.Join(err, ctx.Err()))
 		}
 		var now rest.Rebuild
-		if now, err = s.Console.Rebuild(ctx); err == nil {
+		if now, err = of.Rebuild(ctx); err == nil {
 			r = now
 		}
 	}
@@ -54,7 +67,7 @@ func (s *striker) rebuild(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d partitions were swapped, %d records folded", len(r.Partitions), r.Folded), nil
 }
 
-// foldedAnew compares every key of the read model with what a rebuild makes of the log: documents, indexes and
+// foldedAnew compares every key of both read models with what a rebuild makes of the log: documents, indexes and
 // counters that were written bit by bit under all the faults are those that are written at once. Nothing else may
 // happen meanwhile.
 func (s *striker) foldedAnew(ctx context.Context, found *check.Report) error {
@@ -82,22 +95,30 @@ func (s *striker) foldedAnew(ctx context.Context, found *check.Report) error {
 	return nil
 }
 
-// readModel is every key of the live copies, by partition and name, as a text that does not depend on the order of
+// readModel is every key of the live copies of both, by projection, partition and name, as a text that does not depend on the order of
 // writing. Left out is what a task keeps for itself, and the list of records that could not be read, whose order is
 // that of arrival.
 func (s *striker) readModel(ctx context.Context) (found map[string]string, err error) {
 	c := redis.NewClient(&redis.Options{Addr: s.RedisAddr})
 	defer func() { err = errors.Join(err, c.Close()) }()
-	st := taskstore.New(c, query.Name)
+	found = map[string]string{}
+	for _, name := range []string{query.Name, console.Name} {
+		err = errors.Join(err, addReadModel(ctx, c, name, found))
+	}
+	return found, err
+}
+
+// addReadModel adds what is live of one read model, which is named as its projection.
+func addReadModel(ctx context.Context, c *redis.Client, name string, found map[string]string) (err error) {
+	st := taskstore.New(c, name)
 	live := make([]string, partitions)
 	for p := range live {
 		live[p], err = c.HGet(ctx, st.Key(p, rebuild.Key), rebuild.FieldLive).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, err
+			return err
 		}
 	}
-	found = map[string]string{}
-	err = st.Scan(ctx, func(p int, rests []string) error {
+	return st.Scan(ctx, func(p int, rests []string) error {
 		for _, key := range rests {
 			rest := strings.TrimPrefix(key, live[p])
 			if key == rebuild.Key || rebuild.Copy(key) != live[p] || rest == rebuild.Meta || rest == "undecodable" {
@@ -108,12 +129,11 @@ func (s *striker) readModel(ctx context.Context) (found map[string]string, err e
 				return err
 			}
 			if text != "" {
-				found[fmt.Sprintf("%d/%s", p, rest)] = text
+				found[fmt.Sprintf("%s %d/%s", name, p, rest)] = text
 			}
 		}
 		return nil
 	})
-	return found, err
 }
 
 // content is what a key holds. A counter of 0 is none, and what is gone meanwhile is nothing.

@@ -50,6 +50,7 @@ func (q *Query) Knows(o orders.Order, records ...broker.Record) {
 	for _, r := range records {
 		s.Events = append(s.Events, shown(r))
 	}
+	slices.SortStableFunc(s.Events, func(a, b orders.Event) int { return a.Time.Compare(b.Time) })
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.orders = append(slices.DeleteFunc(q.orders, func(other orders.Order) bool { return other.ID == o.ID }), o)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/activity"
-	"github.com/troupe-dev/troupe/pkg/broker"
 	envelope "github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 )
@@ -28,7 +27,6 @@ func TestExceptionsAreDrawn(t *testing.T) {
 			Reason: hostile, Attempts: 4, At: e.Time.Add(time.Microsecond),
 		}.Record([]string{"payment", "order", "notification"}[of]))
 	}
-	slices.SortStableFunc(told[4:], func(a, b broker.Record) int { return a.Time.Compare(b.Time) })
 	p.query.Knows(order(id, "c-1"), told...)
 	p.shows("/orders/"+id, `class="arrow exception retried"`, "retried: OrderPlaced",
 		`class="arrow exception deduplicated"`, "deduplicated: PaymentSucceeded",
