@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # As in services/Dockerfile, so that image-check finds in the build cache what build left there.
 export CGO_ENABLED ?= 0
 BUILD := go build -ldflags=-s
-SERVICES := order payment notification query
+SERVICES := order payment notification query console
 
 .PHONY: help
 help: ## this list

@@ -54,7 +54,7 @@ const (
 
 // ports of the host that are written down (README.md). A service that has one stays at one instance; the others scale.
 var ports = map[string][]string{
-	"kafka": {"9092"}, "redis": {"6379"}, "mailpit": {"1025", "8025"}, "gateway": {"8090"}, "order": {"8081"}, "query": {"8080", "8084"},
+	"kafka": {"9092"}, "redis": {"6379"}, "mailpit": {"1025", "8025"}, "gateway": {"8090"}, "order": {"8081"}, "query": {"8084"}, "console": {"8080"},
 	"collector": {"4318"}, "prometheus": {"9090"}, "grafana": {"3000"},
 }
 

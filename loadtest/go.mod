@@ -7,6 +7,7 @@ replace github.com/troupe-dev/troupe/pkg => ../pkg
 require (
 	github.com/google/uuid v1.6.0
 	github.com/troupe-dev/troupe/pkg v0.0.0
+	github.com/troupe-dev/troupe/services/console v0.0.0
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 )
 
@@ -138,3 +139,5 @@ replace github.com/troupe-dev/troupe/services/notification => ../services/notifi
 replace github.com/troupe-dev/troupe/services/query => ../services/query
 
 replace github.com/troupe-dev/troupe/services/troupe => ../services/troupe
+
+replace github.com/troupe-dev/troupe/services/console => ../services/console

@@ -98,7 +98,6 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.1 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
-	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -111,6 +110,7 @@ require (
 replace (
 	github.com/troupe-dev/troupe/pkg => ../../pkg
 	github.com/troupe-dev/troupe/schemas => ../../schemas
+	github.com/troupe-dev/troupe/services/console => ../../services/console
 	github.com/troupe-dev/troupe/services/notification => ../../services/notification
 	github.com/troupe-dev/troupe/services/order => ../../services/order
 	github.com/troupe-dev/troupe/services/payment => ../../services/payment

@@ -65,17 +65,18 @@ func (c *Choreography) AccessOf(name string) Access {
 	}
 	a.Read = append(a.Read, slices.Collect(maps.Keys(c.Subscriptions(name)))...)
 	for _, topic := range c.Readers[name].Listens {
-		from, ok := c.writer(topic)
-		if !ok {
-			continue
+		if from, ok := c.writer(topic); ok { // what was parked of an order is part of its story
+			a.Checked = append(a.Checked, topic, lettersTopic(from))
+			a.Read = append(a.Read, lettersTopic(from), activityTopic(from))
 		}
-		notes := []string{lettersTopic(from), redriveTopic(from)}
-		a.Checked = append(append(a.Checked, topic), notes...)
-		a.Read = append(append(a.Read, activityTopic(from)), notes...)
-		if c.Readers[name].Operates {
+	}
+	if c.Readers[name].Operates {
+		for from, p := range c.Participants {
+			a.Checked = append(a.Checked, lettersTopic(from), redriveTopic(from))
+			a.Read = append(a.Read, p.Topic, lettersTopic(from), redriveTopic(from), activityTopic(from))
 			a.Write = append(a.Write, redriveTopic(from))
-			a.Watched = append(a.Watched, from)
 		}
+		a.Watched = slices.DeleteFunc(c.Names(), func(n string) bool { return n == name })
 	}
 	for _, list := range []*[]string{&a.Own, &a.Checked, &a.Read, &a.Write, &a.Watched} {
 		*list = sortedSet(*list)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"github.com/troupe-dev/troupe/schemas"
 	"go.yaml.in/yaml/v4"
@@ -89,8 +90,11 @@ type Compensation struct {
 type Reader struct {
 	// Listens holds topics; a reader takes every event in them.
 	Listens []string `yaml:"listens"`
-	// Operates: its operators write to the redrive topics of the participants it listens to, and look at their groups.
+	// Operates: it folds every participant's dead letters and redrive requests, which its operators write, reads all
+	// topics, and looks at the groups of all others.
 	Operates bool `yaml:"operates"`
+	// Asks are the services whose REST it reads.
+	Asks []string `yaml:"asks"`
 }
 
 // Load reads the choreography of this system. It does not Check it.
@@ -138,6 +142,11 @@ func (c *Choreography) wellFormed() error {
 	for _, name := range sorted(c.Outside) {
 		port := c.Outside[name]
 		insist(word.MatchString(name) && port > 0 && port < 1<<16, "outside.%s: must be %s: a port, is %d", name, word, port)
+	}
+	for _, name := range sorted(c.Readers) {
+		for _, asks := range c.Readers[name].Asks {
+			insist(slices.Contains(c.Names(), asks), "readers.%s.asks: %q is no participant or reader", name, asks)
+		}
 	}
 	for _, name := range sorted(c.Participants) {
 		p := c.Participants[name]

@@ -43,6 +43,9 @@ func (c *Choreography) Picture() string {
 		line("  %s %s %s", node(e.Participant, e.Cause), arrow, shortName(e.Fact))
 	}
 	for _, name := range sorted(c.Readers) {
+		if len(c.Readers[name].Listens) == 0 {
+			continue // it folds no events
+		}
 		line("  %s[(%s)]", name, name)
 		for _, topic := range c.Readers[name].Listens {
 			if writer, ok := c.writer(topic); ok {

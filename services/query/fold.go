@@ -1,12 +1,18 @@
+// Package query is the customers' read side: it folds every fact into a read model in Redis, and answers reads from it.
 package query
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/view"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -15,11 +21,14 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
+// Name of the service, of its consumer group, and the prefix of its keys.
+const Name = readmodel.Name
+
 // Document is one order as the read model keeps it.
 type Document = readmodel.Document
 
 // FoldVersion must be raised whenever Fold, the indexes or the document change meaning.
-const FoldVersion = 4
+const FoldVersion = 5
 
 // Continues is the oldest fold version that today's code can read and fold on, so that reads go on while it is replaced.
 const Continues = FoldVersion
@@ -43,7 +52,7 @@ func FoldOrder(records []broker.Record) Document {
 // the story.
 func fold(d Document, m event.Message, at projection.At) Document {
 	d = d.WithEvent(slices.Index(readmodel.Topics, at.Topic), at.Offset, m.Time)
-	when := readmodel.At(m.Time)
+	when := view.At(m.Time)
 	switch at.Topic {
 	case readmodel.Topics[0]:
 		d.Order = foldOrder(d.Order, m, when)
@@ -53,6 +62,28 @@ func fold(d Document, m event.Message, at projection.At) Document {
 		d.Mails = foldMail(d.Mails, m, when)
 	}
 	return d
+}
+
+// ReadOrder reads an order from the read model that cfg names, as it is; ok is false when it is not there. It is for tools and
+// tests that compare it with FoldOrder.
+func ReadOrder(ctx context.Context, cfg taskstore.Config, partitions int, id string) (doc Document, ok bool, err error) {
+	redis, err := cfg.Client()
+	if err != nil {
+		return Document{}, false, err
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	found, _, err := projection.NewReader(Behavior(), redis).Get(ctx, broker.Partition([]byte(id), partitions), id)
+	return found.Doc, found.Version > 0, err
+}
+
+// note keeps where a topic of dead letters speaks of an order, for its story.
+func note(r broker.Record) (id string, fold func(Document) Document, err error) {
+	rec, err := deadletter.Parse(r)
+	if err != nil {
+		return "", nil, err
+	}
+	n := readmodel.Note{Offset: r.Offset, Retried: rec.Automatic && rec.Kind == deadletter.Failed}
+	return readmodel.NotesID(r.Topic, rec.Order), func(d Document) Document { return d.WithNote(n, r.Time) }, nil
 }
 
 func foldOrder(o readmodel.Order, m event.Message, when readmodel.Moment) readmodel.Order {
@@ -116,7 +147,7 @@ func moment(t *timestamppb.Timestamp, otherwise readmodel.Moment) readmodel.Mome
 	if !t.IsValid() || t.AsTime().Unix() <= 0 {
 		return otherwise
 	}
-	return readmodel.At(t.AsTime())
+	return view.At(t.AsTime())
 }
 
 // name of an enum value in the API: KIND_CONFIRMED is confirmed. Empty when it is unspecified or not known.

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -58,16 +59,16 @@ func TestDocumentOfEachStory(t *testing.T) {
 				t.Errorf("%s, payment %s, reason %q", d.Status(), d.PaymentStatus(), d.Order.Reason)
 			}
 			for what, at := range map[string]struct {
-				got readmodel.Moment
+				got view.Moment
 				by  int
 			}{"settled": {d.Settled(), c.settledBy}, "settled first": {d.FirstSettled(), c.firstBy}} {
-				var want readmodel.Moment
+				var want view.Moment
 				if at.by >= 0 {
 					e, err := event.FromRecord(records[at.by])
 					if err != nil {
 						t.Fatal(err)
 					}
-					want = readmodel.At(e.Time)
+					want = view.At(e.Time)
 				}
 				if at.got != want {
 					t.Errorf("%s at %v, not %v", what, at.got.Time(), want.Time())

@@ -17,7 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
-// rebuild is the answer of the operators' door.
+// rebuild is the answer of /rebuild.
 type rebuild struct {
 	Active     bool
 	Folded, Of int64
@@ -28,10 +28,10 @@ type rebuild struct {
 	Type string // of a problem
 }
 
-// operate asks the operators' door.
+// operate asks /rebuild.
 func (s *service) operate(method, body string) (code int, r rebuild) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.console+"/api/rebuild", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/rebuild", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -28,12 +28,11 @@ import (
 // service is a running query service on an empty broker and store.
 type service struct {
 	*querytest.Writer
-	t       *testing.T
-	url     string
-	console string // the operators' door
-	log     *broker.Client
-	cfg     query.Config
-	stop    func() error
+	t    *testing.T
+	url  string
+	log  *broker.Client
+	cfg  query.Config
+	stop func() error
 }
 
 func start(t *testing.T) *service {
@@ -43,7 +42,7 @@ func start(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.ConsoleAddr, cfg.Partitions = "127.0.0.1:0", "127.0.0.1:0", querytest.Partitions
+	cfg.HTTPAddr, cfg.Partitions = "127.0.0.1:0", querytest.Partitions
 	log, err := broker.Open(cfg.Kafka)
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +56,8 @@ func start(t *testing.T) *service {
 // run starts one more instance of the service, which is stopped when the test ends at the latest.
 func (s *service) run() {
 	s.t.Helper()
-	listening := make(chan [2]net.Addr, 1)
-	s.cfg.Listening = func(customers, operators net.Addr) { listening <- [2]net.Addr{customers, operators} }
+	listening := make(chan net.Addr, 1)
+	s.cfg.Listening = func(a net.Addr) { listening <- a }
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- query.Run(ctx, s.cfg) }()
@@ -67,7 +66,7 @@ func (s *service) run() {
 	s.t.Cleanup(func() { _ = stop() })
 	select {
 	case a := <-listening:
-		s.url, s.console = "http://"+a[0].String(), "http://"+a[1].String()
+		s.url = "http://" + a.String()
 	case err := <-ended:
 		ended <- err
 		s.t.Fatalf("did not start: %v", err)

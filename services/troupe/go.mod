@@ -13,6 +13,7 @@ require (
 	github.com/spf13/cobra v1.10.2
 	github.com/troupe-dev/troupe/pkg v0.0.0
 	github.com/troupe-dev/troupe/schemas v0.0.0
+	github.com/troupe-dev/troupe/services/console v0.0.0
 	github.com/troupe-dev/troupe/services/notification v0.0.0
 	github.com/troupe-dev/troupe/services/order v0.0.0
 	github.com/troupe-dev/troupe/services/payment v0.0.0
@@ -135,6 +136,7 @@ require (
 replace (
 	github.com/troupe-dev/troupe/pkg => ../../pkg
 	github.com/troupe-dev/troupe/schemas => ../../schemas
+	github.com/troupe-dev/troupe/services/console => ../console
 	github.com/troupe-dev/troupe/services/notification => ../notification
 	github.com/troupe-dev/troupe/services/order => ../order
 	github.com/troupe-dev/troupe/services/payment => ../payment

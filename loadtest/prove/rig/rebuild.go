@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -24,18 +25,31 @@ import (
 // rebuildWithin bounds a rebuild of the read model, with what else strikes meanwhile.
 const rebuildWithin = 60 * time.Second
 
-// Rebuild folds the read model again beside the live one. It is an error when Redis was wiped meanwhile: nothing
-// was swapped.
+// Rebuild folds both read models again beside the live ones, query's and the console's. It is an error when Redis was wiped
+// meanwhile: nothing was swapped.
 func (r *Rig) Rebuild(ctx context.Context) (string, error) {
+	query, err := rebuildOne(ctx, r.Console)
+	if err != nil {
+		return "", fmt.Errorf("query: %w", err)
+	}
+	console, err := rebuildOne(ctx, r.Console.Own())
+	if err != nil {
+		return "", fmt.Errorf("console: %w", err)
+	}
+	return "query: " + query + "; console: " + console, nil
+}
+
+// rebuildOne folds one read model again.
+func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
 	defer cancel()
 	var p *problem.Problem
-	at, err := r.Console.StartRebuild(ctx)
+	at, err := of.StartRebuild(ctx)
 	for err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) { // a conflict: one is under way
 		if wait.Sleep(ctx, askEvery) != nil {
 			return "", err
 		}
-		at, err = r.Console.StartRebuild(ctx)
+		at, err = of.StartRebuild(ctx)
 	}
 	clearing := func(p rest.RebuildPartition) bool { return p.Clearing }
 	for err != nil || at.Active || slices.ContainsFunc(at.Partitions, clearing) {
@@ -43,7 +57,7 @@ func (r *Rig) Rebuild(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%d of %d records were folded: %w", at.Folded, at.Of, errors.Join(err, ctx.Err()))
 		}
 		var now rest.Rebuild
-		if now, err = r.Console.Rebuild(ctx); err == nil {
+		if now, err = of.Rebuild(ctx); err == nil {
 			at = now
 		}
 	}
@@ -55,7 +69,7 @@ func (r *Rig) Rebuild(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d partitions were swapped, %d records folded", len(at.Partitions), at.Folded), nil
 }
 
-// FoldedAnew compares every key of the read model with what a rebuild makes of the log: documents, indexes and
+// FoldedAnew compares every key of both read models with what a rebuild makes of the log: documents, indexes and
 // counters that were written bit by bit under all the faults are those that are written at once. Nothing else may
 // happen meanwhile.
 func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
@@ -83,22 +97,30 @@ func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
 	return nil
 }
 
-// readModel is every key of the live copies, by partition and name, as a text that does not depend on the order of
-// writing. Left out is what a task keeps for itself, and the list of records that could not be read, whose order is
-// that of arrival.
+// readModel is every key of the live copies of both, by projection, partition and name, as a text that does not depend
+// on the order of writing. Left out is what a task keeps for itself, and the list of records that could not be read,
+// whose order is that of arrival.
 func (r *Rig) readModel(ctx context.Context) (found map[string]string, err error) {
 	c := redis.NewClient(&redis.Options{Addr: r.RedisAddr})
 	defer func() { err = errors.Join(err, c.Close()) }()
-	st := taskstore.New(c, query.Name)
+	found = map[string]string{}
+	for _, name := range []string{query.Name, console.Name} {
+		err = errors.Join(err, addReadModel(ctx, c, name, found))
+	}
+	return found, err
+}
+
+// addReadModel adds what is live of one read model, which is named as its projection.
+func addReadModel(ctx context.Context, c *redis.Client, name string, found map[string]string) (err error) {
+	st := taskstore.New(c, name)
 	live := make([]string, Partitions)
 	for p := range live {
 		live[p], err = c.HGet(ctx, st.Key(p, rebuild.Key), rebuild.FieldLive).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, err
+			return err
 		}
 	}
-	found = map[string]string{}
-	err = st.Scan(ctx, func(p int, rests []string) error {
+	return st.Scan(ctx, func(p int, rests []string) error {
 		for _, key := range rests {
 			rest := strings.TrimPrefix(key, live[p])
 			if key == rebuild.Key || rebuild.Copy(key) != live[p] || rest == rebuild.Meta || rest == "undecodable" {
@@ -109,12 +131,11 @@ func (r *Rig) readModel(ctx context.Context) (found map[string]string, err error
 				return err
 			}
 			if text != "" {
-				found[fmt.Sprintf("%d/%s", p, rest)] = text
+				found[fmt.Sprintf("%s %d/%s", name, p, rest)] = text
 			}
 		}
 		return nil
 	})
-	return found, err
 }
 
 // content is what a key holds. A counter of 0 is none, and what is gone meanwhile is nothing.

@@ -28,7 +28,7 @@ const (
 )
 
 // Services that are proven.
-var Services = []string{"order", "payment", "notification", "query"}
+var Services = []string{"order", "payment", "notification", "query", "console"}
 
 // Config of a rig.
 type Config struct {
@@ -55,7 +55,7 @@ type Rig struct {
 	// Orders has a client for every instance of the order service; all read from the first query service.
 	Orders []*rest.Client
 	Log    *check.Plain
-	// Console is the operators' door of the first query service.
+	// Console is the first console.
 	Console *rest.Console
 	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.
 	Gateway, Mailbox, SMTP string

@@ -129,7 +129,7 @@ func (r *Rig) ThinRedis(ctx context.Context, seed uint64) (lost, of int, err err
 
 // unnoticed are keys of the read model with names of their own for each customer, minute or group: that one of them alone is gone is not
 // noticed (docs/protocol.md).
-var unnoticed = regexp.MustCompile(`^\{query:[0-9]+\}:(~[a-z0-9]+:)?(customer|minute|letters:group|letters:asked|order:~|order:.*[^0-9a-f-])`)
+var unnoticed = regexp.MustCompile(`^\{(?:query|console):[0-9]+\}:(~[a-z0-9]+:)?(customer|minute|letters:group|letters:asked|order:~|order:.*[^0-9a-f-])`)
 
 func noticed(key string) bool { return !unnoticed.MatchString(key) }
 

@@ -46,7 +46,7 @@ func Files(c *choreography.Choreography, alerts string) (map[string]string, erro
 			s.Topics = append(s.Topics, topic{t})
 		}
 	}
-	t, err := template.New("").Funcs(template.FuncMap{"names": names}).ParseFS(templates, "templates/*")
+	t, err := template.New("").Funcs(template.FuncMap{"names": names, "upper": strings.ToUpper}).ParseFS(templates, "templates/*")
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +82,14 @@ type system struct {
 
 type service struct {
 	Name string
-	// Door: customers send requests to it. Reader: operators too, at a door of their own.
-	Door, Reader bool
-	Access       choreography.Access
-	Subscribes   []string
-	Reaches      []string
+	// Door: customers send requests to it. Operates: operators do, at an address of its own. Reader: it folds topics.
+	Door, Operates, Reader bool
+	Access                 choreography.Access
+	// Subscribes are the topics whose offsets its group commits.
+	Subscribes []string
+	Reaches    []string
+	// Asks are the services whose REST it reads, AskedBy those that read its own.
+	Asks, AskedBy []string
 }
 
 // external is something that is asked beside the log, and who asks it.
@@ -97,14 +100,25 @@ type external struct {
 }
 
 func serviceOf(c *choreography.Choreography, name string) service {
-	_, reader := c.Readers[name]
+	r, reader := c.Readers[name]
 	p := c.Participants[name]
 	s := service{
-		Name: label(name), Reader: reader, Door: reader || len(p.Doors) > 0,
+		Name: label(name), Reader: reader, Operates: r.Operates, Door: reader && !r.Operates || len(p.Doors) > 0,
 		Access: c.AccessOf(name), Reaches: p.Reaches,
 	}
 	for topic := range c.Subscriptions(name) {
 		s.Subscribes = append(s.Subscribes, topic)
+	}
+	if r.Operates {
+		s.Subscribes = slices.Clone(s.Access.Checked)
+	}
+	for _, other := range c.Names() {
+		if slices.Contains(c.Readers[other].Asks, name) {
+			s.AskedBy = append(s.AskedBy, label(other))
+		}
+		if slices.Contains(r.Asks, other) {
+			s.Asks = append(s.Asks, label(other))
+		}
 	}
 	slices.Sort(s.Subscribes)
 	return s

@@ -99,6 +99,9 @@ func edges(t *testing.T, text string) (leaves, enters map[string]bool) {
 		}
 		for _, i := range p.Spec.Ingress {
 			for _, from := range i.From {
+				if other := from.PodSelector.MatchLabels[nameLabel]; other != "" {
+					enters[other+" "+name] = true
+				}
 				for _, x := range from.PodSelector.MatchExpressions {
 					for _, other := range x.Values {
 						enters[other+" "+name] = true
@@ -118,6 +121,9 @@ func TestOnlyConnectionsThatTheProtocolNames(t *testing.T) {
 	for _, name := range c.Names() {
 		for _, shared := range []string{"kafka", "redis", "collector"} {
 			want[name+" "+shared] = true
+		}
+		for _, asked := range c.Readers[name].Asks {
+			want[name+" "+asked] = true
 		}
 	}
 	leaves, enters := edges(t, made(t, c)["components/network-policies/policies.yaml"])

@@ -15,11 +15,12 @@ import (
 // MaxWait is the longest that the operators' door waits for an outcome in one call.
 const MaxWait = 30 * time.Second
 
-// Console is a client of the query service's operators' door, as schemas/openapi/console.yaml describes it. Errors are those of
+// Console is a client of the console's REST, as schemas/openapi/console.yaml describes it. Errors are those of
 // Client.
 type Console struct {
 	base string
 	door *Client
+	of   string // whose read model a rebuild is of, as a query of its path
 }
 
 // NewConsole returns a client of the door at a base URL.

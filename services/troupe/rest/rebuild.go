@@ -26,6 +26,13 @@ type RebuildPartition struct {
 	Clearing  bool   `json:"clearing"`
 }
 
+// Own returns the console with whose rebuilds those of its own read model are meant, and not query's.
+func (c *Console) Own() *Console {
+	own := *c
+	own.of = "?of=console"
+	return &own
+}
+
 // Rebuild reads how far the rebuild of the read model is.
 func (c *Console) Rebuild(ctx context.Context) (Rebuild, error) {
 	return c.rebuild(ctx, http.MethodGet, nil)
@@ -43,6 +50,6 @@ func (c *Console) CancelRebuild(ctx context.Context) (Rebuild, error) {
 
 func (c *Console) rebuild(ctx context.Context, method string, body any) (r Rebuild, err error) {
 	at := Console{base: strings.TrimSuffix(c.base, "/dead-letters"), door: c.door}
-	r.Raw, err = at.send(ctx, method, "/rebuild", body, noWait, &r)
+	r.Raw, err = at.send(ctx, method, "/rebuild"+c.of, body, noWait, &r)
 	return r, err
 }

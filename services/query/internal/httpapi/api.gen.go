@@ -22,6 +22,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
+	"github.com/troupe-dev/troupe/pkg/view"
 )
 
 // Defines values for CancellationReason.
@@ -212,6 +213,9 @@ func (e GetOrderParamsUntil) Valid() bool {
 
 // Cancellation defines model for Cancellation.
 type Cancellation struct {
+	// CancelledAt Present when the order is cancelled.
+	CancelledAt time.Time `json:"cancelled_at,omitempty,omitzero"`
+
 	// Reason Present when the order is cancelled.
 	Reason CancellationReason `json:"reason,omitempty,omitzero"`
 
@@ -332,7 +336,10 @@ type NotificationStatus string
 // Order defines model for Order.
 type Order struct {
 	// Cancellation Present when the customer asked for it, or the order is cancelled.
-	Cancellation  *Cancellation  `json:"cancellation,omitempty"`
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
+
+	// ConfirmedAt Present when it was confirmed.
+	ConfirmedAt   time.Time      `json:"confirmed_at,omitempty,omitzero"`
 	Currency      string         `json:"currency"`
 	CustomerID    string         `json:"customer_id"`
 	ID            OrderID        `json:"id"`
@@ -385,6 +392,9 @@ type Payment struct {
 	Amount   int64  `json:"amount,omitempty,omitzero"`
 	Currency string `json:"currency,omitempty,omitzero"`
 
+	// DecidedAt When it succeeded or was declined. Absent while it is pending.
+	DecidedAt time.Time `json:"decided_at,omitempty,omitzero"`
+
 	// PaymentIntentID The gateway's.
 	PaymentIntentID string `json:"payment_intent_id,omitempty,omitzero"`
 
@@ -421,6 +431,12 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Rebuild defines model for Rebuild.
+type Rebuild = view.Rebuild
+
+// RebuildPartition defines model for RebuildPartition.
+type RebuildPartition = view.RebuildPartition
+
 // ServerSentEvent One event of a stream, by its fields.
 type ServerSentEvent struct {
 	Data  openapi_types.File   `json:"data"`
@@ -441,6 +457,9 @@ type SettleTime struct {
 	P99Ms float64 `json:"p99_ms"`
 }
 
+// StartRebuild There is nothing to choose.
+type StartRebuild = map[string]interface{}
+
 // Stats defines model for Stats.
 type Stats struct {
 	At time.Time `json:"at"`
@@ -459,6 +478,9 @@ type Stats struct {
 type Story struct {
 	Events  []Event `json:"events"`
 	OrderID OrderID `json:"order_id"`
+
+	// Version Grows with every fact, dead letter and outcome that it tells.
+	Version int64 `json:"version"`
 }
 
 // Prefer defines model for Prefer.
@@ -473,6 +495,9 @@ type InvalidRequest = Problem
 // NotFound RFC 9457.
 type NotFound = Problem
 
+// RebuildNow defines model for RebuildNow.
+type RebuildNow = Rebuild
+
 // TooManyStreams RFC 9457.
 type TooManyStreams = Problem
 
@@ -483,6 +508,9 @@ type ListOrdersParams struct {
 
 	// Status Only orders of this status.
 	Status OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Open Only orders that are not settled, the longest waiting first.
+	Open bool `form:"open,omitempty" json:"open,omitempty,omitzero"`
 
 	// PageSize At most so many orders; 0 means 50, more than 200 means 200. A page may be shorter without being the last.
 	PageSize int32 `form:"page_size,omitempty" json:"page_size,omitempty,omitzero"`
@@ -508,6 +536,9 @@ type GetOrderParamsUntil string
 
 // StreamOrderParams defines parameters for StreamOrder.
 type StreamOrderParams struct {
+	// Story Tell of the order's story too.
+	Story bool `form:"story,omitempty" json:"story,omitempty,omitzero"`
+
 	// LastEventID The version that the reader has.
 	LastEventID int64 `json:"Last-Event-ID,omitempty,omitzero"`
 }
@@ -518,9 +549,12 @@ type GetStatsParams struct {
 	Minutes int32 `form:"minutes,omitempty" json:"minutes,omitempty,omitzero"`
 }
 
+// StartRebuildJSONRequestBody defines body for StartRebuild for application/json ContentType.
+type StartRebuildJSONRequestBody = StartRebuild
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListOrders List orders, the newest first
+	// ListOrders List orders, the newest first; with open, the longest waiting first
 	// (GET /orders)
 	ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams)
 	// GetOrder Read one order
@@ -532,6 +566,15 @@ type ServerInterface interface {
 	// StreamOrder Follow one order
 	// (GET /orders/{id}/stream)
 	StreamOrder(w http.ResponseWriter, r *http.Request, id OrderID, params StreamOrderParams)
+	// CancelRebuild Give up what is under way; what is live stays
+	// (DELETE /rebuild)
+	CancelRebuild(w http.ResponseWriter, r *http.Request)
+	// GetRebuild The last rebuild of the read model, partition by partition
+	// (GET /rebuild)
+	GetRebuild(w http.ResponseWriter, r *http.Request)
+	// StartRebuild Fold the read model again beside the live one, and swap
+	// (POST /rebuild)
+	StartRebuild(w http.ResponseWriter, r *http.Request)
 	// GetStats Orders and revenue per minute, orders by state, time to settle
 	// (GET /stats)
 	GetStats(w http.ResponseWriter, r *http.Request, params GetStatsParams)
@@ -544,7 +587,7 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ListOrders List orders, the newest first
+// ListOrders List orders, the newest first; with open, the longest waiting first
 // (GET /orders)
 func (_ Unimplemented) ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -565,6 +608,24 @@ func (_ Unimplemented) GetOrderEvents(w http.ResponseWriter, r *http.Request, id
 // StreamOrder Follow one order
 // (GET /orders/{id}/stream)
 func (_ Unimplemented) StreamOrder(w http.ResponseWriter, r *http.Request, id OrderID, params StreamOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelRebuild Give up what is under way; what is live stays
+// (DELETE /rebuild)
+func (_ Unimplemented) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRebuild The last rebuild of the read model, partition by partition
+// (GET /rebuild)
+func (_ Unimplemented) GetRebuild(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartRebuild Fold the read model again beside the live one, and swap
+// (POST /rebuild)
+func (_ Unimplemented) StartRebuild(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -620,6 +681,19 @@ func (siw *ServerInterfaceWrapper) ListOrders(w http.ResponseWriter, r *http.Req
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "open" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "open", r.URL.Query(), &params.Open, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "open"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "open", Err: err})
 		}
 		return
 	}
@@ -787,6 +861,19 @@ func (siw *ServerInterfaceWrapper) StreamOrder(w http.ResponseWriter, r *http.Re
 	// Parameter object where we will unmarshal all parameters from the context
 	var params StreamOrderParams
 
+	// ------------- Optional query parameter "story" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "story", r.URL.Query(), &params.Story, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "story"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "story", Err: err})
+		}
+		return
+	}
+
 	headers := r.Header
 
 	// ------------- Optional header parameter "Last-Event-ID" -------------
@@ -810,6 +897,48 @@ func (siw *ServerInterfaceWrapper) StreamOrder(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.StreamOrder(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelRebuild operation middleware
+func (siw *ServerInterfaceWrapper) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelRebuild(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRebuild operation middleware
+func (siw *ServerInterfaceWrapper) GetRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRebuild(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartRebuild operation middleware
+func (siw *ServerInterfaceWrapper) StartRebuild(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartRebuild(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -995,6 +1124,15 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/stream", wrapper.StreamEvents)
 	})
 	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/rebuild", wrapper.CancelRebuild)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rebuild", wrapper.GetRebuild)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rebuild", wrapper.StartRebuild)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/stats", wrapper.GetStats)
 	})
 
@@ -1021,6 +1159,8 @@ type InvalidRequestApplicationProblemPlusJSONResponse Problem
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type RebuildNowJSONResponse Rebuild
 
 type TooManyStreamsResponseHeaders struct {
 	RetryAfter int
@@ -1414,6 +1554,216 @@ func (response StreamOrderdefaultApplicationProblemPlusJSONResponse) VisitStream
 	return err
 }
 
+type CancelRebuildRequestObject struct {
+}
+
+type CancelRebuildResponseObject interface {
+	VisitCancelRebuildResponse(w http.ResponseWriter) error
+}
+
+type CancelRebuild202JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response CancelRebuild202JSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild409ApplicationProblemPlusJSONResponse Problem
+
+func (response CancelRebuild409ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild503ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelRebuilddefaultApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuildRequestObject struct {
+}
+
+type GetRebuildResponseObject interface {
+	VisitGetRebuildResponse(w http.ResponseWriter) error
+}
+
+type GetRebuild200JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response GetRebuild200JSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild503ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRebuilddefaultApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuildRequestObject struct {
+	Body *StartRebuildJSONRequestBody
+}
+
+type StartRebuildResponseObject interface {
+	VisitStartRebuildResponse(w http.ResponseWriter) error
+}
+
+type StartRebuild202JSONResponse struct{ RebuildNowJSONResponse }
+
+func (response StartRebuild202JSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild400ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartRebuild409ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild503ApplicationProblemPlusJSONResponse struct {
+	BehindApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild503ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuilddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartRebuilddefaultApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatsRequestObject struct {
 	Params GetStatsParams
 }
@@ -1588,7 +1938,7 @@ func (response StreamEventsdefaultApplicationProblemPlusJSONResponse) VisitStrea
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListOrders List orders, the newest first
+	// ListOrders List orders, the newest first; with open, the longest waiting first
 	// (GET /orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
 	// GetOrder Read one order
@@ -1600,6 +1950,15 @@ type StrictServerInterface interface {
 	// StreamOrder Follow one order
 	// (GET /orders/{id}/stream)
 	StreamOrder(ctx context.Context, request StreamOrderRequestObject) (StreamOrderResponseObject, error)
+	// CancelRebuild Give up what is under way; what is live stays
+	// (DELETE /rebuild)
+	CancelRebuild(ctx context.Context, request CancelRebuildRequestObject) (CancelRebuildResponseObject, error)
+	// GetRebuild The last rebuild of the read model, partition by partition
+	// (GET /rebuild)
+	GetRebuild(ctx context.Context, request GetRebuildRequestObject) (GetRebuildResponseObject, error)
+	// StartRebuild Fold the read model again beside the live one, and swap
+	// (POST /rebuild)
+	StartRebuild(ctx context.Context, request StartRebuildRequestObject) (StartRebuildResponseObject, error)
 	// GetStats Orders and revenue per minute, orders by state, time to settle
 	// (GET /stats)
 	GetStats(ctx context.Context, request GetStatsRequestObject) (GetStatsResponseObject, error)
@@ -1753,6 +2112,85 @@ func (sh *strictHandler) StreamOrder(w http.ResponseWriter, r *http.Request, id 
 	}
 }
 
+// CancelRebuild operation middleware
+func (sh *strictHandler) CancelRebuild(w http.ResponseWriter, r *http.Request) {
+	var request CancelRebuildRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelRebuild(ctx, request.(CancelRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelRebuildResponseObject); ok {
+		if err := validResponse.VisitCancelRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRebuild operation middleware
+func (sh *strictHandler) GetRebuild(w http.ResponseWriter, r *http.Request) {
+	var request GetRebuildRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRebuild(ctx, request.(GetRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRebuildResponseObject); ok {
+		if err := validResponse.VisitGetRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartRebuild operation middleware
+func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request) {
+	var request StartRebuildRequestObject
+
+	var body StartRebuildJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartRebuild(ctx, request.(StartRebuildRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartRebuild")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartRebuildResponseObject); ok {
+		if err := validResponse.VisitStartRebuildResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetStats operation middleware
 func (sh *strictHandler) GetStats(w http.ResponseWriter, r *http.Request, params GetStatsParams) {
 	var request GetStatsRequestObject
@@ -1808,90 +2246,107 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Hz/buM4kv+rEPouMN3flR3ZiZOOGwdcrqdntg/TPzCdwQDTySa0VLK5kUkNScXtbQS4p7kHuyc5VJGU",
-	"JUuOnZ7dBvbmn4ltiWQV68enPiz2lyhVy1JJkNZE0y/RAngGmv78GaxeX+QWNH7KwKRalFYoGU2jj5Aq",
-	"mRlmFVtxYdkMcqWB2QUww5fANPxegbFMGGZAWsbnXMhhFEcmXcCS44BLIcWyWkbTURzZdQnRNBLSwhx0",
-	"9PDwEEcl13wJ1i/mlZJGGAsyXV+qO5DdJV0ugKWbp24sPsZUzjhbaWFhyPAJLs0KNDMLtTLMLrh1P8ZM",
-	"aVzsJDlmtxp4NliqDIrBDBZCZre4coGTOPVEcST5ElfcWNbArasp4p805NE0+n9HGx0fuV/NUUcglPm9",
-	"zkC/+b5fOIU/fmeYyGLG2S+/vPmeCckKhfKk3EC9yJLbxWaJIoviCPdDaMiiqdUVHLrGsBxc2gcNeZ8l",
-	"/PzDK3Y2PkmGZAj/9m7KFmrFllyumdkyEm7ZUhkbswS/Ok5ithJ2oSrLhGXjIbtwj9GuCMOkYqZKF0xW",
-	"yxnQ7mjIKwPZS6bsAjQraUkgUzCMa2BiLpWGDPUAn/myLFB8WtVk1/55qVp2yT//BHJuF9F0PDmtbdNY",
-	"LeTcmaYGUyppgCzzP8hE8K9USQvS4p+8LAuRctTRUanVrIDln/9mFJntYbr/4N5yE7ZV3mOgU3I9/J7R",
-	"92zBUYGWldwYyOjXhnMw5xyofiHpR1RTcIIZCDlnGmaVKOyQ3VaS33NR8FkBfiJj0dszBW4S51TOwYLn",
-	"L/mazWDL+7ejy6AOL32q8E8fNQIRaeP1PUj70Wrgyy21W/hsjwB/Hpj698P0/RH0PeiPIC0N36f3S5Ic",
-	"h32JFgto26sFyFr3oNkcdaK00xLoe5GStkozjB7i6I2854XIfnY6eoLNeHsmzZV8DjdG/B3wwz0vKnBe",
-	"abkoomm0rAzGY/S2ArixLEF/0Fqh3j/tezAXUGQUQ8IkD9foO8ZymaIfHFEYMugyltvKRNOTJIkjKyy5",
-	"m5cwmEEUR1bzFG4EDnoyy8/H+fHk7Gx2fJLxU36cwvn4PEsggZOz49Oo9rZKy6nVqiph6lUxFW7kQRiZ",
-	"NuiP+9LWsLdTBjxdMNIDqibnVeHCEV9C5kKW2/CqADSDmQZ+57b3nbI/qOobBwOp7CDHWZ1vYhzcxE7a",
-	"rCF7B/eY9LjI2GohCtiOFttOz55NkuPnJFOY+huKdCHXGJfmDArMag9xdKnUWy7XzufNN1WvVWqA2cwH",
-	"FENaFoalhcDQhnGWG5/v3BNMlSDxSyUhPIbRcMHv4R8VBGvTd+AIfbMouFvzl6jUqgRthYsXGrjXRlu0",
-	"DxooOtchjIwFbSF14/lUKhGkfYrSyli1pGRZ8vUSpL3JIC2EhKzxlRVLUJWNrjuJ04EQMBayG24PWE6Y",
-	"kHFzBxnLMTlZXFGu9BJHiDJuYYAzRt00XX+jZn+D1OL8+zHk+5L/XsGQYRpAjILL+L0Cva5jOTf0pdsV",
-	"1oF/MUaEJb9DROIcjCBNJa0o8CeHO1eIcMiKQrZcaWXJOBroYzIax4iSw+cRatla0LjSv366GPzGB39P",
-	"Buc3g+v//6eoR98ukXXsIeWVIVOhoNyHNEWGuBnlpFzqEVnI82bILmabrRKWpQj5hcRwyVmmlB72LSct",
-	"uDHdCX9drHGMnAs0uDA07jaXbv7e0TJuya95lgkciRcfGlI6lNuVbKayNe5hqZVVsypn//nx/buYRF1y",
-	"UTCeZRoM+jPaXI+gEvHODFgGqcqcg7TtLI4+D+Zq4L/EODT8ma/egjF8DrjwOS9vlj16eCuKQgTIbIRM",
-	"MbugL1YG2gsh58CvXaS37E6qlRyyV4VK7wxt3UqxJU8XQoKh2IMmiQJImHMrXBzauJGqZkXDhxzgbkoy",
-	"MHeiHKjSKXpQKqzUdDTNeWHgIY6cIXX26M4D4+3w7rb1Zb3BvhDDfeEafX22Zrcl11akouTS3sZkD7dk",
-	"QbeMy4zdLp1Gb18i2iKHmgHZIVkut1OmIdPiHiR7Jtzgznwhex4zyISFDH/BOdeFIk9FfywLntIjmTAp",
-	"1xnmfGebfhx8RcnnMUsLhdD6Gd94cXOSIXvvF4ZpjC14WYJEKK42cnO7LadVhQt1nGV8TaIS4pjh+JDn",
-	"SpNkVguaGn3OwrIM/vMSxcdk5Gx6hNXWWGYxO7GLmL2wC/Y///XfVCzhRCglZJVLn17ABc/YDDCBeUFQ",
-	"v25bnsdsgajoWW2X9DRaYKqW8DwO2/esEPfAlCzWU8apWFgzC0VhKIgYlgHPbgrAWPa8mWJIKRH6bf07",
-	"1a5uH/FB2jZ8ImwO2jFJHmGAwQ2hN0g/NNJGPEq9hUtWuMzeHOXNak+YilvRAoO9zJhPgWwJdqGyTgzZ",
-	"G9FUnhugeF17ppD29CSKN1xJ0uVK4ojytg/mB5XzpIFgdH2iEoq0tc0eLgONG2BIU4zj8V4xSg33QlXm",
-	"gLSU87TmnIRlvoYl5smqUqS9azPopVTEdCLSRrpVTT5gLsN5WqGysyGjPkmMqnTfPChEQ/Mu7JXVrBBm",
-	"AZlHN511E8BpqvMR2BNHJH9vNHZfdCBPI9ETAeBVjOB1Kyw3iBUsJSNXoA1djXE/GpJ9faD42eNbD00W",
-	"6pOjpWrL9U/XqgtyNC2q9hCvkuseiPcDlm2NkqWNfELp27cvVM5ZB8zAl3+htOtRs6+TO5ZEgIL5BMmE",
-	"9CAScUcceAHp0xQPMNJFWMd2DqN9mnNTx0GaPjX8JCTsBkeUteMt3ThCrE1/YWG/G4D+9erqc5IMrq4+",
-	"j/Krq89n+Q4Y+nvFpRV23R8S+GfvSEnip3vMse6qrTWenvwjllhJYW9KLfqc9o1kSyGVZviQqd3Dk7Fp",
-	"pTXC//4oEYQ79/89HgK39hmF9URlQ4mtxfbt/VshKwtd4/e8TbfuIod1MVQYlLWy8HjQ6w3fGkNI1Rf1",
-	"lOVFW3GGpUrmQi87E8cUeErQLc0KCw4yP5be3ioJ602gi7jWnD4by7U9NIJubwK9G0c16xXE7FU9raCj",
-	"eb5UVV+ebVtWr8q7ag5qcUxgqxy8/nL88Ke9EtUDxGFhfaK8U1bknlXpShSAfc0NhN1EFBbIA1JWXsns",
-	"cai1M90jxPrOMF86Dd583xuId7EbiNccy5WKkjgYh+/pBGEHPpC2l5n4NRRdBPoMEcXMKnWHGXu7RPR1",
-	"7IE0xYZF3SjTOBDsYe3eREp7UY/TUmvfxlKS7iMF2hTSo0dXzWefUCU+3XTjmnW62VFiPgn1FlgP4/MH",
-	"xRNKog8Uxd+450dJ0o0usuEphw/e8q+emOWLib3MpX8M36A47g34QNsDa9HGOhb/KvgzYZbao10p6mtm",
-	"qnUCA4iPBWcfsotGeHekYsolm0FjpIK3sc5MqQK4bKxqP0noH/waX9trMB/dowSoLS++Kng/jmWqEtfa",
-	"L+alCEQGMAkrqv0bTJxhuSoyyp2HC38P2oi+SPmjJk4StxbuQa9ZuuBy7ucXhmUqrZa+4HuSjH2IP6yi",
-	"7dmN8OXUHTfTlHPbpoW3tLex443bbLvlzkj4CjNgDyp672BKXRA0j1ZVkZmYzdYMF01QqTeWOsd6Iora",
-	"ZNKnv+v08xUvNuLAk97c2mA/f7wTDoR5du6Ga31owPvj0xa8x4/NzJEMzvkgv/7y4mFQ/31ywN+jcX+2",
-	"cRWs53+26iP4bG/oVNT2nx28XpZ2HQhaYdBL0XAKbizD9/rY/S4HVIP0g7KIS+atHDXu5qitbaqh7LZI",
-	"O7flYwej7NnqPrj3YZPRDoPHvwb2IV1wPcdcJJ4Qc5N94LmHu3JHWIJOFnfC0jm3sOLr78yT4ainoUPO",
-	"fMm2Ds3a5ylWKcqSO6bBXPuVa+xCzhJkhj/GkanSFCDz5Gl9vPcIkO8WTDh4ny01eJluD9H5yeSsG0p3",
-	"MTYXM9QX+ZmS/SoKLQ8HulKLOdqP+jYdEf0kn12E/O0PB1rWWmkxqJuXHt+imkOYtOiDk6TXwH0bRt+a",
-	"iB3NlfZJ3p+UOx4KB+rnHuvmje0hfxDU2tXo+MFCHh93bHih5mR9feH6eEf47WcoP1o+K2DIuj0hCIMK",
-	"tXIHRjWzRjkbdyczNbnQxDBNCvOAPpPrw/dtyxU8pen2JH7MM7abj7pwRIazWNov12lAGATRODGCpsd7",
-	"/Bmpb5Z4C5ngl96QG00T1CzR50FhLSFMUOaI4vqcBuu9cke477OZ9znj0lUEMS3co8EeO7n+834moz4u",
-	"QjH71Yp449Lz548ct+ZaLZnLacyqUFiQtzg2WBvLMErHTGHxz4siEFk7EeKQ/VKWoNlMVTiFytEluBZ2",
-	"sRQpm1XpHVjzkiX1mW5f504XW4Zc+VRsOEn8qXP32LfnTX8EjC+eT772xfOveXGbrSJ56/XX66nH7913",
-	"yx2m3wIaTyiNHRtpdnTiFhkGPDKLl4x76rLuZvWW4QAgHbWqw0lMx962EtBpT/7ZAMW9+NCXODXOvwkH",
-	"So+3Q9aus70lvMWHNsfcqK1/V5TuYUfJiw/P0747c4dGnnIK2geLXTHql9QV4oEyf656IAx6v1PKkL3G",
-	"DOta2IJb+4KdAg2VBWqOhqOIReE5HRZtDlzRqLrtut2+olzpK0kRyI00ZO9UaHGnIIRzNPtaqLGgfVA9",
-	"vJJXEq06U3S6Sy0+GAULlfJiQQ3bVm3OuukTJlrjcpEEu1L67jvD1EqyZ8EJOMuUO1CcQaFWbEhkoORF",
-	"zIbmPmW4cvxjmBaVsaCHNN1zwg7+0MxNIiS7/cvl5Yebv7z/ePnx9iX+6vq/3e8n4xG7rST1wAxwubfD",
-	"K0msQQrSkKGLDKQVuQCN0LHk6QIG42GyaQNvfLcBUdElAYO43QHW4DCm0WiYuFdUCZKXIppGx8MRjYwQ",
-	"kIz5aOOqc+ijtPgcqIdQSHbx5sNgNHkxZBc+TYak5Lo26WiEHhcmHHq73ITfUve2ZNIDYvQxyu9vsmga",
-	"/SSMfR98tnm14lMXahTrEMICBRS4mvqKAalko78tLqevl/7xg7q6mW24o5vtIT5knQ5i7VplzTE94fZD",
-	"4AG781+42wzMKNf96ZaCCX0JXBo2SWK2dJdiuGTjJHw/TpIhu3A7FprkF0pjBAi+43pxA3uwS5xNi3ZT",
-	"ogyoYzmaTpL4aR0YXREviX5skQShqqHluw4M1/fvr2TUlsVCe3ndmcF9PnxUHtu5RLPNmTylB/Lheuuy",
-	"xjhJHukeflrX8IYs6ukbfu9dldqXT9ysfYPVqzvauhvwEEeT5Hj/a/76CS3A7/y+VzbtzljvL5cc0zJF",
-	"CG/EcZN4pgCDquVz06CPrvFtH9uOvojsoRHg2qHnR3CRpxt4+pa5eaTnilS89x1/oadry78KuwjAPvZt",
-	"fAHfq8qmylEuQ1af9lGGfWYAmBv0ubvxQfqI2w3Tda8cpxY3Yfw9gbqQ4IXZaffUHNwy+c1J4DZf+gcN",
-	"u3mNpMU019dINgxZ9PqXn7do+mmUDkZJMopceRcl+YucZ5PZIDtPZ4PJ6Xk+4KPTyeAseXF6djZ+cT5J",
-	"oObvccO9xD9qQB0DbzY2TMe+vyO6fH0xGE+SdqvDdDSeJCj21nnbp3Aa3aIim2fL0Wh2AuMXMz4Y53w0",
-	"mIyy8eDFi+N8kCSj0+w4TfnJ+OzffTNTuDjWOA6Oxsn4dJAcD5LRZXI+PU6mSTJMTk5+a9yBcYe2uLzG",
-	"wV0gNseTJIm7mu3hG6NS3Ixaw9Z0XPuEr39No/FvDZY9XPVrHKf1v3Y8aonS1KM//HISNE+sdijl7Lcm",
-	"Pjp5wh0dT2X337ryxfDXh9KT5GT/a/X1nW8ee131IL2gfcH2qbGzrnKut8L00abe6oWjVLtsuCZHFlIz",
-	"HuMN0tVxOHRVKlQvvif4peuhbHRzq5wJG7NVaCtdcRO7zuZu2/ZL/CHedEA7nsg19JqY1d28jmR0REsH",
-	"7IaM89qJ+k/EAK6m3XlXUOn1/3WrDZcReOEbvVX+rSx5c8Wz15IdqTqgfgFn9NPA5NW5e5Ov7cJd2qKP",
-	"3qbJvN1p+JDd0hhT9+JtzG5FNr2loQK5/J25kj72xew245ZPbxmX7L27hPeKBjJBQb72xxKAay3uwV8Z",
-	"w+LAXyalyh6RiWEznt45TPETN3ZAlj148z2bgzVXsiWQUcpLUhOsKNJcA/VcUHHc9hd3r24HSOvadRi0",
-	"RX2CZgtudl6Ub626BXaeduK8A/c8br7NC8Pf0BtPxuf7X9i62vjNnfgHOkLpddlC3MMfdlgTuNhdtYEj",
-	"a/eY3UdfZHt+MW63qPt+faLm12CZkGlR+dtZfYg7sJS9dfNoEj/Spny6p0f5n1pxOlXtyDaOQDf/OgWn",
-	"b7HBPO6baqnvt+4Ddj+HNpuYzl82pzMNO/WS+5L0K7JCCO30v9tW7KbQgSGZrjRZLoop3eO0XFu0ulW8",
-	"+WcQNJhqCQ7aFMDvwfgZrmR9ut8Il8Iwg673LEzvj9PqBbAvV+784yqaMvlw+3x37H4U6TwtOP4rBK1f",
-	"uUXgWRRewZ5bWlOy7EYwepn2vS+2UAp36wksd8wKpUrKuUoW1HSvC8xq1pbTo6PR+GyYDJPhaPoieXFC",
-	"ZZ+fsS5xPdzp8hBd+3P9kktCA1gqe8w9mjDD7gBKE/71DgkpDkL3y7dRgjDUMEIGRYQtovd8uIl5pApc",
-	"jv8cnObh+uF/AwAA//8=",
+	"3Hx9b9tIkvdXafBZYJJnKZmS7SSWccBlZzKzOcwkQeJBgBlnrRZZknpNdXO6m1a0gYH7NPfB7pMcqrqb",
+	"LyJlSZ7ZHPbyTyyJZHdV18uv3vglStWqUBKkNdHkS7QEnoGmP9+D1ZuXcwsaP2VgUi0KK5SMJtEHSJXM",
+	"DLOKrbmwbAZzpYHZJTDDV8A0/FaCsUwYZkBaxhdcyGEURyZdworjA1dCilW5iiajOLKbAqJJJKSFBejo",
+	"/v4+jgqu+Qqs38y3ShphLMh0c6VuQXa3dLUEltZX3Vi8jKk542ythYUhwyu4NGvQzCzV2jC75Nb9GDOl",
+	"cbPnySmbauDZYKUyyAczWAqZTXHnAhdx7IniSPIV7rixrYHbV5PEP2mYR5Po/53UPD5xv5qTDkFI81ud",
+	"gX79XT9xCn/8xjCRxYyzn39+/R0TkuUK6Um5gWqTBbfLeosii+IIz0NoyKKJ1SUcusewHdzaOw3zPkl4",
+	"//237Pn4LBmSIPzbmwlbqjVbcblhZktIuGUrZWzMEvzqNInZWtilKi0Tlo2H7KW7jE5FGCYVM2W6ZLJc",
+	"zYBOR8O8NJBdMmWXoFlBWwKZgmFcAxMLqTRkyAf4zFdFjuTTrs53nZ+nqiWX/POPIBd2GU3G588q2TRW",
+	"C7lwoqnBFEoaIMn8C4kI/pUqaUFa/JMXRS5Sjjw6KbSa5bD689+NIrE9jPfv3F1uwTbLewR0QqqH3zP6",
+	"ni05MtCyghsDGf3aUA7mlAPZLyT9iGwKSjADIRdMw6wUuR2yaSn5HRc5n+XgFzIWtT1T4BZxSuUULGj+",
+	"im/YDLa0f9u6DCrz0scKf/VJwxARN17dgbQfrAa+2mK7hc/2BPDngal+P4zfH0Dfgf4A0tLj+/h+RZTj",
+	"Yy9RYgFle70EWfEeNFsgT5R2XAJ9J1LiVmGG0X0cvZZ3PBfZe8ejI2TGyzNxruALuDHiH4Af7nhegtNK",
+	"y0UeTaJVadAeo7blwI1lCeqD1gr5/uu+C+cC8oxsSFjk/hPqjrFcpqgHJ2SGDKqM5bY00eQsSeLICkvq",
+	"5ikMYhDFkdU8hRuBDz2bzS/G89Pz589np2cZf8ZPU7gYX2QJJHD2/PRZVGlbqeXEalUWMPGsmAj35EF4",
+	"Mh3Q79elrcdOJwx4umTEB2TNnJe5M0d8BZkzWe7AyxxQDGYa+K073jfKfq/Kr2wMpLKDOa7qdBPtYG07",
+	"6bCG7A3codPjImPrpchh21psKz17cp6cPiWawtJfkaSXcoN2acEgR692H0fvaVvZG7V+YB/Hre8fuUvP",
+	"HSMyxg2eMXF0TVu5UuonLjfO/JivetJWqQE6Vm/bDB24MCzNBVpZNPnceNfrrmCqAIlfKgnhMjTMS34H",
+	"f5Q9rrTQ4TQ0E3nO3Z6/RIVWBWgrnOlK3a+Q3XDbhRLvNJC7qGwqSS8yv7oPNz1XeoW3Rxm3MLBiBVHH",
+	"S6OP5p7xj1oEJELTX6O0NFatCCIUfLMCaW8ySHMhIWt8hZtQpY0+9W6EDMuhNIcFGTe3kLE5umR7KNn3",
+	"1Tdq9ndILa6/Hzm/LfhvJQwZOj9EZriN30rQm8qDcUNfOgFgHdAbo46s+C3iMGdWCMiV0oocf3Joe424",
+	"jgQ2YIS1VpbksIG5zkfjGGOD8HmEXLYWNO70b7++HPzCB/9IBhc3g0///099B+/cd4/olYakklxRH74W",
+	"GUYLSCchCI9DA7oxQ/ZyVh+VsCzFQEdIdBKcZUrpYd920pwb013w43KDz5hzgQIXHo2nzaVbv/dpGbdk",
+	"QniWCXwSz981qHTYvkvZTGUbPMNCK6tm5Zz9x4e3b2IidcVFzniWaTBoOlDmegiViPJmwDJIVeYUpC1n",
+	"cfR5sFAD/yWavOF7vv4JjOELwI0veHGz6uHDTyLPRQgUjJAp+lTUxdJAeyOkHPi1s8aW3Uq1lkP2ba7S",
+	"W0NHt1ZsxdOlkGDIzKFIIgESFtwKZ/JqNVLlLG/okAszmpQMzK0oBqpwjB4UCuNTHU3mPDdwH0dOkDpn",
+	"dOvDgW2n5o71sjpgH37iuXCNuj7bsGnBtRWpKLi005jkYUoSNGVcZmy6chydXiLGJIWaAckhSS63E6Yh",
+	"0+IOJHsi3MOd+EL2NGaQCQsZ/oJrbnJFmor6WOQ8pUsyYVKuM0Q6Tjb9c/AWJZ/GLM0VBhRPeK3FzUWG",
+	"7K3fGDpvtuRFARIDEFXTze02nVblztRxlvENkUo4a4bPh/lcaaLMakFLo85ZWBVBfy6RfPR7TqZHGGOO",
+	"ZRazM7uM2Qu7ZP/9n/9FISIuhFRCVjpP7Qlc8ozNAH2lJwT5647lacyWiAWfVHJJV6MEpmoFT+NwfE9y",
+	"cQdMyXwzYZxCpA2zkOeEILhhGfDsJge0ZU+bLoaYEqHeVr9TxO7OES+kY8MrwuGgHBPlERoYPBC6g/hD",
+	"T6rJIy+fO2eF2+z1UV6s9pipuGUt0NjLjHkXyFZglyrr2JC9Fk3N5wbIXleaKaR9dhbFdYYo6WaI4oj8",
+	"tjfmByUxiANB6PpIJexsK5k9nAZ6bkA8TTJOx3vJKDTcCVWaA9zSnKdVpg1BqazzbVYVIu3dm0EtpdCt",
+	"Y5Fq6tZVygV9Ga7TMpWdAxn1UWJUqfvWQSIanHdmryhnuTBLyDy66eybAE6TnQ+iPaK/1xq7LzqQp+Ho",
+	"Ke3hWYw4ecssN9JJGEBHLiwdusjqbjQk+XpH9rNHt+6bubdfXTKuklx/dcW6QEdToioN8Sz51APxvsdg",
+	"tRGotZFPCPj7zoWCWOuAGfigNwS0PWz22YGOJBGgYN5BMiE9iETcEYdsiPRuigcY6Sysy/EOo32cc0vH",
+	"gZo+NvwoJOwGR+S14y3euDRgO+mXJA8B0L9dX39OksH19efR/Pr68/P5Dhj6W8mlFXbTbxL4Z69ISeKX",
+	"e0ixbsutPT47+yO2WEphbwot+pT2tWQrIZVmeJGp1MOnoNNSa4T//VYiEHfh/z1sArfOGYn16dkGE1ub",
+	"7Tv7n4QsLXSF32erunEXKayzocIgraWFh41er/nWaELKPqunLM/bjDMsVXIu9KqzcEyGpwDd4qyw4CDz",
+	"Q+7tJyVhUxu6iGvN6bOxXNtDLej2IdC9cVTl+gKZvaynHXQ4z1eq7POzbcnqZXmXzYEtLv/ZCgc/fTm9",
+	"/9NeiqoHxGFjfaS8UVbMfQKnS1EA9lVuIJwmorCQPCBmzUuZPQy1drp7hFjfGOZDp8Hr74bHZDcQr7nc",
+	"XioKSvc4fE91kx34QNrezMTHEHQR6DOUHmdWqVv02Nshoo9jD87OhNxxzUzjQLCHtXsdKZ1F9ZwWW/sO",
+	"lpz0znxUdd4PFuya1x4RJVZSsj//4yO26o7D+Xm8fsRVautmRxx7FLTOMejG6w8yWuSp78lVvHbXj5Kk",
+	"a8JkQx0Pf3hLiXsMo49Y9mZi/WV4BzkLf34HCjhYi4LcOfBvw+ESMKrMhot3fWBOAVVIM+JlwaIM2cuG",
+	"D3GZy5RLNoPGk3LeBlQzpXLgsrGr/ZLoL3yMQu8VmA/uUkLtlueP8hAPA6aywL32k3klQrYEmIQ1JRga",
+	"6T7D5irPyEEfTvwdaCP6zPEPmhKfeLRwB3rD0iWXC7++MCxTabnyUeVRNPaFFWEXbc1u2EjH7rjpC53a",
+	"NiW8xb1ajmu12VbLneb2W3SzPdDrrcNCVdTRrFqrPDMxm20Ybprw2I4CwiMSBrW7Pv5ex59H3NiwA0fd",
+	"uXXAfv14J+YI6+w8DddV0oghTp+1Ygj82PQcyeCCD+afvry4H1R/nx3w92jc721cmOyTTFtBGHy2N1Rw",
+	"tv0Filerwm5CFlgY1FIUnJwby/C+vhJCN9FURQIHeRGHGFo+atz1UVvHVOHlbZJ2HsuHDhDac9R9mPJd",
+	"7dEOw+AfQ4ojXXK9QF8kjrC5yT6E3i1bQCqyHQb5o0c+pkxTgMw5vDXlS50DbIBN4UruwrACZCbk4nAb",
+	"HUp1goq1O+H3gltY88035mjY7cFb2PUl2yoOtutGVily1DuWQXf/yD12obXnFVqJwGNKpFRlzAcClm5g",
+	"iA/vE+dG/qnbIXZxdv68a813ZaZezpBfpOpK9rMoNLQcqM2tDNl+4Fn3u/QnM+0yQAhfBGnJYanFoGpN",
+	"e/iIqlzJeStNcpb06phvsunbE2WB50p7nOGbD1y+DR/Un2OtWnO2H/m9oMa9Rj+XkIwud1n/XC1I+vo8",
+	"xukOD9Cfif1g+SyHIet2/CASy9XaFcaqDCLBBjydzFRJlCaMaqZqD+gi+nT4uW2pgk/dujOJH9KM0GrS",
+	"Nc+pFXd9PFErnzLHL9DcoXqiVdz043qHWXtUD1KlswrTVn14x5Za5rsfbRU9/dKhaA/rFoopybjW4k7I",
+	"BeMZFQCFfcTaFRsOV3bP73dVDv1+j9v251DxkShuLf3p4YL3nYD1MBxzMzcgVoVyWThqyp1EC2GX5WyY",
+	"qtWJk8xBBnf+z5PidnGCj6INdqjoiM8MFlweFZWmOXD6ux8RuMaxXMkFaFYajIJCY1gGOdhWCqkhfiCz",
+	"I8PjWmAfJYqPlaFH1Oc05MBNX4bcMjoAtE7CGsjnE1/ClrBmPhgLbsI30lDMPwNXRXaFNoznreaZSC1k",
+	"rhCHMMIxqJ/d3nbtyttsNxwdHsD3UCmVhAmTyreQhJYkJcF3a7yHTBja8loUCNaq5SeUzlBrCbpqRzbg",
+	"MNAG7JCZNS8KvK6iOrQfCsNycQfDOqvRuIjK7MbyjWlW0XGjUYN4r80e97iV9gDp7ZirUYNz3Nk2EJU6",
+	"HWEe3jWe+ofYie3G5W68LUNHE6EB1xoYe7F1NT/Tg818p5HvbvwJMsGvvBHdbrrsw2dhL+F8KDSK4qrb",
+	"wdwKOpK+eKYPkbydMy5dyiumjXsN60Ehn/68vx5QNV0gmX1O+wMF1Fe+Cv1A09JcqxVzQRs6OR+Ik5a4",
+	"mqo2lqHWxUzdgWY8z0M5aGcKZMh+LgrQbKZKXELNEXBxLexyJVI2K9NbsOaSJVVnVF/Xbzd5EoLBY83n",
+	"eeJ7t7rNUz13+kYqvPHi/LE3Xjzmxu2aD9Fb7b/aT/X83nO3XNsGYnuwmNzB4eEcXP+yVSxdKmWg2zDn",
+	"VnLpsS1QeITRdtVDs2NeKM8QuJMAXjLuS43VzI2XQZdLodYodXjR0VVbW4HUs544qs657E21+GxhlTK7",
+	"CQ0gDw9tVErawXSt+mXzmTXb+s9f6Z5qpkO3B0NQP0OygyPHdS0dnl1GPBFTnxlzfWQUq6nSpipETsK6",
+	"nrTfm3Fu9LDUeWfPpC5b7ymmnqu+MIL7QoYZsldIhVOdoEo+ciEjSzk/tUBRVlQi4XNqN6lbtlDMu2NO",
+	"3c7kudLXkvjhnjRkb1QYDSQDjGs0O2MJ17Vb3YbX8lqinmWK+sOoSRhVPlcpz5c06GZV3S1HnzCENc4P",
+	"S7BrpW+/IYjEngS15CxT1uPEXK3ZkMqJkucxG5q7lOHO8Y9hmpfGgh7Sck/ppH3bjVtESDb969XVu5u/",
+	"vv1w9WF6ib+6uTn3+9l4xKalpC7aAW53OryWVBJIQTrAKzKQVswF6GgSvSx4uoTBeJjU43ON7+r0RHRF",
+	"KCVu95A3BGUSjYaJu0UVIHkhokl0OhzRkxH/kHqd1MZjAX31Kr4AGngQkr18/W4wOn8xZC89RAgO2aUM",
+	"qbmCLhcmtM05v4zf0tSbZNKnmlDrCdu8zqJJ9KMw9m2wIs2R1F+7MCvfBKMa6juhEFONZhJLav5tFWr6",
+	"ZhAfbvWp2uGHO/rh7+ND9umSF7t2WRWQjpgaDUW+h9cnFeQafGxAyCn2ei4XrrlYWLQHdFy7NohS1Npe",
+	"BjS2Vfnp7Riqu6uXbjaVGeUGaNwGEWKtgEvDzpOYrdyIM5dsnITvx0kyZC+dHIWRx6XSaJeCRrsAOhQs",
+	"dtFQD9z1EnKexMdFrl0Sr6ji2apLhPCUtu86S90Upx+wreSdhWHBquOUe9zwID22MxK9XaY5Zrbj/tPW",
+	"6O04Sf6webC6PtUzevXWGxCaADtzq/Y9rNrdydak530cnSen+2/zw8S0AX/y+26pJ8biyJSrFUf4QnbL",
+	"C3HcrHV7NEigAdXmAW3DA+AL06hrfcI1vF0++SKy+4ZxbpvNH8BZza7R7COmvqRnLD7ee48f4u5K/Eek",
+	"sjIrboghxGUVKlJqyKpeJ0IHTwwAcw996qZ8iR9xe1ysmhQII4J+NrQKAHludmoHjUa1FKPug9ou5P5O",
+	"8W+ODrdK4NXocF26i179/H6rf2ASpYNRkowiF5ZHyfzFnGfns0F2kc4G588u5gM+enY+eJ68ePb8+fjF",
+	"xXkCVWMBHrin+AcNyGPgzbbOydh3t0ZXr14OxudJu9FzMhqfJ0j2ViPQr6EXr1UjbXbWRaPZGYxfzPhg",
+	"POejwfkoGw9evDidD5Jk9Cw7TVN+Nn7+776VO7wsoNEMF42T8bNBcjpIRlfJxeQ0mSTJMDk7+6Ux9+xa",
+	"1nB7jY6iUHEdnydJ3OVsTxUyKsTNqPXYqkjXbj3q39No/Euj/B9e79Do8+m/7XTUIqXJR9+V4yhottLs",
+	"YMrzX5rY7uyIuWxfY++fwPVJjMcb3LPkbP9t1cj2V7fQLvKRntA+Y3us7axixk9bZvqkjl57oTTFXXWO",
+	"0AWTNIrAeKMU63JvNB4fIi8/EXVZZ2f9MJSaM2Fjtg5DNWtuYjfX1R1au8Qf4nr+y+X33DiTiVk1y+RK",
+	"jy5B1gHqweO8cqT+E5GCyxDsfD+E0pv/61IbRjF57sfc1PxrSXL9Wo9eSXbJ8AG1izihn4QMbOW7a39t",
+	"l2463rWUOJkm8XZtekM2pWdM3I3TmE1FNpnSo0LJ+RtzLb3ti9k045ZPpoxL9ta9eOFbepAJDPJ5CwwU",
+	"qDgKfjYfQwj/AhEKiRCZGDbj6a3DFD9yYwck2YPX37EFWHMtWwQZpTwlVWIcSVpooGbQa3ktCQxN6bym",
+	"TsPc2XHD1pDnMb3sgljl1BQkvTSiSi5T9ENqPan4Ep7mCGdfroMfuI4mTN5P42vpLIB0eUZO9qXHNDnb",
+	"EB4Ln1OgE522ePrKTWtVA2upZ65UgeYJZXms3sTXkteGI2aczEYjP6DmbL0U6ZI1xrdag8VsA6Ed1DUh",
+	"WEXZFemyJG3j494GsQPxbhkJyPPtcRo/K+oTsL0RuKKPvyfCResURKNVeHDluZ2vuGrJXmsPxzU07kCv",
+	"Dxuh5qt+vqJNPRtf7L9h600gX90Uf0+S2Wt4c3EHv9vs6roI4qr/3TDPzUTUjQ9bBzzeT1rjzS50UBdf",
+	"+d05A0/ldEIJwGB+yzxrN9W3enDY23AlmhvqD/C9AO5VCcOvLww/oDMpi2qSt9rsZfVVXTdvumg6T+W9",
+	"9K5YfucJJ8ee8NflylXoEg6v86m69kK9NW70Wc02rFnz72dRoYztL2OY0PaU57SIFSsYso/oZciThqZC",
+	"l/C3y0aLl0HxEdUL2bh/dd4ls0tloD5MtwI+tHGkon6BQxMK2OotRpZsxJITWF8sLSuLXWQPe1xbox5a",
+	"9Vf8RWWbPxBQN5a4b1eaMJ69/yMMyyMdx8VXfrEfbXqgSymFXEwnoZ2z2QvYflMXz1GYN8P/Ff+TbXcv",
+	"UIchm4ERmcsV+3digAN4Zs2LHZqFHseEivguO+RK5nsQ1gefwvdV3rg92O8xHrViEMSTaV76Vqs+6BVq",
+	"xb3ga3QePzDc/WzPZPc/NZ/tWLUjSnUNE+ZfJ53tZ4ZQhvwoMk1LV9PT7ucwNxST7a27cRoi5ymvBO7o",
+	"aLKKUfC/nvgEQzkSestFPqHBBjRv9AK5uH5lpgZTrrxW5MDvwPgVrmU1K9AA6MIwg2DvSRV5ufapVuxF",
+	"/S4+8nq6O0x5MENyHBz/V4DJH7lNl+SUfYey840bCrK7mJlupnPvsy0U+rv9hMp+zHKlCorVlczpVQU6",
+	"xzjK2mJycjIaPx8mw2Q4mrxIXpxRutivWKXGfZqkG7J15c8NgK4oi5AL19inN2x0zgy7BShMeNOrhJT8",
+	"hSpAbmcXMBRXygkUFakxKp8Pa5tHrMDt+M9Babo7/N5XU1IljcqB8Zz6RW09pcJyIOFvvNiOQk/j5ijM",
+	"sFXG9e7g/tP9/wQAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

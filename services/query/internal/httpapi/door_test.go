@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -186,7 +187,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	resp := d.get(t.Context(), "/orders/"+id, "Consistency-Token", token, "Prefer", "wait=0")
 	defer func() { _ = resp.Body.Close() }()
 	var p problem.Problem
-	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Type != problem.TypePrefix+readmodel.SlugBehind || resp.Header.Get("Retry-After") == "" {
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Type != problem.TypePrefix+view.SlugBehind || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("%+v, %v, Retry-After %q", p, err, resp.Header.Get("Retry-After"))
 	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/orders", nil)

@@ -12,11 +12,12 @@ func order(f readmodel.Found) Order {
 	o := Order{
 		ID: f.ID, Version: int64(f.Version), CustomerID: f.Order.Customer, Status: OrderStatus(f.Status()),
 		Total: f.Order.Total, Currency: f.Order.Currency, Lines: make([]Line, len(f.Order.Lines)),
-		PlacedAt: f.Order.Placed.Time(), UpdatedAt: f.Updated.Time(), SettledAt: f.Settled().Time(),
+		PlacedAt: f.Order.Placed.Time(), UpdatedAt: f.Updated.Time(), SettledAt: f.Settled().Time(), ConfirmedAt: f.Order.Confirmed.Time(),
 		Settled: f.Settled() != 0,
 		Payment: Payment{
 			Status: PaymentStatus(f.PaymentStatus()), PaymentIntentID: f.Payment.Intent, RefundID: f.Payment.Refund,
-			Reason: f.Payment.Reason, Amount: f.Payment.Amount, Currency: f.Payment.Currency,
+			DecidedAt: max(f.Payment.Succeeded, f.Payment.Declined).Time(),
+			Reason:    f.Payment.Reason, Amount: f.Payment.Amount, Currency: f.Payment.Currency,
 		},
 		Notifications: []Notification{},
 	}
@@ -24,7 +25,9 @@ func order(f readmodel.Found) Order {
 		o.Lines[i] = Line{Sku: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice}
 	}
 	if f.Order.Requested != 0 || f.Order.Cancelled != 0 {
-		o.Cancellation = &Cancellation{RequestedAt: f.Order.Requested.Time(), Reason: CancellationReason(f.Order.Reason)}
+		o.Cancellation = &Cancellation{
+			RequestedAt: f.Order.Requested.Time(), CancelledAt: f.Order.Cancelled.Time(), Reason: CancellationReason(f.Order.Reason),
+		}
 	}
 	for _, m := range f.Mails {
 		n := Notification{

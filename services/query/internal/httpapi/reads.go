@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -59,7 +60,7 @@ func (o orderAnswer) VisitGetOrderResponse(w http.ResponseWriter) error {
 // ListOrders implements GET /orders.
 func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
 	p := req.Params
-	filter := readmodel.Filter{Customer: p.CustomerID, Status: readmodel.Status(p.Status)}
+	filter := readmodel.Filter{Customer: p.CustomerID, Status: readmodel.Status(p.Status), Open: p.Open}
 	found, next, err := s.model.List(ctx, filter, int(p.PageSize), p.PageToken)
 	if err != nil {
 		return nil, err
@@ -71,13 +72,23 @@ func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (Lis
 	return ListOrders200JSONResponse(page), nil
 }
 
-// GetOrderEvents implements GET /orders/{id}/events.
+// certainWithin is how long an order that is not found may take to be folded.
+const certainWithin = 2 * time.Second
+
+// GetOrderEvents implements GET /orders/{id}/events. That there is no such order is certain: all is folded then that the
+// log of its partition held when it was asked for.
 func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
 	found, err := s.model.Known(ctx, req.ID)
+	if fault.ClassOf(err) == fault.NotFound {
+		placed := broker.TopicPartition{Topic: readmodel.Topics[0], Partition: s.model.Partition(req.ID)}
+		if err = s.model.Certain(ctx, s.log, []broker.TopicPartition{placed}, certainWithin); err == nil {
+			found, err = s.model.Known(ctx, req.ID)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	notes, _, err := s.model.Notes(ctx, req.ID)
+	notes, noted, err := s.model.Notes(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +96,7 @@ func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	answer := Story{OrderID: req.ID, Events: make([]Event, len(events))}
+	answer := Story{OrderID: req.ID, Version: int64(found.Version + noted), Events: make([]Event, len(events))}
 	for i, e := range events {
 		answer.Events[i] = shown(e)
 	}

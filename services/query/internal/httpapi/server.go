@@ -1,4 +1,4 @@
-// Package httpapi is the customers' door of the query service. It is schemas/openapi/query.yaml; the server is generated
+// Package httpapi is the REST of the query service. It is schemas/openapi/query.yaml; the server is generated
 // from it, and every request is held against it first.
 package httpapi
 

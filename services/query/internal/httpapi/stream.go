@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -25,7 +26,10 @@ const tailWithin = 5 * time.Second
 
 // StreamOrder implements GET /orders/{id}/stream.
 func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
-	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait})
+	_, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait})
+	if req.Params.Story && fault.ClassOf(err) == fault.NotFound {
+		_, err = s.model.Known(ctx, req.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -33,42 +37,89 @@ func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (S
 	if err != nil {
 		return nil, err
 	}
+	f := follower{reads: s, id: req.ID, have: req.Params.LastEventID}
+	if req.Params.Story { // all is heard before the first version is told, so that who reads it then misses nothing
+		if f.exceptions, err = s.listen(ctx); err != nil {
+			done()
+			return nil, err
+		}
+	}
 	return stream(func(w http.ResponseWriter) error {
 		defer done()
-		return s.follow(ctx, s.sse(w), found, req.Params.LastEventID)
+		if f.exceptions != nil {
+			defer f.exceptions.Stop()
+		}
+		return f.run(ctx, s.sse(w))
 	}), nil
 }
 
-// follow sends the order whenever its version is greater than the reader's. Nothing is queued: a reader that is slow gets the
+// follower tells a reader of one order.
+type follower struct {
+	reads
+	id   string
+	have int64 // version of the order that the reader has
+	// exceptions of all orders; nil: the story is not told.
+	exceptions *story.Reader
+	told       uint64 // version of the story
+}
+
+// run sends the order whenever its version is greater than the reader's. Nothing is queued: a reader that is slow gets the
 // newest when it is ready.
-func (s reads) follow(ctx context.Context, out *sse, found readmodel.Found, have int64) error {
-	changed := s.model.Watch(found.ID)
+func (f *follower) run(ctx context.Context, out *sse) error {
+	changed := f.model.Watch(f.id)
 	defer changed.Stop()
-	beat := time.NewTicker(s.Heartbeat)
-	defer beat.Stop()
-	if err := out.comment("following"); err != nil {
-		return err
+	var exceptions chan story.Event
+	if f.exceptions != nil {
+		exceptions = f.exceptions.C
 	}
-	for {
-		// What cannot be read now (an outage, a rebuild) is read at a later wake-up.
-		if now, err := s.model.Known(ctx, found.ID); err == nil && now.Status() != "" && int64(now.Version) > have {
-			if err := out.event("order", fmt.Sprint(now.Version), order(now)); err != nil {
-				return err
-			}
-			have = int64(now.Version)
-		}
+	beat := time.NewTicker(f.Heartbeat)
+	defer beat.Stop()
+	err := out.comment("following")
+	if err == nil {
+		err = f.tell(ctx, out)
+	}
+	for err == nil {
 		select {
 		case <-changed.C:
-		case <-beat.C:
-			if err := out.comment("keep-alive"); err != nil {
-				return err
+			err = f.tell(ctx, out)
+		case e := <-exceptions:
+			if e.Subject == f.id && story.Exceptional(e.Kind) {
+				err = out.event("exception", "", shown(e))
 			}
+		case <-beat.C:
+			err = out.comment("keep-alive")
 		case <-lifecycle.Draining(ctx):
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
 	}
+	return err
+}
+
+// tell sends what the reader does not have. What cannot be read now (an outage, a rebuild) is read at a later wake-up.
+func (f *follower) tell(ctx context.Context, out *sse) error {
+	now, err := f.model.Known(ctx, f.id)
+	if err != nil {
+		return nil
+	}
+	if now.Status() != "" && int64(now.Version) > f.have {
+		if err := out.event("order", fmt.Sprint(now.Version), order(now)); err != nil {
+			return err
+		}
+		f.have = int64(now.Version)
+	}
+	if f.exceptions == nil {
+		return nil
+	}
+	_, noted, err := f.model.Notes(ctx, f.id)
+	if version := now.Version + noted; err == nil && version != f.told {
+		f.told = version
+		return out.event("story", "", struct {
+			Version uint64 `json:"version"`
+		}{version})
+	}
+	return nil
 }
 
 // StreamEvents implements GET /stream.
@@ -77,9 +128,7 @@ func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (S
 	if err != nil {
 		return nil, err
 	}
-	within, cancel := context.WithTimeout(ctx, tailWithin)
-	defer cancel()
-	reader, err := s.tail.Watch(within)
+	reader, err := s.listen(ctx)
 	if err != nil {
 		done()
 		return nil, err
@@ -89,6 +138,13 @@ func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (S
 		defer reader.Stop()
 		return s.watch(ctx, s.sse(w), reader)
 	}), nil
+}
+
+// listen joins the live tail.
+func (s reads) listen(ctx context.Context) (*story.Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, tailWithin)
+	defer cancel()
+	return s.tail.Watch(ctx)
 }
 
 // watch sends all events, and says how many it left out.

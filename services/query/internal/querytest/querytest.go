@@ -5,6 +5,7 @@ package querytest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ type Stage struct {
 // New returns an empty stage; nothing is folded before Play.
 func New(t testing.TB) *Stage {
 	s := &Stage{Writer: NewWriter(), T: t, Log: brokertest.New(), Redis: storetest.Fresh(t)}
-	for _, topic := range readmodel.AllTopics() {
+	for _, topic := range slices.Concat(readmodel.Topics, readmodel.Notes) {
 		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: Partitions}}); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +184,7 @@ func (s *Stage) Caught() {
 			return err.Error()
 		}
 		for p, state := range states {
-			for _, topic := range readmodel.AllTopics() {
+			for _, topic := range slices.Concat(readmodel.Topics, readmodel.Notes) {
 				tp := broker.TopicPartition{Topic: topic, Partition: p}
 				ends, err := s.Log.Ends(s.T.Context(), []broker.TopicPartition{tp})
 				if err != nil {

@@ -5,6 +5,8 @@ package readmodel
 import (
 	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/view"
 )
 
 // Name of the projection: its consumer group and the prefix of its keys.
@@ -14,24 +16,8 @@ const Name = "query"
 // itself).
 var Topics = []string{"order.events.v1", "payment.events.v1", "notification.events.v1"}
 
-// Moment is a time in Unix microseconds, UTC. The zero value is no time.
-type Moment int64
-
-// At makes a Moment; the zero time gives the zero Moment.
-func At(t time.Time) Moment {
-	if t.IsZero() {
-		return 0
-	}
-	return Moment(t.UnixMicro())
-}
-
-// Time of the moment; the zero Moment gives the zero time.
-func (m Moment) Time() time.Time {
-	if m == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(int64(m)).UTC()
-}
+// Moment is a time as documents keep it.
+type Moment = view.Moment
 
 // Document is one order: a section for each topic, so that no order of arrival can corrupt it. Names are short, because
 // there is one per order. It never holds a mail address or a payment method.
@@ -39,16 +25,20 @@ type Document struct {
 	Order   Order   `json:"o,omitzero"`
 	Payment Payment `json:"p,omitzero"`
 	Mails   []Mail  `json:"m,omitempty"`
-	// Chain is the whole document of a chain of dead letters; an order's has none.
-	Chain *Chain `json:"d,omitempty"`
+	// Notes say where a participant's topic of dead letters speaks of the order, in the order of the log; beyond MaxNotes
+	// the older ones are left out. They are a document of its own for each participant, with nothing else but Updated.
+	Notes []Note `json:"n,omitempty"`
 	// Updated is the time of the newest event.
 	Updated Moment `json:"u,omitempty"`
 	// Events says where the order's events lie, by topic and offset. Beyond MaxEvents the later ones are left out.
 	Events []Location `json:"e,omitempty"`
 }
 
-// MaxEvents bounds Document.Events.
-const MaxEvents = 256
+// MaxEvents bounds Document.Events, and MaxNotes Document.Notes.
+const (
+	MaxEvents = 256
+	MaxNotes  = 3000
+)
 
 // Order is the section of order.events.v1.
 type Order struct {
@@ -95,6 +85,13 @@ type Mail struct {
 	Reason string `json:"r,omitempty"`
 }
 
+// Note is one record of a topic of dead letters. The partition is the order's.
+type Note struct {
+	Offset int64 `json:"o"`
+	// Retried: the participant redrove by itself, in vain. Of several in a row the last one tells all.
+	Retried bool `json:"r,omitempty"`
+}
+
 // Location of an event: the topic's place in Topics, and the offset. The partition is the order's.
 type Location [2]int64
 
@@ -107,7 +104,19 @@ func (d Document) WithEvent(topic int, offset int64, at time.Time) Document {
 		d.Events = append(append(all, l), d.Events[i:]...)
 		d.Events = d.Events[:min(len(d.Events), MaxEvents)]
 	}
-	d.Updated = max(d.Updated, At(at))
+	d.Updated = max(d.Updated, view.At(at))
+	return d
+}
+
+// WithNote returns the document with one more note.
+func (d Document) WithNote(n Note, at time.Time) Document {
+	d.Notes = slices.Clone(d.Notes)
+	if last := len(d.Notes) - 1; last >= 0 && n.Retried && d.Notes[last].Retried {
+		d.Notes = d.Notes[:last]
+	}
+	d.Notes = append(d.Notes, n)
+	d.Notes = d.Notes[max(0, len(d.Notes)-MaxNotes):]
+	d.Updated = max(d.Updated, view.At(at))
 	return d
 }
 

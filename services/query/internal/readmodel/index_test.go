@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
 // settled returns an order as it was placed, and as it was confirmed.
 func settled() (placed, confirmed readmodel.Document) {
-	at := readmodel.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	at := view.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	placed.Order = readmodel.Order{Customer: "c-1", Currency: "EUR", Total: 1200, Placed: at}
 	placed.Updated = at
 	confirmed = placed

@@ -1,64 +1,73 @@
 package readmodel
 
-import "context"
+import (
+	"context"
+
+	"github.com/troupe-dev/troupe/pkg/view"
+)
 
 // Filter of a list; empty fields let everything pass.
 type Filter struct {
 	Customer string
 	Status   Status
+	// Open: only orders without an outcome, the longest waiting first.
+	Open bool
 }
 
-// Bounds of a page.
-const (
-	defaultPage = 50
-	maxPage     = 200
-	maxRounds   = 5 // look-ups for one page, when few orders pass the filter
-)
+// maxRounds bounds the look-ups for one page, when few orders pass the filter.
+const maxRounds = 5
 
-// List returns one page of orders, the newest first, and the token of the next page, empty when this is the last. size 0 means
+// List returns one page of orders, the newest first unless f says otherwise, and the token of the next page, empty when this is the last. size 0 means
 // 50, more than 200 means 200. A page may be shorter without being the last. A wrong token is Invalid, a read model that is being
-// rebuilt the problem SlugBehind.
+// rebuilt the problem view.SlugBehind.
 func (m *Model) List(ctx context.Context, f Filter, size int, token string) (page []Found, next string, err error) {
-	after, err := parsePage(token, f)
+	after, err := view.ParsePage(token, f)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := m.whole(ctx); err != nil {
+	if err := m.Whole(ctx); err != nil {
 		return nil, "", err
 	}
-	size = pageSize(size)
+	size = view.PageSize(size)
 	for range maxRounds {
-		refs, err := m.refs(ctx, walk{keys: []string{f.key()}}, after, size+1)
+		refs, err := m.Places(ctx, f.list(), after, size+1)
 		if err != nil {
 			return nil, "", err
 		}
-		found, err := m.documents(ctx, refs)
+		found, err := m.Documents(ctx, refs)
 		if err != nil {
 			return nil, "", err
 		}
 		for i := range found {
 			if len(page) == size {
-				return page, encodePage(*after, f), nil
+				return page, view.EncodePage(*after, f), nil
 			}
 			after = &refs[i]
-			if d := found[i]; d.Status() != "" && (f.Status == "" || d.Status() == f.Status) && (f.Customer == "" || d.Order.Customer == f.Customer) {
-				page = append(page, d)
+			if d := found[i].Doc; f.passes(d) {
+				page = append(page, Found{ID: refs[i].ID, Document: d, Version: found[i].Version})
 			}
 		}
 		if len(refs) <= size {
 			return page, "", nil
 		}
 	}
-	return page, encodePage(*after, f), nil
+	return page, view.EncodePage(*after, f), nil
 }
 
-// key of the index with the fewest orders that may pass.
-func (f Filter) key() string {
+func (f Filter) passes(d Document) bool {
+	return d.Status() != "" && (f.Status == "" || d.Status() == f.Status) &&
+		(f.Customer == "" || d.Order.Customer == f.Customer) && (!f.Open || d.Settled() == 0)
+}
+
+// list is the index with the fewest orders that may pass.
+func (f Filter) list() view.List {
 	switch {
+	case f.Open:
+		return view.List{Keys: openKeys, Upwards: true}
 	case f.Customer != "":
-		return keyCustomer + f.Customer
+		return view.List{Keys: []string{keyCustomer + f.Customer}}
 	case f.Status != "":
-		return keyStatus + string(f.Status)
+		return view.List{Keys: []string{keyStatus + string(f.Status)}}
 	}
-	return KeyAll
+	return view.List{Keys: []string{KeyAll}}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
@@ -43,12 +44,12 @@ func TestReadWaitsForItsToken(t *testing.T) {
 	}
 	// A token of a record that is not there is waited for, and then refused.
 	beyond := token(t, s.Model, event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: s.Model.Partition(id)}, 1000))
-	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{After: beyond, Wait: 10 * time.Millisecond}); !problem.Is(err, readmodel.SlugBehind) {
+	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{After: beyond, Wait: 10 * time.Millisecond}); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("read behind its token: %v", err)
 	}
 	// A token of another partition counts too.
 	other := token(t, s.Model, event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: (s.Model.Partition(id) + 1) % querytest.Partitions}, 0))
-	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{After: other}); !problem.Is(err, readmodel.SlugBehind) {
+	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{After: other}); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("read behind the token of another partition: %v", err)
 	}
 }
@@ -91,7 +92,7 @@ func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 	s := querytest.New(t)
 	id, unknown := querytest.ID("o"), querytest.ID("nobody")
 	s.Put(s.Confirmed(id, "c-1")...)
-	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, readmodel.SlugBehind) {
+	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("nothing is folded yet: %v", err)
 	}
 	stop := s.Play()
@@ -107,17 +108,17 @@ func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{id, unknown} {
-		if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, readmodel.SlugBehind) {
+		if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, view.SlugBehind) {
 			t.Errorf("wiped: %v", err)
 		}
-		if _, err := s.Model.Known(t.Context(), id); !problem.Is(err, readmodel.SlugBehind) {
+		if _, err := s.Model.Known(t.Context(), id); !problem.Is(err, view.SlugBehind) {
 			t.Errorf("wiped: %v", err)
 		}
 	}
-	if _, _, err := s.Model.List(t.Context(), readmodel.Filter{}, 0, ""); !problem.Is(err, readmodel.SlugBehind) {
+	if _, _, err := s.Model.List(t.Context(), readmodel.Filter{}, 0, ""); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("wiped: %v", err)
 	}
-	if _, err := s.Model.Stats(t.Context(), time.Now(), 1); !problem.Is(err, readmodel.SlugBehind) {
+	if _, err := s.Model.Stats(t.Context(), time.Now(), 1); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("wiped: %v", err)
 	}
 	s.Play()

@@ -24,14 +24,14 @@ type Open struct {
 
 // Open looks at the orders of all partitions. Errors as those of Stats.
 func (m *Model) Open(ctx context.Context) (Open, error) {
-	if err := m.whole(ctx); err != nil {
+	if err := m.Whole(ctx); err != nil {
 		return Open{}, err
 	}
 	var sizes []*redis.IntCmd
 	var first []*redis.ZSliceCmd
-	_, err := m.reader.Read(ctx, m.every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
 		sizes, first = nil, nil
-		for p := range m.partitions {
+		for p := range m.Partitions {
 			for _, key := range openKeys {
 				sizes = append(sizes, pipe.ZCard(ctx, keys(p, key)))
 				first = append(first, pipe.ZRangeWithScores(ctx, keys(p, key), 0, 0))

@@ -46,9 +46,9 @@ func BenchmarkRebuild(b *testing.B) {
 			if err != nil {
 				return err.Error()
 			}
-			for _, r := range all {
-				if r.State.Active() || r.Clearing {
-					return string(r.State)
+			for _, r := range all.Partitions {
+				if all.Active || r.Clearing {
+					return r.State
 				}
 			}
 			return ""

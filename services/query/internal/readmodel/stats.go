@@ -51,9 +51,9 @@ func (s SettleTimes) Percentile(q float64) float64 {
 }
 
 // Stats adds up the counters of all partitions; minutes is 1 to MinutesKept, the one that is not over yet included. A read
-// model that is being rebuilt is the problem SlugBehind; other errors are Unavailable.
+// model that is being rebuilt is the problem view.SlugBehind; other errors are Unavailable.
 func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, error) {
-	if err := m.whole(ctx); err != nil {
+	if err := m.Whole(ctx); err != nil {
 		return Stats{}, err
 	}
 	s := Stats{At: now.UTC(), ByStatus: map[Status]int64{}, Settle: SettleTimes{buckets: map[int]int64{}}}
@@ -63,9 +63,9 @@ func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, e
 	}
 	var sizes []*redis.IntCmd
 	var hashes []*redis.MapStringStringCmd
-	_, err := m.reader.Read(ctx, m.every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
 		sizes, hashes = nil, nil
-		for p := range m.partitions {
+		for p := range m.Partitions {
 			for _, status := range Statuses {
 				sizes = append(sizes, pipe.ZCard(ctx, keys(p, keyStatus+string(status))))
 			}

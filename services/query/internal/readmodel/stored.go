@@ -1,7 +1,6 @@
 package readmodel
 
 import (
-	"encoding/json"
 	"errors"
 
 	"github.com/troupe-dev/troupe/pkg/pack"
@@ -11,14 +10,20 @@ import (
 // and the one before is read until nothing is folded on from there (Continues).
 const (
 	formOrder = 1
-	formChain = 2 // as JSON: there are few
+	formNotes = 3
 )
+
+var bit = map[bool]int{true: 1}
 
 // Append adds a document to what is stored: much shorter than JSON, and without a name looked for.
 func Append(text []byte, d Document) []byte {
-	if d.Chain != nil {
-		chain, _ := json.Marshal(d) // strings and numbers: cannot fail
-		return append(pack.Int(text, formChain), chain...)
+	if len(d.Notes) > 0 {
+		text = pack.Int(pack.Int(text, formNotes), int64(d.Updated))
+		text = pack.Int(text, int64(len(d.Notes)))
+		for _, n := range d.Notes {
+			text = pack.Int(pack.Int(text, n.Offset), int64(bit[n.Retried]))
+		}
+		return text
 	}
 	text = pack.Int(text, formOrder)
 	text = d.Order.append(text)
@@ -62,9 +67,13 @@ var errForm = errors.New("the document is in no form that is known")
 func Parse(text string) (d Document, err error) {
 	r := pack.Read(text)
 	switch r.Int() {
-	case formChain:
-		err = json.Unmarshal([]byte(r.Rest()), &d)
-		return d, err
+	case formNotes:
+		d.Updated = Moment(r.Int())
+		d.Notes = make([]Note, r.Len())
+		for i := range d.Notes {
+			d.Notes[i] = Note{Offset: r.Int(), Retried: r.Int() == 1}
+		}
+		return d, r.Err()
 	case formOrder:
 	default:
 		return d, errForm

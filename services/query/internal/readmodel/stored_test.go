@@ -34,7 +34,6 @@ func drawn(t *rapid.T, v reflect.Value) {
 				drawn(t, v.Index(i))
 			}
 		}
-	case reflect.Pointer: // the chain, which is a document of its own
 	default:
 		t.Fatalf("a document has a %s, which the test does not know", v.Kind())
 	}
@@ -43,11 +42,9 @@ func drawn(t *rapid.T, v reflect.Value) {
 func TestDocumentsSurviveBeingStored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d readmodel.Document
-		if rapid.IntRange(0, 9).Draw(t, "chain") == 0 {
-			d.Chain = &readmodel.Chain{}
-			drawn(t, reflect.ValueOf(d.Chain).Elem())
-		} else {
-			drawn(t, reflect.ValueOf(&d).Elem())
+		drawn(t, reflect.ValueOf(&d).Elem())
+		if len(d.Notes) > 0 { // a document of its own
+			d = readmodel.Document{Notes: d.Notes, Updated: d.Updated}
 		}
 		text := string(readmodel.Append([]byte("before "), d))
 		text = strings.TrimPrefix(text, "before ")
@@ -63,5 +60,6 @@ func TestDocumentsSurviveBeingStored(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add("\x02\x06abc")
+	f.Add("\x06\x02\x02\x02\x00")
 	f.Fuzz(func(_ *testing.T, text string) { _, _ = readmodel.Parse(text) }) // it does not panic, whatever the bytes are
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
 
 // Kinds of what a story tells beside the kinds of outcomes, which are called as deadletter calls them.
@@ -26,7 +25,7 @@ func showNote(r broker.Record) (e Event, letter string, ok bool) {
 	came, _ := event.FromRecord(deadletter.Original(r))
 	e = Event{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: string(rec.Kind), Participant: strings.TrimSuffix(r.Topic, deadletter.Topic("")),
-		Class: rec.Class, Message: readmodel.Masked(rec.Message),
+		Class: rec.Class, Message: deadletter.Masked(rec.Message),
 	}
 	e.Subject, e.Time, e.Type, e.Source = rec.Order, r.Time, came.Type, e.Participant
 	e.ID = event.MakeID(r.Topic, strconv.Itoa(r.Partition), strconv.FormatInt(r.Offset, 10))

@@ -7,13 +7,14 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view"
 )
 
 // Read reads the events of one order from where they lie, and what is said of its dead letters and of its exceptions, each after its
 // cause, otherwise by time. What retention has taken is left out, and so is what lies there of another order, in another log than was
 // folded. It blocks until all are read; errors are Unavailable.
 func Read(ctx context.Context, log broker.Log, orderID string, events, notes []projection.At) ([]Event, error) {
-	records, err := Records(ctx, log, slices.Concat(events, notes))
+	records, err := view.Records(ctx, log, slices.Concat(events, notes))
 	if err != nil {
 		return nil, err
 	}
@@ -29,11 +30,14 @@ func Read(ctx context.Context, log broker.Log, orderID string, events, notes []p
 		if !ok || e.Subject != orderID {
 			continue
 		}
-		if e.Kind == KindDeadLetter {
-			letters[e.Participant+letter] = e
-		} else {
-			about := letters[e.Participant+letter]
+		about, known := letters[e.Participant+letter]
+		switch {
+		case e.Kind != KindDeadLetter:
 			e.Type, e.CausationID = about.Type, about.ID
+		case known: // a copy
+			continue
+		default:
+			letters[e.Participant+letter] = e
 		}
 		told = append(told, e)
 	}

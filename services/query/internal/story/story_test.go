@@ -121,7 +121,7 @@ func TestStoryOfALogThatIsGone(t *testing.T) {
 	if err != nil || len(notes) != 1 {
 		t.Fatalf("notes %v, %v", notes, err)
 	}
-	s.Log.Recreate(readmodel.AllTopics()...)
+	s.Log.Recreate(slices.Concat(readmodel.Topics, readmodel.Notes)...)
 	events = s.Confirmed(other, "c-2")
 	s.Put(events...)
 	s.Park("payment", "invalid", "no", events[0])

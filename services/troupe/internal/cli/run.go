@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	consoles "github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/notification"
 	"github.com/troupe-dev/troupe/services/order"
 	"github.com/troupe-dev/troupe/services/payment"
@@ -29,6 +30,7 @@ var parts = map[string]func() int{
 	"payment":      func() int { return lifecycle.Main("payment", payment.Run) },
 	"notification": func() int { return lifecycle.Main("notification", notification.Run) },
 	"query":        func() int { return lifecycle.Main("query", query.Run) },
+	"console":      func() int { return lifecycle.Main("console", consoles.Run) },
 }
 
 // mailboxConfig lets the mailbox log in the shape of the others.

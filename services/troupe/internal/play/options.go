@@ -1,4 +1,4 @@
-// Package play runs the whole troupe on one machine: an embedded broker and Redis, a gateway simulator, a mailbox and the four
+// Package play runs the whole troupe on one machine: an embedded broker and Redis, a gateway simulator, a mailbox and the five
 // services, each a process of its own that can really be killed, all supervised.
 package play
 
@@ -84,7 +84,7 @@ func (p Port) Flag() string { return p.Name + "-port" }
 func (p Port) Variable() string { return "TROUPE_" + strings.ToUpper(p.Name) + "_PORT" }
 
 // services in the order in which they start; they stop in reverse.
-var services = []string{"order", "payment", "notification", "query"}
+var services = []string{"order", "payment", "notification", "query", "console"}
 
 // stores are the processes that the services stand on.
 var stores = []string{"broker", "redis", "gateway", "mailbox"}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
 
@@ -57,6 +58,10 @@ func (o *Options) processes(at Playground) ([]process, error) {
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
 	}
 	used := o.takenPorts()
+	if first["console"] = freePort(used); first["console"] == 0 { // where its health is; operators have another
+		return nil, fault.New(fault.Unavailable, "no free port between %d and %d", freeFrom, freeTo)
+	}
+	used[first["console"]] = "console health"
 	for _, service := range services {
 		for i := 1; i <= max(1, o.Instances[service]); i++ {
 			name := service
@@ -69,12 +74,12 @@ func (o *Options) processes(at Playground) ([]process, error) {
 			}
 			env := []string{"HTTP_ADDR=" + local(port), "KAFKA_CLIENT_ID=" + name}
 			addresses := map[string]string{"http": "http://" + local(port)}
-			if service == "query" {
+			if service == "console" {
 				console, err := o.instancePort(o.Ports.Console, i, used)
 				if err != nil {
 					return nil, err
 				}
-				env = append(env, "CONSOLE_ADDR="+local(console), "CONSOLE_GATEWAY_URL="+at.Gateway, "CONSOLE_MAILBOX_URL="+at.Mailbox,
+				env = append(env, "CONSOLE_ADDR="+local(console), "QUERY_URL="+at.Query, "CONSOLE_GATEWAY_URL="+at.Gateway, "CONSOLE_MAILBOX_URL="+at.Mailbox,
 					"CONSOLE_CONTROL_URL="+at.Control)
 				addresses["console"] = "http://" + local(console)
 			}

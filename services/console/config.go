@@ -1,0 +1,45 @@
+package console
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/service"
+)
+
+// Config is everything that can be set from outside; see -help.
+type Config struct {
+	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8085" help:"where /livez, /readyz and /metrics listen, host:port"`
+	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where operators ask, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
+	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which operators ask, separated by commas, lower case, without ports; .name stands for every name that ends in it. The console answers to localhost and to addresses anyway"`
+	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; what came back of dead letters is forgotten a day later, what waits never is"`
+	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+
+	QueryURL string `env:"QUERY_URL" envDefault:"http://127.0.0.1:8084" help:"base URL of the query service, where the console reads orders and their stories"`
+	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
+
+	GatewayURL string `env:"CONSOLE_GATEWAY_URL" help:"base URL of the gateway simulator, whose ledger the console holds against the log; empty: charges are shown as unchecked"`
+	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
+	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
+
+	service.Config
+
+	// Listening is called once with the address where operators ask; nil: nobody is told.
+	Listening func(operators net.Addr) `env:"-"`
+}
+
+// Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.QueryURL)
+	return errors.Join(
+		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
+			u.Fragment != "" || u.User != nil, "QUERY_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
+		fault.FieldIf(c.Retention < time.Hour, "RETENTION", "must be at least 1h, is %s", c.Retention),
+		fault.FieldIf(c.Drain < 0 || c.Drain > 5*time.Minute, "DRAIN", "must be from 0s to 5m, is %s", c.Drain),
+		httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts),
+	)
+}

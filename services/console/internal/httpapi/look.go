@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+)
+
+const (
+	maxGroups   = 1000
+	maxOutcomes = 200
+	// maxPage bounds the bodies of one page of a chain, in bytes; a page holds one letter at least.
+	maxPage = 4 << 20
+	// certainWithin is how long something that is not found may take to be folded.
+	certainWithin = 2 * time.Second
+)
+
+// ListGroups implements GET /api/dead-letters/groups.
+func (d door) ListGroups(ctx context.Context, req ListGroupsRequestObject) (ListGroupsResponseObject, error) {
+	p := req.Params
+	groups, err := d.model.Groups(ctx, letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID})
+	if err != nil {
+		return nil, err
+	}
+	answer := ListGroups200JSONResponse{Groups: []Group{}}
+	for i, g := range groups {
+		answer.Orders += g.Orders
+		answer.Letters += g.Letters
+		if i < maxGroups {
+			answer.Groups = append(answer.Groups, Group{
+				Participant: g.Participant, Class: g.Class, Type: g.Type, Orders: g.Orders, Letters: g.Letters, Oldest: g.Oldest,
+				Newest: g.Newest, Message: g.Message,
+			})
+		}
+	}
+	return answer, nil
+}
+
+// ListLetters implements GET /api/dead-letters.
+func (d door) ListLetters(ctx context.Context, req ListLettersRequestObject) (ListLettersResponseObject, error) {
+	p := req.Params
+	f := letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID}
+	found, next, err := d.model.Letters(ctx, f, p.HeadOnly, int(p.PageSize), p.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	page := ListLetters200JSONResponse{Letters: make([]Letter, len(found)), NextPageToken: next}
+	for i, l := range found {
+		page.Letters[i] = letter(l.Chain, l.Position)
+	}
+	return page, nil
+}
+
+// GetChain implements GET /api/dead-letters/{participant}/{order_id}.
+func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChainResponseObject, error) {
+	chain, err := d.chain(ctx, req.Participant, req.OrderID)
+	if err != nil {
+		return nil, err
+	}
+	first, last, err := chain.Page(int(req.Params.PageSize), req.Params.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	answer := GetChain200JSONResponse{
+		Participant: chain.Participant, OrderID: chain.Order, Partition: int32(chain.Partition), Waiting: int32(len(chain.Letters)),
+		Letters: []ChainLetter{}, Outcomes: []LogEntry{}, Story: "/orders/" + chain.Order + "/events",
+	}
+	places := letterPlaces(chain, first, last)
+	records, err := d.records(ctx, places, chain.Order)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for i, at := range places {
+		if size += len(records[at].Value); size > maxPage && i > 0 {
+			last = first + i
+			break
+		}
+		answer.Letters = append(answer.Letters, chainLetter(chain, first+i, records[at]))
+	}
+	if last < len(chain.Letters) {
+		answer.NextPageToken = chain.PageToken(last)
+	}
+	if first == 0 {
+		answer.Outcomes, err = d.entries(ctx, chain.Trail(maxOutcomes), chain.Order)
+	}
+	return answer, err
+}
+
+// letterPlaces says where the letters of a chain from first to before last lie.
+func letterPlaces(c letters.Chain, first, last int) []projection.At {
+	var places []projection.At
+	for _, l := range c.Letters[first:last] {
+		places = append(places, projection.At{
+			TopicPartition: broker.TopicPartition{Topic: deadletter.Topic(c.Participant), Partition: c.Partition}, Offset: l.At,
+		})
+	}
+	return places
+}
+
+// ListLog implements GET /api/dead-letters/log.
+func (d door) ListLog(ctx context.Context, req ListLogRequestObject) (ListLogResponseObject, error) {
+	p := req.Params
+	places, next, err := d.model.Log(ctx, letters.Trail{Participant: p.Participant, Order: p.OrderID}, int(p.PageSize), p.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := d.entries(ctx, places, p.OrderID)
+	return ListLog200JSONResponse{Entries: entries, NextPageToken: next}, err
+}
+
+// records reads what lies at some places about an order, by its name; empty: about any. What lies there about another is of another log
+// than was folded: topics that were made anew are noticed within a second.
+func (d door) records(ctx context.Context, places []projection.At, order string) (map[projection.At]broker.Record, error) {
+	found, err := view.Records(ctx, d.log, places)
+	maps.DeleteFunc(found, func(_ projection.At, r broker.Record) bool {
+		return order != "" && deadletter.NameOf(deadletter.OrderOf(r)) != order
+	})
+	return found, err
+}
+
+// entries reads what the audit trail says at some places, of an order; empty: of any.
+func (d door) entries(ctx context.Context, places []projection.At, order string) ([]LogEntry, error) {
+	records, err := d.records(ctx, places, order)
+	entries := []LogEntry{}
+	for _, at := range places {
+		if e, ok := entry(records[at]); ok {
+			entries = append(entries, e)
+		}
+	}
+	return entries, err
+}
+
+// chain returns a chain, or says NotFound when there certainly is none.
+func (d door) chain(ctx context.Context, participant, order string) (letters.Chain, error) {
+	none := fault.New(fault.NotFound, "%s has parked nothing of order %s", participant, order)
+	if !slices.Contains(letters.Participants, participant) {
+		return letters.Chain{}, none
+	}
+	chain, ok, err := d.model.Chain(ctx, participant, order)
+	if ok || err != nil {
+		return chain, err
+	}
+	if err := d.certain(ctx, deadletter.Topic(participant)); err != nil {
+		return letters.Chain{}, err
+	}
+	if chain, ok, err = d.model.Chain(ctx, participant, order); err == nil && !ok {
+		err = none
+	}
+	return chain, err
+}
+
+// certain returns nil when the read model has all that is in some topics now: what is not found then is not there.
+func (d door) certain(ctx context.Context, topics ...string) error {
+	var logs []broker.TopicPartition
+	for _, topic := range topics {
+		for p := range d.partitions {
+			logs = append(logs, broker.TopicPartition{Topic: topic, Partition: p})
+		}
+	}
+	return d.model.Certain(ctx, d.log, logs, certainWithin)
+}

@@ -1,0 +1,71 @@
+// Package httpapi is the REST of the console: what waits behind dead letters, and the ways to bring it back. It
+// is schemas/openapi/console.yaml; the server is generated from it, and every request is held against it first.
+package httpapi
+
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config ../../../../schemas/openapi/console.gen.yaml -o api.gen.go ../../../../schemas/openapi/console.yaml
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/contract"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/services/console/internal/pulse"
+)
+
+// maxBody bounds a request's body, in bytes: an edit brings a whole event.
+const maxBody = 2 << 20
+
+// Server is the HTTP door.
+type Server struct {
+	door     door
+	contract *contract.Contract
+	gate     gate
+}
+
+// door answers the operations.
+type door struct {
+	model      *letters.Model
+	orders     *orders.Query
+	log        broker.Log
+	pulse      *pulse.Pulse
+	jobs       *Jobs
+	partitions int
+}
+
+// New returns a server; it fails only when the contract it was built with cannot be read. beat and jobs must run.
+func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.Pulse, jobs *Jobs, partitions int) (*Server, error) {
+	doc, err := GetSpec()
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
+	}
+	c, err := contract.New(doc, contract.Config{MaxBody: maxBody})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{contract: c, gate: newGate(), door: door{model: model, orders: query, log: log, pulse: beat, jobs: jobs, partitions: partitions}}, nil
+}
+
+// Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another
+// one in each process.
+func (s *Server) Token() string { return s.gate.token }
+
+// Handler routes the operations of the contract and whatever others adds (nil: nothing). Every answer that is not a success is a
+// problem document. A page of another origin cannot change anything.
+func (s *Server) Handler(others func(chi.Router)) http.Handler {
+	return s.contract.Router(func(r chi.Router) {
+		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
+			RequestErrorHandlerFunc:  contract.Refuse,
+			ResponseErrorHandlerFunc: problem.Write,
+		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
+	}, func(r chi.Router) {
+		r.Use(s.gate.handler)
+		if others != nil {
+			others(r)
+		}
+	})
+}

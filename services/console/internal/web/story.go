@@ -1,0 +1,172 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+	"github.com/troupe-dev/troupe/services/console/internal/orders"
+)
+
+// storyPage is one order, and all that happened to it.
+type storyPage struct {
+	row
+	// Version grows with everything that the page would show.
+	Version int64
+	Picture picture
+	Events  []told
+	// Parked are the participants where something of this order waits.
+	Parked []string
+	Curl   string
+}
+
+// told is one event of the table.
+type told struct {
+	orders.Event
+	N       int            // from 1
+	Cause   int            // number of the event that caused it; 0: it came in at a door
+	Name    string         // type without its package
+	Headers broker.Headers // of its record, beside those that are the envelope
+	Trace   string         // id of the trace that it belongs to; empty: none
+	Problem bool           // something went wrong here
+}
+
+func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
+	page, err := p.story(r.Context(), httpdoor.Param(r, "id"))
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.show(w, r, http.StatusOK, "order", "Order", page)
+}
+
+func (p *Pages) story(ctx context.Context, id string) (storyPage, error) {
+	story, err := p.orders.Story(ctx, id)
+	if err != nil {
+		return storyPage{}, err
+	}
+	order, err := p.orders.Order(ctx, id)
+	if fault.ClassOf(err) == fault.NotFound { // its first event is not known yet, or not any more
+		order, err = orders.Order{ID: id}, nil
+	}
+	if err != nil {
+		return storyPage{}, err
+	}
+	page := storyPage{
+		row: rows([]orders.Order{order})[0], Version: story.Version, Curl: fmt.Sprintf("curl -s %s/orders/%s/events", p.cfg.QueryURL, id),
+	}
+	if page.Events, err = p.tell(ctx, story.Events); err != nil {
+		return storyPage{}, err
+	}
+	page.Parked = parked(page.Events)
+	page.Picture = draw(page.Events)
+	return page, nil
+}
+
+// tell numbers the events, and reads from the log what customers are not shown: headers, and traces.
+func (p *Pages) tell(ctx context.Context, events []orders.Event) ([]told, error) {
+	var places []projection.At
+	for _, e := range events {
+		if e.Kind == orders.EventKindEvent {
+			places = append(places, placeOf(e))
+		}
+	}
+	records, err := view.Records(ctx, p.log, places)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]told, len(events))
+	byID := map[string]int{}
+	for i, e := range events {
+		all[i] = told{
+			Event: e, N: i + 1, Cause: byID[e.CausationID], Name: e.Type[strings.LastIndexByte(e.Type, '.')+1:],
+			Problem: e.Kind == orders.EventKindDeadLetter || e.Kind == orders.EventKindFailed,
+		}
+		if e.Kind == orders.EventKindEvent {
+			r := records[placeOf(e)]
+			envelope, _ := event.FromRecord(r) // query read it
+			all[i].Headers = r.Headers.Without(event.IsAttribute)
+			if part := strings.Split(envelope.TraceParent, "-"); len(part) == 4 {
+				all[i].Trace = part[1]
+			}
+		}
+		byID[e.ID] = i + 1
+	}
+	return all, nil
+}
+
+// placeOf says where an event lies.
+func placeOf(e orders.Event) (at projection.At) {
+	at.Topic, at.Partition, at.Offset = e.Topic, int(e.Partition), e.Offset
+	return at
+}
+
+// parked are the participants that have parked more letters of an order than have come out again.
+func parked(events []told) (at []string) {
+	waiting := map[string]int{}
+	for _, e := range events {
+		switch e.Kind {
+		case orders.EventKindRedriven, orders.EventKindEdited, orders.EventKindDiscarded:
+			waiting[e.Participant]--
+		case orders.EventKindDeadLetter:
+			waiting[e.Participant]++
+		}
+	}
+	for _, p := range letters.Participants {
+		if waiting[p] > 0 {
+			at = append(at, p)
+		}
+	}
+	return at
+}
+
+// followAgain is the wait before query is asked again to tell of an order.
+const followAgain = 2 * time.Second
+
+// tellOrder tells the version of an order's story at first and whenever it changes, and that there was an exception, which
+// changes no version; a page fetches itself again each time. Query hears all before it tells the first, so that such a page
+// has everything. While query does not tell, the page looks again and again.
+func (p *Pages) tellOrder(ctx context.Context, out *stream, id string) {
+	for ctx.Err() == nil {
+		var gone error // of the reader
+		err := p.orders.Follow(ctx, id, func(name string, data []byte) error {
+			gone = tellStory(out, id, name, data)
+			return gone
+		})
+		if gone == nil && err != nil {
+			gone = out.sendJSON("version", map[string]any{"order": id, "version": 0})
+		}
+		if gone != nil || wait.Sleep(ctx, followAgain) != nil {
+			return
+		}
+	}
+}
+
+// tellStory passes on what query tells of an order's story.
+func tellStory(out *stream, id, name string, data []byte) error {
+	var said struct {
+		Version int64  `json:"version"`
+		Kind    string `json:"kind"`
+	}
+	if name != "story" && name != "exception" {
+		return nil
+	}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return err
+	}
+	if name == "exception" {
+		return out.sendJSON("exception", map[string]any{"order": id, "kind": said.Kind})
+	}
+	return out.sendJSON("version", map[string]any{"order": id, "version": said.Version})
+}

@@ -1,0 +1,215 @@
+// Package web is the console's pages for people. They are whole without JavaScript; scripts make them live.
+// Everything shown is escaped by html/template, and nothing is loaded from elsewhere.
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/services/console/internal/pulse"
+)
+
+//go:embed templates static
+var files embed.FS
+
+// policy lets a page load from its own origin only; it holds no inline script or style.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+	"base-uri 'none'; frame-ancestors 'none'"
+
+// Config of the console.
+type Config struct {
+	// QueryURL is where customers read, for commands that are shown.
+	QueryURL string
+	// TraceURL is the address of a trace, with {trace_id} in it; empty: none is known.
+	TraceURL string
+	// Pulse is shown above each page; nil: none is.
+	Pulse *pulse.Pulse
+	// Choreography is what the map shows.
+	Choreography *choreography.Choreography
+	// Playground that can be broken.
+	Playground Playground
+}
+
+// Pages is the console.
+type Pages struct {
+	model  *letters.Model
+	orders *orders.Query
+	log    broker.Log
+	desk   Desk
+	cfg    Config
+	pages  map[string]*template.Template
+	chart  chart
+	// streams has a place for each browser that is live.
+	streams *httpdoor.Streams
+}
+
+// New returns the console. It fails only when a template that is built in cannot be read.
+func New(model *letters.Model, query *orders.Query, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
+	p := &Pages{
+		model: model, orders: query, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{},
+		streams: httpdoor.NewStreams(maxStreams, maxOfOne),
+	}
+	if cfg.Choreography != nil {
+		p.chart = chartOf(cfg.Choreography)
+	}
+	names, err := fs.Glob(files, "templates/page_*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		t, err := template.New("layout.html").Funcs(functions).Funcs(template.FuncMap{"trace": p.trace}).
+			ParseFS(files, "templates/layout.html", "templates/pulse.html", "templates/story.html", name)
+		if err != nil {
+			return nil, fmt.Errorf("console, %s: %w", name, err)
+		}
+		p.pages[strings.TrimSuffix(path.Base(name), ".html")[len("page_"):]] = t
+	}
+	return p, nil
+}
+
+// Routes adds the pages and what they load.
+func (p *Pages) Routes(r chi.Router) {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // embedded
+	}
+	r.Get("/", p.showMap)
+	r.Get("/break", p.breaks)
+	r.Post("/break/{name}", p.breakIt)
+	r.Get("/live", p.live)
+	r.Get("/orders", p.list)
+	r.Get("/orders/{id}", p.order)
+	r.Get("/dead-letters", p.letters)
+	r.Get("/dead-letters/{participant}/{order}", p.letter)
+	served := http.StripPrefix("/static/", http.FileServerFS(static))
+	r.Get("/static/*", func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header()) // a shared worker is under the policy of its own answer, not of the pages'
+		served.ServeHTTP(w, r)
+	})
+}
+
+// layout is what the layout needs of every page.
+type layout struct {
+	Title string
+	// Here is the entry of the navigation that is lit.
+	Here string
+	// Board holds the pulse; Live says that there is one.
+	Board board
+	Live  bool
+	// Token for forms and scripts.
+	Token string
+	// Breakable says that this is a playground.
+	Breakable bool
+	Page      any
+}
+
+// show renders a page: templates/page_<name>.html in the layout.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
+	var b bytes.Buffer
+	v := layout{Title: title, Here: here(name), Page: page, Token: p.desk.Token(), Live: p.cfg.Pulse != nil, Breakable: p.cfg.Playground.URL != ""}
+	if v.Live {
+		sample, _ := p.cfg.Pulse.Look(r.Context())
+		v.Board = face(sample)
+	}
+	if err := p.pages[name].Execute(&b, v); err != nil {
+		slog.ErrorContext(r.Context(), "console page", "page", name, "error", err)
+		problem.Write(w, r, err)
+		return
+	}
+	h := w.Header()
+	secure(h)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the reader may be gone
+}
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// here is the entry of the navigation that a page belongs to.
+func here(page string) string {
+	switch page {
+	case "order":
+		return "orders"
+	case "letter":
+		return "letters"
+	}
+	return page
+}
+
+// trace is the address of a trace, empty when none is known.
+func (p *Pages) trace(id string) string { return strings.ReplaceAll(p.cfg.TraceURL, "{trace_id}", id) }
+
+// functions of the templates.
+var functions = template.FuncMap{
+	// ago is how long a moment lies back, in one unit.
+	"ago": func(t time.Time) string { return span(time.Since(t)) },
+	// money writes minor units: 2500, EUR is 25.00 EUR.
+	"money": func(minor int64, currency string) string {
+		return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
+	},
+	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	// short is a type without its package.
+	"short": func(typ string) string { return typ[strings.LastIndexByte(typ, '.')+1:] },
+	// settled is how long an order took to settle for the first time.
+	"settled": func(o orders.Order) string {
+		at := cmp.Or(o.ConfirmedAt, o.SettledAt)
+		if at.IsZero() {
+			return ""
+		}
+		return span(at.Sub(o.PlacedAt))
+	},
+	"gap": func(ms *float64) string {
+		if ms == nil {
+			return ""
+		}
+		return fmt.Sprintf("+%.1f ms", *ms)
+	},
+	"valid": func(text []byte) string { return strings.ToValidUTF8(string(text), "\ufffd") },
+	"kind":  func(kind orders.EventKind) string { return strings.ReplaceAll(string(kind), "_", " ") },
+	"add":   func(a, b int) int { return a + b },
+	"pretty": func(raw json.RawMessage) string {
+		var b bytes.Buffer
+		if json.Indent(&b, raw, "", "  ") != nil {
+			return string(raw)
+		}
+		return b.String()
+	},
+	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+}
+
+// span writes a duration in one unit.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

@@ -1,0 +1,73 @@
+package console
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/service"
+	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/services/console/internal/pulse"
+	"github.com/troupe-dev/troupe/services/console/internal/web"
+)
+
+// Run runs the service until ctx ends, then stops it in order. Kafka, Redis and query may be missing: what needs them says so,
+// and the service is not ready without the first two.
+func Run(ctx context.Context, cfg Config) error {
+	var operators net.Addr
+	start := service.Start{Name: Name, HTTPAddr: cfg.HTTPAddr, Drain: cfg.Drain, Config: cfg.Config}
+	start.Listening = func(net.Addr) {
+		if cfg.Listening != nil {
+			cfg.Listening(operators)
+		}
+	}
+	return service.Run(ctx, start, func(s *service.Service) (err error) {
+		operators, err = open(s, cfg)
+		return err
+	})
+}
+
+// open makes the service's own parts, and returns where operators ask.
+func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
+	protocol, err := choreography.Load()
+	if err != nil {
+		return nil, err
+	}
+	p := projection.New(Behavior(), projection.Config{
+		Log: s.Log, Redis: s.Redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
+	})
+	feed := projection.NewFeed(s.Redis, Name, cfg.Partitions)
+	model := letters.New(Behavior(), feed, s.Redis, cfg.Partitions)
+	query := orders.New(cfg.QueryURL)
+	playground := web.Playground{URL: cfg.ControlURL}
+	beat := pulse.New(pulse.Config{
+		Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
+		Stopped: playground.Stopped,
+	})
+	jobs := httpapi.NewJobs()
+	api, err := httpapi.New(model, query, s.Log, beat, jobs, cfg.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := web.New(model, query, s.Log, api, web.Config{
+		QueryURL: strings.TrimRight(cfg.QueryURL, "/"), TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: playground,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	// The log is read before anybody is answered.
+	s.AddCheck(Name, p.Ready)
+	s.AddPart(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
+	s.AddPart(lifecycle.Part{Name: "changes", Run: feed.Run})
+	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
+	s.AddPart(lifecycle.Part{Name: "jobs", Run: jobs.Run})
+	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
+	return s.HTTP("console", cfg.ConsoleAddr, guard, api.Handler(pages.Routes))
+}
