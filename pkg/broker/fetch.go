@@ -83,8 +83,8 @@ func (c *Client) fetch(ctx context.Context, led map[int32][]Position, a answers)
 			return a.of(p.TopicPartition).Err != nil
 		})
 		if len(sound) > 0 {
-			p := &poll{leader: leader, positions: sound, wait: c.cfg.MaxWait, heard: heard}
-			joined = append(joined, c.polls.join(p, c.fetchFrom))
+			p := &poll{leader: leader, positions: sound, wait: c.cfg.MaxWait, shared: true, heard: heard}
+			joined = append(joined, c.polls.start(p, c.fetchFrom))
 		}
 	}
 	wait = c.cfg.MaxWait

@@ -13,6 +13,7 @@ type poll struct {
 	leader    int32
 	positions []Position // sorted
 	wait      time.Duration
+	shared    bool         // a later call may listen to it, and this one to an earlier call's: what it says may be older
 	heard     chan<- *poll // gets the poll when it is answered, and has room for it; nil: nobody listens
 	result    []Fetched    // one per position; set before heard
 }
@@ -31,22 +32,30 @@ type polls struct {
 	mu      sync.Mutex // guards the rest, and heard of each poll
 	closed  bool
 	running sync.WaitGroup
-	long    map[int32][]*poll // long polls whose answer nobody has taken yet, by leader
+	long    map[int32][]*poll // shared ones that are not answered yet, by leader
 }
 
-// start runs a poll with send and lets heard know when it is answered. After close it is answered at once.
-func (ps *polls) start(p *poll, send func(*poll) []Fetched) {
+// start runs a poll with send and lets heard know when it is answered; after close it is answered at once.
+//
+// A shared poll with the same positions, to which nobody listens any more, is listened to instead: start returns which
+// one it is. Those that nobody listens to are few: each is answered within MaxWait, and one is left behind only when
+// another leader brought records or other partitions are asked for.
+func (ps *polls) start(p *poll, send func(*poll) []Fetched) *poll {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.startLocked(p, send)
-}
-
-// startLocked is start for a caller that holds mu.
-func (ps *polls) startLocked(p *poll, send func(*poll) []Fetched) {
 	if ps.closed {
 		p.result = p.failed(fault.New(fault.Unavailable, "the client is closed"))
 		p.heard <- p
-		return
+		return p
+	}
+	for _, other := range ps.long[p.leader] {
+		if p.shared && other.heard == nil && slices.Equal(other.positions, p.positions) {
+			other.heard = p.heard
+			return other
+		}
+	}
+	if p.shared {
+		ps.long[p.leader] = append(ps.long[p.leader], p)
 	}
 	ps.running.Go(func() {
 		p.result = send(p)
@@ -57,22 +66,6 @@ func (ps *polls) startLocked(p *poll, send func(*poll) []Fetched) {
 			p.heard <- p
 		}
 	})
-}
-
-// join listens to a long poll with p's positions to which nobody listens any more, or else starts p. Those that nobody
-// listens to are few: each is answered within MaxWait, and one is left behind only when another leader brought records
-// or other partitions are asked for.
-func (ps *polls) join(p *poll, send func(*poll) []Fetched) *poll {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for _, other := range ps.long[p.leader] {
-		if other.heard == nil && slices.Equal(other.positions, p.positions) {
-			other.heard = p.heard
-			return other
-		}
-	}
-	ps.long[p.leader] = append(ps.long[p.leader], p)
-	ps.startLocked(p, send)
 	return p
 }
 

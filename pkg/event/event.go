@@ -35,7 +35,7 @@ type Event struct {
 	Sequence uint64
 	// PreviousID is the id of the order's fact before this one in the same topic; empty for the first.
 	PreviousID string
-	// CausationID is the id of the event that this one answers; empty when it came in at a door.
+	// CausationID is the id of the event that this one answers; empty when it came in by an API.
 	CausationID string
 	// TraceParent is the W3C trace context of the transmission's start (CloudEvents distributed tracing extension): it
 	// never changes on the way. The per-hop context travels in the plain traceparent header, which Event does not hold.

@@ -17,18 +17,18 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// Config of a door. The zero value answers to localhost and to addresses.
+// Config of a guard. The zero value answers to localhost and to addresses.
 type Config struct {
-	// Hosts are further names under which the door may be asked: lower case, without ports. One that begins with a dot
+	// Hosts are further names under which the API may be asked: lower case, without ports. One that begins with a dot
 	// stands for every name that ends in it.
 	Hosts []string
 	// Variable is where Hosts came from: callers that are refused are told.
 	Variable string
-	// Internal says that programs ask this door by names of their own network, which are taken too.
+	// Internal says that programs ask this API by names of their own network, which are taken too.
 	Internal bool
 }
 
-// Service is what can be set of the door of a service.
+// Service is what can be set of the API of a service.
 type Service struct {
 	Hosts []string `env:"HTTP_HOSTS" help:"further names under which HTTP_ADDR is asked, separated by commas, lower case, without ports; .name stands for every name that ends in it. Anyway it answers to localhost, to addresses, and to what networks call their own: names without a dot, and those that end in .internal, .svc or .svc.cluster.local. Other names get 421, since a web page could have made them point here"`
 }
@@ -59,7 +59,7 @@ var internal = []string{".internal", ".svc", ".svc.cluster.local"}
 var refused = telemetry.RequestsRefused.Counter()
 
 // Guard lets through what may come in. There is no login: a browser's place on this machine or network is a right that
-// a page of another site could borrow, so a request must ask for a name that is the door's (against DNS rebinding), and
+// a page of another site could borrow, so a request must ask for a name of the API (against DNS rebinding), and
 // one that changes something must not come from another origin. A query that cannot be read is refused: what is left of
 // it would filter less. HEAD ends with the header, whatever GET would go on to say.
 func (c Config) Guard(next http.Handler) http.Handler {
@@ -70,7 +70,7 @@ func (c Config) Guard(next http.Handler) http.Handler {
 		})
 	}
 	unknown := refuse("host", problem.New(http.StatusMisdirectedRequest, "unknown-host", "Not asked by its name",
-		"this door answers to "+c.names(), problem.Field{Field: "Host", Detail: "must be " + c.names()}))
+		"this API answers to "+c.names(), problem.Field{Field: "Host", Detail: "must be " + c.names()}))
 	unreadable := refuse("query",
 		fault.Field("query", "must be pairs of name=value between &, percent-encoded; a ; is %%3B"))
 	origins := http.NewCrossOriginProtection()
@@ -114,7 +114,7 @@ func (c Config) names() string {
 	return strings.Join(append([]string{"localhost", "an address"}, names...), " or ")
 }
 
-// knows refuses names that are not the door's. A site can point its own name at this machine, and its pages are of the
+// knows refuses names that are not the API's. A site can point its own name at this machine, and its pages are of the
 // same origin then. Nobody can do so with an address, with a name below .localhost, or, from the Internet, with one
 // that has no dot: a container's, or a service's.
 func (c Config) knows(host string) bool {

@@ -40,7 +40,7 @@ func (h *Health) Check(name string, f func() error) {
 func (h *Health) Stopping() { h.stopping.Store(true) }
 
 // Part turns readiness off when it is stopped, and then waits for drain so that those who balance load see it before
-// the doors close. Give it to Run as the last part: then it stops first.
+// the servers close. Give it to Run as the last part: then it stops first.
 func (h *Health) Part(drain time.Duration) Part {
 	return Part{Name: "readiness", StopWithin: drain + time.Second, Run: func(ctx context.Context) error {
 		<-ctx.Done()
@@ -75,7 +75,7 @@ func (h *Health) Unready() []Unready {
 
 // Serves says whether requests should be sent here: from when the program was ready for the first time until it stops.
 // In between it does not ask what it stands on: that is away for every replica at once, and taking all of them out of
-// the balancer would make an outage of Kafka one of the door, whose own answer (503 with Retry-After, or a read that
+// the balancer would make an outage of Kafka one of the API, whose own answer (503 with Retry-After, or a read that
 // needs no Kafka) is the better one.
 func (h *Health) Serves() bool {
 	if h.stopping.Load() {

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
-// Bounds of an HTTP door.
+// Bounds of an HTTP server.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -35,14 +35,14 @@ func Listen(addr string) (net.Listener, error) {
 // drainKey is what the channel of Draining is kept under in the context of a request.
 type drainKey struct{}
 
-// Draining returns a channel that is closed when the door of this request begins to stop. Handlers that stream without
-// end return then, since the door waits for them. Nil, which blocks for ever, outside a door made by HTTP.
+// Draining returns a channel that is closed when the server of this request begins to stop. Handlers that stream
+// without end return then, since the server waits for them. Nil, which blocks for ever, outside a server made by HTTP.
 func Draining(ctx context.Context) <-chan struct{} {
 	c, _ := ctx.Value(drainKey{}).(chan struct{})
 	return c
 }
 
-// HTTP serves h, guarded by the door's config, on ln until stopped; then it takes no new connection, lets the requests
+// HTTP serves h, behind a guard of that config, on ln until stopped; then it takes no new connection, lets the requests
 // in flight end within 10 s, and cuts off what is left. It owns ln. A request has 30 s to arrive; there is no limit on
 // the answer, since some answers stream.
 func HTTP(name string, ln net.Listener, guard httpdoor.Config, h http.Handler) Part {

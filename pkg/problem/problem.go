@@ -18,7 +18,7 @@ const ContentType = "application/problem+json"
 // TypePrefix starts the type of every problem; what follows is the slug given to New, and is stable.
 const TypePrefix = "urn:troupe:problem:"
 
-// Slugs of the problems that follow from a class. A door has its own for what it explains itself.
+// Slugs of the problems that follow from a class. An API has its own for what it explains itself.
 const (
 	SlugInvalid     = "invalid-request"
 	SlugTooLarge    = "body-too-large"

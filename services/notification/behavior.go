@@ -5,7 +5,7 @@
 //   - events.go: protobuf as the domain's mails and facts, and back
 //   - run.go, config.go: the service around it
 //   - internal/domain: what was told, and whom to tell what
-//   - internal/mail: the door to the mail server
+//   - internal/mail: the adapter of the mail server
 package notification
 
 import (
@@ -35,7 +35,7 @@ type Refused = mail.Refused
 // PutOff is the error by which a Mailer says that the server does not take this mail for now.
 type PutOff = mail.PutOff
 
-// Mailer is notification's door to the mail server.
+// Mailer is notification's port to the mail server.
 type Mailer interface {
 	// MessageID of the mail about an event; the same for the same event, however often it is sent.
 	MessageID(causeID string) string
@@ -44,7 +44,7 @@ type Mailer interface {
 	Send(ctx context.Context, m Mail) error
 }
 
-// Behavior is what notification does, with m as its door to the mail server. A mail that the server puts off is given
+// Behavior is what notification does, with m as its port to the mail server. A mail that the server puts off is given
 // up once its event is as old as giveUpAfter.
 func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.Notices] {
 	return participant.Behavior[domain.Notices]{

@@ -5,7 +5,7 @@
 //   - events.go: the domain's facts as protobuf, and back
 //   - run.go, config.go: the service around it
 //   - internal/domain: states, facts, decisions
-//   - internal/gateway: the door to the gateway
+//   - internal/gateway: the adapter of the gateway
 package payment
 
 import (
@@ -31,7 +31,7 @@ type (
 	Return  = domain.Return
 )
 
-// Gateway is the door through which money moves. Every method makes its idempotency keys from the EventID it is given, so
+// Gateway is the port through which money moves. Every method makes its idempotency keys from the EventID it is given, so
 // it may be asked the same again, by any instance, and does it once. It returns only what is final; an outcome that is not
 // known yet is an error of class Unavailable, or Deferred when only this payment is undecided.
 type Gateway interface {

@@ -1,4 +1,4 @@
-// Package httpdoortest holds a door to what every door keeps. It walks the router, so that a new route is not
+// Package httpdoortest holds an HTTP API to what every one keeps. It walks the router, so that a new route is not
 // forgotten.
 package httpdoortest
 
@@ -15,10 +15,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
-// Header is a header that a door's requests need.
+// Header is a header that an API's requests need.
 type Header struct{ Name, Value string }
 
-// Routes asks every route of a door, which must be a router of httpdoor.NewRouter, what no request may be asked.
+// Routes asks every route of an API, which must be a router of httpdoor.NewRouter, what no request may be asked.
 // Patterns that begin with one of besides are left out: they speak another protocol's errors, or stand for another
 // handler.
 func Routes(t *testing.T, guard httpdoor.Config, h http.Handler, header Header, besides ...string) {

@@ -136,7 +136,7 @@ func replayed(e *stripe.Error) bool {
 //   - Unavailable: an outage; or our account, key, mode or parameters, which every order meets. That is loud, and waits for an operator.
 //   - Deferred: this order alone, and it may come right by itself: a payment method that is unknown while nobody's is known to work, a
 //     failure that is remembered for the key, a refund for which our balance does not reach.
-//   - Permanent: this order alone, and a person must look: an amount or a currency that our door takes and the gateway does not, or a
+//   - Permanent: this order alone, and a person must look: an amount or a currency that our API takes and the gateway does not, or a
 //     refusal that names nothing.
 func (g *Stripe) failure(step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)

@@ -1,4 +1,4 @@
-// Package gateway is the door to the payment gateway, over Stripe's API.
+// Package gateway is the adapter of the payment gateway, over Stripe's API.
 //
 // Every step that changes something carries an idempotency key made from the id of the event that asks, so a step whose outcome
 // is unknown (a time-out, a crash) is asked again with the same key, by whatever instance, and cannot happen twice. The answer to a
