@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +35,13 @@ func open(t *testing.T, cfg httpapi.Config) *door {
 	t.Helper()
 	s := querytest.New(t)
 	s.Play()
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	return serve(t, s, cfg)
+}
+
+func serve(t *testing.T, s *querytest.Stage, cfg httpapi.Config) *door {
+	t.Helper()
+	provision(t, s)
+	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), querytest.Partitions)
 	s.Run(tail.Run)
 	api, err := httpapi.New(s.Model, s.Log, tail, cfg)
 	if err != nil {

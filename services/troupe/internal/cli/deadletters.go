@@ -18,7 +18,7 @@ func deadLettersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dead-letters", Short: "See what is stuck and why, and bring it back: list, show, redrive, edit, discard, log",
 		Long: `What a service cannot answer is parked with everything behind it of the same order; every other order flows. These
-commands talk to the query service's operators' door. A chain is named PARTICIPANT/ORDER, such as payment/0f8f…; ORDER alone will do
+commands talk to the console. A chain is named PARTICIPANT/ORDER, such as payment/0f8f…; ORDER alone will do
 while only one participant has parked something of it.
 
 Exit codes: 0 done; 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): what was asked for goes on; 4 it failed
@@ -52,7 +52,7 @@ type consoleDoor struct {
 func (d *consoleDoor) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&d.url, "console-url", variable("TROUPE_CONSOLE_URL", "http://127.0.0.1:8080"),
-		"base URL of the operators' door of the query service [TROUPE_CONSOLE_URL]")
+		"base URL of the console [TROUPE_CONSOLE_URL]")
 	f.BoolVar(&d.json, "json", false, "print JSON as the service gives it")
 	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
 }

@@ -20,7 +20,7 @@ func playCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "play",
 		Short: "Start everything on this machine, each part a process that can be killed; Ctrl-C stops it",
-		Long: `Starts an embedded Kafka-protocol broker, an embedded Redis, a gateway simulator, a mailbox and the four services as separate
+		Long: `Starts an embedded Kafka-protocol broker, an embedded Redis, a gateway simulator, a mailbox and the five services as separate
 processes, starts each again when it dies, and stops all of them on Ctrl-C. The broker's log, the ledger and the mails are kept in
 --dir from one time to the next. Each --NAME-port can be set by TROUPE_NAME_PORT too. Other variables reach the services as they are.`,
 		Args: none,
