@@ -23,6 +23,7 @@ var files = map[string]string{
 	"base/kustomization.yaml":                           "base.yaml",
 	"kafka/topics.txt":                                  "topics.txt",
 	"kafka/acls.txt":                                    "acls.txt",
+	"redis/users.acl":                                   "redis-users.acl",
 	"components/kafka-strimzi/topics.yaml":              "strimzi-topics.yaml",
 	"components/kafka-strimzi/users.yaml":               "strimzi-users.yaml",
 	"components/kafka-scram/names.yaml":                 "scram-names.yaml",
@@ -39,7 +40,7 @@ const retention = 30 * 24 * time.Hour
 // Files returns every generated file by its path below k8s/. It is the same for the same choreography and alerts,
 // which are the text of observability/alerts.yml.
 func Files(c *choreography.Choreography, alerts string) (map[string]string, error) {
-	s := system{Partitions: c.Partitions, Outside: outside(c)}
+	s := system{Partitions: c.Partitions, Outside: outside(c), Provisioner: c.ProvisionerGrants(), RedisUsers: c.RedisUsers()}
 	for _, name := range c.Names() {
 		s.Services = append(s.Services, serviceOf(c, name))
 		for _, t := range c.OwnTopics(name, retention) {
@@ -78,6 +79,9 @@ type system struct {
 	Services   []service
 	Topics     []topic
 	Outside    []external
+
+	Provisioner []choreography.Grant
+	RedisUsers  []choreography.RedisUser
 }
 
 type service struct {
@@ -85,6 +89,7 @@ type service struct {
 	// Door: customers send requests to it. Reader: operators too, at a door of their own.
 	Door, Reader bool
 	Access       choreography.Access
+	Grants       []choreography.Grant
 	Hears        []string
 	Reaches      []string
 }
@@ -101,7 +106,7 @@ func serviceOf(c *choreography.Choreography, name string) service {
 	p := c.Participants[name]
 	s := service{
 		Name: label(name), Reader: reader, Door: reader || len(p.Doors) > 0,
-		Access: c.AccessOf(name), Reaches: p.Reaches,
+		Access: c.AccessOf(name), Grants: c.GrantsOf(name), Reaches: p.Reaches,
 	}
 	for topic := range c.Hears(name) {
 		s.Hears = append(s.Hears, topic)
@@ -140,7 +145,7 @@ func (s system) Port(name string) int {
 }
 
 // label is a name as Kubernetes takes it.
-func label(name string) string { return strings.ReplaceAll(name, "_", "-") }
+func label(name string) string { return choreography.Principal(name) }
 
 type topic struct{ choreography.Topic }
 
