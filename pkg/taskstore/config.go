@@ -37,6 +37,7 @@ func (c Config) Client() (redis.UniversalClient, error) {
 	o := &redis.UniversalOptions{
 		Addrs:                 c.Addrs,
 		ContextTimeoutEnabled: true, // a Redis that takes connections and says nothing costs a caller no more than its own deadline
+		DisableIdentity:       true, // a user needs no right to tell its client's name
 		// Asked for each connection, so that a password that was rotated is taken.
 		CredentialsProviderContext: func(context.Context) (user, password string, err error) {
 			password, err = c.Password.Read()

@@ -13,9 +13,9 @@ type RedisUser struct {
 // Commands that the engine sends (pkg/taskstore, pkg/participant, pkg/projection); services/troupe/internal/access
 // holds them against a real Redis.
 var (
-	// everybody's: a connection is opened and looked after, tasks are claimed, changed, read, reset.
+	// everybody's: a connection is looked after, tasks are claimed, changed, read, reset.
 	redisCommon = []string{
-		"hello", "client|setinfo", "client|setname", "ping", "info", "command", "cluster|slots",
+		"ping", "info", "cluster|slots",
 		"eval", "evalsha", "scan", "exists", "del", "unlink", "get", "mget", "set", "pexpire",
 		"hget", "hmget", "hgetall", "hset", "hsetnx", "hdel", "hincrby", "lrange", "lpush", "rpush", "ltrim",
 		"zadd", "zrem", "zrange", "zscore", "time",
