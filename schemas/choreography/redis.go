@@ -16,7 +16,7 @@ var (
 	// everybody's: a connection is looked after, tasks are claimed, changed, read, reset.
 	redisCommon = []string{
 		"ping", "info", "cluster|slots",
-		"eval", "evalsha", "scan", "exists", "del", "unlink", "get", "mget", "set", "pexpire",
+		"eval", "evalsha", "scan", "exists", "del", "unlink", "get", "mget", "set", "expireat", "pexpire",
 		"hget", "hmget", "hgetall", "hset", "hsetnx", "hdel", "hincrby", "lrange", "lpush", "rpush", "ltrim",
 		"zadd", "zrem", "zrange", "zscore", "time",
 	}

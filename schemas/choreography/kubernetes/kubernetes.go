@@ -27,6 +27,7 @@ var files = map[string]string{
 	"components/kafka-strimzi/topics.yaml":              "strimzi-topics.yaml",
 	"components/kafka-strimzi/users.yaml":               "strimzi-users.yaml",
 	"components/kafka-scram/names.yaml":                 "scram-names.yaml",
+	"components/redis-acl/names.yaml":                   "redis-names.yaml",
 	"components/network-policies/policies.yaml":         "network-policies.yaml",
 	"components/network-policies-outside/policies.yaml": "network-policies-outside.yaml",
 	"components/disruption/budgets.yaml":                "budgets.yaml",
