@@ -58,6 +58,10 @@ prove: bin/troupe ## breaks everything while ORDERS=1000 are placed, by SEED=fre
 prove-controls: ## takes each guard out of the product; passes when each breaks the promise it kept; ARGS="-sample 3" for three of them
 	go run ./loadtest/prove/controls $(ARGS)
 
+.PHONY: secure-test
+secure-test: bin/troupe ## TLS and a user for each service at a real Kafka and Redis, which refuse what is not granted: troupe prove ORDERS=200, troupe demo's orders among them (openssl)
+	go run ./loadtest/prove -secure -troupe bin/troupe -orders $(SECURE_ORDERS) -seed $(SEED) $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)
 	@scripts/fuzz
@@ -108,6 +112,7 @@ image-check: ## builds every service as services/Dockerfile does, without Docker
 .PHONY: compose-check
 compose-check: ## docker-compose.yml by a real Compose, and against the rules of the demo stack
 	@set -o pipefail; $$(scripts/tool docker-compose) --profile '*' config --format json | go run .ci/compose.go
+	@set -o pipefail; $$(scripts/tool docker-compose) -f docker-compose.yml -f docker-compose.secure.yml --profile '*' config --format json | go run .ci/compose.go
 
 .PHONY: alerts-check
 alerts-check: ## alert rules, their tests and Prometheus' configuration, by promtool (Debian: prometheus)

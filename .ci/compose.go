@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Checks what "docker compose --profile '*' config --format json" printed (on standard input) against the rules of the demo
+// Checks what "docker compose --profile '*' config --format json" printed, with docker-compose.secure.yml and without, (on standard input) against the rules of the demo
 // stack: those of the function rules for each service, 1.5 GB in all without profiles, and instances that Prometheus finds.
 package main
 
@@ -21,6 +21,7 @@ type service struct {
 		Args       map[string]string `json:"args"`
 	} `json:"build"`
 	PullPolicy  string            `json:"pull_policy"`
+	Restart     string            `json:"restart"`
 	User        string            `json:"user"`
 	ReadOnly    bool              `json:"read_only"`
 	CapDrop     []string          `json:"cap_drop"`
@@ -40,6 +41,9 @@ type service struct {
 		HostIP    string `json:"host_ip"`
 		Published string `json:"published"`
 	} `json:"ports"`
+	Secrets []struct {
+		Source string `json:"source"`
+	} `json:"secrets"`
 	Volumes []struct {
 		Type   string `json:"type"`
 		Source string `json:"source"`
@@ -96,7 +100,7 @@ func main() {
 		if err != nil || bytes == 0 {
 			wrong = append(wrong, name+": has no mem_limit")
 		}
-		if len(s.Profiles) == 0 {
+		if len(s.Profiles) == 0 && s.Restart != "no" { // what runs once has ended when the others start
 			sum += bytes
 		}
 		for _, w := range rules(name, s) {
@@ -150,6 +154,11 @@ func rules(name string, s service) (wrong []string) {
 	// What is built here has the health check of services/Dockerfile.
 	must(s.Build != nil && s.Health == nil || s.Health != nil && !s.Health.Disable, "has no health check")
 
+	for _, secret := range s.Secrets {
+		of, what, _ := strings.Cut(secret.Source, ".")
+		must(!strings.HasSuffix(what, "-password") || of == name || name == "grant" || name == "provision" && of == "provisioner",
+			"has the password of %s", of)
+	}
 	must(slices.Contains(s.CapDrop, "ALL") && s.CapAdd == nil, "must have cap_drop: [ALL], and no cap_add")
 	must(slices.Contains(s.SecurityOpt, "no-new-privileges:true"), "must have security_opt: no-new-privileges:true")
 	// What the JVM needs beside its heap, and the page cache of the log: Kafka was seen at 131 MiB above -Xmx after a spike.

@@ -35,6 +35,7 @@ type options struct {
 	instances int
 	rounds    int
 	real      bool
+	secure    bool
 	poison    bool
 	deadline  time.Duration
 	quiet     time.Duration
@@ -73,6 +74,7 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.kafka, "kafka", "", "brokers (host:port, separated by commas) of a Kafka to use, whose topics must not exist; with -redis")
 	f.StringVar(&o.redis, "redis", "", "address (host:port) of an empty Redis to use; with -kafka")
 	f.BoolVar(&o.real, "real", false, "start a real Kafka and redis-server instead of the embedded ones; needs Java, Maven, redis-server")
+	f.BoolVar(&o.secure, "secure", false, "-real, and services come in by TLS and SCRAM, and may do nothing that choreography.yaml does not have them do; needs openssl")
 	f.BoolVar(&o.poison, "poison", false, "instead of faults: half of the orders, then one order is poisoned, then the other half")
 	f.DurationVar(&o.deadline, "payment-deadline", 0, "payment deadline of the orders; 0 is 20s, and 40s with a real Kafka")
 	f.DurationVar(&o.quiet, "quiet", 3*time.Minute, "how long to wait for quiet after the last order")
@@ -96,6 +98,7 @@ func (o *options) check(rest []string) error {
 	refuse(o.rounds < 1, "-rounds must be at least 1, is %d", o.rounds)
 	refuse(o.instances < 1 || o.instances > 9, "-instances must be 1 to 9, is %d", o.instances)
 	refuse((o.kafka == "") != (o.redis == ""), "-kafka and -redis go together")
+	o.real = o.real || o.secure
 	refuse(o.real && o.kafka != "", "-real starts its own: not with -kafka and -redis")
 	refuse(o.poison && o.only != "", "-poison is instead of -faults")
 	if o.deadline == 0 {
@@ -142,7 +145,7 @@ func (o *options) replay() string {
 			cmd += " " + flag + " " + value
 		}
 	}
-	for flag, set := range map[string]bool{"-real": o.real, "-poison": o.poison} {
+	for flag, set := range map[string]bool{"-real": o.real, "-secure": o.secure, "-poison": o.poison} {
 		if set {
 			cmd += " " + flag
 		}

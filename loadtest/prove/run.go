@@ -70,7 +70,7 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 		return false, err
 	}
 	fmt.Fprintf(out, "seed %s: %s\n", o.seed, o.replay())
-	cfg := rig.Config{Troupe: o.troupe, Dir: play, Instances: o.instances, PaymentDeadline: o.deadline, Redis: o.redis, Real: o.real}
+	cfg := rig.Config{Troupe: o.troupe, Dir: play, Instances: o.instances, PaymentDeadline: o.deadline, Redis: o.redis, Real: o.real, Secure: o.secure}
 	if o.kafka != "" {
 		cfg.Kafka = strings.Split(o.kafka, ",")
 	}

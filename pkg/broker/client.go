@@ -30,22 +30,21 @@ func Open(cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	tlsConfig, err := cfg.tls()
-	if err != nil {
-		return nil, err
-	}
 	mechanism, err := cfg.sasl()
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, polls: polls{long: map[int32][]*poll{}}}
 	c.life, c.end = context.WithCancel(context.Background())
-	dial := (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
+	dial := dialer.DialContext
+	if cfg.TLS {
+		dial = cfg.files().DialContext(dialer)
+	}
 	transport := &kafka.Transport{Dial: dial, DialTimeout: answerWithin, IdleTimeout: time.Minute,
-		MetadataTTL: 5 * time.Second, ClientID: cfg.ClientID, TLS: tlsConfig, SASL: mechanism, Context: c.life}
+		MetadataTTL: 5 * time.Second, ClientID: cfg.ClientID, SASL: mechanism, Context: c.life}
 	c.cluster = &cluster{addr: kafka.TCP(cfg.Brokers...), transport: transport, outage: outage{brokers: cfg.Brokers}}
-	c.dialer = &kafka.Dialer{DialFunc: dial, Timeout: answerWithin, ClientID: cfg.ClientID, TLS: tlsConfig,
-		SASLMechanism: mechanism}
+	c.dialer = &kafka.Dialer{DialFunc: dial, Timeout: answerWithin, ClientID: cfg.ClientID, SASLMechanism: mechanism}
 	c.admin = &kafka.Client{Addr: c.addr, Transport: transport, Timeout: 2 * answerWithin}
 	return c, nil
 }

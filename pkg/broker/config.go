@@ -2,11 +2,9 @@ package broker
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
+	"context"
 	"errors"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -14,7 +12,9 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/tlsfiles"
 )
 
 // Config says where Kafka is and how to talk to it. The zero value of a field means its default, except for Brokers,
@@ -27,9 +27,11 @@ type Config struct {
 	KeyFile    string   `env:"KAFKA_KEY_FILE" help:"PEM file with the key of KAFKA_CERT_FILE"`
 	ServerName string   `env:"KAFKA_TLS_SERVER_NAME" help:"name that the brokers' certificates must carry; empty for the host of each address. Needs KAFKA_TLS"`
 
-	SASLMechanism string `env:"KAFKA_SASL_MECHANISM" envDefault:"none" help:"none, plain, scram-sha-256 or scram-sha-512. plain without KAFKA_TLS sends the password readable"`
-	SASLUser      string `env:"KAFKA_SASL_USER" help:"user name for SASL"`
-	SASLPassword  string `env:"KAFKA_SASL_PASSWORD" secret:"true" help:"password for SASL"`
+	SASLMechanism string        `env:"KAFKA_SASL_MECHANISM" envDefault:"none" help:"none, plain, scram-sha-256 or scram-sha-512. plain without KAFKA_TLS sends the password readable"`
+	SASLUser      string        `env:"KAFKA_SASL_USER" help:"user name for SASL"`
+	SASLPassword  config.Secret `env:"KAFKA_SASL_PASSWORD" help:"password for SASL"`
+
+	Provisioned bool `env:"KAFKA_PROVISIONED" envDefault:"false" help:"topics are made by a provisioner (troupe provision): none is created here, and one that is missing is waited for. So it should be in production, where a service has no right to create"`
 
 	ReplicationFactor int    `env:"KAFKA_REPLICATION_FACTOR" envDefault:"3" help:"copies of each log, for topics that are created, and the least for those that exist. 3 or more makes every write wait for 2 copies; with less, the death of a broker can lose what was acknowledged: a demo setting"`
 	ClientID          string `env:"KAFKA_CLIENT_ID" envDefault:"troupe" help:"name shown in the brokers' logs and quotas"`
@@ -103,63 +105,85 @@ func (c Config) Validate() error {
 		"must be from 1s to 5m, not %v", c.SessionTimeout)
 	refuse(c.RebalanceTimeout <= c.ProduceTimeout || c.RebalanceTimeout > time.Hour, "KAFKA_REBALANCE_TIMEOUT",
 		"must be longer than KAFKA_PRODUCE_TIMEOUT and at most 1h, not %v", c.RebalanceTimeout)
-	_, err := c.tls()
-	errs = append(errs, err)
-	_, err = c.sasl()
+	if c.TLS {
+		_, err := c.files().Read()
+		errs = append(errs, err)
+	}
+	_, err := c.sasl()
 	return errors.Join(append(errs, err)...)
 }
 
-// tls returns nil when TLS is off.
-func (c Config) tls() (*tls.Config, error) {
-	if !c.TLS {
-		return nil, nil
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fault.Field("KAFKA_CA_FILE", "%w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fault.Field("KAFKA_CA_FILE", "%s holds no PEM certificate", c.CAFile)
-		}
-	}
-	if (c.CertFile == "") != (c.KeyFile == "") {
-		return nil, fault.Field("KAFKA_CERT_FILE", "and KAFKA_KEY_FILE go together: set both or none")
-	}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fault.Field("KAFKA_CERT_FILE", "%w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
+func (c Config) files() tlsfiles.Files {
+	return tlsfiles.Files{Prefix: "KAFKA_", CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile, ServerName: c.ServerName}
 }
 
 // sasl returns nil for none.
 func (c Config) sasl() (sasl.Mechanism, error) {
-	algorithms := map[string]scram.Algorithm{"scram-sha-256": scram.SHA256, "scram-sha-512": scram.SHA512}
-	switch algorithm, isScram := algorithms[c.SASLMechanism]; {
+	switch _, known := mechanisms[c.SASLMechanism]; {
 	case c.SASLMechanism == "none":
 		if c.SASLUser != "" {
 			return nil, fault.Field("KAFKA_SASL_USER", "is set, but KAFKA_SASL_MECHANISM is none")
 		}
 		return nil, nil
-	case !isScram && c.SASLMechanism != "plain":
+	case !known:
 		return nil, fault.Field("KAFKA_SASL_MECHANISM", "must be none, plain, scram-sha-256 or scram-sha-512, not %q",
 			c.SASLMechanism)
 	case c.SASLUser == "":
 		return nil, fault.Field("KAFKA_SASL_USER", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
-	case c.SASLPassword == "":
+	case !c.SASLPassword.IsSet():
 		return nil, fault.Field("KAFKA_SASL_PASSWORD", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
-	case isScram:
-		m, err := scram.Mechanism(algorithm, c.SASLUser, c.SASLPassword)
-		if err != nil {
-			return nil, fault.Field("KAFKA_SASL_PASSWORD", "cannot be used: %w", err)
-		}
-		return m, nil
 	}
-	return plain.Mechanism{Username: c.SASLUser, Password: c.SASLPassword}, nil
+	l := login{mechanisms[c.SASLMechanism], c.SASLUser, c.SASLPassword}
+	_, err := l.now()
+	return l, err
+}
+
+// mechanisms make a SASL mechanism of a user and a password.
+var mechanisms = map[string]func(user, password string) (sasl.Mechanism, error){
+	"plain": func(user, password string) (sasl.Mechanism, error) {
+		return plain.Mechanism{Username: user, Password: password}, nil
+	},
+	"scram-sha-256": func(user, password string) (sasl.Mechanism, error) {
+		return scram.Mechanism(scram.SHA256, user, password)
+	},
+	"scram-sha-512": func(user, password string) (sasl.Mechanism, error) {
+		return scram.Mechanism(scram.SHA512, user, password)
+	},
+}
+
+// login is a mechanism with the password as it is when a connection is made.
+type login struct {
+	mechanism func(user, password string) (sasl.Mechanism, error)
+	user      string
+	password  config.Secret
+}
+
+func (l login) now() (sasl.Mechanism, error) {
+	password, err := l.password.Read()
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.mechanism(l.user, password)
+	if err != nil {
+		return nil, fault.Field("KAFKA_SASL_PASSWORD", "cannot be used: %w", err)
+	}
+	return m, nil
+}
+
+// Name implements sasl.Mechanism.
+func (l login) Name() string {
+	m, err := l.mechanism(l.user, "-")
+	if err != nil {
+		return ""
+	}
+	return m.Name()
+}
+
+// Start implements sasl.Mechanism.
+func (l login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	m, err := l.now()
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Start(ctx)
 }

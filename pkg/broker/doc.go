@@ -20,6 +20,7 @@
 //   - client.go: a client is opened and closed
 //   - offsets.go: where logs begin and end
 //   - identity.go: whether a topic is still the same one
+//   - access.go: users are made, and what they may do
 //   - topics.go: topics are created, and their settings checked
 //   - produce.go: batches are appended
 //   - decode.go: the records of a Fetch response

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,13 +11,13 @@ import (
 )
 
 // hopeless are the answers that no waiting mends. Every other answer, known or not, and every failure of the network is
-// Unavailable: an outage must never look like a bad event.
+// Unavailable: an outage must never look like a bad event. So is a refusal: a grant, a password or a certificate is
+// mended at the cluster or in a file, while the service runs.
 var hopeless = []kafka.Error{
 	kafka.InvalidRecord, kafka.InvalidTimestamp, kafka.InvalidTopic,
 	kafka.InvalidRequiredAcks, kafka.InvalidRequest, kafka.UnsupportedVersion, kafka.UnsupportedForMessageFormat,
 	kafka.UnsupportedCompressionType, kafka.PolicyViolation, kafka.InvalidPartitionNumber, kafka.InvalidConfiguration,
-	kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
-	kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism, kafka.IllegalSASLState, kafka.SecurityDisabled,
+	kafka.UnsupportedSASLMechanism, kafka.IllegalSASLState, kafka.SecurityDisabled,
 	kafka.InvalidGroupId, kafka.InvalidSessionTimeout, kafka.InconsistentGroupProtocol, kafka.OffsetMetadataTooLarge,
 	kafka.InvalidCommitOffsetSize,
 }
@@ -48,11 +47,6 @@ func classify(doing string, err error) error {
 			class = fault.Conflict
 		}
 	}
-	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, other := errors.AsType[x509.HostnameError](err)
-	if unknown || other {
-		class = fault.Permanent
-	}
 	return fault.New(class, "%s: %w", doing, err)
 }
 
@@ -68,10 +62,10 @@ func code(doing string, c int16, message string) error {
 	return classify(doing, kafka.Error(c))
 }
 
-// network is true for a failure to get any answer, other than that nobody waits for it any more.
+// network is true for a failure to get any answer, or to be let in at all, other than that nobody waits for it any more.
 func network(err error) bool {
 	_, answered := errors.AsType[kafka.Error](err)
-	return err != nil && !answered && !errors.Is(err, context.Canceled)
+	return err != nil && (!answered || errors.Is(err, kafka.SASLAuthenticationFailed)) && !errors.Is(err, context.Canceled)
 }
 
 // moved is true for the answers of a broker that does not lead the log (any more).

@@ -97,6 +97,7 @@ func comparePosition(p Position, tp TopicPartition) int { return compareLogs(p.T
 // fetched is what a response says of one log; taken is what its records take in memory so far.
 func (c *cluster) fetched(from Position, p *kmsg.FetchResponseTopicPartition, taken *int) Fetched {
 	f := Fetched{TopicPartition: from.TopicPartition, Next: from.Offset}
+	c.outage.allowed("read", f.Topic, p.ErrorCode)
 	switch {
 	case kafka.Error(p.ErrorCode) == kafka.OffsetOutOfRange:
 		f.Err = ErrOutOfRange

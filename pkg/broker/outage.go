@@ -4,7 +4,10 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // outage tells the log once when Kafka, or a part of it, stops answering, and once when all of it is back.
@@ -12,6 +15,7 @@ type outage struct {
 	brokers []string
 	mu      sync.Mutex
 	since   time.Time
+	any     atomic.Bool     // something fails
 	failing map[string]bool // by what was asked: a broker, the cluster's metadata, a group
 }
 
@@ -23,6 +27,7 @@ func (o *outage) failed(asked string, err error) {
 		o.since = time.Now()
 		slog.Warn("waiting for kafka", "brokers", strings.Join(o.brokers, ","), "asked", asked, "error", err)
 		o.failing = map[string]bool{}
+		o.any.Store(true)
 	}
 	o.failing[asked] = true
 }
@@ -36,6 +41,19 @@ func (o *outage) answered(asked string) {
 	}
 	delete(o.failing, asked)
 	o.ended()
+}
+
+// allowed notes what a broker says of reading or writing a topic: a refusal is an outage of that alone.
+func (o *outage) allowed(doing, topic string, answer int16) {
+	refused := kafka.Error(answer) == kafka.TopicAuthorizationFailed
+	if !refused && !o.any.Load() {
+		return
+	}
+	if asked := doing + " topic " + topic; refused {
+		o.failed(asked, kafka.Error(answer))
+	} else if answer == 0 {
+		o.answered(asked)
+	}
 }
 
 // alive forgets the brokers that left the cluster: nobody will ask them again.
@@ -56,6 +74,7 @@ func (o *outage) alive(asked func(string) bool) {
 // ended tells the log when nothing fails any more; the caller holds mu.
 func (o *outage) ended() {
 	if len(o.failing) == 0 {
+		o.any.Store(false)
 		slog.Warn("kafka is back", "brokers", strings.Join(o.brokers, ","),
 			"after", time.Since(o.since).Round(time.Millisecond))
 	}

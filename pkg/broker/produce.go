@@ -94,6 +94,7 @@ func (c *Client) produceTo(ctx context.Context, leader int32, batches []Batch, e
 	}
 	for _, b := range batches {
 		p, ok := outcome[b.TopicPartition]
+		c.outage.allowed("write", b.Topic, p.ErrorCode)
 		switch {
 		case !ok:
 			each(Produced{b.TopicPartition, -1, silent(b.TopicPartition)})

@@ -8,13 +8,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"log/slog"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -86,7 +92,7 @@ func TestTLSAndSASLReachBothNetworkStacks(t *testing.T) {
 			cfg := broker.Config{TLS: true, CAFile: ca, ReplicationFactor: 1, SASLMechanism: mechanism}
 			if method != "" {
 				opts = append(opts, kfake.EnableSASL(), kfake.Superuser(method, "troupe", "secret"))
-				cfg.SASLUser, cfg.SASLPassword = "troupe", "secret"
+				cfg.SASLUser, cfg.SASLPassword = "troupe", config.NewSecret("secret")
 			}
 			cluster := brokertest.Embedded(t, opts...)
 			cfg.Brokers = cluster.ListenAddrs()
@@ -99,31 +105,149 @@ func TestTLSAndSASLReachBothNetworkStacks(t *testing.T) {
 				t.Errorf("with a server name of the certificate: %v", err)
 			}
 			named.ServerName = "other.internal"
-			if err := rounds(t, named); fault.ClassOf(err) != fault.Permanent {
-				t.Errorf("with another server name: %v, want a permanent error", err)
-			}
-			if err := join(t.Context(), open(t, named)); fault.ClassOf(err) != fault.Permanent {
-				t.Errorf("join with another server name: %v, want a permanent error", err)
+			if err := rounds(t, named); fault.ClassOf(err) != fault.Unavailable {
+				t.Errorf("with another server name: %v, want to wait", err)
 			}
 			unknown := cfg
 			unknown.CAFile = ""
-			if err := rounds(t, unknown); fault.ClassOf(err) != fault.Permanent {
-				t.Errorf("without the authority: %v, want a permanent error", err)
+			if err := rounds(t, unknown); fault.ClassOf(err) != fault.Unavailable {
+				t.Errorf("without the authority: %v, want to wait", err)
 			}
 			if method == "" {
 				return
 			}
 			wrong := cfg
-			wrong.SASLPassword = "wrong"
+			wrong.SASLPassword = config.NewSecret("wrong")
 			cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl() // kfake would close the connection; Kafka says why
 				refusal := kmsg.NewPtrSASLAuthenticateResponse()
 				refusal.Version, refusal.ErrorCode = 1, kerr.SaslAuthenticationFailed.Code
 				return refusal, nil, true
 			})
-			if err := rounds(t, wrong); fault.ClassOf(err) != fault.Permanent {
-				t.Errorf("with a wrong password: %v, want a permanent error", err)
+			if err := rounds(t, wrong); fault.ClassOf(err) != fault.Unavailable {
+				t.Errorf("with a wrong password: %v, want to wait", err)
 			}
 		})
 	}
+}
+
+// Whoever rotates a password or an authority does it while services run, and at the brokers and in their files at
+// different moments: a service waits, and goes on by itself.
+func TestWhatIsRotatedIsTakenWithoutARestart(t *testing.T) {
+	certificate, ca := selfSigned(t)
+	_, other := selfSigned(t)
+	right, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := writeFile(t, "password", "right")
+	cluster := brokertest.Embedded(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate}}),
+		kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "troupe", "right"))
+	settings, err := config.Load[broker.Config]([]string{"KAFKA_BROKERS=" + cluster.ListenAddrs()[0], "KAFKA_TLS=true",
+		"KAFKA_CA_FILE=" + other, "KAFKA_SASL_MECHANISM=scram-sha-512", "KAFKA_SASL_USER=troupe",
+		"KAFKA_SASL_PASSWORD_FILE=" + password, "KAFKA_REPLICATION_FACTOR=1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(password, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, settings)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	provision := func() error { return c.Provision(ctx, []broker.Topic{{Name: "a", Partitions: 1}}) }
+	if err := provision(); fault.ClassOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "unknown authority") {
+		t.Fatalf("with another authority: %v, want to wait", err)
+	}
+	if err := os.WriteFile(other, right, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for err = provision(); err != nil && strings.Contains(err.Error(), "unknown authority"); {
+		err = provision()
+	}
+	if fault.ClassOf(err) != fault.Unavailable || err == nil {
+		t.Fatalf("with an old password: %v, want to wait", err)
+	}
+	if err := os.WriteFile(password, []byte("right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for err = provision(); err != nil; err = provision() {
+		if fault.ClassOf(err) != fault.Unavailable || ctx.Err() != nil {
+			t.Fatalf("with the new password: %v", err)
+		}
+	}
+	if err := join(ctx, c); err != nil {
+		t.Errorf("join: %v", err)
+	}
+}
+
+// A grant that is taken away is an outage of that topic: said once, never the fault of what is written.
+func TestARefusedTopicIsWaitedForAndSaidOnce(t *testing.T) {
+	logs := capture(t)
+	cluster := brokertest.Embedded(t)
+	c := open(t, broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1})
+	if err := c.Provision(t.Context(), []broker.Topic{{Name: "a", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	produce := func() (err error) {
+		c.Produce(t.Context(), []broker.Batch{{TopicPartition: broker.TopicPartition{Topic: "a"},
+			Records: []broker.Record{{Key: []byte("k")}}}}, func(p broker.Produced) { err = p.Err })
+		return err
+	}
+	refused := 0
+	cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if refused++; refused <= 3 {
+			cluster.KeepControl()
+			answer := r.ResponseKind().(*kmsg.ProduceResponse)
+			answer.Topics = []kmsg.ProduceResponseTopic{{Topic: "a",
+				Partitions: []kmsg.ProduceResponseTopicPartition{{ErrorCode: kerr.TopicAuthorizationFailed.Code}}}}
+			return answer, nil, true
+		}
+		return nil, nil, false
+	})
+	for range 3 {
+		if err := produce(); fault.ClassOf(err) != fault.Unavailable {
+			t.Fatalf("refused: %v, want to wait", err)
+		}
+	}
+	if err := produce(); err != nil {
+		t.Fatal(err)
+	}
+	said := logs()
+	if strings.Count(said, "waiting for kafka") != 1 || strings.Count(said, "kafka is back") != 1 ||
+		!strings.Contains(said, "write topic a") {
+		t.Errorf("said:\n%s", said)
+	}
+}
+
+// capture returns what the process logs from now on.
+func capture(t *testing.T) func() string {
+	t.Helper()
+	var mu sync.Mutex
+	var b strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	}), nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.String()
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

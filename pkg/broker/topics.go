@@ -14,7 +14,8 @@ import (
 )
 
 // Provision implements Log. Topics are created with the configured replication factor, the min.insync.replicas that
-// goes with it, and cleanup.policy delete. It returns when every log can be written and read.
+// goes with it, and cleanup.policy delete; with Config.Provisioned none is, and a missing one is an error of class
+// Unavailable. It returns when every log can be written and read.
 func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
@@ -22,7 +23,7 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	if err != nil {
 		return err
 	}
-	if missing := m.missing(topics); len(missing) > 0 {
+	if missing := m.missing(topics); len(missing) > 0 && !c.cfg.Provisioned {
 		if err := c.create(ctx, missing); err != nil {
 			return err
 		}

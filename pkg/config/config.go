@@ -3,9 +3,9 @@
 //	env:"NAME"          the variable (github.com/caarlos0/env); "-" leaves the field alone
 //	envDefault:"VALUE"  used when the variable is missing or empty
 //	help:"…"            what it is, its unit, and its danger
-//	secret:"true"       never shown; may come from the file that NAME_FILE names, as secrets are mounted in containers
 //
-// Structs in it, embedded ones too, are filled likewise.
+// A field of type Secret is never shown, and may come from the file that NAME_FILE names, as secrets are mounted in
+// containers; it is read again when it is used. Structs in it, embedded ones too, are filled likewise.
 package config
 
 import (
@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -35,38 +34,45 @@ func Load[C any](environ []string) (C, error) {
 		name, value, _ := strings.Cut(e, "=")
 		set[name] = value
 	}
-	if err := readSecrets[C](set); err != nil {
+	files, err := readSecrets[C](set)
+	if err != nil {
 		return c, err
 	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: set}); err != nil {
 		return c, named[C](err, set)
 	}
+	for _, v := range variables(reflect.TypeFor[C](), "") {
+		if file := files[v.name]; file != "" {
+			again := Secret{func() (string, error) { return readSecret(v.name+fileSuffix, file) }}
+			reflect.ValueOf(&c).Elem().FieldByIndex(v.index).Set(reflect.ValueOf(again))
+		}
+	}
 	return c, validate(reflect.ValueOf(&c).Elem())
 }
 
 // readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of
-// NAME.
-func readSecrets[C any](set map[string]string) error {
+// NAME, and returns the files by NAME.
+func readSecrets[C any](set map[string]string) (map[string]string, error) {
 	var errs []error
+	files := map[string]string{}
 	for _, v := range variables(reflect.TypeFor[C](), "") {
-		file := set[v.name+fileSuffix]
+		variable := v.name + fileSuffix
+		file := set[variable]
 		if !v.secret || file == "" {
 			continue
 		}
 		if set[v.name] != "" {
-			errs = append(errs, fault.Field(v.name+fileSuffix, "and %s are both set; one of them is too many", v.name))
+			errs = append(errs, fault.Field(variable, "and %s are both set; one of them is too many", v.name))
 			continue
 		}
-		text, err := os.ReadFile(file)
+		text, err := readSecret(variable, file)
 		if err != nil {
-			errs = append(errs, fault.Field(v.name+fileSuffix, "%w", err))
+			errs = append(errs, err)
 			continue
 		}
-		if set[v.name] = strings.TrimRight(string(text), "\r\n"); set[v.name] == "" { // the default would be taken
-			errs = append(errs, fault.Field(v.name+fileSuffix, "%s is empty", file))
-		}
+		set[v.name], files[v.name] = text, file
 	}
-	return errors.Join(errs...)
+	return files, errors.Join(errs...)
 }
 
 // named finds the variables behind an error of env, which names the struct's fields only: each variable is tried alone.
@@ -115,11 +121,7 @@ func validate(v reflect.Value) error {
 func Masked[C any](cfg C) []slog.Attr {
 	var attrs []slog.Attr
 	for _, v := range variables(reflect.TypeFor[C](), "") {
-		text := render(reflect.ValueOf(cfg).FieldByIndex(v.index))
-		if v.secret && text != "" {
-			text = "(set)"
-		}
-		attrs = append(attrs, slog.String(v.name, text))
+		attrs = append(attrs, slog.String(v.name, render(reflect.ValueOf(cfg).FieldByIndex(v.index))))
 	}
 	return attrs
 }
@@ -169,12 +171,15 @@ func variables(t reflect.Type, prefix string) []variable {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		if f.Tag.Get("secret") != "" {
+			panic(name + ": a secret's type is config.Secret; a tag hides nothing")
+		}
 		switch {
 		case !f.IsExported() || name == "-":
 		case name != "":
 			vs = append(vs, variable{
 				name: prefix + name, def: f.Tag.Get("envDefault"), help: f.Tag.Get("help"),
-				secret: f.Tag.Get("secret") == "true", typ: f.Type, index: f.Index,
+				secret: f.Type == reflect.TypeFor[Secret](), typ: f.Type, index: f.Index,
 			})
 		case nested(f.Type):
 			for _, v := range variables(f.Type, prefix+f.Tag.Get("envPrefix")) {

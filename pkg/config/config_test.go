@@ -14,8 +14,8 @@ import (
 )
 
 type Broker struct {
-	Brokers  []string `env:"BROKERS" envDefault:"127.0.0.1:9092" help:"where the log is"`
-	Password string   `env:"PASSWORD" secret:"true" help:"of the user"`
+	Brokers  []string      `env:"BROKERS" envDefault:"127.0.0.1:9092" help:"where the log is"`
+	Password config.Secret `env:"PASSWORD" help:"of the user"`
 }
 
 func (b Broker) Validate() error {
@@ -100,8 +100,8 @@ func TestASecretComesFromAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := config.Load[settings]([]string{"PASSWORD_FILE=" + file})
-	if err != nil || c.Password != "hunter2" {
-		t.Errorf("got %q, %v", c.Password, err)
+	if got, rerr := c.Password.Read(); err != nil || rerr != nil || got != "hunter2" {
+		t.Errorf("got %q, %v, %v", got, err, rerr)
 	}
 	for environ, want := range map[string]string{
 		"PASSWORD_FILE=/dev/null":                 "PASSWORD_FILE: /dev/null is empty",

@@ -12,13 +12,15 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/troupe-dev/troupe/pkg/config"
 )
 
 type settings struct {
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:1" help:"where it listens"`
-	Format   string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
-	Key      string `env:"KEY" secret:"true" help:"of the gateway"`
-	Size     int    `env:"SIZE" envDefault:"1" help:"how many"`
+	HTTPAddr string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:1" help:"where it listens"`
+	Format   string        `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+	Key      config.Secret `env:"KEY" help:"of the gateway"`
+	Size     int           `env:"SIZE" envDefault:"1" help:"how many"`
 }
 
 // output is written by the program's goroutines and read when it has ended.

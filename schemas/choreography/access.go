@@ -3,6 +3,7 @@ package choreography
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -45,10 +46,9 @@ func activityTopic(participant string) string { return participant + ".activity.
 // Access is what a participant or a reader may do at Kafka; it needs no more, and with less it does not run. All are
 // sorted.
 type Access struct {
-	// Own topics are created, and their settings read, when it starts. Checked are those of others whose settings it
-	// reads.
-	Own, Checked []string
-	Read, Write  []string
+	// Checked are the topics whose settings it reads when it starts: a participant's own, and what a reader listens to.
+	Checked     []string
+	Read, Write []string
 	// Group that it joins, by its own name. Watched are the groups whose offsets it looks at.
 	Group   string
 	Watched []string
@@ -59,7 +59,7 @@ func (c *Choreography) AccessOf(name string) Access {
 	a := Access{Group: name}
 	if p, ok := c.Participants[name]; ok {
 		letters, redrive, activity := lettersTopic(name), redriveTopic(name), activityTopic(name)
-		a.Own = []string{p.Topic, letters, redrive, activity}
+		a.Checked = []string{p.Topic, letters, redrive, activity}
 		a.Read = []string{p.Topic, letters, redrive}
 		a.Write = []string{p.Topic, letters, activity}
 	}
@@ -78,8 +78,60 @@ func (c *Choreography) AccessOf(name string) Access {
 		}
 		a.Watched = slices.DeleteFunc(c.Names(), func(n string) bool { return n == name })
 	}
-	for _, list := range []*[]string{&a.Own, &a.Checked, &a.Read, &a.Write, &a.Watched} {
+	for _, list := range []*[]string{&a.Checked, &a.Read, &a.Write, &a.Watched} {
 		*list = sortedSet(*list)
 	}
 	return a
+}
+
+// Grant allows a principal one operation on one topic or group, named in full.
+type Grant struct {
+	Principal string
+	// Kind of the resource, topic or group, as Kafka's tools write it; so is Operation: Read, Write, Create, Describe,
+	// DescribeConfigs.
+	Kind, Name, Operation string
+}
+
+// Provisioner is the principal that creates topics. No service may.
+const Provisioner = "provisioner"
+
+// Principal is a participant's or reader's user at Kafka and Redis: its name as Kubernetes, too, takes it.
+func Principal(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
+// GrantsOf returns everything that a participant or reader may do at Kafka, where all else is refused. Read and Write
+// imply Describe.
+func (c *Choreography) GrantsOf(name string) (grants []Grant) {
+	a := c.AccessOf(name)
+	add := func(kind, operation string, names ...string) {
+		for _, on := range names {
+			grants = append(grants, Grant{Principal(name), kind, on, operation})
+		}
+	}
+	add("topic", "DescribeConfigs", a.Checked...)
+	add("topic", "Read", a.Read...)
+	add("topic", "Write", a.Write...)
+	add("group", "Read", a.Group)
+	add("group", "Describe", a.Watched...)
+	return grants
+}
+
+// ProvisionerGrants returns what the provisioner may do.
+func (c *Choreography) ProvisionerGrants() (grants []Grant) {
+	for _, name := range c.Names() {
+		for _, t := range c.OwnTopics(name, 0) {
+			for _, operation := range []string{"Create", "Describe", "DescribeConfigs"} {
+				grants = append(grants, Grant{Provisioner, "topic", t.Name, operation})
+			}
+		}
+	}
+	return grants
+}
+
+// Grants returns those of everybody.
+func (c *Choreography) Grants() []Grant {
+	grants := c.ProvisionerGrants()
+	for _, name := range c.Names() {
+		grants = append(grants, c.GrantsOf(name)...)
+	}
+	return grants
 }

@@ -1,6 +1,7 @@
 package choreography
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,10 +13,10 @@ func TestAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Access{
-		Own:   []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
-		Read:  []string{"order.events.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
-		Write: []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1"},
-		Group: "payment",
+		Checked: []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
+		Read:    []string{"order.events.v1", "payment.dead-letters.v1", "payment.events.v1", "payment.redrive.v1"},
+		Write:   []string{"payment.activity.v1", "payment.dead-letters.v1", "payment.events.v1"},
+		Group:   "payment",
 	}
 	if diff := cmp.Diff(want, c.AccessOf("payment")); diff != "" {
 		t.Errorf("payment (-want +got):\n%s", diff)
@@ -35,5 +36,48 @@ func TestAccess(t *testing.T) {
 	}
 	if len(query.Write) > 0 || len(query.Watched) > 0 {
 		t.Errorf("a reader without operators writes: %+v", query)
+	}
+}
+
+// The protocol rests on it: a topic of facts, letters or activity has one writer, and nobody but the provisioner creates.
+func TestNobodyWritesWhatIsAnothers(t *testing.T) {
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writers := map[string][]string{}
+	for _, g := range c.Grants() {
+		if strings.ContainsAny(g.Name, "*?") || g.Name == "" {
+			t.Errorf("%+v names no one resource", g)
+		}
+		switch {
+		case g.Operation == "Write":
+			writers[g.Name] = append(writers[g.Name], g.Principal)
+		case g.Operation == "Create" && g.Principal != Provisioner:
+			t.Errorf("%s may create %s", g.Principal, g.Name)
+		case g.Kind == "group" && g.Operation == "Read" && g.Name != g.Principal:
+			t.Errorf("%s may join the group %s", g.Principal, g.Name)
+		}
+	}
+	var operators []string
+	for name, r := range c.Readers {
+		if r.Operates {
+			operators = append(operators, name)
+		}
+	}
+	for name := range c.Participants {
+		for _, own := range c.OwnTopics(name, 0) {
+			want := []string{name}
+			if own.Name == redriveTopic(name) {
+				want = operators
+			}
+			if diff := cmp.Diff(want, writers[own.Name]); diff != "" {
+				t.Errorf("writers of %s (-want +got):\n%s", own.Name, diff)
+			}
+			delete(writers, own.Name)
+		}
+	}
+	if len(writers) > 0 {
+		t.Errorf("more is written: %v", writers)
 	}
 }

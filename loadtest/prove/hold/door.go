@@ -2,6 +2,7 @@ package hold
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
@@ -17,6 +18,7 @@ const (
 // doors listens on loopback, one free port for each name, and ends all connections when it is closed.
 type doors struct {
 	serve func(name string, client net.Conn)
+	tls   *tls.Config // of both sides; nil: in the clear
 	life  context.Context
 	end   context.CancelFunc
 
@@ -44,6 +46,9 @@ func (d *doors) open(name string) (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("open a door for %s: %w", name, err)
+	}
+	if d.tls != nil {
+		ln = tls.NewListener(ln, d.tls)
 	}
 	d.byKey[name] = ln
 	d.work.Go(func() { d.accept(name, ln) })
@@ -75,7 +80,12 @@ func (d *doors) accept(name string, ln net.Listener) {
 func (d *doors) dial(addr string) (c net.Conn, done func(), err error) {
 	ctx, cancel := context.WithTimeout(d.life, dialWithin)
 	defer cancel()
-	if c, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr); err != nil {
+	if d.tls != nil {
+		c, err = (&tls.Dialer{Config: d.tls}).DialContext(ctx, "tcp", addr)
+	} else {
+		c, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(d.life, func() { _ = c.Close() })
@@ -96,7 +106,7 @@ func (d *doors) close() {
 // finish tells the server that nothing comes any more, and leaves it a while to answer what it has.
 func finish(server net.Conn) {
 	_ = server.SetReadDeadline(time.Now().Add(drainWithin))
-	if c, ok := server.(*net.TCPConn); ok {
+	if c, ok := server.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
 }

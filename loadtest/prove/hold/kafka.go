@@ -13,7 +13,7 @@ import (
 )
 
 // Kafka is a proxy in front of a Kafka cluster. It has one address per broker: those that answers name to the clients are
-// its own, so that clients stay behind it. PLAINTEXT only.
+// its own, so that clients stay behind it. Logins pass as they are.
 type Kafka struct {
 	upstream []string
 	doors    *doors

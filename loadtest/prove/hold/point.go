@@ -2,9 +2,11 @@ package hold
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/troupe-dev/troupe/pkg/tlsfiles"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -15,11 +17,35 @@ type Proxies struct {
 	Kafka   *Kafka
 	Gateway *HTTP
 	SMTP    *SMTP
+	secrets string // folder of scripts/secrets; empty: nobody logs in
 }
 
 // NewProxies returns proxies in front of addresses (host:port), where nothing need run yet. Close them.
 func NewProxies(kafka []string, redis, gateway, smtp string) *Proxies {
-	return &Proxies{NewRedis(redis), NewKafka(kafka...), NewHTTP(gateway), NewSMTP(smtp)}
+	return &Proxies{NewRedis(redis), NewKafka(kafka...), NewHTTP(gateway), NewSMTP(smtp), ""}
+}
+
+// Secure has Redis and Kafka spoken to by TLS, on both sides, and every process log in by its service's name. It comes
+// before all else; secrets is a folder as scripts/secrets makes it.
+func (p *Proxies) Secure(secrets string) error {
+	files := tlsfiles.Files{CA: filepath.Join(secrets, "ca.crt"), Cert: filepath.Join(secrets, "kafka.crt"), Key: filepath.Join(secrets, "kafka.key")}
+	config, err := files.Read()
+	p.secrets, p.Redis.doors.tls, p.Kafka.doors.tls = secrets, config, config
+	return err
+}
+
+// logins are the variables by which a process logs in.
+func (p *Proxies) logins(process string) []string {
+	if p.secrets == "" {
+		return nil
+	}
+	user, ca := service(process), filepath.Join(p.secrets, "ca.crt")
+	return []string{
+		"KAFKA_TLS=true", "KAFKA_CA_FILE=" + ca, "KAFKA_SASL_MECHANISM=scram-sha-512", "KAFKA_SASL_USER=" + user,
+		"KAFKA_SASL_PASSWORD_FILE=" + filepath.Join(p.secrets, user+".kafka-password"), "KAFKA_PROVISIONED=true",
+		"REDIS_TLS=true", "REDIS_CA_FILE=" + ca, "REDIS_USERNAME=" + user,
+		"REDIS_PASSWORD_FILE=" + filepath.Join(p.secrets, user+".redis-password"),
+	}
 }
 
 // Close ends all connections and waits for them. What is held is dropped.
@@ -49,7 +75,7 @@ func (p *Proxies) Environ(process string) ([]string, error) {
 		}
 		env = append(env, v.prefix+addr)
 	}
-	return env, nil
+	return append(env, p.logins(process)...), nil
 }
 
 // Any partition.

@@ -11,12 +11,62 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/control"
 )
 
 const (
 	kafkaVersion = "4.3.1"
 	startWithin  = time.Minute
 )
+
+// stores starts what is to be started, and decides on the addresses of everything.
+func (r *Rig) stores(ctx context.Context) (err error) {
+	ports := FreePorts(8)
+	if ports == nil {
+		return errors.New("no free ports between 20000 and 32000")
+	}
+	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
+	r.KafkaAddrs, r.RedisAddr = r.Kafka, r.Redis
+	var locks *locks
+	if r.Secure {
+		if locks, err = newLocks(ctx, r.Dir, ports[6], ports[7]); err != nil {
+			return err
+		}
+	}
+	if r.Real {
+		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5], locks); err != nil {
+			return err
+		}
+		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1], locks); err != nil {
+			return err
+		}
+		r.KafkaAddrs, r.RedisAddr = []string{addr(0)}, addr(1)
+	}
+	if len(r.KafkaAddrs) == 0 {
+		r.KafkaAddrs = []string{addr(0)}
+	}
+	if r.RedisAddr == "" {
+		r.RedisAddr = addr(1)
+	}
+	r.Gateway, r.SMTP = addr(2), addr(3)
+	r.control = addr(4)
+	r.Control = control.NewClient("http://" + r.control)
+	if r.Secure {
+		r.Proxies = hold.NewProxies([]string{addr(6)}, addr(7), r.Gateway, r.SMTP)
+		err = errors.Join(r.Proxies.Secure(locks.secrets), locks.open(ctx, r.Troupe, r.KafkaAddrs[0]))
+	} else {
+		r.Proxies = hold.NewProxies(r.KafkaAddrs, r.RedisAddr, r.Gateway, r.SMTP)
+	}
+	if err != nil {
+		return err
+	}
+	r.Gateway = "http://" + r.Gateway
+	r.Log, err = check.NewPlain(r.KafkaAddrs)
+	return err
+}
 
 // kafka is a real one of our own: one broker in KRaft mode, with its data in the rig's directory, so that it can be killed and
 // started again with its log. Its programs are those of scripts/kafka.
@@ -26,7 +76,7 @@ type kafka struct {
 	java      []string
 }
 
-func startKafka(ctx context.Context, dir string, port, controller int) (*kafka, error) {
+func startKafka(ctx context.Context, dir string, port, controller int, l *locks) (*kafka, error) {
 	fetch := exec.CommandContext(ctx, "scripts/kafka", "fetch", kafkaVersion)
 	fetch.Stderr = os.Stderr
 	if err := fetch.Run(); err != nil {
@@ -43,7 +93,7 @@ func startKafka(ctx context.Context, dir string, port, controller int) (*kafka, 
 		return nil, err
 	}
 	k := &kafka{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, java: []string{"-cp", filepath.Join(libs, "*")}}
-	if err := os.WriteFile(filepath.Join(dir, "server.properties"), []byte(k.properties(controller)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "server.properties"), []byte(k.properties(controller, l)), 0o644); err != nil {
 		return nil, err
 	}
 	id, err := k.tool(ctx, "random-uuid")
@@ -56,13 +106,14 @@ func startKafka(ctx context.Context, dir string, port, controller int) (*kafka, 
 	return k, k.start(ctx)
 }
 
-func (k *kafka) properties(controller int) string {
+func (k *kafka) properties(controller int, l *locks) string {
+	listener, protocol, further := l.properties()
 	return fmt.Sprintf(`process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://%[1]s
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d%[4]s
+advertised.listeners=PLAINTEXT://%[1]s%[4]s
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT%[5]s
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=%[3]s/data
@@ -72,7 +123,7 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-`, k.addr, controller, k.dir)
+%[6]s`, k.addr, controller, k.dir, listener, protocol, further)
 }
 
 func (k *kafka) tool(ctx context.Context, args ...string) (string, error) {
@@ -104,9 +155,10 @@ func (k *kafka) again(ctx context.Context) error {
 type redisServer struct {
 	*child
 	addr, dir string
+	locks     *locks
 }
 
-func startRedis(ctx context.Context, dir string, port int) (*redisServer, error) {
+func startRedis(ctx context.Context, dir string, port int, l *locks) (*redisServer, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -114,14 +166,14 @@ func startRedis(ctx context.Context, dir string, port int) (*redisServer, error)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir}
+	s := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, locks: l}
 	return s, s.start(ctx)
 }
 
 func (s *redisServer) start(ctx context.Context) (err error) {
 	_, port, _ := net.SplitHostPort(s.addr)
-	if s.child, err = startChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", "--bind", "127.0.0.1", "--port", port,
-		"--dir", s.dir, "--save", "", "--appendonly", "no"); err != nil {
+	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.locks.arguments()...)
+	if s.child, err = startChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", args...); err != nil {
 		return err
 	}
 	return answers(ctx, s.child, s.addr)

@@ -45,6 +45,8 @@ type Config struct {
 	Redis string
 	// Real starts a Kafka and a redis-server of its own.
 	Real bool
+	// Secure has those refuse what choreography.yaml does not have a service do. It needs Real.
+	Secure bool
 }
 
 // Rig is a running troupe. Make it with Start, end it with Stop.
@@ -96,38 +98,6 @@ func Start(ctx context.Context, c Config) (r *Rig, err error) {
 		return r, err
 	}
 	return r, r.connect(ctx)
-}
-
-// stores starts what is to be started, and decides on the addresses of everything.
-func (r *Rig) stores(ctx context.Context) (err error) {
-	ports := FreePorts(6)
-	if ports == nil {
-		return errors.New("no free ports between 20000 and 32000")
-	}
-	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
-	r.KafkaAddrs, r.RedisAddr = r.Kafka, r.Redis
-	if r.Real {
-		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5]); err != nil {
-			return err
-		}
-		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1]); err != nil {
-			return err
-		}
-		r.KafkaAddrs, r.RedisAddr = []string{addr(0)}, addr(1)
-	}
-	if len(r.KafkaAddrs) == 0 {
-		r.KafkaAddrs = []string{addr(0)}
-	}
-	if r.RedisAddr == "" {
-		r.RedisAddr = addr(1)
-	}
-	r.Gateway, r.SMTP = addr(2), addr(3)
-	r.control = addr(4)
-	r.Control = control.NewClient("http://" + r.control)
-	r.Proxies = hold.NewProxies(r.KafkaAddrs, r.RedisAddr, r.Gateway, r.SMTP)
-	r.Gateway = "http://" + r.Gateway
-	r.Log, err = check.NewPlain(r.KafkaAddrs)
-	return err
 }
 
 // EmbeddedKafka is true when the broker is a process of the playground, EmbeddedRedis when Redis is.

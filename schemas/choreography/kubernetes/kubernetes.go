@@ -23,9 +23,11 @@ var files = map[string]string{
 	"base/kustomization.yaml":                           "base.yaml",
 	"kafka/topics.txt":                                  "topics.txt",
 	"kafka/acls.txt":                                    "acls.txt",
+	"redis/users.acl":                                   "redis-users.acl",
 	"components/kafka-strimzi/topics.yaml":              "strimzi-topics.yaml",
 	"components/kafka-strimzi/users.yaml":               "strimzi-users.yaml",
 	"components/kafka-scram/names.yaml":                 "scram-names.yaml",
+	"components/redis-acl/names.yaml":                   "redis-names.yaml",
 	"components/network-policies/policies.yaml":         "network-policies.yaml",
 	"components/network-policies-outside/policies.yaml": "network-policies-outside.yaml",
 	"components/disruption/budgets.yaml":                "budgets.yaml",
@@ -39,7 +41,7 @@ const retention = 30 * 24 * time.Hour
 // Files returns every generated file by its path below k8s/. It is the same for the same choreography and alerts,
 // which are the text of observability/alerts.yml.
 func Files(c *choreography.Choreography, alerts string) (map[string]string, error) {
-	s := system{Partitions: c.Partitions, Outside: outside(c)}
+	s := system{Partitions: c.Partitions, Outside: outside(c), Provisioner: c.ProvisionerGrants(), RedisUsers: c.RedisUsers()}
 	for _, name := range c.Names() {
 		s.Services = append(s.Services, serviceOf(c, name))
 		for _, t := range c.OwnTopics(name, retention) {
@@ -78,6 +80,9 @@ type system struct {
 	Services   []service
 	Topics     []topic
 	Outside    []external
+
+	Provisioner []choreography.Grant
+	RedisUsers  []choreography.RedisUser
 }
 
 type service struct {
@@ -85,6 +90,7 @@ type service struct {
 	// Door: customers send requests to it. Operates: operators do, at an address of its own. Reader: it folds topics.
 	Door, Operates, Reader bool
 	Access                 choreography.Access
+	Grants                 []choreography.Grant
 	// Subscribes are the topics whose offsets its group commits.
 	Subscribes []string
 	Reaches    []string
@@ -104,7 +110,7 @@ func serviceOf(c *choreography.Choreography, name string) service {
 	p := c.Participants[name]
 	s := service{
 		Name: label(name), Reader: reader, Operates: r.Operates, Door: reader && !r.Operates || len(p.Doors) > 0,
-		Access: c.AccessOf(name), Reaches: p.Reaches,
+		Access: c.AccessOf(name), Grants: c.GrantsOf(name), Reaches: p.Reaches,
 	}
 	for topic := range c.Subscriptions(name) {
 		s.Subscribes = append(s.Subscribes, topic)
@@ -154,7 +160,7 @@ func (s system) Port(name string) int {
 }
 
 // label is a name as Kubernetes takes it.
-func label(name string) string { return strings.ReplaceAll(name, "_", "-") }
+func label(name string) string { return choreography.Principal(name) }
 
 type topic struct{ choreography.Topic }
 

@@ -2,17 +2,17 @@ package mail
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	netmail "net/mail"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/tlsfiles"
 	gomail "github.com/wneessen/go-mail"
 )
 
@@ -23,7 +23,7 @@ type Config struct {
 	TLS         string        `env:"SMTP_TLS" envDefault:"opportunistic" help:"none, opportunistic (STARTTLS when offered), required (STARTTLS or nothing), implicit (TLS from the first byte)"`
 	CAFile      string        `env:"SMTP_CA_FILE" help:"PEM file with the certificate authority of the mail server; empty for the system's"`
 	Username    string        `env:"SMTP_USERNAME" help:"user at the mail server; empty for none. Away from this host it needs SMTP_TLS required or implicit"`
-	Password    string        `env:"SMTP_PASSWORD" secret:"true" help:"password of SMTP_USERNAME"`
+	Password    config.Secret `env:"SMTP_PASSWORD" help:"password of SMTP_USERNAME"`
 	Auth        string        `env:"SMTP_AUTH" envDefault:"auto" help:"how to log in: auto, plain, login, cram-md5, scram-sha-1, scram-sha-256"`
 	HELO        string        `env:"SMTP_HELO" help:"name to say in EHLO; empty for the host's name"`
 	Connections int           `env:"SMTP_CONNECTIONS" envDefault:"16" help:"connections at most, 1 to 256; mails beyond wait for one"`
@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 			"SMTP_AUTH", "must be auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256, is %q", c.Auth),
 		fault.FieldIf(c.Username != "" && !encrypted && !loopback(host),
 			"SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS),
-		fault.FieldIf((c.Username == "") != (c.Password == ""),
+		fault.FieldIf((c.Username != "") != c.Password.IsSet(),
 			"SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all"),
 		fault.FieldIf(strings.ContainsAny(c.HELO, " \t\r\n"), "SMTP_HELO", "must be a host name, is %q", c.HELO),
 		fault.FieldIf(c.Connections < 1 || c.Connections > 256,
@@ -65,19 +65,7 @@ func loopback(host string) bool {
 
 func (c Config) tlsConfig() (*tls.Config, error) {
 	host, _, _ := net.SplitHostPort(c.Addr)
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if c.CAFile == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, fault.Field("SMTP_CA_FILE", "%w", err)
-	}
-	t.RootCAs = x509.NewCertPool()
-	if !t.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fault.Field("SMTP_CA_FILE", "%s holds no PEM certificate", c.CAFile)
-	}
-	return t, nil
+	return tlsfiles.Files{Prefix: "SMTP_", CA: c.CAFile, ServerName: host}.Read()
 }
 
 // options for a connection of go-mail, beside the dialling.
@@ -102,7 +90,11 @@ func (c Config) options(t *tls.Config) ([]gomail.Option, error) {
 		if err := auth.UnmarshalString(c.Auth); err != nil {
 			return nil, fault.Field("SMTP_AUTH", "%w", err)
 		}
-		opts = append(opts, gomail.WithSMTPAuth(auth), gomail.WithUsername(c.Username), gomail.WithPassword(c.Password))
+		password, err := c.Password.Read()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, gomail.WithSMTPAuth(auth), gomail.WithUsername(c.Username), gomail.WithPassword(password))
 	}
 	return opts, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -15,12 +16,12 @@ func TestLogIn(t *testing.T) {
 	trusted, ca := certificate(t)
 	s := serve(t, func(v *gosmtp.Server) { v.TLSConfig, v.AllowInsecureAuth = trusted, false }, nil)
 	s.password = "right"
-	cfg := config(s.addr)
-	cfg.TLS, cfg.CAFile, cfg.Username, cfg.Password = "required", ca, "shop", "right"
+	cfg := configFor(s.addr)
+	cfg.TLS, cfg.CAFile, cfg.Username, cfg.Password = "required", ca, "shop", config.NewSecret("right")
 	if err := open(t, cfg).Send(t.Context(), confirmed()); err != nil {
 		t.Errorf("right password: %v", err)
 	}
-	cfg.Password = "wrong"
+	cfg.Password = config.NewSecret("wrong")
 	m := open(t, cfg)
 	for range 3 {
 		if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
@@ -61,7 +62,7 @@ func TestTLS(t *testing.T) {
 		{"implicit, not trusted", "implicit", "", implicit, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg := config(tc.server.addr)
+			cfg := configFor(tc.server.addr)
 			cfg.TLS, cfg.CAFile = tc.policy, tc.ca
 			m := open(t, cfg)
 			err := m.Send(t.Context(), confirmed())
@@ -81,7 +82,7 @@ func TestConfigNamesTheVariable(t *testing.T) {
 		"SMTP_ADDR: port":  func(c *Config) { c.Addr = "mail.example.com:smtp" },
 		"MAIL_FROM":        func(c *Config) { c.From = "nobody" },
 		"SMTP_TLS":         func(c *Config) { c.TLS = "yes" },
-		"SMTP_TLS: must":   func(c *Config) { c.Addr, c.Username, c.Password = "mail.example.com:25", "u", "p" },
+		"SMTP_TLS: must":   func(c *Config) { c.Addr, c.Username, c.Password = "mail.example.com:25", "u", config.NewSecret("p") },
 		"SMTP_AUTH":        func(c *Config) { c.Auth = "custom" },
 		"SMTP_PASSWORD":    func(c *Config) { c.Username = "u" },
 		"SMTP_HELO":        func(c *Config) { c.HELO = "a b" },
@@ -89,7 +90,7 @@ func TestConfigNamesTheVariable(t *testing.T) {
 		"SMTP_TIMEOUT":     func(c *Config) { c.Timeout = time.Hour },
 		"SMTP_CA_FILE":     func(c *Config) { c.CAFile = "no/such/file" },
 	} {
-		cfg := config("127.0.0.1:25")
+		cfg := configFor("127.0.0.1:25")
 		if err := cfg.Validate(); err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/upstream"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
-	gomail "github.com/wneessen/go-mail"
 )
 
 // Refused is the error of Send when this mail will never reach this recipient: the server said so for good (5xx), or the address
@@ -37,12 +36,10 @@ const idleFor = 15 * time.Second
 
 // Mailer sends mails over a bounded pool of connections. Safe for concurrent use.
 type Mailer struct {
-	cfg     Config
-	from    *netmail.Address
-	domain  string
-	options []gomail.Option
-	tls     tlsDialer
-	slots   chan struct{} // one per connection in use
+	cfg    Config
+	from   *netmail.Address
+	domain string
+	slots  chan struct{} // one per connection in use
 
 	standing *upstream.Standing
 
@@ -59,18 +56,9 @@ func New(cfg Config) (*Mailer, error) {
 	if err != nil {
 		return nil, fault.Field("MAIL_FROM", "must be a mail address: %w", err)
 	}
-	t, err := cfg.tlsConfig()
-	if err != nil {
-		return nil, err
-	}
-	opts, err := cfg.options(t)
-	if err != nil {
-		return nil, err
-	}
 	return &Mailer{
-		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:], options: opts,
-		tls: tlsDialer{on: cfg.TLS == "implicit", config: t}, slots: make(chan struct{}, cfg.Connections),
-		standing: upstream.New("mail server (SMTP_ADDR)"),
+		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
+		slots: make(chan struct{}, cfg.Connections), standing: upstream.New("mail server (SMTP_ADDR)"),
 	}, nil
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-func config(addr string) Config {
+func configFor(addr string) Config {
 	return Config{
 		Addr: addr, From: "Troupe <orders@troupe.example>", TLS: "opportunistic", Auth: "auto", HELO: "localhost",
 		Connections: 2, Timeout: 10 * time.Second,
@@ -35,7 +35,7 @@ func open(t *testing.T, cfg Config) *Mailer {
 
 func TestAMailArrivesAsItWasWrittenOverOneConnection(t *testing.T) {
 	s := serve(t, nil, nil)
-	m := open(t, config(s.addr))
+	m := open(t, configFor(s.addr))
 	for range 3 {
 		if err := m.Send(t.Context(), confirmed()); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			logged := captureLog(t)
 			s := serve(t, nil, nil)
-			m := open(t, config(s.addr))
+			m := open(t, configFor(s.addr))
 			tc.set(s)
 			for range 2 {
 				err := m.Send(t.Context(), confirmed())
@@ -130,7 +130,7 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 // all.
 func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
 	s := serve(t, nil, nil)
-	m := open(t, config(s.addr))
+	m := open(t, configFor(s.addr))
 	denied := &gosmtp.SMTPError{Code: 554, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
 	s.with(func() { s.onRcpt = denied })
 	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Deferred {
@@ -149,7 +149,7 @@ func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
 
 func TestARefusalKeepsTheConnection(t *testing.T) {
 	s := serve(t, nil, nil)
-	m := open(t, config(s.addr))
+	m := open(t, configFor(s.addr))
 	for _, a := range []error{answer(550, "no"), answer(450, "not now"), nil} {
 		s.with(func() { s.onRcpt = a })
 		if err := m.Send(t.Context(), confirmed()); (err == nil) != (a == nil) {
@@ -163,7 +163,7 @@ func TestARefusalKeepsTheConnection(t *testing.T) {
 
 func TestARestartedServerIsMetWithAFreshConnectionAtOnce(t *testing.T) {
 	s := serve(t, nil, nil)
-	m := open(t, config(s.addr))
+	m := open(t, configFor(s.addr))
 	hold := make(chan struct{})
 	s.with(func() { s.hold = hold })
 	var senders sync.WaitGroup
@@ -195,7 +195,7 @@ func TestNoServerMeansUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	m := open(t, config(ln.Addr().String()))
+	m := open(t, configFor(ln.Addr().String()))
 	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
 		t.Errorf("%v", err)
 	}
@@ -210,7 +210,7 @@ func TestASilentServerMeansUnavailableInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
-	cfg := config(ln.Addr().String())
+	cfg := configFor(ln.Addr().String())
 	cfg.Timeout = 100 * time.Millisecond
 	if err := open(t, cfg).Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
 		t.Errorf("%v", err)
@@ -222,7 +222,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	hold := make(chan struct{})
 	s.with(func() { s.hold = hold })
 	defer close(hold)
-	cfg := config(s.addr)
+	cfg := configFor(s.addr)
 	cfg.Connections, cfg.Timeout = 1, 5*time.Minute
 	m := open(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -245,7 +245,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	s := serve(t, nil, nil)
 	hold := make(chan struct{})
 	s.with(func() { s.hold = hold })
-	m := open(t, config(s.addr)) // two
+	m := open(t, configFor(s.addr)) // two
 	var senders sync.WaitGroup
 	for range 20 {
 		senders.Go(func() {
@@ -266,7 +266,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestAddressesOutsideASCII(t *testing.T) {
 	for _, supported := range []bool{true, false} {
 		s := serve(t, func(v *gosmtp.Server) { v.EnableSMTPUTF8 = supported }, nil)
-		m := open(t, config(s.addr))
+		m := open(t, configFor(s.addr))
 		mail := confirmed()
 		mail.To = "grüße@example.com"
 		err := m.Send(t.Context(), mail)
@@ -278,7 +278,7 @@ func TestAddressesOutsideASCII(t *testing.T) {
 }
 
 func TestWhatIsNoAddressIsRefusedUnsent(t *testing.T) {
-	m := open(t, config("127.0.0.1:1"))
+	m := open(t, configFor("127.0.0.1:1"))
 	for _, to := range []string{"", "ada@example.com\r\nRCPT TO:<eve@example.com>", strings.Repeat("a", 400) + "@example.com"} {
 		mail := confirmed()
 		mail.To = to
@@ -292,7 +292,7 @@ func TestWhatIsNoAddressIsRefusedUnsent(t *testing.T) {
 func BenchmarkSend(b *testing.B) {
 	s := serve(b, nil, nil)
 	s.arrived = nil
-	cfg := config(s.addr)
+	cfg := configFor(s.addr)
 	cfg.Connections = 16
 	m, err := New(cfg)
 	if err != nil {

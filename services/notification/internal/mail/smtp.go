@@ -38,14 +38,17 @@ func (c *conn) quit() {
 	c.close()
 }
 
-type tlsDialer struct {
-	on     bool
-	config *tls.Config
-}
-
 // dial connects, says hello, switches to TLS and logs in. go-mail leaves the connection open when any of that fails, and does
-// not look at ctx once connected, so both are done here.
+// not look at ctx once connected, so both are done here. Password and certificates are read anew.
 func (m *Mailer) dial(ctx context.Context) (*conn, error) {
+	config, err := m.cfg.tlsConfig()
+	if err != nil {
+		return nil, fault.As(fault.Unavailable, err)
+	}
+	options, err := m.cfg.options(config)
+	if err != nil {
+		return nil, fault.As(fault.Unavailable, err)
+	}
 	c := &conn{}
 	var unwatch func() bool
 	dial := func(dialing context.Context, network, addr string) (net.Conn, error) {
@@ -55,14 +58,14 @@ func (m *Mailer) dial(ctx context.Context) (*conn, error) {
 		}
 		c.raw = raw
 		unwatch = context.AfterFunc(ctx, c.close)
-		if !m.tls.on {
+		if m.cfg.TLS != "implicit" {
 			return raw, nil
 		}
-		t := tls.Client(raw, m.tls.config)
+		t := tls.Client(raw, config)
 		return t, t.HandshakeContext(dialing)
 	}
 	host, _, _ := net.SplitHostPort(m.cfg.Addr)
-	client, err := gomail.NewClient(host, append(slices.Clone(m.options), gomail.WithDialContextFunc(dial))...)
+	client, err := gomail.NewClient(host, append(options, gomail.WithDialContextFunc(dial))...)
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "mail client: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stripe/stripe-go/v84"
 	"github.com/troupe-dev/troupe/pkg/clock"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/upstream"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -22,7 +23,7 @@ type Config struct {
 	// URL is the base of the API without a path, such as https://api.stripe.com.
 	URL string
 	// Key is the secret API key.
-	Key string
+	Key config.Secret
 	// Timeout bounds each request.
 	Timeout time.Duration
 	// Connections kept open for requests to come.
@@ -50,13 +51,13 @@ func Open(cfg Config) *Stripe {
 	transport.MaxIdleConnsPerHost = cfg.Connections
 	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
 		URL:               stripe.String(cfg.URL),
-		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(timed{transport, cfg.Clock}), Timeout: cfg.Timeout},
+		HTTPClient:        &http.Client{Transport: otelhttp.NewTransport(timed{keyed{transport, cfg.Key}, cfg.Clock}), Timeout: cfg.Timeout},
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 		// Its own log would hold whole answers.
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
-	g := &Stripe{api: stripe.NewClient(cfg.Key, stripe.WithBackends(backends)), clock: cfg.Clock, transport: transport}
+	g := &Stripe{api: stripe.NewClient("", stripe.WithBackends(backends)), clock: cfg.Clock, transport: transport}
 	g.standing = upstream.New("payment gateway (PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY)")
 	g.unwatch = telemetry.Gauges(g.runs.observe, telemetry.GatewayRefused)
 	return g
@@ -89,4 +90,20 @@ func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	duration.Record(r.Context(), time.Since(began).Seconds(), metric.WithAttributes(telemetry.Reason.String(outcome)))
 	return resp, err
+}
+
+// keyed shows the key as it is at each request, so that one that was rotated is taken.
+type keyed struct {
+	next http.RoundTripper
+	key  config.Secret
+}
+
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	key, err := k.key.Read()
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+key)
+	return k.next.RoundTrip(r)
 }

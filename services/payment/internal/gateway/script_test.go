@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/clock"
+	"github.com/troupe-dev/troupe/pkg/config"
 )
 
 // step is one request that must come, and its answer. drop ends the connection instead.
@@ -70,7 +71,7 @@ func play(t *testing.T, steps ...step) (*Stripe, *script) {
 	srv.Config.SetKeepAlivesEnabled(false)
 	t.Cleanup(srv.Close)
 	now, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
-	g := Open(Config{URL: srv.URL, Key: "sk_test_x", Timeout: 10 * time.Second, Connections: 4, Clock: now})
+	g := Open(Config{URL: srv.URL, Key: config.NewSecret("sk_test_x"), Timeout: 10 * time.Second, Connections: 4, Clock: now})
 	t.Cleanup(func() {
 		forget()
 		g.Close()

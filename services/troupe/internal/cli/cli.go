@@ -121,7 +121,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-lett
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		deadLettersCommand(), rebuildCommand(), gatewayCommand(), versionCommand())
+		deadLettersCommand(), rebuildCommand(), versionCommand(),
+		partCommand("gateway", "Run the payment gateway simulator alone"),
+		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
+		partCommand("provision", "Create the topics at Kafka"))
 	return root
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/services/order"
 	"github.com/troupe-dev/troupe/services/payment"
 	"github.com/troupe-dev/troupe/services/query"
+	"github.com/troupe-dev/troupe/services/troupe/internal/access"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
@@ -24,6 +25,8 @@ import (
 var parts = map[string]func() int{
 	"broker":       func() int { return lifecycle.Main("broker", embedded.RunBroker) },
 	"redis":        func() int { return lifecycle.Main("redis", embedded.RunRedis) },
+	"grant":        func() int { return lifecycle.Main("grant", access.Grant) },
+	"provision":    func() int { return lifecycle.Main("provision", access.Provision) },
 	"gateway":      func() int { return lifecycle.Main("gateway", gateway.Run) },
 	"mailbox":      func() int { return lifecycle.Main("mailbox", runMailbox) },
 	"order":        func() int { return lifecycle.Main("order", order.Run) },
@@ -41,11 +44,14 @@ type mailboxConfig struct {
 
 func runMailbox(ctx context.Context, cfg mailboxConfig) error { return mailbox.Run(ctx, cfg.Config) }
 
-// runPart runs "run PART ARGS…" and "gateway ARGS…" (the simulator alone, say for compose) as the program of that part, which has
-// its own flags and signals. ok is false for every other command line.
+// alone are the parts that are commands of their own, say for compose.
+var alone = []string{"gateway", "grant", "provision"}
+
+// runPart runs "run PART ARGS…", and the commands that are parts, as the program of that part, which has its own flags
+// and signals. ok is false for every other command line.
 func runPart(args []string) (code int, ok bool) {
 	switch {
-	case len(args) > 0 && args[0] == "gateway":
+	case len(args) > 0 && slices.Contains(alone, args[0]):
 	case len(args) > 0 && args[0] == "run":
 		args = args[1:]
 	default:
@@ -65,8 +71,8 @@ func runPart(args []string) (code int, ok bool) {
 	return main(), true
 }
 
-// gatewayCommand is for the help only: runPart runs it.
-func gatewayCommand() *cobra.Command {
-	return &cobra.Command{Use: "gateway", Short: "Run the payment gateway simulator alone; troupe gateway -help lists its variables",
+// partCommand is for the help only: runPart runs it.
+func partCommand(name, short string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short + "; troupe " + name + " -help lists its variables",
 		DisableFlagParsing: true, RunE: func(*cobra.Command, []string) error { return nil }}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -59,7 +60,7 @@ func newStage(t *testing.T) *stage {
 	wire.Config.SetKeepAlivesEnabled(false) // over a used connection the client itself would ask once more
 	t.Cleanup(wire.Close)
 	g, hangUp := payment.OpenGateway(payment.Config{
-		GatewayURL: wire.URL, GatewayKey: "sk_test_x", GatewayTimeout: 5 * time.Second, Concurrency: 8,
+		GatewayURL: wire.URL, GatewayKey: config.NewSecret("sk_test_x"), GatewayTimeout: 5 * time.Second, Concurrency: 8,
 	}, nil)
 	t.Cleanup(hangUp)
 	b := payment.Behavior(g, keyMemory, 14*24*time.Hour)
