@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -30,11 +31,16 @@ type server struct {
 	store   *store
 	control *control
 	slowFor time.Duration
-	later   *once
+
+	mu     sync.Mutex
+	putOff map[string]bool // Message-IDs of mails to later@… that were answered with 451
 }
 
+// maxPutOff bounds what is remembered of them; then all are forgotten.
+const maxPutOff = 10_000
+
 func newServer(ln net.Listener, s *store, c *control, slowFor time.Duration) *server {
-	v := &server{store: s, control: c, slowFor: slowFor, later: newOnce(10_000)}
+	v := &server{store: s, control: c, slowFor: slowFor, putOff: map[string]bool{}}
 	v.door = newDoor(ln, c)
 	v.smtp = gosmtp.NewServer(gosmtp.BackendFunc(v.newSession))
 	v.smtp.Domain = "mailbox.troupe.example"
@@ -132,19 +138,19 @@ func (s *session) Data(r io.Reader) error {
 		return err
 	}
 	wait := time.Duration(s.server.control.now().DelayMS) * time.Millisecond
-	putOff := false
+	later := false
 	for _, to := range s.to {
 		switch behaviour(to) {
 		case "slow":
 			wait = max(wait, s.server.slowFor)
 		case "later":
-			putOff = true
+			later = true
 		}
 	}
 	if err := s.server.control.wait(s.conn.stopping, wait); err != nil {
 		return err
 	}
-	if putOff && s.server.later.first(describe("", nil, raw).MessageID) {
+	if later && s.server.putsOff(describe("", nil, raw).MessageID) {
 		return errLater
 	}
 	switch err := s.server.store.append(s.from, s.to, raw); {
@@ -155,6 +161,20 @@ func (s *session) Data(r io.Reader) error {
 		return errNotNow
 	}
 	return nil
+}
+
+// putsOff is true the first time that it is asked about a mail.
+func (v *server) putsOff(messageID string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.putOff[messageID] {
+		return false
+	}
+	if len(v.putOff) >= maxPutOff {
+		clear(v.putOff)
+	}
+	v.putOff[messageID] = true
+	return true
 }
 
 // behaviour returns the local part of an address without its tag, in lower case.
