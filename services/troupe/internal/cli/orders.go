@@ -102,7 +102,7 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 				if !t.json {
 					fmt.Fprintf(t.out, "order %s, idempotency key %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), key)
 				}
-				return t.follow(ctx, a, ended)
+				return t.follow(ctx, a.ID, a.ConsistencyToken, ended)
 			})
 		},
 	}
@@ -160,7 +160,7 @@ func cancelCommand() *cobra.Command {
 				case err != nil:
 					return err
 				case wait: // it may be settled still, as it was before
-					return t.follow(ctx, a, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+					return t.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
 				case t.json:
 					return t.printJSON(a.Raw)
 				}
@@ -181,7 +181,7 @@ func followCommand() *cobra.Command {
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.with(cmd, func(ctx context.Context, t talk) error {
-				return t.follow(ctx, rest.Accepted{ID: args[0]}, ended)
+				return t.follow(ctx, args[0], "", ended)
 			})
 		},
 	}
@@ -194,14 +194,14 @@ after a change.`
 // ended: settled, and its customer told.
 func ended(o rest.Order) bool { return o.Settled && o.Told() }
 
-// follow tells the story from the write that a names until end.
-func (t talk) follow(ctx context.Context, a rest.Accepted, end func(rest.Order) bool) error {
-	if _, err := t.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
+// follow tells an order's story from the write of a token until end.
+func (t talk) follow(ctx context.Context, id, token string, end func(rest.Order) bool) error {
+	if _, err := t.Order(ctx, id, rest.Read{Token: token, Wait: 10 * time.Second}); err != nil {
 		return err
 	}
 	if t.json {
 		var failed error
-		err := t.Follow(ctx, a.ID, func(o rest.Order) bool {
+		err := t.Follow(ctx, id, func(o rest.Order) bool {
 			failed = t.printJSON(o.Raw)
 			return failed != nil || end(o)
 		})
@@ -210,7 +210,7 @@ func (t talk) follow(ctx context.Context, a rest.Accepted, end func(rest.Order) 
 		}
 		return err
 	}
-	o, err := narrate.New(t.out, t.style, t.Client, a.ID).Until(ctx, end)
+	o, err := narrate.New(t.out, t.style, t.Client, id).Until(ctx, end)
 	if err != nil {
 		return err
 	}
