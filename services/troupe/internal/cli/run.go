@@ -14,15 +14,16 @@ import (
 	"github.com/troupe-dev/troupe/services/order"
 	"github.com/troupe-dev/troupe/services/payment"
 	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 )
 
 // parts are what a process of the playground can be; each takes its configuration from the environment.
 var parts = map[string]func() int{
-	"broker":       func() int { return lifecycle.Main("broker", embedded.RunBroker) },
-	"redis":        func() int { return lifecycle.Main("redis", embedded.RunRedis) },
+	"broker":       func() int { return lifecycle.Main("broker", broker.Run) },
+	"redis":        func() int { return lifecycle.Main("redis", redis.Run) },
 	"gateway":      func() int { return lifecycle.Main("gateway", gateway.Run) },
 	"mailbox":      func() int { return lifecycle.Main("mailbox", runMailbox) },
 	"order":        func() int { return lifecycle.Main("order", order.Run) },

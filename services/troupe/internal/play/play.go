@@ -19,7 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/breaking"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -101,9 +101,9 @@ func (o *Options) door(at Playground, running []*supervise.Process) (http.Handle
 
 // controlled is what can be done to the stores from outside.
 func (o *Options) controlled(at Playground) control.Stores {
-	snapshots := &embedded.Snapshots{}
+	snapshots := &redis.Snapshots{}
 	s := control.Stores{
-		Flush:    func(ctx context.Context) error { return embedded.Flush(ctx, at.Redis) },
+		Flush:    func(ctx context.Context) error { return redis.Flush(ctx, at.Redis) },
 		Snapshot: func(ctx context.Context) error { return snapshots.Take(ctx, at.Redis) },
 		Restore:  func(ctx context.Context) error { return snapshots.Restore(ctx, at.Redis) },
 	}
