@@ -162,7 +162,8 @@ func explain(w io.Writer, style terminal.Style, err error) {
 		return
 	}
 	fmt.Fprintf(w, "%s %s (%d)\n", head, terminal.Clean(p.Title), p.Status)
-	if p.Detail != "" {
+	said := len(p.Errors) > 0 && p.Detail == p.Errors[0].Field+": "+p.Errors[0].Detail
+	if p.Detail != "" && !said {
 		fmt.Fprintln(w, "  "+terminal.Clean(p.Detail))
 	}
 	for _, f := range p.Errors {

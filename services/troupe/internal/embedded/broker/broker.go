@@ -1,4 +1,4 @@
-// Package broker runs the playground's stand-ins for Kafka and Redis. Both are fakes that speak the real protocols: good
+// Package broker runs kfake, the stand-in of the playground for Kafka. It is a fake that speaks the real protocol: good
 // enough to learn, test and break things with, and no place to keep orders.
 package broker
 

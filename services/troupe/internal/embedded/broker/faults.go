@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -19,6 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -175,13 +175,8 @@ func (f *faults) show(w http.ResponseWriter) {
 // readFaults reads the whole list and checks it; the error names the field.
 func readFaults(w http.ResponseWriter, r *http.Request) ([]control.Fault, error) {
 	var list control.FaultList
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&list); err != nil {
-		return nil, fault.New(fault.Invalid, "the body must be like {\"faults\": [{\"api\": \"produce\", \"delay_ms\": 100}]}: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "the body must be one JSON object and nothing after it")
+	if err := jsonbody.Read(w, r, 64<<10, &list); err != nil {
+		return nil, err
 	}
 	if len(list.Faults) > maxFaults {
 		return nil, fault.Field("/faults", "must be %d at most, are %d", maxFaults, len(list.Faults))
