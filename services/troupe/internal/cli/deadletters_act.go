@@ -17,7 +17,7 @@ import (
 var errStillParked = errors.New("still parked")
 
 func redriveCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var b bulk
 	cmd := &cobra.Command{
@@ -54,7 +54,7 @@ the same command goes on with what is left. A chain whose head failed five redri
 }
 
 func discardCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var b bulk
 	var letter string
@@ -140,7 +140,7 @@ func (o operator) outcome(ctx context.Context, name chainName, action string, a 
 // askEvery is how often the console is asked how far something is.
 const askEvery = 250 * time.Millisecond
 
-// again asks what became of a request; a door that is away for a moment has forgotten nothing.
+// again asks what became of a request; a console that is away for a moment has forgotten nothing.
 func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestState, error) {
 	wait := patience(ctx)
 	if wait < time.Second {
@@ -157,7 +157,7 @@ func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestS
 	return s, err
 }
 
-// patience is how long a call may wait: what the door allows, and less when ctx ends before, so that the answer is still heard.
+// patience is how long a call may wait: what the console allows, and less when ctx ends before, so that the answer is still heard.
 func patience(ctx context.Context) time.Duration {
 	if ends, ok := ctx.Deadline(); ok {
 		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))

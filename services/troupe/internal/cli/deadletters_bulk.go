@@ -81,7 +81,7 @@ func (b *bulk) check(cmd *cobra.Command, args []string) error {
 }
 
 // run does it and shows how far it is. Without --timeout it takes as long as it takes. Running it again goes on with what is left.
-func (b *bulk) run(cmd *cobra.Command, d *consoleDoor, action string, w who) error {
+func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) error {
 	return d.with(cmd, !cmd.Flags().Changed("timeout"), func(ctx context.Context, o operator) error {
 		heads, passedOver, err := b.heads(ctx, o, action)
 		if err != nil {

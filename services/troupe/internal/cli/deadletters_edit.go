@@ -18,11 +18,11 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// maxPayload is the most that the door takes.
+// maxPayload is the most that the console takes.
 const maxPayload = 2 << 20
 
 func editCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var file string
 	var force bool

@@ -28,7 +28,7 @@ func paging(cmd *cobra.Command, p *rest.Paging) {
 }
 
 func lettersListCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var f rest.LetterFilter
 	var p rest.Paging
 	var groups, orders, behind bool

@@ -10,7 +10,7 @@ import (
 )
 
 func lettersLogCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var f rest.LetterFilter
 	var p rest.Paging
 	cmd := &cobra.Command{

@@ -20,7 +20,7 @@ const classBehind = "behind"
 const maxBytesShown = 512
 
 func lettersShowCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var query string
 	var p rest.Paging
 	cmd := &cobra.Command{
@@ -47,7 +47,7 @@ then who did what about it, and the order's story. Payloads are shown as they ar
 	d.flags(cmd)
 	paging(cmd, &p)
 	cmd.Flags().StringVar(&query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
-		"base URL of the query service's customers' door, for the story [TROUPE_QUERY_URL]")
+		"base URL of the query service, for the order's story [TROUPE_QUERY_URL]")
 	return cmd
 }
 

@@ -18,14 +18,14 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// doors are the flags of every command that talks to the services.
-type doors struct {
+// ordersAPI are the flags of every command that talks to the order and query services.
+type ordersAPI struct {
 	order, query string
 	json         bool
 	timeout      time.Duration
 }
 
-func (d *doors) flags(cmd *cobra.Command) {
+func (d *ordersAPI) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"),
 		"base URL of the order service [TROUPE_ORDER_URL]")
@@ -51,7 +51,7 @@ type talk struct {
 }
 
 // with calls f with a context that ends after the timeout.
-func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
+func (d *ordersAPI) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
 	if d.timeout <= 0 {
 		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
 	}
@@ -73,7 +73,7 @@ func printJSON(out io.Writer, raw json.RawMessage) error {
 }
 
 func placeCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	o := rest.PlaceOrder{}
 	var key string
 	var lines []string
@@ -149,7 +149,7 @@ func (t talk) printPlaced(key string, a rest.Accepted) error {
 }
 
 func cancelCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var wait bool
 	cmd := &cobra.Command{
 		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
@@ -176,7 +176,7 @@ func cancelCommand() *cobra.Command {
 }
 
 func followCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	cmd := &cobra.Command{
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {

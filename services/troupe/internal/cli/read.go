@@ -14,7 +14,7 @@ import (
 )
 
 func showCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var token string
 	var wait time.Duration
 	cmd := &cobra.Command{
@@ -81,7 +81,7 @@ func outcome(style terminal.Style, o rest.Order) string {
 }
 
 func listCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var f rest.Filter
 	cmd := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: none,

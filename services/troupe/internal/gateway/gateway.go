@@ -146,7 +146,7 @@ func (s *Simulator) watch(ctx context.Context) error {
 	}
 }
 
-// endPauses lets requests that are made to wait end before the HTTP door waits for them.
+// endPauses lets requests that are made to wait end before the HTTP server waits for them.
 func (s *Simulator) endPauses(ctx context.Context) error {
 	<-ctx.Done()
 	s.release()

@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 	for i, p := range list {
 		running[i] = supervise.New(p.Spec, out.line, log)
 	}
-	handler, stage, err := o.door(at, running)
+	handler, stage, err := o.controlAPI(at, running)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -82,8 +82,8 @@ func Run(ctx context.Context, o Options) error {
 	return lifecycle.Run(ctx, parts...)
 }
 
-// door is the control API, and the stage behind it where things are broken.
-func (o *Options) door(at Playground, running []*supervise.Process) (http.Handler, *breaking.Stage, error) {
+// controlAPI is the control API, and the stage behind it where things are broken.
+func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.Handler, *breaking.Stage, error) {
 	protocol, err := choreography.Load()
 	if err != nil {
 		return nil, nil, err

@@ -47,11 +47,11 @@ type faults struct {
 	nodes   int
 
 	mu  sync.Mutex
-	all []*ill
+	all []*activeFault
 }
 
-// ill is one fault at work.
-type ill struct {
+// activeFault is one fault at work.
+type activeFault struct {
 	control.Fault
 	until   time.Time
 	delayed atomic.Int64
@@ -60,7 +60,7 @@ type ill struct {
 }
 
 // over is true once its time is, or once it was replaced.
-func (i *ill) over() bool {
+func (i *activeFault) over() bool {
 	select {
 	case <-i.ended:
 		return true
@@ -69,7 +69,7 @@ func (i *ill) over() bool {
 	}
 }
 
-func (i *ill) strikes() bool {
+func (i *activeFault) hits() bool {
 	return !i.over() && (i.Percent == 0 || rand.IntN(100) < i.Percent)
 }
 
@@ -119,10 +119,10 @@ func (f *faults) set(list []control.Fault) {
 		if asked.ResetAfterS == 0 {
 			asked.ResetAfterS = defaultReset
 		}
-		i := &ill{Fault: asked, until: time.Now().Add(time.Duration(asked.ResetAfterS) * time.Second), ended: make(chan struct{})}
+		i := &activeFault{Fault: asked, until: time.Now().Add(time.Duration(asked.ResetAfterS) * time.Second), ended: make(chan struct{})}
 		if err := errorNamed(i.Error); err != nil {
 			i.handle = f.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{apis[i.API]}, Topic: i.Topic, Err: err, Count: -1,
-				When: func(kmsg.Request) bool { return i.strikes() }})
+				When: func(kmsg.Request) bool { return i.hits() }})
 		}
 		if i.DelayMS > 0 {
 			f.delay(i)
@@ -132,14 +132,14 @@ func (f *faults) set(list []control.Fault) {
 }
 
 // delay makes requests wait. The broker forgets it with the first request after its end.
-func (f *faults) delay(i *ill) {
+func (f *faults) delay(i *activeFault) {
 	f.cluster.ControlKey(apis[i.API].Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if i.over() {
 			f.cluster.DropControl()
 			return nil, nil, false
 		}
 		f.cluster.KeepControl()
-		if i.strikes() {
+		if i.hits() {
 			i.delayed.Add(1)
 			f.cluster.SleepControl(func() {
 				over := time.NewTimer(time.Duration(i.DelayMS) * time.Millisecond)
