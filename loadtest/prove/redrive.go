@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest/consoleapi"
 )
 
 // outcomeWithin bounds the wait for what becomes of a parked letter.
@@ -123,11 +124,11 @@ func (s *striker) ask(ctx context.Context, service, order, action string) (rest.
 		return rest.RequestState{}, err
 	}
 	if len(chain.Letters) == 0 {
-		return rest.RequestState{State: "done"}, nil
+		return rest.RequestState{RequestState: consoleapi.RequestState{State: "done"}}, nil
 	}
 	a := rest.Act{By: operator, Reason: "poison"}
 	if action == "discard" {
-		a.LetterID = chain.Letters[0].ID
+		a.LetterID = chain.Letters[0].LetterID
 	}
 	return s.Console.Act(ctx, service, order, action, a, rest.MaxWait)
 }

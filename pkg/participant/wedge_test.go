@@ -402,7 +402,10 @@ func TestResetOfAZombie(t *testing.T) {
 	}
 	claim(zombie, "zombie")
 	verdict := make(chan taskstore.Verdict)
-	go func() { _, v, _ := zombie.Reset(ctx, "1", map[int]taskstore.Emptied{0: {Owner: "zombie"}}); verdict <- v }()
+	go func() {
+		_, v, _ := zombie.Reset(ctx, "1", map[int]taskstore.Emptied{0: {Owner: "zombie"}})
+		verdict <- v
+	}()
 	<-h.paused
 	claim(owner, "owner")
 	seqs, v, err := owner.Reset(ctx, "1", map[int]taskstore.Emptied{0: {Owner: "owner"}})

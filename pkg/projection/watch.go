@@ -25,7 +25,7 @@ type watch struct {
 var (
 	eventsFolded      = telemetry.EventsAnswered.Counter()
 	eventsDuplicate   = telemetry.EventsDuplicate.Counter()
-	eventsSuperseded        = telemetry.EventsSuperseded.Counter()
+	eventsSuperseded  = telemetry.EventsSuperseded.Counter()
 	eventsUndecodable = telemetry.EventsUndecodable.Counter()
 	delays            = telemetry.ProjectionDelay.Histogram()
 	contradictions    = telemetry.ProjectionRefolds.Counter()

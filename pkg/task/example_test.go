@@ -73,7 +73,9 @@ func (counter) Position(t *counting, _ int) int64   { return t.next }
 func (counter) Commitable(t *counting, _ int) int64 { return t.next }
 func (counter) Next(time.Time) time.Time            { return time.Time{} }
 
-func (counter) Lag(*counting, int) (records int, oldest, watermark time.Time) { return 0, oldest, watermark }
+func (counter) Lag(*counting, int) (records int, oldest, watermark time.Time) {
+	return 0, oldest, watermark
+}
 
 // A handler counts records: however often it is stopped, no record is counted twice or passed over.
 func Example() {

@@ -41,7 +41,7 @@ func (s System) lists(ctx context.Context, r *Report, expected []Expected) error
 		for _, o := range page.Orders {
 			listed[o.ID]++
 		}
-		if token = page.NextToken; token == "" {
+		if token = page.NextPageToken; token == "" {
 			break
 		}
 	}

@@ -1,4 +1,4 @@
-// Package control is the playground's own door: it shows the supervised processes and breaks them from outside, for tests and
+// Package control is the control API of the playground: it shows the supervised processes and breaks them from outside, for tests and
 // for people who want to see nothing get lost. It answers on loopback only, and never to a web page of another origin.
 package control
 
@@ -143,7 +143,7 @@ func shown(err error) error {
 	return problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
 }
 
-// Guard keeps web pages out, beside what the guard of every door does: no request may bear an Origin, and one that changes something must
+// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that changes something must
 // bear Header.
 func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

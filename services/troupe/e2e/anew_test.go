@@ -150,7 +150,7 @@ func (p *playground) ask(t *testing.T, c *customer) {
 		if c.ID != "" && c.ID != a.ID {
 			t.Errorf("%s is %s, and was %s", c.key, a.ID, c.ID)
 		}
-		c.ID, c.token = a.ID, a.Token
+		c.ID, c.token = a.ID, a.ConsistencyToken
 		return nil
 	})
 }

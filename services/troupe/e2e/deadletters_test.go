@@ -155,7 +155,7 @@ func TestDeadLettersByHand(t *testing.T) {
 	p.letters(t, 2, "discard "+lost, "--reason")
 	p.letters(t, 0, "discard "+lost+" --reason test", "discarded")
 	p.letters(t, 0, "list", "nothing is parked")
-	p.letters(t, 1, "discard payment/"+lost+" --letter "+chain.Letters[0].ID+" --reason again", "(409)")
+	p.letters(t, 1, "discard payment/"+lost+" --letter "+chain.Letters[0].LetterID+" --reason again", "(409)")
 
 	log := p.letters(t, 0, "log --page-size 200", "operator", "ada asked to edit", "fixed", "test", "failed again", "came back")
 	if n := strings.Count(log, "asked to"); n < 9 {

@@ -99,7 +99,7 @@ func (p *playground) performEverything(t *testing.T, more int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.orders.Order(t.Context(), a.ID, rest.Read{Token: a.Token, Wait: 30 * time.Second}); err != nil {
+		if _, err := p.orders.Order(t.Context(), a.ID, rest.Read{Token: a.ConsistencyToken, Wait: 30 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		return a.ID

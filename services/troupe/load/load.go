@@ -163,7 +163,7 @@ func (w *crowd) serve(ctx context.Context, c customer) {
 		if !c.late {
 			pause(ctx, c.after)
 		} else { // settled or not after the wait: the cancellation must be right either way
-			_, _ = w.door().Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 5 * time.Second, UntilSettled: true})
+			_, _ = w.door().Order(ctx, a.ID, rest.Read{Token: a.ConsistencyToken, Wait: 5 * time.Second, UntilSettled: true})
 		}
 		_, e.CancelAsked = w.insist(ctx, "cancel "+a.ID, func() (rest.Accepted, error) { return w.door().Cancel(ctx, a.ID) })
 	}
@@ -175,7 +175,7 @@ func (w *crowd) serve(ctx context.Context, c customer) {
 			w.result.Violations = append(w.result.Violations, fmt.Sprintf("%s became two orders, %s and %s", c.key, a.ID, again.ID))
 		}
 	}
-	if a.Total != c.total || a.Status != "placed" || a.Token == "" {
+	if a.Total != c.total || a.Status != "placed" || a.ConsistencyToken == "" {
 		w.result.Violations = append(w.result.Violations, fmt.Sprintf("%s was answered %s, total should be %d", c.key, a.Raw, c.total))
 	}
 	w.result.Expected = append(w.result.Expected, e)

@@ -1,19 +1,25 @@
+// Package rest is a client of the order, query and console APIs. What schemas/openapi says is generated, in orderapi, queryapi and
+// consoleapi; here are what every call needs: bounds of time and size, errors with a class, and a stream that goes on where it broke.
 package rest
 
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package orderapi -o orderapi/api.gen.go ../../../schemas/openapi/order.yaml
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package queryapi -o queryapi/api.gen.go ../../../schemas/openapi/query.yaml
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package consoleapi -o consoleapi/api.gen.go ../../../schemas/openapi/console.yaml
+
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/rest/orderapi"
+	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
 )
 
 const (
@@ -21,41 +27,98 @@ const (
 	callWithin = 15 * time.Second
 	// maxAnswer bounds what is read of one answer.
 	maxAnswer = 16 << 20
+	// perHost bounds the connections to one service.
+	perHost = 256
 )
 
 // Client of one order service and one query service. It keeps connections open and may be used by many goroutines.
 type Client struct {
-	order, query string
-	http         *http.Client
+	order *orderapi.Client
+	query *queryapi.Client
 }
 
 // New returns a client of the services at two base URLs.
 func New(orderURL, queryURL string) *Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 256, 256
-	return &Client{order: strings.TrimRight(orderURL, "/"), query: strings.TrimRight(queryURL, "/"), http: &http.Client{Transport: t}}
+	d := newDoer()
+	return &Client{
+		order: &orderapi.Client{Server: base(orderURL), Client: d},
+		query: &queryapi.Client{Server: base(queryURL), Client: d},
+	}
 }
 
-// Place sends POST /orders. An error is a *problem.Problem with a class where the service said so, and Unavailable when it was not
-// reached: sending the same again with the same key is safe.
-func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accepted, error) {
-	body, err := json.Marshal(order)
+// base is a URL as the generated clients want it.
+func base(url string) string { return strings.TrimRight(url, "/") + "/" }
+
+// doer makes errors of answers that are problems.
+type doer struct{ http *http.Client }
+
+func newDoer() doer {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = perHost, perHost
+	return doer{&http.Client{Transport: t}}
+}
+
+// Do returns Unavailable when nobody answers, and a *problem.Problem with a class where the service said so.
+func (d doer) Do(req *http.Request) (*http.Response, error) {
+	resp, err := d.http.Do(req)
 	if err != nil {
-		return Accepted{}, err
+		return nil, fault.New(fault.Unavailable, "%w", err) // names method and URL
 	}
-	return c.accepted(ctx, c.order+"/orders", http.Header{"Idempotency-Key": {key}, "Content-Type": {"application/json"}}, body)
+	if err := problem.Read(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// call decodes an answer into a document, and returns it as it came. The server may take wait beyond the usual.
+func call(ctx context.Context, wait time.Duration, into any, send func(context.Context) (*http.Response, error)) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+callWithin)
+	defer cancel()
+	resp, err := send(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "read the answer: %w", err)
+	}
+	return raw, decode(raw, into)
+}
+
+func decode(raw json.RawMessage, into any) error {
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("the answer is not as the contract says: %w", err)
+	}
+	return nil
+}
+
+// some is a parameter that is sent unless it is zero.
+func some[T comparable](v T) *T {
+	if v == *new(T) {
+		return nil
+	}
+	return &v
+}
+
+// prefer asks the server to wait: Prefer of RFC 7240.
+func prefer(wait time.Duration) *string {
+	text := "wait=" + strconv.Itoa(int(wait.Seconds()))
+	return &text
+}
+
+// Place sends POST /orders. Sending the same again with the same key is safe.
+func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (a Accepted, err error) {
+	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) {
+		return c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order)
+	})
+	return a, err
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
-func (c *Client) Cancel(ctx context.Context, id string) (Accepted, error) {
-	return c.accepted(ctx, c.order+"/orders/"+url.PathEscape(id)+"/cancel", nil, nil)
-}
-
-func (c *Client) accepted(ctx context.Context, to string, h http.Header, body []byte) (a Accepted, err error) {
-	a.Raw, err = c.call(ctx, http.MethodPost, to, h, body, 0)
-	if err == nil {
-		err = decode(a.Raw, &a)
-	}
+func (c *Client) Cancel(ctx context.Context, id string) (a Accepted, err error) {
+	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) { return c.order.CancelOrder(ctx, id) })
 	return a, err
 }
 
@@ -71,21 +134,14 @@ type Read struct {
 
 // Order reads GET /orders/{id}.
 func (c *Client) Order(ctx context.Context, id string, r Read) (o Order, err error) {
-	h := http.Header{}
-	if r.Token != "" {
-		h.Set("Consistency-Token", r.Token)
-	}
+	p := queryapi.GetOrderParams{ConsistencyToken: some(r.Token)}
 	if r.Wait > 0 {
-		h.Set("Prefer", "wait="+strconv.Itoa(int(r.Wait.Seconds())))
+		p.Prefer = prefer(r.Wait)
 	}
-	from := c.query + "/orders/" + url.PathEscape(id)
 	if r.UntilSettled {
-		from += "?until=settled"
+		p.Until = some("settled")
 	}
-	o.Raw, err = c.call(ctx, http.MethodGet, from, h, nil, r.Wait)
-	if err == nil {
-		err = decode(o.Raw, &o)
-	}
+	o.Raw, err = call(ctx, r.Wait, &o, func(ctx context.Context) (*http.Response, error) { return c.query.GetOrder(ctx, id, &p) })
 	return o, err
 }
 
@@ -97,74 +153,15 @@ type Filter struct {
 
 // List reads one page of GET /orders.
 func (c *Client) List(ctx context.Context, f Filter) (p Page, err error) {
-	q := url.Values{}
-	for k, v := range map[string]string{"customer_id": f.CustomerID, "status": f.Status, "page_token": f.PageToken} {
-		if v != "" {
-			q.Set(k, v)
-		}
+	q := queryapi.ListOrdersParams{
+		CustomerID: some(f.CustomerID), Status: some(f.Status), PageSize: some(f.PageSize), PageToken: some(f.PageToken),
 	}
-	if f.PageSize != 0 {
-		q.Set("page_size", strconv.Itoa(f.PageSize))
-	}
-	from := c.query + "/orders"
-	if len(q) > 0 {
-		from += "?" + q.Encode()
-	}
-	p.Raw, err = c.call(ctx, http.MethodGet, from, nil, nil, 0)
-	if err == nil {
-		err = decode(p.Raw, &p)
-	}
+	p.Raw, err = call(ctx, 0, &p, func(ctx context.Context) (*http.Response, error) { return c.query.ListOrders(ctx, &q) })
 	return p, err
 }
 
 // Story reads GET /orders/{id}/events.
 func (c *Client) Story(ctx context.Context, id string) (s Story, err error) {
-	raw, err := c.call(ctx, http.MethodGet, c.query+"/orders/"+url.PathEscape(id)+"/events", nil, nil, 0)
-	if err == nil {
-		err = decode(raw, &s)
-	}
+	_, err = call(ctx, 0, &s, func(ctx context.Context) (*http.Response, error) { return c.query.GetOrderEvents(ctx, id) })
 	return s, err
-}
-
-// call returns the answer's body; wait is how long the server may take beyond the usual.
-func (c *Client) call(ctx context.Context, method, to string, h http.Header, body []byte, wait time.Duration) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+callWithin)
-	defer cancel()
-	resp, err := c.send(ctx, method, to, h, body)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, fault.New(fault.Unavailable, "read the answer of %s: %w", to, err)
-	}
-	return raw, nil
-}
-
-// send returns an answer that is no problem; its body is the caller's to close.
-func (c *Client) send(ctx context.Context, method, to string, h http.Header, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "%w", err)
-	}
-	for k, v := range h {
-		req.Header[k] = v
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fault.New(fault.Unavailable, "%w", err) // names method and URL
-	}
-	if err := problem.Read(resp); err != nil {
-		_ = resp.Body.Close()
-		return nil, err
-	}
-	return resp, nil
-}
-
-func decode(raw json.RawMessage, into any) error {
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("the answer is not as the contract says: %w", err)
-	}
-	return nil
 }

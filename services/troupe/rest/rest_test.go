@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) *rest.Client {
@@ -34,7 +35,7 @@ func TestPlace(t *testing.T) {
 		fmt.Fprint(w, `{"id":"o1","status":"placed","total":2500,"currency":"EUR","consistency_token":"tok","new":1}`)
 	})
 	a, err := c.Place(t.Context(), "key-0001", rest.PlaceOrder{PaymentMethod: "pm_card_visa"})
-	if err != nil || a.ID != "o1" || a.Token != "tok" || a.Total != 2500 || !strings.Contains(string(a.Raw), `"new":1`) {
+	if err != nil || a.ID != "o1" || a.ConsistencyToken != "tok" || a.Total != 2500 || !strings.Contains(string(a.Raw), `"new":1`) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 }
@@ -68,13 +69,13 @@ func TestProblemsKeepTheirClass(t *testing.T) {
 
 func TestListAsksForWhatIsSet(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if got := r.URL.RawQuery; got != "customer_id=c+1&page_size=3&status=placed" {
+		if got := r.URL.Query().Encode(); got != "customer_id=c+1&page_size=3&status=placed" {
 			t.Errorf("query = %s", got)
 		}
 		fmt.Fprint(w, `{"orders":[{"id":"o1"}],"next_page_token":"n"}`)
 	})
 	p, err := c.List(t.Context(), rest.Filter{CustomerID: "c 1", Status: "placed", PageSize: 3})
-	if err != nil || len(p.Orders) != 1 || p.NextToken != "n" {
+	if err != nil || len(p.Orders) != 1 || p.NextPageToken != "n" {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }
@@ -140,7 +141,7 @@ func TestTold(t *testing.T) {
 		{"cancelled", "refunded", []string{"confirmed", "cancelled"}, false},
 		{"cancelled", "refunded", []string{"cancelled", "refunded"}, true},
 	} {
-		o := rest.Order{Status: tt.status, Payment: rest.Payment{Status: tt.payment}, Notifications: mail(tt.mails...)}
+		o := rest.Order{Order: queryapi.Order{Status: tt.status, Payment: rest.Payment{Status: tt.payment}, Notifications: mail(tt.mails...)}}
 		if got := o.Told(); got != tt.want {
 			t.Errorf("%+v: told = %v", tt, got)
 		}

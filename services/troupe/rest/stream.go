@@ -1,16 +1,13 @@
 package rest
 
 import (
-	"bufio"
 	"context"
-	"io"
-	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/tmaxmax/go-sse"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
 )
 
 const (
@@ -22,7 +19,7 @@ const (
 // Follow reads GET /orders/{id}/stream and calls each with every document, until each returns true or ctx ends. A stream that
 // breaks, or a service that is away, is asked again from where it was. Errors: ctx's, and what asking again cannot mend.
 func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough bool)) error {
-	version, wait := int64(0), retryFrom
+	version, pause := int64(0), retryFrom
 	for {
 		before := version
 		enough, err := c.stream(ctx, id, &version, each)
@@ -36,72 +33,36 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough
 			return err
 		}
 		if version > before {
-			wait = retryFrom
+			pause = retryFrom
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if err := wait.Sleep(ctx, pause); err != nil {
+			return err
 		}
-		wait = min(2*wait, retryTo)
+		pause = min(2*pause, retryTo)
 	}
 }
 
 func (c *Client) stream(ctx context.Context, id string, version *int64, each func(Order) bool) (enough bool, err error) {
-	h := http.Header{"Accept": {"text/event-stream"}}
-	if *version > 0 {
-		h.Set("Last-Event-ID", strconv.FormatInt(*version, 10))
-	}
-	resp, err := c.send(ctx, http.MethodGet, c.query+"/orders/"+url.PathEscape(id)+"/stream", h, nil)
+	resp, err := c.query.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: some(*version)})
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	err = events(resp.Body, func(name, data string) error {
-		if name != "order" {
-			return nil
+	for e, err := range sse.Read(resp.Body, &sse.ReadConfig{MaxEventSize: maxEvent}) {
+		if err != nil {
+			return false, fault.New(fault.Unavailable, "the stream broke: %w", err)
 		}
-		o := Order{Raw: []byte(data)}
+		if e.Type != "order" {
+			continue
+		}
+		o := Order{Raw: []byte(e.Data)}
 		if err := decode(o.Raw, &o); err != nil {
-			return err
+			return false, err
 		}
 		*version = o.Version
-		if enough = each(o); enough {
-			return io.EOF
-		}
-		return nil
-	})
-	if err == io.EOF { //nolint:errorlint // ours, from above
-		err = nil
-	}
-	return enough, err
-}
-
-// events reads server-sent events until the stream ends (nil), breaks (Unavailable) or each returns an error, which it returns.
-func events(r io.Reader, each func(name, data string) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 16<<10), maxEvent)
-	var name string
-	var data []string
-	for lines.Scan() {
-		field, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "":
-			if len(data) > 0 {
-				if err := each(name, strings.Join(data, "\n")); err != nil {
-					return err
-				}
-			}
-			name, data = "", nil
-		case field == "event":
-			name = value
-		case field == "data":
-			data = append(data, value)
+		if each(o) {
+			return true, nil
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return fault.New(fault.Unavailable, "the stream broke: %w", err)
-	}
-	return nil
+	return false, nil
 }

@@ -55,13 +55,13 @@ func Main(args []string) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go heed(signals, cancel) // lives as long as the process
+	go cancelAt(signals, cancel) // lives as long as the process
 	return execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
-// heed ends the context at the first signal and the process at a later one. Make and the terminal often send the same signal twice
+// cancelAt ends the context at the first signal and the process at a later one. Make and the terminal often send the same signal twice
 // in one moment: that counts once.
-func heed(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
+func cancelAt(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	cancel(fmt.Errorf("signal: %s", <-signals))
 	first := time.Now()
 	for range signals {
@@ -165,7 +165,8 @@ func explain(w io.Writer, style terminal.Style, err error) {
 		return
 	}
 	fmt.Fprintf(w, "%s %s (%d)\n", head, terminal.Clean(p.Title), p.Status)
-	if p.Detail != "" {
+	said := len(p.Errors) > 0 && p.Detail == p.Errors[0].Field+": "+p.Errors[0].Detail
+	if p.Detail != "" && !said {
 		fmt.Fprintln(w, "  "+terminal.Clean(p.Detail))
 	}
 	for _, f := range p.Errors {

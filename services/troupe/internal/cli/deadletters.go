@@ -42,14 +42,14 @@ again, and something is still parked; 5 nothing of that name is parked.`,
 	return cmd
 }
 
-// consoleDoor are the flags of every command that talks to the operators' door.
-type consoleDoor struct {
+// consoleAPI are the flags of every command that talks to the console.
+type consoleAPI struct {
 	url     string
 	json    bool
 	timeout time.Duration
 }
 
-func (d *consoleDoor) flags(cmd *cobra.Command) {
+func (d *consoleAPI) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&d.url, "console-url", variable("TROUPE_CONSOLE_URL", "http://127.0.0.1:8080"),
 		"base URL of the console [TROUPE_CONSOLE_URL]")
@@ -57,7 +57,7 @@ func (d *consoleDoor) flags(cmd *cobra.Command) {
 	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
 }
 
-// operator is one command's conversation with the operators' door, and where it is told.
+// operator is one command's conversation with the console, and where it is told.
 type operator struct {
 	*rest.Console
 	out, errs   io.Writer
@@ -67,7 +67,7 @@ type operator struct {
 }
 
 // with calls f with a context that ends after the timeout, or with the command when unbounded.
-func (d *consoleDoor) with(cmd *cobra.Command, unbounded bool, f func(ctx context.Context, o operator) error) error {
+func (d *consoleAPI) with(cmd *cobra.Command, unbounded bool, f func(ctx context.Context, o operator) error) error {
 	if d.timeout <= 0 {
 		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
 	}
@@ -83,7 +83,7 @@ func (d *consoleDoor) with(cmd *cobra.Command, unbounded bool, f func(ctx contex
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && cmd.Context().Err() == nil: // whatever class the error has, the door was there
+	case ctx.Err() != nil && cmd.Context().Err() == nil: // whatever class the error has, the console was there
 		return codedError{fmt.Errorf("not done after %s: %s", d.timeout, err.Error()), exitTimeout}
 	case fault.ClassOf(err) == fault.NotFound:
 		return codedError{err, exitNotThere}

@@ -17,7 +17,7 @@ import (
 var errStillParked = errors.New("still parked")
 
 func redriveCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var b bulk
 	cmd := &cobra.Command{
@@ -25,8 +25,8 @@ func redriveCommand() *cobra.Command {
 		Long: `Runs the chain of an order from its first event, through the service that parked it, and says what became of it. At the first
 event that fails again it stops; that one and all behind it wait on. What happened already does not happen again.
 
-With --group or --all it does so with every chain meant, so many orders a second, and shows how far it is; Ctrl-C stops it, and
-what was asked for by then goes on. A chain whose head failed five redrives is passed over without --force.`,
+With --group or --all it does so with every chain meant, one by one, at most --rate a second, and shows how far it is. Ctrl-C stops it;
+the same command goes on with what is left. A chain whose head failed five redrives is passed over without --force.`,
 		Example: `  troupe dead-letters redrive payment/0f8fad5b-d9cb-569f-a165-70867728950e
   troupe dead-letters redrive --group payment/permanent/OrderPlaced --dry-run
   troupe dead-letters redrive --all --rate 200 --reason 'gateway account put right'`,
@@ -42,19 +42,19 @@ what was asked for by then goes on. A chain whose head failed five redrives is p
 				if err != nil {
 					return err
 				}
-				return o.act(ctx, name, "redrive", rest.Act{By: w.by, Reason: w.reason, Force: b.Force})
+				return o.act(ctx, name, "redrive", rest.Act{By: w.by, Reason: w.reason, Force: b.force})
 			})
 		},
 	}
 	d.flags(cmd)
 	b.flags(cmd)
 	w.flags(cmd, "why it will go well now")
-	cmd.Flags().BoolVar(&b.Force, "force", false, "also when the head failed five redrives")
+	cmd.Flags().BoolVar(&b.force, "force", false, "also when the head failed five redrives")
 	return cmd
 }
 
 func discardCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var b bulk
 	var letter string
@@ -64,7 +64,7 @@ func discardCommand() *cobra.Command {
 will ever come. It stays in the log with who did it and why. With --group or --all it does so with the first event of every chain
 meant, and asks before unless --yes is given.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(b.check(cmd, args), w.check(!b.DryRun)); err != nil {
+			if err := errors.Join(b.check(cmd, args), w.check(!b.dryRun)); err != nil {
 				return err
 			}
 			if len(args) == 0 {
@@ -84,7 +84,7 @@ meant, and asks before unless --yes is given.`,
 					if err != nil {
 						return err
 					}
-					id = head.ID
+					id = head.LetterID
 				}
 				return o.act(ctx, name, "discard", rest.Act{By: w.by, Reason: w.reason, LetterID: id})
 			})
@@ -112,16 +112,12 @@ func (o operator) head(ctx context.Context, name chainName) (rest.ChainLetter, e
 
 // act asks, waits for the outcome until ctx ends, and says it.
 func (o operator) act(ctx context.Context, name chainName, action string, a rest.Act) error {
-	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
-	if err != nil {
-		return err
-	}
-	for s.State == "waiting" && err == nil {
-		s, err = o.again(ctx, s)
-	}
+	s, err := o.outcome(ctx, name, action, a)
 	switch {
 	case err == nil:
 		return o.printOutcome(name, s)
+	case s.RequestID == "":
+		return err
 	case ctx.Err() == nil:
 		return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
 	case o.json:
@@ -132,7 +128,19 @@ func (o operator) act(ctx context.Context, name chainName, action string, a rest
 	return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s", terminal.Clean(s.RequestID), name)
 }
 
-// again asks what became of a request; a door that is away for a moment has forgotten nothing.
+// outcome asks, and waits for the outcome until ctx ends. With an error, the request is in the log if its id is returned.
+func (o operator) outcome(ctx context.Context, name chainName, action string, a rest.Act) (rest.RequestState, error) {
+	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
+	for err == nil && s.State == "waiting" {
+		s, err = o.again(ctx, s)
+	}
+	return s, err
+}
+
+// askEvery is how often the console is asked how far something is.
+const askEvery = 250 * time.Millisecond
+
+// again asks what became of a request; a console that is away for a moment has forgotten nothing.
 func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestState, error) {
 	wait := patience(ctx)
 	if wait < time.Second {
@@ -149,7 +157,7 @@ func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestS
 	return s, err
 }
 
-// patience is how long a call may wait: what the door allows, and less when ctx ends before, so that the answer is still heard.
+// patience is how long a call may wait: what the console allows, and less when ctx ends before, so that the answer is still heard.
 func patience(ctx context.Context) time.Duration {
 	if ends, ok := ctx.Deadline(); ok {
 		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))

@@ -3,41 +3,51 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"golang.org/x/sync/errgroup"
 )
 
-// askEvery is how often a job is asked how far it is.
-const askEvery = 250 * time.Millisecond
+const (
+	// tooOften is how often a head may fail redrives before another takes --force. The service says so too.
+	tooOften = 5
+	// atOnce bounds the chains that are waited for at one moment.
+	atOnce = 64
+	// listSize is the most that the console lists on one page.
+	listSize = 100
+)
 
-// bulk are the flags of what is done to many chains.
+// bulk are the flags of what is done to many chains: the operation on one chain, repeated.
 type bulk struct {
-	rest.Bulk
-	group string
-	yes   bool
+	rest.LetterFilter
+	group                   string
+	all, dryRun, force, yes bool
+	rate, limit             int
 }
 
 func (b *bulk) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&b.group, "group", "", "every chain of this PARTICIPANT/CLASS/TYPE; parts may be left empty, as in payment// or payment//OrderPlaced")
-	f.BoolVar(&b.All, "all", false, "everything that waits")
-	f.BoolVar(&b.DryRun, "dry-run", false, "with --group or --all: only say what would be done, and why those wait")
-	f.IntVar(&b.Rate, "rate", 50, "with --group or --all: orders a second, 1 to 1000")
-	f.IntVar(&b.Limit, "limit", 0, "with --group or --all: at most so many orders, the longest waiting first; 0 is no limit")
+	f.BoolVar(&b.all, "all", false, "everything that is parked")
+	f.BoolVar(&b.dryRun, "dry-run", false, "with --group or --all: only say what would be done, and why those are parked")
+	f.IntVar(&b.rate, "rate", 50, "with --group or --all: orders a second at most, 1 to 1000")
+	f.IntVar(&b.limit, "limit", 0, "with --group or --all: at most so many orders, the longest waiting first; 0 is no limit")
 }
 
 // check holds flags and arguments to each other: one order, or a group, or all.
 func (b *bulk) check(cmd *cobra.Command, args []string) error {
-	many := b.All || b.group != ""
+	many := b.all || b.group != ""
 	switch {
-	case b.All && b.group != "":
+	case b.all && b.group != "":
 		return usageError{errors.New("--all does not go with --group")}
 	case many && len(args) > 0:
 		return usageError{errors.New("one order does not go with --group and --all")}
@@ -52,13 +62,13 @@ func (b *bulk) check(cmd *cobra.Command, args []string) error {
 		}
 		return nil
 	}
-	if b.Rate < 1 || b.Rate > 1000 {
-		return usageError{fault.Field("--rate", "must be 1 to 1000, is %d", b.Rate)}
+	if b.rate < 1 || b.rate > 1000 {
+		return usageError{fault.Field("--rate", "must be 1 to 1000, is %d", b.rate)}
 	}
-	if b.Limit < 0 {
-		return usageError{fault.Field("--limit", "must not be negative, is %d", b.Limit)}
+	if b.limit < 0 {
+		return usageError{fault.Field("--limit", "must not be negative, is %d", b.limit)}
 	}
-	if b.All {
+	if b.all {
 		return nil
 	}
 	part := strings.Split(b.group, "/")
@@ -70,39 +80,61 @@ func (b *bulk) check(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// run does it and shows how far it is. Without --timeout it takes as long as it takes.
-func (b *bulk) run(cmd *cobra.Command, d *consoleDoor, action string, w who) error {
-	b.By, b.Reason = w.by, w.reason
-	if b.DryRun && action == "discard" && b.Reason == "" {
-		b.Reason = "dry run" // the contract wants one; nothing is written
-	}
+// run does it and shows how far it is. Without --timeout it takes as long as it takes. Running it again goes on with what is left.
+func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) error {
 	return d.with(cmd, !cmd.Flags().Changed("timeout"), func(ctx context.Context, o operator) error {
-		if b.DryRun || action == "discard" && !b.yes {
-			would, err := o.DryRun(ctx, action, b.Bulk)
-			if err != nil {
-				return err
-			}
-			if b.DryRun {
-				return o.printDryRun(action, would)
-			}
+		heads, passedOver, err := b.heads(ctx, o, action)
+		if err != nil {
+			return err
+		}
+		would := newDryRun(action, heads, passedOver)
+		if b.dryRun {
+			return o.printDryRun(would)
+		}
+		if action == "discard" && !b.yes {
 			if err := o.consent(cmd, would); err != nil {
 				return err
 			}
 		}
-		job, err := o.Start(ctx, action, b.Bulk)
-		if err != nil {
-			return err
-		}
-		return o.watch(ctx, cmd, job)
+		r := &bulkRun{operator: o, action: action, shown: time.Now(), act: rest.Act{By: w.by, Reason: w.reason, Force: b.force}}
+		r.Total, r.PassedOver = len(heads)+passedOver, passedOver
+		return r.end(ctx, r.each(ctx, heads, b.rate))
 	})
 }
 
+// heads lists the heads of the chains that are meant, the longest waiting first, and counts those that need --force.
+func (b *bulk) heads(ctx context.Context, o operator, action string) (heads []rest.Letter, passedOver int, err error) {
+	seen := map[chainName]bool{} // a chain that moves while the list is read may come twice
+	for paging := (rest.Paging{Size: listSize}); ; {
+		page, err := o.Letters(ctx, b.LetterFilter, true, paging)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, l := range page.Letters {
+			switch name := nameOf(l); {
+			case b.limit > 0 && len(heads) == b.limit:
+				return heads, passedOver, nil
+			case seen[name]:
+			case action == "redrive" && l.Redrives >= tooOften && l.RetryAt.IsZero() && !b.force:
+				passedOver++
+				seen[name] = true
+			default:
+				heads = append(heads, l)
+				seen[name] = true
+			}
+		}
+		if paging.Token = page.NextPageToken; paging.Token == "" {
+			return heads, passedOver, nil
+		}
+	}
+}
+
 // consent asks before a discard of many.
-func (o operator) consent(cmd *cobra.Command, would rest.DryRun) error {
+func (o operator) consent(cmd *cobra.Command, would dryRun) error {
 	if !o.interactive || !terminal.Is(cmd.InOrStdin()) {
 		return usageError{fault.Field("--yes", "is needed where nobody can be asked: %s would be discarded", count(would.Orders, "event", "events"))}
 	}
-	if err := o.drawReasons("discard", would); err != nil {
+	if err := o.drawReasons(would); err != nil {
 		return err
 	}
 	answer, err := ask(o, bufio.NewReader(cmd.InOrStdin()), "Discard them for good? [y/N] ")
@@ -123,126 +155,129 @@ func ask(o operator, in *bufio.Reader, question string) (string, error) {
 	return strings.ToLower(strings.TrimSpace(answer)), nil
 }
 
-// watch shows how far a job is until it ends. When the command is interrupted, the job is stopped; when it only has no more time, not.
-func (o operator) watch(ctx context.Context, cmd *cobra.Command, job rest.Job) error {
-	shown := int64(0)
-	for job.State == "running" {
-		if gone := job.Done + job.Failed + job.PassedOver; gone != shown && !o.json {
-			o.progress(job, gone)
-			shown = gone
-		}
-		if pause(ctx); ctx.Err() != nil {
-			return o.leave(ctx, cmd, job)
-		}
-		next, err := o.Job(ctx, job.ID)
-		switch {
-		case err == nil:
-			job = next
-		case ctx.Err() == nil && fault.ClassOf(err) == fault.Unavailable: // it may go on nevertheless
-		case ctx.Err() == nil && fault.ClassOf(err) == fault.NotFound:
-			return fmt.Errorf("job %s ended with the process that ran it; what it asked for already goes on; what is left: troupe dead-letters list",
-				terminal.Clean(job.ID))
-		case ctx.Err() == nil:
-			return fmt.Errorf("job %s: %w", terminal.Clean(job.ID), err)
-		}
-	}
-	return o.printJob(job)
+// bulkRun is a redrive or discard of many chains under way; the numbers are chains.
+type bulkRun struct {
+	operator
+	action string
+	act    rest.Act
+
+	mu    sync.Mutex
+	shown time.Time // when progress was shown last
+	bulkCounts
 }
 
-// leave ends the watch of a job that runs.
-func (o operator) leave(ctx context.Context, cmd *cobra.Command, job rest.Job) (err error) {
-	id := terminal.Clean(job.ID)
-	if cmd.Context().Err() == nil {
-		if o.json {
-			err = printJSON(o.out, job.Raw)
-		}
-		return errors.Join(fmt.Errorf("job %s goes on; what comes back: troupe dead-letters log", id), err)
-	}
-	within, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer done()
-	if job, err = o.Cancel(within, job.ID); err != nil {
-		return fmt.Errorf("job %s could not be stopped, and may go on: %w", id, err)
-	}
-	return o.printJob(job)
+type bulkCounts struct {
+	Total      int `json:"total"`
+	Done       int `json:"done"`
+	Failed     int `json:"failed"`
+	PassedOver int `json:"passed_over"` // need --force, or are parked no more
+	Waiting    int `json:"waiting"`     // asked for, and not answered yet
 }
 
-func (o operator) progress(j rest.Job, gone int64) {
-	text := fmt.Sprintf("%d of %d, %d %s, %d passed over", gone, j.Total, j.Failed, failedAgain(j), j.PassedOver)
-	if o.interactive {
-		fmt.Fprintf(o.errs, "\r\x1b[K%s", text)
+// each asks for every chain, at most rate a second, and returns when all are answered, ctx ends, or one cannot be asked for.
+func (r *bulkRun) each(ctx context.Context, heads []rest.Letter, rate int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for _, head := range heads {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return g.Wait()
+		}
+		g.Go(func() error { return r.one(ctx, head) })
+	}
+	return g.Wait()
+}
+
+// one brings one chain to its outcome; a console that is away for a moment is asked again, which is harmless.
+func (r *bulkRun) one(ctx context.Context, head rest.Letter) error {
+	a := r.act
+	if r.action == "discard" {
+		a.LetterID = head.LetterID
+	}
+	s, err := r.outcome(ctx, nameOf(head), r.action, a)
+	for fault.ClassOf(err) == fault.Unavailable && ctx.Err() == nil {
+		pause(ctx)
+		s, err = r.outcome(ctx, nameOf(head), r.action, a)
+	}
+	class := fault.ClassOf(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case ctx.Err() != nil && err != nil:
+		r.Waiting++
+		return nil
+	case err == nil && s.State == "done":
+		r.Done++
+	case err == nil && s.State == "failed":
+		r.Failed++
+	case err == nil || class == fault.NotFound || class == fault.Conflict:
+		r.PassedOver++
+	default:
+		return fmt.Errorf("%s: %w", nameOf(head), err)
+	}
+	if now := time.Now(); now.Sub(r.shown) >= askEvery && !r.json {
+		r.shown = now
+		r.progress()
+	}
+	return nil
+}
+
+func (r *bulkRun) progress() {
+	text := fmt.Sprintf("%d of %d, %d %s, %d passed over", r.Done+r.Failed+r.PassedOver, r.Total, r.Failed, r.failedAgain(), r.PassedOver)
+	if r.interactive {
+		fmt.Fprintf(r.errs, "\r\x1b[K%s", text)
 		return
 	}
-	fmt.Fprintln(o.errs, text)
+	fmt.Fprintln(r.errs, text)
 }
 
-func failedAgain(j rest.Job) string {
-	if j.Action == "discard" {
+func (r *bulkRun) failedAgain() string {
+	if r.action == "discard" {
 		return "refused"
 	}
 	return "failed again"
 }
 
-func (o operator) printJob(j rest.Job) error {
-	p := printer{out: o.out}
-	switch {
-	case o.json:
-		p.err = printJSON(o.out, j.Raw)
-	default:
-		if o.interactive {
-			fmt.Fprint(o.errs, "\r\x1b[K")
-		}
-		p.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", terminal.Clean(j.Action), terminal.Clean(j.State),
-			o.style.Paint(terminal.Green, count(j.Done, "order done", "orders done")), j.Failed, failedAgain(j), j.PassedOver, j.Waiting, j.Total)
-		if j.Failed+j.PassedOver > 0 {
-			p.f("What is left: troupe dead-letters list\n")
-		}
+// end says what became of all, and how the command ends.
+func (r *bulkRun) end(ctx context.Context, failed error) error {
+	state := "finished"
+	if failed != nil || ctx.Err() != nil {
+		state = "stopped"
+	}
+	if err := r.print(state); err != nil {
+		return err
 	}
 	switch {
-	case p.err != nil:
-		return p.err
-	case j.State == "cancelled":
-		return errors.New("stopped before the end")
-	case j.State != "finished":
-		return fmt.Errorf("the job is %s: %s", terminal.Clean(j.State), terminal.Cut(j.Error, 500))
-	case j.Waiting > 0:
-		return fmt.Errorf("%s not answered yet, and goes on: %w", count(j.Waiting, "order is", "orders are"), context.DeadlineExceeded)
-	case j.Failed+j.PassedOver > 0:
+	case failed != nil:
+		return failed
+	case ctx.Err() != nil:
+		return fmt.Errorf("stopped before the end; the same command goes on with what is left: %w", ctx.Err())
+	case r.Failed+r.PassedOver > 0:
 		return codedError{errStillParked, exitParked}
 	}
 	return nil
 }
 
-func (o operator) printDryRun(action string, d rest.DryRun) error {
-	if o.json {
-		return printJSON(o.out, d.Raw)
+func (r *bulkRun) print(state string) error {
+	if r.json {
+		raw, err := json.Marshal(struct {
+			Action string `json:"action"`
+			State  string `json:"state"`
+			bulkCounts
+		}{r.action, state, r.bulkCounts})
+		return errors.Join(err, printJSON(r.out, raw))
 	}
-	if err := o.drawReasons(action, d); err != nil {
-		return err
+	if r.interactive {
+		fmt.Fprint(r.errs, "\r\x1b[K")
 	}
-	_, err := fmt.Fprintln(o.out, "To do it, leave --dry-run out.")
-	return err
-}
-
-// drawReasons says what would be done, and draws how often each reason is there.
-func (o operator) drawReasons(action string, d rest.DryRun) error {
-	p := printer{out: o.out}
-	if action == "discard" {
-		p.f("would discard the first event of %s, for good", count(d.Orders, "order", "orders"))
-	} else {
-		p.f("would redrive %s with %s", count(d.Orders, "order", "orders"), count(d.Letters, "letter", "letters"))
-	}
-	if d.PassedOver > 0 {
-		p.f("; %s whose first event failed five redrives would be passed over without --force", count(d.PassedOver, "order", "orders"))
-	}
-	p.f("\n")
-	most := int64(1)
-	for _, r := range d.Reasons {
-		most = max(most, r.Orders)
-	}
-	for _, r := range d.Reasons {
-		bar := strings.Repeat("█", int(max(1, 20*r.Orders/most)))
-		p.f("%7d  %s%s  %s\n%s%s\n", r.Orders, o.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
-			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)), strings.Repeat(" ", 31), terminal.Cut(r.Message, 100))
+	p := printer{out: r.out}
+	p.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", r.action, state,
+		r.style.Paint(terminal.Green, count(r.Done, "order done", "orders done")), r.Failed, r.failedAgain(), r.PassedOver, r.Waiting, r.Total)
+	if r.Failed+r.PassedOver > 0 {
+		p.f("What is left: troupe dead-letters list\n")
 	}
 	return p.err
 }

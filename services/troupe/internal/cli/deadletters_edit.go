@@ -18,11 +18,11 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// maxPayload is the most that the door takes.
+// maxPayload is the most that the console takes.
 const maxPayload = 2 << 20
 
 func editCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var w who
 	var file string
 	var force bool
@@ -67,7 +67,7 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 				}
 			}
 			err = d.with(cmd, false, func(ctx context.Context, o operator) error {
-				return o.act(ctx, name, "edit", rest.Act{By: w.by, Reason: w.reason, LetterID: head.ID, Payload: given, Force: force})
+				return o.act(ctx, name, "edit", rest.Act{By: w.by, Reason: w.reason, LetterID: head.LetterID, Payload: given, Force: force})
 			})
 			if kept != "" && err == nil {
 				return os.Remove(kept)

@@ -28,7 +28,7 @@ func paging(cmd *cobra.Command, p *rest.Paging) {
 }
 
 func lettersListCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var f rest.LetterFilter
 	var p rest.Paging
 	var groups, orders, behind bool
@@ -124,8 +124,8 @@ func (o operator) printLetters(page rest.LetterPage) error {
 		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", o.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
 			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), place, terminal.Cut(l.Message, 110))
 	}
-	if page.NextToken != "" {
-		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextToken))
+	if page.NextPageToken != "" {
+		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextPageToken))
 	}
 	first := nameOf(page.Letters[0])
 	p.f("\nWhy, and what stands behind it:  troupe dead-letters show %s\nAfter a fix:                     troupe dead-letters redrive %s\n", first, first)

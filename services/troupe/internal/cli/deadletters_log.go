@@ -10,7 +10,7 @@ import (
 )
 
 func lettersLogCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var f rest.LetterFilter
 	var p rest.Paging
 	cmd := &cobra.Command{
@@ -32,8 +32,8 @@ func lettersLogCommand() *cobra.Command {
 				if len(page.Entries) == 0 {
 					out.f("nobody did anything\n")
 				}
-				if page.NextToken != "" {
-					out.f("more: troupe dead-letters log --page-token %s, with the same flags\n", terminal.Clean(page.NextToken))
+				if page.NextPageToken != "" {
+					out.f("more: troupe dead-letters log --page-token %s, with the same flags\n", terminal.Clean(page.NextPageToken))
 				}
 				return out.err
 			})

@@ -20,7 +20,7 @@ const classBehind = "behind"
 const maxBytesShown = 512
 
 func lettersShowCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var query string
 	var p rest.Paging
 	cmd := &cobra.Command{
@@ -47,7 +47,7 @@ then who did what about it, and the order's story. Payloads are shown as they ar
 	d.flags(cmd)
 	paging(cmd, &p)
 	cmd.Flags().StringVar(&query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
-		"base URL of the query service's customers' door, for the story [TROUPE_QUERY_URL]")
+		"base URL of the query service, for the order's story [TROUPE_QUERY_URL]")
 	return cmd
 }
 
@@ -62,8 +62,8 @@ func (o operator) printChain(name chainName, c rest.Chain) error {
 	for _, l := range c.Letters {
 		o.printLetter(p, l)
 	}
-	if c.NextToken != "" {
-		p.f("\nmore: troupe dead-letters show %s --page-token %s\n", name, terminal.Clean(c.NextToken))
+	if c.NextPageToken != "" {
+		p.f("\nmore: troupe dead-letters show %s --page-token %s\n", name, terminal.Clean(c.NextPageToken))
 	}
 	if len(c.Outcomes) > 0 {
 		p.f("\nWhat was done, the newest first\n")
@@ -93,7 +93,7 @@ func (o operator) printLetter(p *printer, l rest.ChainLetter) {
 	if l.Class != classBehind {
 		p.f("   %s\n", terminal.Clean(l.Message))
 	}
-	p.f("   id       %s\n", terminal.Clean(l.ID))
+	p.f("   id       %s\n", terminal.Clean(l.LetterID))
 	p.f("   event    %s partition %d offset %d, tried %s by %s\n", terminal.Clean(l.Topic), l.Partition, l.Offset,
 		count(l.Deliveries, "time", "times"), terminal.Clean(l.Group))
 	p.f("   letter   %s offset %d\n", terminal.Clean(l.LetterTopic), l.LetterOffset)
@@ -112,7 +112,7 @@ func (o operator) printLetter(p *printer, l rest.ChainLetter) {
 	}
 	if l.PayloadError != "" || len(l.Payload) == 0 {
 		p.f("   payload  %s\n", o.style.Paint(terminal.Red, "cannot be decoded: "+terminal.Clean(l.PayloadError)))
-		p.f("            %s in base64: %s\n", count(len(l.Bytes), "byte", "bytes"), base64.StdEncoding.EncodeToString(l.Bytes[:min(len(l.Bytes), maxBytesShown)]))
+		p.f("            %s in base64: %s\n", count(len(l.Raw), "byte", "bytes"), base64.StdEncoding.EncodeToString(l.Raw[:min(len(l.Raw), maxBytesShown)]))
 		return
 	}
 	p.f("   payload  %s\n", pretty(l.Payload, "            "))

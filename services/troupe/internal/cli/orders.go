@@ -18,14 +18,14 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// doors are the flags of every command that talks to the services.
-type doors struct {
+// ordersAPI are the flags of every command that talks to the order and query services.
+type ordersAPI struct {
 	order, query string
 	json         bool
 	timeout      time.Duration
 }
 
-func (d *doors) flags(cmd *cobra.Command) {
+func (d *ordersAPI) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"),
 		"base URL of the order service [TROUPE_ORDER_URL]")
@@ -51,7 +51,7 @@ type talk struct {
 }
 
 // with calls f with a context that ends after the timeout.
-func (d *doors) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
+func (d *ordersAPI) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
 	if d.timeout <= 0 {
 		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
 	}
@@ -73,7 +73,7 @@ func printJSON(out io.Writer, raw json.RawMessage) error {
 }
 
 func placeCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	o := rest.PlaceOrder{}
 	var key string
 	var lines []string
@@ -102,7 +102,7 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 				if !t.json {
 					fmt.Fprintf(t.out, "order %s, idempotency key %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), key)
 				}
-				return t.follow(ctx, a, ended)
+				return t.follow(ctx, a.ID, a.ConsistencyToken, ended)
 			})
 		},
 	}
@@ -149,7 +149,7 @@ func (t talk) printPlaced(key string, a rest.Accepted) error {
 }
 
 func cancelCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var wait bool
 	cmd := &cobra.Command{
 		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
@@ -160,7 +160,7 @@ func cancelCommand() *cobra.Command {
 				case err != nil:
 					return err
 				case wait: // it may be settled still, as it was before
-					return t.follow(ctx, a, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+					return t.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
 				case t.json:
 					return t.printJSON(a.Raw)
 				}
@@ -176,12 +176,12 @@ func cancelCommand() *cobra.Command {
 }
 
 func followCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	cmd := &cobra.Command{
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.with(cmd, func(ctx context.Context, t talk) error {
-				return t.follow(ctx, rest.Accepted{ID: args[0]}, ended)
+				return t.follow(ctx, args[0], "", ended)
 			})
 		},
 	}
@@ -194,14 +194,14 @@ after a change.`
 // ended: settled, and its customer told.
 func ended(o rest.Order) bool { return o.Settled && o.Told() }
 
-// follow tells the story from the write that a names until end.
-func (t talk) follow(ctx context.Context, a rest.Accepted, end func(rest.Order) bool) error {
-	if _, err := t.Order(ctx, a.ID, rest.Read{Token: a.Token, Wait: 10 * time.Second}); err != nil {
+// follow tells an order's story from the write of a token until end.
+func (t talk) follow(ctx context.Context, id, token string, end func(rest.Order) bool) error {
+	if _, err := t.Order(ctx, id, rest.Read{Token: token, Wait: 10 * time.Second}); err != nil {
 		return err
 	}
 	if t.json {
 		var failed error
-		err := t.Follow(ctx, a.ID, func(o rest.Order) bool {
+		err := t.Follow(ctx, id, func(o rest.Order) bool {
 			failed = t.printJSON(o.Raw)
 			return failed != nil || end(o)
 		})
@@ -210,7 +210,7 @@ func (t talk) follow(ctx context.Context, a rest.Accepted, end func(rest.Order) 
 		}
 		return err
 	}
-	o, err := narrate.New(t.out, t.style, t.Client, a.ID).Until(ctx, end)
+	o, err := narrate.New(t.out, t.style, t.Client, id).Until(ctx, end)
 	if err != nil {
 		return err
 	}

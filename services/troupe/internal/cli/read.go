@@ -14,7 +14,7 @@ import (
 )
 
 func showCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var token string
 	var wait time.Duration
 	cmd := &cobra.Command{
@@ -53,7 +53,7 @@ func (t talk) printOrder(o rest.Order, s rest.Story) error {
 		p.f("  %8d  %s (%s) at %s\n", l.Quantity, terminal.Clean(l.Name), terminal.Clean(l.SKU), terminal.Money(l.UnitPrice, o.Currency))
 	}
 	p.f("     total  %s\n", terminal.Money(o.Total, o.Currency))
-	p.f("   payment  %s %s\n", terminal.Clean(o.Payment.Status), terminal.Clean(o.Payment.IntentID+o.Payment.Reason))
+	p.f("   payment  %s %s\n", terminal.Clean(o.Payment.Status), terminal.Clean(o.Payment.PaymentIntentID+o.Payment.Reason))
 	for _, n := range o.Notifications {
 		p.f("      mail  “%s” %s\n", terminal.Clean(n.Kind), terminal.Clean(n.Status))
 	}
@@ -81,7 +81,7 @@ func outcome(style terminal.Style, o rest.Order) string {
 }
 
 func listCommand() *cobra.Command {
-	var d doors
+	var d ordersAPI
 	var f rest.Filter
 	cmd := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: none,
@@ -102,8 +102,8 @@ func listCommand() *cobra.Command {
 				if len(page.Orders) == 0 {
 					p.f("no orders\n")
 				}
-				if page.NextToken != "" {
-					p.f("more: troupe list --page-token %s\n", terminal.Clean(page.NextToken))
+				if page.NextPageToken != "" {
+					p.f("more: troupe list --page-token %s\n", terminal.Clean(page.NextPageToken))
 				}
 				return p.err
 			})

@@ -15,11 +15,11 @@ import (
 )
 
 func rebuildCommand() *cobra.Command {
-	var d consoleDoor
+	var d consoleAPI
 	var wait, status, cancel bool
 	cmd := &cobra.Command{
-		Use: "rebuild", Short: "Fold the read model again from the log, beside the live one", Args: none,
-		Long: `Folds every partition of the read model again from the log's start, beside the live one, and swaps as soon as it has caught up.
+		Use: "rebuild", Short: "Rebuild the read model from the log, beside the live one", Args: none,
+		Long: `Builds every partition of the read model from the log's start, beside the live one, and swaps them as soon as it has caught up.
 Reads go on all the time. Whatever was wrong is then what the log says.
 
 Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): it goes on.`,
@@ -95,7 +95,7 @@ func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
 	}
 	switch {
 	case slices.Contains(ended, "none"):
-		return errors.New("the request is gone: Redis was wiped meanwhile, and the read model is folded again anyway")
+		return errors.New("the request is gone: Redis was wiped meanwhile, and the read model is rebuilt anyway")
 	case slices.Contains(ended, "cancelled"):
 		return errors.New("it was cancelled")
 	}

@@ -16,15 +16,16 @@ import (
 	"github.com/troupe-dev/troupe/services/payment"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/internal/access"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 )
 
 // parts are what a process of the playground can be; each takes its configuration from the environment.
 var parts = map[string]func() int{
-	"broker":       func() int { return lifecycle.Main("broker", embedded.RunBroker) },
-	"redis":        func() int { return lifecycle.Main("redis", embedded.RunRedis) },
+	"broker":       func() int { return lifecycle.Main("broker", broker.Run) },
+	"redis":        func() int { return lifecycle.Main("redis", redis.Run) },
 	"grant":        func() int { return lifecycle.Main("grant", access.Grant) },
 	"provision":    func() int { return lifecycle.Main("provision", access.Provision) },
 	"gateway":      func() int { return lifecycle.Main("gateway", gateway.Run) },

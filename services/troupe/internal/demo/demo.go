@@ -107,7 +107,7 @@ func (d Demo) perform(ctx context.Context, a *act) error {
 		return err
 	}
 	d.say("  %s\n", d.Style.Paint(terminal.Dim, "POST /orders → 202, order "+terminal.Clean(placed.ID)))
-	if _, err := d.Orders.Order(ctx, placed.ID, rest.Read{Token: placed.Token, Wait: 30 * time.Second}); err != nil {
+	if _, err := d.Orders.Order(ctx, placed.ID, rest.Read{Token: placed.ConsistencyToken, Wait: 30 * time.Second}); err != nil {
 		return err
 	}
 	n := narrate.New(d.Out, d.Style, d.Orders, placed.ID)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -106,7 +107,16 @@ func newBook() *book {
 	}
 }
 
-// apply takes over an entry that is decided. It fits openLedger too, so a start ends in the same book.
+// replay takes over an entry of the ledger.
+func (b *book) replay(e entry) error {
+	if e.Intent == nil && e.Refund == nil && e.Answer == nil {
+		return errors.New("it says nothing")
+	}
+	b.apply(e)
+	return nil
+}
+
+// apply takes over an entry that is decided.
 func (b *book) apply(e entry) {
 	if i := e.Intent; i != nil {
 		old := b.intents[i.ID]

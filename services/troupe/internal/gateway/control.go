@@ -1,18 +1,16 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
 )
 
 // Control is how the simulator misbehaves on purpose. Its zero value is good behaviour. It is forgotten when the process ends.
@@ -112,17 +110,9 @@ func share(text string) int {
 
 func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
 	var c Control
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
-	d.DisallowUnknownFields()
-	err := d.Decode(&c)
+	err := jsonbody.Read(w, r, 4<<10, &c)
 	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = fault.New(fault.Invalid, "the body must be one JSON object")
-		} else {
-			err = c.validate()
-		}
-	} else {
-		err = undecodable(err)
+		err = c.validate()
 	}
 	if err != nil {
 		problem.Write(w, r, err)
@@ -135,21 +125,6 @@ func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
 	}
 	s.setControl(next)
 	s.getControl(w, r)
-}
-
-// undecodable names the field at fault where the decoder knows it.
-func undecodable(err error) error {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
-		rule := "must be a whole number"
-		if e.Type.Kind() == reflect.Bool {
-			rule = "must be true or false"
-		}
-		return fault.Field("/"+e.Field, "%s", rule)
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return err
-	}
-	return fault.New(fault.Invalid, "the body must be a JSON object of the fields that GET /control shows: %w", err)
 }
 
 func (s *Simulator) setControl(c control) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,7 +16,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/services/troupe/internal/journal"
 )
+
+// ledgerFile in the simulator's folder is a journal with an entry for each change.
+const ledgerFile = "ledger.jsonl"
 
 // maxInFlight bounds the requests that are worked on at the same time; more are told to come back (429).
 const maxInFlight = 4096
@@ -89,7 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 type Simulator struct {
 	now       func() time.Time
 	keyMemory time.Duration
-	ledger    *ledger
+	ledger    *journal.Journal
 	health    *lifecycle.Health
 	slots     chan struct{}
 	stopping  chan struct{} // closed: pauses end
@@ -114,19 +119,19 @@ func New(cfg Config) (*Simulator, error) {
 	if s.keyMemory == 0 {
 		s.keyMemory = defaultKeyMemory
 	}
-	l, err := openLedger(cfg.Dir, s.book.apply)
+	l, err := journal.Open(filepath.Join(cfg.Dir, ledgerFile), s.book.replay)
 	if err != nil {
 		return nil, err
 	}
 	s.ledger = l
-	s.health.Check("ledger", l.failure)
+	s.health.Check("ledger", l.Err)
 	return s, nil
 }
 
 // Close ends pauses and closes the ledger. Requests in flight fail.
 func (s *Simulator) Close() error {
 	s.release()
-	return s.ledger.close()
+	return s.ledger.Close()
 }
 
 func (s *Simulator) release() { s.stop.Do(func() { close(s.stopping) }) }
@@ -136,12 +141,12 @@ func (s *Simulator) watch(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-s.ledger.broken:
-		return s.ledger.failure()
+	case <-s.ledger.Broken():
+		return s.ledger.Err()
 	}
 }
 
-// endPauses lets requests that are made to wait end before the HTTP door waits for them.
+// endPauses lets requests that are made to wait end before the HTTP server waits for them.
 func (s *Simulator) endPauses(ctx context.Context) error {
 	<-ctx.Done()
 	s.release()

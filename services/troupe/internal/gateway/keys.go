@@ -66,7 +66,7 @@ func (s *Simulator) change(w http.ResponseWriter, r *http.Request, p params, op 
 	}
 	w.Header().Set("Idempotency-Key", key)
 	a, replayed, e := s.once(key, fingerprint(r, p), op)
-	if e == nil && s.ledger.wait(a.number) != nil {
+	if e == nil && s.ledger.Wait(a.number) != nil {
 		e = &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
 	}
 	if e != nil {
@@ -138,7 +138,11 @@ func (s *Simulator) enter(key, print string, op operation) (*answer, bool, *apiE
 	if key != "" {
 		change.Answer = a
 	}
-	number, err := s.ledger.add(change)
+	if change == (entry{At: now}) { // refused without a key: nothing to remember
+		a.number = s.ledger.Last()
+		return a, false, nil
+	}
+	number, err := s.ledger.Add(change)
 	if err != nil {
 		slog.Error("ledger: entry cannot be encoded", "error", err)
 		return nil, false, &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}

@@ -62,6 +62,17 @@ func TestRestartForgetsNothing(t *testing.T) {
 	}
 }
 
+// What is refused and has no key changes nothing and is remembered by nobody: it leaves no line.
+func TestARefusalWithoutAKeyLeavesNoLine(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	unpaid := create(t, s.Handler(), "o-1", "pm_card_visa")
+	ask(t, s.Handler(), "POST", "/v1/refunds", "", "payment_intent="+unpaid).want(400)
+	paid := charged(t, s.Handler(), "o-2")
+	s = reopen(t, s, dir, nil)
+	ask(t, s.Handler(), "GET", "/v1/payment_intents/"+paid, "").want(200)
+}
+
 func TestTornLastLineIsCutOff(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -114,13 +125,12 @@ func TestUnwritableLedger(t *testing.T) {
 	h := s.Handler()
 	ended := make(chan error, 1)
 	go func() { ended <- s.watch(t.Context()) }()
-	if err := s.ledger.file.Close(); err != nil {
-		t.Fatal(err)
-	}
+	full := errors.New("no space left on device")
+	_ = s.ledger.Fail(full)
 	ask(t, h, "POST", "/v1/payment_intents", "k", newIntentForm...).want(500)
 	ask(t, h, "POST", "/v1/payment_intents", "k", newIntentForm...).want(500)
 	ask(t, h, "GET", "/readyz", "").want(503)
-	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+	if err := <-ended; !errors.Is(err, full) {
 		t.Errorf("ended with %v", err)
 	}
 }

@@ -64,9 +64,9 @@ func (s *Simulator) getLedger(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	l := s.book.show(p, s.now())
-	number := s.ledger.last()
+	number := s.ledger.Last()
 	s.mu.Unlock()
-	if err := s.ledger.wait(number); err != nil {
+	if err := s.ledger.Wait(number); err != nil {
 		fail(w, &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."})
 		return
 	}

@@ -189,9 +189,9 @@ func (s *Simulator) read(w http.ResponseWriter, look func(now time.Time) (any, *
 	}
 	s.mu.Lock()
 	body, e := look(s.now())
-	number := s.ledger.last()
+	number := s.ledger.Last()
 	s.mu.Unlock()
-	if e == nil && s.ledger.wait(number) != nil {
+	if e == nil && s.ledger.Wait(number) != nil {
 		e = &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
 	}
 	if e != nil {

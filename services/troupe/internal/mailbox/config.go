@@ -18,7 +18,7 @@ type Config struct {
 	MaxMessages int           `env:"MAILBOX_MAX_MESSAGES" envDefault:"200000" help:"mails at most; beyond, senders are told to try later (452)"`
 	SlowFor     time.Duration `env:"MAILBOX_SLOW_FOR" envDefault:"3s" help:"how long a mail to slow@… takes, up to 1m"`
 
-	// Listening is called once with the addresses of both doors; nil: nobody is told.
+	// Listening is called once with the addresses of SMTP and HTTP; nil: nobody is told.
 	Listening func(smtp, http net.Addr) `env:"-"`
 }
 

@@ -1,18 +1,16 @@
 package mailbox
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
 )
 
 // Settings are what the control API breaks. The zero value is a mailbox that works.
@@ -145,35 +143,9 @@ func readSettings(w http.ResponseWriter, r *http.Request) (Settings, error) {
 		return Settings{}, problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
 			"Content-Type must be application/json", problem.Field{Field: "Content-Type", Detail: "must be application/json"})
 	}
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
-	d.DisallowUnknownFields()
-	var s *Settings
-	if err := d.Decode(&s); err != nil {
-		return Settings{}, badJSON(err)
+	var s Settings
+	if err := jsonbody.Read(w, r, 4<<10, &s); err != nil {
+		return Settings{}, err
 	}
-	if s == nil {
-		return Settings{}, fault.New(fault.Invalid, "the body must be a JSON object")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Settings{}, fault.New(fault.Invalid, "the body must be one JSON object and nothing after it")
-	}
-	return *s, s.validate()
+	return s, s.validate()
 }
-
-// badJSON names the field that encoding/json stumbled over, as far as it says.
-func badJSON(err error) error {
-	var tooLarge *http.MaxBytesError
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &tooLarge):
-		return err
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return fault.Field("/"+wrongType.Field, "must be %s, not %s", kinds[wrongType.Type.Kind().String()], wrongType.Value)
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return fault.Field("/"+strings.Trim(name, `"`), "is not a field of the control")
-	}
-	return fault.New(fault.Invalid, "the body must be a JSON object: %w", err)
-}
-
-var kinds = map[string]string{"bool": "true or false", "int": "a whole number"}

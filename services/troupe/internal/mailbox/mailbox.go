@@ -24,7 +24,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	// Both doors are opened before the store: a second mailbox on the same directory fails here and touches nothing.
+	// Both addresses are opened before the store: a second mailbox on the same directory fails here and touches nothing.
 	mailIn, err := lifecycle.Listen(cfg.SMTPAddr)
 	if err != nil {
 		return err

@@ -9,12 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 )
 
-// Bounds of the SMTP door.
+// Bounds of the SMTP server.
 const (
 	maxConnections  = 128
 	maxMessageBytes = 1 << 20
@@ -23,19 +24,24 @@ const (
 	writeTimeout    = 10 * time.Second
 )
 
-// server is the SMTP door.
+// server takes mail by SMTP.
 type server struct {
-	smtp    *gosmtp.Server
-	door    *door
-	store   *store
-	control *control
-	slowFor time.Duration
-	later   *once
+	smtp     *gosmtp.Server
+	listener *listener
+	store    *store
+	control  *control
+	slowFor  time.Duration
+
+	mu     sync.Mutex
+	putOff map[string]bool // Message-IDs of mails to later@… that were answered with 451
 }
 
+// maxPutOff bounds what is remembered of them; then all are forgotten.
+const maxPutOff = 10_000
+
 func newServer(ln net.Listener, s *store, c *control, slowFor time.Duration) *server {
-	v := &server{store: s, control: c, slowFor: slowFor, later: newOnce(10_000)}
-	v.door = newDoor(ln, c)
+	v := &server{store: s, control: c, slowFor: slowFor, putOff: map[string]bool{}}
+	v.listener = newListener(ln, c)
 	v.smtp = gosmtp.NewServer(gosmtp.BackendFunc(v.newSession))
 	v.smtp.Domain = "mailbox.troupe.example"
 	v.smtp.MaxMessageBytes = maxMessageBytes
@@ -50,7 +56,7 @@ func newServer(ln net.Listener, s *store, c *control, slowFor time.Duration) *se
 // run serves until ctx ends; mails that are coming in then are finished, within stopWithin.
 func (v *server) run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- v.smtp.Serve(v.door) }() // received below in every case
+	go func() { served <- v.smtp.Serve(v.listener) }() // received below in every case
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("serve SMTP: %w", err), v.smtp.Close())
@@ -58,16 +64,16 @@ func (v *server) run(ctx context.Context) error {
 	}
 	deadline, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
-	cut := context.AfterFunc(deadline, v.door.closeAll)
+	cut := context.AfterFunc(deadline, v.listener.closeAll)
 	defer cut()
-	v.door.stop()
+	v.listener.stop()
 	err := v.smtp.Shutdown(deadline)
-	_ = v.door.Close() // Shutdown leaves it open when it came before Serve
+	_ = v.listener.Close() // Shutdown leaves it open when it came before Serve
 	return errors.Join(err, <-served)
 }
 
 // cutOff ends what the control says must not go on.
-func (v *server) cutOff() { v.door.closeIdle() }
+func (v *server) cutOff() { v.listener.closeIdle() }
 
 func (v *server) newSession(c *gosmtp.Conn) (gosmtp.Session, error) {
 	t, ok := c.Conn().(*tracked)
@@ -132,19 +138,19 @@ func (s *session) Data(r io.Reader) error {
 		return err
 	}
 	wait := time.Duration(s.server.control.now().DelayMS) * time.Millisecond
-	putOff := false
+	later := false
 	for _, to := range s.to {
 		switch behaviour(to) {
 		case "slow":
 			wait = max(wait, s.server.slowFor)
 		case "later":
-			putOff = true
+			later = true
 		}
 	}
 	if err := s.server.control.wait(s.conn.stopping, wait); err != nil {
 		return err
 	}
-	if putOff && s.server.later.first(describe("", nil, raw).MessageID) {
+	if later && s.server.putsOff(describe("", nil, raw).MessageID) {
 		return errLater
 	}
 	switch err := s.server.store.append(s.from, s.to, raw); {
@@ -155,6 +161,20 @@ func (s *session) Data(r io.Reader) error {
 		return errNotNow
 	}
 	return nil
+}
+
+// putsOff is true the first time that it is asked about a mail.
+func (v *server) putsOff(messageID string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.putOff[messageID] {
+		return false
+	}
+	if len(v.putOff) >= maxPutOff {
+		clear(v.putOff)
+	}
+	v.putOff[messageID] = true
+	return true
 }
 
 // behaviour returns the local part of an address without its tag, in lower case.

@@ -1,19 +1,17 @@
 package mailbox
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/journal"
 )
 
 // Message is a mail as it came in, without its content.
@@ -31,173 +29,139 @@ type Message struct {
 	Received time.Time `json:"received_at"`
 	// Size of the mail as it came, in bytes.
 	Size int `json:"size"`
-
-	at int64 // offset of the content in the log
+	// File in the directory of mails that holds it.
+	File string `json:"file"`
 }
 
-// Bounds of one fsync.
+// In the mailbox's directory: the mails as they came, and a journal with a Message for each that was taken.
 const (
-	maxBatch      = 256
-	maxBatchBytes = 8 << 20
+	mailsDir    = "mails"
+	journalFile = "journal.jsonl"
 )
 
-var (
-	errFull    = errors.New("mailbox is full")
-	errStopped = errors.New("mailbox is stopping")
-)
+var errFull = errors.New("mailbox is full")
 
-// store keeps mails in one file that only grows, and their headers in memory. One goroutine writes; whatever arrives while it
-// writes shares the next fsync.
+// store keeps each mail in a file of its own. A mail is there once its line in the journal is; its file is on disk by then.
 type store struct {
-	file    disk
+	dir     string // of the mails
 	max     int
-	appends chan *appending
-	stopped chan struct{} // closed when run has ended
+	journal *journal.Journal
 
-	mu       sync.RWMutex
-	messages []Message // by id, without gaps
-	end      int64     // of the log
+	mu       sync.Mutex
+	taken    int       // mails, with those on their way to the disk
+	messages []Message // by id, without gaps; the journal says how many of them are on disk
 }
 
-// disk is what the store asks of its file.
-type disk interface {
-	io.ReaderAt
-	io.WriterAt
-	Sync() error
-	Close() error
-}
-
-// appending is a mail on its way into the log.
-type appending struct {
-	message Message
-	raw     []byte
-	done    chan error // has room for the answer
-}
-
-// openStore reads the log of a directory. A last mail that was not written to its end, and so never answered with 250, is
-// removed; a log that is damaged anywhere else is an error.
+// openStore reads the journal. A mail that it does not know was never answered with 250, and its file is removed. A damaged journal
+// is an error, and so is a mail that is not there as the journal says.
 func openStore(dir string, limit int) (*store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.New(fault.Permanent, "mailbox directory: %w", err)
+	s := &store{dir: filepath.Join(dir, mailsDir), max: limit}
+	err := os.MkdirAll(s.dir, 0o700)
+	if err == nil {
+		s.journal, err = journal.Open(filepath.Join(dir, journalFile), s.replay)
 	}
-	path := filepath.Join(dir, "mail.log")
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = s.removeOthers()
+	}
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "mailbox: %w", err)
 	}
-	s := newStore(file, limit)
-	torn, err := s.read(file)
-	if err == nil && torn > 0 {
-		slog.Warn("removing a mail that was not written to its end", "bytes", torn)
-		err = file.Truncate(s.end)
-	}
-	if err = errors.Join(err, syncDir(dir)); err != nil {
-		return nil, errors.Join(fault.New(fault.Permanent, "mailbox log %s: %w", path, err), file.Close())
-	}
+	s.taken = len(s.messages)
 	return s, nil
 }
 
-func newStore(file disk, limit int) *store {
-	return &store{file: file, max: limit, appends: make(chan *appending), stopped: make(chan struct{})}
+func (s *store) replay(m Message) error {
+	if m.ID != int64(len(s.messages))+1 {
+		return fmt.Errorf("mail %d where %d is next", m.ID, len(s.messages)+1)
+	}
+	info, err := os.Stat(filepath.Join(s.dir, m.File))
+	if err == nil && info.Size() != int64(m.Size) {
+		err = fmt.Errorf("%s has %d bytes where %d are said", info.Name(), info.Size(), m.Size)
+	}
+	s.messages = append(s.messages, m)
+	return err
 }
 
-// syncDir makes the file itself, not only its content, survive.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
+func (s *store) removeOthers() error {
+	known := map[string]bool{}
+	for _, m := range s.messages {
+		known[m.File] = true
 	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// append stores a mail and returns when it is on disk. errFull and errStopped mean that it is not stored; so does any other
-// error, which also ends the mailbox.
-func (s *store) append(from string, to []string, raw []byte) error {
-	a := &appending{message: describe(from, to, raw), raw: raw, done: make(chan error, 1)}
-	select {
-	case s.appends <- a:
-	case <-s.stopped:
-		return errStopped
-	}
-	return <-a.done
-}
-
-// run writes until ctx ends and what was taken is answered. It owns the file.
-func (s *store) run(ctx context.Context) error {
-	defer close(s.stopped)
-	for {
-		select {
-		case a := <-s.appends:
-			if err := s.write(s.gather(a)); err != nil {
-				return errors.Join(fault.New(fault.Permanent, "mailbox log: %w", err), s.file.Close())
-			}
-		case <-ctx.Done():
-			return s.file.Close()
+	files, err := os.ReadDir(s.dir)
+	for _, f := range files {
+		if !known[f.Name()] {
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, f.Name())))
 		}
-	}
-}
-
-// gather takes what else waits by now.
-func (s *store) gather(first *appending) []*appending {
-	batch, size := []*appending{first}, len(first.raw)
-	for len(batch) < maxBatch && size < maxBatchBytes {
-		select {
-		case a := <-s.appends:
-			batch, size = append(batch, a), size+len(a.raw)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// write puts a batch into the log with one fsync and answers each of it. After an error nobody knows what is on disk: the
-// next start finds out.
-func (s *store) write(batch []*appending) error {
-	s.mu.RLock()
-	next, at := len(s.messages), s.end
-	s.mu.RUnlock()
-	var out bytes.Buffer
-	var stored []*appending
-	for _, a := range batch {
-		if next+len(stored) >= s.max {
-			a.done <- errFull
-			continue
-		}
-		a.message.ID = int64(next+len(stored)) + 1
-		a.message.Received = time.Now().UTC()
-		head, err := json.Marshal(a.message)
-		if err != nil {
-			a.done <- err
-			continue
-		}
-		a.message.at = at + int64(out.Len()) + frameHead + int64(len(head)) + 1
-		writeFrame(&out, head, a.raw)
-		stored = append(stored, a)
-	}
-	_, err := s.file.WriteAt(out.Bytes(), at)
-	if err == nil {
-		err = s.file.Sync()
-	}
-	if err == nil {
-		s.mu.Lock()
-		s.end += int64(out.Len())
-		for _, a := range stored {
-			s.messages = append(s.messages, a.message)
-		}
-		s.mu.Unlock()
-	}
-	for _, a := range stored {
-		a.done <- err
 	}
 	return err
 }
 
+// append stores a mail and returns when it is on disk. An error means that it is not stored; any other than errFull ends the mailbox.
+func (s *store) append(from string, to []string, raw []byte) error {
+	if !s.reserve() {
+		return errFull
+	}
+	m := describe(from, to, raw)
+	m.File = time.Now().UTC().Format("20060102-150405.000-") + rand.Text()[:8] + ".eml"
+	if err := writeFile(filepath.Join(s.dir, m.File), raw); err != nil {
+		return s.journal.Fail(err)
+	}
+	number, err := s.enter(m)
+	if err != nil {
+		return err
+	}
+	return s.journal.Wait(number)
+}
+
+// reserve returns false when the mailbox is full.
+func (s *store) reserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken >= s.max {
+		return false
+	}
+	s.taken++
+	return true
+}
+
+func (s *store) enter(m Message) (number uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.ID, m.Received = int64(len(s.messages))+1, time.Now().UTC()
+	if number, err = s.journal.Add(m); err == nil {
+		s.messages = append(s.messages, m)
+	}
+	return number, err
+}
+
+// writeFile returns when the file is on disk.
+func writeFile(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// run ends with ctx, or with an error when the disk fails.
+func (s *store) run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-s.journal.Broken():
+	}
+	return errors.Join(fault.As(fault.Permanent, s.journal.Err()), s.journal.Close())
+}
+
 // all returns every mail, oldest first. The slice must not be changed; later mails do not appear in it.
 func (s *store) all() []Message {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.messages[:len(s.messages):len(s.messages)]
+	onDisk := s.journal.Durable()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages[:onDisk:onDisk]
 }
 
 // get returns a mail with its content; the error is NotFound when there is none with this id.
@@ -207,9 +171,9 @@ func (s *store) get(id int64) (Message, []byte, error) {
 		return Message{}, nil, fault.New(fault.NotFound, "there is no mail %d", id)
 	}
 	m := all[id-1]
-	raw := make([]byte, m.Size)
-	if _, err := s.file.ReadAt(raw, m.at); err != nil {
-		return Message{}, nil, fmt.Errorf("read mail %d: %w", id, err)
+	raw, err := os.ReadFile(filepath.Join(s.dir, m.File))
+	if err != nil {
+		err = fmt.Errorf("read mail %d: %w", id, err)
 	}
-	return m, raw, nil
+	return m, raw, err
 }

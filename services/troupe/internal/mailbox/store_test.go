@@ -9,10 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/journal"
 )
 
 func rawMail(id string) []byte {
@@ -61,56 +60,46 @@ func TestWhatWasTakenIsThereAfterAKill(t *testing.T) {
 		t.Fatalf("%s %v", raw, err)
 	}
 	stop()
-	if err := second.append("", nil, rawMail("x")); !errors.Is(err, errStopped) {
+	if err := second.append("", nil, rawMail("x")); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("append after the stop: %v", err)
 	}
 }
 
-func TestATornMailIsRemovedWhereverItWasTorn(t *testing.T) {
+func TestAMailThatWasNotConfirmedIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	s, stop := running(t, dir)
-	var ends []int64
 	for i := range 3 {
 		if err := s.append("", nil, rawMail(fmt.Sprint("m", i))); err != nil {
 			t.Fatal(err)
 		}
-		ends = append(ends, s.end)
 	}
 	stop()
-	whole, err := os.ReadFile(filepath.Join(dir, "mail.log"))
-	if err != nil || int64(len(whole)) != ends[2] {
-		t.Fatal(err, len(whole), ends)
+	path := filepath.Join(dir, journalFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	tails := map[string][]byte{
-		"zeros":          append(whole[:ends[1]:ends[1]], make([]byte, 5000)...),
-		"half a head":    whole[:ends[1]+5],
-		"wrong checksum": append(whole[:ends[2]-1:ends[2]-1], 'x'),
+	if err := os.WriteFile(path, whole[:len(whole)-2], 0o600); err != nil { // killed while the last line was written
+		t.Fatal(err)
 	}
-	for n := ends[1] + 1; n < ends[2]; n++ {
-		tails[fmt.Sprint("cut at ", n)] = whole[:n]
+	if err := os.WriteFile(filepath.Join(dir, mailsDir, "half.eml"), []byte("Sub"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for name, log := range tails {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "mail.log"), log, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, stop := running(t, dir)
-		if len(s.all()) != 2 {
-			t.Fatalf("%s: %d mails", name, len(s.all()))
-		}
-		if err := s.append("", nil, rawMail("after")); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		stop()
-		s, stop = running(t, dir)
-		if _, raw, err := s.get(3); err != nil || string(raw) != string(rawMail("after")) {
-			t.Fatalf("%s: %q %v", name, raw, err)
-		}
-		stop()
+	s, stop = running(t, dir)
+	if files, err := os.ReadDir(filepath.Join(dir, mailsDir)); err != nil || len(files) != 2 || len(s.all()) != 2 {
+		t.Fatalf("%v %v, %d mails", files, err, len(s.all()))
+	}
+	if err := s.append("", nil, rawMail("after")); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s, _ = running(t, dir)
+	if m, raw, err := s.get(3); err != nil || string(raw) != string(rawMail("after")) || !strings.HasSuffix(m.File, ".eml") {
+		t.Fatalf("%+v %q %v", m, raw, err)
 	}
 }
 
-func TestADamagedLogIsNotCutShort(t *testing.T) {
+func TestADamagedMailboxIsNotCutShort(t *testing.T) {
 	dir := t.TempDir()
 	s, stop := running(t, dir)
 	for i := range 3 {
@@ -119,7 +108,13 @@ func TestADamagedLogIsNotCutShort(t *testing.T) {
 		}
 	}
 	stop()
-	path := filepath.Join(dir, "mail.log")
+	refused := func(what, want string) {
+		t.Helper()
+		if _, err := openStore(dir, 1000); fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	path := filepath.Join(dir, journalFile)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -130,63 +125,44 @@ func TestADamagedLogIsNotCutShort(t *testing.T) {
 		if err := os.WriteFile(path, log, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openStore(dir, 1000); fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), "damaged at byte") {
-			t.Errorf("damaged at %d: %v", at, err)
-		}
+		refused(fmt.Sprint("damaged at ", at), "is damaged")
 		if after, _ := os.ReadFile(path); len(after) != len(whole) {
-			t.Errorf("damaged at %d: the log was changed", at)
+			t.Errorf("damaged at %d: the journal was changed", at)
 		}
 	}
-}
-
-// fakeDisk records how mails were written; sync is called for each Sync.
-type fakeDisk struct {
-	disk
-	sync  func() error
-	syncs int
-}
-
-func (d *fakeDisk) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-func (d *fakeDisk) Close() error                           { return nil }
-func (d *fakeDisk) Sync() error                            { d.syncs++; return d.sync() }
-
-func TestMailsOfOneMomentShareAnFsyncAndNoneIsAnsweredBeforeIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := &fakeDisk{sync: func() error {
-			time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble
-			return nil
-		}}
-		s := newStore(d, 1000)
-		stop := run(t, s, nil)
-		began := time.Now()
-		var senders sync.WaitGroup
-		for range 100 {
-			senders.Go(func() {
-				if err := s.append("", nil, rawMail("x")); err != nil {
-					t.Error(err)
-				}
-				if time.Since(began) < time.Millisecond {
-					t.Error("answered before the fsync returned")
-				}
-			})
-		}
-		senders.Wait()
-		if len(s.all()) != 100 || d.syncs > 3 {
-			t.Errorf("%d mails with %d fsyncs", len(s.all()), d.syncs)
-		}
-		stop()
-	})
+	lines := strings.SplitAfter(string(whole), "\n")
+	if err := os.WriteFile(path, []byte(lines[0]+lines[2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a line is gone", "mail 3 where 2 is next")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mail := filepath.Join(dir, mailsDir, s.all()[1].File)
+	if err := os.Truncate(mail, 5); err != nil {
+		t.Fatal(err)
+	}
+	refused("a mail is cut", "has 5 bytes")
+	if err := os.Remove(mail); err != nil {
+		t.Fatal(err)
+	}
+	refused("a mail is gone", "no such file")
 }
 
 func TestADiskThatFailsEndsTheStore(t *testing.T) {
-	broken := errors.New("no space left on device")
-	s := newStore(&fakeDisk{sync: func() error { return broken }}, 10)
-	run(t, s, broken)
-	if err := s.append("", nil, rawMail("x")); !errors.Is(err, broken) {
-		t.Errorf("first: %v", err)
+	dir := t.TempDir()
+	s, err := openStore(dir, 10)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := s.append("", nil, rawMail("y")); !errors.Is(err, errStopped) {
-		t.Errorf("second: %v", err)
+	if err := os.RemoveAll(filepath.Join(dir, mailsDir)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, s, os.ErrNotExist)
+	for range 2 {
+		if err := s.append("", nil, rawMail("x")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%v", err)
+		}
 	}
 	if len(s.all()) != 0 {
 		t.Error("a mail that is not on disk is shown")
@@ -194,7 +170,10 @@ func TestADiskThatFailsEndsTheStore(t *testing.T) {
 }
 
 func TestAFullMailboxTakesNoMore(t *testing.T) {
-	s := newStore(&fakeDisk{sync: func() error { return nil }}, 2)
+	s, err := openStore(t.TempDir(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	run(t, s, nil)
 	for i, want := range []error{nil, nil, errFull, errFull} {
 		if err := s.append("", nil, rawMail("x")); !errors.Is(err, want) {

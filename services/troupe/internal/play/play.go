@@ -19,7 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/breaking"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 	for i, p := range list {
 		running[i] = supervise.New(p.Spec, out.line, log)
 	}
-	handler, stage, err := o.door(at, running)
+	handler, stage, err := o.controlAPI(at, running)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -82,8 +82,8 @@ func Run(ctx context.Context, o Options) error {
 	return lifecycle.Run(ctx, parts...)
 }
 
-// door is the control API, and the stage behind it where things are broken.
-func (o *Options) door(at Playground, running []*supervise.Process) (http.Handler, *breaking.Stage, error) {
+// controlAPI is the control API, and the stage behind it where things are broken.
+func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.Handler, *breaking.Stage, error) {
 	protocol, err := choreography.Load()
 	if err != nil {
 		return nil, nil, err
@@ -101,9 +101,9 @@ func (o *Options) door(at Playground, running []*supervise.Process) (http.Handle
 
 // controlled is what can be done to the stores from outside.
 func (o *Options) controlled(at Playground) control.Stores {
-	snapshots := &embedded.Snapshots{}
+	snapshots := &redis.Snapshots{}
 	s := control.Stores{
-		Flush:    func(ctx context.Context) error { return embedded.Flush(ctx, at.Redis) },
+		Flush:    func(ctx context.Context) error { return redis.Flush(ctx, at.Redis) },
 		Snapshot: func(ctx context.Context) error { return snapshots.Take(ctx, at.Redis) },
 		Restore:  func(ctx context.Context) error { return snapshots.Restore(ctx, at.Redis) },
 	}

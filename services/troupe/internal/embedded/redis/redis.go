@@ -1,4 +1,5 @@
-package embedded
+// Package redis runs miniredis, the playground's stand-in for Redis, and wipes, remembers and restores it or a real one.
+package redis
 
 import (
 	"context"
@@ -13,30 +14,32 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/alicebob/miniredis/v2/server"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // expireEvery is how often keys past their time to live go. Each round walks all keys, so it is not for every command.
 const expireEvery = 2 * time.Second
 
-// RedisConfig of the embedded Redis.
-type RedisConfig struct {
+const flushWithin = 5 * time.Second
+
+// Config of the embedded Redis.
+type Config struct {
 	Addr      string `env:"REDIS_ADDR" envDefault:"127.0.0.1:6379" help:"address to listen on, host:port. Everything is kept in memory and forgotten at the end, as nothing in Troupe minds"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 }
 
 // Validate names the variable at fault.
-func (c RedisConfig) Validate() error {
+func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		return fault.Field("REDIS_ADDR", "must be host:port: %w", err)
 	}
 	return nil
 }
 
-// RunRedis serves an empty Redis until ctx ends.
-func RunRedis(ctx context.Context, cfg RedisConfig) error {
+// Run serves an empty Redis until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr(cfg.Addr); err != nil {
 		return fault.New(fault.Permanent, "REDIS_ADDR: %w", err)
@@ -94,17 +97,21 @@ func used() int64 {
 
 // Flush wipes the Redis at addr (FLUSHALL). It blocks for 5 s at most.
 func Flush(ctx context.Context, addr string) error {
-	c, done, err := dial(ctx, addr, 5*time.Second)
-	if err != nil {
-		return err
+	c := connect(addr, flushWithin)
+	defer func() { _ = c.Close() }()
+	return unavailable(addr, c.FlushAll(ctx).Err())
+}
+
+// connect returns a client that asks once, and waits so long for an answer.
+func connect(addr string, within time.Duration) *goredis.Client {
+	return goredis.NewClient(&goredis.Options{
+		Addr: addr, DialTimeout: within, ReadTimeout: within, WriteTimeout: within, MaxRetries: -1, DialerRetries: 1,
+	})
+}
+
+func unavailable(addr string, err error) error {
+	if err == nil {
+		return nil
 	}
-	defer done()
-	answer, err := proto.NewClient(c).Do("FLUSHALL")
-	if err != nil {
-		return fault.New(fault.Unavailable, "flush redis at %s: %w", addr, err)
-	}
-	if answer != proto.Inline("OK") {
-		return fmt.Errorf("flush redis at %s: answered %q", addr, answer)
-	}
-	return nil
+	return fault.New(fault.Unavailable, "redis at %s: %w", addr, err)
 }

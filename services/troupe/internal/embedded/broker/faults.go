@@ -1,9 +1,8 @@
-package embedded
+package broker
 
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -19,6 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -47,11 +47,11 @@ type faults struct {
 	nodes   int
 
 	mu  sync.Mutex
-	all []*ill
+	all []*activeFault
 }
 
-// ill is one fault at work.
-type ill struct {
+// activeFault is one fault at work.
+type activeFault struct {
 	control.Fault
 	until   time.Time
 	delayed atomic.Int64
@@ -60,7 +60,7 @@ type ill struct {
 }
 
 // over is true once its time is, or once it was replaced.
-func (i *ill) over() bool {
+func (i *activeFault) over() bool {
 	select {
 	case <-i.ended:
 		return true
@@ -69,7 +69,7 @@ func (i *ill) over() bool {
 	}
 }
 
-func (i *ill) strikes() bool {
+func (i *activeFault) hits() bool {
 	return !i.over() && (i.Percent == 0 || rand.IntN(100) < i.Percent)
 }
 
@@ -119,10 +119,10 @@ func (f *faults) set(list []control.Fault) {
 		if asked.ResetAfterS == 0 {
 			asked.ResetAfterS = defaultReset
 		}
-		i := &ill{Fault: asked, until: time.Now().Add(time.Duration(asked.ResetAfterS) * time.Second), ended: make(chan struct{})}
+		i := &activeFault{Fault: asked, until: time.Now().Add(time.Duration(asked.ResetAfterS) * time.Second), ended: make(chan struct{})}
 		if err := errorNamed(i.Error); err != nil {
 			i.handle = f.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{apis[i.API]}, Topic: i.Topic, Err: err, Count: -1,
-				When: func(kmsg.Request) bool { return i.strikes() }})
+				When: func(kmsg.Request) bool { return i.hits() }})
 		}
 		if i.DelayMS > 0 {
 			f.delay(i)
@@ -132,14 +132,14 @@ func (f *faults) set(list []control.Fault) {
 }
 
 // delay makes requests wait. The broker forgets it with the first request after its end.
-func (f *faults) delay(i *ill) {
+func (f *faults) delay(i *activeFault) {
 	f.cluster.ControlKey(apis[i.API].Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if i.over() {
 			f.cluster.DropControl()
 			return nil, nil, false
 		}
 		f.cluster.KeepControl()
-		if i.strikes() {
+		if i.hits() {
 			i.delayed.Add(1)
 			f.cluster.SleepControl(func() {
 				over := time.NewTimer(time.Duration(i.DelayMS) * time.Millisecond)
@@ -175,13 +175,8 @@ func (f *faults) show(w http.ResponseWriter) {
 // readFaults reads the whole list and checks it; the error names the field.
 func readFaults(w http.ResponseWriter, r *http.Request) ([]control.Fault, error) {
 	var list control.FaultList
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&list); err != nil {
-		return nil, fault.New(fault.Invalid, "the body must be like {\"faults\": [{\"api\": \"produce\", \"delay_ms\": 100}]}: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "the body must be one JSON object and nothing after it")
+	if err := jsonbody.Read(w, r, 64<<10, &list); err != nil {
+		return nil, err
 	}
 	if len(list.Faults) > maxFaults {
 		return nil, fault.Field("/faults", "must be %d at most, are %d", maxFaults, len(list.Faults))

@@ -1,6 +1,6 @@
-// Package embedded runs the playground's stand-ins for Kafka and Redis. Both are fakes that speak the real protocols: good
+// Package broker runs kfake, the stand-in of the playground for Kafka. It is a fake that speaks the real protocol: good
 // enough to learn, test and break things with, and no place to keep orders.
-package embedded
+package broker
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// BrokerConfig of the embedded broker.
-type BrokerConfig struct {
+// Config of the embedded broker.
+type Config struct {
 	Addr        string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
 	Further     []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
 	ControlAddr string   `env:"BROKER_CONTROL_ADDR" help:"loopback address on which the broker can be told to fail; empty: it cannot"`
@@ -30,7 +30,7 @@ type BrokerConfig struct {
 }
 
 // Validate names the variable at fault.
-func (c BrokerConfig) Validate() error {
+func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		return fault.Field("BROKER_ADDR", "must be host:port: %w", err)
 	}
@@ -49,9 +49,9 @@ var levels = map[string]kfake.LogLevel{
 	"error": kfake.LogLevelError, "warn": kfake.LogLevelWarn, "info": kfake.LogLevelInfo, "debug": kfake.LogLevelDebug,
 }
 
-// RunBroker serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
+// Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
 // so that a killed service is missed within a second or two.
-func RunBroker(ctx context.Context, cfg BrokerConfig) error {
+func Run(ctx context.Context, cfg Config) error {
 	lns, err := listenAll(cfg)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func RunBroker(ctx context.Context, cfg BrokerConfig) error {
 }
 
 // listenAll opens the addresses of all brokers, or none.
-func listenAll(cfg BrokerConfig) ([]net.Listener, error) {
+func listenAll(cfg Config) ([]net.Listener, error) {
 	var lns []net.Listener
 	for i, addr := range append([]string{cfg.Addr}, cfg.Further...) {
 		ln, err := net.Listen("tcp", addr)

@@ -1,4 +1,4 @@
-package embedded_test
+package redis_test
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 
 	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 )
 
-// redis returns the address of an empty Redis and a client: the embedded one, or the real one of TEST_REDIS_ADDR.
-func redis(t *testing.T) (string, func(...string) string) {
+// open returns the address of an empty Redis and a client: the embedded one, or the real one of TEST_REDIS_ADDR.
+func open(t *testing.T) (string, func(...string) string) {
 	t.Helper()
 	addr := os.Getenv("TEST_REDIS_ADDR")
 	if addr == "" {
 		addr = free(t)
-		t.Cleanup(running(t, func(ctx context.Context) error { return embedded.RunRedis(ctx, embedded.RedisConfig{Addr: addr}) }))
+		t.Cleanup(running(t, func(ctx context.Context) error { return redis.Run(ctx, redis.Config{Addr: addr}) }))
 	}
 	var c *proto.Client
 	eventually(t, "redis answers", func() (ok bool) {
@@ -41,7 +41,7 @@ func redis(t *testing.T) (string, func(...string) string) {
 }
 
 func TestSnapshotBringsEverythingBack(t *testing.T) {
-	addr, do := redis(t)
+	addr, do := open(t)
 	odd := "\x00\xff\r\n é"
 	do("SET", "s", odd, "PX", "3600000")
 	do("HSET", "{payment:7}:meta", "owner", odd, "seq", "9007199254740993", "", "")
@@ -59,7 +59,7 @@ func TestSnapshotBringsEverythingBack(t *testing.T) {
 			do("HGET", "many", "2999"), do("DBSIZE"))
 	}
 	want := state()
-	var s embedded.Snapshots
+	var s redis.Snapshots
 	if err := s.Take(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func TestSnapshotBringsEverythingBack(t *testing.T) {
 }
 
 func TestSnapshotOfNothing(t *testing.T) {
-	addr, do := redis(t)
-	var s embedded.Snapshots
+	addr, do := open(t)
+	var s redis.Snapshots
 	if err := s.Restore(t.Context(), addr); fault.ClassOf(err) != fault.Conflict {
 		t.Errorf("restored what was never taken: %v", err)
 	}

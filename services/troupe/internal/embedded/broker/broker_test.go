@@ -1,4 +1,4 @@
-package embedded_test
+package broker_test
 
 import (
 	"context"
@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2/proto"
 	"github.com/troupe-dev/troupe/pkg/config"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,10 +46,10 @@ func running(t *testing.T, f func(context.Context) error) (stop func()) {
 }
 
 func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
-	cfg := embedded.BrokerConfig{Addr: free(t), Dir: t.TempDir(), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), Dir: t.TempDir(), LogLevel: "warn"}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
 	if err := supervise.Dialable(ctx, cfg.Addr); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +74,7 @@ func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
 		}
 	}
 	stop()
-	stop = running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	stop = running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
 	defer stop()
 	var got []string
 	for len(got) < 2 && ctx.Err() == nil {
@@ -88,10 +87,10 @@ func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
 
 // Members that die while they wait for their joins' answers must not keep their partitions.
 func TestMembersThatDieInTheirJoinsLoseTheirPlaces(t *testing.T) {
-	cfg := embedded.BrokerConfig{Addr: free(t), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), LogLevel: "warn"}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
 	if err := supervise.Dialable(ctx, cfg.Addr); err != nil {
 		t.Fatal(err)
 	}
@@ -175,53 +174,11 @@ func joinRequest(member string) *kmsg.JoinGroupRequest {
 	return req
 }
 
-func TestRedisExpiresAndFlushes(t *testing.T) {
-	addr := free(t)
-	stop := running(t, func(ctx context.Context) error { return embedded.RunRedis(ctx, embedded.RedisConfig{Addr: addr}) })
-	defer stop()
-	deadline := time.Now().Add(20 * time.Second)
-	var c *proto.Client
-	for c == nil {
-		var err error
-		if c, err = proto.Dial(addr); err != nil && time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-	defer func() { _ = c.Close() }()
-	do := func(cmd ...string) string {
-		t.Helper()
-		got, err := c.Do(cmd...)
-		if err != nil {
-			t.Fatalf("%v: %v", cmd, err)
-		}
-		return got
-	}
-	do("SET", "short", "1", "PX", "100")
-	do("SET", "kept", "1")
-	for do("EXISTS", "short") != proto.Int(0) {
-		if time.Now().After(deadline) {
-			t.Fatal("a key outlived its time to live")
-		}
-	}
-	if got := do("EXISTS", "kept"); got != proto.Int(1) {
-		t.Fatalf("EXISTS kept = %q", got)
-	}
-	if err := embedded.Flush(t.Context(), addr); err != nil {
-		t.Fatal(err)
-	}
-	if got := do("EXISTS", "kept"); got != proto.Int(0) {
-		t.Errorf("after the flush EXISTS kept = %q", got)
-	}
-}
-
 func TestConfigurationNamesTheVariable(t *testing.T) {
 	for _, e := range []string{"BROKER_ADDR=9092", "BROKER_LOG_LEVEL=loud", "BROKER_SYNC_WRITES=perhaps"} {
 		name, _, _ := strings.Cut(e, "=")
-		if _, err := config.Load[embedded.BrokerConfig]([]string{e}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := config.Load[broker.Config]([]string{e}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error = %v", e, err)
 		}
-	}
-	if _, err := config.Load[embedded.RedisConfig]([]string{"REDIS_ADDR=x"}); err == nil || !strings.Contains(err.Error(), "REDIS_ADDR") {
-		t.Errorf("error = %v", err)
 	}
 }

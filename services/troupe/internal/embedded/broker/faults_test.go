@@ -1,4 +1,4 @@
-package embedded_test
+package broker_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/control"
-	"github.com/troupe-dev/troupe/services/troupe/internal/embedded"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -23,11 +23,11 @@ import (
 // breakable starts brokers and returns a client of them, and one of what makes them fail.
 func breakable(t *testing.T, brokers int) (*kgo.Client, *control.Client) {
 	t.Helper()
-	cfg := embedded.BrokerConfig{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
 	for range brokers - 1 {
 		cfg.Further = append(cfg.Further, free(t))
 	}
-	stop := running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })
+	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -291,8 +291,8 @@ func TestBrokerRefusesWhatItCannotDo(t *testing.T) {
 }
 
 func TestBrokersControlIsNotForWebPages(t *testing.T) {
-	cfg := embedded.BrokerConfig{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
-	defer running(t, func(ctx context.Context) error { return embedded.RunBroker(ctx, cfg) })()
+	cfg := broker.Config{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
+	defer running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := supervise.Dialable(ctx, cfg.ControlAddr); err != nil {
