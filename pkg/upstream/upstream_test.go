@@ -33,7 +33,7 @@ func TestARefusalIsLoudAndNotALoop(t *testing.T) {
 		s := upstream.New("gateway")
 		for range 31 { // over 30 seconds
 			s.Refused("HTTP 401")
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // of a synctest bubble
 		}
 		if n := strings.Count(logged.String(), "level=ERROR"); n != 2 {
 			t.Errorf("told %d times in 30 s, not at its beginning and its end: %s", n, logged.String())
@@ -52,11 +52,12 @@ func TestASuccessIsForgottenAfterAnHour(t *testing.T) {
 			t.Error("a request that was judged is not one that was taken")
 		}
 		s.Took()
-		time.Sleep(time.Hour - time.Second)
+		time.Sleep(time.Hour - time.Second) //nolint:forbidigo // of a synctest bubble
 		if !s.TakesOthers() {
 			t.Error("forgotten too soon")
 		}
-		if time.Sleep(time.Second); s.TakesOthers() {
+		time.Sleep(time.Second) //nolint:forbidigo // of a synctest bubble
+		if s.TakesOthers() {
 			t.Error("remembered for longer than an hour")
 		}
 	})
