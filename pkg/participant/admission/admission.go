@@ -115,7 +115,7 @@ func (c *Control[S]) Find(ctx context.Context, orderID string, within time.Durat
 
 func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 	f := Order[S]{Partition: p}
-	o := orders.New(id)
+	o := orders.Order{ID: id}
 	err := o.Read(l.order)
 	if err == nil && o.State != "" {
 		err = json.Unmarshal([]byte(o.State), &f.State)
@@ -123,7 +123,7 @@ func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 	if err != nil {
 		return Order[S]{}, fault.New(fault.Permanent, "an order in partition %d cannot be read: %w", p, err)
 	}
-	f.Offset, f.TraceParent = o.First, o.Trace
+	f.Offset, f.TraceParent = o.First(), o.Trace
 	return f, nil
 }
 

@@ -45,14 +45,14 @@ type view struct {
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of
 // the log that is there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may
-// be, as many as ARGV[7] says; of one that has facts, they are named first in its text. What follows are the keys of
+// be, as many as ARGV[7] says; one that has facts begins with orders.HasFacts. What follows are the keys of
 // the witness, if the orders are of generation ARGV[8]: of a store that misses one of them nothing is believed.
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept', ARGV[9])
 local marker = redis.call('GET', KEYS[2])
 local o, last = false, 2 + tonumber(ARGV[7])
 for i = 3, last do o = o or redis.call('HGET', KEYS[i], ARGV[6]) end
-local exists = o and string.find(o, 'own', 1, true) == 2
+local exists = o and string.byte(o) == 10
 local whole = meta[5] == ARGV[8] and redis.call('EXISTS', unpack(KEYS, last + 1)) == tonumber(meta[6] or 0)
 local new = 0
 local here = not meta[7] or meta[7] == ARGV[10]
@@ -88,7 +88,7 @@ type looked struct {
 	gone bool // it was folded of a log that is gone: nothing of it counts, nor does the marker
 }
 
-func (l looked) exists() bool { return l.ours && strings.HasPrefix(l.order, orders.OwnFirst) }
+func (l looked) exists() bool { return l.ours && strings.HasPrefix(l.order, orders.HasFacts) }
 
 func (f *fold) look(ctx context.Context, p int, id, mark string, trust view, stale string) (looked, error) {
 	log, err := f.now.log(ctx, f.cfg)
