@@ -24,8 +24,8 @@ type part struct {
 type edit struct{ file, before, after string }
 
 var parts = []part{
-	{"without-dedup", []edit{{"pkg/participant/internal/orders/order.go", `func (o *Order) see(id, how string) {
-`, `func (o *Order) see(id, how string) {
+	{"without-dedup", []edit{{"pkg/participant/internal/orders/order.go", `func (o *Order) see(id string, how Answer) {
+`, `func (o *Order) see(id string, how Answer) {
 	return
 `}}},
 	{"without-outbox", []edit{

@@ -85,7 +85,8 @@ func ParseRequest(r broker.Record) (Request, error) {
 	q.Action = Action(name)
 	switch {
 	case !ours || !slices.Contains([]Action{Redrive, Edit, Discard}, q.Action):
-		return Request{}, fault.New(fault.Permanent, "request %s: type must be %sRedrive, Edit or Discard, is %q", e.ID, typePrefix, e.Type)
+		return Request{}, fault.New(fault.Permanent, "request %s: type must be %sRedrive, Edit or Discard, is %q",
+			e.ID, typePrefix, e.Type)
 	case e.Sequence > 0:
 		p.fail("ce_sequence", "must not be set: a request is no fact")
 	case !utf8.ValidString(e.ID):
@@ -101,4 +102,14 @@ func ParseRequest(r broker.Record) (Request, error) {
 		q.Payload = e.Data
 	}
 	return q, p.err
+}
+
+// Answers are the headers of a fact that answers a letter on request: what marks the letter's event as seen in the
+// log, while its outcome is still to come.
+func (q Request) Answers() broker.Headers { return broker.HeadersOf(headerAnswers, q.ID) }
+
+// OnRequest says whether a fact answers a letter on request.
+func OnRequest(fact broker.Record) bool {
+	_, ok := header(fact, headerAnswers)
+	return ok
 }

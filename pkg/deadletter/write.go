@@ -36,12 +36,13 @@ func Park(came broker.Record, rec Record) broker.Record {
 	return out
 }
 
-// Tell makes the record of an outcome or of a closed request: rec.Kind, about rec.Order, in the letters' partition. Its id is
-// made, so that saying the same twice is the same record.
+// Tell makes the record of an outcome or of a closed request: rec.Kind, about rec.Order, in the letters' partition.
+// Its id is made, so that saying the same twice is the same record.
 func Tell(rec Record, partition int, at time.Time) broker.Record {
 	e := event.Event{
 		ID:   event.MakeID(rec.RequestID, rec.Order, rec.ID, rec.Group, string(rec.Kind)),
-		Type: "troupe.deadletter." + string(rec.Kind), Source: rec.Group, Subject: rec.Order, Time: at, CausationID: rec.RequestID,
+		Type: "troupe.deadletter." + string(rec.Kind), Source: rec.Group, Subject: rec.Order, Time: at,
+		CausationID: rec.RequestID,
 	}
 	out := event.ToRecord(e, Topic(rec.Group), partition)
 	out.Value = []byte{} // not a tombstone
@@ -63,41 +64,4 @@ func Tell(rec Record, partition int, at time.Time) broker.Record {
 	}
 	out.Headers = slices.Clip(w.h)
 	return out
-}
-
-// Answers are the headers of a fact that answers a letter on request: what marks the letter's event as seen in the log, while its
-// outcome is still to come.
-func (q Request) Answers() broker.Headers { return broker.HeadersOf(headerAnswers, q.ID) }
-
-// OnRequest says whether a fact answers a letter on request.
-func OnRequest(fact broker.Record) bool {
-	_, ok := header(fact, headerAnswers)
-	return ok
-}
-
-type writing struct{ h broker.Headers }
-
-// add leaves out what is empty.
-func (w *writing) add(key, value string) {
-	if value != "" {
-		w.h = w.h.Append(key, []byte(value))
-	}
-}
-
-// unforged keeps an event from saying in its own headers what its letter does not: the last of two headers counts.
-func (w *writing) unforged(came broker.Record, key string, said bool) {
-	if _, forged := came.Headers.Last(key); forged && !said {
-		w.h = w.h.Append(key, nil)
-	}
-}
-
-func (w *writing) failure(rec Record) {
-	w.add(headerClass, rec.Class)
-	w.add(headerMessage, rec.Message[:min(len(rec.Message), maxText)])
-	w.add(headerException, rec.Exception[:min(len(rec.Exception), maxText)])
-	w.add(headerLast, rec.LastFailure.UTC().Format(time.RFC3339Nano))
-	w.add(headerRedrives, strconv.Itoa(rec.Redrives))
-	if !rec.RetryAt.IsZero() {
-		w.add(headerRetry, rec.RetryAt.UTC().Format(time.RFC3339Nano))
-	}
 }

@@ -39,7 +39,7 @@ func (t *partition) decide(o *order, d *delivery, body proto.Message) {
 	}
 	fact := event.Message{Body: body, Event: event.Event{
 		ID: event.FactID(d.ev.ID, c.b.name, typ), Type: typ, Source: c.b.name, Subject: o.ID, Time: c.cfg.Clock.Now().UTC(),
-		Sequence: o.Own.Sequence + 1, PreviousID: o.Own.ID, CausationID: d.ev.ID,
+		Sequence: o.Own().Sequence + 1, PreviousID: o.Own().ID, CausationID: d.ev.ID,
 		TraceParent: cmp.Or(o.Trace, d.ev.TraceParent), Data: data,
 	}}
 	if err := o.evolve(c.b, fact, -1); err != nil {

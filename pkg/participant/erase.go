@@ -59,7 +59,7 @@ func (b Behavior[S]) reactUntyped(ctx context.Context, state any, m event.Messag
 }
 
 // layout is raised when the meaning of what the cycle itself keeps in Redis changes.
-const layout = "7"
+const layout = "8"
 
 // Version names what the tasks of a participant store: another one is folded again.
 func (b Behavior[S]) Version() string { return layout + "." + strconv.Itoa(b.FoldVersion) }

@@ -24,7 +24,7 @@ func foldFact(t *partition, r broker.Record) error {
 		return nil
 	}
 	o := t.orders[e.Subject]
-	if e.Sequence <= o.Own.Sequence {
+	if e.Sequence <= o.Own().Sequence {
 		switch own := t.outbox.Undelivered(o.ID, e.Sequence); {
 		case own == nil:
 		case own.Contradicts(e):
@@ -37,7 +37,7 @@ func foldFact(t *partition, r broker.Record) error {
 		}
 		return nil
 	}
-	if !o.Own.Precedes(orders.LinkOf(e)) {
+	if !o.Own().Precedes(orders.LinkOf(e)) {
 		c.watch.supersededFolded(r)
 		return nil
 	}
@@ -93,9 +93,9 @@ func foldNote(t *partition, r broker.Record) {
 
 func foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	switch {
-	case o.Waits(n.ID), o.SeenAs(n.ID) == orders.SeenTold:
+	case o.Waits(n.ID), o.SeenAs(n.ID) == orders.Told:
 		return
-	case o.Saw(n.ID) && o.SeenAs(n.ID) != orders.SeenOwing:
+	case o.Saw(n.ID) && o.SeenAs(n.ID) != orders.Owing:
 		tellBack(t, o, n.ID)
 		return
 	}

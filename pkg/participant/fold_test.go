@@ -12,8 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders/orderstest"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -83,9 +84,9 @@ func TestFoldReadsWhileItWrites(t *testing.T) {
 		stop()
 		hashes := s.orders("o1") // once: they are many
 		for _, id := range orders {
-			_, fields := storetest.Order(id, hashes)
-			want(t, id+" is at", fields["own"], "2 "+event.MakeID("fact", id, "2"))
-			want(t, id+" holds", fields["state"], `{"Stamped":["1","2"],"Until":"0001-01-01T00:00:00Z"}`)
+			_, o := orderstest.Find(id, hashes)
+			want(t, id+" is at", o.Own(), chain.Head{Sequence: 2, ID: event.MakeID("fact", id, "2")})
+			want(t, id+" holds", o.State, `{"Stamped":["1","2"],"Until":"0001-01-01T00:00:00Z"}`)
 		}
 	})
 }
@@ -116,8 +117,8 @@ func TestRetentionIsFasterThanAFold(t *testing.T) {
 		p, stop := s.playOn(&trimmed{Memory: s.log, log: log}, clerk(stamp))
 		s.eventually("folded", func() bool { return p.Ready() == nil })
 		stop()
-		_, fields := s.order("o1")
-		want(t, "what is left is folded", fields["own"], "2 "+event.MakeID("fact", "o1", "2"))
+		_, o := s.order("o1")
+		want(t, "what is left is folded", o.Own(), chain.Head{Sequence: 2, ID: event.MakeID("fact", "o1", "2")})
 	})
 }
 

@@ -15,7 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders/orderstest"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -203,8 +204,8 @@ func (s *stage) eventually(what string, ok func() bool) {
 }
 
 // order is what the store keeps of an order, and the hash that does, without the hash tag of its task.
-func (s *stage) order(id string) (hash string, fields map[string]string) {
-	return storetest.Order(id, s.orders(id))
+func (s *stage) order(id string) (hash string, o *orders.Order) {
+	return orderstest.Find(id, s.orders(id))
 }
 
 // orders are the hashes that keep the orders of an order's task, by their names without the hash tag.

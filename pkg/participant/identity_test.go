@@ -78,8 +78,8 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 					}
 					s.eventually("ready", func() bool { return p.Ready() == nil && s.outbox("o1") == 0 })
 					s.eventually("kept", func() bool {
-						_, fields := s.order("o1")
-						return fields["own"] != "" && s.redis.HGet(t.Context(), key("o1", "meta"), "log:"+notes).Val() != ""
+						_, o := s.order("o1")
+						return o.Own().Sequence > 0 && s.redis.HGet(t.Context(), key("o1", "meta"), "log:"+notes).Val() != ""
 					})
 					want(t, "facts of the old order", s.stamps("o1"), c.old)
 				})

@@ -3,6 +3,8 @@ package participant_test
 import (
 	"testing"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
 // An order outlives its last fact by the retention at least, whoever looks for it; what is in no generation that is
@@ -27,9 +29,9 @@ func TestOrdersOutliveTheirFacts(t *testing.T) {
 		s.hand(notes, "o1", "b")
 		s.eventually("b", func() bool { return s.copies("o1") == 2 && s.outbox("o1") == 0 })
 		want(t, "facts", s.facts("o1"), []string{"a", "b"})
-		moved, fields := s.order("o1")
+		moved, o := s.order("o1")
 		want(t, "moved", moved > born, true)
-		want(t, "its head", fields["own"][:2], "2 ")
+		want(t, "its head", o.Own().Sequence, 2)
 		want(t, "still there", s.mini.Exists(key("o1", born)), true)
 
 		generation()
@@ -37,5 +39,32 @@ func TestOrdersOutliveTheirFacts(t *testing.T) {
 		s.eventually("c", func() bool { return s.copies("o1") == 3 && s.outbox("o1") == 0 })
 		want(t, "still there", s.mini.Exists(key("o1", born)), false)
 		stop()
+	})
+}
+
+// What the layout before this one stored is discarded, and folded again from the log: nothing is answered twice by it, or
+// from a state that is not the log's.
+func TestOldLayoutIsDiscarded(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		first := s.hand(notes, "o1", "a")
+		s.eventually("a", func() bool { return s.copies("o1") == 1 && s.outbox("o1") == 0 })
+		stop()
+
+		hash, _ := s.order("o1")
+		old := pack.Text(pack.Text(nil, "own"), "7 another")
+		old = pack.Text(pack.Text(old, "state"), `{"Stamped":["wrong"]}`)
+		s.redis.HSet(t.Context(), key("o1", hash), "o1", string(old))
+		s.redis.HSet(t.Context(), key("o1", "meta"), "fold_version", "7.1")
+
+		_, stop = s.play(clerk(stamp))
+		s.log.Append(at(notes, "o1"), first) // delivered again
+		s.hand(notes, "o1", "b")
+		s.eventually("b", func() bool { return s.copies("o1") == 2 && s.outbox("o1") == 0 })
+		stop()
+		want(t, "facts", s.facts("o1"), []string{"a", "b"})
+		_, o := s.order("o1")
+		want(t, "its head", o.Own().Sequence, 2)
+		want(t, "its state", o.State, `{"Stamped":["a","b"],"Until":"0001-01-01T00:00:00Z"}`)
 	})
 }

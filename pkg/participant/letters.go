@@ -50,7 +50,7 @@ func whyParked(group string, o *order, d *delivery, cause error) deadletter.Reco
 		rec.FirstFailure = now
 	}
 	if len(o.Parked) > 0 {
-		rec.Behind = o.Parked[0].ID
+		rec.Behind = o.Parked[0].Id
 	}
 	return rec
 }
@@ -75,7 +75,7 @@ func dropLetter(t *partition, o *order, id string, kind deadletter.Kind) {
 // countLetters takes over how many dead letters of an order wait, and for what.
 func countLetters(t *partition, o *order) {
 	op := taskstore.Op{Cmd: "HSET", Key: "parked", Args: []string{o.ID, strconv.Itoa(len(o.Parked))}}
-	t.waits(o.ID, len(o.Parked) > 0 && o.RetryAt.IsZero())
+	t.waits(o.ID, len(o.Parked) > 0 && o.RetryAt().IsZero())
 	if len(o.Parked) == 0 {
 		delete(t.parked, o.ID)
 		op = taskstore.Op{Cmd: "HDEL", Key: "parked", Args: []string{o.ID}}
@@ -139,10 +139,10 @@ func comesBack(k deadletter.Kind) int {
 func (o *order) knownNote(n deadletter.Record) bool {
 	switch n.Kind {
 	case deadletter.Letter:
-		return o.Waits(n.ID) || o.SeenAs(n.ID) == orders.SeenTold
+		return o.Waits(n.ID) || o.SeenAs(n.ID) == orders.Told
 	case deadletter.Failed:
 		at := o.Place(n.ID)
-		return o.Saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= o.Parked[at].Redrives
+		return o.Saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= int(o.Parked[at].Redrives)
 	case deadletter.Closed:
 		return o.Saw(n.RequestID)
 	default:

@@ -24,7 +24,11 @@ type order struct {
 	inParked bool // it was written last where nothing expires: orders.KeyParked
 }
 
-func newOrder(id string, zero any) *order { return &order{Order: orders.New(id), state: zero} }
+func newOrder(id string, zero any) *order {
+	o := &order{state: zero}
+	o.ID = id
+	return o
+}
 
 // queue holds the events of one order: one is decided at a time. A held event holds back its own topic only.
 type queue struct {
@@ -77,12 +81,12 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 		}
 		o.state, o.State = state, text
 	}
-	o.Own = chain.Head{Sequence: fact.Sequence, ID: strings.Clone(fact.ID)}
+	o.Decide(chain.Head{Sequence: fact.Sequence, ID: fact.ID})
 	if o.Trace == "" && fact.TraceParent != "" {
 		o.Trace = strings.Clone(fact.TraceParent)
 	}
 	if fact.Sequence == 1 && offset >= 0 {
-		o.First = offset
+		o.AfterFirst = offset + 1
 	}
 	o.Changed = true
 	return nil
@@ -92,7 +96,7 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 // another at its deadline; ok is false when it is not.
 func (o *order) wakeAt(b *behavior) (at time.Time, ok bool) {
 	if len(o.Parked) > 0 {
-		return o.RetryAt, !o.RetryAt.IsZero()
+		return o.RetryAt(), !o.RetryAt().IsZero()
 	}
 	at, ok = b.deadline(o.state)
 	return at, ok && !o.Saw(deadlineID(o.ID, at))

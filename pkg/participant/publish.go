@@ -171,7 +171,7 @@ func known(t *partition, l *ownLog, r broker.Record) bool {
 	if err != nil || e.Sequence == 0 {
 		return true
 	}
-	if e.Sequence > o.Own.Sequence {
+	if e.Sequence > o.Own().Sequence {
 		return false
 	}
 	own := t.outbox.Undelivered(o.ID, e.Sequence)

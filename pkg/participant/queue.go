@@ -82,12 +82,12 @@ func (t *partition) step(o *order, d *delivery) {
 func (t *partition) foldOwn(o *order, d *delivery) bool {
 	e := d.ev
 	switch {
-	case e.Sequence <= o.Own.Sequence:
+	case e.Sequence <= o.Own().Sequence:
 		if other := t.outbox.Undelivered(o.ID, e.Sequence); other != nil && other.Contradicts(e) {
 			t.c.Lose(t, "contradicted")
 			return false
 		}
-	case o.Own.Precedes(orders.LinkOf(e)):
+	case o.Own().Precedes(orders.LinkOf(e)):
 		if err := t.evolve(o, d); err != nil {
 			park(t, o, d, err)
 			return false

@@ -18,9 +18,9 @@ import (
 // log.
 func nextRedrive(t *partition, o *order, d *delivery) {
 	q, at := d.asks, o.Place(d.asks.Letter)
-	begun := o.Asked.ID == q.ID
+	begun := o.Request == q.ID
 	switch {
-	case q.automatic && (len(o.Parked) == 0 || retryID(o.ID, o.RetryAt) != q.ID): // a person was faster
+	case q.automatic && (len(o.Parked) == 0 || retryID(o.ID, o.RetryAt()) != q.ID): // a person was faster
 		finish(t, o, d)
 	case q.automatic:
 		runChain(t, o, d)
@@ -50,13 +50,13 @@ func nextRedrive(t *partition, o *order, d *delivery) {
 // runChain decides the first dead letter that is not behind one of its topic that is not ready.
 func runChain(t *partition, o *order, d *delivery) {
 	q := d.asks
-	i := slices.IndexFunc(o.Parked, func(l orders.Letter) bool { return q.held[l.Topic] == nil })
+	i := slices.IndexFunc(o.Parked, func(l *orders.Letter) bool { return q.held[l.Topic] == nil })
 	if i < 0 {
 		head := q.held[o.Parked[0].Topic]
 		failAgain(t, o, head, head.failed)
 		return
 	}
-	id := o.Parked[i].ID
+	id := o.Parked[i].Id
 	if o.Saw(id) { // only its outcome is missing
 		settle(t, o, q, id, q.kind(id))
 		return
@@ -139,7 +139,7 @@ func decideLetter(t *partition, o *order, l *delivery) {
 		return
 	}
 	// A fact that admission published and Evolve refused is parked without being folded.
-	if l.topic() == t.c.b.facts && l.ev.Sequence > o.Own.Sequence && o.Own.Precedes(orders.LinkOf(l.ev)) {
+	if l.topic() == t.c.b.facts && l.ev.Sequence > o.Own().Sequence && o.Own().Precedes(orders.LinkOf(l.ev)) {
 		if err := t.evolve(o, l); err != nil {
 			failAgain(t, o, l, err)
 			return

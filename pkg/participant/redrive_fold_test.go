@@ -137,8 +137,8 @@ func TestFactOfTheDoorComesBack(t *testing.T) {
 		s.ask(2, deadletter.Redrive, "o1", "")
 		s.closes("o1", 2)
 		want(t, "told", s.since("o1", 1), []string{"failed *1", "closed 0/1 permanent", "redriven", "closed 1/0"})
-		_, fields := s.order("o1")
-		want(t, "state", fields["state"], `{"Stamped":["bomb"],"Until":"0001-01-01T00:00:00Z"}`)
+		_, o := s.order("o1")
+		want(t, "state", o.State, `{"Stamped":["bomb"],"Until":"0001-01-01T00:00:00Z"}`)
 	})
 }
 

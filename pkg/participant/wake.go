@@ -172,7 +172,7 @@ func (t *partition) wakeUp(o *order, now time.Time) {
 // makes it again.
 func retryOf(b *behavior, partition int, o *order) *delivery {
 	q := deadletter.Request{
-		ID: retryID(o.ID, o.RetryAt), Action: deadletter.Redrive, Order: o.ID, Partition: partition, At: o.RetryAt,
+		ID: retryID(o.ID, o.RetryAt()), Action: deadletter.Redrive, Order: o.ID, Partition: partition, At: o.RetryAt(),
 	}
 	rec := q.Record(b.name)
 	d := &delivery{rec: &rec, order: o.ID, judged: true}

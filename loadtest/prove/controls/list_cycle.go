@@ -104,7 +104,7 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end`, `var whol
 		Edits: []Edit{
 			{"pkg/taskstore/change.go", `if witness > 0 and call(`, `if false and call(`},
 			{"pkg/taskstore/change.go", `case there != nil &&`, `case false &&`},
-			{"pkg/participant/admission/look.go", `local whole = meta[5] == ARGV[8] and`, `local whole = true or`},
+			{"pkg/participant/admission/fold.go", `local whole = meta[5] == ARGV[8] and`, `local whole = true or`},
 		},
 	},
 	{

@@ -1,13 +1,9 @@
-// Package admission is where events of a participant come in from outside its topics, by HTTP: it publishes them to the
-// participant's own topic from any instance, and answers from what the tasks have folded, never from less. A request
-// that is repeated makes the same event, and is told what became of the first.
 package admission
 
 import (
 	"context"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/goccy/go-json"
@@ -18,17 +14,12 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
-	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
-	// markerTTL is how long a marker serves comparisons; the folded order takes over within moments.
-	markerTTL = 24 * time.Hour
 	// markerInFlight is how long a marker without an answer counts as a request under way: longer than a produce usually
 	// takes. One that takes longer still publishes the same event as the retry.
 	markerInFlight = 15 * time.Second
-	// lookEvery is how often it is looked whether the fold has come far enough.
-	lookEvery = 5 * time.Millisecond
 	// admitWithin bounds what the store and the fold cost one request, unless its caller waits for the fold longer.
 	admitWithin = 2 * time.Second
 	// markWithin bounds the write of a marker once the event is in the log: nothing depends on it.
@@ -42,17 +33,9 @@ var refusedFull = telemetry.AdmissionFull.Counter()
 
 // Control admits requests to one participant, in one instance. Its methods may be called by anybody.
 type Control[S any] struct {
-	topic   string // of the participant's facts
-	version string // of what its tasks store
-	cfg     participant.Config
-	st      *taskstore.Store
+	fold
 	out     appender
-	// waiting has a place for each request that waits.
-	waiting chan struct{}
-
-	now     present
-	mu      sync.Mutex
-	trusted map[int]view // per partition: a fold known to have reached the end of the log as it was on some arrival
+	waiting chan struct{} // has a place for each request that waits
 }
 
 // Order is one, as its task has folded it.
@@ -87,16 +70,19 @@ func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
 	}
 	topic := participant.FactsTopic(b.Name)
 	return &Control[S]{
-		topic: topic, version: b.Version(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name),
-		out: appender{log: cfg.Log, status: refusals{name: b.Name}}, trusted: map[int]view{},
-		waiting: make(chan struct{}, maxWaiting),
-		now:     present{topic: topic, ask: make(chan struct{}, 1)},
+		fold: fold{
+			topic: topic, version: b.Version(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name), trusted: map[int]view{},
+			now: present{topic: topic, ask: make(chan struct{}, 1)},
+		},
+		out: appender{log: cfg.Log, status: refusals{name: b.Name}}, waiting: make(chan struct{}, maxWaiting),
 	}
 }
 
 // enter takes a place among the requests that wait, until leave is called; ctx ends when the request has waited long
 // enough.
-func (c *Control[S]) enter(ctx context.Context, within time.Duration) (bounded context.Context, leave func(), err error) {
+func (c *Control[S]) enter(
+	ctx context.Context, within time.Duration,
+) (bounded context.Context, leave func(), err error) {
 	select {
 	case c.waiting <- struct{}{}:
 	default:
@@ -129,7 +115,7 @@ func (c *Control[S]) Find(ctx context.Context, orderID string, within time.Durat
 
 func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 	f := Order[S]{Partition: p}
-	o := orders.New(id)
+	o := orders.Order{ID: id}
 	err := o.Read(l.order)
 	if err == nil && o.State != "" {
 		err = json.Unmarshal([]byte(o.State), &f.State)
@@ -137,47 +123,8 @@ func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 	if err != nil {
 		return Order[S]{}, fault.New(fault.Permanent, "an order in partition %d cannot be read: %w", p, err)
 	}
-	f.Offset, f.TraceParent = o.First, o.Trace
+	f.Offset, f.TraceParent = o.First(), o.Trace
 	return f, nil
-}
-
-// reach waits until the partition is folded to the end the log has now, and looks again; it remembers whose fold that
-// was.
-func (c *Control[S]) reach(ctx context.Context, p int, orderID string, within time.Duration) (looked, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tp := broker.TopicPartition{Topic: c.topic, Partition: p}
-	ends, err := c.cfg.Log.Ends(ctx, []broker.TopicPartition{tp})
-	if err != nil {
-		return looked{}, fault.Later(time.Second, "the log cannot be asked: %w", err)
-	}
-	for {
-		l, err := c.look(ctx, p, orderID, "", view{}, "")
-		if err != nil {
-			return looked{}, err
-		}
-		if l.ours && l.owner != "" && l.folded >= ends[tp] {
-			c.trust(p, l.view)
-			return l, nil
-		}
-		if wait.Sleep(ctx, lookEvery) != nil {
-			return looked{}, fault.Later(time.Second, "the order's partition %d is not folded to its end yet", p)
-		}
-	}
-}
-
-func (c *Control[S]) trust(p int, v view) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old, ok := c.trusted[p]; !ok || old.owner != v.owner || old.seq < v.seq {
-		c.trusted[p] = v
-	}
-}
-
-func (c *Control[S]) trustedView(p int) view {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.trusted[p]
 }
 
 // Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body.

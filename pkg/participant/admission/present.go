@@ -10,17 +10,17 @@ import (
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
-// presentFor is how long the topic is believed that its topic is still the same log.
+// presentFor is how long the topic is believed to be still the same log.
 const presentFor = time.Second
 
-// present is the log that a door's topic is now, at most presentFor ago.
+// present is the log that a topic is now, at most presentFor ago.
 type present struct {
 	topic string
-	known atomic.Pointer[told]
+	known atomic.Pointer[identity]
 	ask   chan struct{} // has a place for who asks
 }
 
-type told struct {
+type identity struct {
 	log string
 	at  time.Time
 }
@@ -34,30 +34,33 @@ func (p *present) log(ctx context.Context, cfg participant.Config) (string, erro
 	}
 	select {
 	case p.ask <- struct{}{}:
-		defer func() { <-p.ask }()
 	default:
 		if known != nil {
 			return known.log, nil
 		}
 		select {
 		case p.ask <- struct{}{}:
-			defer func() { <-p.ask }()
 		case <-ctx.Done():
 			return "", fault.Later(time.Second, "the log is being asked: %w", context.Cause(ctx))
 		}
 	}
+	defer func() { <-p.ask }()
 	if now := p.known.Load(); now != known { // somebody was quicker
 		return now.log, nil
 	}
+	var now identity
 	found, err := task.Identify(ctx, cfg.Log, []string{p.topic}, cfg.Partitions)
 	switch {
 	case err == nil && found.Missing != "":
 		return "", fault.Later(time.Second, "topic %s does not exist", p.topic)
 	case err == nil:
-		known = &told{log: found.IDs[p.topic]}
+		now.log = found.IDs[p.topic]
 	case known == nil:
 		return "", fault.Later(time.Second, "the log cannot be asked: %w", err)
+	default:
+		now.log = known.log
 	}
-	p.known.Store(&told{log: known.log, at: time.Now()})
-	return known.log, nil
+	now.at = time.Now()
+	p.known.Store(&now)
+	return now.log, nil
 }

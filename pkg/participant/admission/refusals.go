@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// refusals is what Kafka has lately refused of what came in at a door.
+// refusals is what Kafka has lately refused of what was admitted.
 type refusals struct {
 	name string
 	mu   sync.Mutex
@@ -19,7 +19,7 @@ type refusals struct {
 	err  error // nil: what was published last was taken
 }
 
-// refusedFor is how long a door says of a refusal that it is not ready. While it does, nobody may come by whom the
+// refusedFor is how long a refusal keeps the instance from being ready. While it does, nobody may come by whom the
 // broker would tell that it is mended.
 const refusedFor = 15 * time.Second
 
@@ -30,9 +30,11 @@ func (r *refusals) set(tp broker.TopicPartition, err error, refused bool) {
 	defer r.mu.Unlock()
 	switch {
 	case refused:
-		telemetry.By(telemetry.Participant.String(r.name), telemetry.Topic.String(tp.Topic)).Add(context.Background(), publishRefused, 1)
+		by := telemetry.By(telemetry.Participant.String(r.name), telemetry.Topic.String(tp.Topic))
+		by.Add(context.Background(), publishRefused, 1)
 		if r.err == nil {
-			slog.Error("kafka refuses what came in at the door", "participant", r.name, "topic", tp.Topic, "partition", tp.Partition, "error", err)
+			slog.Error("kafka refuses what was admitted", "participant", r.name, "topic", tp.Topic,
+				"partition", tp.Partition, "error", err)
 		}
 		r.at, r.err = time.Now(), fault.New(fault.Unavailable, "%s does not take what comes in: %w", tp.Topic, err)
 	case err == nil:

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,10 +11,11 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
-	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders/orderstest"
 )
 
 // story is what one topic says about one order, read from the log's start as the protocol says to read it: the first
@@ -368,19 +368,19 @@ func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 			hashes[strings.TrimPrefix(name, task)] = orders
 		}
 	}
-	_, kept := storetest.Order(id, hashes)
+	_, kept := orderstest.Find(id, hashes)
 	var want, folded state
-	own := ""
+	var own chain.Head
 	for i, m := range s.valid {
 		want = evolve(w.version[part])(want, m)
-		own = strconv.Itoa(i+1) + " " + m.ID
+		own = chain.Head{Sequence: uint64(i + 1), ID: m.ID}
 	}
-	_ = json.Unmarshal([]byte(kept["state"]), &folded) // unreadable is unequal
+	_ = json.Unmarshal([]byte(kept.State), &folded) // unreadable is unequal
 	if len(s.valid) > 0 && !reflect.DeepEqual(folded, want) {
 		w.wrong("%s of %s: the store has the state %+v, the log %+v", names[part], id, folded, want)
 	}
-	if kept["own"] != own {
-		w.wrong("%s of %s: the store has the head %q, the log %q", names[part], id, kept["own"], own)
+	if kept.Own() != own {
+		w.wrong("%s of %s: the store has the head %v, the log %v", names[part], id, kept.Own(), own)
 	}
 	end := position(part, id, participant.DeadLettersTopic(names[part]), store)
 	var parked []string
@@ -389,10 +389,9 @@ func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 			parked = append(parked, l.id)
 		}
 	}
-	got := strings.Fields(kept["parked"])
-	for i := range got {
-		id, _, _ := strings.Cut(got[i], "@")
-		got[i], _ = url.QueryUnescape(id)
+	var got []string
+	for _, l := range kept.Parked {
+		got = append(got, l.Id)
 	}
 	if w.twoDeciders() { // each parked what came to it, as it came: their order in the log is checkLetters' matter
 		slices.Sort(got)

@@ -3,76 +3,110 @@ package orders
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/stored"
+	"google.golang.org/protobuf/proto"
 )
 
-// Order is what a task keeps of one order beside its lane. Nothing in it is part of a record: it is kept for longer.
+// Order is what a task knows of one order beside its queue. Nothing in it is part of a record: it is kept for longer. It
+// must not be copied.
 type Order struct {
-	ID    string
-	State string     // as the behaviour encodes it; empty: the one before the first fact
-	Own   chain.Head // of the facts this task decided or folded
-	First int64      // offset of the first fact in the own topic, -1 when unknown
-	// Parked are the dead letters of the order, in order.
-	Parked []Letter
-	// RetryAt is when the participant redrives them by itself; zero: they wait for a person. In whole milliseconds.
-	RetryAt time.Time
-	Asked   Request // the request about them that is under way, if any
-	Trace   string  // ce_traceparent of its first fact that has one: what happens later joins that trace
-	Changed bool    // since it was stored
+	stored.Order
+	ID      string
+	Changed bool // since it was stored
 
-	heads []head // per input topic, the last fact accepted
-	seen  seen   // the events answered
+	// Room for what nearly every order has: orders in memory are many.
+	own   stored.Head
+	heads [2]*stored.Head
+	few   [3]string
 }
 
-// Letter is a dead letter in its order's chain. What it says is in the store.
-type Letter struct {
-	ID       string
-	Topic    string // that the event came from
-	Redrives int    // that failed
+// Answer says how an event was answered.
+type Answer int
+
+const (
+	// Unanswered: it was not.
+	Unanswered Answer = iota
+	// Plain: it was, and that is all.
+	Plain
+	// Owing: a dead letter that a request answered, and of which it will tell the outcome.
+	Owing
+	// Told: a dead letter of which the outcome is told.
+	Told
+)
+
+// HasFacts is the first byte of a stored order that has facts: field 1, length-delimited.
+const HasFacts = "\x0a"
+
+// Append appends the order as it is stored.
+func (o *Order) Append(b []byte) []byte {
+	b, _ = proto.MarshalOptions{}.MarshalAppend(b, &o.Order) // without required fields and text, it cannot fail
+	return b
 }
 
-// Request is one about dead letters that is under way, so that it resumes after a crash.
-type Request struct {
-	ID       string
-	Redriven int
+// Read reads a new order as it is stored; of an empty text, one that nobody has seen. An error is of class Permanent.
+func (o *Order) Read(text string) error {
+	if err := proto.Unmarshal([]byte(text), &o.Order); err != nil {
+		return fault.New(fault.Permanent, "order %s is cut off, or of another layout: %w", o.ID, err)
+	}
+	return nil
 }
-
-// head is that of one topic's chain.
-type head struct {
-	topic string
-	chain.Head
-}
-
-// New returns an order that nobody has seen.
-func New(id string) Order { return Order{ID: id, First: -1} }
 
 // LinkOf is the place in its chain that an event names.
 func LinkOf(e event.Event) chain.Link {
 	return chain.Link{Sequence: e.Sequence, ID: e.ID, PreviousID: e.PreviousID}
 }
 
+func headOf(h *stored.Head) chain.Head {
+	return chain.Head{Sequence: h.GetSequence(), ID: h.GetId(), Adopted: h.GetAdopted()}
+}
+
+// set moves a head. The record that its id came with need not be kept.
+func set(h *stored.Head, to chain.Head) {
+	h.Sequence, h.Id, h.Adopted = to.Sequence, strings.Clone(to.ID), to.Adopted
+}
+
+// Own is the last fact that this task decided or folded.
+func (o *Order) Own() chain.Head { return headOf(o.Decided) }
+
+// Decide moves the head of the facts that this task decides.
+func (o *Order) Decide(h chain.Head) {
+	if o.Decided == nil {
+		o.Decided = &o.own
+	}
+	set(o.Decided, h)
+	o.Changed = true
+}
+
+// First is the offset of the first fact in the own topic, -1: not known.
+func (o *Order) First() int64 { return o.AfterFirst - 1 }
+
 // Head is the last fact accepted in a topic's chain.
-func (o *Order) Head(topic string) chain.Head {
-	for i := range o.heads {
-		if o.heads[i].topic == topic {
-			return o.heads[i].Head
+func (o *Order) Head(topic string) chain.Head { return headOf(o.find(topic)) }
+
+func (o *Order) find(topic string) *stored.Head {
+	for _, h := range o.Heads {
+		if h.Topic == topic {
+			return h
 		}
 	}
-	return chain.Head{}
+	return nil
 }
 
 // SetHead moves a chain's head.
-func (o *Order) SetHead(topic string, h chain.Head) {
-	i := slices.IndexFunc(o.heads, func(h head) bool { return h.topic == topic })
-	if i < 0 {
-		i = len(o.heads)
-		o.heads = append(o.heads, head{topic: topic})
+func (o *Order) SetHead(topic string, to chain.Head) {
+	h := o.find(topic)
+	if h == nil {
+		if o.Heads == nil {
+			o.Heads = o.heads[:0]
+		}
+		h = &stored.Head{Topic: topic}
+		o.Heads = append(o.Heads, h)
 	}
-	h.ID = strings.Clone(h.ID) // the record it came with need not be kept
-	o.heads[i].Head = h
+	set(h, to)
 	o.Changed = true
 }
 
@@ -85,7 +119,7 @@ func (o *Order) Accept(topic string, e event.Event, fromStart bool) {
 	}
 }
 
-// Adopt moves a head to a letter that the fold met: nobody knows what came after it once the chain is gone.
+// Adopt moves a head to a dead letter that the fold met: nobody knows what came after it once the chain is gone.
 func (o *Order) Adopt(topic string, e event.Event) {
 	before := o.Head(topic)
 	if h := before.Accept(LinkOf(e), false); h != before {
@@ -96,9 +130,9 @@ func (o *Order) Adopt(topic string, e event.Event) {
 
 // ForgetAdopted forgets the heads that were taken on trust.
 func (o *Order) ForgetAdopted() {
-	for i := range o.heads {
-		if o.heads[i].Adopted {
-			o.heads[i].Head = chain.Forgotten()
+	for _, h := range o.Heads {
+		if h.Adopted {
+			set(h, chain.Forgotten())
 		}
 	}
 	o.Changed = true
@@ -107,22 +141,39 @@ func (o *Order) ForgetAdopted() {
 // Answered remembers an event by its id: its idempotency key.
 func (o *Order) Answered(id string) {
 	if id != "" && !o.Saw(id) {
-		o.see(id, SeenPlain)
+		o.see(id, Plain)
 	}
 }
 
 // Saw says whether an event is answered.
-func (o *Order) Saw(id string) bool { return o.seen.has(id) }
+func (o *Order) Saw(id string) bool { return o.SeenAs(id) != Unanswered }
 
-// SeenAs is how an event was answered; empty when it was not.
-func (o *Order) SeenAs(id string) string {
-	_, _, how := o.seen.find(id)
-	return how
+// SeenAs is how an event was answered.
+func (o *Order) SeenAs(id string) Answer {
+	switch {
+	case slices.Contains(o.Seen, id):
+		return Plain
+	case slices.Contains(o.Told, id):
+		return Told
+	case slices.Contains(o.Owing, id):
+		return Owing
+	}
+	return Unanswered
 }
 
-func (o *Order) see(id, how string) {
-	if from, to, before := o.seen.find(id); before != how {
-		o.seen = o.seen.without(from, to).add(id, how)
+func (o *Order) see(id string, how Answer) {
+	if o.Seen == nil {
+		o.Seen = o.few[:0]
 	}
+	lists := [...]*[]string{Plain: &o.Seen, Owing: &o.Owing, Told: &o.Told}
+	switch was := o.SeenAs(id); was {
+	case how:
+		return
+	case Unanswered:
+	default:
+		i := slices.Index(*lists[was], id)
+		*lists[was] = slices.Delete(*lists[was], i, i+1)
+	}
+	*lists[how] = append(*lists[how], strings.Clone(id))
 	o.Changed = true
 }
