@@ -96,11 +96,22 @@ func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	answer := Story{OrderID: req.ID, Version: int64(found.Version + noted), Events: make([]Event, len(events))}
+	answer := storyAnswer{OrderID: req.ID, Version: int64(found.Version + noted), Events: make([]Event, len(events))}
 	for i, e := range events {
 		answer.Events[i] = shown(e)
 	}
-	return GetOrderEvents200JSONResponse(answer), nil
+	return answer, nil
+}
+
+// storyAnswer is a Story with the bodies of its events as they are: the default encoder would write < and & of them as escapes.
+type storyAnswer Story
+
+// VisitGetOrderEventsResponse implements GetOrderEventsResponseObject.
+func (s storyAnswer) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	return out.Encode(Story(s))
 }
 
 // GetStats implements GET /stats.

@@ -2,7 +2,9 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +66,20 @@ func TestStreamTellsOfTheStory(t *testing.T) {
 	}
 	if p := refused(d, "/orders/"+querytest.ID("nobody")+"/stream?story=true"); p.Status != http.StatusNotFound {
 		t.Errorf("%+v", p)
+	}
+}
+
+// Bodies are shown as they are, not as an encoder of HTML writes them.
+func TestStoryShowsBodiesAsTheyAre(t *testing.T) {
+	d := open(t, httpapi.Config{})
+	id, name := querytest.ID("o"), `<b>R&D</b>`
+	d.Put(d.Placed(id, name))
+	d.Caught()
+	resp := d.get(t.Context(), "/orders/"+id+"/events")
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(body), name) {
+		t.Errorf("%s, %v", body, err)
 	}
 }
 

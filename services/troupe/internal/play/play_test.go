@@ -89,7 +89,7 @@ func TestExternalStoresNeedNoPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := names(list); got != "gateway mailbox order payment notification query" {
+	if got := names(list); got != "gateway mailbox order payment notification query console" {
 		t.Errorf("processes = %s", got)
 	}
 	for _, want := range []string{"KAFKA_BROKERS=127.0.0.1:19092", "REDIS_ADDRS=127.0.0.1:16379", "KAFKA_SASL_USER=me", "REDIS_PASSWORD=p",
@@ -110,7 +110,7 @@ func names(list []process) string {
 
 func TestProcesses(t *testing.T) {
 	o := options(t)
-	o.Instances = map[string]int{"payment": 3, "query": 2}
+	o.Instances = map[string]int{"payment": 3, "console": 2}
 	o.Environ = []string{"PATH=/bin", "KAFKA_TLS=true", "KAFKA_SASL_USER=me", "REDIS_PASSWORD=p", "KAFKA_BROKERS=elsewhere:1"}
 	if err := o.settlePorts(); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := names(list); got != "broker redis gateway mailbox order payment payment-2 payment-3 notification query query-2" {
+	if got := names(list); got != "broker redis gateway mailbox order payment payment-2 payment-3 notification query console console-2" {
 		t.Fatalf("processes = %s", got)
 	}
 	addresses := map[string]bool{}
@@ -146,7 +146,7 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("payment-3 = %+v", p.Spec)
 	}
 	for i, port := range []int{o.Ports.Console, o.Ports.Console + 100} {
-		q := list[9+i]
+		q := list[10+i]
 		at := q.Addresses["console"]
 		if !slices.Contains(q.Env, "CONSOLE_ADDR="+strings.TrimPrefix(at, "http://")) || at != "http://"+local(port) && i == 0 || at == "" {
 			t.Errorf("%s: console at %q, environment %v", q.Name, at, q.Env)
