@@ -9,13 +9,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // intruder appends to the topics of facts what nobody has decided.
 type intruder struct {
-	log        *check.Plain
+	log        *inspect.Plain
 	client     *kgo.Client
 	outsize    *oversize.Producer
 	partitions int
@@ -27,7 +28,7 @@ const (
 	poisonAtOnce = 2
 )
 
-func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder, error) {
+func newIntruder(brokers []string, log *inspect.Plain, partitions int) (*intruder, error) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
@@ -44,7 +45,7 @@ func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder,
 func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var again []*kgo.Record
-	for _, topic := range check.FactTopics() {
+	for _, topic := range inspect.FactTopics() {
 		old, err := in.log.Topic(ctx, topic, in.partitions)
 		if err != nil {
 			return "", err
@@ -79,7 +80,7 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var all []*kgo.Record
 	for range poisonAtOnce {
-		for _, topic := range check.FactTopics() {
+		for _, topic := range inspect.FactTopics() {
 			all = append(all, in.garbage(r, topic)...)
 		}
 	}
@@ -90,7 +91,7 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	n := 0
-	for _, topic := range check.FactTopics() {
+	for _, topic := range inspect.FactTopics() {
 		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
 		records := oversize.Records(r, topic, in.partitions, mark)
 		if err := in.outsize.Append(ctx, records); err != nil {

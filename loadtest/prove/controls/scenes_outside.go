@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 

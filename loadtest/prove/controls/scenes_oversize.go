@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/twmb/franz-go/pkg/kgo"
 )

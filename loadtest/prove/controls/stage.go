@@ -15,8 +15,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -86,7 +87,7 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	}
 	within, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
-	found, err = check.Run(within, s.system(), s.placed)
+	found, err = inspect.Run(within, s.system(), s.placed)
 	switch {
 	case err != nil && stuck == nil:
 		return nil, err
@@ -106,9 +107,9 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	return found, nil
 }
 
-func (s *stage) system() check.System {
+func (s *stage) system() inspect.System {
 	cfg := taskstore.Config{Addrs: []string{s.RedisAddr}}
-	return check.System{
+	return inspect.System{
 		Log: s.Log, Partitions: partitions, Orders: s.Orders[0], Gateway: s.Gateway, Mailbox: s.Mailbox, Parked: s.parked, Gone: s.gone,
 		Read: func(ctx context.Context, id string) (any, bool, error) {
 			doc, ok, err := query.ReadOrder(ctx, cfg, partitions, id)
@@ -122,7 +123,7 @@ func (s *stage) system() check.System {
 func (s *stage) quiet(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	return check.Quiet(ctx, s.system(), s.placed, nil)
+	return inspect.Quiet(ctx, s.system(), s.placed, nil)
 }
 
 // place lets customers order, waits for their answers, and returns the orders. That there are none is a broken promise, not an error.

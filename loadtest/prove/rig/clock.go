@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/schemas/check"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 )
 
 const (

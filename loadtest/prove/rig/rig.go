@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -54,7 +54,7 @@ type Rig struct {
 	Control *control.Client
 	// Orders has a client for every instance of the order service; all read from the first query service.
 	Orders []*rest.Client
-	Log    *check.Plain
+	Log    *inspect.Plain
 	// Console is the operators' door of the first query service.
 	Console *rest.Console
 	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.
@@ -126,7 +126,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	r.Control = control.NewClient("http://" + r.control)
 	r.Proxies = hold.NewProxies(r.KafkaAddrs, r.RedisAddr, r.Gateway, r.SMTP)
 	r.Gateway = "http://" + r.Gateway
-	r.Log, err = check.NewPlain(r.KafkaAddrs)
+	r.Log, err = inspect.NewPlain(r.KafkaAddrs)
 	return err
 }
 

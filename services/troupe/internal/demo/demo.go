@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -155,8 +155,8 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 
 func (d Demo) ledger(ctx context.Context, a *act) (claim, error) {
 	o := a.order
-	ledger, err := check.Ledger(ctx, d.Gateway, o.ID)
-	m := check.Moved(ledger.Orders[o.ID])
+	ledger, err := inspect.Ledger(ctx, d.Gateway, o.ID)
+	m := ledger.Orders[o.ID].Money()
 	return claim{
 		where: "ledger",
 		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total &&
@@ -173,7 +173,7 @@ func (d Demo) mails(ctx context.Context, a *act) (claim, error) {
 	c := claim{where: "mailbox", holds: len(a.order.Notifications) == len(a.mails)}
 	var kinds []string
 	for _, n := range a.order.Notifications {
-		got, err := check.MailCount(ctx, d.Mailbox, n.MessageID)
+		got, err := inspect.MailCount(ctx, d.Mailbox, n.MessageID)
 		if err != nil {
 			return c, err
 		}
