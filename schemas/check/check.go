@@ -112,8 +112,13 @@ func (k *Checker) order(id string) *Order {
 	return o
 }
 
-// Order returns what was read of an order; nil when there is nothing.
-func (k *Checker) Order(id string) *Order { return k.orders[id] }
+// Order returns what was read of an order, which may be nothing.
+func (k *Checker) Order(id string) *Order {
+	if o := k.orders[id]; o != nil {
+		return o
+	}
+	return &Order{ID: id, k: k}
+}
 
 // Forget drops an order, so that a checker that follows a log for long need not hold all of it.
 func (k *Checker) Forget(id string) { delete(k.orders, id) }

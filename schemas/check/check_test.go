@@ -333,7 +333,37 @@ func TestWhatAMonitorAsks(t *testing.T) {
 	if by, discarded := o.Parked(); len(by) > 0 || !discarded {
 		t.Errorf("discarded, and parked by %v, discarded %t", by, discarded)
 	}
-	if k.Forget(w.good); k.Order(w.good) != nil {
+	k.Forget(w.good)
+	if _, _, ok := k.Order(w.good).Placed(); ok {
 		t.Error("it is forgotten, and known")
+	}
+}
+
+// Ended and Paid find of one order what Judge finds of all.
+func TestOneOrderAtItsEnd(t *testing.T) {
+	ended := func(w *world) (found []check.Violation) {
+		k := w.checker()
+		for _, r := range w.Records {
+			k.Take(r.record())
+		}
+		for _, e := range w.expected {
+			o := k.Order(e.ID)
+			found = slices.Concat(found, o.Ended(e), o.Paid(e, w.Ledger.Orders[e.ID]))
+		}
+		return found
+	}
+	if found := ended(newWorld(t)); len(found) > 0 {
+		t.Errorf("a clean log has %v", found)
+	}
+	for _, rule := range []string{
+		"the choreography knows the step", "a fact's cause is in the log", "nothing waits at the end", "an order that was taken is in the log",
+		"a cancelled order keeps no money", "an order is charged once, says the ledger", "the log knows every charge",
+		"no money moves before there was a reason",
+	} {
+		w := newWorld(t)
+		planted[rule](w)
+		if !slices.ContainsFunc(ended(w), func(v check.Violation) bool { return v.Rule == rule }) {
+			t.Errorf("%q is broken, and found are %v", rule, ended(w))
+		}
 	}
 }

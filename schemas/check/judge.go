@@ -69,21 +69,13 @@ func (k *Checker) Judge(at Evidence) *Report {
 		if _, ok := expected[id]; !ok && len(o.events) > 0 {
 			r.add(stranger.violation(id, "is in the log, but nobody was promised it"))
 		}
-		r.add(o.Violations()...)
-		for _, text := range n.Uncaused {
-			r.add(uncaused.violation(id, "%s", text))
-		}
-		for _, text := range n.Unsettled {
-			if !at.Parked[id] {
-				r.add(unsettled.violation(id, "%s", text))
-			}
-		}
+		r.add(o.atRest(at.Parked[id])...)
 		o.dead(r, at.Parked[id])
 	}
 	k.swallowed(r)
 	for id, e := range expected {
 		if !at.Parked[id] {
-			k.at(id).outcome(r, e)
+			k.Order(id).outcome(r, e)
 		}
 	}
 	r.Settle = r.SettleOf(at.Expected)
@@ -91,18 +83,38 @@ func (k *Checker) Judge(at Evidence) *Report {
 	k.ledger(r, at.Ledger, expected, at.Parked)
 	k.mails(r, mails, expected)
 	for id, d := range at.Documents {
-		k.at(id).document(r, d, at.Parked[id])
+		k.Order(id).document(r, d, at.Parked[id])
 	}
 	r.sort()
 	return r
 }
 
-// at is an order, also one of which nothing was read.
-func (k *Checker) at(id string) *Order {
-	if o := k.orders[id]; o != nil {
-		return o
+// Ended says what is wrong with the order, which is at rest, by the log alone.
+func (o *Order) Ended(e Expected) []Violation {
+	r := &Report{Violations: o.atRest(false), took: map[string]time.Duration{}}
+	o.outcome(r, e)
+	return r.Violations
+}
+
+// Paid says what is wrong with the money of the order, which is at rest.
+func (o *Order) Paid(e Expected, l LedgerOrder) []Violation {
+	r := &Report{Violations: append(l.Money().twice(o.ID), o.money(l.Money(), e.Total)...)}
+	o.moneyInOrder(r, l)
+	return r.Violations
+}
+
+// atRest says what is wrong with the steps of an order to which nothing is added any more.
+func (o *Order) atRest(parked bool) []Violation {
+	found := o.Violations()
+	for _, text := range o.know().Uncaused {
+		found = append(found, uncaused.violation(o.ID, "%s", text))
 	}
-	return &Order{ID: id, k: k}
+	for _, text := range o.know().Unsettled {
+		if !parked {
+			found = append(found, unsettled.violation(o.ID, "%s", text))
+		}
+	}
+	return found
 }
 
 // outcome checks that the order came to the end that its customer was promised.

@@ -64,10 +64,10 @@ func (k *Checker) ledger(r *Report, ledger Ledger, expected map[string]Expected,
 		if _, ok := expected[id]; !ok {
 			r.add(strangeMoney.violation(id, "is in the ledger, but nobody was promised it"))
 		}
-		k.at(id).moneyInOrder(r, l)
+		k.Order(id).moneyInOrder(r, l)
 	}
 	for id, e := range expected {
-		o, m := k.at(id), ledger.Orders[id].Money()
+		o, m := k.Order(id), ledger.Orders[id].Money()
 		r.ChargesPerOrder[m.Charges]++
 		if m.Charges > 0 && len(o.know().facts.cancelled) > 0 {
 			r.RefundsPerCancelled[m.Refunds]++

@@ -92,7 +92,7 @@ func (r *Report) Tell(w io.Writer, order string) {
 		}
 	}
 	if r.k != nil {
-		r.k.at(order).tell(w)
+		r.k.Order(order).tell(w)
 	}
 }
 

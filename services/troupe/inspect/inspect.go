@@ -22,6 +22,10 @@ import (
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // Log is how the log is read. Plain is one that shares no code with what is checked.
@@ -110,6 +114,52 @@ func (s System) readLog(ctx context.Context, k *check.Checker) (map[string][]bro
 		}
 	}
 	return orders, nil
+}
+
+// Story reads the events of one order as a customer may, and hands them to a checker.
+func Story(ctx context.Context, orders *rest.Client, id string) (*check.Order, error) {
+	c, err := choreography.Load()
+	if err != nil {
+		return nil, err
+	}
+	story, err := orders.Story(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	k := check.New(c, func([]byte) int { return story.Events[0].Partition })
+	for _, e := range story.Events {
+		if e.Kind != "" && e.Kind != "event" {
+			continue
+		}
+		r, err := record(e)
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", e.ID, err)
+		}
+		k.Take(r)
+	}
+	return k.Order(id), nil
+}
+
+// record makes the record of an event that was read by REST.
+func record(e rest.Event) (check.Record, error) {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(e.Type))
+	if err != nil {
+		return check.Record{}, err
+	}
+	body := kind.New().Interface()
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(e.Data, body); err != nil {
+		return check.Record{}, err
+	}
+	value, err := proto.Marshal(body)
+	h := broker.HeadersOf("ce_specversion", "1.0", "ce_id", e.ID, "ce_type", e.Type, "ce_source", e.Source, "ce_subject", e.OrderID,
+		"ce_time", e.Time.Format(time.RFC3339Nano), "ce_previousid", e.PreviousID, "ce_causationid", e.CausationID,
+		"content-type", "application/protobuf")
+	if e.Sequence > 0 {
+		h = h.Append("ce_sequence", strconv.AppendInt(nil, e.Sequence, 10))
+	}
+	return check.Record{
+		Topic: e.Topic, Partition: e.Partition, Offset: e.Offset, Key: []byte(e.OrderID), Value: value, Headers: h.All(),
+	}, err
 }
 
 // Remember notes what there is of the orders so far. After that their log may be deleted, and another one take its

@@ -125,6 +125,7 @@ type Event struct {
 	Time        time.Time       `json:"time"`
 	Sequence    int64           `json:"sequence"`
 	CausationID string          `json:"causation_id"`
+	PreviousID  string          `json:"previous_id"`
 	Data        json.RawMessage `json:"data"`
 	// GapMS is the time since its cause in milliseconds; nil when the cause is not known.
 	GapMS *float64 `json:"gap_ms"`
