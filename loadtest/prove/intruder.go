@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
@@ -52,22 +53,13 @@ func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 		}
 		old = slices.DeleteFunc(old, func(r broker.Record) bool { return len(r.Value) > maxCopy })
 		for range min(copiesAtOnce, len(old)) {
-			again = append(again, record(old[r.IntN(len(old))]))
+			again = append(again, rig.Record(old[r.IntN(len(old))]))
 		}
 	}
 	if len(again) == 0 {
 		return "", fmt.Errorf("there are no records to copy")
 	}
 	return fmt.Sprintf("%d records are there again", len(again)), in.append(ctx, again)
-}
-
-// record makes a record to append, byte for byte the same; poison is left where it is.
-func record(r broker.Record) *kgo.Record {
-	again := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
-	for key, value := range r.Headers.All() {
-		again.Headers = append(again.Headers, kgo.RecordHeader{Key: key, Value: value})
-	}
-	return again
 }
 
 // listeners to the topics of facts: each must park what it cannot read.

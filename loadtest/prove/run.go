@@ -14,10 +14,7 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/schemas/check"
-	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
@@ -99,7 +96,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 		fmt.Fprintln(p.out, f)
 	}
 	during := slices.DeleteFunc(slices.Clone(faults), func(f schedule.Fault) bool { return f.Class == schedule.Anew })
-	s := p.system()
+	s := p.System()
 	rep := &report{Seed: p.seed, Command: p.replay(), Dir: dir}
 	var results []load.Result
 	var err error
@@ -154,18 +151,6 @@ func all(results []load.Result) (expected []check.Expected, door []string) {
 		expected, door = append(expected, r.Expected...), append(door, r.Violations...)
 	}
 	return expected, door
-}
-
-func (p *run) system() inspect.System {
-	redis := taskstore.Config{Addrs: []string{p.RedisAddr}}
-	return inspect.System{
-		Log: p.Log, Partitions: partitions, Orders: p.Orders[0], Gateway: p.Gateway, Mailbox: p.Mailbox, Parked: map[string]bool{},
-		Read: func(ctx context.Context, id string) (any, bool, error) {
-			doc, ok, err := query.ReadOrder(ctx, redis, partitions, id)
-			return doc, ok, err
-		},
-		Fold: func(records []broker.Record) any { return query.FoldOrder(records) },
-	}
 }
 
 func (p *run) plan(orders int, seed uint64) load.Plan {

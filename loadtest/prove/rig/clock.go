@@ -57,7 +57,7 @@ func (r *Rig) shift(ctx context.Context, by time.Duration) error {
 	r.Proxies.Redis.ShiftTime(by)
 	for _, service := range []string{"order", "payment", "notification"} {
 		for _, process := range r.Processes(service) {
-			err := until(ctx, process+" hears Redis' time", func() (string, error) {
+			err := Until(ctx, process+" hears Redis' time", func() (string, error) {
 				if !r.Proxies.Redis.ToldTime(process) {
 					return "it has not asked", nil
 				}
