@@ -55,16 +55,9 @@ func remembers(f schedule.Fault) bool {
 
 // remember takes a snapshot of Redis and lets something happen after it.
 func (s *striker) remember(ctx context.Context, seed uint64) error {
-	for {
-		err := s.Snapshot(ctx)
-		if err == nil {
-			pause(ctx, time.Second+time.Duration(seed%2000)*time.Millisecond)
-			return nil
-		}
-		if !pause(ctx, 50*time.Millisecond) { // it may be away
-			return err
-		}
-	}
+	_, err := insist(ctx, func() (string, error) { return "", s.Snapshot(ctx) })
+	pause(ctx, time.Second+time.Duration(seed%2000)*time.Millisecond)
+	return err
 }
 
 func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, err error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/check"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -31,16 +32,10 @@ func (r *Rig) SkewClock(ctx context.Context, by, length time.Duration) (seen str
 	if err := r.shift(ctx, by); err != nil {
 		return "", nil, err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(begunWithin):
-	}
+	_ = wait.Sleep(ctx, begunWithin) // the caller looks at ctx
 	from := time.Now()
 	k := r.knock(ctx)
-	select {
-	case <-ctx.Done():
-	case <-time.After(length - time.Since(from)):
-	}
+	_ = wait.Sleep(ctx, length-time.Since(from)) // the caller looks at ctx
 	to := time.Now()
 	decided, err := r.decided(ctx, from, to)
 	wrong = append(k.wrong("no clock could be believed"), decided...)

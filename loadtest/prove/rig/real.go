@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
@@ -138,10 +140,7 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(away):
-	}
+	_ = wait.Sleep(ctx, away) // the caller looks at ctx
 	return s.start(ctx)
 }
 
