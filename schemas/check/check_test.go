@@ -319,6 +319,9 @@ func TestWhatAMonitorAsks(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", m, found, name)
 		}
 	}
+	if k.Take(paid.record()); o.Copies() != 1 {
+		t.Errorf("one record came twice, and %d did", o.Copies())
+	}
 	k.Take(w.of(w.good, "OrderConfirmed", 0).record())
 	if took, ok := o.Settled(); !ok || took <= 0 || took > time.Minute {
 		t.Errorf("settled after %s, %t", took, ok)

@@ -63,9 +63,8 @@ func (k *Checker) Judge(at Evidence) *Report {
 		expected[e.ID] = e
 	}
 	for id, o := range k.orders {
-		n := o.know()
-		r.VoidedRecords += len(n.Void)
-		r.RecordCopies += len(o.events) - len(n.accepted) - len(n.Void)
+		r.VoidedRecords += len(o.know().Void)
+		r.RecordCopies += o.Copies()
 		if _, ok := expected[id]; !ok && len(o.events) > 0 {
 			r.add(stranger.violation(id, "is in the log, but nobody was promised it"))
 		}

@@ -144,6 +144,9 @@ func (o *Order) Waits() (participant, topic string, offset int64) {
 	return participant, cause.Topic, cause.Offset
 }
 
+// Copies counts the records that say again what was said before.
+func (o *Order) Copies() int { return len(o.events) - len(o.know().accepted) - len(o.know().Void) }
+
 // Sent has the Message-IDs of the mails that were sent, says the log, without their angle brackets.
 func (o *Order) Sent() []string { return o.know().facts.sent }
 

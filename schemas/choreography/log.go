@@ -92,7 +92,7 @@ func (s *Story) take(r Recorded) {
 	case r.OrderID == "" || r.ID == "":
 		s.violation(r, "has no key or no id")
 		return
-	case !slices.Contains(s.c.Published(writer), r.Type):
+	case !s.c.publishes(writer, r.Type):
 		s.violation(r, "is of type %q, which %s does not publish", r.Type, writer)
 		return
 	case r.Source != writer:
@@ -239,6 +239,11 @@ func (s *Story) ofType(full string) (events []Recorded) {
 
 func (s *Story) answered(participant, cause string) bool {
 	return slices.ContainsFunc(s.Accepted, func(r Recorded) bool { return r.Source == participant && r.CausationID == cause })
+}
+
+func (c *Choreography) publishes(participant, full string) bool {
+	from, name, known := c.event(participant + "." + shortName(full))
+	return known && c.fullType(from, name) == full
 }
 
 func (c *Choreography) isFact(participant, full string) bool {
