@@ -25,8 +25,9 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -212,13 +213,13 @@ func (o options) check(ctx context.Context) (err error) {
 	if len(expected) == 0 {
 		return errors.New("no order was promised: there is nothing to check")
 	}
-	log, err := check.NewPlain(strings.Split(o.kafka, ","))
+	log, err := inspect.NewPlain(strings.Split(o.kafka, ","))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	redis := taskstore.Config{Addrs: strings.Split(o.redis, ",")}
-	s := check.System{
+	s := inspect.System{
 		Log: log, Partitions: o.partitions, Orders: rest.New(o.order, o.query), Gateway: o.gateway, Mailbox: o.mailbox,
 		Parked: map[string]bool{},
 		Read: func(ctx context.Context, id string) (any, bool, error) {
@@ -229,10 +230,10 @@ func (o options) check(ctx context.Context) (err error) {
 	}
 	quiet, done := context.WithTimeout(ctx, o.quiet)
 	defer done()
-	if err := check.Quiet(quiet, s, expected, nil); err != nil {
+	if err := inspect.Quiet(quiet, s, expected, nil); err != nil {
 		return err
 	}
-	report, err := check.Run(ctx, s, expected)
+	report, err := inspect.Run(ctx, s, expected)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // anew puts another log in the place of the one that was judged, when the schedule says so, and judges that.
-func (p *run) anew(ctx context.Context, s check.System, rep *report, faults []schedule.Fault) error {
+func (p *run) anew(ctx context.Context, s inspect.System, rep *report, faults []schedule.Fault) error {
 	for _, f := range faults {
 		d := deed{Fault: f, Began: time.Since(p.began)}
 		if s.Gone, d.Err = s.Remember(ctx); d.Err == nil {
@@ -44,7 +45,7 @@ func (p *run) anew(ctx context.Context, s check.System, rep *report, faults []sc
 
 // renewTopics deletes the topics under running services that keep their Redis. Customers come as soon as the old log is gone; what they
 // are promised is judged by what is in the new one.
-func (p *run) renewTopics(ctx context.Context, s check.System, seed uint64) (found *check.Report, seen string, err error) {
+func (p *run) renewTopics(ctx context.Context, s inspect.System, seed uint64) (found *check.Report, seen string, err error) {
 	plan := p.plan(min(max(anewLeast, p.orders/5), anewMost), seed)
 	var result load.Result
 	placed := make(chan error, 1)
@@ -68,7 +69,7 @@ func (p *run) renewTopics(ctx context.Context, s check.System, seed uint64) (fou
 		return nil, "", ctx.Err()
 	}
 	stuck := p.quietly(ctx, s, result.Expected)
-	if found, err = check.Run(ctx, s, result.Expected); err != nil {
+	if found, err = inspect.Run(ctx, s, result.Expected); err != nil {
 		return nil, "", errors.Join(stuck, err)
 	}
 	if unanswered != nil {

@@ -8,14 +8,16 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // intruder appends to the topics of facts what nobody has decided.
 type intruder struct {
-	log        *check.Plain
+	log        *inspect.Plain
 	client     *kgo.Client
 	outsize    *oversize.Producer
 	partitions int
@@ -27,7 +29,7 @@ const (
 	poisonAtOnce = 2
 )
 
-func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder, error) {
+func newIntruder(brokers []string, log *inspect.Plain, partitions int) (*intruder, error) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
@@ -44,29 +46,20 @@ func newIntruder(brokers []string, log *check.Plain, partitions int) (*intruder,
 func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var again []*kgo.Record
-	for _, topic := range check.FactTopics() {
+	for _, topic := range inspect.FactTopics() {
 		old, err := in.log.Topic(ctx, topic, in.partitions)
 		if err != nil {
 			return "", err
 		}
 		old = slices.DeleteFunc(old, func(r broker.Record) bool { return len(r.Value) > maxCopy })
 		for range min(copiesAtOnce, len(old)) {
-			again = append(again, record(old[r.IntN(len(old))]))
+			again = append(again, rig.Record(old[r.IntN(len(old))]))
 		}
 	}
 	if len(again) == 0 {
 		return "", fmt.Errorf("there are no records to copy")
 	}
 	return fmt.Sprintf("%d records are there again", len(again)), in.append(ctx, again)
-}
-
-// record makes a record to append, byte for byte the same; poison is left where it is.
-func record(r broker.Record) *kgo.Record {
-	again := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
-	for key, value := range r.Headers.All() {
-		again.Headers = append(again.Headers, kgo.RecordHeader{Key: key, Value: value})
-	}
-	return again
 }
 
 // listeners to the topics of facts: each must park what it cannot read.
@@ -79,7 +72,7 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var all []*kgo.Record
 	for range poisonAtOnce {
-		for _, topic := range check.FactTopics() {
+		for _, topic := range inspect.FactTopics() {
 			all = append(all, in.garbage(r, topic)...)
 		}
 	}
@@ -90,7 +83,7 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	n := 0
-	for _, topic := range check.FactTopics() {
+	for _, topic := range inspect.FactTopics() {
 		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
 		records := oversize.Records(r, topic, in.partitions, mark)
 		if err := in.outsize.Append(ctx, records); err != nil {

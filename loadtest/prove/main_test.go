@@ -13,7 +13,7 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/junit"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 )
 
 func TestFlagsAreNamed(t *testing.T) {

@@ -5,7 +5,8 @@ import (
 	"errors"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -20,7 +21,7 @@ const (
 
 // beforeAndAfterPoison places one half of the orders, poisons an order, and places the other half: none of them may notice. Banks
 // take no time here, so that one would see it.
-func (p *run) beforeAndAfterPoison(ctx context.Context, s *check.System) ([]load.Result, error) {
+func (p *run) beforeAndAfterPoison(ctx context.Context, s *inspect.System) ([]load.Result, error) {
 	var results []load.Result
 	place := func(orders int) error {
 		plan := p.plan(orders, p.seedNumber()+uint64(len(results)))
@@ -30,7 +31,7 @@ func (p *run) beforeAndAfterPoison(ctx context.Context, s *check.System) ([]load
 		if results = append(results, r); err != nil {
 			return err
 		}
-		return check.Quiet(ctx, *s, r.Expected, nil)
+		return inspect.Quiet(ctx, *s, r.Expected, nil)
 	}
 	for _, orders := range []int{max(1, p.orders/10), p.orders - p.orders/2} {
 		if err := place(orders); err != nil {
@@ -44,7 +45,7 @@ func (p *run) beforeAndAfterPoison(ctx context.Context, s *check.System) ([]load
 }
 
 // poisonOne places an order and puts garbage behind it in every topic.
-func (p *run) poisonOne(ctx context.Context, s *check.System, results *[]load.Result) error {
+func (p *run) poisonOne(ctx context.Context, s *inspect.System, results *[]load.Result) error {
 	plan := p.plan(1, p.seedNumber()+victim)
 	plan.DeclinedOneIn, plan.CancelledOneIn, plan.SlowOneIn, plan.UnsureOneIn = 0, 0, 0, 0
 	r, err := plan.Run(ctx, p.Orders, nil)
@@ -54,7 +55,7 @@ func (p *run) poisonOne(ctx context.Context, s *check.System, results *[]load.Re
 	*results = append(*results, r)
 	id := r.Expected[0].ID
 	s.Parked[id] = true
-	for _, topic := range check.FactTopics() {
+	for _, topic := range inspect.FactTopics() {
 		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
 		garbage := kgo.Record{Topic: topic, Partition: int32(broker.Partition([]byte(id), partitions)), Key: []byte(id),
 			Value: []byte("poison"), Headers: []kgo.RecordHeader{mark}}

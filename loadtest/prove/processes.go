@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -143,36 +143,39 @@ func (s *striker) knocked(ctx context.Context, f schedule.Fault) (seen string, e
 func (s *striker) memory(ctx context.Context, f schedule.Fault) (string, error) {
 	switch f.Class {
 	case schedule.Flush:
-		for {
+		return insist(ctx, func() (string, error) {
 			keys, err := s.FlushRedis(ctx)
-			if err == nil && keys > 0 {
-				return fmt.Sprintf("%d keys are gone", keys), nil
+			if err == nil && keys == 0 {
+				err = errors.New("there was nothing to wipe")
 			}
-			if !pause(ctx, 50*time.Millisecond) { // it may be away, or empty, for another reason
-				return "", fmt.Errorf("there was nothing to wipe: %w", errors.Join(err, ctx.Err()))
-			}
-		}
+			return fmt.Sprintf("%d keys are gone", keys), err
+		})
 	case schedule.Lossy:
-		for {
+		return insist(ctx, func() (string, error) {
 			lost, of, err := s.ThinRedis(ctx, f.Seed)
-			if err == nil {
-				return fmt.Sprintf("%d of %d keys are gone", lost, of), nil
-			}
-			if !pause(ctx, 50*time.Millisecond) { // it may be away, or empty, for another reason
-				return "", err
-			}
-		}
+			return fmt.Sprintf("%d of %d keys are gone", lost, of), err
+		})
+	case schedule.Restore:
+		return insist(ctx, func() (string, error) {
+			age, err := s.Restore(ctx)
+			return fmt.Sprintf("what it held %s ago is back", age.Round(time.Millisecond)), err
+		})
 	case schedule.Full:
 		return "it refused to write", s.FillRedis(ctx, f.Length)
-	case schedule.Empty:
-		return "another process is there, empty", s.EmptyRedis(ctx, 0)
-	case schedule.Away:
-		return "another process is there, empty", s.EmptyRedis(ctx, f.Length)
 	}
+	away := f.Length
+	if f.Class == schedule.Empty {
+		away = 0
+	}
+	return "another process is there, empty", s.EmptyRedis(ctx, away)
+}
+
+// insist tries until it works: Redis may be away, or empty, for another reason.
+func insist(ctx context.Context, try func() (string, error)) (string, error) {
 	for {
-		age, err := s.Restore(ctx)
-		if err == nil || !pause(ctx, 50*time.Millisecond) { // it may be away
-			return fmt.Sprintf("what it held %s ago is back", age.Round(time.Millisecond)), err
+		seen, err := try()
+		if err == nil || !pause(ctx, sample) {
+			return seen, err
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/junit"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 
@@ -85,7 +86,7 @@ func (r *report) poisoned(results []load.Result) {
 const maxStories = 50
 
 // tell writes the stories of the orders that something is wrong with to a file.
-func (r *report) tell(ctx context.Context, s check.System, found *check.Report, file string) error {
+func (r *report) tell(ctx context.Context, s inspect.System, found *check.Report, file string) error {
 	told := map[string]bool{}
 	var b strings.Builder
 	for _, v := range found.Violations {
@@ -93,7 +94,7 @@ func (r *report) tell(ctx context.Context, s check.System, found *check.Report, 
 			continue
 		}
 		told[v.Order] = true
-		if err := found.Tell(ctx, &b, s, v.Order); err != nil {
+		if err := s.Tell(ctx, &b, found, v.Order); err != nil {
 			return err
 		}
 	}

@@ -14,10 +14,8 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 
@@ -98,7 +96,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 		fmt.Fprintln(p.out, f)
 	}
 	during := slices.DeleteFunc(slices.Clone(faults), func(f schedule.Fault) bool { return f.Class == schedule.Anew })
-	s := p.system()
+	s := p.System()
 	rep := &report{Seed: p.seed, Command: p.replay(), Dir: dir}
 	var results []load.Result
 	var err error
@@ -116,7 +114,7 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if rep.Found, err = check.Run(ctx, s, expected); err != nil {
+	if rep.Found, err = inspect.Run(ctx, s, expected); err != nil {
 		return false, err
 	}
 	besides(rep.Found, stuck, door)
@@ -153,18 +151,6 @@ func all(results []load.Result) (expected []check.Expected, door []string) {
 		expected, door = append(expected, r.Expected...), append(door, r.Violations...)
 	}
 	return expected, door
-}
-
-func (p *run) system() check.System {
-	redis := taskstore.Config{Addrs: []string{p.RedisAddr}}
-	return check.System{
-		Log: p.Log, Partitions: partitions, Orders: p.Orders[0], Gateway: p.Gateway, Mailbox: p.Mailbox, Parked: map[string]bool{},
-		Read: func(ctx context.Context, id string) (any, bool, error) {
-			doc, ok, err := query.ReadOrder(ctx, redis, partitions, id)
-			return doc, ok, err
-		},
-		Fold: func(records []broker.Record) any { return query.FoldOrder(records) },
-	}
 }
 
 func (p *run) plan(orders int, seed uint64) load.Plan {
@@ -282,11 +268,11 @@ func (p *run) progress(over <-chan struct{}) {
 }
 
 // quietly waits for quiet; the error is what did not come to rest.
-func (p *run) quietly(ctx context.Context, s check.System, expected []check.Expected) error {
+func (p *run) quietly(ctx context.Context, s inspect.System, expected []check.Expected) error {
 	ctx, cancel := context.WithTimeout(ctx, p.quiet)
 	defer cancel()
 	said := time.Now()
-	err := check.Quiet(ctx, s, expected, func(missing string) {
+	err := inspect.Quiet(ctx, s, expected, func(missing string) {
 		if time.Since(said) > sayEvery {
 			said = time.Now()
 			p.say("not quiet: %s", missing)

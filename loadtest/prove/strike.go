@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/wait"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 )
 
 // striker makes faults happen, and says by what one can see that they did.
@@ -59,16 +55,9 @@ func remembers(f schedule.Fault) bool {
 
 // remember takes a snapshot of Redis and lets something happen after it.
 func (s *striker) remember(ctx context.Context, seed uint64) error {
-	for {
-		err := s.Snapshot(ctx)
-		if err == nil {
-			pause(ctx, time.Second+time.Duration(seed%2000)*time.Millisecond)
-			return nil
-		}
-		if !pause(ctx, 50*time.Millisecond) { // it may be away
-			return err
-		}
-	}
+	_, err := insist(ctx, func() (string, error) { return "", s.Snapshot(ctx) })
+	pause(ctx, time.Second+time.Duration(seed%2000)*time.Millisecond)
+	return err
 }
 
 func (s *striker) single(ctx context.Context, f schedule.Fault) (seen string, err error) {
@@ -211,7 +200,7 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 	}
 	settings["reset_after_s"] = int((f.Length+s.hitWithin())/time.Second) + 5 // if we should not come to it
 	before := s.answered.Load()
-	if err := put(ctx, base+"/control", settings); err != nil {
+	if err := rig.Put(ctx, base+"/control", settings); err != nil {
 		return "", err
 	}
 	ordered := func() int64 { return s.answered.Load() - before }
@@ -219,37 +208,13 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		waited += sample
 	}
 	meanwhile := ordered()
-	if err := put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
+	if err := rig.Put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
 		return "", err
 	}
 	if meanwhile == 0 {
 		return "", errors.New("nobody ordered anything meanwhile")
 	}
 	return fmt.Sprintf("%d orders were placed meanwhile", meanwhile), nil
-}
-
-var client = &http.Client{Timeout: 10 * time.Second}
-
-func put(ctx context.Context, url string, body any) error {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(raw))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode/100 != 2 {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return fmt.Errorf("PUT %s: %s: %s", url, resp.Status, said)
-	}
-	return nil
 }
 
 // pause waits; false means that ctx ended.

@@ -24,97 +24,75 @@ type Recorded struct {
 	Sequence uint64
 }
 
-// Violations holds recorded logs against the choreography and returns what should not be there, sorted; nil when all is well. It
-// wants each topic's whole log, from its first record on; the order of the records does not matter, records of topics that are
-// not in the choreography are left out. Copies of an event and void facts are allowed: every reader drops them.
-func (c *Choreography) Violations(records []Recorded) []string {
-	var found []string
-	for _, s := range c.read(records) {
-		found = append(found, s.violations...)
-	}
-	slices.Sort(found)
-	return found
+// Story is what the logs hold about one order, held against the choreography.
+type Story struct {
+	OrderID string
+	// Accepted are the valid facts and the requests, first copies only, in their topic's order. Copies of an event and
+	// void facts are not among them: every reader drops them.
+	Accepted []Recorded
+	// Violations says what should not be there. Uncaused does too: it names the facts whose cause is not in the logs,
+	// which it may be a moment later where the logs are still read.
+	Violations, Uncaused []string
+	// Void says which facts no reader takes because another one was in the log before them. They do no harm; a log
+	// without faults has none.
+	Void []string
+	// Unsettled says what the order waits for; empty when all states are final, all that must be answered is answered,
+	// and all that must be undone is undone.
+	Unsettled []string
+
+	c         *Choreography
+	partition int
+	byID      map[string]Recorded
+	heads     map[string]Recorded // by topic
 }
 
-// Void returns the facts that no reader takes because another one was in the log before them, sorted. They do no harm; a log without
-// faults has none.
-func (c *Choreography) Void(records []Recorded) []string {
-	var found []string
-	for _, s := range c.read(records) {
-		found = append(found, s.void...)
-	}
-	slices.Sort(found)
-	return found
-}
-
-// Unsettled returns for every order in the logs what it still waits for, sorted; nil when all orders are settled: all states final,
-// all that must be answered answered, all that must be undone undone.
-func (c *Choreography) Unsettled(records []Recorded) []string {
-	var found []string
-	for _, s := range c.read(records) {
-		found = append(found, s.unsettled()...)
-	}
-	slices.Sort(found)
-	return found
-}
-
-// story is what the logs hold about one order.
-type story struct {
-	c          *Choreography
-	order      string
-	partition  int
-	violations []string
-	void       []string
-	// accepted are the valid facts and the requests, first copies only, by id. In their topic's order.
-	accepted []Recorded
-	byID     map[string]Recorded
-	heads    map[string]Recorded // by topic
-}
-
-// read sorts the logs, splits them into stories and takes in each story's events as any reader would.
-func (c *Choreography) read(records []Recorded) []*story {
+// Stories holds recorded logs against the choreography, order by order. It wants each topic's whole log, from its first
+// record on; the order of the records does not matter, records of topics that are not in the choreography are left out.
+func (c *Choreography) Stories(records []Recorded) []*Story {
 	records = slices.Clone(records)
 	slices.SortFunc(records, func(a, b Recorded) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
-	byOrder := map[string]*story{}
+	byOrder := map[string]*Story{}
 	for _, r := range records {
 		if _, ok := c.writer(r.Topic); !ok {
 			continue
 		}
 		s := byOrder[r.OrderID]
 		if s == nil {
-			s = &story{c: c, order: r.OrderID, partition: r.Partition, byID: map[string]Recorded{}, heads: map[string]Recorded{}}
+			s = &Story{OrderID: r.OrderID, c: c, partition: r.Partition}
+			s.byID, s.heads = map[string]Recorded{}, map[string]Recorded{}
 			byOrder[r.OrderID] = s
 		}
 		s.take(r)
 	}
-	stories := make([]*story, 0, len(byOrder))
+	stories := make([]*Story, 0, len(byOrder))
 	for _, id := range sorted(byOrder) {
 		byOrder[id].judge()
+		byOrder[id].wait()
 		stories = append(stories, byOrder[id])
 	}
 	return stories
 }
 
-func (s *story) violation(r Recorded, format string, args ...any) {
-	s.violations = append(s.violations, s.about(r, format, args...))
+func (s *Story) violation(r Recorded, format string, args ...any) {
+	s.Violations = append(s.Violations, s.about(r, format, args...))
 }
 
-func (s *story) about(r Recorded, format string, args ...any) string {
-	where := fmt.Sprintf("order %s: %s %s at %s/%d@%d ", s.order, shortName(r.Type), r.ID, r.Topic, r.Partition, r.Offset)
+func (s *Story) about(r Recorded, format string, args ...any) string {
+	where := fmt.Sprintf("%s %s at %s/%d@%d ", shortName(r.Type), r.ID, r.Topic, r.Partition, r.Offset)
 	return where + fmt.Sprintf(format, args...)
 }
 
 // take checks the envelope of a record and accepts it if the chain does: the first in the log wins.
-func (s *story) take(r Recorded) {
+func (s *Story) take(r Recorded) {
 	writer, _ := s.c.writer(r.Topic)
 	fact := s.c.isFact(writer, r.Type)
 	switch {
 	case r.OrderID == "" || r.ID == "":
 		s.violation(r, "has no key or no id")
 		return
-	case !slices.Contains(s.c.Published(writer), r.Type):
+	case !s.c.publishes(writer, r.Type):
 		s.violation(r, "is of type %q, which %s does not publish", r.Type, writer)
 		return
 	case r.Source != writer:
@@ -138,7 +116,7 @@ func (s *story) take(r Recorded) {
 }
 
 // chain accepts a fact that is the next of its order and names the one before it.
-func (s *story) chain(r Recorded) {
+func (s *Story) chain(r Recorded) {
 	head, begun := s.heads[r.Topic]
 	switch {
 	case !begun && r.Sequence == 1 && r.PreviousID == "", begun && r.Sequence == head.Sequence+1 && r.PreviousID == head.ID:
@@ -148,30 +126,30 @@ func (s *story) chain(r Recorded) {
 		s.violation(r, "is the topic's first fact of the order, but has sequence %d after %q", r.Sequence, r.PreviousID)
 	case r.Sequence <= head.Sequence && s.copies(r):
 	default:
-		s.void = append(s.void, s.about(r, "has sequence %d after %q, but %s has %d", r.Sequence, r.PreviousID, head.ID, head.Sequence))
+		s.Void = append(s.Void, s.about(r, "has sequence %d after %q, but %s has %d", r.Sequence, r.PreviousID, head.ID, head.Sequence))
 	}
 }
 
 // copies says whether a fact is an accepted one again.
-func (s *story) copies(r Recorded) bool {
+func (s *Story) copies(r Recorded) bool {
 	first, known := s.byID[r.ID]
 	return known && first.Topic == r.Topic && first.Type == r.Type && first.Sequence == r.Sequence && first.PreviousID == r.PreviousID
 }
 
-func (s *story) accept(r Recorded) {
+func (s *Story) accept(r Recorded) {
 	if other, known := s.byID[r.ID]; known {
 		s.violation(r, "has the id of %s at %s/%d@%d", shortName(other.Type), other.Topic, other.Partition, other.Offset)
 		return
 	}
 	s.byID[r.ID] = r
-	s.accepted = append(s.accepted, r)
+	s.Accepted = append(s.Accepted, r)
 }
 
 // judge looks at each accepted fact's cause, and at the states that the facts lead through.
-func (s *story) judge() {
+func (s *Story) judge() {
 	states := map[string]string{}
 	answered := map[[2]string]Recorded{} // by participant and cause
-	for _, r := range s.accepted {
+	for _, r := range s.Accepted {
 		name := r.Source
 		if r.Sequence == 0 {
 			continue
@@ -191,7 +169,7 @@ func (s *story) judge() {
 	}
 }
 
-func (s *story) judgeStep(r Recorded, p Participant, state string) {
+func (s *Story) judgeStep(r Recorded, p Participant, state string) {
 	next := p.Evolve[shortName(r.Type)]
 	switch {
 	case state == "" && !p.States[next].First:
@@ -201,7 +179,7 @@ func (s *story) judgeStep(r Recorded, p Participant, state string) {
 	}
 }
 
-func (s *story) judgeCause(r Recorded, p Participant, state string) {
+func (s *Story) judgeCause(r Recorded, p Participant, state string) {
 	_, door := p.Doors[shortName(r.Type)]
 	cause, known := s.byID[r.CausationID]
 	switch {
@@ -212,21 +190,20 @@ func (s *story) judgeCause(r Recorded, p Participant, state string) {
 		s.violation(r, "has no cause")
 	case known && !slices.Contains(s.c.Answers(r.Source, cause.Type), r.Type):
 		s.violation(r, "answers %s", shortName(cause.Type))
-	case !known && !s.answersDeadline(r, p, state):
-		// A deadline is a local event: no log holds it.
-		s.violation(r, "answers %s, which is not in the log and can be no deadline", r.CausationID)
+	case !known && !s.answersDeadline(r, p, state): // a deadline is a local event: no log holds it
+		text := s.about(r, "answers %s, which is not in the log and can be no deadline", r.CausationID)
+		s.Uncaused = append(s.Uncaused, text)
 	}
 }
 
-func (s *story) answersDeadline(r Recorded, p Participant, state string) bool {
+func (s *Story) answersDeadline(r Recorded, p Participant, state string) bool {
 	name := p.States[state].Deadline
 	return name != "" && slices.Contains(s.c.Answers(r.Source, deadline+"."+name), r.Type)
 }
 
-func (s *story) unsettled() (texts []string) {
-	wait := func(format string, args ...any) {
-		texts = append(texts, "order "+s.order+": "+fmt.Sprintf(format, args...))
-	}
+// wait finds what the order waits for.
+func (s *Story) wait() {
+	wait := func(format string, args ...any) { s.Unsettled = append(s.Unsettled, fmt.Sprintf(format, args...)) }
 	for _, name := range sorted(s.c.Participants) {
 		p := s.c.Participants[name]
 		state := p.Evolve[shortName(s.heads[p.Topic].Type)]
@@ -249,11 +226,10 @@ func (s *story) unsettled() (texts []string) {
 			}
 		}
 	}
-	return texts
 }
 
-func (s *story) ofType(full string) (events []Recorded) {
-	for _, r := range s.accepted {
+func (s *Story) ofType(full string) (events []Recorded) {
+	for _, r := range s.Accepted {
 		if r.Type == full {
 			events = append(events, r)
 		}
@@ -261,8 +237,13 @@ func (s *story) ofType(full string) (events []Recorded) {
 	return events
 }
 
-func (s *story) answered(participant, cause string) bool {
-	return slices.ContainsFunc(s.accepted, func(r Recorded) bool { return r.Source == participant && r.CausationID == cause })
+func (s *Story) answered(participant, cause string) bool {
+	return slices.ContainsFunc(s.Accepted, func(r Recorded) bool { return r.Source == participant && r.CausationID == cause })
+}
+
+func (c *Choreography) publishes(participant, full string) bool {
+	from, name, known := c.event(participant + "." + shortName(full))
+	return known && c.fullType(from, name) == full
 }
 
 func (c *Choreography) isFact(participant, full string) bool {

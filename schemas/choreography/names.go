@@ -77,9 +77,12 @@ func (c *Choreography) Subscriptions(name string) map[string][]string {
 // a full type, or deadline.name. Nil when it does not listen to it.
 func (c *Choreography) Answers(participant, cause string) []string {
 	var types []string
-	for _, e := range c.Edges() {
-		if e.Participant == participant && e.Cause == cause {
-			types = append(types, e.Fact)
+	for ref, facts := range c.Participants[participant].Reacts {
+		if c.fullCause(ref) != cause {
+			continue
+		}
+		for _, fact := range facts {
+			types = append(types, c.fullType(participant, fact))
 		}
 	}
 	return types
@@ -156,8 +159,8 @@ func (p Participant) events() []string {
 
 // writer is the participant that writes a topic.
 func (c *Choreography) writer(topic string) (string, bool) {
-	for _, name := range sorted(c.Participants) {
-		if c.Participants[name].Topic == topic {
+	for name, p := range c.Participants {
+		if p.Topic == topic {
 			return name, true
 		}
 	}
@@ -167,7 +170,9 @@ func (c *Choreography) writer(topic string) (string, bool) {
 // event splits participant.Event; ok is false for a deadline and for what no participant publishes.
 func (c *Choreography) event(ref string) (participant, event string, ok bool) {
 	participant, event, _ = strings.Cut(ref, ".")
-	return participant, event, slices.Contains(c.Participants[participant].events(), event)
+	p := c.Participants[participant]
+	_, door := p.Doors[event]
+	return participant, event, door || slices.Contains(p.Facts, event)
 }
 
 func (c *Choreography) fullType(participant, event string) string {

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 )
 
 const root = "../../.."

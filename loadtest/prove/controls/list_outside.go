@@ -1,6 +1,6 @@
 package main
 
-import "github.com/troupe-dev/troupe/services/troupe/check"
+import "github.com/troupe-dev/troupe/schemas/check"
 
 // outside: what the services stand on says nothing, or something else than before; and who may ask.
 var outside = []Control{

@@ -1,6 +1,6 @@
 package main
 
-import "github.com/troupe-dev/troupe/services/troupe/check"
+import "github.com/troupe-dev/troupe/schemas/check"
 
 // parking: one event that cannot be answered.
 var parking = []Control{

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 )
 
 const (

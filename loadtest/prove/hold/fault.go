@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -124,7 +125,7 @@ func (fs *faults) apply(life context.Context, e *expected, h header, cut func())
 		if f.fault.Late > 0 {
 			cut()
 		}
-		if !wait(life, f.fault.Delay+f.fault.Late) {
+		if wait.Sleep(life, f.fault.Delay+f.fault.Late) != nil {
 			return false
 		}
 		e.lose = f.fault.LoseAnswer
@@ -137,20 +138,6 @@ func (fs *faults) apply(life context.Context, e *expected, h header, cut func())
 		return true
 	}
 	return true
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // refusal is the answer with which a broker says no to all of a request; nil for kinds that it is not known of.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -19,6 +20,8 @@ type Kafka struct {
 	doors    *doors
 	gate     gate[Request]
 	faults   faults
+
+	unreadable atomic.Pointer[string] // a topic; nil: none
 }
 
 // NewKafka returns a proxy for the cluster behind these brokers (host:port), which need not run yet. Close it.

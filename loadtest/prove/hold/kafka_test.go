@@ -291,6 +291,39 @@ func TestKafkaFaults(t *testing.T) {
 	}
 }
 
+// A topic that nobody can read: a fetch that waits for its records gets none either, and what comes later is read as if nothing had been.
+func TestKafkaMakesATopicUnreadable(t *testing.T) {
+	p, through, beside := kafkaPair(t, brokertest.Fresh(t))
+	provision(t, through)
+	const other = "other"
+	if err := through.Provision(t.Context(), []broker.Topic{{Name: other, Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(next int64) map[string]broker.Fetched {
+		got := map[string]broker.Fetched{}
+		fetched, err := through.Fetch(t.Context(), []broker.Position{
+			{TopicPartition: broker.TopicPartition{Topic: topic}, Offset: next}, {TopicPartition: broker.TopicPartition{Topic: other}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fetched {
+			got[f.Topic] = f
+		}
+		return got
+	}
+	end := p.Unreadable(topic)
+	if got := fetch(0); got[topic].Err == nil || len(got[topic].Records) > 0 || got[other].Err != nil {
+		t.Errorf("unreadable, and got %+v", got)
+	}
+	if got := values(t, beside); len(got) != 1 {
+		t.Errorf("beside the proxy it has %q", got)
+	}
+	end()
+	end() // nothing more
+	until(t, "it can be read again", func() bool { return len(fetch(0)[topic].Records) == 1 })
+}
+
 // Every kind of request that can be refused is refused in a way that the client understands.
 func TestKafkaErrorsAreUnderstood(t *testing.T) {
 	p, through, _ := kafkaPair(t, brokertest.Fresh(t))

@@ -6,12 +6,14 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // rewrite puts the proxy's addresses in the place of the brokers' in an answer that names some.
 func (k *Kafka) rewrite(key, version int16, frame []byte) ([]byte, error) {
-	if !names(kmsg.Key(key), version) {
+	hidden := kmsg.Key(key) == kmsg.Fetch && k.unreadable.Load() != nil
+	if !hidden && !names(kmsg.Key(key), version) {
 		return frame, nil
 	}
 	body := kmsg.ResponseForKey(key)
@@ -25,6 +27,9 @@ func (k *Kafka) rewrite(key, version int16, frame []byte) ([]byte, error) {
 	}
 	if err := body.ReadFrom(src); err != nil {
 		return nil, fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
+	}
+	if hidden {
+		hide(body.(*kmsg.FetchResponse), *k.unreadable.Load())
 	}
 	var failed error
 	each(body, func(host *string, port *int32) {
@@ -41,6 +46,23 @@ func (k *Kafka) rewrite(key, version int16, frame []byte) ([]byte, error) {
 		*host, *port = own, int32(n)
 	})
 	return respond(int32(binary.BigEndian.Uint32(frame[4:])), body), failed
+}
+
+// Unreadable makes a topic one that nobody can read, in answers to fetches that are under way too, until end is called. It can be one
+// topic at a time.
+func (k *Kafka) Unreadable(topic string) (end func()) {
+	k.unreadable.Store(&topic)
+	return func() { k.unreadable.CompareAndSwap(&topic, nil) }
+}
+
+func hide(fetched *kmsg.FetchResponse, topic string) {
+	for _, t := range fetched.Topics {
+		for p := range t.Partitions {
+			if t.Topic == topic {
+				t.Partitions[p].ErrorCode, t.Partitions[p].RecordBatches = kerr.KafkaStorageError.Code, nil
+			}
+		}
+	}
 }
 
 // names says whether an answer can name brokers.

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/check"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 )
 
 const (
@@ -31,16 +32,10 @@ func (r *Rig) SkewClock(ctx context.Context, by, length time.Duration) (seen str
 	if err := r.shift(ctx, by); err != nil {
 		return "", nil, err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(begunWithin):
-	}
+	_ = wait.Sleep(ctx, begunWithin) // the caller looks at ctx
 	from := time.Now()
 	k := r.knock(ctx)
-	select {
-	case <-ctx.Done():
-	case <-time.After(length - time.Since(from)):
-	}
+	_ = wait.Sleep(ctx, length-time.Since(from)) // the caller looks at ctx
 	to := time.Now()
 	decided, err := r.decided(ctx, from, to)
 	wrong = append(k.wrong("no clock could be believed"), decided...)
@@ -57,7 +52,7 @@ func (r *Rig) shift(ctx context.Context, by time.Duration) error {
 	r.Proxies.Redis.ShiftTime(by)
 	for _, service := range []string{"order", "payment", "notification"} {
 		for _, process := range r.Processes(service) {
-			err := until(ctx, process+" hears Redis' time", func() (string, error) {
+			err := Until(ctx, process+" hears Redis' time", func() (string, error) {
 				if !r.Proxies.Redis.ToldTime(process) {
 					return "it has not asked", nil
 				}

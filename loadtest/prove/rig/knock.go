@@ -9,7 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -86,10 +87,7 @@ func (r *Rig) SilenceRedis(ctx context.Context, length time.Duration) (seen stri
 		return "", nil, err
 	}
 	k := r.knock(ctx)
-	select {
-	case <-ctx.Done():
-	case <-time.After(length - time.Since(began)):
-	}
+	_ = wait.Sleep(ctx, length-time.Since(began)) // the caller looks at ctx
 	if err := r.continueRedis(context.WithoutCancel(ctx)); err != nil {
 		return "", nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // Do does something to a process by the control API. What has no process at the moment is tried again.
 func (r *Rig) Do(ctx context.Context, process, action string) error {
-	return until(ctx, action+" "+process, func() (string, error) {
+	return Until(ctx, action+" "+process, func() (string, error) {
 		err := r.Control.Do(ctx, process, action)
 		if fault.ClassOf(err) == fault.Conflict {
 			return err.Error(), nil
@@ -48,7 +48,7 @@ func (r *Rig) starts(ctx context.Context, process string) (int, error) {
 
 // Again blocks until a process runs that was started again more often than before.
 func (r *Rig) Again(ctx context.Context, process string, before int) error {
-	return until(ctx, process+" started again", func() (string, error) {
+	return Until(ctx, process+" started again", func() (string, error) {
 		list, err := r.Control.Processes(ctx)
 		if err != nil {
 			return "", err
@@ -77,7 +77,7 @@ func (r *Rig) Term(ctx context.Context, process string) error {
 // Member blocks until a process is, or is not, a member of its service's consumer group.
 func (r *Rig) Member(ctx context.Context, service, process string, is bool) error {
 	what := map[bool]string{true: " in its group", false: " out of its group"}[is]
-	return until(ctx, process+what, func() (string, error) {
+	return Until(ctx, process+what, func() (string, error) {
 		members, err := r.Log.Members(ctx, service)
 		if err != nil {
 			return err.Error(), nil // the broker may be away
@@ -89,8 +89,8 @@ func (r *Rig) Member(ctx context.Context, service, process string, is bool) erro
 	})
 }
 
-// until asks until nothing is missing.
-func until(ctx context.Context, what string, ask func() (missing string, err error)) error {
+// Until asks until nothing is missing.
+func Until(ctx context.Context, what string, ask func() (missing string, err error)) error {
 	for {
 		missing, err := ask()
 		if err != nil {

@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 )
 
 const (
@@ -64,7 +65,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 		return err
 	}
 	r.Gateway = "http://" + r.Gateway
-	r.Log, err = check.NewPlain(r.KafkaAddrs)
+	r.Log, err = inspect.NewPlain(r.KafkaAddrs)
 	return err
 }
 
@@ -190,10 +191,7 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(away):
-	}
+	_ = wait.Sleep(ctx, away) // the caller looks at ctx
 	return s.start(ctx)
 }
 

@@ -16,9 +16,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 

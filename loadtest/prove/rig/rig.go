@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -56,7 +56,7 @@ type Rig struct {
 	Control *control.Client
 	// Orders has a client for every instance of the order service; all read from the first query service.
 	Orders []*rest.Client
-	Log    *check.Plain
+	Log    *inspect.Plain
 	// Console is the first console.
 	Console *rest.Console
 	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // Cannot lists the classes of faults that cannot be made to happen here: those of stores that somebody else runs, and of a broker
@@ -57,10 +58,7 @@ func (r *Rig) EmptyRedis(ctx context.Context, away time.Duration) error {
 	if err := r.Do(ctx, "redis", "stop"); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(away):
-	}
+	_ = wait.Sleep(ctx, away) // the caller looks at ctx
 	return r.Do(ctx, "redis", "start")
 }
 
@@ -139,10 +137,7 @@ func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
 		return errors.Join(err, fmt.Errorf("CONFIG SET maxmemory answers %q", said))
 	}
 	said, err := r.redisSays(ctx, "SET", "prove", "full")
-	select {
-	case <-ctx.Done():
-	case <-time.After(length):
-	}
+	_ = wait.Sleep(ctx, length) // the caller looks at ctx
 	again, errAgain := r.redisSays(context.WithoutCancel(ctx), "CONFIG", "SET", "maxmemory", "0")
 	if errAgain == nil && again != "+OK" {
 		errAgain = fmt.Errorf("CONFIG SET maxmemory answers %q", again)

@@ -42,7 +42,7 @@ func (r *Rig) RenewTopics(ctx context.Context, meanwhile func()) (topics int, er
 	if err = errors.Join(err, deleted.Error()); err != nil {
 		return 0, err
 	}
-	err = until(ctx, "the topics are gone", func() (string, error) {
+	err = Until(ctx, "the topics are gone", func() (string, error) {
 		left, err := admin.ListTopics(ctx)
 		if err == nil && len(left) > 0 {
 			return fmt.Sprintf("%v are there", left.Names()), nil
@@ -54,7 +54,7 @@ func (r *Rig) RenewTopics(ctx context.Context, meanwhile func()) (topics int, er
 	}
 	meanwhile()
 	for _, topic := range slices.Sorted(maps.Keys(there)) {
-		err := until(ctx, topic+" is there", func() (string, error) {
+		err := Until(ctx, topic+" is there", func() (string, error) {
 			_, err := admin.CreateTopic(ctx, int32(len(there[topic].Partitions)), int16(there[topic].Partitions.NumReplicas()),
 				settings[topic], topic)
 			if errors.Is(err, kerr.TopicAlreadyExists) || err == nil {

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -33,7 +34,7 @@ func TestTroupeOutlivesItsTopics(t *testing.T) {
 	p.parked(t, parked.ID, 1)
 	p.ask(t, late)
 	eventually(t, 20*time.Second, "the late one is being charged", func() error {
-		l, err := check.Ledger(t.Context(), p.Gateway, late.ID)
+		l, err := inspect.Ledger(t.Context(), p.Gateway, late.ID)
 		if err == nil && len(l.Orders) == 0 {
 			err = errors.New("it is not in the ledger")
 		}
@@ -224,10 +225,10 @@ func (p *playground) verifyAnew(t *testing.T, all, again []*customer) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := check.Quiet(ctx, p.system(), expected, nil); err != nil {
+	if err := inspect.Quiet(ctx, p.system(), expected, nil); err != nil {
 		t.Error(err)
 	}
-	r, err := check.Run(t.Context(), p.system(), expected)
+	r, err := inspect.Run(t.Context(), p.system(), expected)
 	if err != nil {
 		t.Fatal(err)
 	}

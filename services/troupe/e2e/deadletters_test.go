@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -176,10 +177,10 @@ func (p *playground) verifyAfterLetters(t *testing.T, expected []check.Expected,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *quiet)
 	defer cancel()
-	if err := check.Quiet(ctx, s, expected, nil); err != nil {
+	if err := inspect.Quiet(ctx, s, expected, nil); err != nil {
 		t.Error(err)
 	}
-	r, err := check.Run(t.Context(), s, expected)
+	r, err := inspect.Run(t.Context(), s, expected)
 	if err != nil {
 		t.Fatal(err)
 	}

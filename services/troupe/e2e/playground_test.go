@@ -17,9 +17,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/query"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/internal/play"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -54,7 +55,7 @@ type playground struct {
 	dir     string
 	control *control.Client
 	orders  *rest.Client
-	log     *check.Plain
+	log     *inspect.Plain
 	cmd     *exec.Cmd
 	ended   chan error
 }
@@ -90,7 +91,7 @@ func start(t *testing.T, args ...string) *playground {
 	p.awaitReady(t)
 	p.control = control.NewClient(p.Control)
 	p.orders = rest.New(p.Order, p.Query)
-	if p.log, err = check.NewPlain(p.Kafka); err != nil {
+	if p.log, err = inspect.NewPlain(p.Kafka); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.log.Close)
@@ -149,9 +150,9 @@ func (p *playground) do(t *testing.T, process, action string) {
 	eventually(t, 30*time.Second, action+" "+process, func() error { return p.control.Do(t.Context(), process, action) })
 }
 
-func (p *playground) system() check.System {
+func (p *playground) system() inspect.System {
 	redis := taskstore.Config{Addrs: []string{p.Redis}}
-	return check.System{
+	return inspect.System{
 		Log: p.log, Partitions: partitions, Orders: p.orders, Gateway: p.Gateway, Mailbox: p.Mailbox,
 		Read: func(ctx context.Context, id string) (any, bool, error) {
 			doc, ok, err := query.ReadOrder(ctx, redis, partitions, id)
@@ -167,12 +168,12 @@ func (p *playground) verify(t *testing.T, within time.Duration, expected []check
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	began := time.Now()
-	if err := check.Quiet(ctx, p.system(), expected, nil); err != nil {
+	if err := inspect.Quiet(ctx, p.system(), expected, nil); err != nil {
 		t.Errorf("after %s: %v", within, err)
 	} else {
 		t.Logf("quiet after %s", time.Since(began).Round(time.Millisecond))
 	}
-	r, err := check.Run(t.Context(), p.system(), expected)
+	r, err := inspect.Run(t.Context(), p.system(), expected)
 	if err != nil {
 		t.Fatal(err)
 	}

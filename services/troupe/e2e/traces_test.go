@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/schemas/choreography"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 )
@@ -27,7 +27,7 @@ func (p *playground) events(t *testing.T) orderLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := check.NewPlain(p.Kafka)
+	plain, err := inspect.NewPlain(p.Kafka)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/wait"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 

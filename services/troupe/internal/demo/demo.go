@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -136,8 +137,14 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 		text: fmt.Sprintf("the order is %s, its payment %s, settled after %d ms", o.Status, o.Payment.Status,
 			o.SettledAt.Sub(o.PlacedAt).Milliseconds()),
 	}}
+	log, err := inspect.Story(ctx, d.Orders, o.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the story: %w", err)
+	}
+	e := check.Expected{ID: o.ID, Total: o.Total, Currency: o.Currency, Declined: a.payment == "declined", CancelAsked: a.cancel}
+	claims = append(claims, judged("log", "every event is a step of the choreography, once, and after its cause", log.Ended(e)))
 	if d.Gateway != "" {
-		ledger, err := d.ledger(ctx, a)
+		ledger, err := d.ledger(ctx, a, log, e)
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
@@ -153,16 +160,22 @@ func (d Demo) claims(ctx context.Context, a *act) ([]claim, error) {
 	return claims, nil
 }
 
-func (d Demo) ledger(ctx context.Context, a *act) (claim, error) {
-	o := a.order
-	ledger, err := check.Ledger(ctx, d.Gateway, o.ID)
-	m := check.Moved(ledger.Orders[o.ID])
-	return claim{
-		where: "ledger",
-		holds: m.Charges == a.charges && m.Charged == int64(a.charges)*o.Total &&
-			m.Refunds == a.refunds && m.Refunded == int64(a.refunds)*o.Total,
-		text: sum(m.Charges, "charge", m.Charged, o.Currency) + ", " + sum(m.Refunds, "refund", m.Refunded, o.Currency),
-	}, err
+// judged is a claim that the checker has looked at.
+func judged(where, text string, wrong []check.Violation) claim {
+	if len(wrong) > 0 {
+		text += ": " + wrong[0].Text
+	}
+	return claim{where, text, len(wrong) == 0}
+}
+
+func (d Demo) ledger(ctx context.Context, a *act, log *check.Order, e check.Expected) (claim, error) {
+	ledger, err := inspect.Ledger(ctx, d.Gateway, e.ID)
+	l := ledger.Orders[e.ID]
+	m := l.Money()
+	c := judged("ledger", sum(m.Charges, "charge", m.Charged, e.Currency)+", "+sum(m.Refunds, "refund", m.Refunded, e.Currency),
+		log.Paid(e, l))
+	c.holds = c.holds && m.Charges == a.charges && m.Refunds == a.refunds
+	return c, err
 }
 
 func (d Demo) mails(ctx context.Context, a *act) (claim, error) {
@@ -173,7 +186,7 @@ func (d Demo) mails(ctx context.Context, a *act) (claim, error) {
 	c := claim{where: "mailbox", holds: len(a.order.Notifications) == len(a.mails)}
 	var kinds []string
 	for _, n := range a.order.Notifications {
-		got, err := check.MailCount(ctx, d.Mailbox, n.MessageID)
+		got, err := inspect.MailCount(ctx, d.Mailbox, n.MessageID)
 		if err != nil {
 			return c, err
 		}

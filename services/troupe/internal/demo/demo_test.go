@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/services/troupe/internal/demo"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
@@ -19,7 +20,10 @@ type theatre struct {
 	mu     sync.Mutex
 	orders map[string]map[string]any
 	ledger map[string]gateway.LedgerOrder
-	copies int // of each mail
+	// stories are what the log holds.
+	stories map[string][]rest.Event
+	clock   time.Time
+	copies  int // of each mail
 	// mailpit: mails are read as Mailpit has them.
 	mailpit bool
 }
@@ -30,10 +34,43 @@ func (s *theatre) place(method string) string {
 	if method == "pm_card_chargeDeclined" {
 		status, payment, charge = "cancelled", "declined", "failed"
 	}
-	s.ledger[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Charges: []gateway.LedgerCharge{{Status: charge, Amount: 2500}}}}}
+	placed := s.tell(id, "order", "OrderPlaced", "", `{"total":"2500"}`)
+	s.ledger[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Created: s.clock,
+		Charges: []gateway.LedgerCharge{{Status: charge, Amount: 2500, At: s.clock}}}}}
+	if status == "confirmed" {
+		paid := s.tell(id, "payment", "PaymentSucceeded", placed, `{"amount":"2500"}`)
+		s.told(id, s.tell(id, "order", "OrderConfirmed", paid, "{}"), "KIND_CONFIRMED")
+	} else {
+		refused := s.tell(id, "payment", "PaymentDeclined", placed, `{"reason":"card_declined"}`)
+		why := `{"reason":"CANCELLATION_REASON_PAYMENT_DECLINED"}`
+		s.told(id, s.tell(id, "order", "OrderCancelled", refused, why), "KIND_CANCELLED")
+	}
 	s.orders[id] = map[string]any{"id": id, "version": 1, "status": status, "total": 2500, "currency": "EUR", "settled": true,
 		"payment": map[string]any{"status": payment}, "notifications": []any{mail(id, status)}}
 	return id
+}
+
+// tell adds an event to the story of an order, and returns its id.
+func (s *theatre) tell(id, source, typ, cause, data string) string {
+	s.clock = s.clock.Add(time.Millisecond)
+	e := rest.Event{
+		ID: fmt.Sprint(id, "-", len(s.stories[id])), OrderID: id, Type: "troupe." + source + ".v1." + typ, Source: source,
+		Topic: source + ".events.v1", Offset: int64(len(s.stories[id])), Time: s.clock, CausationID: cause, Data: json.RawMessage(data),
+	}
+	if typ != "OrderCancellationRequested" {
+		e.Sequence = 1
+		for _, before := range s.stories[id] {
+			if before.Topic == e.Topic && before.Sequence > 0 {
+				e.Sequence, e.PreviousID = before.Sequence+1, before.ID
+			}
+		}
+	}
+	s.stories[id] = append(s.stories[id], e)
+	return e.ID
+}
+
+func (s *theatre) told(id, cause, kind string) {
+	s.tell(id, "notification", "NotificationSent", cause, fmt.Sprintf(`{"kind":%q,"message_id":%q}`, kind, cause))
 }
 
 func mail(id, kind string) map[string]any {
@@ -44,7 +81,10 @@ func (s *theatre) cancel(id string) {
 	o := s.orders[id]
 	o["version"], o["status"], o["payment"] = 2, "cancelled", map[string]any{"status": "refunded"}
 	o["notifications"] = []any{mail(id, "confirmed"), mail(id, "cancelled"), mail(id, "refunded")}
-	s.ledger[id].Intents[0].Refunds = []gateway.LedgerRefund{{Status: "succeeded", Amount: 2500}}
+	cancelled := s.tell(id, "order", "OrderCancelled", s.tell(id, "order", "OrderCancellationRequested", "", "{}"), "{}")
+	s.told(id, cancelled, "KIND_CANCELLED")
+	s.ledger[id].Intents[0].Refunds = []gateway.LedgerRefund{{Status: "succeeded", Amount: 2500, At: s.clock}}
+	s.told(id, s.tell(id, "payment", "PaymentRefunded", cancelled, `{"amount":"2500"}`), "KIND_REFUNDED")
 }
 
 func (s *theatre) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +110,7 @@ func (s *theatre) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(part) == 2:
 		_ = json.NewEncoder(w).Encode(s.orders[part[1]])
 	case part[2] == "events":
-		fmt.Fprint(w, `{"events":[]}`)
+		_ = json.NewEncoder(w).Encode(rest.Story{OrderID: part[1], Events: s.stories[part[1]]})
 	default:
 		b, _ := json.Marshal(s.orders[part[1]])
 		fmt.Fprintf(w, "event: order\ndata: %s\n\n", b)
@@ -96,12 +136,13 @@ func run(t *testing.T, d demo.Demo) (bool, string) {
 }
 
 func newTheatre() *theatre {
-	return &theatre{orders: map[string]map[string]any{}, ledger: map[string]gateway.LedgerOrder{}, copies: 1}
+	return &theatre{orders: map[string]map[string]any{}, ledger: map[string]gateway.LedgerOrder{},
+		stories: map[string][]rest.Event{}, clock: time.Unix(1000, 0).UTC(), copies: 1}
 }
 
 func TestSaysThatAllIsTrue(t *testing.T) {
 	ok, out := perform(t, newTheatre())
-	if !ok || strings.Count(out, "✓") != 9 || !strings.Contains(out, "All of it is.") {
+	if !ok || strings.Count(out, "✓") != 12 || !strings.Contains(out, "All of it is.") {
 		t.Errorf("ok = %v\n%s", ok, out)
 	}
 }
@@ -118,13 +159,17 @@ func TestSaysWhatIsNot(t *testing.T) {
 		}, "✗ 1. ledger"},
 		"declined and charged": {func(s *theatre) { s.ledger["order-2"].Intents[0].Charges[0].Status = "succeeded" }, "✗ 2. ledger"},
 		"not refunded":         {func(s *theatre) { s.ledger["order-3"].Intents[0].Refunds = nil }, "✗ 3. ledger"},
+		"decided twice":        {func(s *theatre) { s.tell("order-1", "order", "OrderConfirmed", "again", "{}") }, "✗ 1. log"},
+		"not told":             {func(s *theatre) { s.stories["order-2"] = s.stories["order-2"][:3] }, "✗ 2. log"},
 		"mails lost":           {func(s *theatre) { s.copies = 0 }, "✗ 1. mailbox"},
 	} {
 		s := newTheatre()
 		lying := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/ledger" || r.URL.Path == "/api/messages" {
+			if r.URL.Path == "/ledger" || r.URL.Path == "/api/messages" || strings.HasSuffix(r.URL.Path, "/events") {
 				s.mu.Lock()
-				tt.lie(s)
+				if len(s.orders) == 3 { // all have been placed
+					tt.lie(s)
+				}
 				s.mu.Unlock()
 			}
 			s.ServeHTTP(w, r)
@@ -167,7 +212,7 @@ func TestLooksWhereItIsTold(t *testing.T) {
 	srv := httptest.NewServer(newTheatre())
 	defer srv.Close()
 	ok, out := run(t, demo.Demo{Orders: rest.New(srv.URL, srv.URL)})
-	if !ok || strings.Count(out, "✓") != 3 || !strings.Contains(out, "ledger was not looked at") ||
+	if !ok || strings.Count(out, "✓") != 6 || !strings.Contains(out, "ledger was not looked at") ||
 		!strings.Contains(out, "mailbox was not looked at") {
 		t.Errorf("ok = %v\n%s", ok, out)
 	}

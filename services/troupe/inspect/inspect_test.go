@@ -1,4 +1,4 @@
-package check_test
+package inspect_test
 
 import (
 	"strings"
@@ -8,10 +8,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/schemas/check"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/services/troupe/check"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 )

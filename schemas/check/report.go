@@ -3,54 +3,12 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 )
-
-// Guarantee names a promise of Troupe in reports.
-type Guarantee string
-
-// Guarantees.
-const (
-	// Lost: an order, a cancellation, a charge, a refund or a mail that was promised is not there.
-	Lost          Guarantee = "lost"
-	ChargedTwice  Guarantee = "charged_twice"
-	RefundedTwice Guarantee = "refunded_twice"
-	// MailedTwice: a customer was told the same under two Message-IDs. Copies with one Message-ID are allowed.
-	MailedTwice Guarantee = "mailed_twice"
-	// Misordered: gaps and swaps of an order's facts, effects before their causes, records where they do not belong.
-	Misordered Guarantee = "misordered"
-	// Stuck: what has begun does not come to its end.
-	Stuck     Guarantee = "stuck"
-	ReadModel Guarantee = "read_model"
-	// Choreography: steps that the choreography does not know, answers given twice, facts and effects that contradict each other.
-	Choreography      Guarantee = "choreography"
-	UnexplainedLetter Guarantee = "unexplained_letter"
-	// NotProven: the run did not do what it was to show.
-	NotProven Guarantee = "not_proven"
-)
-
-// Guarantees lists all, in the order of reports.
-var Guarantees = []Guarantee{
-	Lost, ChargedTwice, RefundedTwice, MailedTwice, Misordered, Stuck, ReadModel, Choreography, UnexplainedLetter, NotProven,
-}
-
-// Violation is one promise that was not kept.
-type Violation struct {
-	Guarantee Guarantee `json:"guarantee"`
-	// Order is empty for what is not about one order.
-	Order string `json:"order,omitempty"`
-	Text  string `json:"text"`
-}
-
-func (v Violation) String() string {
-	if v.Order == "" {
-		return string(v.Guarantee) + ": " + v.Text
-	}
-	return string(v.Guarantee) + ": order " + v.Order + ": " + v.Text
-}
 
 // Settle has times by rank, from facts of the log.
 type Settle struct {
@@ -89,12 +47,13 @@ type Report struct {
 	Charges  int `json:"charges"`
 	Declines int `json:"declines"`
 	Refunds  int `json:"refunds"`
-	// ChargesPerOrder and RefundsPerCancelled say how many orders have so many; the latter of paid and cancelled orders.
+	// ChargesPerOrder and RefundsPerCancelled say how many orders have so many; the latter of paid and cancelled
+	// orders.
 	ChargesPerOrder     map[int]int `json:"charges_per_order"`
 	RefundsPerCancelled map[int]int `json:"refunds_per_cancelled_payment"`
 
-	// Mails are different ones by Message-ID, MailCopies the further copies of the same; CopiesPerMail says how many mails are
-	// there so many times.
+	// Mails are different ones by Message-ID, MailCopies the further copies of the same; CopiesPerMail says how many
+	// mails are there so many times.
 	Mails         int         `json:"mails"`
 	MailCopies    int         `json:"mail_copies"`
 	CopiesPerMail map[int]int `json:"copies_per_mail"`
@@ -114,12 +73,27 @@ type Report struct {
 	Violations []Violation `json:"violations"`
 
 	took map[string]time.Duration // by order
-	log  *log
+	k    *Checker
 }
 
-// Violation adds one.
+// Violation adds one that others than the checker have seen.
 func (r *Report) Violation(g Guarantee, order, format string, args ...any) {
-	r.Violations = append(r.Violations, Violation{g, order, fmt.Sprintf(format, args...)})
+	r.add(Violation{Guarantee: g, Order: order, Text: fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) add(found ...Violation) { r.Violations = append(r.Violations, found...) }
+
+// Tell writes what is wrong with an order and what the log holds about it, every record in the order of its time.
+func (r *Report) Tell(w io.Writer, order string) {
+	fmt.Fprintf(w, "order %s\n", order)
+	for _, v := range r.Violations {
+		if v.Order == order {
+			fmt.Fprintf(w, "  ! %s: %s\n", v.Guarantee, v.Text)
+		}
+	}
+	if r.k != nil {
+		r.k.Order(order).tell(w)
+	}
 }
 
 // Of returns the violations of one guarantee.

@@ -1,4 +1,4 @@
-package check
+package inspect
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -19,8 +19,8 @@ const askEvery = 200 * time.Millisecond
 // Quiet blocks until the system has come to rest: every expected order is settled and its customer told, every participant has
 // committed the whole of what it listens to, the read model has passed all of it, and nothing was appended meanwhile. When ctx ends
 // first, the error says what was still missing. progress, when set, is told now and then.
-func Quiet(ctx context.Context, s System, expected []Expected, progress func(missing string)) error {
-	open := slices.DeleteFunc(slices.Clone(expected), func(e Expected) bool { return s.Parked[e.ID] })
+func Quiet(ctx context.Context, s System, expected []check.Expected, progress func(missing string)) error {
+	open := slices.DeleteFunc(slices.Clone(expected), func(e check.Expected) bool { return s.Parked[e.ID] })
 	for {
 		missing := ""
 		if open = s.unsettled(ctx, open); len(open) > 0 {
@@ -40,7 +40,7 @@ func Quiet(ctx context.Context, s System, expected []Expected, progress func(mis
 }
 
 // unsettled returns those of the orders that are not at their end.
-func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
+func (s System) unsettled(ctx context.Context, orders []check.Expected) []check.Expected {
 	done := make([]bool, len(orders))
 	each(len(orders), func(i int) {
 		if ctx.Err() != nil {
@@ -49,7 +49,7 @@ func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
 		o, err := s.Orders.Order(ctx, orders[i].ID, rest.Read{})
 		done[i] = err == nil && o.Settled && o.Told() && (!orders[i].CancelAsked || o.Status == "cancelled")
 	})
-	var open []Expected
+	var open []check.Expected
 	for i, d := range done {
 		if !d {
 			open = append(open, orders[i])
@@ -59,10 +59,10 @@ func (s System) unsettled(ctx context.Context, orders []Expected) []Expected {
 }
 
 // restless says what is still moving, or "".
-func (s System) restless(ctx context.Context, expected []Expected) string {
+func (s System) restless(ctx context.Context, expected []check.Expected) string {
 	topics := FactTopics()
 	for _, p := range participants {
-		topics = append(topics, redriveTopic(p), participant.DeadLettersTopic(p))
+		topics = append(topics, check.RequestsTopic(p), check.LettersTopic(p))
 	}
 	before, err := s.Log.Ends(ctx, topics)
 	if err != nil {

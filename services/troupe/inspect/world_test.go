@@ -1,4 +1,4 @@
-package check_test
+package inspect_test
 
 import (
 	"context"
@@ -14,10 +14,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/schemas/check"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/internal/gateway"
 	"github.com/troupe-dev/troupe/services/troupe/internal/mailbox"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -198,7 +199,7 @@ func (w *world) run() *check.Report {
 	w.t.Helper()
 	s, end := w.system()
 	defer end()
-	r, err := check.Run(w.t.Context(), s, w.expected)
+	r, err := inspect.Run(w.t.Context(), s, w.expected)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func (w *world) run() *check.Report {
 }
 
 // system is how it looks from outside, until end is called.
-func (w *world) system() (s check.System, end func()) {
+func (w *world) system() (s inspect.System, end func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ledger", func(rw http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(rw).Encode(w.ledger) })
 	mux.HandleFunc("/api/messages", func(rw http.ResponseWriter, r *http.Request) { // two to a page
@@ -241,7 +242,7 @@ func (w *world) system() (s check.System, end func()) {
 		}
 		return len(ids)
 	}
-	return check.System{Log: logOf{w.log}, Parked: w.parked, Gone: w.gone, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
+	return inspect.System{Log: logOf{w.log}, Parked: w.parked, Gone: w.gone, Partitions: partitions, Orders: rest.New(srv.URL, srv.URL),
 		Gateway: srv.URL, Mailbox: srv.URL, Read: read, Fold: fold}, srv.Close
 }
 
