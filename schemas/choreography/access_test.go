@@ -28,10 +28,10 @@ func TestAccess(t *testing.T) {
 	if diff := cmp.Diff([]string{"notification", "order", "payment", "query"}, console.Watched); diff != "" {
 		t.Errorf("groups that operators look at (-want +got):\n%s", diff)
 	}
-	if len(console.Own) > 0 || len(console.Read) != 12 || len(console.Checked) != 6 {
+	if len(console.Read) != 12 || len(console.Checked) != 6 {
 		t.Errorf("console: %+v", console)
 	}
-	if len(query.Own) > 0 || len(query.Read) != 9 || len(query.Checked) != 6 {
+	if len(query.Read) != 9 || len(query.Checked) != 6 {
 		t.Errorf("query: %+v", query)
 	}
 	if len(query.Write) > 0 || len(query.Watched) > 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
-	"github.com/troupe-dev/troupe/services/troupe/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -152,7 +152,7 @@ func (p *playground) moved(t *testing.T, orders []recordedOrder) {
 		}
 	}
 	for _, o := range orders {
-		ledger, err := check.Ledger(t.Context(), p.Gateway, o.ID)
+		ledger, err := inspect.Ledger(t.Context(), p.Gateway, o.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func (p *playground) moved(t *testing.T, orders []recordedOrder) {
 		}
 		var paid int64
 		for _, entry := range ledger.Orders {
-			money := check.Moved(entry)
+			money := entry.Money()
 			paid += money.Charged - money.Refunded
 		}
 		if paid != owes || sent == 0 {
