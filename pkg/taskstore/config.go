@@ -19,6 +19,7 @@ type Config struct {
 	CAFile   string   `env:"REDIS_CA_FILE" help:"PEM file with the certificate authority of the servers; empty for the system's"`
 }
 
+// silent is a logger of the client that says nothing.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
