@@ -120,7 +120,8 @@ func (c *cycle[D]) Work(ctx context.Context) {
 	}
 }
 
-// build folds what is queued, per task as one change. The documents of all tasks are read in one pipeline.
+// build folds what is queued, per task as one change. The documents of all tasks are read in one pipeline. A step that
+// fails half-way is forgotten with all orders in memory, and begun again from what is stored.
 func (c *cycle[D]) build(ctx context.Context) error {
 	var all []*work[D]
 	for _, t := range c.Tasks() {

@@ -5,6 +5,10 @@ import "github.com/troupe-dev/troupe/pkg/task"
 type engine[D any] = task.Engine[*partition[D]]
 
 // folder folds records into documents, for the tasks of one engine. The engine's goroutine owns it.
+//
+// A step of a task takes the first records that wait: their documents are read, those of all tasks in one round trip
+// (load), each record is folded into its document (fold), and what became of them is put into the commands of one
+// change (write). Nothing of a step is seen by a reader before all of it is.
 type folder[D any] struct {
 	*model[D]
 	*engine[D]

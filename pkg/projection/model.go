@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
-// model is what the live copies of an instance and their shadows have in common.
+// model is what the live copies of an instance and their shadows have in common. Nothing of it changes after New, so
+// both engines read it without a lock.
 type model[D any] struct {
 	b         Behavior[D]
 	topics    []string // that it reads

@@ -17,10 +17,13 @@ const (
 	stepItems  = 256 // records per script, so that it stays short in Redis
 )
 
-// partition is one partition of one copy of the read model: whoever owns it alone writes it.
+// partition is one partition of one copy of the read model: whoever owns it alone writes it. Records wait in pending
+// until a step takes the first of them; its change is under way until the store took it, and only then they leave. So
+// a change whose outcome is unknown is sent again as it was, and nothing is built on it meanwhile.
 type partition[D any] struct {
 	*task.Partition
-	inputs  []input
+	inputs []input // in the order of those that the engine reads
+	// pending is sorted by time, each log in its own order: at most maxPending of each.
 	pending []item
 	recent  *recent[D]
 	step    *step   // folded, to be written
@@ -86,7 +89,7 @@ func (t *partition[D]) behind() bool {
 	return false
 }
 
-// folded takes off what was folded.
+// folded takes off what was folded, and moves the positions: the store has the step.
 func (t *partition[D]) folded(s *step) {
 	for _, it := range t.pending[:s.items] {
 		t.inputs[it.input].pending--
@@ -117,6 +120,7 @@ func (t *partition[D]) add(input int, f broker.Fetched) {
 // skip moves the position past offsets that the log does not hold.
 func (t *partition[D]) skip(input int, to int64) { t.queue(input, nil, to) }
 
+// queue appends an item; without a record it only moves the position.
 func (t *partition[D]) queue(input int, rec *broker.Record, next int64) {
 	in := &t.inputs[input]
 	if in.pending++; rec != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
-// Reader reads what a projection stores, from any instance.
+// Reader reads what a projection stores, from any instance. It needs no projection that runs, only one that ran: what
+// it finds, it finds in Redis. It is used by any number of goroutines.
 type Reader[D any] struct {
 	b     Behavior[D]
 	rdb   redis.UniversalClient
@@ -31,6 +32,7 @@ func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
 }
 
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
+// Valid only while ask runs.
 type Keys func(partition int, rest string) string
 
 // maxMoves is how often one read follows a partition's pointer that moves under it; it moves once per rebuild, of each

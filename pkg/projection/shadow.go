@@ -11,7 +11,9 @@ import (
 )
 
 // shadows are folded by an engine of their own, so that what is live does not wait for them. It runs while there are
-// any.
+// any. Their methods are called by the goroutine of rebuildCopies, which owns the fields; each engine's state is read
+// and changed by that engine's goroutine alone, through Do. Swap asks the shadows' first, then the live one's: never
+// the other way round, or both would wait.
 type shadows[D any] struct {
 	ctx   context.Context // ends with the generation
 	live  *cycle[D]

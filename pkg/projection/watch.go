@@ -43,6 +43,7 @@ func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
 	return telemetry.By(append(all, telemetry.Participant.String(w.name))...)
 }
 
+// claimed tells who looks for it that a partition changed hands, and whether it is folded from the log's start.
 func (w *watch) claimed(partition int, reset bool) {
 	from := "resume"
 	if reset {
@@ -55,6 +56,7 @@ func (w *watch) unreadable(partition int, err error) {
 	w.log.Error("stored document cannot be read, folding from the log's start", "partition", partition, "error", err)
 }
 
+// contradicted counts every order, and tells of the first one of a partition that is in doubt.
 func (w *watch) contradicted(partition int, orders []string) {
 	w.by().Add(context.Background(), contradictions, int64(len(orders)))
 	w.log.Warn("order contradicted, rebuilding its partition", "partition", partition, "order_id", orders[0])
@@ -62,6 +64,8 @@ func (w *watch) contradicted(partition int, orders []string) {
 
 func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
 
+// skipped counts records that retention took before they were folded: the read model lacks them for good, unless
+// everything of their orders is gone as well.
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
 	w.by(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
 	w.log.Warn("records were deleted before they were read",

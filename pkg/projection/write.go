@@ -13,7 +13,8 @@ const opsOfStep = 32
 // maxUndecodable is how many unreadable records a partition remembers, the newest.
 const maxUndecodable = 1000
 
-// write makes the commands of a step: documents, indexes and counters.
+// write makes the commands of a step: documents, indexes and counters, and the message that wakes those who watch. The
+// order among the first is of no matter, since one script runs all of them; the message is last.
 func (f *folder[D]) write(w *work[D], s *step) error {
 	t := w.task
 	s.ops = make([]Op, 0, len(w.touched)+opsOfStep)

@@ -82,7 +82,9 @@ return 0`
 
 var apply = redis.NewScript(applySource)
 
-// Apply sends all changes in one pipeline and returns one outcome each, in order.
+// Apply sends all changes in one pipeline and returns one outcome each, in order. Changes of different tasks have
+// nothing to do with each other: in a cluster they may be on different nodes, and some may be done while others fail.
+// It blocks until all are answered or ctx ends.
 func (s *Store) Apply(ctx context.Context, changes []Change) []Outcome {
 	out := make([]Outcome, len(changes))
 	results := make([]func() Outcome, len(changes))

@@ -25,6 +25,7 @@ type Config struct {
 // dialWithin bounds the opening of a connection.
 const dialWithin = 5 * time.Second
 
+// silent is a logger of the client that says nothing.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}

@@ -19,7 +19,8 @@ const (
 	fieldKept    = "kept" // the witness: how many of Change.Kept are there; missing: none
 )
 
-// Store keeps the tasks of one service.
+// Store keeps the tasks of one service. Reads are of whatever is there: only Apply and Reset, which name the owner,
+// notice that somebody else has taken over. It is used by any number of goroutines.
 type Store struct {
 	rdb    redis.UniversalClient
 	name   string
