@@ -1,5 +1,6 @@
-// Package control is the control API of the playground: it shows the supervised processes and breaks them from outside, for tests and
-// for people who want to see nothing get lost. It answers on loopback only, and never to a web page of another origin.
+// Package control is the control API of the playground: it shows the supervised processes and breaks them from outside,
+// for tests and for people who want to see nothing get lost. It answers on loopback only, and never to a web page of
+// another origin.
 package control
 
 import (
@@ -44,7 +45,8 @@ type List struct {
 	Processes []supervise.Status `json:"processes"`
 }
 
-// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the address.
+// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the
+// address.
 func Listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -134,7 +136,8 @@ func act(processes []Process, name, action string) (supervise.Status, error) {
 	return supervise.Status{}, fault.New(fault.NotFound, "no process %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// Reply answers with a document or an error. Who asks may read what others find in the log only: here they are the same person.
+// Reply answers with a document or an error. Who asks may read what others find in the log only: here they are the same
+// person.
 func Reply(w http.ResponseWriter, r *http.Request, v any, err error) {
 	if class := fault.ClassOf(err); err != nil && class != fault.Conflict && class != fault.NotFound && class != fault.Invalid {
 		err = problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
@@ -148,8 +151,8 @@ func Reply(w http.ResponseWriter, r *http.Request, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // the caller is gone; nobody to tell
 }
 
-// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that changes something must
-// bear Header.
+// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that
+// changes something must bear Header.
 func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
