@@ -1,5 +1,6 @@
-// Package control is the control API of the playground: it shows the supervised processes and breaks them from outside, for tests and
-// for people who want to see nothing get lost. It answers on loopback only, and never to a web page of another origin.
+// Package control is the control API of the playground: it shows the supervised processes and breaks them from outside,
+// for tests and for people who want to see nothing get lost. It answers on loopback only, and never to a web page of
+// another origin.
 package control
 
 import (
@@ -44,7 +45,8 @@ type List struct {
 	Processes []supervise.Status `json:"processes"`
 }
 
-// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the address.
+// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the
+// address.
 func Listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -75,28 +77,26 @@ func Handler(processes []Process, stores Stores, others ...func(chi.Router)) *ch
 	for _, add := range others {
 		add(mux)
 	}
-	mux.Get("/processes", func(w http.ResponseWriter, _ *http.Request) {
+	mux.Get("/processes", func(w http.ResponseWriter, r *http.Request) {
 		list := List{Processes: make([]supervise.Status, len(processes))}
 		for i, p := range processes {
 			list.Processes[i] = p.Status()
 		}
-		answer(w, list)
+		Reply(w, r, list, nil)
 	})
 	mux.Post("/processes/{name}/{action}", func(w http.ResponseWriter, r *http.Request) {
-		p, err := act(processes, httpdoor.Param(r, "name"), httpdoor.Param(r, "action"))
-		if err != nil {
-			problem.Write(w, r, err)
-			return
+		status, err := act(processes, httpdoor.Param(r, "name"), httpdoor.Param(r, "action"))
+		if err == nil {
+			slog.Info("process signalled", "process", status.Name, "action", httpdoor.Param(r, "action"))
 		}
-		slog.Info("process signalled", "process", httpdoor.Param(r, "name"), "action", httpdoor.Param(r, "action"))
-		answer(w, p.Status())
+		Reply(w, r, status, err)
 	})
 	for action, do := range map[string]func(context.Context) error{
 		"flush": stores.Flush, "snapshot": stores.Snapshot, "restore": stores.Restore,
 	} {
 		mux.Post("/redis/"+action, func(w http.ResponseWriter, r *http.Request) {
 			if err := do(r.Context()); err != nil {
-				problem.Write(w, r, shown(err))
+				Reply(w, r, nil, err)
 				return
 			}
 			slog.Info("redis was treated", "action", action)
@@ -121,30 +121,38 @@ func broker(h http.Handler) http.Handler {
 	})
 }
 
-func act(processes []Process, name, action string) (Process, error) {
+func act(processes []Process, name, action string) (supervise.Status, error) {
 	do, ok := actions[action]
 	if !ok {
-		return nil, fault.Field("action", "must be one of %s, is %q", strings.Join(slices.Sorted(maps.Keys(actions)), ", "), action)
+		return supervise.Status{}, fault.Field("action", "must be one of %s, is %q", strings.Join(slices.Sorted(maps.Keys(actions)), ", "), action)
 	}
 	names := make([]string, len(processes))
 	for i, p := range processes {
 		if names[i] = p.Status().Name; names[i] == name {
-			return p, do(p)
+			err := do(p)
+			return p.Status(), err
 		}
 	}
-	return nil, fault.New(fault.NotFound, "no process %q; there are %s", name, strings.Join(names, ", "))
+	return supervise.Status{}, fault.New(fault.NotFound, "no process %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// shown lets the caller read what is otherwise said of a 5xx to the log only: here they are the same person.
-func shown(err error) error {
-	if fault.ClassOf(err) == fault.Conflict {
-		return err
+// Reply answers with a document or an error. Who asks may read what others find in the log only: here they are the same
+// person.
+func Reply(w http.ResponseWriter, r *http.Request, v any, err error) {
+	if class := fault.ClassOf(err); err != nil && class != fault.Conflict && class != fault.NotFound && class != fault.Invalid {
+		err = problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
 	}
-	return problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable", err.Error())
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone; nobody to tell
 }
 
-// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that changes something must
-// bear Header.
+// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that
+// changes something must bear Header.
 func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -169,10 +177,4 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return ip != nil && ip.IsLoopback()
-}
-
-func answer(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // the caller is gone; nobody to tell
 }

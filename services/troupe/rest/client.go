@@ -1,5 +1,6 @@
-// Package rest is a client of the order, query and console APIs. What schemas/openapi says is generated, in orderapi, queryapi and
-// consoleapi; here are what every call needs: bounds of time and size, errors with a class, and a stream that goes on where it broke.
+// Package rest is a client of the order, query and console APIs. What schemas/openapi says is generated, in orderapi,
+// queryapi and consoleapi; here are what every call needs: bounds of time and size, errors with a class, and a stream
+// that goes on where it broke.
 package rest
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package orderapi -o orderapi/api.gen.go ../../../schemas/openapi/order.yaml

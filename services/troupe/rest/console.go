@@ -77,8 +77,8 @@ type Act struct {
 	Force                bool
 }
 
-// Act asks for a redrive, an edit or a discard (the action) of a chain, and waits at most wait (whole seconds, MaxWait at most) for
-// what becomes of it. The same asked twice is harmless.
+// Act asks for a redrive, an edit or a discard (the action) of a chain, and waits at most wait (whole seconds, MaxWait
+// at most) for what becomes of it. The same asked twice is harmless.
 func (c *Console) Act(ctx context.Context, participant, orderID, action string, a Act, wait time.Duration) (s RequestState, err error) {
 	s.Raw, err = call(ctx, wait, &s, func(ctx context.Context) (*http.Response, error) {
 		switch action {

@@ -57,7 +57,8 @@ type LetterPage struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// Chain is what is parked of one order at one participant, the head first, and what was done about it, the newest first.
+// Chain is what is parked of one order at one participant, the head first, and what was done about it, the newest
+// first.
 type Chain struct {
 	consoleapi.Chain
 	Raw json.RawMessage `json:"-"`

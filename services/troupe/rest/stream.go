@@ -16,8 +16,9 @@ const (
 	retryTo   = 2 * time.Second
 )
 
-// Follow reads GET /orders/{id}/stream and calls each with every document, until each returns true or ctx ends. A stream that
-// breaks, or a service that is away, is asked again from where it was. Errors: ctx's, and what asking again cannot mend.
+// Follow reads GET /orders/{id}/stream and calls each with every document, until each returns true or ctx ends. A
+// stream that breaks, or a service that is away, is asked again from where it was. Errors: ctx's, and what asking again
+// cannot mend.
 func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough bool)) error {
 	version, pause := int64(0), retryFrom
 	for {

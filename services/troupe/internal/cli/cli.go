@@ -59,8 +59,8 @@ func Main(args []string) int {
 	return execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
-// cancelAt ends the context at the first signal and the process at a later one. Make and the terminal often send the same signal twice
-// in one moment: that counts once.
+// cancelAt ends the context at the first signal and the process at a later one. Make and the terminal often send the
+// same signal twice in one moment: that counts once.
 func cancelAt(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	cancel(fmt.Errorf("signal: %s", <-signals))
 	first := time.Now()

@@ -128,7 +128,8 @@ func (o operator) act(ctx context.Context, name chainName, action string, a rest
 	return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s", terminal.Clean(s.RequestID), name)
 }
 
-// outcome asks, and waits for the outcome until ctx ends. With an error, the request is in the log if its id is returned.
+// outcome asks, and waits for the outcome until ctx ends. With an error, the request is in the log if its id is
+// returned.
 func (o operator) outcome(ctx context.Context, name chainName, action string, a rest.Act) (rest.RequestState, error) {
 	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
 	for err == nil && s.State == "waiting" {
@@ -157,7 +158,8 @@ func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestS
 	return s, err
 }
 
-// patience is how long a call may wait: what the console allows, and less when ctx ends before, so that the answer is still heard.
+// patience is how long a call may wait: what the console allows, and less when ctx ends before, so that the answer is
+// still heard.
 func patience(ctx context.Context) time.Duration {
 	if ends, ok := ctx.Deadline(); ok {
 		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))

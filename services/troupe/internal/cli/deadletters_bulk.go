@@ -36,11 +36,14 @@ type bulk struct {
 
 func (b *bulk) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&b.group, "group", "", "every chain of this PARTICIPANT/CLASS/TYPE; parts may be left empty, as in payment// or payment//OrderPlaced")
+	f.StringVar(&b.group, "group", "",
+		"every chain of this PARTICIPANT/CLASS/TYPE; parts may be left empty, as in payment// or payment//OrderPlaced")
 	f.BoolVar(&b.all, "all", false, "everything that is parked")
-	f.BoolVar(&b.dryRun, "dry-run", false, "with --group or --all: only say what would be done, and why those are parked")
+	f.BoolVar(&b.dryRun, "dry-run", false,
+		"with --group or --all: only say what would be done, and why those are parked")
 	f.IntVar(&b.rate, "rate", 50, "with --group or --all: orders a second at most, 1 to 1000")
-	f.IntVar(&b.limit, "limit", 0, "with --group or --all: at most so many orders, the longest waiting first; 0 is no limit")
+	f.IntVar(&b.limit, "limit", 0,
+		"with --group or --all: at most so many orders, the longest waiting first; 0 is no limit")
 }
 
 // check holds flags and arguments to each other: one order, or a group, or all.
@@ -52,7 +55,8 @@ func (b *bulk) check(cmd *cobra.Command, args []string) error {
 	case many && len(args) > 0:
 		return usageError{errors.New("one order does not go with --group and --all")}
 	case !many && len(args) != 1:
-		return usageError{fmt.Errorf("needs one PARTICIPANT/ORDER or ORDER, or --group, or --all; got %d arguments", len(args))}
+		const needs = "needs one PARTICIPANT/ORDER or ORDER, or --group, or --all; got %d arguments"
+		return usageError{fmt.Errorf(needs, len(args))}
 	}
 	if !many {
 		for _, flag := range []string{"dry-run", "rate", "limit", "yes"} {
@@ -73,14 +77,16 @@ func (b *bulk) check(cmd *cobra.Command, args []string) error {
 	}
 	part := strings.Split(b.group, "/")
 	if len(part) > 3 || strings.Join(part, "") == "" {
-		return usageError{fault.Field("--group", "must be PARTICIPANT/CLASS/TYPE, such as payment/permanent/OrderPlaced, is %q", b.group)}
+		return usageError{fault.Field("--group",
+			"must be PARTICIPANT/CLASS/TYPE, such as payment/permanent/OrderPlaced, is %q", b.group)}
 	}
 	part = append(part, "", "")
 	b.Participant, b.Class, b.Type = part[0], part[1], part[2]
 	return nil
 }
 
-// run does it and shows how far it is. Without --timeout it takes as long as it takes. Running it again goes on with what is left.
+// run does it and shows how far it is. Without --timeout it takes as long as it takes. Running it again goes on with
+// what is left.
 func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) error {
 	return d.with(cmd, !cmd.Flags().Changed("timeout"), func(ctx context.Context, o operator) error {
 		heads, passedOver, err := b.heads(ctx, o, action)
@@ -96,7 +102,8 @@ func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) erro
 				return err
 			}
 		}
-		r := &bulkRun{operator: o, action: action, shown: time.Now(), act: rest.Act{By: w.by, Reason: w.reason, Force: b.force}}
+		r := &bulkRun{operator: o, action: action, shown: time.Now()}
+		r.act = rest.Act{By: w.by, Reason: w.reason, Force: b.force}
 		r.Total, r.PassedOver = len(heads)+passedOver, passedOver
 		return r.end(ctx, r.each(ctx, heads, b.rate))
 	})
@@ -132,7 +139,8 @@ func (b *bulk) heads(ctx context.Context, o operator, action string) (heads []re
 // consent asks before a discard of many.
 func (o operator) consent(cmd *cobra.Command, would dryRun) error {
 	if !o.interactive || !terminal.Is(cmd.InOrStdin()) {
-		return usageError{fault.Field("--yes", "is needed where nobody can be asked: %s would be discarded", count(would.Orders, "event", "events"))}
+		return usageError{fault.Field("--yes", "is needed where nobody can be asked: %s would be discarded",
+			count(would.Orders, "event", "events"))}
 	}
 	if err := o.drawReasons(would); err != nil {
 		return err
@@ -174,7 +182,8 @@ type bulkCounts struct {
 	Waiting    int `json:"waiting"`     // asked for, and not answered yet
 }
 
-// each asks for every chain, at most rate a second, and returns when all are answered, ctx ends, or one cannot be asked for.
+// each asks for every chain, at most rate a second, and returns when all are answered, ctx ends, or one cannot be asked
+// for.
 func (r *bulkRun) each(ctx context.Context, heads []rest.Letter, rate int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
@@ -226,7 +235,8 @@ func (r *bulkRun) one(ctx context.Context, head rest.Letter) error {
 }
 
 func (r *bulkRun) progress() {
-	text := fmt.Sprintf("%d of %d, %d %s, %d passed over", r.Done+r.Failed+r.PassedOver, r.Total, r.Failed, r.failedAgain(), r.PassedOver)
+	text := fmt.Sprintf("%d of %d, %d %s, %d passed over",
+		r.Done+r.Failed+r.PassedOver, r.Total, r.Failed, r.failedAgain(), r.PassedOver)
 	if r.interactive {
 		fmt.Fprintf(r.errs, "\r\x1b[K%s", text)
 		return
@@ -275,7 +285,8 @@ func (r *bulkRun) print(state string) error {
 	}
 	p := printer{out: r.out}
 	p.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", r.action, state,
-		r.style.Paint(terminal.Green, count(r.Done, "order done", "orders done")), r.Failed, r.failedAgain(), r.PassedOver, r.Waiting, r.Total)
+		r.style.Paint(terminal.Green, count(r.Done, "order done", "orders done")), r.Failed, r.failedAgain(),
+		r.PassedOver, r.Waiting, r.Total)
 	if r.Failed+r.PassedOver > 0 {
 		p.f("What is left: troupe dead-letters list\n")
 	}

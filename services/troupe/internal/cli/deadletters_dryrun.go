@@ -76,13 +76,15 @@ func (o operator) drawReasons(d dryRun) error {
 		p.f("would redrive %s", count(d.Orders, "order", "orders"))
 	}
 	if d.PassedOver > 0 {
-		p.f("; %s whose first event failed five redrives would be passed over without --force", count(d.PassedOver, "order", "orders"))
+		p.f("; %s whose first event failed five redrives would be passed over without --force",
+			count(d.PassedOver, "order", "orders"))
 	}
 	p.f("\n")
 	for _, r := range d.Reasons {
 		bar := strings.Repeat("█", max(1, 20*r.Orders/d.Reasons[0].Orders))
-		p.f("%7d  %s%s  %s\n%s%s\n", r.Orders, o.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
-			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)), strings.Repeat(" ", 31), terminal.Cut(r.Message, 100))
+		p.f("%7d  %s%s  %s\n", r.Orders, o.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
+			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)))
+		p.f("%s%s\n", strings.Repeat(" ", 31), terminal.Cut(r.Message, 100))
 	}
 	return p.err
 }

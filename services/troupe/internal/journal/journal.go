@@ -1,5 +1,5 @@
-// Package journal keeps entries in a file of JSON lines, one entry each, that is only ever appended to. What Wait has returned for
-// survives kill -9 and a power cut.
+// Package journal keeps entries in a file of JSON lines, one entry each, that is only ever appended to. What Wait has
+// returned for survives kill -9 and a power cut.
 package journal
 
 import (
@@ -19,8 +19,8 @@ import (
 // ErrClosed is the error of a journal that was closed.
 var ErrClosed = errors.New("journal: closed")
 
-// Journal is open for appending. Whoever waits for an entry writes and syncs all that were added meanwhile, so that one sync
-// serves many. Its methods may be called by many goroutines.
+// Journal is open for appending. Whoever waits for an entry writes and syncs all that were added meanwhile, so that one
+// sync serves many. Its methods may be called by many goroutines.
 type Journal struct {
 	file   file
 	broken chan struct{} // closed with the first failure
@@ -39,9 +39,9 @@ type file interface {
 	Sync() error
 }
 
-// Open opens or creates the journal at path, with its directory, and hands every entry to replay, in order. A last line that a crash
-// cut short was never confirmed to anybody, and is removed. An error names the file, and the line that is damaged or that replay
-// refuses.
+// Open opens or creates the journal at path, with its directory, and hands every entry to replay, in order. A last line
+// that a crash cut short was never confirmed to anybody, and is removed. An error names the file, and the line that is
+// damaged or that replay refuses.
 func Open[E any](path string, replay func(E) error) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -133,7 +133,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Add takes an entry and returns its number, counted from 1 since the file began. It is not on disk before Wait says so.
+// Add takes an entry and returns its number, counted from 1 since the file began. It is not on disk before Wait says
+// so.
 func (j *Journal) Add(entry any) (uint64, error) {
 	line, err := json.Marshal(entry)
 	if err != nil {
@@ -160,8 +161,8 @@ func (j *Journal) Durable() uint64 {
 	return j.durable
 }
 
-// Wait blocks until the entry of that number, and so all before it, are on disk. After an error nobody knows what is on disk: the
-// next Open finds out.
+// Wait blocks until the entry of that number, and so all before it, are on disk. After an error nobody knows what is on
+// disk: the next Open finds out.
 func (j *Journal) Wait(number uint64) error {
 	j.flushing.Lock()
 	defer j.flushing.Unlock()

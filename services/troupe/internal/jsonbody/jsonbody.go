@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Read decodes a body of at most so many bytes into a struct. The error is Invalid, and names the field at fault where there is one, or that of a body that is
-// too large.
+// Read decodes a body of at most so many bytes into a struct. The error is Invalid, and names the field at fault where
+// there is one, or that of a body that is too large.
 func Read(w http.ResponseWriter, r *http.Request, most int64, into any) error {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {

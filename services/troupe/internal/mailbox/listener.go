@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// listener listens for the SMTP server. It knows the connections, so that an outage or a stop can end those that are idle,
-// and during an outage it closes whoever comes.
+// listener listens for the SMTP server. It knows the connections, so that an outage or a stop can end those that are
+// idle, and during an outage it closes whoever comes.
 type listener struct {
 	net.Listener
 	control *control
@@ -80,8 +80,8 @@ func (l *listener) close(which func(*tracked) bool) {
 	}
 }
 
-// setBusy marks the time between a mail's first byte and the answer. A connection that has answered is closed when there is
-// an outage or a stop.
+// setBusy marks the time between a mail's first byte and the answer. A connection that has answered is closed when
+// there is an outage or a stop.
 func (t *tracked) setBusy(busy bool) {
 	t.listener.mu.Lock()
 	t.busy = busy

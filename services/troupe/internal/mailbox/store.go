@@ -18,7 +18,8 @@ import (
 type Message struct {
 	// ID numbers the mails of a mailbox from 1 in the order they were stored.
 	ID int64 `json:"id"`
-	// MessageID, Subject and Date are the mail's own header fields, empty when it has none; MessageID without angle brackets.
+	// MessageID, Subject and Date are the mail's own header fields, empty when it has none; MessageID without angle
+	// brackets.
 	MessageID string `json:"message_id"`
 	Subject   string `json:"subject"`
 	Date      string `json:"date"`
@@ -41,7 +42,8 @@ const (
 
 var errFull = errors.New("mailbox is full")
 
-// store keeps each mail in a file of its own. A mail is there once its line in the journal is; its file is on disk by then.
+// store keeps each mail in a file of its own. A mail is there once its line in the journal is; its file is on disk by
+// then.
 type store struct {
 	dir     string // of the mails
 	max     int
@@ -52,8 +54,8 @@ type store struct {
 	messages []Message // by id, without gaps; the journal says how many of them are on disk
 }
 
-// openStore reads the journal. A mail that it does not know was never answered with 250, and its file is removed. A damaged journal
-// is an error, and so is a mail that is not there as the journal says.
+// openStore reads the journal. A mail that it does not know was never answered with 250, and its file is removed. A
+// damaged journal is an error, and so is a mail that is not there as the journal says.
 func openStore(dir string, limit int) (*store, error) {
 	s := &store{dir: filepath.Join(dir, mailsDir), max: limit}
 	err := os.MkdirAll(s.dir, 0o700)
@@ -96,7 +98,8 @@ func (s *store) removeOthers() error {
 	return err
 }
 
-// append stores a mail and returns when it is on disk. An error means that it is not stored; any other than errFull ends the mailbox.
+// append stores a mail and returns when it is on disk. An error means that it is not stored; any other than errFull
+// ends the mailbox.
 func (s *store) append(from string, to []string, raw []byte) error {
 	if !s.reserve() {
 		return errFull

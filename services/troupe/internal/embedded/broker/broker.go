@@ -49,8 +49,8 @@ var levels = map[string]kfake.LogLevel{
 	"error": kfake.LogLevelError, "warn": kfake.LogLevelWarn, "info": kfake.LogLevelInfo, "debug": kfake.LogLevelDebug,
 }
 
-// Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by default,
-// so that a killed service is missed within a second or two.
+// Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by
+// default, so that a killed service is missed within a second or two.
 func Run(ctx context.Context, cfg Config) error {
 	lns, err := listenAll(cfg)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package redis runs miniredis, the playground's stand-in for Redis, and wipes, remembers and restores it or a real one.
+// Package redis runs miniredis, the playground's stand-in for Redis, and wipes, remembers and restores it or a real
+// one.
 package redis
 
 import (
@@ -61,7 +62,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 }
 
-// memory is what the embedded Redis says of its memory, and refuses where that is full. It holds what it is given until it is told otherwise.
+// memory is what the embedded Redis says of its memory, and refuses where that is full. It holds what it is given until
+// it is told otherwise.
 type memory struct{ max atomic.Int64 }
 
 // answer takes the commands that a real Redis answers out of its memory.
@@ -85,7 +87,8 @@ func (m *memory) answer(c *server.Peer, cmd string, args ...string) bool {
 	return true
 }
 
-// grows are the commands of ours that a Redis without memory refuses. Of a script it refuses the first of them; here it is the whole script.
+// grows are the commands of ours that a Redis without memory refuses. Of a script it refuses the first of them; here it
+// is the whole script.
 var grows = []string{"SET", "HSET", "HINCRBY", "ZADD", "ZINCRBY", "RPUSH", "LPUSH", "EVAL", "EVALSHA"}
 
 // used is about what this process holds, in bytes.

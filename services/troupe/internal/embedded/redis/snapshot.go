@@ -69,8 +69,8 @@ func (s *Snapshots) Take(ctx context.Context, addr string) error {
 	return nil
 }
 
-// Restore puts what was remembered in the place of all that the Redis at addr holds, at one moment. Conflict when nothing was
-// remembered. It blocks for 25 s at most.
+// Restore puts what was remembered in the place of all that the Redis at addr holds, at one moment. Conflict when
+// nothing was remembered. It blocks for 25 s at most.
 func (s *Snapshots) Restore(ctx context.Context, addr string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
