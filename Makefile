@@ -58,9 +58,12 @@ prove: bin/troupe ## breaks everything while ORDERS=1000 are placed, by SEED=fre
 prove-controls: ## takes each guard out of the product; passes when each breaks the promise it kept; ARGS="-sample 3" for three of them
 	go run ./loadtest/prove/controls $(ARGS)
 
+# One of each way to lose a connection, a position or a process: what logs in again, and reads and writes as after a start.
+SECURE_FAULTS := kill,rolling-restart,broker-restart,topics-anew,redis-restart,redis-flush,redis-restore,rebuild,redrive
+
 .PHONY: secure-test
-secure-test: bin/troupe ## TLS and a user for each service at a real Kafka and Redis, which refuse what is not granted: troupe prove ORDERS=200, troupe demo's orders among them (openssl)
-	go run ./loadtest/prove -secure -troupe bin/troupe -orders $(SECURE_ORDERS) -seed $(SEED) $(ARGS)
+secure-test: bin/troupe ## 200 orders under faults, TLS and a login for each service, at a real Kafka and Redis that refuse what is not granted (openssl)
+	go run ./loadtest/prove -secure -troupe bin/troupe -orders 200 -seed $(SEED) -faults $(SECURE_FAULTS) $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)

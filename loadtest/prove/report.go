@@ -162,3 +162,15 @@ func (r *report) junit() error {
 	}
 	return s.Write(filepath.Join(r.Dir, "junit.xml"))
 }
+
+// sealed is whether nothing that the run wrote holds a password or a key.
+func (p *run) sealed(out io.Writer) bool {
+	leaks, err := p.Leaks()
+	if err != nil {
+		leaks = append(leaks, err.Error())
+	}
+	for _, leak := range leaks {
+		fmt.Fprintln(out, "a secret is written down:", leak)
+	}
+	return len(leaks) == 0
+}

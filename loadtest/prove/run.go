@@ -86,7 +86,8 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 	defer in.client.Close()
 	defer in.outsize.Close()
 	p := &run{options: o, striker: &striker{Rig: r, intruder: in}, out: out, began: time.Now()}
-	return p.perform(ctx, dir)
+	kept, err = p.perform(ctx, dir)
+	return p.sealed(out) && kept, err
 }
 
 // perform breaks and orders, waits for quiet, looks at everything, and reports.

@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,15 +11,55 @@ import (
 	"strconv"
 )
 
+// Leaks are the files, of all that was written during the run, that hold a password or a key, and which.
+func (r *Rig) Leaks() (leaks []string, err error) {
+	if r.locks == nil {
+		return nil, nil
+	}
+	var planted []string // the files that should hold one
+	for _, pattern := range []string{"*-password", "*.key"} {
+		files, err := filepath.Glob(r.locks.file(pattern))
+		if err != nil {
+			return nil, err
+		}
+		planted = append(planted, files...)
+	}
+	return leaks, filepath.WalkDir(r.Dir, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, os.ErrNotExist): // Kafka deletes files as it goes
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && path == r.locks.dir:
+			return filepath.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		written, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		for _, file := range planted {
+			secret, rerr := os.ReadFile(file)
+			err = errors.Join(err, rerr)
+			if line := bytes.Split(bytes.TrimPrefix(secret, []byte("-----BEGIN PRIVATE KEY-----\n")), []byte("\n"))[0]; bytes.Contains(written, line) {
+				leaks = append(leaks, path+" holds "+filepath.Base(file))
+			}
+		}
+		return err
+	})
+}
+
 // locks are what makes the rig's own Kafka and Redis secure: each has a second port, where services come in by TLS and
 // may do what was granted to them. Who comes in by the first, which the services are not told, is the rig.
 type locks struct {
-	secrets      string // a folder as scripts/secrets makes it
+	dir, secrets string // a folder as scripts/secrets makes it, and its absolute path
 	kafka, redis int    // ports
 }
 
 func newLocks(ctx context.Context, dir string, kafka, redis int) (*locks, error) {
-	secrets, err := filepath.Abs(filepath.Join(dir, "secrets"))
+	dir = filepath.Join(dir, "secrets")
+	secrets, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +72,7 @@ func newLocks(ctx context.Context, dir string, kafka, redis int) (*locks, error)
 		return nil, err
 	}
 	users = bytes.Replace(users, []byte("user default reset"), []byte("user default on nopass ~* &* +@all"), 1)
-	return &locks{secrets, kafka, redis}, os.WriteFile(acl, users, 0o600)
+	return &locks{dir, secrets, kafka, redis}, os.WriteFile(acl, users, 0o600)
 }
 
 func (l *locks) file(name string) string { return filepath.Join(l.secrets, name) }
@@ -41,7 +82,8 @@ func (l *locks) properties() (listener, protocol, further string) {
 	if l == nil {
 		return "", "", ""
 	}
-	return fmt.Sprintf(",SCRAM://127.0.0.1:%d", l.kafka), ",SCRAM:SASL_SSL", fmt.Sprintf(`authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+	listener = fmt.Sprintf(",SCRAM://127.0.0.1:%d", l.kafka)
+	return listener, ",SCRAM:SASL_SSL", fmt.Sprintf(`authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.scram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
@@ -55,7 +97,8 @@ func (l *locks) arguments() []string {
 	if l == nil {
 		return nil
 	}
-	return []string{"--tls-port", strconv.Itoa(l.redis), "--tls-cert-file", l.file("redis.crt"), "--tls-key-file", l.file("redis.key"),
+	return []string{"--tls-port", strconv.Itoa(l.redis),
+		"--tls-cert-file", l.file("redis.crt"), "--tls-key-file", l.file("redis.key"),
 		"--tls-ca-cert-file", l.file("ca.crt"), "--tls-auth-clients", "no", "--aclfile", l.file("redis-users.acl")}
 }
 
@@ -63,7 +106,8 @@ func (l *locks) arguments() []string {
 func (l *locks) open(ctx context.Context, troupe, kafka string) error {
 	for _, step := range [][]string{
 		{"grant", "KAFKA_BROKERS=" + kafka, "GRANT_PASSWORDS=" + l.secrets},
-		{"provision", "KAFKA_BROKERS=127.0.0.1:" + strconv.Itoa(l.kafka), "KAFKA_TLS=true", "KAFKA_CA_FILE=" + l.file("ca.crt"),
+		{"provision", "KAFKA_BROKERS=127.0.0.1:" + strconv.Itoa(l.kafka), "KAFKA_TLS=true",
+			"KAFKA_CA_FILE=" + l.file("ca.crt"),
 			"KAFKA_SASL_MECHANISM=scram-sha-512", "KAFKA_SASL_USER=provisioner",
 			"KAFKA_SASL_PASSWORD_FILE=" + l.file("provisioner.kafka-password")},
 	} {

@@ -31,17 +31,16 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	}
 	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
 	r.KafkaAddrs, r.RedisAddr = r.Kafka, r.Redis
-	var locks *locks
 	if r.Secure {
-		if locks, err = newLocks(ctx, r.Dir, ports[6], ports[7]); err != nil {
+		if r.locks, err = newLocks(ctx, r.Dir, ports[6], ports[7]); err != nil {
 			return err
 		}
 	}
 	if r.Real {
-		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5], locks); err != nil {
+		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5], r.locks); err != nil {
 			return err
 		}
-		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1], locks); err != nil {
+		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1], r.locks); err != nil {
 			return err
 		}
 		r.KafkaAddrs, r.RedisAddr = []string{addr(0)}, addr(1)
@@ -57,7 +56,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	r.Control = control.NewClient("http://" + r.control)
 	if r.Secure {
 		r.Proxies = hold.NewProxies([]string{addr(6)}, addr(7), r.Gateway, r.SMTP)
-		err = errors.Join(r.Proxies.Secure(locks.secrets), locks.open(ctx, r.Troupe, r.KafkaAddrs[0]))
+		err = errors.Join(r.Proxies.Secure(r.locks.secrets), r.locks.open(ctx, r.Troupe, r.KafkaAddrs[0]))
 	} else {
 		r.Proxies = hold.NewProxies(r.KafkaAddrs, r.RedisAddr, r.Gateway, r.SMTP)
 	}

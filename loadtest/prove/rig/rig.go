@@ -67,6 +67,7 @@ type Rig struct {
 	control string       // its address
 	kafka   *kafka       // nil unless Real
 	redis   *redisServer // nil unless Real
+	locks   *locks       // nil unless Secure
 	play    *child
 
 	stored   sync.Mutex // held while Redis is stopped, saved or restored
