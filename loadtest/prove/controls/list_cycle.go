@@ -17,7 +17,7 @@ const (
 var positions = []Control{
 	{
 		ID: "commit-before-apply", Without: "an offset is committed as soon as it is read", Breaks: nothingLost,
-		Schedules: 12,
+		Schedules: 2,
 		Proof:     Proof{diesAtWork(true), []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"pkg/participant/source.go", `	if len(s.window) > 0 {
 		return s.window[0].offset`, `	if false {
@@ -25,7 +25,7 @@ var positions = []Control{
 	},
 	{
 		ID: "mark-before-work", Without: "an event is marked as seen before it is answered", Breaks: nothingLost,
-		Schedules: 6,
+		Schedules: 3,
 		Proof:     Proof{diesAtWork(false), []check.Guarantee{check.Stuck}},
 		Edits: []Edit{{"pkg/participant/react.go", `	o.queue.running = d
 `, `	o.queue.running = d
@@ -35,13 +35,13 @@ var positions = []Control{
 	},
 	{
 		ID: "position-past-a-held-event", Without: "the position does not wait for a held event", Breaks: nothingLost,
-		Schedules: 41,
+		Schedules: 107,
 		Proof:     Proof{heldAndDead, []check.Guarantee{check.Lost}},
 		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if at.d != nil && !at.d.ready && at.d.heldAt.IsZero() {`}},
 	},
 	{
 		ID: "position-past-what-is-not-applied", Without: "the position is where reading goes on", Breaks: nothingLost,
-		Schedules: 23,
+		Schedules: 4,
 		Unproven:  bySimulation,
 		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if false {`}},
 	},

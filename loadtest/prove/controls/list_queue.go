@@ -85,7 +85,7 @@ var folding = []Control{
 		ID: "fold-takes-every-fact", Without: "the fold takes facts that are not the next of their order", Breaks: inOrder,
 		Schedules: 68,
 		Unproven:  bySimulation,
-		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.Own.Precedes(orders.LinkOf(e)) {`, `if false {`}},
+		Edits:     []Edit{{"pkg/participant/fold.go", `if !o.Own().Precedes(orders.LinkOf(e)) {`, `if false {`}},
 	},
 	{
 		ID: "causes-are-not-seen", Without: "the fold does not mark what the facts answer", Breaks: nothingTwice,

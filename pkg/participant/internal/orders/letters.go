@@ -36,7 +36,8 @@ func (o *Order) retry(at time.Time) {
 	o.Changed = true
 }
 
-// Park appends a dead letter to the chain that waits. Of its head retryAt counts: what is behind it is not tried before.
+// Park appends a dead letter to the chain that waits. Of its head retryAt counts: what is behind it is not tried
+// before.
 func (o *Order) Park(id, topic string, retryAt time.Time) {
 	if len(o.Parked) == 0 {
 		o.retry(retryAt)

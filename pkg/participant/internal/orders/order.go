@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Order is what a task knows of one order beside its queue. Nothing in it is part of a record: it is kept for longer. It
-// must not be copied.
+// Order is what a task knows of one order beside its queue. Nothing in it is part of a record: it is kept for longer.
+// It must not be copied.
 type Order struct {
 	stored.Order
 	ID      string
