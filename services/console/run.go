@@ -50,8 +50,7 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 		Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
 		Stopped: playground.Stopped,
 	})
-	jobs := httpapi.NewJobs()
-	api, err := httpapi.New(model, query, s.Log, beat, jobs, cfg.Partitions)
+	api, err := httpapi.New(model, query, s.Log, beat, cfg.Partitions)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +66,6 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	s.AddPart(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
 	s.AddPart(lifecycle.Part{Name: "changes", Run: feed.Run})
 	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
-	s.AddPart(lifecycle.Part{Name: "jobs", Run: jobs.Run})
 	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
 	return s.HTTP("console", cfg.ConsoleAddr, guard, api.Handler(pages.Routes))
 }

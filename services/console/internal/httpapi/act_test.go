@@ -225,13 +225,6 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"/payment/" + consoletest.ID("unknown") + "/redrive", `{"by":"ada.l"}`, nil, 404, "not-found"},
 		{"/shipping/" + id + "/redrive", `{"by":"ada.l"}`, nil, 404, "not-found"},
 		{"/payment/a%20b/redrive", `{"by":"ada.l"}`, nil, 400, "invalid-request order_id"},
-		{"/redrive", `{"by":"ada.l"}`, nil, 422, "empty-filter /all"},
-		{"/discard", `{` + by + `,"all":false}`, nil, 422, "empty-filter /all"},
-		{"/discard", `{"by":"ada.l","all":true}`, nil, 400, "invalid-request /reason"},
-		{"/redrive", `{"by":"ada.l","all":true,"rate":0}`, nil, 400, "invalid-request /rate"},
-		{"/redrive", `{"by":"ada.l","all":true,"rate":1001}`, nil, 400, "invalid-request /rate"},
-		{"/redrive", `{"by":"ada.l","all":true,"limit":0}`, nil, 400, "invalid-request /limit"},
-		{"/redrive", `{"by":"ada.l","clas":"x"}`, nil, 400, "invalid-request /clas"},
 	} {
 		if got := refused(d, "POST", c.path, c.body, c.status, c.headers...); got != c.want {
 			t.Errorf("%s %.60s: %s, not %s", c.path, c.body, got, c.want)

@@ -44,48 +44,6 @@ func (e InvariantState) Valid() bool {
 	}
 }
 
-// Defines values for JobAction.
-const (
-	JobActionDiscard JobAction = "discard"
-	JobActionRedrive JobAction = "redrive"
-)
-
-// Valid indicates whether the value is a known member of the JobAction enum.
-func (e JobAction) Valid() bool {
-	switch e {
-	case JobActionDiscard:
-		return true
-	case JobActionRedrive:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for JobState.
-const (
-	JobStateBroken    JobState = "broken"
-	JobStateCancelled JobState = "cancelled"
-	JobStateFinished  JobState = "finished"
-	JobStateRunning   JobState = "running"
-)
-
-// Valid indicates whether the value is a known member of the JobState enum.
-func (e JobState) Valid() bool {
-	switch e {
-	case JobStateBroken:
-		return true
-	case JobStateCancelled:
-		return true
-	case JobStateFinished:
-		return true
-	case JobStateRunning:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for LogEntryAction.
 const (
 	LogEntryActionDiscard LogEntryAction = "discard"
@@ -200,71 +158,6 @@ func (e RequestStateState) Valid() bool {
 	}
 }
 
-// BulkDiscard defines model for BulkDiscard.
-type BulkDiscard struct {
-	// All Everything that waits; needed when there is no filter.
-	All bool `json:"all,omitempty,omitzero"`
-
-	// By Who asks.
-	By By `json:"by"`
-
-	// Class invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
-	Class Class `json:"class,omitempty,omitzero"`
-
-	// DryRun Only say what would be done.
-	DryRun bool `json:"dry_run,omitempty,omitzero"`
-
-	// Limit At most so many orders, the longest waiting first.
-	Limit   int32 `json:"limit,omitempty,omitzero"`
-	OrderID Name  `json:"order_id,omitempty,omitzero"`
-
-	// Participant Examples: payment
-	Participant Participant `json:"participant,omitempty,omitzero"`
-
-	// Rate Orders a second.
-	Rate int32 `json:"rate,omitempty,omitzero"`
-
-	// Reason Why. Kept for ever, with who and when.
-	Reason RequiredReason `json:"reason"`
-
-	// Type Examples: troupe.order.v1.OrderPlaced
-	Type EventType `json:"type,omitempty,omitzero"`
-}
-
-// BulkRedrive defines model for BulkRedrive.
-type BulkRedrive struct {
-	// All Everything that waits; needed when there is no filter.
-	All bool `json:"all,omitempty,omitzero"`
-
-	// By Who asks.
-	By By `json:"by"`
-
-	// Class invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
-	Class Class `json:"class,omitempty,omitzero"`
-
-	// DryRun Only say what would be done.
-	DryRun bool `json:"dry_run,omitempty,omitzero"`
-
-	// Force Also heads that failed five redrives.
-	Force bool `json:"force,omitempty,omitzero"`
-
-	// Limit At most so many orders, the longest waiting first.
-	Limit   int32 `json:"limit,omitempty,omitzero"`
-	OrderID Name  `json:"order_id,omitempty,omitzero"`
-
-	// Participant Examples: payment
-	Participant Participant `json:"participant,omitempty,omitzero"`
-
-	// Rate Orders a second.
-	Rate int32 `json:"rate,omitempty,omitzero"`
-
-	// Reason Why. Kept for ever, with who and when.
-	Reason Reason `json:"reason,omitempty,omitzero"`
-
-	// Type Examples: troupe.order.v1.OrderPlaced
-	Type EventType `json:"type,omitempty,omitzero"`
-}
-
 // By Who asks.
 type By = string
 
@@ -360,21 +253,6 @@ type Discard struct {
 	Reason RequiredReason `json:"reason"`
 }
 
-// DryRun defines model for DryRun.
-type DryRun struct {
-	// Letters All letters of these chains; for discard, their heads alone.
-	Letters int64 `json:"letters"`
-
-	// Orders Chains that would be taken.
-	Orders int64 `json:"orders"`
-
-	// PassedOver Chains whose head failed five redrives; needs force.
-	PassedOver int64 `json:"passed_over"`
-
-	// Reasons The chains that would be taken by why their heads failed, the most frequent first.
-	Reasons []ReasonCount `json:"reasons"`
-}
-
 // Edit defines model for Edit.
 type Edit struct {
 	// By Who asks.
@@ -463,45 +341,6 @@ type Invariant struct {
 
 // InvariantState unchecked: nobody can be asked, or it does not answer.
 type InvariantState string
-
-// Job defines model for Job.
-type Job struct {
-	Action JobAction `json:"action"`
-	By     string    `json:"by"`
-	Class  string    `json:"class,omitempty,omitzero"`
-
-	// Done Chains where what was asked was done.
-	Done    int64     `json:"done"`
-	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
-	Error   string    `json:"error,omitempty,omitzero"`
-
-	// Failed Chains whose redrive failed again, or was refused.
-	Failed      int64  `json:"failed"`
-	ID          string `json:"id"`
-	OrderID     string `json:"order_id,omitempty,omitzero"`
-	Participant string `json:"participant,omitempty,omitzero"`
-
-	// PassedOver Chains not asked for: their heads failed five redrives, or they wait no more.
-	PassedOver int64     `json:"passed_over"`
-	Reason     string    `json:"reason,omitempty,omitzero"`
-	StartedAt  time.Time `json:"started_at"`
-
-	// State broken: it could not go on, for the reason in error.
-	State JobState `json:"state"`
-
-	// Total Chains it was to take when it began.
-	Total int64  `json:"total"`
-	Type  string `json:"type,omitempty,omitzero"`
-
-	// Waiting Chains asked for and not answered yet.
-	Waiting int64 `json:"waiting"`
-}
-
-// JobAction defines model for Job.Action.
-type JobAction string
-
-// JobState broken: it could not go on, for the reason in error.
-type JobState string
 
 // Letter defines model for Letter.
 type Letter struct {
@@ -671,18 +510,6 @@ type ReadModel string
 // Reason Why. Kept for ever, with who and when.
 type Reason = string
 
-// ReasonCount defines model for ReasonCount.
-type ReasonCount struct {
-	Class   string `json:"class"`
-	Letters int64  `json:"letters"`
-
-	// Message Numbers and ids in it are shown as `…`.
-	Message     string `json:"message"`
-	Orders      int64  `json:"orders"`
-	Participant string `json:"participant"`
-	Type        string `json:"type"`
-}
-
 // Rebuild defines model for Rebuild.
 type Rebuild = view.Rebuild
 
@@ -775,20 +602,8 @@ type Conflict = Problem
 // CrossOrigin RFC 9457.
 type CrossOrigin = Problem
 
-// EmptyFilter RFC 9457.
-type EmptyFilter = Problem
-
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
-
-// JobNow defines model for JobNow.
-type JobNow = Job
-
-// JobRunning RFC 9457.
-type JobRunning = Problem
-
-// JobTaken defines model for JobTaken.
-type JobTaken = Job
 
 // NotFound RFC 9457.
 type NotFound = Problem
@@ -804,9 +619,6 @@ type TooLarge = Problem
 
 // UnsupportedMediaType RFC 9457.
 type UnsupportedMediaType = Problem
-
-// WouldBeDone defines model for WouldBeDone.
-type WouldBeDone = DryRun
 
 // ListLettersParams defines parameters for ListLetters.
 type ListLettersParams struct {
@@ -913,12 +725,6 @@ type StartRebuildParams struct {
 	Of ReadModel `form:"of,omitempty" json:"of,omitempty,omitzero"`
 }
 
-// DiscardAllJSONRequestBody defines body for DiscardAll for application/json ContentType.
-type DiscardAllJSONRequestBody = BulkDiscard
-
-// RedriveAllJSONRequestBody defines body for RedriveAll for application/json ContentType.
-type RedriveAllJSONRequestBody = BulkRedrive
-
 // DiscardLetterJSONRequestBody defines body for DiscardLetter for application/json ContentType.
 type DiscardLetterJSONRequestBody = Discard
 
@@ -936,24 +742,12 @@ type ServerInterface interface {
 	// ListLetters List the letters that wait, chain by chain, the longest waiting first
 	// (GET /api/dead-letters)
 	ListLetters(w http.ResponseWriter, r *http.Request, params ListLettersParams)
-	// DiscardAll Discard the head of every chain whose head passes the filter; what stands behind waits on
-	// (POST /api/dead-letters/discard)
-	DiscardAll(w http.ResponseWriter, r *http.Request)
 	// ListGroups What waits, by participant, error class and event type of the heads
 	// (GET /api/dead-letters/groups)
 	ListGroups(w http.ResponseWriter, r *http.Request, params ListGroupsParams)
-	// CancelJob Stop a job; what it asked for already goes on
-	// (DELETE /api/dead-letters/jobs/{job_id})
-	CancelJob(w http.ResponseWriter, r *http.Request, jobID string)
-	// GetJob How far a job is
-	// (GET /api/dead-letters/jobs/{job_id})
-	GetJob(w http.ResponseWriter, r *http.Request, jobID string)
 	// ListLog The audit trail: requests and what became of them, the newest first
 	// (GET /api/dead-letters/log)
 	ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams)
-	// RedriveAll Redrive every chain whose head passes the filter
-	// (POST /api/dead-letters/redrive)
-	RedriveAll(w http.ResponseWriter, r *http.Request)
 	// GetRequest Ask again what became of a request
 	// (GET /api/dead-letters/requests/{request_id})
 	GetRequest(w http.ResponseWriter, r *http.Request, requestID string, params GetRequestParams)
@@ -993,39 +787,15 @@ func (_ Unimplemented) ListLetters(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DiscardAll Discard the head of every chain whose head passes the filter; what stands behind waits on
-// (POST /api/dead-letters/discard)
-func (_ Unimplemented) DiscardAll(w http.ResponseWriter, r *http.Request) {
-	w.WriteHeader(http.StatusNotImplemented)
-}
-
 // ListGroups What waits, by participant, error class and event type of the heads
 // (GET /api/dead-letters/groups)
 func (_ Unimplemented) ListGroups(w http.ResponseWriter, r *http.Request, params ListGroupsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CancelJob Stop a job; what it asked for already goes on
-// (DELETE /api/dead-letters/jobs/{job_id})
-func (_ Unimplemented) CancelJob(w http.ResponseWriter, r *http.Request, jobID string) {
-	w.WriteHeader(http.StatusNotImplemented)
-}
-
-// GetJob How far a job is
-// (GET /api/dead-letters/jobs/{job_id})
-func (_ Unimplemented) GetJob(w http.ResponseWriter, r *http.Request, jobID string) {
-	w.WriteHeader(http.StatusNotImplemented)
-}
-
 // ListLog The audit trail: requests and what became of them, the newest first
 // (GET /api/dead-letters/log)
 func (_ Unimplemented) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
-	w.WriteHeader(http.StatusNotImplemented)
-}
-
-// RedriveAll Redrive every chain whose head passes the filter
-// (POST /api/dead-letters/redrive)
-func (_ Unimplemented) RedriveAll(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1203,20 +973,6 @@ func (siw *ServerInterfaceWrapper) ListLetters(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
-// DiscardAll operation middleware
-func (siw *ServerInterfaceWrapper) DiscardAll(w http.ResponseWriter, r *http.Request) {
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.DiscardAll(w, r)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
 // ListGroups operation middleware
 func (siw *ServerInterfaceWrapper) ListGroups(w http.ResponseWriter, r *http.Request) {
 
@@ -1289,58 +1045,6 @@ func (siw *ServerInterfaceWrapper) ListGroups(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
-// CancelJob operation middleware
-func (siw *ServerInterfaceWrapper) CancelJob(w http.ResponseWriter, r *http.Request) {
-
-	var err error
-	_ = err
-
-	// ------------- Path parameter "job_id" -------------
-	var jobID string
-
-	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
-	if err != nil {
-		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
-		return
-	}
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CancelJob(w, r, jobID)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
-// GetJob operation middleware
-func (siw *ServerInterfaceWrapper) GetJob(w http.ResponseWriter, r *http.Request) {
-
-	var err error
-	_ = err
-
-	// ------------- Path parameter "job_id" -------------
-	var jobID string
-
-	err = runtime.BindStyledParameterWithOptions("simple", "job_id", chi.URLParam(r, "job_id"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
-	if err != nil {
-		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "job_id", Err: err})
-		return
-	}
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetJob(w, r, jobID)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
 // ListLog operation middleware
 func (siw *ServerInterfaceWrapper) ListLog(w http.ResponseWriter, r *http.Request) {
 
@@ -1404,20 +1108,6 @@ func (siw *ServerInterfaceWrapper) ListLog(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListLog(w, r, params)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
-// RedriveAll operation middleware
-func (siw *ServerInterfaceWrapper) RedriveAll(w http.ResponseWriter, r *http.Request) {
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RedriveAll(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -1969,18 +1659,6 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/dead-letters/requests/{request_id}", wrapper.GetRequest)
 	})
 	r.Group(func(r chi.Router) {
-		r.Post(options.BaseURL+"/api/dead-letters/redrive", wrapper.RedriveAll)
-	})
-	r.Group(func(r chi.Router) {
-		r.Post(options.BaseURL+"/api/dead-letters/discard", wrapper.DiscardAll)
-	})
-	r.Group(func(r chi.Router) {
-		r.Delete(options.BaseURL+"/api/dead-letters/jobs/{job_id}", wrapper.CancelJob)
-	})
-	r.Group(func(r chi.Router) {
-		r.Get(options.BaseURL+"/api/dead-letters/jobs/{job_id}", wrapper.GetJob)
-	})
-	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/dead-letters/log", wrapper.ListLog)
 	})
 	r.Group(func(r chi.Router) {
@@ -2011,22 +1689,7 @@ type ConflictApplicationProblemPlusJSONResponse Problem
 
 type CrossOriginApplicationProblemPlusJSONResponse Problem
 
-type EmptyFilterApplicationProblemPlusJSONResponse Problem
-
 type InvalidRequestApplicationProblemPlusJSONResponse Problem
-
-type JobNowJSONResponse Job
-
-type JobRunningApplicationProblemPlusJSONResponse Problem
-
-type JobTakenResponseHeaders struct {
-	Location string
-}
-type JobTakenJSONResponse struct {
-	Body Job
-
-	Headers JobTakenResponseHeaders
-}
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
@@ -2046,8 +1709,6 @@ type StillWaitingJSONResponse struct {
 type TooLargeApplicationProblemPlusJSONResponse Problem
 
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse Problem
-
-type WouldBeDoneJSONResponse DryRun
 
 type ListLettersRequestObject struct {
 	Params ListLettersParams
@@ -2110,173 +1771,6 @@ type ListLettersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLettersdefaultApplicationProblemPlusJSONResponse) VisitListLettersResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAllRequestObject struct {
-	Body *DiscardAllJSONRequestBody
-}
-
-type DiscardAllResponseObject interface {
-	VisitDiscardAllResponse(w http.ResponseWriter) error
-}
-
-type DiscardAll200JSONResponse struct{ WouldBeDoneJSONResponse }
-
-func (response DiscardAll200JSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll202JSONResponse struct{ JobTakenJSONResponse }
-
-func (response DiscardAll202JSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
-	w.WriteHeader(202)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll400ApplicationProblemPlusJSONResponse struct {
-	InvalidRequestApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll400ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll403ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll409ApplicationProblemPlusJSONResponse struct {
-	JobRunningApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll409ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(409)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll413ApplicationProblemPlusJSONResponse struct {
-	TooLargeApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll413ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(413)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll415ApplicationProblemPlusJSONResponse struct {
-	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll415ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll422ApplicationProblemPlusJSONResponse struct {
-	EmptyFilterApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll422ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAll503ApplicationProblemPlusJSONResponse struct {
-	BehindApplicationProblemPlusJSONResponse
-}
-
-func (response DiscardAll503ApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DiscardAlldefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response DiscardAlldefaultApplicationProblemPlusJSONResponse) VisitDiscardAllResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2360,198 +1854,6 @@ func (response ListGroupsdefaultApplicationProblemPlusJSONResponse) VisitListGro
 	return err
 }
 
-type CancelJobRequestObject struct {
-	JobID string `json:"job_id"`
-}
-
-type CancelJobResponseObject interface {
-	VisitCancelJobResponse(w http.ResponseWriter) error
-}
-
-type CancelJob200JSONResponse struct{ JobNowJSONResponse }
-
-func (response CancelJob200JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CancelJob400ApplicationProblemPlusJSONResponse struct {
-	InvalidRequestApplicationProblemPlusJSONResponse
-}
-
-func (response CancelJob400ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CancelJob403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
-}
-
-func (response CancelJob403ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CancelJob404ApplicationProblemPlusJSONResponse struct {
-	NotFoundApplicationProblemPlusJSONResponse
-}
-
-func (response CancelJob404ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CancelJob503ApplicationProblemPlusJSONResponse struct {
-	BehindApplicationProblemPlusJSONResponse
-}
-
-func (response CancelJob503ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetJobRequestObject struct {
-	JobID string `json:"job_id"`
-}
-
-type GetJobResponseObject interface {
-	VisitGetJobResponse(w http.ResponseWriter) error
-}
-
-type GetJob200JSONResponse struct{ JobNowJSONResponse }
-
-func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetJob400ApplicationProblemPlusJSONResponse struct {
-	InvalidRequestApplicationProblemPlusJSONResponse
-}
-
-func (response GetJob400ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetJob404ApplicationProblemPlusJSONResponse struct {
-	NotFoundApplicationProblemPlusJSONResponse
-}
-
-func (response GetJob404ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetJob503ApplicationProblemPlusJSONResponse struct {
-	BehindApplicationProblemPlusJSONResponse
-}
-
-func (response GetJob503ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetJobdefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type ListLogRequestObject struct {
 	Params ListLogParams
 }
@@ -2613,173 +1915,6 @@ type ListLogdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListLogdefaultApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAllRequestObject struct {
-	Body *RedriveAllJSONRequestBody
-}
-
-type RedriveAllResponseObject interface {
-	VisitRedriveAllResponse(w http.ResponseWriter) error
-}
-
-type RedriveAll200JSONResponse struct{ WouldBeDoneJSONResponse }
-
-func (response RedriveAll200JSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll202JSONResponse struct{ JobTakenJSONResponse }
-
-func (response RedriveAll202JSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
-	w.WriteHeader(202)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll400ApplicationProblemPlusJSONResponse struct {
-	InvalidRequestApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll400ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll403ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll409ApplicationProblemPlusJSONResponse struct {
-	JobRunningApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll409ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(409)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll413ApplicationProblemPlusJSONResponse struct {
-	TooLargeApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll413ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(413)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll415ApplicationProblemPlusJSONResponse struct {
-	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll415ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll422ApplicationProblemPlusJSONResponse struct {
-	EmptyFilterApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll422ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAll503ApplicationProblemPlusJSONResponse struct {
-	BehindApplicationProblemPlusJSONResponse
-}
-
-func (response RedriveAll503ApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RedriveAlldefaultApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response RedriveAlldefaultApplicationProblemPlusJSONResponse) VisitRedriveAllResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3846,24 +2981,12 @@ type StrictServerInterface interface {
 	// ListLetters List the letters that wait, chain by chain, the longest waiting first
 	// (GET /api/dead-letters)
 	ListLetters(ctx context.Context, request ListLettersRequestObject) (ListLettersResponseObject, error)
-	// DiscardAll Discard the head of every chain whose head passes the filter; what stands behind waits on
-	// (POST /api/dead-letters/discard)
-	DiscardAll(ctx context.Context, request DiscardAllRequestObject) (DiscardAllResponseObject, error)
 	// ListGroups What waits, by participant, error class and event type of the heads
 	// (GET /api/dead-letters/groups)
 	ListGroups(ctx context.Context, request ListGroupsRequestObject) (ListGroupsResponseObject, error)
-	// CancelJob Stop a job; what it asked for already goes on
-	// (DELETE /api/dead-letters/jobs/{job_id})
-	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
-	// GetJob How far a job is
-	// (GET /api/dead-letters/jobs/{job_id})
-	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
 	// ListLog The audit trail: requests and what became of them, the newest first
 	// (GET /api/dead-letters/log)
 	ListLog(ctx context.Context, request ListLogRequestObject) (ListLogResponseObject, error)
-	// RedriveAll Redrive every chain whose head passes the filter
-	// (POST /api/dead-letters/redrive)
-	RedriveAll(ctx context.Context, request RedriveAllRequestObject) (RedriveAllResponseObject, error)
 	// GetRequest Ask again what became of a request
 	// (GET /api/dead-letters/requests/{request_id})
 	GetRequest(ctx context.Context, request GetRequestRequestObject) (GetRequestResponseObject, error)
@@ -3958,37 +3081,6 @@ func (sh *strictHandler) ListLetters(w http.ResponseWriter, r *http.Request, par
 	}
 }
 
-// DiscardAll operation middleware
-func (sh *strictHandler) DiscardAll(w http.ResponseWriter, r *http.Request) {
-	var request DiscardAllRequestObject
-
-	var body DiscardAllJSONRequestBody
-	if err := runtime.BindJSONBody(r, &body); err != nil {
-		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.DiscardAll(ctx, request.(DiscardAllRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "DiscardAll")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(DiscardAllResponseObject); ok {
-		if err := validResponse.VisitDiscardAllResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
 // ListGroups operation middleware
 func (sh *strictHandler) ListGroups(w http.ResponseWriter, r *http.Request, params ListGroupsParams) {
 	var request ListGroupsRequestObject
@@ -4015,58 +3107,6 @@ func (sh *strictHandler) ListGroups(w http.ResponseWriter, r *http.Request, para
 	}
 }
 
-// CancelJob operation middleware
-func (sh *strictHandler) CancelJob(w http.ResponseWriter, r *http.Request, jobID string) {
-	var request CancelJobRequestObject
-
-	request.JobID = jobID
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.CancelJob(ctx, request.(CancelJobRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CancelJob")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(CancelJobResponseObject); ok {
-		if err := validResponse.VisitCancelJobResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// GetJob operation middleware
-func (sh *strictHandler) GetJob(w http.ResponseWriter, r *http.Request, jobID string) {
-	var request GetJobRequestObject
-
-	request.JobID = jobID
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.GetJob(ctx, request.(GetJobRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetJob")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(GetJobResponseObject); ok {
-		if err := validResponse.VisitGetJobResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
 // ListLog operation middleware
 func (sh *strictHandler) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
 	var request ListLogRequestObject
@@ -4086,37 +3126,6 @@ func (sh *strictHandler) ListLog(w http.ResponseWriter, r *http.Request, params 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListLogResponseObject); ok {
 		if err := validResponse.VisitListLogResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// RedriveAll operation middleware
-func (sh *strictHandler) RedriveAll(w http.ResponseWriter, r *http.Request) {
-	var request RedriveAllRequestObject
-
-	var body RedriveAllJSONRequestBody
-	if err := runtime.BindJSONBody(r, &body); err != nil {
-		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.RedriveAll(ctx, request.(RedriveAllRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RedriveAll")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(RedriveAllResponseObject); ok {
-		if err := validResponse.VisitRedriveAllResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -4398,137 +3407,122 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request, pa
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3tchu3suCroLinKsnukKJky46pulWr+DiJcx3bJXuPdzfyFcGZJglrCMwBMKIZl6r2afbB9km2ugHM",
-	"B4mhKFqWc3Lzx6bIGaDR6O9uND71UrUolARpTW/0qTcHnoGmjy9Uyq1QEj9nYFItCvdn7+0cWMHtnC3n",
-	"oIFZxbi5ZHzGhRz0kp5J57Dg+JpdFdAb9YzVQs5619dJ7wysXp1OLejNYd9AqmRmcLwlF5ZNYKpw+Dkw",
-	"wxfANPyzBGOZMMyAtLEJF0KKRbnojQ6TMLmQFmage9c4fcE1X4D1K/xR5Bb005wbswnNK5mvWDrnQhq2",
-	"nCsDDHHDplzkkLGlsHNm58KwFF9HKAS+9c8S9KqX9CRf4OT0YwvCv2mY9ka9/3JQ4/3A/WoOHCQIp4Ps",
-	"lc5ieCLI1NRNr/CZrunpxwuR7QzBS3yvBuA111akouDS3gCGAX0lUugCpGgMtCsszclrkN7Sru64WYgf",
-	"DyBcIckgTZwQRSFEjCMh0p85N5ZlyrKlyHOWqa6FEFHtuoJnOCcBjPDTbhKCowxFe/WNYThRNTtyWXQ7",
-	"kReEhqw3srqEW2/vaz6DN+L3CCinli2UscwotuBydcKGbAFcGnY8TNjC8SOX7GgYvj8aDgfslBV8BmzB",
-	"V2wCzMyVRsQik6gSGVnIWYXmbhqZwYVBoJrLyWDKy9z2RsfDpDdVesGtY+oHR72k5vdhhN/dMt+qS+iQ",
-	"YRI+2gua1uJDjlbALcUJnwGjrbFz0KyWHWxRGlxVLZq4wc8atq6NJmmLK/7xBciZnfdGh8OjhyifrAWN",
-	"A/zHb6f9/837vw/7Ty767//r33pJRJpu5U+E3LMl7pnFBVxC5vYBcB7TQWdtbt2P1Na597WGaUyYnf34",
-	"lD0+ejgckMz/t5cjNldLIj1m1vTBVDleVaVNFSLdkWrChvjIg2FSEZyw7JCokt6jxQvDpGKmTOdMlosJ",
-	"aPxGw7Q0kJ2EHSYYQaZgGNfAxEwqDRliCT7yRZEjcgjM44A4py9r1Plldmzy0fGjzW28RhSbQkkDpIZO",
-	"pVkC4RuVs7TgNpcXRS6cRj74YJxa3m0rzpzefGO5BTffJqEE3brkhnEPwAkbG3xnzAxfGdyXQe866f0A",
-	"cyG3QVdoNclh8d9uB+Vr91YMwLEGnvUXKoO8P6HZxyOiBPye0fe4m+4nR99qljClveTRMClFbgdsXEp+",
-	"xUXOJzmMR+wMMtKg7N/59JKzTAESifUIoAGIq3FwqxRbIPVYxTKFtKdkCidoAknGW/izCmVDUU5yYeaQ",
-	"ITV6wShkgI5JuAJt55CDMQnjMkObJkNohbdsAjxszvUCabBhm5EZ1a/sqBhe/dMHDYuLUPtUyWkuUnuv",
-	"G+jkTV8q20f+EXLmd9D9QKjmeR4kMGnypN4QYmMUCQuSyWMcx86hj2scj5hC7Y/vkdJPuURcQyYsZAM2",
-	"1pBpcQWyb5Xqq6kF6edu2nNTcYXkRE8SSeBMJ2w8VTqFcf2LcPvuAEFueKqVMa+0mAl5rxhNcd6+oonH",
-	"I8ad1lJTxqUTZu4nojxEYTrncgaIRDtHKiNtxcapkkbl0CfdRONMtFoa0Ozb5ZxbJFKGwtaQbD2XbqUJ",
-	"ewNp/0ew6bz/RlhI2BlJTk37yFKlLgV859QkkjWhu6Vj/bzfGAe3kGz8P/tPPTCksscD9ooWkuYCsXIu",
-	"JUDGpJIO8c8WhV05m/BeEQ84b39KE49HKBrZmOf5iKF2HCPzo12E9qZ2qCZon8srnovMi+JbAOwVD3H9",
-	"ZIX/XvG89Iab5SJHk8ewSkknPdBaoZT4rfOJqYA86416B5NV7/o9ajJjuUxRKx3wQhxkKG69iXBQ8NUC",
-	"pD0YTr+f8ux40s+epJP+8aMn0z4/fHTcfzz8/tHjx0ffPzkewoHnE9R/ltvS9EYPh2iaCUu602MhSEu0",
-	"aTRPAU3aUe/hZPrkaPrg+PHjyYOHGX/EH6Tw5OhJNoQhPHz84FFtAZVajqxWZQEjj66RcCP3w8i0c5+/",
-	"2WvDjkcMeDpnhEDUAWSbkm3BF5AlwS0EpsscUFhMNPBLQyTwi5q8VMs70+q/qEmXMv+gJmHGs1JKNDPu",
-	"k0M+qElfu3lJonxQk4a/7DiH6VKaEyasYYL8NK8aHcUG6N9yb7vfA8bYnKMJMSvlmq5txkG2KdrqOZrj",
-	"pbI/qvKe7STUi1Oc1Wk4Z7kEs9cJI/aSZLrhImPLucjhRkOKfXs8fPAdbUmY+x7XdBoUFuTGCf4zsuay",
-	"u+QlP2S3cUw/o5cnvCfhTOE3VuT5O2fQfBVzvWYc3Ci0Imv7FTK2AnsnxPxWqRdcz+BeiXmishXZbDlO",
-	"7W02/BJXTd9pH4tgv4ofaD/+hzRlUShtIfsVMsFDsOjeYC5rAPoLhKCPKqsJewgdrNMHwf9OlXn2A/xd",
-	"Sbgzcvq7Xp2VMgbtO5TJmV5d6FImDM09tkQAELxMSThBYiLeW3JUYZVGJUr6ocwv/y5MyjXJOJ5lAsfl",
-	"+WutCtBWoM0y5bmBpFc0vvrU43neiuz4h9rAPavsJ+e/owtgThjagJA5r6sp4ZxWGdQ2wkSpHLhErDqz",
-	"aRuOfljhc2kIBO8Qo016HnE3r4Rik2gmbmI4Dm8uFsLeGJlzAUOTeO6XM+d+kixiU6FdoK07YhaJkCd1",
-	"hHGnQGLSihTdJiCU9DRKt/X43hriaIGM+0BQfDn8o1/OEA3N7avTwE236GvKXzSUz9zT12Gk28R665jZ",
-	"b0h+1dTvK7DU5AOkhAlkpDNvN//FSHfJSOS83zzuaW4UBQOMw1AsJPAXp/4hOfXOODTKmKvNrX03p2Qn",
-	"0UMzen/0PS2p+rsdyv+P8/OPw2H//Pzj4fT8/OPjaTSgn/SezrkLI7X53Lvi+FFYWNzMWjjMC3oJR13w",
-	"j8/da0fDOk/CtebErWtZkM01U6QlSAq0OE2dMsP31nFBmYyNtTUJdvNHF9KPpGG9NWzIuCXGn0DKF+AD",
-	"SQvHVRKWyFTETK1vjobDE6aciUy/+jiZzFeU/NgFnS/U7Jm0erUDLte4bGOd9Huwv2+VzUp6xiq92pKM",
-	"95G1kEekxxm3LtxWGqsWoM03LFNKJ+zAyaSDTyK7PqDcaFPE1QAva+emPa0jL7MWsVWSwriIY7NdqMUT",
-	"dk2ubGehGrnPGok1fEnFJA1iCjjbpPEYuze5xinXV1OKom2ljcBl6zybQS6uQIsYTf+slowC0YQ6l5mm",
-	"xIEWkIWyB+G+c0m7W+My6cHHFIru+g1jeXpJ8WJWcCnS6O7PtCqL+PupkqZcgGb0TFNxRkdquKBrutI0",
-	"kICMXWfxLCXyPYG57d2ZZ392ebnrTRZ1A12o6dSAXWfDRw9vxKt/36pCpDH9AL5kxT3HhDWQT1kuwIe7",
-	"Kup1cpTbFgtFkVfwVa74FjfLJWY3N4mw+o1xnicSk1ZWTcop++XNq5cDdjqhOhqS7AKxL6Ui5zSDVGWQ",
-	"JcwAChea/YLiyg34POckvY/9mer7L8mVPePLX8EYPoMG9O79GMZWtXccAUFpX2ZEoZcRUxIoGUcRAMoJ",
-	"84BrY/mKAiKIZ9qgKDo1b0aOnslUZSTiehNugChgE5OTlYVK2DXRmuB87sVBNEffFGmBCxwMa7S0Tpqb",
-	"Muo9Sql4tZIPVCfosl9QCDBBFqVMX8IK0AuODJIwq7k0gj7ioyuwJyHeNyVUc4uqQ2Xh25BPqhmwoesf",
-	"Pdxm9vD+7x21C0lvv9DBrh6Ix+Tu5vF+ruEWT68JQ0zb+LDMNltv3UvJQ9mGp0PjZYY5oa3LHEbJ/BHa",
-	"OzQ8997RLaWcMw82oXjqaqxsywOz/BLkHpMU3BjILtRVrDDkaVfpXcsvc46sYeTq7QGC2y3ToeM6F8sm",
-	"aBCvWqh24Dnrk9y/KUVppa19vJ1UlyOup6p07ldtcR5uWpxrBOh3rWkMNXFcLzdGkc8y58t+AXa8jSMe",
-	"IhLde97hi9+W5ffWqsu5ysnBiOvVZF1NIKx76M0vKpLq5UdJoXKVWxno33ou6zpwRadXhwNy/F/nPAUa",
-	"qFnq5J38DtVQFbcNOjXEjwLyrJFxWrevXWo7xreUfCWudW4fIOf6RGxkIp8O3xC4tJusUCguNBPSqspQ",
-	"CbVBlPd1VrTT7fh9VSh4s0Hgpk7CamJ78VOwwdvrr2JsG8vZR4Mk3thuZP5cAa1M8zLb9D92kKwLT8md",
-	"Bp/30BtsHt0d91jU0pYd40SCahm30LdiAbEpVJ5tn4LGrqOnVRBvz+m261ZKlVPG1hHVXop1exjCRouo",
-	"W3Eev+g5N1Ry41bvS6u0h2o7bbf991AJ7wuoI5rK70K14zUJdbKF2eSLWfX9TsrWcde6mh12uY1mD4dx",
-	"J1OKC3vrfV7Dt195BLcx/HkHeQN/3geKylWqPPJ5giLnQjILH21cHUtf6L5Be43ypeb4z4MX5QjQf0YX",
-	"WZdwM7HRdGHw2HqfyyuuhWeI9pIDqE1Fx9MUDTAql0rn6Goa8nxE3kTnzTx9yqaw9MyjpNU8E6llom0N",
-	"dvBnTXxUhrs5eCnTOaSXkI2YVMF/puSyufSus7DrZa1UzSyRpH7rzVWe4bom2pemVyNGF4m7HZOS3IWq",
-	"kL24hmzn3XLL8uPGNu0XNdncLp6GqFZYRl115n2gKPTOWN34uluRZj4N3+GXgAafieLGYZw+Zfs5XCAz",
-	"yC54OyK1VY1U8ZRNg4bU0g0ulUda0GFUcuyiLbwqjN9jHV0B/m3R/5uj5jf7iUTgtAlTpUcRx6ztQwQD",
-	"buVqi6XyFb17OpBRsI3l2t5yUzs43THoiKJ05IjicmeKKZlUxyIcJExIVkXqKgbxVYBo60oqSkexxmUK",
-	"eU6fvQCIMr2yPO9Eu6hK3tEvrkKJE5jxfSICwTDZPQ/h4ai2vrMI6nNUKzlMXu7UYot8K4ceLywq1lv3",
-	"u+s0RYMoYhKvzj+sqeXq0MWmWhZZO0juD7w08wfesI8a2N0CkOzaC1xSqWF3Gs75Xm81/fdti/Qn+Spr",
-	"PLqord6HqFIV7GlpGbfseDj0IV4hWS5Mx6h7Jw0+U/ztnzQslBHxJNBza9CIS6tTKeQJnrDDkN+N+R47",
-	"FCYECRtPe1E9RHWaonb7brksDVavvGDt8NkaWK0nrNbJJiufmmmnQRpc5Fw9l2AoQFON3q4u3o3ZIUfE",
-	"uYA4ocUdtLdrQaUTBrXL1krg7OOhNTKsrThRoKDKdwuuXOCxsNx2ZtbzyroUWRMPDXrpFoevPSd/XlXE",
-	"H6sgYm0rajd4l1R1VZGwxTheq9CZ1ofUWpZBZTpDJuwNFvRtDJmbrO0N8LaEgC6jqu80rOdkvS5EyYqJ",
-	"ic3Zt+EM2CioxfqMozsnNvK5WYqJehOYpGN2EhIr+NEB6UfBN5T87gRNyTRXJgT/QWYuJBjFdzj5EkDy",
-	"qCejoZqpaUm4oaMb0tKZu+vACtsJJTHQRxTZCcIcluG/NlYVRcem/Ovpwi2merUZMVwFpFQHk0MQleht",
-	"wtPLvTRYl5ps7M78LjUmEV4X3iuFtbvlHcOMsSLPo9Gs21b/EM+TyEm69VRjUVuVUIcMjesVkDaU7dx1",
-	"edjX0CxhObtpltCfojHJ8eHRjpmcUVcqZ61PQTPQ5o8XrmWPbqwrGPafdE5Wp4w2Ww08eXj8GJG4WzLp",
-	"dOLqkAQKehh0RmF2J5ZWUuum7G7zZOZNZX8NXVOxXalFv2pp0BVtKI3fb8eZx0+eNPj04TDuprvznNG6",
-	"MpSJaDTTAVjmj9g4fbiWCG1In+oU6PqQPwrqANE88iQZPe4qQnM1Iwu6SR7D/hPen77/9ODo+m+7G9dv",
-	"LJ/kMGCbh0vZVOW5WqIXvaqTftZVynCET3h2zVRaIjU3OkYQke9wYPX97vu2xuDeKnd7Uu1pjLlfl7mJ",
-	"CLzbmHVZ6c4hgbkgO34hZGmbIZtmSLO74Ms1XKhDWSFmPWDvfOwiE+4Xw915L5ha5pgRZHetounO5t9Q",
-	"846oqZJBG5gT8mKai9k81gbJ1b6HokUuq/4kRCFcA62jruOMxExDbmJ3OVKnMyLpApeMuChAX7iC/AjU",
-	"V83GRxQa9e1W2k6uKid5gxBc6xRviF3GYsweHWrKlnORzplRCwiHyNBgDlVlLAOeNYrK4j6+2KSzdQkd",
-	"fHfdcvmRFwnvFvKcfTs+ffr2+T+ev/1f/0aFJ+PvIlM2CjL65lIUfVU4Kur7EgBftYJyE6zN4WIRsd5+",
-	"1Grh4ioZs4q5J7OkVZ3tk37+t+oEJ+6EW+emhiqOh1FTOxLxeXK885NPdnpyPWpwPOy5adwQMUnjl3az",
-	"jCCjbZ1Uuxh4B7LcOPuEpMCLgtIruCF0fn+9NjQAvrZSXpmbLQjjy2tSRVNgVKzSKTxjWEjqdG5DOnQK",
-	"9Y4ikZzPokRKBei5q/NwaXcfkBJVPtplVHyVdzwRFKmN5rMLDanSmdmRBr2HGdcSIanpgDA3B7T8etuA",
-	"xJB2Bjz7VWXQPj9Xde0K3nr423crifrgZ5VXubGAAft3KGxlDfn2EMu58odZnCZr2fNob+1zcqhZNLhf",
-	"rdBdlfe8JF501pnIfDk2qUEzV0vJuGHj//d//u94sL005gtVvHxGyUod7typwCL0FIiG6K5iBijaDK3T",
-	"AaXMKA696jremGcx1jlzhM/c73WbzNvGaabdQ1tFo584seGFBuUjGddaXKG+5xkJ3D0KWxo+/O4Wkcf3",
-	"68r7v76hWNbvQ4VHWnFr6vfbazavBCwHYZub1oNYFEo7PuTI1r2ZsPNyMkjV4sC5Af0MrvzHg+JydoBD",
-	"+f6oa6uIZAJnXN4qp5zmwHU0hPOu7oxHJW2alQYy1wIEtzCDHGzLam2Q3+0rFmqC3YsU96WhvUKFOXAT",
-	"K1Pyue06fzTyKSIJS3YF2iDvemPPd1/0nehSXhpgnE152iwGgqyuInEIiqP7hgCe//luyg2kklDVFNWp",
-	"dSWBGSFT8J3zEOSlKNBtq6Z3gXS1lKB98SAaui4/tQI7YGaJ5lg2qlft2/ORmyeuYMCqyoTGQzm5KJav",
-	"TDOcLl3WvZrdc7NPtbuZWqUO73fKia0l+tsComKnW4iH141R70hO7NMw4I9Ur3+7I967ndhutc65VeHY",
-	"Dtmvm1JXLvlDTwUB4LOcg1vWO6wN2azq2JIluzndQzaZL+2iHE+3DbZvfqY7kfLz3WZPtgrDDrHmUxmj",
-	"zfogqtqrkoP4h+vJiVIvFMrh30gmjSICYVwGflAlBquziM2yOmfu+3yh9wJ4nodYiLCDsCsVCAihA2Oz",
-	"vMtvdFMO1vVF63VIfuAoRXemdjb2qnlE9Q6TPK38TWeWZ63wqovxG6dg7tAZ+/ymDm8s17bhDWyV1xsB",
-	"9dCYxXdwUSydK2UgFrygSOJUdVbodoXfHKnj/i75yrWv1b4RLbEne+3S4s6n82dY2x4dVVJyDQkrtLji",
-	"FtBWoKa5g3N5LkOzAKq1FNIfOnFneQvXWruq1cE5aPMT37BByPBJldYHiH3cnULFpur1vpyvGPdESstN",
-	"mFHn0kVSEt/axq2ibs9J53fL/BLdl0ndRpbgPpWttuwsbIdrW5j4EKf/wscbvmGXsDqh7D/+XQeG8Xu/",
-	"C3QqMyFX+BJWORgzGjuH2Rq/Kd/gDAN2ei7rbAOVa9ctXCelZYe4XYdH3wdOTVgmZrTyTOG/81UxB+nW",
-	"TO6kSZUGw751re/r6RMmplWnbGoI9B2hVAtrQZ7LseZLDyQdgqL6/FJTy14irJX1VbXBIEBjV0OzZ/zx",
-	"o4SN59zM64GEZm9+Pu0fHT/CfZjDR55BKhY8H7AX/gB9RrR2Lj0oddN1dIzZG9WJaipzBnkFuSpgrTiq",
-	"sXcpR8vQnej058xzvjqX31bIccfdfJeMq8ODx//94dH4uwRfJrTwo38cT376x+/p78VVujjLU3GcZ4t/",
-	"lNnPv5bZh2dXL4enw19nY9dzF+nq7RyoD4dXQsRzuUp5Pqd+5lah86zBGPC9of3RMyQFiqiMn756+ebV",
-	"i2cXP7968/bN+AQfcMe03SMPjw7ZuJSXUi1lHwcdD87pAKBIQTq/RmQgrZgK0GjJFTydQ/9oMKxbmTe+",
-	"q1N+vbdkjCahgW8v6XmnpzfqHQ6G7mFVgOSF6I16DwaHNCYauGQ8bTSYpUM7EEmsvOYzMNRzUbLT56/7",
-	"h8ffD9ipZ2+i1IW6AuO7WJIooTd8r+2FMOjLKte/mNmlv54CRS710Xue9Ua9F8LYF43DsvX1IB2NP+pH",
-	"DjbvyLhOdnwpNL/a8XHXtWjXp921Ifh4pH9WZamrqYuFV20nYvcW4JMXSuar+J0MXmmtG/c7QFpdQLHj",
-	"s+4Wh+v3a73yj4bDO2uU2Kg1jDRLfOXpi/o0PnTTxkarwDtYa/l8nfSOhw9ufs231ycAPJpveqXuSJn0",
-	"TLlYcL3ypN287KEumU7qGljft6ezMxmaGXxGSexcqcvee5xjs0l0VndzKJQ7StnmM9/u4TTPa3f9B5Wt",
-	"7mz3mu0or9t2ptUlXMcJZztem+04r5Pe0fDo5neqrsX7k8nDXcik2Xee3nmyE2yhHzS+crjDNFXnV3rh",
-	"+OYXoi1Y8eWjHZDX7Ol+7/ziqactIamIxVuUdScKOtxh/OlyhPYkNE4hs9Qb2cHja/AQGppdPFQXMHh1",
-	"uKmpfgo5wT+VovqSQt1jrKONcvAMXPpdz6oecgMWejgeJsPh0F0ZZcqFc3vUFdB1Ff86uqD2ABOU+g1/",
-	"K3GnxXzcyrtG/qas4PbTMbodNcEHNTEHnz6oyYXIrn0jNHDBmDY9P6WY7C9q0ttHNPtm+vctZB/e/E7V",
-	"+P3eN/mNVYVrt+/FkbDNc3E5+j0rNlMQF0pJXO78BPYrbtIfGuE/qyWbcu2vOBAmhtM1SR25bcvxytaL",
-	"tnaujK2KcTuuDHsf5dlczTq9sDOK6mu1CF3m3ZVojQsD0Mk0az03Qz7ISZQHKENDfKTteFAQBC1P/H+9",
-	"VsyXDrhIgWw+6cuoUBhfQmFP/AUzhUgJkoWBHF3DS4Cica/QIqnCfx2eoJrdp3KtHbV/QW/Jl8//KVwl",
-	"pGheUmxfc5GP2uS7U9fZHdWjrvN2cUfJJ/a+rKMUsod/OUp/OUq35xZPPTs7Rzv6P4HnDj7VaaHrTnfo",
-	"J7Bn1Vm6NYkdqchFaFywNcRSGwcmIkq5lZm6B8W8g1x3N0t2CfXtG1ndKbkrd7ZutvnTGnCn4drqdRnP",
-	"m1eU7SDWPzU8quuDTyF5ed1pVrXi2CGNzKRa4h9VatoqVeUpW/AJ9FB9cqrq5+LMK3oER16quprQsG8j",
-	"WZLS8EmOFtTqO6rVwVdCR1EqDZbVMZeQ8TVN+DaNqJ/Auh72t7Wi/oAWjltIR+TARc3DvccgM8OA67w6",
-	"i1+dJTZsptXSRRcGf15OIjcB6cVb9US0RTNvXFVyZVRGptBz2uSu29PNrezu+g7uDleoi5FbEe77gjDZ",
-	"Hkz3DQ1ujbKmIrl7+/Kug/BfT3XdQ4BoJ2u0urH33m3Re/bC+CU0ezeo0jqHfaZUFo2wN9owNEQJT+1t",
-	"9fQB+ObHX523n2XC/jEZm/pD/8XV//pc7T3Me7sUMRx19uaAvw0x9Fpx1W3E95G+2SdbL9wdfA1DxzXN",
-	"ai6hWR35jStHc2U7umy01vpMCdWMHH1tIeUjAHua+l9WTN11bOsvSfWfxf44a3Kry3mE6tKEldKK3F//",
-	"65z15s0zU2oM3MXgRei7EA0FvAuN6us78Y3VoqDqWuPSLUtu0zkzOUARCt7q0zlm1LjejOhHKMmW/BKM",
-	"P3234aS7ThBf0Hl2E3Q4zz5ubqhBxuArZcN9HpRJtUxCCThVUJKdSdf0mlJfVYFOl5hykZDQN7kjNKTr",
-	"Yu/t2e/68ODaRuwgZhrXYH9eKPwebyfve8yMR82m8uFmleqUVvvsK3sVnuTMn8vzZ/BcSe9XIKCfkCrK",
-	"wmfZG8CeVF/V59UadBIIY1uyvZMmhrelifvPoVELi3BbetWYKGSKk8bp5lCEEjpLRhC0Naj/zsc8w9hd",
-	"Bax0Ym9XwyH0BLhuWj6b6XATTjrnucs7iwUM2Lu5SOd0t35o2kTHIOtepC4OO4GZkBQeE7K6MPXEX79R",
-	"0ZGbIXTD8dQk6qaELluuwtmL6gglMtWcG5bycja3rCy6cL6pFVrHVL6MadaaYif7bA85eN+ZxHsTn543",
-	"+r6Z93gUWmw1Wwa4c9uBHHzNz+DPbrn9GJqZNMpSXF5nAkZk/kJG5KHqZJ9Z8iIqeGhk0FdxuYMDeWDD",
-	"GY2E5UoVE7pO01XKlzrvjXpza4vRwcHh0ePBcDAcHI6+H34/JLfHTxpunnDmw2a9ftXg1NkqPm+Zqxlq",
-	"GUWixnf3bpwSpdseQvWX4SszYOPJakwf3Wm3YDBWV37nCkWSb5PuQeKpjUD0i5oEWeQFm1YpGF9abpW6",
-	"9NURVEcoXa6JklUv/QE26gvVujOhWZuGkk6ZusmXB4ayxnH8VNstDON0fr7qha5mDg5/J8Z6N4wq0evF",
-	"0fvr/x8AAP//",
+	"7H1/c9s2tuhXwfDtTNv3KFl27CSWZ2eem5e0eZsmmSS3vffWWQsij0SsKYALgFLUjr/7nXMAkJBE2rKb",
+	"OtvO/tPGEgkcnN+/cPRrkqlFpSRIa5Lxr0kBPAdN/3ylMm6FkvjvHEymReX+TD4UwCpuC7YqQAOzinFz",
+	"xficCzlM0sRkBSw4vmbXFSTjxFgt5Dy5vk6Td2D1+nxmQe8u+x4yJXOD6624sGwKM4XLF8AMXwDT8M8a",
+	"jGXCMAPSdm24EFIs6kUyPkzD5kJamINOrnH7imu+AOtP+EKUFvSzkhuzC80bWa5ZVnAhDVsVygBD3LAZ",
+	"FyXkbCVswWwhDMvwdYRC4Fv/rEGvkzSRfIGb05cbEP5FwywZJ//roMX7gfvWHDhIEE4H2Rudd+GJIFMz",
+	"t73CZ/q2py8vRb43BK/xvRaAt1xbkYmKS3sLGAb0UmTQB0gVLbQvLPHmLUgfiKp7Egvx4wGEJbIM8sQZ",
+	"cRRCxDgyIv1ZcmNZrixbibJkueo7CDHVvid4jnsSwAg/UZMQ3ClQRKuvDMONmt1RyjrJibIgNOTJ2Ooa",
+	"7kzet3wO78UvHaCcW7ZQxjKj2ILL9RkbsQVwadjJKGULJ49csqNR+PxoNBqyc1bxObAFX7MpMFMojYhF",
+	"IVE1CrKQ8wbN/Twyh0uDQMXHyWHG69Im45NRmsyUXnDrhPrRUZK28j7qkHd3zA/qCnp0mIRP9pK2tfiQ",
+	"4xVwR3HKZ8iINLYAzVrdwRa1wVO1qokb/LeGG89Gm2yqK/7pFci5LZLx4ejoGPWTtaBxgb//fD74bz74",
+	"ZTQ4vRx8/N9/SdIObXqjfCLkXiyRZhYPcAW5owPgPqaHzzal9X6sti29bzXMupTZuxfP2JOj49GQdP5f",
+	"X49ZoVbEesxs2YOZcrKqapspRLpj1ZSN8JFHo7RhOGHZIXElvUeHF4ZJxUydFUzWiylo/ETDrDaQnwUK",
+	"E4wgMzCMa2BiLpWGHLEEn/iiKhE5BOZJQJyzly3q/DF7iHx08niXjNeIYlMpaYDM0Lk0KyB8o3GWFhxx",
+	"eVWVwlnkg38YZ5b3I8U7ZzffW27B7bfLKMG2rrhh3ANwxiYG35kww9cG6TJMrtPkWyiEvAm6SqtpCYv/",
+	"czco37q3ugCcaOD5YKFyKAdT2n0yJk7Azxl9jtR0Xzn+VvOUKe01j4ZpLUo7ZJNa8iUXJZ+WMBmzd5CT",
+	"BWV/47MrznIFyCTWI4AWIKnGxa1SbIHcYxXLFfKekhmcoQskGd/An1WoG6p6WgpTQI7c6BWjkAE6JmEJ",
+	"2hZQgjEp4zJHnyZHaIX3bAI8rOB6gTwY+WbkRg0aP6oLr/7pg8jjItQ+U3JWisw+KAGdvhlIZQcoP0LO",
+	"PQXdF4RqXpZBA5MlT1uCkBijSliQTp7gOraAAZ5xMmYKrT++R0Y/4xJxDbmwkA/ZREOuxRLkwCo1UDML",
+	"0u8d+3MzsUR2oieJJXCnMzaZKZ3BpP1GOLo7QFAanmllzBst5kI+KEYz3HegaOPJmHFntdSMcemUmfuK",
+	"OA9RmBVczgGRaAvkMrJWbJIpaVQJA7JNtM5Uq5UBzb5eFdwikzJUtoZ064V0J03Ze8gGL8BmxeC9sJCy",
+	"d6Q5NdGRZUpdCfjGmUlka0L3ho31+35lHNxCssl/Dp55YMhkT4bsDR0kKwVi5UJKgJxJJR3iX8olL0Xu",
+	"ldsdcO9VOcnRdI3/XfKy9q6Q5aJEJ8KwxuylCWitUO5+7n1iJqDMk3FyMF0n1x/RNhjLZYZ6/oBX4iBH",
+	"BeaN7kHF1wuQ9mA0ezrj+cl0kJ9m08HJ49PZgB8+Phk8GT19/OTJ0dPTkxEceM5Di2K5rU0yPh6hsyMs",
+	"WSOPhaB/0EvQPAN0EsfJ8XR2ejR7dPLkyfTRcc4f80cZnB6d5iMYwfGTR49bn6LWcmy1qisYe3SNhVt5",
+	"EFYmJvztfLu17GTMgGcFIwSiViVvj6w1X0CehkALmK5LQPGbauBXhljgtbIvVP3Atgh1zwx3dVrEWYfg",
+	"WpBsDdlrkhvDRc5WhSjhVmPFvj4ZPfqGDhX2fsAznQelAKVxwvWOLGb+Wq0+oxdCS/Y7IPQ1etLCe2vO",
+	"3XhvRVn+5IzGF3GJhIntNlrq1keAnK3BbhnnOHFyk2VuniMAPij1ius5PCgzT1W+JrtY4tbeLuKHeGr6",
+	"TPt4j/0gviV6/Ic0dVVhgJf/ALngISB/MJjrFoDBAiEYoBKLYQ/h2TZ/DJNWhxGlvl3vBiQ/FZTOotgo",
+	"js+OnlK42fy9Gaz9/eLi02g0uLj4dDi7uPj0ZNYZsqXJM/RscNNKqwq0Fc4OedOA/xQWFubWTBEu84pe",
+	"wlUX/NNL99rRqI2EudZ8jV9vxbm7Z36+qOzaubKULBGmTYrge9u4oFh152xNemI385cmPmjrSLR5WTQk",
+	"Wuh0sClkGFQ7V2GREiwSViiMM6Ex4os+ORqNzphyAkrfek9IlmsKb/dB5ys1fy6tXu+By2oz5N45J30f",
+	"pP9O+Qq08Eqvb0i3et8pZIrocbSZ5FDVxqoFaPMVy5XSKTugx8zBryK/PqDsF7H0DsCrVrVubuvYy2z5",
+	"5EqSo444pvXumpJpswk/b+UZouxWi8QWvrQRkoiZAs52efxjs7ua/gMy2wiflxpUU2X5ZkZe3Y28EaRs",
+	"W2ZzKMUStOji6e/VilGoQahzuUcKDbWAPCS2hfvMpWXujMs0gU8ZVP0ZemN5dkURAau4FFkn9efo9HW/",
+	"jy56vQDN6BmXRXHRUudKkQHc8i5MhAQU7DZPYylV6xnMkXdvmf3eZV6ud0XULXSpZjMDdlsMHx/filf/",
+	"vlWVyLrsA/iihHuOCWugnLFSgDnDP1jDvU6PcrshQp3Iq/i6VJw0J89zepmXbyN2c6m3XSIRVr8yzu4h",
+	"M2ll1bSesf///s3rITufUqWENLtA7Ev0XabAcshUjv61AVQutPslxTkRfF5y0uTTYK4G/kMypO/46gcw",
+	"hs8hgt6934WxdWubO0BQ2heSyPHDcB4o3UL+B2X9eMC1sXxN7hjimQjUiU7NY7/1ucxUTioumXIDxAG7",
+	"mJyuLTTKLkZrivu5F4edWdhYpQUpcDBs8dI2a+7qqI+opbrrUT5wStH7vKQAJEURpVxOyirQC44CkjKr",
+	"uTSC/omPrsGehWhjRqjmFk2HysOnIWPQCmBk6x8f3+T28MEvPdnpNPl/wmRc38DTM14aSLe0qovIbxL8",
+	"b2Mhd97G7TUPpBI3/T55HBggLd+5p7fJO10nzUoxDF3W5nku7O90eMpKbVRH/HJbmrc0Knh1N6S7Iq6e",
+	"KlUCl/dC8L112KpQJblz3Vos3RZKhPUeWup3ZYD2+J2s0BQCN/JPPycu5zJ0Rdzl4ZBqhG9LngEtFJcO",
+	"0BntF8SmWDTslccXAso8yi5sezMusdXlCVDqhQyZc7KhzJs0TMdGPhm24wcQNVml0NRqJqRVjVkIuXbK",
+	"+jifxWlS/LwpvN2uft3WaThNFy2+Cx7P5vmzoHV3jhPFZtviVYZCmmdR4228Sb1rE2V5XEFaZmWd73p7",
+	"e3glC8/JvebVx0ORmHdSxz3W6dfInnVcXLUBc84tDKxYQNcWqsxv3oLWJoZC796wUsk5RXf32053O57P",
+	"fD+AsIXLzjmmugfubwv6bGdTwkZU7Q9dcEMpbHd6X6rQHqqbeXszWgqdJb4hweNgI0hyVGgo3rJQr1iY",
+	"XbmYN5/v5ZU76doIow9HXXF0JFV3JMYt5G7Y6s503sK3P3kHbrvw58ORHfx5j7NTr1LdwaePq5ILySx8",
+	"st3mWPrGkR3ei4oX8fovg8/qGND/GwMSXcPtzEbbhcW7zvtSLrkWXiA2jxxAjQ0dzzJVS0vFkqxAx96Q",
+	"nynKGJ23y/Q5m8HKC4+SVvNcZJY5YjcM2iOfLfNRWXt38VpmBWRXkI+ZVCFaoUSiufKBirDbZWLqDpDI",
+	"Uj8nhSpzPNdU+1aPZsXOQyK1u7Qkd4kBFC+uId+bWu5Yft0uorW5jy0mbUr6u0wq8s0A3bdTxLkLb+Y6",
+	"zU2/XSUtf4kqv9awoQdu1PYlv9dbsTd70yF9n1hjmzoPdaMtFk2ahD2rLeOWnYxGPrwUkpXC9Kx674TF",
+	"jYnX3zNhWSkjuhNQL61BlZY1PQ/kF52xw5Bb7rLEmzsedu0YYpbulBu1DTW1+tYJuuOxNFi9vuQ3eTAR",
+	"VtsNm3Oy6dqnhTZTMJEUOcfHJTcq0FSd2NfhuTUz5Zi4FNDNaN3uyoetEOuMQevAbCSP7uOvRNndjagp",
+	"cFDjyQTHJshYOO5mVtjLyrYW2VIPEb/0q8O3XpJ/W0XmX6sYs0WK1incJ03eVEN2kMKzbml/M2tboGJ7",
+	"2DYvQC6QWrnPCXVZQ273V+cuUdJvbHbAuyEguuo0fefhPGfbNSn03r0Qk5izr0OH0TiYxbaDznUhjX1e",
+	"mDIE9IQG0o75GfMowX86IP0q+IaS35yh15GVyqADQrItcxcgd+I7dIEEkDzqye9qdkKxoa1I3HDpToJs",
+	"2Mz9bWCD7ZStnDnMRX6GMIdj+I+NVVXVQ5Q/ni1s00u76ehAjC5cBaQ0ba8hpUD8NuXZ1b0sWJ+ZjKhT",
+	"fE6LSYzXh/fGYO1ffezCjLGiLDtju7tWHknmSeWk/XYqOtSNRqhHh3bbFZA2lAw/d2n6S1iWcJz9LEu4",
+	"/RBtcnJ4tGdec9yX2Nzqgo/DTt9qt5VLvbWmMRqc9m7WJlB3G9lPj0+eIBL3S62eT10NVKCih041GDoP",
+	"92SWjRTvdhJml2HaLsXbWg4iW9OIXa3FoGmY7wI+NCwSvZ1knpyeRnJ6POpUJr63sbOmjToRnWZYgl4z",
+	"31zk7OFWWSDSPk1H5PaSLwTdL4ibvSSjx103Sqnm5EHH7DEanPLB7OOvj46u/7K/c/3e8mkJQ7bbaMlm",
+	"qizVCqPodZsCt65KxxE+4cU1V1mN3BzdRyAm36N58+P+dNsScO+VO5o0NO0S7rd1aToU3l3curx2DVtg",
+	"LsmPXwhZ2zjtFXc/9BebXTt/purS9eqFDM6Q/eRzF7lw3xjuOt1gZpkTRpD9fRKmv7Z1SzsboqZJje5g",
+	"TsjLWSnmRdclO8qDNQ0TXDa3X4hDuAY6R9tDsosoETJ1++uRNrnXkTxzqbnLCvSlu6HTAfUyvlZHxUZ/",
+	"mWczyFX1tIwYwV3M8Y7YFeS96FAztipEVjCjFuBaV53DHCraLAeeRwXt7hhf7PLZtoYOsbveCPlRFgnv",
+	"FsqSfT05f/bh5Y8vP/zXX6kMO/mmY8uoPDkwV6IaqMpx0cAXxHwNF/UmWFvC5aLDe3uh1cLlVXJmFXNP",
+	"5ulGZ5hPgfvvmt5VpIQ7566Fqk5Gna52R8bn9GTvJ0/3enI7a3AyStw2bokuTeOPdruOIKdtm1X7BHgP",
+	"ttxyp6ipjvGqApk7glAv+3ZfSgB866S8cTc3IOw+XswVscJoRKVXeXZhIW2LG5F26FXqPSXTks87mZSa",
+	"30pX9XRFKJ+QEk11xiXQfYdZd0Wuoy+Lzy81ZErnZk8e9BFmt5UIKX4HhLk9oeXPuwlIF9LeAc9/UDmU",
+	"Gy0azZ3QEK2Hv/1dmM4Y/F0TVe4cYMj+BpVtvCF/VWJVKN9I6yzZhj+P/tZ9upZD735nQmjZ5e6ghdro",
+	"g6tlTlnPdXd5a4aMknc1BxOamfu+vfJ/16zArH9pq2j1M8eknkXnijpdtRZLtC48J/G+R1Exihj3t78e",
+	"32+bWHPHDG/rEkeHBo904o2tP97cL7MUsBoGMse2SiwqpV2RjyMTJXNhi3o6zNTiwDmdgxyW/p8H1dX8",
+	"AJfysx62TtFRd5pzeXkXDzErgevOhMFP7S1faifQrDaQu6s2SMIcSrAbPlLEfqTA7wRIy7D3YsX78tC9",
+	"ElMlcNNVIkbPeM6jasXYFyQkrNgStEHZ9a6Fv0nub9VmvDbAOJvxLC7Egm/gRwXvENSN7lvSRf7rO1Kk",
+	"p6grlYSmnkthAB1SSWBGyAz8LWAEeSUqDBKa7V3aVq0kaN+4gW6Vq4aswQ6ZWaHxz8ftqf1VYwoqxBKG",
+	"LMMAuyw3HirJIbZ8beLkLQKaRIf30ux63/1OaC3Cgh32oqsC43NVoTa8qSAacbqDengbrfqZ9ISrEvxx",
+	"eyX3bS3saynsdiKiK2o3VGLuVWu5rVDiSg30VFAAvqY2vGN1fWvJuIfghprM7cUFcnL8/AaqKAyTu15J",
+	"uq0a0J+2//7z5upvVIY9as0nzse7lxFZThrPl6LwDzdfALWePxL9jWwSlayFcfXeYVOGarruA8ZpKgE5",
+	"l7465X1OXpYh8hZ2GKjSgIAQOjDCBA8nLxiaekLHerC98JM7jdjUqvzCnRzdW0jYoVV8GeMzlhQ2qgW9",
+	"NQUvt4GsfYIfdSB/Rtf/t19ffG+5tlE0cKO+3knfhrvSLmNjFcsKpQx0hcqUt5qp3u6ovmSPY3Wk74qv",
+	"3SgO7YdqkHiyt64I6/K7/rYGpdFMoVbSD/JZ4ycpq7RYcgvoK9AAkOGFvJDhWhzNpBDSN/y6WyuVGxPU",
+	"dIbgHkT81F9NFDL8S9XWpyN9lpcSk6aZW7Uq1ox7JqXjpsyoC+nidifPNA/LYKgybcdfDNkPyOx+FhYe",
+	"LKgxgnC6ZqQdSmFI+IWmt6IRJNEwE+IvnhUpOtUzbrzmlhdyuwUm45JZfgWEoXO5McyKBcLj8QQpa5EV",
+	"4QMfR3/FrmB9Rnvj323CEz/39Oal02WGTa5gXYIx4wmBTS3ERJavcIchO7+QbRadmvLawRfT2rJDZIzD",
+	"o6dBJ6QsF3PCca7wv8W6KkA6NFPgajKlwbCv3cCwdvuUiVkzX4imAXxDxNPCWpAXcqL5ygNJre7UhVlr",
+	"GnRCLLy2YMINKOlbyJFo0aStk8cpmxTcFO1CQrP3358Pjk4eIwcW8InnkIkFL4fslb+UlhPxL6QHpR1V",
+	"hSE4e696UU196yCXUKoKtpp+ItplHH1Q5Kfm7lbJ1xfy6wY57lKDv3m6PDx48n+PjybfpPgyoYUf/Xgy",
+	"/e7HX7JfqmW2eFdm4qTMFz/W+fc/1Pk/ni9fj85HP8wnblIJ8tWHAuhuqzd3JN2lynhZ0BQoqzBM12AM",
+	"eHb2FwyQFaiKMnn25vX7N6+eX37/5v2H95MzfMBdfXKPHB8dskktr6RayQEuOhle0DUPkYF0EZTIQVox",
+	"E6DRZ6x4VsDgaDhqB0BFn7WlrOQDub1pGHuSpIkPr5JxcjgcuYdVBZJXIhknj4aHtCa60uSm7QwRodZs",
+	"6CgYvOVzMDRFQbLzl28HhydPh+zcKxLi1IVagvFzKUhp0Rt+QtFCGIyalZv6wuzKD/VD5U4X6V/myTh5",
+	"JYx91fQUxUMVey7Tto8c7E4WvE73fMnPR9z3cTd5b9+n3bBFfLxjtGATE6iZy/E2Vzm7pr3hk5dKluvu",
+	"SXbePG6HEXtA2ozt2/NZN/vu+uPWhLGj0eizTdKIeug6hjW88fxFkyOO3bZdqzXgHWyN9blOk5PRo9tf",
+	"80PJCACP5tteaWdMpImpFwuu15614xF5bStw2vZ2+rvwbiaIu7ri/U9n3dGh4XMqzpZKXSUfcY/dQUBt",
+	"UdGL8q6UfRfy9H8qIfs9GdJjrGeoi0O5Jx1dQ/AzJYYsTL48TEejkRsSauqF86HUEmhA2R+Hj1s/OUWO",
+	"jZy1lFHp3Ef3FAk2s1FDcEQ+4Z5cXKp5rzV6R3kUrRZhfo4bqBmNQkJja7bmeQQH1EH3COkR/MRNBUzO",
+	"IEog/n+7Fky3xIPHJOMnfZkUCXsFlT3z48kqkREkCwMlmsgrgCqaSrdIm4CrxyKq+UMKamuw/oBWw7fH",
+	"/SlMBnI0rymborkox5vsu9dEmz1FLSx88GubbbjutR/fgX3XNARvsWVHWwHC5Dzr4DhHXV8dU2I3Eh79",
+	"Q2L37rtrWv36xt3ezrxu+Gof595M22bs6nWaHI2Obn9hYzDZ/Xn1eHR8+2vNpLsHZ+7zMNl9m5F5PHNw",
+	"D979NTJB1we/hpzYda/t2AhaQnaSSbXCP5qMp1WqSX9twCfQpPtMhI9qgw2hR3DllWqL1Bjd74bEteHT",
+	"Es3E+hsqAeErLrfirEZzlbdNJJoYvl1L8R1YNwTsrqbiX1CNu4P0uFouRAqjwUHmhgHXZXOhqLkQYdAr",
+	"Wzl3bPjnlSTyhZBfvOtCTFvF6cimQJhTdVKxGde70nV3vrmTc9GOqadpNPsL8kHeDnx5MAjpBlmH7fPD",
+	"Z/ytrDujLDYkxF/fqnz92cQmTMa53qwhoOW8/mOZrj3kJx6QfB8hPR6d7rFJGGqNLxzuAVUzbZNeOLn9",
+	"hc6xlw/vavIriC+gqdq6qGSuVH4WZjtRPaEpyDXVukiV8Mze1U4fgJ9n9MVl+3ku7L+mYNPIp39L9R9f",
+	"qo+Pjh50pm24r+HdAT/MNlwYdUVTkvuOUVhnN07QHn4JR8fd/I+PEBfdv3JVTlej0XU0H+A3aijdNhJ9",
+	"cSXlm5ru6er/vmoqNFz9W1P92/+4o2jH0uoSu6FpIWW1tKL009tdsB6P7pzRrJ8+Aa/C5bHOVMBPYfZc",
+	"+7MRxmpRUdOGcTnlFbdZwUwJUIXqZtv0acbRfGjiH6EkW/Er+kmPziDdXWf7HYNnt0FP8OyTg4Zu+Q2/",
+	"UPlgrgD9RibVKg2dRVQuJz/T/bpHrZdiCe4+psu+u0xIGIXUkxrSbQ+Ra8ze1aDPqNG17UnfIsQeaib6",
+	"FYN7a4vTB/5xiYHHzGQcz4mjq4xTaLuJN69UsDfhSc58u7dv7Xb9G1+Agb5DrqgrxyoxsGfNR20bdMQn",
+	"gTE+Xqc3ZLV7eGJ0V554+EIB3cMLP3bR3K4O5bA0ujQTqnZhPE4Hgm5M6v/kc55h7d4fiZzt/YOG7cWm",
+	"69jz2a35mXCBpixdcU0sYMh+KkRW0E+jhJvn1F3fDlRyedgpzIWk9JiQjPubo2d+ombDR26HcKXXc5No",
+	"J6u4kqAKLX1NZz4KVcENy3g9Lyyrqz6c71qFje7H38c129hiL//sHnrwAZ2t0wf+nTg66EDXUrrfGPNz",
+	"AuKbaBu/Ccd4iRKyHv7ZPbcX4UZmVHt3dZ0pGJH7ifYoQ03DuFnxqlPx0Mqgl916BxfywIaGvJSVSlVT",
+	"+j0C1xZV6zIZJ4W11fjg4PDoyXA0HA0Px09HT0cU9vhNwzBJ5z7sNmc1U5qcr+LrlqWao5VRpGp2fvXS",
+	"DXBc+UkAhq/NkE2ma/8rhyv/8y+bP+5UKlRJ/qd+PEg8sz0Qxb/zxOkiVDNCUc0dbv1gye1rjU1p1SuA",
+	"j9f/EwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -34,13 +34,11 @@ type desk struct {
 func open(t *testing.T) *desk {
 	t.Helper()
 	s := consoletest.New(t)
-	jobs := httpapi.NewJobs()
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, jobs, consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := s.Play()
-	s.Run(jobs.Run)
 	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(nil)))
 	t.Cleanup(srv.Close)
 	return &desk{s, srv.URL, stop}

@@ -18,7 +18,7 @@ import (
 
 func TestGate(t *testing.T) {
 	s := consoletest.New(t)
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, httpapi.NewJobs(), consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}

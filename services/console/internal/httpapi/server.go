@@ -33,12 +33,11 @@ type door struct {
 	orders     *orders.Query
 	log        broker.Log
 	pulse      *pulse.Pulse
-	jobs       *Jobs
 	partitions int
 }
 
-// New returns a server; it fails only when the contract it was built with cannot be read. beat and jobs must run.
-func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.Pulse, jobs *Jobs, partitions int) (*Server, error) {
+// New returns a server; it fails only when the contract it was built with cannot be read. beat must run.
+func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.Pulse, partitions int) (*Server, error) {
 	doc, err := GetSpec()
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
@@ -47,7 +46,7 @@ func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.
 	if err != nil {
 		return nil, err
 	}
-	return &Server{contract: c, gate: newGate(), door: door{model: model, orders: query, log: log, pulse: beat, jobs: jobs, partitions: partitions}}, nil
+	return &Server{contract: c, gate: newGate(), door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, nil
 }
 
 // Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another

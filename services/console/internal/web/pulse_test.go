@@ -40,7 +40,6 @@ func (i *idle) Group(ctx context.Context, group string, logs []broker.TopicParti
 func live(t *testing.T, control string) (*page, *idle, string) {
 	t.Helper()
 	s := consoletest.New(t)
-	jobs := httpapi.NewJobs()
 	protocol, err := choreography.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +49,7 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	fake := consoletest.NewQuery(t)
 	query := orders.New(fake.URL)
 	beat := pulse.New(pulse.Config{Log: s.Log, Groups: groups, Choreography: protocol, Partitions: consoletest.Partitions, Stopped: playground.Stopped})
-	desk, err := httpapi.New(s.Model, query, s.Log, beat, jobs, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, query, s.Log, beat, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,6 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 		t.Fatal(err)
 	}
 	s.Play()
-	s.Run(jobs.Run)
 	s.Run(beat.Run)
 	srv := httptest.NewServer(desk.Handler(pages.Routes))
 	t.Cleanup(srv.Close)

@@ -18,7 +18,7 @@ func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	s.Play()
 	s.Caught()
 	query := orders.New(consoletest.NewQuery(t).URL)
-	desk, err := httpapi.New(s.Model, query, s.Log, nil, httpapi.NewJobs(), consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, query, s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,10 +31,9 @@ type page struct {
 func open(t *testing.T) *page {
 	t.Helper()
 	s := consoletest.New(t)
-	jobs := httpapi.NewJobs()
 	query := consoletest.NewQuery(t)
 	asked := orders.New(query.URL)
-	desk, err := httpapi.New(s.Model, asked, s.Log, nil, jobs, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, asked, s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +42,6 @@ func open(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	s.Play()
-	s.Run(jobs.Run)
 	srv := httptest.NewServer(desk.Handler(pages.Routes))
 	t.Cleanup(srv.Close)
 	return &page{s, query, srv.URL}

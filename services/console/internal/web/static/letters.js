@@ -124,25 +124,36 @@ if (form) {
   });
 }
 
+// heads are the heads of all chains of a group, read page by page before anything is asked: a chain that fails comes again in the list.
+async function heads(group) {
+  const all = [];
+  for (let next = ''; ;) {
+    const page = await call('GET', `/api/dead-letters?${new URLSearchParams({ ...group, head_only: true, page_size: 200, page_token: next })}`);
+    all.push(...page.letters);
+    if (!(next = page.next_page_token)) return all;
+  }
+}
+
+// One chain after the other: the next is asked for when the one before was answered, so no participant is flooded. It ends with the page.
 for (const button of document.querySelectorAll('[data-bulk]')) {
   button.hidden = false;
   button.addEventListener('click', async () => {
     const { participant, class: cause, type } = button.dataset;
-    const group = { participant, class: cause, ...(type && { type }) };
     try {
-      const dry = await call('POST', '/api/dead-letters/redrive', { ...group, by: 'console', dry_run: true });
-      const figures = el('p', {}, `${dry.orders} orders with ${dry.letters} letters; ${dry.passed_over} are passed over, they failed five redrives.`);
-      const reasons = el('ul', {}, ...dry.reasons.map((r) => el('li', {}, `${r.orders} × ${r.message}`)));
-      const put = await ask('Redrive this group?', [figures, reasons, field('Who you are', by()), field('Why', reason(false))], 'Redrive');
+      const all = await heads({ participant, class: cause, ...(type && { type }) });
+      const put = await ask('Redrive this group?', [
+        el('p', {}, `${all.length} orders, one after the other, while this page is open. To go on without it: troupe dead-letters redrive --participant ${participant} --class ${cause}`),
+        field('Who you are', by()), field('Why', reason(false))], 'Redrive');
       if (!put) return;
       localStorage.setItem('by', put.by);
-      let job = await call('POST', '/api/dead-letters/redrive', { ...group, by: put.by, ...(put.reason && { reason: put.reason }) });
-      while (job.state === 'running') {
-        say(`${job.done + job.failed} of ${job.total}`);
-        await new Promise((later) => setTimeout(later, 500));
-        job = await call('GET', `/api/dead-letters/jobs/${job.id}`);
+      const count = { done: 0, failed: 0, refused: 0, waiting: 0 };
+      for (const { participant: at, order_id: order } of all) {
+        const path = `/api/dead-letters/${encodeURIComponent(at)}/${encodeURIComponent(order)}/redrive`;
+        const { state } = await call('POST', path, { by: put.by, ...(put.reason && { reason: put.reason }) }).catch(() => ({ state: 'refused' }));
+        count[state]++;
+        say(`${count.done} of ${all.length} came back, ${count.failed} failed again, ${count.refused} were refused, ${count.waiting} wait for an answer.`,
+          count.failed + count.refused ? 'bad' : 'good');
       }
-      say(`${job.state}: ${job.done} done, ${job.failed} failed again, ${job.passed_over} passed over.`, job.failed ? 'bad' : 'good');
     } catch (err) {
       say(err.message, 'bad');
     }
