@@ -94,7 +94,7 @@ func settle(ctx context.Context, c *rest.Client, key string) error {
 	if err != nil {
 		return err
 	}
-	o, err := c.Order(ctx, placed.ID, rest.Read{Token: placed.Token, Wait: settleWithin, UntilSettled: true})
+	o, err := c.Order(ctx, placed.ID, rest.Read{Token: placed.ConsistencyToken, Wait: settleWithin, UntilSettled: true})
 	if err == nil && (!o.Settled || o.Status != "confirmed") {
 		err = fmt.Errorf("order %s is %s, settled %v", placed.ID, o.Status, o.Settled)
 	}

@@ -18,71 +18,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/view"
 )
 
-// BulkDiscard defines model for BulkDiscard.
-type BulkDiscard struct {
-	// All Everything that waits; needed when there is no filter.
-	All bool `json:"all,omitempty,omitzero"`
-
-	// By Who asks.
-	By By `json:"by"`
-
-	// Class invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
-	Class Class `json:"class,omitempty,omitzero"`
-
-	// DryRun Only say what would be done.
-	DryRun bool `json:"dry_run,omitempty,omitzero"`
-
-	// Limit At most so many orders, the longest waiting first.
-	Limit   int  `json:"limit,omitempty,omitzero"`
-	OrderID Name `json:"order_id,omitempty,omitzero"`
-
-	// Participant Examples: payment
-	Participant Participant `json:"participant,omitempty,omitzero"`
-
-	// Rate Orders a second.
-	Rate int `json:"rate,omitempty,omitzero"`
-
-	// Reason Why. Kept for ever, with who and when.
-	Reason RequiredReason `json:"reason"`
-
-	// Type Examples: troupe.order.v1.OrderPlaced
-	Type EventType `json:"type,omitempty,omitzero"`
-}
-
-// BulkRedrive defines model for BulkRedrive.
-type BulkRedrive struct {
-	// All Everything that waits; needed when there is no filter.
-	All bool `json:"all,omitempty,omitzero"`
-
-	// By Who asks.
-	By By `json:"by"`
-
-	// Class invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
-	Class Class `json:"class,omitempty,omitzero"`
-
-	// DryRun Only say what would be done.
-	DryRun bool `json:"dry_run,omitempty,omitzero"`
-
-	// Force Also heads that failed five redrives.
-	Force bool `json:"force,omitempty,omitzero"`
-
-	// Limit At most so many orders, the longest waiting first.
-	Limit   int  `json:"limit,omitempty,omitzero"`
-	OrderID Name `json:"order_id,omitempty,omitzero"`
-
-	// Participant Examples: payment
-	Participant Participant `json:"participant,omitempty,omitzero"`
-
-	// Rate Orders a second.
-	Rate int `json:"rate,omitempty,omitzero"`
-
-	// Reason Why. Kept for ever, with who and when.
-	Reason Reason `json:"reason,omitempty,omitzero"`
-
-	// Type Examples: troupe.order.v1.OrderPlaced
-	Type EventType `json:"type,omitempty,omitzero"`
-}
-
 // By Who asks.
 type By = string
 
@@ -178,21 +113,6 @@ type Discard struct {
 	Reason RequiredReason `json:"reason"`
 }
 
-// DryRun defines model for DryRun.
-type DryRun struct {
-	// Letters All letters of these chains; for discard, their heads alone.
-	Letters int64 `json:"letters"`
-
-	// Orders Chains that would be taken.
-	Orders int64 `json:"orders"`
-
-	// PassedOver Chains whose head failed five redrives; needs force.
-	PassedOver int64 `json:"passed_over"`
-
-	// Reasons The chains that would be taken by why their heads failed, the most frequent first.
-	Reasons []ReasonCount `json:"reasons"`
-}
-
 // Edit defines model for Edit.
 type Edit struct {
 	// By Who asks.
@@ -277,39 +197,6 @@ type Invariant struct {
 
 	// Text What was compared.
 	Text string `json:"text"`
-}
-
-// Job defines model for Job.
-type Job struct {
-	Action string `json:"action"`
-	By     string `json:"by"`
-	Class  string `json:"class,omitempty,omitzero"`
-
-	// Done Chains where what was asked was done.
-	Done    int64     `json:"done"`
-	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
-	Error   string    `json:"error,omitempty,omitzero"`
-
-	// Failed Chains whose redrive failed again, or was refused.
-	Failed      int64  `json:"failed"`
-	ID          string `json:"id"`
-	OrderID     string `json:"order_id,omitempty,omitzero"`
-	Participant string `json:"participant,omitempty,omitzero"`
-
-	// PassedOver Chains not asked for: their heads failed five redrives, or they wait no more.
-	PassedOver int64     `json:"passed_over"`
-	Reason     string    `json:"reason,omitempty,omitzero"`
-	StartedAt  time.Time `json:"started_at"`
-
-	// State broken: it could not go on, for the reason in error.
-	State string `json:"state"`
-
-	// Total Chains it was to take when it began.
-	Total int64  `json:"total"`
-	Type  string `json:"type,omitempty,omitzero"`
-
-	// Waiting Chains asked for and not answered yet.
-	Waiting int64 `json:"waiting"`
 }
 
 // Letter defines model for Letter.
@@ -474,18 +361,6 @@ type ReadModel = string
 // Reason Why. Kept for ever, with who and when.
 type Reason = string
 
-// ReasonCount defines model for ReasonCount.
-type ReasonCount struct {
-	Class   string `json:"class"`
-	Letters int64  `json:"letters"`
-
-	// Message Numbers and ids in it are shown as `…`.
-	Message     string `json:"message"`
-	Orders      int64  `json:"orders"`
-	Participant string `json:"participant"`
-	Type        string `json:"type"`
-}
-
 // Rebuild defines model for Rebuild.
 type Rebuild = view.Rebuild
 
@@ -572,20 +447,8 @@ type Conflict = Problem
 // CrossOrigin RFC 9457.
 type CrossOrigin = Problem
 
-// EmptyFilter RFC 9457.
-type EmptyFilter = Problem
-
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
-
-// JobNow defines model for JobNow.
-type JobNow = Job
-
-// JobRunning RFC 9457.
-type JobRunning = Problem
-
-// JobTaken defines model for JobTaken.
-type JobTaken = Job
 
 // NotFound RFC 9457.
 type NotFound = Problem
@@ -601,9 +464,6 @@ type TooLarge = Problem
 
 // UnsupportedMediaType RFC 9457.
 type UnsupportedMediaType = Problem
-
-// WouldBeDone defines model for WouldBeDone.
-type WouldBeDone = DryRun
 
 // ListLettersParams defines parameters for ListLetters.
 type ListLettersParams struct {
@@ -710,12 +570,6 @@ type StartRebuildParams struct {
 	Of *ReadModel `form:"of,omitempty" json:"of,omitempty"`
 }
 
-// DiscardAllJSONRequestBody defines body for DiscardAll for application/json ContentType.
-type DiscardAllJSONRequestBody = BulkDiscard
-
-// RedriveAllJSONRequestBody defines body for RedriveAll for application/json ContentType.
-type RedriveAllJSONRequestBody = BulkRedrive
-
 // DiscardLetterJSONRequestBody defines body for DiscardLetter for application/json ContentType.
 type DiscardLetterJSONRequestBody = Discard
 
@@ -809,34 +663,10 @@ type ClientInterface interface {
 	// Corresponds with GET /api/dead-letters (the `ListLetters` operationId).
 	ListLetters(ctx context.Context, params *ListLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DiscardAllWithBody Discard the head of every chain whose head passes the filter; what stands behind waits on
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-	DiscardAllWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// DiscardAll Discard the head of every chain whose head passes the filter; what stands behind waits on
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-	DiscardAll(ctx context.Context, body DiscardAllJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// ListGroups What waits, by participant, error class and event type of the heads
 	//
 	// Corresponds with GET /api/dead-letters/groups (the `ListGroups` operationId).
 	ListGroups(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// CancelJob Stop a job; what it asked for already goes on
-	//
-	// Corresponds with DELETE /api/dead-letters/jobs/{job_id} (the `CancelJob` operationId).
-	CancelJob(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// GetJob How far a job is
-	//
-	// Corresponds with GET /api/dead-letters/jobs/{job_id} (the `GetJob` operationId).
-	GetJob(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLog The audit trail: requests and what became of them, the newest first
 	//
@@ -844,20 +674,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/dead-letters/log (the `ListLog` operationId).
 	ListLog(ctx context.Context, params *ListLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RedriveAllWithBody Redrive every chain whose head passes the filter
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-	RedriveAllWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RedriveAll Redrive every chain whose head passes the filter
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-	RedriveAll(ctx context.Context, body RedriveAllJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRequest Ask again what became of a request
 	//
@@ -966,75 +782,11 @@ func (c *Client) ListLetters(ctx context.Context, params *ListLettersParams, req
 	return c.Client.Do(req)
 }
 
-// DiscardAllWithBody Discard the head of every chain whose head passes the filter; what stands behind waits on
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-func (c *Client) DiscardAllWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDiscardAllRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// DiscardAll Discard the head of every chain whose head passes the filter; what stands behind waits on
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-func (c *Client) DiscardAll(ctx context.Context, body DiscardAllJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDiscardAllRequest(c.Server, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // ListGroups What waits, by participant, error class and event type of the heads
 //
 // Corresponds with GET /api/dead-letters/groups (the `ListGroups` operationId).
 func (c *Client) ListGroups(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListGroupsRequest(c.Server, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// CancelJob Stop a job; what it asked for already goes on
-//
-// Corresponds with DELETE /api/dead-letters/jobs/{job_id} (the `CancelJob` operationId).
-func (c *Client) CancelJob(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelJobRequest(c.Server, jobID)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// GetJob How far a job is
-//
-// Corresponds with GET /api/dead-letters/jobs/{job_id} (the `GetJob` operationId).
-func (c *Client) GetJob(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetJobRequest(c.Server, jobID)
 	if err != nil {
 		return nil, err
 	}
@@ -1052,40 +804,6 @@ func (c *Client) GetJob(ctx context.Context, jobID string, reqEditors ...Request
 // Corresponds with GET /api/dead-letters/log (the `ListLog` operationId).
 func (c *Client) ListLog(ctx context.Context, params *ListLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListLogRequest(c.Server, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RedriveAllWithBody Redrive every chain whose head passes the filter
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-func (c *Client) RedriveAllWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRedriveAllRequestWithBody(c.Server, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RedriveAll Redrive every chain whose head passes the filter
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-func (c *Client) RedriveAll(ctx context.Context, body RedriveAllJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRedriveAllRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1441,46 +1159,6 @@ func NewListLettersRequest(server string, params *ListLettersParams) (*http.Requ
 	return req, nil
 }
 
-// NewDiscardAllRequest calls the generic DiscardAll builder with application/json body
-func NewDiscardAllRequest(server string, body DiscardAllJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewDiscardAllRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewDiscardAllRequestWithBody constructs an http.Request for the DiscardAll method, with any body, and a specified content type
-func NewDiscardAllRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/dead-letters/discard")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
-}
-
 // NewListGroupsRequest constructs an http.Request for the ListGroups method
 func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Request, error) {
 	var err error
@@ -1561,74 +1239,6 @@ func NewListGroupsRequest(server string, params *ListGroupsParams) (*http.Reques
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewCancelJobRequest constructs an http.Request for the CancelJob method
-func NewCancelJobRequest(server string, jobID string) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/dead-letters/jobs/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
-}
-
-// NewGetJobRequest constructs an http.Request for the GetJob method
-func NewGetJobRequest(server string, jobID string) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job_id", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/dead-letters/jobs/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1725,46 +1335,6 @@ func NewListLogRequest(server string, params *ListLogParams) (*http.Request, err
 	if err != nil {
 		return nil, err
 	}
-
-	return req, nil
-}
-
-// NewRedriveAllRequest calls the generic RedriveAll builder with application/json body
-func NewRedriveAllRequest(server string, body RedriveAllJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewRedriveAllRequestWithBody(server, "application/json", bodyReader)
-}
-
-// NewRedriveAllRequestWithBody constructs an http.Request for the RedriveAll method, with any body, and a specified content type
-func NewRedriveAllRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/api/dead-letters/redrive")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -2360,40 +1930,12 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/dead-letters (the `ListLetters` operationId).
 	ListLettersWithResponse(ctx context.Context, params *ListLettersParams, reqEditors ...RequestEditorFn) (*ListLettersResponse, error)
 
-	// DiscardAllWithBodyWithResponse Discard the head of every chain whose head passes the filter; what stands behind waits on
-	//
-	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-	DiscardAllWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DiscardAllResponse, error)
-
-	// DiscardAllWithResponse Discard the head of every chain whose head passes the filter; what stands behind waits on
-	//
-	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-	DiscardAllWithResponse(ctx context.Context, body DiscardAllJSONRequestBody, reqEditors ...RequestEditorFn) (*DiscardAllResponse, error)
-
 	// ListGroupsWithResponse What waits, by participant, error class and event type of the heads
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/dead-letters/groups (the `ListGroups` operationId).
 	ListGroupsWithResponse(ctx context.Context, params *ListGroupsParams, reqEditors ...RequestEditorFn) (*ListGroupsResponse, error)
-
-	// CancelJobWithResponse Stop a job; what it asked for already goes on
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with DELETE /api/dead-letters/jobs/{job_id} (the `CancelJob` operationId).
-	CancelJobWithResponse(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
-
-	// GetJobWithResponse How far a job is
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /api/dead-letters/jobs/{job_id} (the `GetJob` operationId).
-	GetJobWithResponse(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
 
 	// ListLogWithResponse The audit trail: requests and what became of them, the newest first
 	//
@@ -2403,20 +1945,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/dead-letters/log (the `ListLog` operationId).
 	ListLogWithResponse(ctx context.Context, params *ListLogParams, reqEditors ...RequestEditorFn) (*ListLogResponse, error)
-
-	// RedriveAllWithBodyWithResponse Redrive every chain whose head passes the filter
-	//
-	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-	RedriveAllWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RedriveAllResponse, error)
-
-	// RedriveAllWithResponse Redrive every chain whose head passes the filter
-	//
-	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-	RedriveAllWithResponse(ctx context.Context, body RedriveAllJSONRequestBody, reqEditors ...RequestEditorFn) (*RedriveAllResponse, error)
 
 	// GetRequestWithResponse Ask again what became of a request
 	//
@@ -2587,124 +2115,6 @@ func (r ListLettersResponse) ContentType() string {
 	return ""
 }
 
-// DiscardAllResponse202Headers the declared response headers of an HTTP 202 response for DiscardAll
-type DiscardAllResponse202Headers struct {
-	Location string
-}
-
-// DiscardAllResponse503Headers the declared response headers of an HTTP 503 response for DiscardAll
-type DiscardAllResponse503Headers struct {
-	RetryAfter int
-}
-
-type DiscardAllResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *WouldBeDone
-	// JSON202 the response for an HTTP 202 `application/json` response
-	JSON202 *JobTaken
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *InvalidRequest
-	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
-	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationProblemJSON409 *JobRunning
-	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
-	ApplicationProblemJSON413 *TooLarge
-	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
-	ApplicationProblemJSON415 *UnsupportedMediaType
-	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *EmptyFilter
-	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Behind
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
-	// Headers202 the parsed response headers for an HTTP 202 response
-	Headers202 *DiscardAllResponse202Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *DiscardAllResponse503Headers
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r DiscardAllResponse) GetJSON200() *WouldBeDone {
-	return r.JSON200
-}
-
-// GetJSON202 returns the response for an HTTP 202 `application/json` response
-func (r DiscardAllResponse) GetJSON202() *JobTaken {
-	return r.JSON202
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON400() *InvalidRequest {
-	return r.ApplicationProblemJSON400
-}
-
-// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON403() *CrossOrigin {
-	return r.ApplicationProblemJSON403
-}
-
-// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON409() *JobRunning {
-	return r.ApplicationProblemJSON409
-}
-
-// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON413() *TooLarge {
-	return r.ApplicationProblemJSON413
-}
-
-// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
-	return r.ApplicationProblemJSON415
-}
-
-// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON422() *EmptyFilter {
-	return r.ApplicationProblemJSON422
-}
-
-// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSON503() *Behind {
-	return r.ApplicationProblemJSON503
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r DiscardAllResponse) GetApplicationProblemJSONDefault() *Problem {
-	return r.ApplicationProblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r DiscardAllResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r DiscardAllResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r DiscardAllResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r DiscardAllResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // ListGroupsResponse503Headers the declared response headers of an HTTP 503 response for ListGroups
 type ListGroupsResponse503Headers struct {
 	RetryAfter int
@@ -2774,165 +2184,6 @@ func (r ListGroupsResponse) ContentType() string {
 	return ""
 }
 
-// CancelJobResponse503Headers the declared response headers of an HTTP 503 response for CancelJob
-type CancelJobResponse503Headers struct {
-	RetryAfter int
-}
-
-type CancelJobResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *JobNow
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *InvalidRequest
-	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
-	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
-	ApplicationProblemJSON404 *NotFound
-	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Behind
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *CancelJobResponse503Headers
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r CancelJobResponse) GetJSON200() *JobNow {
-	return r.JSON200
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r CancelJobResponse) GetApplicationProblemJSON400() *InvalidRequest {
-	return r.ApplicationProblemJSON400
-}
-
-// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r CancelJobResponse) GetApplicationProblemJSON403() *CrossOrigin {
-	return r.ApplicationProblemJSON403
-}
-
-// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
-func (r CancelJobResponse) GetApplicationProblemJSON404() *NotFound {
-	return r.ApplicationProblemJSON404
-}
-
-// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r CancelJobResponse) GetApplicationProblemJSON503() *Behind {
-	return r.ApplicationProblemJSON503
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r CancelJobResponse) GetApplicationProblemJSONDefault() *Problem {
-	return r.ApplicationProblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r CancelJobResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r CancelJobResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r CancelJobResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r CancelJobResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
-// GetJobResponse503Headers the declared response headers of an HTTP 503 response for GetJob
-type GetJobResponse503Headers struct {
-	RetryAfter int
-}
-
-type GetJobResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *JobNow
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *InvalidRequest
-	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
-	ApplicationProblemJSON404 *NotFound
-	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Behind
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *GetJobResponse503Headers
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetJobResponse) GetJSON200() *JobNow {
-	return r.JSON200
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r GetJobResponse) GetApplicationProblemJSON400() *InvalidRequest {
-	return r.ApplicationProblemJSON400
-}
-
-// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
-func (r GetJobResponse) GetApplicationProblemJSON404() *NotFound {
-	return r.ApplicationProblemJSON404
-}
-
-// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r GetJobResponse) GetApplicationProblemJSON503() *Behind {
-	return r.ApplicationProblemJSON503
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetJobResponse) GetApplicationProblemJSONDefault() *Problem {
-	return r.ApplicationProblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r GetJobResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r GetJobResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r GetJobResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r GetJobResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // ListLogResponse503Headers the declared response headers of an HTTP 503 response for ListLog
 type ListLogResponse503Headers struct {
 	RetryAfter int
@@ -2996,124 +2247,6 @@ func (r ListLogResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListLogResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
-// RedriveAllResponse202Headers the declared response headers of an HTTP 202 response for RedriveAll
-type RedriveAllResponse202Headers struct {
-	Location string
-}
-
-// RedriveAllResponse503Headers the declared response headers of an HTTP 503 response for RedriveAll
-type RedriveAllResponse503Headers struct {
-	RetryAfter int
-}
-
-type RedriveAllResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *WouldBeDone
-	// JSON202 the response for an HTTP 202 `application/json` response
-	JSON202 *JobTaken
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *InvalidRequest
-	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
-	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationProblemJSON409 *JobRunning
-	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
-	ApplicationProblemJSON413 *TooLarge
-	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
-	ApplicationProblemJSON415 *UnsupportedMediaType
-	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *EmptyFilter
-	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
-	ApplicationProblemJSON503 *Behind
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
-	// Headers202 the parsed response headers for an HTTP 202 response
-	Headers202 *RedriveAllResponse202Headers
-	// Headers503 the parsed response headers for an HTTP 503 response
-	Headers503 *RedriveAllResponse503Headers
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r RedriveAllResponse) GetJSON200() *WouldBeDone {
-	return r.JSON200
-}
-
-// GetJSON202 returns the response for an HTTP 202 `application/json` response
-func (r RedriveAllResponse) GetJSON202() *JobTaken {
-	return r.JSON202
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON400() *InvalidRequest {
-	return r.ApplicationProblemJSON400
-}
-
-// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON403() *CrossOrigin {
-	return r.ApplicationProblemJSON403
-}
-
-// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON409() *JobRunning {
-	return r.ApplicationProblemJSON409
-}
-
-// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON413() *TooLarge {
-	return r.ApplicationProblemJSON413
-}
-
-// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
-	return r.ApplicationProblemJSON415
-}
-
-// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON422() *EmptyFilter {
-	return r.ApplicationProblemJSON422
-}
-
-// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSON503() *Behind {
-	return r.ApplicationProblemJSON503
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r RedriveAllResponse) GetApplicationProblemJSONDefault() *Problem {
-	return r.ApplicationProblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r RedriveAllResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r RedriveAllResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r RedriveAllResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r RedriveAllResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3959,32 +3092,6 @@ func (c *ClientWithResponses) ListLettersWithResponse(ctx context.Context, param
 	return ParseListLettersResponse(rsp)
 }
 
-// DiscardAllWithBodyWithResponse Discard the head of every chain whose head passes the filter; what stands behind waits on
-//
-// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-func (c *ClientWithResponses) DiscardAllWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DiscardAllResponse, error) {
-	rsp, err := c.DiscardAllWithBody(ctx, contentType, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseDiscardAllResponse(rsp)
-}
-
-// DiscardAllWithResponse Discard the head of every chain whose head passes the filter; what stands behind waits on
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/dead-letters/discard (the `DiscardAll` operationId).
-func (c *ClientWithResponses) DiscardAllWithResponse(ctx context.Context, body DiscardAllJSONRequestBody, reqEditors ...RequestEditorFn) (*DiscardAllResponse, error) {
-	rsp, err := c.DiscardAll(ctx, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseDiscardAllResponse(rsp)
-}
-
 // ListGroupsWithResponse What waits, by participant, error class and event type of the heads
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3996,32 +3103,6 @@ func (c *ClientWithResponses) ListGroupsWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseListGroupsResponse(rsp)
-}
-
-// CancelJobWithResponse Stop a job; what it asked for already goes on
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with DELETE /api/dead-letters/jobs/{job_id} (the `CancelJob` operationId).
-func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*CancelJobResponse, error) {
-	rsp, err := c.CancelJob(ctx, jobID, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseCancelJobResponse(rsp)
-}
-
-// GetJobWithResponse How far a job is
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /api/dead-letters/jobs/{job_id} (the `GetJob` operationId).
-func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, jobID string, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
-	rsp, err := c.GetJob(ctx, jobID, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseGetJobResponse(rsp)
 }
 
 // ListLogWithResponse The audit trail: requests and what became of them, the newest first
@@ -4037,32 +3118,6 @@ func (c *ClientWithResponses) ListLogWithResponse(ctx context.Context, params *L
 		return nil, err
 	}
 	return ParseListLogResponse(rsp)
-}
-
-// RedriveAllWithBodyWithResponse Redrive every chain whose head passes the filter
-//
-// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-func (c *ClientWithResponses) RedriveAllWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RedriveAllResponse, error) {
-	rsp, err := c.RedriveAllWithBody(ctx, contentType, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseRedriveAllResponse(rsp)
-}
-
-// RedriveAllWithResponse Redrive every chain whose head passes the filter
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /api/dead-letters/redrive (the `RedriveAll` operationId).
-func (c *ClientWithResponses) RedriveAllWithResponse(ctx context.Context, body RedriveAllJSONRequestBody, reqEditors ...RequestEditorFn) (*RedriveAllResponse, error) {
-	rsp, err := c.RedriveAll(ctx, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseRedriveAllResponse(rsp)
 }
 
 // GetRequestWithResponse Ask again what became of a request
@@ -4302,118 +3357,6 @@ func ParseListLettersResponse(rsp *http.Response) (*ListLettersResponse, error) 
 	return response, nil
 }
 
-// ParseDiscardAllResponse parses an HTTP response from a DiscardAllWithResponse call
-func ParseDiscardAllResponse(rsp *http.Response) (*DiscardAllResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &DiscardAllResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest WouldBeDone
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
-		var dest JobTaken
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON202 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest InvalidRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON403 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest JobRunning
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON409 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest TooLarge
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON413 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
-		var dest UnsupportedMediaType
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON415 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest EmptyFilter
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON422 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Behind
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON503 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 202:
-		var headers DiscardAllResponse202Headers
-		if values := rsp.Header.Values("Location"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Location = value
-		}
-		response.Headers202 = &headers
-	case rsp.StatusCode == 503:
-		var headers DiscardAllResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = value
-		}
-		response.Headers503 = &headers
-	}
-
-	return response, nil
-}
-
 // ParseListGroupsResponse parses an HTTP response from a ListGroupsWithResponse call
 func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4474,147 +3417,6 @@ func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
 	return response, nil
 }
 
-// ParseCancelJobResponse parses an HTTP response from a CancelJobWithResponse call
-func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &CancelJobResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest JobNow
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest InvalidRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON403 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest NotFound
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON404 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Behind
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON503 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 503:
-		var headers CancelJobResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = value
-		}
-		response.Headers503 = &headers
-	}
-
-	return response, nil
-}
-
-// ParseGetJobResponse parses an HTTP response from a GetJobWithResponse call
-func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &GetJobResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest JobNow
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest InvalidRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest NotFound
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON404 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Behind
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON503 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 503:
-		var headers GetJobResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = value
-		}
-		response.Headers503 = &headers
-	}
-
-	return response, nil
-}
-
 // ParseListLogResponse parses an HTTP response from a ListLogWithResponse call
 func ParseListLogResponse(rsp *http.Response) (*ListLogResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4662,118 +3464,6 @@ func ParseListLogResponse(rsp *http.Response) (*ListLogResponse, error) {
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ListLogResponse503Headers
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = value
-		}
-		response.Headers503 = &headers
-	}
-
-	return response, nil
-}
-
-// ParseRedriveAllResponse parses an HTTP response from a RedriveAllWithResponse call
-func ParseRedriveAllResponse(rsp *http.Response) (*RedriveAllResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &RedriveAllResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest WouldBeDone
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
-		var dest JobTaken
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON202 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest InvalidRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON403 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest JobRunning
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON409 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
-		var dest TooLarge
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON413 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
-		var dest UnsupportedMediaType
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON415 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest EmptyFilter
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON422 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
-		var dest Behind
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON503 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 202:
-		var headers RedriveAllResponse202Headers
-		if values := rsp.Header.Values("Location"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Location = value
-		}
-		response.Headers202 = &headers
-	case rsp.StatusCode == 503:
-		var headers RedriveAllResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
