@@ -1,5 +1,5 @@
-// Package activity is the format of the records of <participant>.activity.v1: what happened to an event that is worth drawing and is
-// not a fact. They are told with best effort and kept for a day; nothing may rest on them.
+// Package activity is the format of the records of <participant>.activity.v1: what happened to an event that is worth
+// drawing and is not a fact. They are told with best effort and kept for a day; nothing may rest on them.
 package activity
 
 import (
@@ -32,13 +32,15 @@ type Activity struct {
 	Kind Kind `json:"kind"`
 	// Order that the event is about: the record's key.
 	Order string `json:"-"`
-	// EventID, EventType, Topic, Partition and Offset are the event's; EventType may be empty. A deadline lies in no topic.
+	// EventID, EventType, Topic, Partition and Offset are the event's; EventType may be empty. A deadline lies in no
+	// topic.
 	EventID   string `json:"event_id"`
 	EventType string `json:"event_type,omitempty"`
 	Topic     string `json:"topic"`
 	Partition int    `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// Reason is the class of the error, of a parked event "behind" too; of a deduplicated one what it was before: answered, parked.
+	// Reason is the class of the error, of a parked event "behind" too; of a deduplicated one what it was before:
+	// answered, parked.
 	Reason string `json:"reason"`
 	// Attempts that failed so far. Retried and Held only.
 	Attempts int       `json:"attempts,omitempty"`
@@ -55,7 +57,8 @@ func (a Activity) Record(participant string) broker.Record {
 func Parse(r broker.Record) (Activity, error) {
 	a := Activity{Order: string(r.Key)}
 	bad := func(field, rule string, args ...any) (Activity, error) {
-		return Activity{}, fault.New(fault.Permanent, "record %s/%d@%d: "+field+" "+rule, append([]any{r.Topic, r.Partition, r.Offset}, args...)...)
+		return Activity{}, fault.New(fault.Permanent, "record %s/%d@%d: "+field+" "+rule,
+			append([]any{r.Topic, r.Partition, r.Offset}, args...)...)
 	}
 	if err := json.Unmarshal(r.Value, &a); err != nil {
 		return bad("value", "must be a JSON object of an activity: %w", err)

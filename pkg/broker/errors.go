@@ -62,7 +62,8 @@ func code(doing string, c int16, message string) error {
 	return classify(doing, kafka.Error(c))
 }
 
-// network is true for a failure to get any answer, or to be let in at all, other than that nobody waits for it any more.
+// network is true for a failure to get any answer, or to be let in at all, other than that nobody waits for it any
+// more.
 func network(err error) bool {
 	_, answered := errors.AsType[kafka.Error](err)
 	return err != nil && (!answered || errors.Is(err, kafka.SASLAuthenticationFailed)) && !errors.Is(err, context.Canceled)

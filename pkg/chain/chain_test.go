@@ -121,9 +121,9 @@ func lost(log []chain.Link, from int, r *reader) (offsets []int) {
 	return offsets
 }
 
-// everyLog calls f with every log of so many records that two writers of one chain of three can leave: what counts (a b c), what the other
-// one decided in the first and in the second place (x, y after x, z after a), and copies of all of them, in any order. The first in the
-// log is a first fact: nothing was taken by retention.
+// everyLog calls f with every log of so many records that two writers of one chain of three can leave: what counts (a
+// b c), what the other one decided in the first and in the second place (x, y after x, z after a), and copies of all
+// of them, in any order. The first in the log is a first fact: nothing was taken by retention.
 func everyLog(records int, f func(log []chain.Link)) {
 	letters := []chain.Link{link(1, "a", ""), link(2, "b", "a"), link(3, "c", "b"), link(1, "x", ""), link(2, "y", "x"), link(2, "z", "a")}
 	var extend func(log []chain.Link)
@@ -141,8 +141,8 @@ func everyLog(records int, f func(log []chain.Link)) {
 	extend(nil)
 }
 
-// Who reads from the start never reads a chain back, whatever the log holds of it. Who loses its heads and goes on in mid-log adopts, reads
-// back, and loses nothing that counts.
+// Who reads from the start never reads a chain back, whatever the log holds of it. Who loses its heads and goes on in
+// mid-log adopts, reads back, and loses nothing that counts.
 func TestEveryShortLog(t *testing.T) {
 	const records = 6
 	everyLog(records, func(log []chain.Link) {
@@ -161,8 +161,9 @@ func TestEveryShortLog(t *testing.T) {
 	})
 }
 
-// Why sequence 1 is the start of a chain only for who read from the start: in mid-log it can be a late copy of the first fact, or what
-// another writer decided in its place. A reader that trusts it then passes over all that counts after it, for ever.
+// Why sequence 1 is the start of a chain only for who read from the start: in mid-log it can be a late copy of the
+// first fact, or what another writer decided in its place. A reader that trusts it then passes over all that counts
+// after it, for ever.
 func TestAFirstFactInMidLogProvesNothing(t *testing.T) {
 	for name, late := range map[string]chain.Link{"a late copy": link(1, "a", ""), "superseded": link(1, "x", "")} {
 		log := []chain.Link{link(1, "a", ""), link(2, "b", "a"), late, link(3, "c", "b")}

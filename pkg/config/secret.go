@@ -25,7 +25,8 @@ func NewSecret(text string) Secret {
 func (s Secret) IsSet() bool { return s.read != nil }
 
 // Read returns the text. One that came from a file is read again by each call, so that a password can be rotated
-// without a restart: call it for each connection or request, and keep nothing. The error is Invalid and names NAME_FILE.
+// without a restart: call it for each connection or request, and keep nothing. The error is Invalid and names
+// NAME_FILE.
 func (s Secret) Read() (string, error) {
 	if s.read == nil {
 		return "", nil

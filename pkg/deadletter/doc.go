@@ -7,6 +7,7 @@
 //   - reference.go: letters that do not hold the event they stand for
 //   - read.go: Parse and Original
 //   - request.go: what operators ask for
+//   - name.go: names and messages without what is private
 //   - headers.go: the headers, read and written
 //   - deadletter.go: topics, kinds, and what a record says
 package deadletter

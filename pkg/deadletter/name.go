@@ -10,7 +10,8 @@ import (
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
-// NameOf is how an order or a letter is called where only plain text will do: what is plain by itself, and what is not encoded.
+// NameOf is how an order or a letter is called where only plain text will do: what is plain by itself, and what is not
+// encoded.
 func NameOf(s string) string {
 	id, keyless := strings.CutPrefix(s, Keyless)
 	switch {

@@ -70,7 +70,7 @@ var (
 	EventsAnswered    = Metric{"troupe.events.answered", "{event}", "Events answered with a fact, or folded."}
 	EventsUnanswered  = Metric{"troupe.events.unanswered", "{event}", "Events answered with no fact."}
 	EventsDuplicate   = Metric{"troupe.events.duplicate", "{event}", "Events dropped, by Reason: answered, parked before."}
-	EventsSuperseded  = Metric{"troupe.events.superseded", "{event}", "Facts dropped: the log holds another in their place."}
+	EventsSuperseded  = Metric{"troupe.events.superseded", "{event}", "Facts dropped: the log has another in their place."}
 	EventsHeld        = Metric{"troupe.events.held", "{event}", "Events put aside because their cause was not there yet."}
 	EventsRetried     = Metric{"troupe.events.retried", "{event}", "Tries that failed and are tried again, by Reason."}
 	EventsParked      = Metric{"troupe.events.parked", "{event}", "Events parked as dead letters, by Reason."}
@@ -152,7 +152,7 @@ var (
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
 	RequestsRefused = Metric{"troupe.requests.refused", "{request}",
 		"Requests not let in, by Reason: host, origin, query."}
-	AdmissionFull  = Metric{"troupe.admission.full", "{request}", "Requests refused with 503: too many wait for the store."}
+	AdmissionFull  = Metric{"troupe.admission.full", "{request}", "Requests refused with 503: too many wait."}
 	StreamsRefused = Metric{"troupe.streams.refused", "{stream}",
 		"Live streams not begun, by Reason: full, client (one client's share is used up)."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}

@@ -146,7 +146,8 @@ func (v *View[D]) scan(ctx context.Context, l List, after *Cursor, runs []*run, 
 	_, err := v.Reader.Read(ctx, v.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
 		for i, r := range runs {
 			cmds[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-				Key: keys(r.partition, r.key), Start: start, Stop: stop, ByScore: true, Rev: !l.Upwards, Offset: r.offset, Count: int64(n),
+				Key: keys(r.partition, r.key), Start: start, Stop: stop, ByScore: true, Rev: !l.Upwards,
+				Offset: r.offset, Count: int64(n),
 			})
 		}
 	})

@@ -50,8 +50,8 @@ func (v *View[D]) StartRebuild(ctx context.Context) (Rebuild, error) {
 	return r, conflict(err, "rebuild-running", "Rebuild running")
 }
 
-// CancelRebuild ends what is under way. The problem no-rebuild when nothing is that could be cancelled; other errors are
-// Unavailable.
+// CancelRebuild ends what is under way. The problem no-rebuild when nothing is that could be cancelled; other
+// errors are Unavailable.
 func (v *View[D]) CancelRebuild(ctx context.Context) (Rebuild, error) {
 	r, err := shown(v.rebuilds.Cancel(ctx))
 	return r, conflict(err, "no-rebuild", "No rebuild")

@@ -23,8 +23,8 @@ const (
 
 var errNothing = errors.New("it is silent")
 
-// Records reads records from where they lie. What retention has taken is missing. It blocks until all are read; errors are
-// Unavailable.
+// Records reads records from where they lie. What retention has taken is missing. It blocks until all are read;
+// errors are Unavailable.
 func Records(ctx context.Context, log broker.Log, at []projection.At) (map[projection.At]broker.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
@@ -67,7 +67,8 @@ func Records(ctx context.Context, log broker.Log, at []projection.At) (map[proje
 			}
 		}
 		if !moved {
-			return nil, fault.New(fault.Unavailable, "nothing comes of what should be in the log: %w", cmp.Or(failed, context.Cause(ctx), errNothing))
+			return nil, fault.New(fault.Unavailable, "nothing comes of what should be in the log: %w",
+				cmp.Or(failed, context.Cause(ctx), errNothing))
 		}
 	}
 	return found, nil

@@ -1,5 +1,5 @@
-// Package participanttest holds a Behavior against its five rules (participant.Behavior, docs/protocol.md), on which all
-// that the engine promises stands.
+// Package participanttest holds a Behavior against its five rules (participant.Behavior, docs/protocol.md), on which
+// all that the engine promises stands.
 //
 // A test of a participant gives a Suite its events and a maker of instances; Rules then plays drawn lives of one order:
 // events in any order and again, its deadline, retries, hours and weeks between them, a clock that is wrong, doors that
@@ -39,8 +39,8 @@ type Bodies func(t *rapid.T, at time.Time) proto.Message
 // Suite is a Behavior and what it takes to try it. S is the state of one order.
 type Suite[S any] struct {
 	// Instances is called once for each life, and returns what makes an instance of the participant. Fakes of doors
-	// outside are shared by the instances of a life. They draw their answers from t and keep each by the id of its event,
-	// as what is behind a door with idempotency keys does; they may fail whenever they like. Required.
+	// outside are shared by the instances of a life. They draw their answers from t and keep each by the id of its
+	// event, as what is behind a door with idempotency keys does; they may fail whenever they like. Required.
 	Instances func(t *rapid.T) func() participant.Behavior[S]
 	// Events makes the bodies of the types that the Behavior subscribes to. Required for all of them.
 	Events map[string]Bodies
@@ -52,8 +52,8 @@ type Suite[S any] struct {
 	AskedOnce bool
 }
 
-// Rules fails t unless a Behavior keeps the five rules in any life of an order. It reports the rule and the shortest life
-// that breaks it; rapid's flags (-rapid.checks, -rapid.seed) hold.
+// Rules fails t unless a Behavior keeps the five rules in any life of an order. It reports the rule and the shortest
+// life that breaks it; rapid's flags (-rapid.checks, -rapid.seed) hold.
 func Rules[S any](t *testing.T, s Suite[S]) {
 	t.Helper()
 	rules(t, t, s)

@@ -51,7 +51,9 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		m := claim(t, 0, "a")
 		check(t, "seq of a new task", m.Seq, 0)
 		for i := range int64(3) {
-			check(t, "verdict", apply(t, taskstore.Change{Partition: 0, Owner: "a", Seq: i, Ops: set(0, strconv.FormatInt(i, 10))}), taskstore.Applied)
+			check(t, "verdict",
+				apply(t, taskstore.Change{Partition: 0,
+					Owner: "a", Seq: i, Ops: set(0, strconv.FormatInt(i, 10))}), taskstore.Applied)
 		}
 		check(t, "state", state(t, 0), "2")
 		check(t, "seq", claim(t, 0, "a2").Seq, 3)
@@ -67,10 +69,13 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 	t.Run("a store that forgot or went back is lost", func(t *testing.T) {
 		claim(t, 2, "a")
 		for i := range int64(2) {
-			check(t, "verdict", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: i, Ops: set(2, "x")}), taskstore.Applied)
+			check(t, "verdict",
+				apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: i, Ops: set(2, "x")}), taskstore.Applied)
 		}
-		check(t, "went back", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 5, Ops: set(2, "y")}), taskstore.Lost)
-		check(t, "one ahead, not sent before", apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 1, Ops: set(2, "y")}), taskstore.Lost)
+		check(t, "went back",
+			apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 5, Ops: set(2, "y")}), taskstore.Lost)
+		check(t, "one ahead, not sent before",
+			apply(t, taskstore.Change{Partition: 2, Owner: "a", Seq: 1, Ops: set(2, "y")}), taskstore.Lost)
 		if err := rdb.Del(ctx, st.Key(2, "meta")).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +83,8 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 	})
 	t.Run("a change whose answer was lost happens once", func(t *testing.T) {
 		claim(t, 3, "a")
-		push := taskstore.Change{Partition: 3, Owner: "a", Ops: []taskstore.Op{{Cmd: "RPUSH", Key: st.Key(3, "outbox"), Args: []string{"fact"}}}}
+		push := taskstore.Change{Partition: 3, Owner: "a",
+			Ops: []taskstore.Op{{Cmd: "RPUSH", Key: st.Key(3, "outbox"), Args: []string{"fact"}}}}
 		check(t, "first", apply(t, push), taskstore.Applied)
 		push.Retry = true
 		check(t, "again", apply(t, push), taskstore.Applied)
@@ -89,7 +95,8 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		claim(t, 4, "a")
 		claim(t, 44, "other")
 		check(t, "verdict", apply(t, taskstore.Change{Partition: 4, Owner: "a", Ops: set(4, "old")}), taskstore.Applied)
-		check(t, "verdict", apply(t, taskstore.Change{Partition: 44, Owner: "other", Ops: set(44, "stays")}), taskstore.Applied)
+		check(t, "verdict",
+			apply(t, taskstore.Change{Partition: 44, Owner: "other", Ops: set(44, "stays")}), taskstore.Applied)
 		if err := rdb.Set(ctx, st.Key(4, "marker:1"), "m", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +110,7 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		_, v, err = st.Reset(ctx, "1.3", map[int]taskstore.Emptied{4: {Owner: "a"}})
 		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
 	})
-	t.Run("a store that is taken back into a reset, or to before it, is not taken for one that went through it", func(t *testing.T) {
+	t.Run("a store taken back into a reset, or to before it, is not taken for one that went through it", func(t *testing.T) {
 		had := claim(t, 7, "a").Seq
 		seqs, v, err := st.Reset(ctx, "1", map[int]taskstore.Emptied{7: {Owner: "a"}})
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
@@ -111,7 +118,8 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 			if err := rdb.HSet(ctx, st.Key(7, "meta"), "seq", before).Err(); err != nil {
 				t.Fatal(err)
 			}
-			check(t, "verdict", apply(t, taskstore.Change{Partition: 7, Owner: "a", Seq: seqs[7], Ops: set(7, "x")}), taskstore.Lost)
+			check(t, "verdict",
+				apply(t, taskstore.Change{Partition: 7, Owner: "a", Seq: seqs[7], Ops: set(7, "x")}), taskstore.Lost)
 		}
 		check(t, "numbers of its own", seqs[7]-had, 2) // of the store without its keys, and of the one that is whole
 	})
@@ -122,13 +130,16 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 			if err := rdb.Del(ctx, st.Key(8, missing)).Err(); err != nil {
 				t.Fatal(err)
 			}
-			check(t, missing+", compared", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept}), taskstore.Lost)
-			check(t, missing+", changed", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept, Ops: set(8, "y")}), taskstore.Lost)
+			check(t, missing+", compared",
+				apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept}), taskstore.Lost)
+			check(t, missing+", changed",
+				apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: seq, Kept: kept, Ops: set(8, "y")}), taskstore.Lost)
 		}
 		claim(t, 8, "a")
 		check(t, "nothing yet", apply(t, taskstore.Change{Partition: 8, Owner: "a", Kept: kept}), taskstore.Applied)
 		push := taskstore.Op{Cmd: "RPUSH", Key: kept[1], Args: []string{"fact"}}
-		check(t, "verdict", apply(t, taskstore.Change{Partition: 8, Owner: "a", Kept: kept, Ops: append(set(8, "x"), push)}), taskstore.Applied)
+		check(t, "verdict",
+			apply(t, taskstore.Change{Partition: 8, Owner: "a", Kept: kept, Ops: append(set(8, "x"), push)}), taskstore.Applied)
 		check(t, "whole", apply(t, taskstore.Change{Partition: 8, Owner: "a", Seq: 1, Kept: kept}), taskstore.Applied)
 		lost(1, "outbox")
 		check(t, "state", state(t, 8), "x")
@@ -141,7 +152,9 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 	t.Run("many changes share a pipeline, each with its verdict", func(t *testing.T) {
 		claim(t, 5, "a")
 		claim(t, 6, "b")
-		out := st.Apply(ctx, []taskstore.Change{{Partition: 5, Owner: "a", Ops: set(5, "1")}, {Partition: 6, Owner: "a", Ops: set(6, "1")}})
+		out := st.Apply(ctx, []taskstore.Change{
+			{Partition: 5, Owner: "a", Ops: set(5, "1")}, {Partition: 6, Owner: "a", Ops: set(6, "1")},
+		})
 		check(t, "verdicts", fmt.Sprint(out[0].Verdict, out[1].Verdict), "applied fenced")
 	})
 }

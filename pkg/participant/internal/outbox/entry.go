@@ -47,7 +47,9 @@ func (e *Entry) encode() string {
 func decode(body string) (*Entry, error) {
 	r := pack.Read(body)
 	e := &Entry{body: body, ID: r.Text(), Seq: uint64(r.Int()), Prev: r.Text()} //nolint:gosec // as it was written
-	e.Record = broker.Record{Topic: r.Text(), Partition: int(r.Int()), Key: r.Bytes(), Value: r.Bytes(), Headers: r.Bytes()}
+	e.Record = broker.Record{
+		Topic: r.Text(), Partition: int(r.Int()), Key: r.Bytes(), Value: r.Bytes(), Headers: r.Bytes(),
+	}
 	if r.Err() != nil || !r.Ended() || !e.Record.Headers.Valid() {
 		return nil, errors.New("it is cut off, or of another layout")
 	}
