@@ -110,7 +110,7 @@ func Suite(t *testing.T, rdb redis.UniversalClient) {
 		_, v, err = st.Reset(ctx, "1.3", map[int]taskstore.Emptied{4: {Owner: "a"}})
 		check(t, "reset by a zombie", fmt.Sprint(v, err), "fenced <nil>")
 	})
-	t.Run("a store taken back into a reset, or to before it, is not taken for one that went through it", func(t *testing.T) {
+	t.Run("a store taken back into a reset, or to before it, is found to be no successor", func(t *testing.T) {
 		had := claim(t, 7, "a").Seq
 		seqs, v, err := st.Reset(ctx, "1", map[int]taskstore.Emptied{7: {Owner: "a"}})
 		check(t, "reset", fmt.Sprint(v, err), "applied <nil>")
