@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/troupe-dev/troupe/pkg/broker/internal/wire"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -102,11 +103,21 @@ func (c *Client) produceTo(ctx context.Context, leader int32, batches []Batch, e
 			if moved(p.ErrorCode) {
 				c.refresh()
 			}
-			each(Produced{b.TopicPartition, -1, code("produce", p.ErrorCode, refusal(p))})
+			each(Produced{b.TopicPartition, -1, produced(p)})
 		default:
 			each(Produced{TopicPartition: b.TopicPartition, Base: p.BaseOffset})
 		}
 	}
+}
+
+// produced is the error of a batch that was not taken. One for which a grant is missing is Permanent, unlike what cannot
+// be read for that reason: whoever publishes says so aloud, while others go on.
+func produced(p kmsg.ProduceResponseTopicPartition) error {
+	err := code("produce", p.ErrorCode, refusal(p))
+	if kafka.Error(p.ErrorCode) == kafka.TopicAuthorizationFailed {
+		return fault.New(fault.Permanent, "%w", err)
+	}
+	return err
 }
 
 // refusal is what the broker says of a batch or, if nothing, of the first record that it refuses.

@@ -206,8 +206,8 @@ func TestARefusedTopicIsWaitedForAndSaidOnce(t *testing.T) {
 		return nil, nil, false
 	})
 	for range 3 {
-		if err := produce(); fault.ClassOf(err) != fault.Unavailable {
-			t.Fatalf("refused: %v, want to wait", err)
+		if err := produce(); fault.ClassOf(err) != fault.Permanent {
+			t.Fatalf("refused: %v, want to be told", err)
 		}
 	}
 	if err := produce(); err != nil {
