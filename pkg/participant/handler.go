@@ -60,7 +60,7 @@ func (h handler) Spared(t *partition) []string {
 
 // Restore implements task.Handler.
 func (h handler) Restore(ctx context.Context, tasks []*partition) error {
-	return restoring{h.cycle}.run(ctx, tasks)
+	return restoring(h).run(ctx, tasks)
 }
 
 // Room implements task.Handler.
@@ -130,7 +130,7 @@ func (h handler) Commitable(t *partition, input int) int64 {
 }
 
 // Publish implements task.Handler.
-func (h handler) Publish() { publishing{h.cycle}.run() }
+func (h handler) Publish() { publishing(h).run() }
 
 // Next implements task.Handler.
 func (h handler) Next(now time.Time) (next time.Time) {

@@ -86,7 +86,7 @@ func (i *Instance) insist(ctx context.Context, final fault.Class, what string, t
 		}
 		why := fault.FirstLine(err.Error())
 		if tries == 1 {
-			i.Logger.Warn(what, "error", why)
+			i.Logger.Warn(what, "error", why) //nolint:sloglint // a constant of the caller
 		}
 		i.say(what + ": " + why)
 		if err := wait.Sleep(ctx, min(wait.Backoff(tries), tryAgainWithin)); err != nil {

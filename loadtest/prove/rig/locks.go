@@ -112,7 +112,7 @@ func (l *locks) open(ctx context.Context, troupe, kafka string) error {
 			"KAFKA_SASL_PASSWORD_FILE=" + l.file("provisioner.kafka-password")},
 	} {
 		cmd := exec.CommandContext(ctx, troupe, step[0])
-		cmd.Env = append(step[1:], "KAFKA_REPLICATION_FACTOR=1")
+		cmd.Env = append([]string{"KAFKA_REPLICATION_FACTOR=1"}, step[1:]...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("troupe %s: %w: %s", step[0], err, out)
 		}
