@@ -137,7 +137,7 @@ var (
 	ReadWait        = Metric{"troupe.read.wait.duration", "s", "How long reads waited for their consistency token."}
 	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503 because the read model was behind."}
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
-	RequestsRefused = Metric{"troupe.requests.refused", "{request}", "Requests that a door did not let in, by Reason: host, origin, query."}
+	RequestsRefused = Metric{"troupe.requests.refused", "{request}", "Requests that a door did not let in, by Reason: host, origin, query, token, issuer (its keys could not be read), role, owner, rate."}
 	DoorFull        = Metric{"troupe.door.full", "{request}", "Requests refused with 503 because as many as may already wait for the store."}
 	StreamsRefused  = Metric{"troupe.streams.refused", "{stream}", "Live streams not begun, by Reason: full, client (one client's share is used up)."}
 	StreamsDropped  = Metric{"troupe.streams.dropped", "{stream}", "Live streams ended because their reader was too slow."}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/service"
@@ -11,11 +12,11 @@ import (
 
 // Config is everything that can be set from outside; see -help.
 type Config struct {
-	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port; there is no login, so keep it on loopback or behind one"`
+	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port"`
 	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
 	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which the operators' door is asked, separated by commas, lower case, without ports; .name stands for every name that ends in it. It answers to localhost and to addresses anyway"`
 	MaxStreams   int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
-	PerClient    int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
+	PerClient    int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is the subject of a token, and without one an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
 	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
 	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
@@ -25,6 +26,7 @@ type Config struct {
 	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
 	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
 
+	Auth auth.Config
 	service.Config
 
 	// Listening is called once with the addresses of the customers' door and of the operators'; nil: nobody is told.
@@ -42,6 +44,9 @@ func (c *Config) Validate() error {
 		return fault.Field("RETENTION", "must be at least 1h")
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
+	}
+	if err := c.Auth.Exposed(c.HTTPAddr, c.ConsoleAddr); err != nil {
+		return err
 	}
 	return httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts)
 }

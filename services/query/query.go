@@ -57,7 +57,13 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	unwatch := watchOpen(model, cfg.Retention)
 	s.OnStop(func() error { unwatch(); return nil })
 	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
-	reads, err := httpapi.New(model, s.Log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient})
+	guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr, cfg.ConsoleAddr)
+	if err != nil {
+		return nil, err
+	}
+	reads, err := httpapi.New(model, s.Log, tail, httpapi.Config{
+		Guard: guard, MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +100,8 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
 	s.AddPart(lifecycle.Part{Name: "jobs", Run: jobs.Run})
 	s.API = reads.Handler
-	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
-	return s.HTTP("console", cfg.ConsoleAddr, guard, desk.Handler(pages.Routes))
+	names := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
+	return s.HTTP("console", cfg.ConsoleAddr, names, desk.Handler(pages.Routes))
 }
 
 var settling = telemetry.SettleDuration.Histogram()

@@ -26,7 +26,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/goccy/go-json v0.12.0 // indirect
+require (
+	github.com/goccy/go-json v0.12.0 // indirect
+	github.com/zitadel/oidc/v3 v3.52.0 // indirect
+)
 
 require (
 	dario.cat/mergo v1.0.2 // indirect

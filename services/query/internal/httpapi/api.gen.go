@@ -467,14 +467,20 @@ type Prefer = string
 // Behind RFC 9457.
 type Behind = Problem
 
+// Forbidden RFC 9457.
+type Forbidden = Problem
+
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
 
 // NotFound RFC 9457.
 type NotFound = Problem
 
-// TooManyStreams RFC 9457.
-type TooManyStreams = Problem
+// TooManyRequests RFC 9457.
+type TooManyRequests = Problem
+
+// Unauthenticated RFC 9457.
+type Unauthenticated = Problem
 
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
@@ -1016,19 +1022,32 @@ type EventStreamTextEventStreamResponse struct {
 	ContentLength int64
 }
 
+type ForbiddenApplicationProblemPlusJSONResponse Problem
+
 type InvalidRequestApplicationProblemPlusJSONResponse Problem
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type ProblemApplicationProblemPlusJSONResponse Problem
 
-type TooManyStreamsResponseHeaders struct {
-	RetryAfter int
+type TooManyRequestsResponseHeaders struct {
+	RateLimitLimit     int
+	RateLimitRemaining int
+	RetryAfter         int
 }
-type TooManyStreamsApplicationProblemPlusJSONResponse struct {
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
-	Headers TooManyStreamsResponseHeaders
+	Headers TooManyRequestsResponseHeaders
+}
+
+type UnauthenticatedResponseHeaders struct {
+	WWWAuthenticate string
+}
+type UnauthenticatedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers UnauthenticatedResponseHeaders
 }
 
 type ListOrdersRequestObject struct {
@@ -1065,6 +1084,58 @@ func (response ListOrders400ApplicationProblemPlusJSONResponse) VisitListOrdersR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders401ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders403ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders429ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1142,6 +1213,39 @@ func (response GetOrder400ApplicationProblemPlusJSONResponse) VisitGetOrderRespo
 	return err
 }
 
+type GetOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder401ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder403ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOrder404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1154,6 +1258,25 @@ func (response GetOrder404ApplicationProblemPlusJSONResponse) VisitGetOrderRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrder429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder429ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1230,6 +1353,39 @@ func (response GetOrderEvents400ApplicationProblemPlusJSONResponse) VisitGetOrde
 	return err
 }
 
+type GetOrderEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents401ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents403ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOrderEvents404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1242,6 +1398,25 @@ func (response GetOrderEvents404ApplicationProblemPlusJSONResponse) VisitGetOrde
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents429ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1347,6 +1522,39 @@ func (response StreamOrder400ApplicationProblemPlusJSONResponse) VisitStreamOrde
 	return err
 }
 
+type StreamOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StreamOrder401ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StreamOrder403ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamOrder404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1364,7 +1572,7 @@ func (response StreamOrder404ApplicationProblemPlusJSONResponse) VisitStreamOrde
 }
 
 type StreamOrder429ApplicationProblemPlusJSONResponse struct {
-	TooManyStreamsApplicationProblemPlusJSONResponse
+	TooManyRequestsApplicationProblemPlusJSONResponse
 }
 
 func (response StreamOrder429ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
@@ -1374,6 +1582,8 @@ func (response StreamOrder429ApplicationProblemPlusJSONResponse) VisitStreamOrde
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
@@ -1448,6 +1658,58 @@ func (response GetStats400ApplicationProblemPlusJSONResponse) VisitGetStatsRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStats401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats401ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStats403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats403ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStats429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats429ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1535,8 +1797,41 @@ func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse
 	}
 }
 
+type StreamEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEvents401ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEvents403ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamEvents429ApplicationProblemPlusJSONResponse struct {
-	TooManyStreamsApplicationProblemPlusJSONResponse
+	TooManyRequestsApplicationProblemPlusJSONResponse
 }
 
 func (response StreamEvents429ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
@@ -1546,6 +1841,8 @@ func (response StreamEvents429ApplicationProblemPlusJSONResponse) VisitStreamEve
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
@@ -1808,90 +2105,98 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Hz/buM4kv+rEPouMN3flR3ZiZOOGwdcrqdntg/TPzCdwQDTySa0VLK5kUkNScXtbQS4p7kHuyc5VJGU",
-	"JUuOnZ7dBvbmn4ltiWQV68enPiz2lyhVy1JJkNZE0y/RAngGmv78GaxeX+QWNH7KwKRalFYoGU2jj5Aq",
-	"mRlmFVtxYdkMcqWB2QUww5fANPxegbFMGGZAWsbnXMhhFEcmXcCS44BLIcWyWkbTURzZdQnRNBLSwhx0",
-	"9PDwEEcl13wJ1i/mlZJGGAsyXV+qO5DdJV0ugKWbp24sPsZUzjhbaWFhyPAJLs0KNDMLtTLMLrh1P8ZM",
-	"aVzsJDlmtxp4NliqDIrBDBZCZre4coGTOPVEcST5ElfcWNbArasp4p805NE0+n9HGx0fuV/NUUcglPm9",
-	"zkC/+b5fOIU/fmeYyGLG2S+/vPmeCckKhfKk3EC9yJLbxWaJIoviCPdDaMiiqdUVHLrGsBxc2gcNeZ8l",
-	"/PzDK3Y2PkmGZAj/9m7KFmrFllyumdkyEm7ZUhkbswS/Ok5ithJ2oSrLhGXjIbtwj9GuCMOkYqZKF0xW",
-	"yxnQ7mjIKwPZS6bsAjQraUkgUzCMa2BiLpWGDPUAn/myLFB8WtVk1/55qVp2yT//BHJuF9F0PDmtbdNY",
-	"LeTcmaYGUyppgCzzP8hE8K9USQvS4p+8LAuRctTRUanVrIDln/9mFJntYbr/4N5yE7ZV3mOgU3I9/J7R",
-	"92zBUYGWldwYyOjXhnMw5xyofiHpR1RTcIIZCDlnGmaVKOyQ3VaS33NR8FkBfiJj0dszBW4S51TOwYLn",
-	"L/mazWDL+7ejy6AOL32q8E8fNQIRaeP1PUj70Wrgyy21W/hsjwB/Hpj698P0/RH0PeiPIC0N36f3S5Ic",
-	"h32JFgto26sFyFr3oNkcdaK00xLoe5GStkozjB7i6I2854XIfnY6eoLNeHsmzZV8DjdG/B3wwz0vKnBe",
-	"abkoomm0rAzGY/S2ArixLEF/0Fqh3j/tezAXUGQUQ8IkD9foO8ZymaIfHFEYMugyltvKRNOTJIkjKyy5",
-	"m5cwmEEUR1bzFG4EDnoyy8/H+fHk7Gx2fJLxU36cwvn4PEsggZOz49Oo9rZKy6nVqiph6lUxFW7kQRiZ",
-	"NuiP+9LWsLdTBjxdMNIDqibnVeHCEV9C5kKW2/CqADSDmQZ+57b3nbI/qOobBwOp7CDHWZ1vYhzcxE7a",
-	"rCF7B/eY9LjI2GohCtiOFttOz55NkuPnJFOY+huKdCHXGJfmDArMag9xdKnUWy7XzufNN1WvVWqA2cwH",
-	"FENaFoalhcDQhnGWG5/v3BNMlSDxSyUhPIbRcMHv4R8VBGvTd+AIfbMouFvzl6jUqgRthYsXGrjXRlu0",
-	"DxooOtchjIwFbSF14/lUKhGkfYrSyli1pGRZ8vUSpL3JIC2EhKzxlRVLUJWNrjuJ04EQMBayG24PWE6Y",
-	"kHFzBxnLMTlZXFGu9BJHiDJuYYAzRt00XX+jZn+D1OL8+zHk+5L/XsGQYRpAjILL+L0Cva5jOTf0pdsV",
-	"1oF/MUaEJb9DROIcjCBNJa0o8CeHO1eIcMiKQrZcaWXJOBroYzIax4iSw+cRatla0LjSv366GPzGB39P",
-	"Buc3g+v//6eoR98ukXXsIeWVIVOhoNyHNEWGuBnlpFzqEVnI82bILmabrRKWpQj5hcRwyVmmlB72LSct",
-	"uDHdCX9drHGMnAs0uDA07jaXbv7e0TJuya95lgkciRcfGlI6lNuVbKayNe5hqZVVsypn//nx/buYRF1y",
-	"UTCeZRoM+jPaXI+gEvHODFgGqcqcg7TtLI4+D+Zq4L/EODT8ma/egjF8DrjwOS9vlj16eCuKQgTIbIRM",
-	"MbugL1YG2gsh58CvXaS37E6qlRyyV4VK7wxt3UqxJU8XQoKh2IMmiQJImHMrXBzauJGqZkXDhxzgbkoy",
-	"MHeiHKjSKXpQKqzUdDTNeWHgIY6cIXX26M4D4+3w7rb1Zb3BvhDDfeEafX22Zrcl11akouTS3sZkD7dk",
-	"QbeMy4zdLp1Gb18i2iKHmgHZIVkut1OmIdPiHiR7Jtzgznwhex4zyISFDH/BOdeFIk9FfywLntIjmTAp",
-	"1xnmfGebfhx8RcnnMUsLhdD6Gd94cXOSIXvvF4ZpjC14WYJEKK42cnO7LadVhQt1nGV8TaIS4pjh+JDn",
-	"SpNkVguaGn3OwrIM/vMSxcdk5Gx6hNXWWGYxO7GLmL2wC/Y///XfVCzhRCglZJVLn17ABc/YDDCBeUFQ",
-	"v25bnsdsgajoWW2X9DRaYKqW8DwO2/esEPfAlCzWU8apWFgzC0VhKIgYlgHPbgrAWPa8mWJIKRH6bf07",
-	"1a5uH/FB2jZ8ImwO2jFJHmGAwQ2hN0g/NNJGPEq9hUtWuMzeHOXNak+YilvRAoO9zJhPgWwJdqGyTgzZ",
-	"G9FUnhugeF17ppD29CSKN1xJ0uVK4ojytg/mB5XzpIFgdH2iEoq0tc0eLgONG2BIU4zj8V4xSg33QlXm",
-	"gLSU87TmnIRlvoYl5smqUqS9azPopVTEdCLSRrpVTT5gLsN5WqGysyGjPkmMqnTfPChEQ/Mu7JXVrBBm",
-	"AZlHN511E8BpqvMR2BNHJH9vNHZfdCBPI9ETAeBVjOB1Kyw3iBUsJSNXoA1djXE/GpJ9faD42eNbD00W",
-	"6pOjpWrL9U/XqgtyNC2q9hCvkuseiPcDlm2NkqWNfELp27cvVM5ZB8zAl3+htOtRs6+TO5ZEgIL5BMmE",
-	"9CAScUcceAHp0xQPMNJFWMd2DqN9mnNTx0GaPjX8JCTsBkeUteMt3ThCrE1/YWG/G4D+9erqc5IMrq4+",
-	"j/Krq89n+Q4Y+nvFpRV23R8S+GfvSEnip3vMse6qrTWenvwjllhJYW9KLfqc9o1kSyGVZviQqd3Dk7Fp",
-	"pTXC//4oEYQ79/89HgK39hmF9URlQ4mtxfbt/VshKwtd4/e8TbfuIod1MVQYlLWy8HjQ6w3fGkNI1Rf1",
-	"lOVFW3GGpUrmQi87E8cUeErQLc0KCw4yP5be3ioJ602gi7jWnD4by7U9NIJubwK9G0c16xXE7FU9raCj",
-	"eb5UVV+ebVtWr8q7ag5qcUxgqxy8/nL88Ke9EtUDxGFhfaK8U1bknlXpShSAfc0NhN1EFBbIA1JWXsns",
-	"cai1M90jxPrOMF86Dd583xuId7EbiNccy5WKkjgYh+/pBGEHPpC2l5n4NRRdBPoMEcXMKnWHGXu7RPR1",
-	"7IE0xYZF3SjTOBDsYe3eREp7UY/TUmvfxlKS7iMF2hTSo0dXzWefUCU+3XTjmnW62VFiPgn1FlgP4/MH",
-	"xRNKog8Uxd+450dJ0o0usuEphw/e8q+emOWLib3MpX8M36A47g34QNsDa9HGOhb/KvgzYZbao10p6mtm",
-	"qnUCA4iPBWcfsotGeHekYsolm0FjpIK3sc5MqQK4bKxqP0noH/waX9trMB/dowSoLS++Kng/jmWqEtfa",
-	"L+alCEQGMAkrqv0bTJxhuSoyyp2HC38P2oi+SPmjJk4StxbuQa9ZuuBy7ucXhmUqrZa+4HuSjH2IP6yi",
-	"7dmN8OXUHTfTlHPbpoW3tLex443bbLvlzkj4CjNgDyp672BKXRA0j1ZVkZmYzdYMF01QqTeWOsd6Iora",
-	"ZNKnv+v08xUvNuLAk97c2mA/f7wTDoR5du6Ga31owPvj0xa8x4/NzJEMzvkgv/7y4mFQ/31ywN+jcX+2",
-	"cRWs53+26iP4bG/oVNT2nx28XpZ2HQhaYdBL0XAKbizD9/rY/S4HVIP0g7KIS+atHDXu5qitbaqh7LZI",
-	"O7flYwej7NnqPrj3YZPRDoPHvwb2IV1wPcdcJJ4Qc5N94LmHu3JHWIJOFnfC0jm3sOLr78yT4ainoUPO",
-	"fMm2Ds3a5ylWKcqSO6bBXPuVa+xCzhJkhj/GkanSFCDz5Gl9vPcIkO8WTDh4ny01eJluD9H5yeSsG0p3",
-	"MTYXM9QX+ZmS/SoKLQ8HulKLOdqP+jYdEf0kn12E/O0PB1rWWmkxqJuXHt+imkOYtOiDk6TXwH0bRt+a",
-	"iB3NlfZJ3p+UOx4KB+rnHuvmje0hfxDU2tXo+MFCHh93bHih5mR9feH6eEf47WcoP1o+K2DIuj0hCIMK",
-	"tXIHRjWzRjkbdyczNbnQxDBNCvOAPpPrw/dtyxU8pen2JH7MM7abj7pwRIazWNov12lAGATRODGCpsd7",
-	"/Bmpb5Z4C5ngl96QG00T1CzR50FhLSFMUOaI4vqcBuu9cke477OZ9znj0lUEMS3co8EeO7n+834moz4u",
-	"QjH71Yp449Lz548ct+ZaLZnLacyqUFiQtzg2WBvLMErHTGHxz4siEFk7EeKQ/VKWoNlMVTiFytEluBZ2",
-	"sRQpm1XpHVjzkiX1mW5f504XW4Zc+VRsOEn8qXP32LfnTX8EjC+eT772xfOveXGbrSJ56/XX66nH7913",
-	"yx2m3wIaTyiNHRtpdnTiFhkGPDKLl4x76rLuZvWW4QAgHbWqw0lMx962EtBpT/7ZAMW9+NCXODXOvwkH",
-	"So+3Q9aus70lvMWHNsfcqK1/V5TuYUfJiw/P0747c4dGnnIK2geLXTHql9QV4oEyf656IAx6v1PKkL3G",
-	"DOta2IJb+4KdAg2VBWqOhqOIReE5HRZtDlzRqLrtut2+olzpK0kRyI00ZO9UaHGnIIRzNPtaqLGgfVA9",
-	"vJJXEq06U3S6Sy0+GAULlfJiQQ3bVm3OuukTJlrjcpEEu1L67jvD1EqyZ8EJOMuUO1CcQaFWbEhkoORF",
-	"zIbmPmW4cvxjmBaVsaCHNN1zwg7+0MxNIiS7/cvl5Yebv7z/ePnx9iX+6vq/3e8n4xG7rST1wAxwubfD",
-	"K0msQQrSkKGLDKQVuQCN0LHk6QIG42GyaQNvfLcBUdElAYO43QHW4DCm0WiYuFdUCZKXIppGx8MRjYwQ",
-	"kIz5aOOqc+ijtPgcqIdQSHbx5sNgNHkxZBc+TYak5Lo26WiEHhcmHHq73ITfUve2ZNIDYvQxyu9vsmga",
-	"/SSMfR98tnm14lMXahTrEMICBRS4mvqKAalko78tLqevl/7xg7q6mW24o5vtIT5knQ5i7VplzTE94fZD",
-	"4AG781+42wzMKNf96ZaCCX0JXBo2SWK2dJdiuGTjJHw/TpIhu3A7FprkF0pjBAi+43pxA3uwS5xNi3ZT",
-	"ogyoYzmaTpL4aR0YXREviX5skQShqqHluw4M1/fvr2TUlsVCe3ndmcF9PnxUHtu5RLPNmTylB/Lheuuy",
-	"xjhJHukeflrX8IYs6ukbfu9dldqXT9ysfYPVqzvauhvwEEeT5Hj/a/76CS3A7/y+VzbtzljvL5cc0zJF",
-	"CG/EcZN4pgCDquVz06CPrvFtH9uOvojsoRHg2qHnR3CRpxt4+pa5eaTnilS89x1/oadry78KuwjAPvZt",
-	"fAHfq8qmylEuQ1af9lGGfWYAmBv0ubvxQfqI2w3Tda8cpxY3Yfw9gbqQ4IXZaffUHNwy+c1J4DZf+gcN",
-	"u3mNpMU019dINgxZ9PqXn7do+mmUDkZJMopceRcl+YucZ5PZIDtPZ4PJ6Xk+4KPTyeAseXF6djZ+cT5J",
-	"oObvccO9xD9qQB0DbzY2TMe+vyO6fH0xGE+SdqvDdDSeJCj21nnbp3Aa3aIim2fL0Wh2AuMXMz4Y53w0",
-	"mIyy8eDFi+N8kCSj0+w4TfnJ+OzffTNTuDjWOA6Oxsn4dJAcD5LRZXI+PU6mSTJMTk5+a9yBcYe2uLzG",
-	"wV0gNseTJIm7mu3hG6NS3Ixaw9Z0XPuEr39No/FvDZY9XPVrHKf1v3Y8aonS1KM//HISNE+sdijl7Lcm",
-	"Pjp5wh0dT2X337ryxfDXh9KT5GT/a/X1nW8ee131IL2gfcH2qbGzrnKut8L00abe6oWjVLtsuCZHFlIz",
-	"HuMN0tVxOHRVKlQvvif4peuhbHRzq5wJG7NVaCtdcRO7zuZu2/ZL/CHedEA7nsg19JqY1d28jmR0REsH",
-	"7IaM89qJ+k/EAK6m3XlXUOn1/3WrDZcReOEbvVX+rSx5c8Wz15IdqTqgfgFn9NPA5NW5e5Ov7cJd2qKP",
-	"3qbJvN1p+JDd0hhT9+JtzG5FNr2loQK5/J25kj72xew245ZPbxmX7L27hPeKBjJBQb72xxKAay3uwV8Z",
-	"w+LAXyalyh6RiWEznt45TPETN3ZAlj148z2bgzVXsiWQUcpLUhOsKNJcA/VcUHHc9hd3r24HSOvadRi0",
-	"RX2CZgtudl6Ub626BXaeduK8A/c8br7NC8Pf0BtPxuf7X9i62vjNnfgHOkLpddlC3MMfdlgTuNhdtYEj",
-	"a/eY3UdfZHt+MW63qPt+faLm12CZkGlR+dtZfYg7sJS9dfNoEj/Spny6p0f5n1pxOlXtyDaOQDf/OgWn",
-	"b7HBPO6baqnvt+4Ddj+HNpuYzl82pzMNO/WS+5L0K7JCCO30v9tW7KbQgSGZrjRZLoop3eO0XFu0ulW8",
-	"+WcQNJhqCQ7aFMDvwfgZrmR9ut8Il8Iwg673LEzvj9PqBbAvV+784yqaMvlw+3x37H4U6TwtOP4rBK1f",
-	"uUXgWRRewZ5bWlOy7EYwepn2vS+2UAp36wksd8wKpUrKuUoW1HSvC8xq1pbTo6PR+GyYDJPhaPoieXFC",
-	"ZZ+fsS5xPdzp8hBd+3P9kktCA1gqe8w9mjDD7gBKE/71DgkpDkL3y7dRgjDUMEIGRYQtovd8uIl5pApc",
-	"jv8cnObh+uF/AwAA//8=",
+	"7Hz7bhs50u+rEH0WmORsS27Jlh0rOMDxySS7WcwkQewgwMRei+ouSVy3yB6SbUcbGDhP8z3Y9yQfqkj2",
+	"Rd2y7OzuLBaY+WdiqZusKtblVxfqW5SqdaEkSGui6bdoBTwDTf98teJ5DnIJ+EcGJtWisELJaBp9fPOK",
+	"HZ9MkmEURyZdwZrjM2v+9SeQS7uKpuPJcRzZTQHRNDJWC7mM7u/j6CO38JNYC9uzJPxagrGG2RW3TElg",
+	"a75hBmTGhGScrYUsLbxkuvUc18ByWFimFsyuYL1FkJBiXa6jaVIRI6SFJWhHDVi9OVtY0F1yziFVMjPM",
+	"KnbHhWVzWCgNuAczfA2BDCYM0mgZX3Ihd+w+6tn9Po4KrvkabJC2kkYYCzLdXKgbkF2SLlbA0vqpa4uP",
+	"IeOc3WlhYcjwCS7NHWhmVurOy4i+jJnSSOwkOWQzDTwbrFUG+WAOKyGzGVIucBN3/lEcSb5GihtkDRxd",
+	"TRb/oGERTaP/dVAr0YH71hx0GEKe3+sM9Nsf+5lT+OUPhoksZpx9+vT2Rzz6XCE/KTdQEVlwu6pJFFkU",
+	"R3geQkMWTa0u4bE0BnKQtA8aFn2agLp+Mj5KhqQI/+fdlK3UHVtzidrZVhJu2VoZG7MEPzpMYnYn7EqV",
+	"lgnLxkN25h6jUxGGScVMma6YLNdzoNPRsCgNZC+ZsivQrCCSQKZgSNPFUioNGcoBvvJ1kSP7RNVk1/l5",
+	"rp5ipvcoTVMoaYA08/+RiuC/UiUtSDJeXhS5SDnK6KDQap7D+o9/M4rU9nGy/+Dechu2Rd6joFMyPfyc",
+	"0edsxVGAlhXcGMjo24ZxMGccKH4h6UsUUzCCOQi5ZBrmpcjtkM1KyW+5yPk8B7+RsWjtmQK3iTMqZ2DB",
+	"8tE9zWHL+hvuk7zLoHIvfaLwTx80HBFJ4/UtSHtuNfD1ltgtfLUHgF8PTPX94+R9DvoW9DlIS8v3yf2C",
+	"OMdlX6LGAur23QpkJXvQbIkyUdpJCfStSElahRlG93H0Rum5yDLnvn4zdVmEXWdTNktLY9Ua9LXIZs7K",
+	"rCO2nP8N0hApnILEgRNVgCbqmATIDONMqxyIpbfyluci8/HpCXx5EyVlKPgSro34O8XSW56XPqhaLvJo",
+	"Gq1LgyEGHUgO3FiWoIlrrVCVvux7cCEgz8gthk3ur9AdGMtliqZ9QJ7VoBew3JYmmh4lGBKFJQ/iOQya",
+	"HcWR1TyFa4GLHs0Xp+PF4eTkZH54lPFjfpjC6fg0SyCBo5PD46hyIKWWU6tVWcDUi2Iq3MqDsDId3j9+",
+	"3lvLzqYMeLpiJAcUzYKXufOwfA2Z88JOh8scULPnGviN09h3yr5R5W/s36SygwXu6twNuvY6HNBhDdk7",
+	"uMU4zkXG7lYih20HuO3H2LNJcviceApb/4YsnckNutolg9w4u7lQ6mcuNwHX/abytUoNMEIHDTHBrTsf",
+	"UJk9zzINxsQUTciTr9HvNzGmrLBoA4YOWb2Fc5i4g7C0DjceHbgv0LdI/DCss+K3sB0rAi4eVOj4wXhR",
+	"wegmph58hDUXEoP4k97//jj1SfLSrkBaPEn4bU2obO+9ZUi1dxc2BIGlUhnDZ+hzqViu5BL01lF8/vx5",
+	"cNZYeZ9M6izpvuHdHKRH95vn3JH8LSo0hhkrXEjQwL0w2px90ECaWAVe8gfIROrW8wBQYmrxJQrhLsKE",
+	"YrMGaa8zSHMhIWt8ZMUaVGmjqw7cc9AZjIXsmttHkBM2ZNzcQMYWJGOkaKH0GleIMm5hgDtGfTmg/0SR",
+	"JeL++zOf9wX/tYQhQ/CCyBrJ+LUEvakQCDf0oTsU1klaYlSDNb8BiuzoQwmIl9KKHL9y2dId4nK7Ihzu",
+	"MN6dVpZstYGZJ6NxjLld+HuEUrYWNFL61y9ng1/44O/J4PR6cPW//xD1yNvBr44+pLw0pCoUd/vyI5EF",
+	"8EII0OcRAZ2aITub10clLEsxUUWvZRlnmVKk6h1y0pwb093w82qDayy4QIULS+Npc+n2710t45bMmmeZ",
+	"wJV4/qHBpcvNupzNVbbBMyy0smpeLthfzt+/i4nVNRd58NNsTTrXw6hEA58DyyBVmTOQtp7F0dfBUg38",
+	"h+iGhh/53c9gDEfTjaMlL67XPXL4WeS5CImeETJFAIG2WBpoE0LGgR8Hh3Mj1Z0csle5Sm8MHd2dYmue",
+	"roQEQ6EAVRIZkLDkVriwUJuRKud5w4ZcmtjkZGBuRDFQhRP0oFBCkhdf8NzAfRw5Reqc0Y1P57YjuDvW",
+	"l9UB+/IBngvXaOvzDZsVXFuRioJLO4tJH2akQTPGZcZmayfR2Uv0sWRQcyA9JM3ldso0ZFrcgmTPhFvc",
+	"qS9kz2MGmbCQ4Te45yZXZKloj0XOU3okEyblOkNY53TTr4OvKPk8ZmmuMCF8xmsrbm4yZO89YYhU2IoX",
+	"BUhMIFXNN7fbfFqVO1fHWcY3xCqByjmuD4uF0sSZ1YK2RpuzsC6C/bxE9hEUOJ0eGRuzscxidmRXMXth",
+	"V+y///9/UYqPGyGXkJUuenoGVzxjc0Ag4RlB+bpjeR6zFQLfZ5Ve0tOogalaw/M4HN+zXNwCUzLfTBmn",
+	"FHfDLOS5ISdiWAY8u84BfdnzZoghoURot9X3VHFx54gP0rHhE+FwUI+J8wgdDB4IvUHyoZVq9ij85i5Y",
+	"IZm9Mcqr1R43Fbe8BTp7mTEfAtka7EplHR+y16OpxcIA+evKMoW0x0dR/GB9MY4obntn/qgiFEkgKF0f",
+	"q4RvbKWzj+eB1g0wpMnG4XgvG4WGW6FK84iwtOBpVSlF3CXreqlVhUh7aTNopZSndjxSzd1dVTLDWIb7",
+	"tFxl50BGfZwYVeq+fZCJhuSd2yvKeS7MCjKPbjp0E8BpivMB2BNHxH+vN3YfdCBPI9ATXvUixiRiyy03",
+	"yoEGzdXl4EOXRt6OhqRfH8h/9tjWfbN2+sUVUyvN9U9Xogt8NDWqshAvkqseiPcGM/NGVtpGPqG60Xcu",
+	"lLFbB8zAZ/ghe+8Rsy+FdDSJAAXzAZIJ6UEk4o4qGZQ+TPEAI52HdTX6YbRPcm7rOHDTJ4afhITd4Iii",
+	"drwlG1fGbRdtk+QhAPrXy8uvSTK4vPw6Wlxefj1Z7IChv5ZcWmE3/S6Bf/WGlCR+u4cM66bcovH46J9B",
+	"YimFvS606DPatxJzcaUZPmQq8/AthLTUGuF/v5cIzJ36/+J9naLmOSOzvrzeEGKL2L6z/5kKB13l96W5",
+	"bt5FBut8qDCh7vCg0+t13xpdSNnn9ZTleVtwhqVKLoRedzaOyfEUoFuSFRYcZH4ovP2sJGxqRxdxrTn9",
+	"bSzX9rEedPsQ6N04qgqbgc1e0RMFHcnztSr74mxbs3pF3hVzEIsr9rbSwatvh/d/2MtRtUAcCOtj5Z2y",
+	"YuGLKl2OArCvagPhNBGFheIBCWtRyuxhqLUz3CPE+sEwnzoN3v7Y64h3VTcQr7lCZioKQbkTr/peO/CB",
+	"tL2Vic8h6SLQZ6i9waxSNxixt1NEn8c+skxRF8prYRoHgj2s3RtI6SyqdVpi7TtYCtJ9RYF2CenBhmvz",
+	"2SdkiU9X3ThqNFl6Qc2TUG+O+TA+/yh/QkH0nrz4W/f8KEm63kU2LOXxi7fsq8dn+WRib+HSP4ZvkB/3",
+	"CvxI3QNrc+gxv1fBngmzVBbtUlGfM1OuEyqA+Fgw9iE7a7h3V1RMuWRzaKyU8zbWmSuVA5cNqvYXCf2D",
+	"32NrexXm3D1KgNry/Luc98NYpiyQ1n42L0QoZACTcEe5f6MSZ9hC5RnFzsczfwvaiD5P+SdNNUk8WrgF",
+	"vWHpisul318Ylqm0XPuE70k89iH+QEXbshvuy4k7boYpZ7ZNDW9Jr9bj2my2zXKnJ3yFEbAHFb13MKVK",
+	"CJoDASrPTMzmG4ZEE1Tq9aXOsJ6IoupI+vR3nXy+48WGH3jSm1sH7PePd8KBsM/O03ADOw14f3jcgvf4",
+	"ZzNyJINTPlhcfXtxP6j+ffSIf4/G/dHGZbC+/rOVH8FXe02Nb9vfO3i9LuwmFGiFQStFxcm5sQzf66vu",
+	"d2tAFUh/VBRxwbwVo8bdGLV1TBWU3WZp57GcdzDKnqPug3sf6oj2OHj8OVQf0hXXS4xF4gk+N9kHnntq",
+	"V66FJaixuBOWLrmFO775wTwZjvoydIiZL9lW06zdT7FKUZTcsQ3G2u+ksQs5C5AZfhlHpkxTgMwXT6v2",
+	"3gNAvpsw4eJ9utSoy3Qn306PJiddV7qrYnM2R3mRnSnZL6Iw1fJIU2pVjvajvnropb/IZ1chfvvmQEtb",
+	"Sy0G1cjdw0dU1RAmrfLBUdKr4H7Spo8mqo4ulPZB3jfKXR0KF+qvPVbzOdtLvhE0kNiYU8NEHh931fBc",
+	"LUn7+tz14Q7321+hPLd8nsOQdcd+EAbl6s41jKrKGsVsPJ3MVMWFJoZpljAfMUp09fhz2zIFX9J0ZxI/",
+	"ZBnbI3NdOCJDL5bOy018EAZBNE4VQdNjPb5H6mclfoZM8AuvyI2ZCZqV6LOgQEtwExQ5orjq02C+V+xw",
+	"9306837BuHQZQUyEezTYoydXf9xfyajaRchmv1gRb1z4+vkD7daFVmvmYhqzKiQWZC2uGqyNZeilY6Yw",
+	"+ed5HgpZOxHikH0qCtBsrkrcQi3QJLgWdrUWKZuX6Q1Y85IlVU+3bziriy1DrHwqNpwkvuvcbfv2vOlb",
+	"wPji6eR7Xzz9nhe3q1XEb0V/RU+1fu+5W+4w/RbQeEJq7KqRZsf8eJ6hwyO1eFnNalUz2F4zHACkVqt6",
+	"fBHTVW9bAei4J/7UQHEvPvQpToXzr0ND6eEh3sp0to+Et+qhzTVrsfWfitI91VGy4sfHaT9TvEMiT+mC",
+	"9sFil4x6krpMkAzTUgu7OcflHAdz4NrV1Ny/3gQN+8vni6gzv8iq6xToNYQxJTWK2Ozs08Wfr9+en396",
+	"/dEPPNDkYJkJoGGQ8MjZpx/fvn736vUsZkYspYt+H8/Hk+OYvcb/MaXZ6+zH87Mhc61ceo9mlNViETOp",
+	"pHM1BPSquyRUhnGsVIyvrC3cVJyQC9V3mYb7Eo8ZstcILNxwZvBmvk5B/pWyIbVEe1FUPOIL6pHVfWa0",
+	"pe5sfXecaqH0pSTH61Yasncq3Ech34t7NMd5aJ6i3Z8fXspL+XmlGDc3VbLWN7o9RaLCKJoBMBS51J0M",
+	"do5ox65AaBehzZCdSbpW8YOpR+qOkqM4zGb6Is6l9BPjGobsrHGRgB4K6FHlYNjsVsAd6FnMZm6AXOkZ",
+	"MjWjDiXomSOMwpK/n8TOPEpoTNcj4W6bTIEhCaA7yxS19Wm2C8NfrlKer+h+iVX1kAP9hQjLOBAiwd4p",
+	"ffODE8az4P04y5TrJM8hV3dsSFVgyfOYDc1tyvDs8B/DNC+NBT2k7Z47MaoKxhF2m/354uLD9Z/fn1+c",
+	"z17it+66ivv+aDxis1LS8NMAyZ0NLyWVi1KQhjycyEBasRBondFZwdMVDMbDpL610visRs/RBSHCuD36",
+	"1yheTaPRMHGvqAIkL0Q0jQ6HI1oZsT+5hYPaRy+hr5bJl0BDvEKys7cfBqPJC1QdrzMejbiJbOqJ0ePC",
+	"hGkHB0rwU5o+lWTWaMzVFYO3WTSNfhLGvg/OunkT7EsXY+aboNOh9hcUv7oRRSKp5bdVxOu7+vNwh7aa",
+	"YhzuGGO8jx9Dp8PWu6isiotPuKwVCsDd/c/c5StmlBu/dqQgklsDl4ZNkthNd9NQ9zgJn4+TBK2STizc",
+	"6VkpjT4w2I6bsw9lo13s1NcvmhxlQLcRoukkiZ82etNl8YLqzq3qUHBIRL4bvXHXlPwNskqzWLg6Uo3k",
+	"cA+EHuTHdu78bRfLnjL8en+1dbdsnCQPTI0/bVq8rhL2zIu/96ZKVxOO3K59i1XUHWzd+6HXRvtf256J",
+	"p/cO979X35zCN8an+9/YvmBxH0eTx+zk7/ORiLxu7nulHsSPI1Ou1xwRI/kwb2ZxsydCLhAPny9No7J5",
+	"hW9773vwTWT3DRfcdo5/Aucbu66xj8z6kZ47p/Hed/wNya61fcaY73PO2E+YBvinSpsqVw0kNFffMWTP",
+	"DABziz53QZ7kEbdn+asxTm7cFQV/S6nKcXludlomza23jLJuUm+X8v9B02teYms1QapLbHXxNnr96eNW",
+	"B2kapYNRkowiV3mIksWLBc8m80F2ms4Hk+PTxYCPjieDk+TF8cnJ+MXpJIGqtYQH7jn+kwaUMfDmzM10",
+	"7EePoovXZ4PxJGlP4UxH40mCbG+1gr+EQYlWlbw59hCN5kcwfjHng/GCjwaTUTYevHhxuBgkyeg4O0xT",
+	"fjQ++b9+zi7cxG1MKkTjZHw8SA4HyegiOZ0eJtMkGSZHR780buC5eQIkr9FTDjX38SRJ4q5ke0rhUSGu",
+	"R61lq0pxu/ncT9No/EujARTuTjc6vf2vHY5arDTl6PuyjoNmM3WHUE5+aSK4oyfcEPRdlv5rrL5O8x/h",
+	"7JOj/W9U1xT/Y6KDy0GlP4q+cPBU716VCK62AslBXazohfSUAdeFWldpp0lWxhsdC1cApaukIQf2A/Uv",
+	"3QBy4yqEWjBhY8zf3KzzHTexuxbQvfPwEr+I6+sDrsjqpuFNzKpReJezuiplJ2EIMfG1Y/VfiKNcQWjn",
+	"9XClN7/b1b/brsJdI577exxq8VvZWv27A7225nomAxoHcmY5DYX6Cv/UmAcPufrTWx0ZoBt2GbIZrTF1",
+	"L85iNhPZdEZLhd7RD+ZS+vgRs1nGLZ/OGJfsvbtG/YoWMkFAvsaFiR7XWtyCr/5gCuh/4YDqQIjuDJvz",
+	"9Mbhsp+4sQOyvcHbH9kSrLmULYaMUp6Tqn+CLC010EgVlUDaFu1+4GEH0O1aXli01dkAzVbc7Pz1lhbV",
+	"LcD4tIGSHdjxYfVt/orF7/7i3+Yv3lAzttc75OIW/mHfYEJXZ1cq59o+ezT83FdtfKcibl928Td/qMm3",
+	"AcuETPPSF8n7EqTQ7+gtxIwm8QMXHo733Hb4l5YwnKh2hF7XijO/VzD+ebbxvm4V+AsEdMehuvPgvg4j",
+	"hTH1mutOdMOS/Nn4Gsd3hMgQ5+h/s1YgIz+K8Ymub1oucvqpCboCgXZxF9c/VKTBlGtwSDQHfgvG73Ap",
+	"q0mmRuwQhhl0Ds/C9n50oCKAfbt0vd7LaMrk/ez57kD2IDB9YqT4XUubWvqZW0xJ8tyfpa/cbgikdN15",
+	"sx1KnjY0Qr9cofNyFyX6fDChKkdq/csouVIFwSAlc7rmpHPfgJweHIzGJ8NkmAxH0xfJiyOqZnhiqsqN",
+	"R6Dd8lrXCtyE+poAWi7caI3esNGEGXYDUJjwK18SUvqtJlWA3AZuwtCIHqk1dUow5VsM69hAUkJy/N/B",
+	"dO+v7v8nAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -35,6 +36,9 @@ func open(t *testing.T, cfg httpapi.Config) *door {
 	s.Play()
 	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
 	s.Run(tail.Run)
+	if cfg.Guard == nil {
+		cfg.Guard = auth.New(auth.Config{})
+	}
 	api, err := httpapi.New(s.Model, s.Log, tail, cfg)
 	if err != nil {
 		t.Fatal(err)

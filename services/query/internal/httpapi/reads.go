@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -20,7 +21,7 @@ const defaultWait = 2 * time.Second
 
 // GetOrder implements GET /orders/{id}.
 func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
-	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled}
+	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled, Sees: auth.CallerOf(ctx).Sees}
 	var err error
 	if want.Wait, err = contract.Wait(req.Params.Prefer, defaultWait); err != nil {
 		return nil, err
@@ -59,6 +60,12 @@ func (o orderAnswer) VisitGetOrderResponse(w http.ResponseWriter) error {
 // ListOrders implements GET /orders.
 func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
 	p := req.Params
+	if caller := auth.CallerOf(ctx); !caller.Has(auth.Viewer) {
+		if p.CustomerID != "" && !caller.Is(p.CustomerID) {
+			return nil, auth.NotTheCaller(ctx, "customer_id")
+		}
+		p.CustomerID = caller.Subject
+	}
 	filter := readmodel.Filter{Customer: p.CustomerID, Status: readmodel.Status(p.Status)}
 	found, next, err := s.model.List(ctx, filter, int(p.PageSize), p.PageToken)
 	if err != nil {
@@ -73,7 +80,7 @@ func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (Lis
 
 // GetOrderEvents implements GET /orders/{id}/events.
 func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
-	found, err := s.model.Known(ctx, req.ID)
+	found, err := s.known(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}

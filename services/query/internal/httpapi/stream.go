@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -25,11 +26,11 @@ const tailWithin = 5 * time.Second
 
 // StreamOrder implements GET /orders/{id}/stream.
 func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
-	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait})
+	found, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait, Sees: auth.CallerOf(ctx).Sees})
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.enter(ctx)
+	ctx, done, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (s reads) follow(ctx context.Context, out *sse, found readmodel.Found, have
 
 // StreamEvents implements GET /stream.
 func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (StreamEventsResponseObject, error) {
-	done, err := s.enter(ctx)
+	ctx, done, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +92,9 @@ func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (S
 	}), nil
 }
 
-// watch sends all events, and says how many it left out.
+// watch sends all events that the caller sees, and says how many it left out.
 func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error {
+	sees := s.sight(ctx)
 	beat := time.NewTicker(s.Heartbeat)
 	defer beat.Stop()
 	if err := out.comment("watching"); err != nil {
@@ -102,7 +104,9 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 		var err error
 		select {
 		case e := <-reader.C:
-			err = out.event("event", "", shown(e))
+			if sees.event(ctx, e) {
+				err = out.event("event", "", shown(e))
+			}
 		case <-beat.C:
 			err = out.comment("keep-alive")
 		case <-lifecycle.Draining(ctx):
@@ -121,14 +125,16 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 	}
 }
 
-// enter takes a place among the streams, until done is called.
-func (s reads) enter(ctx context.Context) (done func(), err error) {
+// enter takes a place among the streams, until done is called. The context returned ends with the caller's token.
+func (s reads) enter(ctx context.Context) (valid context.Context, done func(), err error) {
 	leave, err := s.streams.Enter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	openStreams.Add(ctx, 1)
-	return func() {
+	valid, cancel := auth.WhileValid(ctx)
+	return valid, func() {
+		cancel()
 		openStreams.Add(context.WithoutCancel(ctx), -1)
 		leave()
 	}, nil

@@ -90,6 +90,9 @@ type Want struct {
 	Settled bool
 	// Wait is the longest wait; 0 does not wait.
 	Wait time.Duration
+	// Sees says whether the reader may know of a customer's orders: others are as if they were not there, in what is said
+	// and in how long that takes. Nil: of everybody's.
+	Sees func(customer string) bool
 }
 
 // Order returns an order as soon as it is what is wanted. When the wait ends first: an order that is there and has passed the
@@ -137,7 +140,9 @@ func (m *Model) try(ctx context.Context, id string, want Want, last bool) (f Fou
 	if err != nil {
 		return f, false, err
 	}
-	f = Found{ID: id, Document: got.Doc, Version: got.Version}
+	if got.Version != 0 && (want.Sees == nil || want.Sees(got.Doc.Order.Customer)) {
+		f = Found{ID: id, Document: got.Doc, Version: got.Version}
+	}
 	switch placed := f.Status() != ""; {
 	case passed && placed && (last || !want.Settled || f.Settled() != 0):
 		return f, true, nil
