@@ -171,7 +171,10 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 	r.With(authtest.Guard(t, issuer.Config()).Routes(table)).Get("/own", func(_ http.ResponseWriter, r *http.Request) {
 		ctx, cancel := auth.WhileValid(r.Context())
 		defer cancel()
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-time.After(15 * time.Second):
+		}
 	})
 	ask(r, issuer.Sign(issuer.Claims("ada").But("exp", expires.Unix())), here)
 	if late := time.Since(expires); late < 0 || late > 10*time.Second {

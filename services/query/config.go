@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type Config struct {
 	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where the customers' door, /livez, /readyz and /metrics listen, host:port"`
 	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where the operators' door listens, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
+	ConsoleAuth  string        `env:"CONSOLE_AUTH" help:"off: the operators' door takes no tokens although AUTH_ISSUER is set. Otherwise each of its requests needs one, as Authorization: Bearer, with the role of what it asks; browsers get theirs from what signs people in before it, such as oauth2-proxy"`
 	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which the operators' door is asked, separated by commas, lower case, without ports; .name stands for every name that ends in it. It answers to localhost and to addresses anyway"`
 	MaxStreams   int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
 	PerClient    int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is the subject of a token, and without one an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
@@ -44,9 +46,20 @@ func (c *Config) Validate() error {
 		return fault.Field("RETENTION", "must be at least 1h")
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
+	case c.ConsoleAuth != "" && c.ConsoleAuth != "off":
+		return fault.Field("CONSOLE_AUTH", "must be off or empty, is %q", c.ConsoleAuth)
 	}
-	if err := c.Auth.Exposed(c.HTTPAddr, c.ConsoleAddr); err != nil {
+	ofOperators := c.consoleAuth()
+	if err := errors.Join(c.Auth.Exposed(c.HTTPAddr), ofOperators.Exposed(c.ConsoleAddr)); err != nil {
 		return err
 	}
 	return httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts)
+}
+
+// consoleAuth are the tokens that the operators' door takes.
+func (c *Config) consoleAuth() auth.Config {
+	if c.ConsoleAuth != "" {
+		return auth.Config{Mode: c.ConsoleAuth}
+	}
+	return c.Auth
 }

@@ -57,7 +57,11 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	unwatch := watchOpen(model, cfg.Retention)
 	s.OnStop(func() error { unwatch(); return nil })
 	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
-	guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr, cfg.ConsoleAddr)
+	guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr)
+	if err != nil {
+		return nil, err
+	}
+	ofOperators, err := s.Guard(cfg.consoleAuth(), cfg.ConsoleAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +105,7 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	s.AddPart(lifecycle.Part{Name: "jobs", Run: jobs.Run})
 	s.API = reads.Handler
 	names := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
-	return s.HTTP("console", cfg.ConsoleAddr, names, desk.Handler(pages.Routes))
+	return s.HTTP("console", cfg.ConsoleAddr, names, desk.Handler(ofOperators, pages.Routes))
 }
 
 var settling = telemetry.SettleDuration.Histogram()

@@ -27,13 +27,37 @@ const (
 type Client struct {
 	order, query string
 	http         *http.Client
+	tokens       Tokens
 }
+
+// Tokens gives the bearer token of a subject; an empty one is whomever the client acts for. Nil: no request has a token.
+type Tokens func(subject string) (string, error)
 
 // New returns a client of the services at two base URLs.
 func New(orderURL, queryURL string) *Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 256, 256
 	return &Client{order: strings.TrimRight(orderURL, "/"), query: strings.TrimRight(queryURL, "/"), http: &http.Client{Transport: t}}
+}
+
+// As returns the client with tokens in its requests: that of its customer for an order that is placed, and otherwise that
+// of whomever it acts for.
+func (c *Client) As(tokens Tokens) *Client {
+	with := *c
+	with.tokens = tokens
+	return &with
+}
+
+// authorize puts a subject's token into a request's header.
+func (c *Client) authorize(h http.Header, subject string) error {
+	if c.tokens == nil || h.Get("Authorization") != "" {
+		return nil
+	}
+	token, err := c.tokens(subject)
+	if err == nil {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	return err
 }
 
 // Place sends POST /orders. An error is a *problem.Problem with a class where the service said so, and Unavailable when it was not
@@ -43,7 +67,11 @@ func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accep
 	if err != nil {
 		return Accepted{}, err
 	}
-	return c.accepted(ctx, c.order+"/orders", http.Header{"Idempotency-Key": {key}, "Content-Type": {"application/json"}}, body)
+	h := http.Header{"Idempotency-Key": {key}, "Content-Type": {"application/json"}}
+	if err := c.authorize(h, order.CustomerID); err != nil {
+		return Accepted{}, err
+	}
+	return c.accepted(ctx, c.order+"/orders", h, body)
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
@@ -150,6 +178,9 @@ func (c *Client) send(ctx context.Context, method, to string, h http.Header, bod
 	}
 	for k, v := range h {
 		req.Header[k] = v
+	}
+	if err := c.authorize(req.Header, ""); err != nil {
+		return nil, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

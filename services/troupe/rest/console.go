@@ -27,6 +27,9 @@ func NewConsole(baseURL string) *Console {
 	return &Console{base: strings.TrimRight(baseURL, "/") + "/api/dead-letters", door: New("", "")}
 }
 
+// As returns the client with tokens in its requests.
+func (c *Console) As(tokens Tokens) *Console { return &Console{c.base, c.door.As(tokens)} }
+
 // LetterFilter says which chains are meant, by their heads. Zero values do not filter.
 type LetterFilter struct {
 	Participant string `json:"participant,omitempty"`

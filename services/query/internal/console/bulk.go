@@ -31,7 +31,7 @@ func (d door) RedriveAll(ctx context.Context, req RedriveAllRequestObject) (Redr
 	b := req.Body
 	return d.bulk(ctx, bulk{
 		filter: readmodel.Waiting{Participant: b.Participant, Class: b.Class, Type: b.Type, Order: b.OrderID}, all: b.All, dryRun: b.DryRun,
-		rate: int(b.Rate), limit: int64(b.Limit), wish: wish{action: deadletter.Redrive, by: b.By, reason: b.Reason, force: b.Force},
+		rate: int(b.Rate), limit: int64(b.Limit), wish: wish{action: deadletter.Redrive, by: actor(ctx, b.By), reason: b.Reason, force: b.Force},
 	})
 }
 
@@ -40,7 +40,7 @@ func (d door) DiscardAll(ctx context.Context, req DiscardAllRequestObject) (Disc
 	b := req.Body
 	return d.bulk(ctx, bulk{
 		filter: readmodel.Waiting{Participant: b.Participant, Class: b.Class, Type: b.Type, Order: b.OrderID}, all: b.All, dryRun: b.DryRun,
-		rate: int(b.Rate), limit: int64(b.Limit), wish: wish{action: deadletter.Discard, by: b.By, reason: b.Reason},
+		rate: int(b.Rate), limit: int64(b.Limit), wish: wish{action: deadletter.Discard, by: actor(ctx, b.By), reason: b.Reason},
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
@@ -29,7 +30,9 @@ type desk struct {
 	stop func() // of the projection
 }
 
-func open(t *testing.T) *desk {
+func open(t *testing.T) *desk { return openBehind(t, auth.New(auth.Config{})) }
+
+func openBehind(t *testing.T, g *auth.Guard) *desk {
 	t.Helper()
 	s := querytest.New(t)
 	jobs := console.NewJobs()
@@ -39,7 +42,7 @@ func open(t *testing.T) *desk {
 	}
 	stop := s.Play()
 	s.Run(jobs.Run)
-	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(nil)))
+	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(g, nil)))
 	t.Cleanup(srv.Close)
 	return &desk{s, srv.URL, stop}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
@@ -22,7 +23,7 @@ func TestGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := 0
-	door := httpdoor.Config{Hosts: []string{"desk.example"}}.Guard(api.Handler(func(r chi.Router) {
+	door := httpdoor.Config{Hosts: []string{"desk.example"}}.Guard(api.Handler(auth.New(auth.Config{}), func(r chi.Router) {
 		r.Get("/look", func(http.ResponseWriter, *http.Request) {})
 		r.Post("/act", func(w http.ResponseWriter, r *http.Request) {
 			done++

@@ -139,8 +139,10 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 		expires := time.Now().Add(2 * time.Second).Truncate(time.Second)
 		token := d.issuer.Sign(d.issuer.Claims("cy").But("exp", expires.Unix()))
 		stream := d.stream(path, "Authorization", "Bearer "+token)
+		cut := time.AfterFunc(15*time.Second, func() { _ = stream.body.Close() })
 		for stream.lines.Scan() { // until the server ends it
 		}
+		cut.Stop()
 		if late := time.Since(expires); stream.lines.Err() != nil || late < 0 || late > 10*time.Second {
 			t.Errorf("%s ended %s after its token did: %v", path, late, stream.lines.Err())
 		}

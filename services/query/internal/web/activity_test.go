@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/activity"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	envelope "github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
@@ -31,7 +32,7 @@ func TestOpenPageHearsOfItsExceptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
 	t.Cleanup(srv.Close)
 	p.url = srv.URL
 	id := querytest.ID("a")

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
@@ -58,7 +59,7 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	s.Play()
 	s.Run(jobs.Run)
 	s.Run(beat.Run)
-	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
 	t.Cleanup(srv.Close)
 	return &page{Stage: s, url: srv.URL}, groups, desk.Token()
 }

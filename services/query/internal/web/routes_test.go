@@ -4,10 +4,14 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
+	"github.com/troupe-dev/troupe/pkg/auth/authtest"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
+	"github.com/troupe-dev/troupe/services/query/internal/pulse"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/web"
 )
@@ -24,8 +28,46 @@ func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	httpdoortest.Routes(t, httpdoor.Config{}, desk.Handler(func(r chi.Router) {
+	httpdoortest.Routes(t, httpdoor.Config{}, desk.Handler(auth.New(auth.Config{}), func(r chi.Router) {
 		pages.Routes(r)
 		lifecycle.NewHealth().Routes(r)
 	}), httpdoortest.Header{})
+}
+
+func TestEveryTokenAtEveryRouteOfTheConsole(t *testing.T) {
+	s := querytest.New(t)
+	s.Play()
+	s.Caught()
+	protocol, err := choreography.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beat := pulse.New(pulse.Config{Log: s.Log, Groups: &idle{log: s.Log}, Choreography: protocol, Partitions: querytest.Partitions})
+	s.Run(beat.Run)
+	desk, err := console.New(s.Model, s.Log, beat, console.NewJobs(), querytest.Partitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := web.New(s.Model, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := authtest.NewIssuer(t)
+	sees, changes := auth.Viewer, auth.Operator
+	authtest.Routes(t, issuer, desk.Handler(authtest.Guard(t, issuer.Config()), pages.Routes), auth.Table{
+		"GET /api/pulse": sees, "GET /api/rebuild": sees, "POST /api/rebuild": changes, "DELETE /api/rebuild": changes,
+		"GET /api/dead-letters": sees, "GET /api/dead-letters/groups": sees, "GET /api/dead-letters/log": sees,
+		"GET /api/dead-letters/requests/{request_id}": sees,
+		"GET /api/dead-letters/jobs/{job_id}":         sees, "DELETE /api/dead-letters/jobs/{job_id}": changes,
+		"POST /api/dead-letters/redrive": changes, "POST /api/dead-letters/discard": changes,
+		// Payloads, and mail addresses in them.
+		"GET /api/dead-letters/{participant}/{order_id}":          changes,
+		"POST /api/dead-letters/{participant}/{order_id}/redrive": changes,
+		"POST /api/dead-letters/{participant}/{order_id}/edit":    changes,
+		"POST /api/dead-letters/{participant}/{order_id}/discard": changes,
+
+		"GET /": sees, "GET /live": sees, "GET /orders": sees, "GET /orders/{id}": sees, "GET /static/*": sees,
+		"GET /dead-letters": sees, "GET /dead-letters/{participant}/{order}": changes,
+		"GET /break": sees, "POST /break/{name}": auth.Breaker,
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/query/internal/console"
@@ -40,7 +41,7 @@ func open(t *testing.T) *page {
 	}
 	stop := s.Play()
 	s.Run(jobs.Run)
-	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
 	t.Cleanup(srv.Close)
 	return &page{s, srv.URL, stop}
 }
