@@ -45,6 +45,8 @@ func ask(h http.Handler, token, from string) *httptest.ResponseRecorder {
 	return w
 }
 
+func nothing(http.ResponseWriter, *http.Request) {}
+
 const here = "192.0.2.1"
 
 func TestEveryTokenAtEveryRoute(t *testing.T) {
@@ -55,7 +57,7 @@ func TestEveryTokenAtEveryRoute(t *testing.T) {
 func TestARouteThatIsNotInTheTableIsRefusedToEverybody(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	r := httpdoor.NewRouter()
-	r.With(authtest.Guard(t, issuer.Config()).Routes(auth.Table{})).Get("/own", func(http.ResponseWriter, *http.Request) {})
+	r.With(authtest.Guard(t, issuer.Config()).Routes(auth.Table{})).Get("/own", nothing)
 	if w := ask(r, issuer.Token("ada", auth.Roles...), here); w.Code != http.StatusForbidden {
 		t.Errorf("%d", w.Code)
 	}
@@ -125,7 +127,7 @@ func TestRolesMayLieInAnObjectOrAText(t *testing.T) {
 		}
 		token := issuer.Sign(issuer.Claims("ada").But(name, value))
 		r := httpdoor.NewRouter()
-		r.With(authtest.Guard(t, cfg).Routes(auth.Table{"GET /own": auth.Operator})).Get("/own", func(http.ResponseWriter, *http.Request) {})
+		r.With(authtest.Guard(t, cfg).Routes(auth.Table{"GET /own": auth.Operator})).Get("/own", nothing)
 		if w := ask(r, token, here); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", claim, w.Code)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
-// Router routes the operations of the contract, each request checked first, and whatever others adds unchecked (health, metrics;
-// nil: nothing). guards see the operations' requests before they are checked. Every answer that is not a success is a
-// problem document.
+// Router routes the operations of the contract, each request checked first, and whatever others adds unchecked (health,
+// metrics; nil: nothing). guards see the operations' requests before they are checked. Every answer that is not a
+// success is a problem document.
 func (c *Contract) Router(operations, others func(chi.Router), guards ...func(http.Handler) http.Handler) http.Handler {
 	r := httpdoor.NewRouter()
 	if others != nil {

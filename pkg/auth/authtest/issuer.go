@@ -111,7 +111,7 @@ func Guard(t testing.TB, cfg auth.Config) *auth.Guard {
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
-	for limit := time.Now().Add(20 * time.Second); g.Ready() != nil; time.Sleep(time.Millisecond) { //nolint:forbidigo // waits for Ready
+	for limit := time.Now().Add(20 * time.Second); g.Ready() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatal(g.Ready())
 		}
@@ -191,17 +191,17 @@ func (i *Issuer) Bad(subject string, roles ...auth.Role) map[string]string {
 		i.t.Fatal(err)
 	}
 	part := base64.RawURLEncoding.EncodeToString
-	hour := time.Hour
+	hmac := jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: key.KeyID}}
 	return map[string]string{
 		"expired":           i.Sign(good.But("exp", time.Now().Add(-time.Second).Unix())),
-		"not yet valid":     i.Sign(good.But("nbf", time.Now().Add(hour).Unix())),
+		"not yet valid":     i.Sign(good.But("nbf", time.Now().Add(time.Hour).Unix())),
 		"wrong issuer":      i.Sign(good.But("iss", "https://other.example")),
 		"wrong audience":    i.Sign(good.But("aud", "another")),
 		"no audience":       i.Sign(good.But("aud", nil)),
 		"no expiry":         i.Sign(good.But("exp", nil)),
 		"no subject":        i.Sign(good.But("sub", nil)),
 		"alg none":          part([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + part(payload) + ".",
-		"HS256, public key": i.sign(jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: key.KeyID}}, good),
+		"HS256, public key": i.sign(hmac, good),
 		"unknown key id":    i.sign(of(i.newKey("unknown")), good),
 		"another's key":     i.sign(of(i.newKey(key.KeyID)), good),
 		"no token at all":   "ada",

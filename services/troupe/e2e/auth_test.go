@@ -13,7 +13,8 @@ import (
 func (p *playground) as(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), "TROUPE_ORDER_URL="+p.Order, "TROUPE_QUERY_URL="+p.Query, "TROUPE_CONTROL_URL="+p.Control,
+	cmd.Env = append(os.Environ(), "TROUPE_ORDER_URL="+p.Order, "TROUPE_QUERY_URL="+p.Query,
+		"TROUPE_CONTROL_URL="+p.Control,
 		"TROUPE_CONSOLE_URL="+p.Console, "TROUPE_DIR="+p.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {

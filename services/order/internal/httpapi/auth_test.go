@@ -44,7 +44,8 @@ func TestCustomersPlaceTheirOwnOrdersOnly(t *testing.T) {
 		len(p.Errors) != 1 || p.Errors[0].Field != "/customer_id" || len(d.published)+len(d.asked) > 0 {
 		t.Errorf("for another: %d %+v, %d published", w.Code, p, len(d.published))
 	}
-	if w := do(h, http.MethodPost, "/orders", tea, as(issuer.Token("c-1001"))); w.Code != http.StatusAccepted || len(d.published) != 1 {
+	w = do(h, http.MethodPost, "/orders", tea, as(issuer.Token("c-1001")))
+	if w.Code != http.StatusAccepted || len(d.published) != 1 {
 		t.Errorf("for oneself: %d %s", w.Code, w.Body)
 	}
 }

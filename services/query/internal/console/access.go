@@ -49,7 +49,7 @@ func guarded(g *auth.Guard, others func(chi.Router)) func(chi.Router) {
 	}
 }
 
-// actor is who did it, for the audit trail: the token's subject; what the request says counts where there are no tokens.
+// actor is who did it, for the audit trail: the token's subject. What the request says counts where no token is needed.
 func actor(ctx context.Context, says string) string {
 	if subject := auth.CallerOf(ctx).Subject; subject != "" {
 		return subject
@@ -59,5 +59,6 @@ func actor(ctx context.Context, says string) string {
 
 // sayShown logs that somebody was shown the payloads of an order's dead letters.
 func sayShown(ctx context.Context, participant, orderID string) {
-	slog.InfoContext(ctx, "dead letters shown", "subject", auth.CallerOf(ctx).Subject, "participant", participant, "order_id", orderID)
+	slog.InfoContext(ctx, "dead letters shown",
+		"subject", auth.CallerOf(ctx).Subject, "participant", participant, "order_id", orderID)
 }

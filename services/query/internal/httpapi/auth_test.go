@@ -25,7 +25,8 @@ type guarded struct {
 
 func openGuarded(t *testing.T) guarded {
 	issuer := authtest.NewIssuer(t)
-	return guarded{open(t, httpapi.Config{Guard: authtest.Guard(t, issuer.Config()), PerClient: 2, MaxStreams: 100}), issuer}
+	cfg := httpapi.Config{Guard: authtest.Guard(t, issuer.Config()), PerClient: 2, MaxStreams: 100}
+	return guarded{open(t, cfg), issuer}
 }
 
 func (g guarded) as(subject string, roles ...auth.Role) []string {
@@ -107,7 +108,8 @@ func TestCustomersListTheirOwnOrders(t *testing.T) {
 			t.Errorf("%s: %v, not %v", c.path, got, c.want)
 		}
 	}
-	if p := refused(d.door, "/orders?customer_id=cy", d.as("bob")...); p.Status != http.StatusForbidden || p.Errors[0].Field != "customer_id" {
+	p := refused(d.door, "/orders?customer_id=cy", d.as("bob")...)
+	if p.Status != http.StatusForbidden || p.Errors[0].Field != "customer_id" {
 		t.Errorf("another's: %+v", p)
 	}
 }

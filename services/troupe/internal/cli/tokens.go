@@ -45,7 +45,8 @@ func demoTokens(at play.Playground) rest.Tokens {
 
 func tokenCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "token SUBJECT", Short: "Print a token of the playground for a customer, or for viewer, operator, breaker or admin",
+		Use:     "token SUBJECT",
+		Short:   "Print a token of the playground for a customer, or for viewer, operator, breaker or admin",
 		Example: "  export TROUPE_TOKEN=$(troupe token c-1001)",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
@@ -16,14 +15,13 @@ func Tokens(ctx context.Context, url, secret, subject string) oauth2.TokenSource
 	return c.TokenSource(ctx)
 }
 
-// client is a subject as the library wants to see it: it may use its secret, and nothing else.
+// client is a subject as the library asks for it: it shows a secret, and uses no other grant. What else a client may be,
+// the library asks for other grants only.
 type client struct {
 	op.Client
 	id string
 }
 
-func (c client) GetID() string                     { return c.id }
-func (client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
-func (client) GrantTypes() []oidc.GrantType        { return []oidc.GrantType{oidc.GrantTypeClientCredentials} }
-func (client) ClockSkew() time.Duration            { return 0 }
-func (client) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
+func (c client) GetID() string              { return c.id }
+func (client) AuthMethod() oidc.AuthMethod  { return oidc.AuthMethodBasic }
+func (client) GrantTypes() []oidc.GrantType { return []oidc.GrantType{oidc.GrantTypeClientCredentials} }

@@ -37,7 +37,7 @@ var operators = map[string][]auth.Role{
 // subjects are those that a customer id can be.
 var subjects = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// provider answers discovery, the key set and the client credentials grant (RFC 6749, 4.4), whose client is the subject.
+// provider answers discovery, the key set and the client credentials grant (RFC 6749, 4.4). The client is the subject.
 type provider struct {
 	op.UnimplementedServer
 	url, secret string
@@ -52,7 +52,8 @@ func New(url, secret string) (http.Handler, error) {
 		return nil, err
 	}
 	key := jose.JSONWebKey{Key: private, KeyID: uuid.NewString(), Algorithm: string(jose.ES256), Use: "sig"}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{}).WithType("at+jwt"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
+		(&jose.SignerOptions{}).WithType("at+jwt"))
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,8 @@ func (p *provider) Keys(context.Context, *op.Request[struct{}]) (*op.Response, e
 
 // VerifyClient takes any subject that comes with the secret.
 func (p *provider) VerifyClient(_ context.Context, r *op.Request[op.ClientCredentials]) (op.Client, error) {
-	if !subjects.MatchString(r.Data.ClientID) || subtle.ConstantTimeCompare([]byte(r.Data.ClientSecret), []byte(p.secret)) != 1 {
+	known := subtle.ConstantTimeCompare([]byte(r.Data.ClientSecret), []byte(p.secret)) == 1
+	if !known || !subjects.MatchString(r.Data.ClientID) {
 		return nil, oidc.ErrInvalidClient()
 	}
 	return client{id: r.Data.ClientID}, nil
@@ -87,7 +89,8 @@ func (p *provider) ClientCredentialsExchange(
 	_ context.Context, r *op.ClientRequest[oidc.ClientCredentialsRequest],
 ) (*op.Response, error) {
 	subject := r.Client.GetID()
-	claims := oidc.NewAccessTokenClaims(p.url, subject, []string{Audience}, time.Now().Add(lifetime), uuid.NewString(), subject, 0)
+	until := time.Now().Add(lifetime)
+	claims := oidc.NewAccessTokenClaims(p.url, subject, []string{Audience}, until, uuid.NewString(), subject, 0)
 	if roles := operators[subject]; roles != nil {
 		claims.Claims = map[string]any{"roles": roles}
 	}

@@ -44,7 +44,8 @@ func TestServicesTakeItsTokens(t *testing.T) {
 	at := serve(t)
 	ask := api(t, at)
 	for subject, may := range map[string][]auth.Role{
-		"ada": nil, "viewer": {auth.Viewer}, "operator": {auth.Viewer, auth.Operator}, "breaker": {auth.Viewer, auth.Breaker}, "admin": auth.Roles,
+		"ada": nil, "viewer": {auth.Viewer}, "operator": {auth.Viewer, auth.Operator},
+		"breaker": {auth.Viewer, auth.Breaker}, "admin": auth.Roles,
 	} {
 		token, err := issuer.Tokens(t.Context(), at, secret, subject).Token()
 		if err != nil {
@@ -83,9 +84,11 @@ func TestOtherGrantsAreNotOffered(t *testing.T) {
 		"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code", "password", "",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange",
 	} {
-		form := url.Values{"grant_type": {grant}, "code": {"c"}, "refresh_token": {"r"}, "device_code": {"d"}, "assertion": {"a"},
+		form := url.Values{"grant_type": {grant}, "code": {"c"}, "refresh_token": {"r"}, "device_code": {"d"},
+			"assertion":     {"a"},
 			"subject_token": {"s"}, "subject_token_type": {"t"}, "redirect_uri": {"u"}}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer.TokenURL(at), strings.NewReader(form.Encode()))
+		body := strings.NewReader(form.Encode())
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer.TokenURL(at), body)
 		if err != nil {
 			t.Fatal(err)
 		}
