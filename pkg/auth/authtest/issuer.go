@@ -110,7 +110,12 @@ func Guard(t testing.TB, cfg auth.Config) *auth.Guard {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	for limit := time.Now().Add(20 * time.Second); g.Ready() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatal(g.Ready())

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
@@ -14,7 +15,7 @@ func TestTheAuditTrailNamesTheTokensSubject(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	d := openBehind(t, authtest.Guard(t, issuer.Config()))
 	as := []string{"Authorization", "Bearer " + issuer.Token("grace", auth.Operator)}
-	wait := append(as, "Prefer", "wait=30")
+	wait := slices.Concat(as, []string{"Prefer", "wait=30"})
 	for name, action := range map[string]string{"r": "redrive", "d": "discard", "e": "edit"} {
 		id, letters := d.parked(name, "invalid", "no")
 		stop := d.Answer("payment", comesBack(letters))

@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	tokens, err := o.issuer(at)
+	parts, err := o.issuer(at)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	parts := append(tokens, lifecycle.HTTP("control", ln, httpdoor.Config{}, handler))
+	parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, handler))
 	for i, p := range list {
 		parts = append(parts, lifecycle.Part{Name: p.Name, Run: running[i].Run, StopWithin: p.StopWithin + 5*time.Second})
 	}
