@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// Config is what can be set of the tokens that a service takes. Without an issuer there are none, and everybody is let in.
+// Config is what can be set of the tokens that a service takes. Without an issuer there are none, and everybody is let
+// in.
 type Config struct {
 	Mode       string `env:"AUTH" help:"off: no request needs a token, and everybody may do everything. It must be said in words, since without AUTH_ISSUER a service listens on loopback only otherwise"`
 	Issuer     string `env:"AUTH_ISSUER" help:"URL of the OpenID provider whose tokens are taken, https, or http on loopback; its keys are found by discovery. Empty: no request needs a token"`

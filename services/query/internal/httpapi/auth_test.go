@@ -47,6 +47,7 @@ func TestEveryTokenAtEveryRoute(t *testing.T) {
 	authtest.Routes(t, issuer, api.Handler(func(r chi.Router) { lifecycle.NewHealth().Routes(r) }), auth.Table{
 		"GET /orders": auth.AnyCaller, "GET /orders/{id}": auth.AnyCaller, "GET /orders/{id}/events": auth.AnyCaller,
 		"GET /orders/{id}/stream": auth.AnyCaller, "GET /stream": auth.AnyCaller, "GET /stats": auth.Viewer,
+		"GET /rebuild": auth.Viewer, "POST /rebuild": auth.Operator, "DELETE /rebuild": auth.Operator,
 	}, "GET /livez", "GET /readyz", "GET /servez")
 }
 

@@ -133,7 +133,7 @@ func oneChain(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// who says who asks, for ever: there is no login.
+// who says who asks, for ever, where the console takes no tokens.
 type who struct{ by, reason string }
 
 func (w *who) flags(cmd *cobra.Command, reason string) {
