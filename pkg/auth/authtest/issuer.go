@@ -21,10 +21,14 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 )
 
-// Audience of the tokens.
-const Audience = "troupe"
+const (
+	// Audience of the tokens.
+	Audience = "troupe"
+	// Secret of every client.
+	Secret = "clients-secret"
+)
 
-// Issuer is an OpenID provider as far as a resource server sees one: discovery and keys.
+// Issuer is an OpenID provider as far as a service sees one: discovery, keys, and tokens of its own.
 type Issuer struct {
 	URL string
 	t   testing.TB
@@ -34,6 +38,8 @@ type Issuer struct {
 	keys []jose.JSONWebKey // that are published
 	away bool
 	read int // times that the keys were read
+	// given are the tokens that clients got.
+	given int
 }
 
 // NewIssuer starts an issuer with one key; it ends with the test.
@@ -42,12 +48,13 @@ func NewIssuer(t testing.TB) *Issuer {
 	i.Rotate("one")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", i.answer(func() any {
-		return map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys"}
+		return map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "token_endpoint": i.URL + "/token"}
 	}))
 	mux.HandleFunc("/keys", i.answer(func() any {
 		i.read++
 		return jose.JSONWebKeySet{Keys: i.keys}
 	}))
+	mux.HandleFunc("POST /token", i.give)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	i.URL = srv.URL
@@ -65,6 +72,29 @@ func (i *Issuer) answer(document func() any) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(document()) // a caller that hung up
 	}
+}
+
+// give gives a client that knows Secret a token of an operator, by the client credentials grant.
+func (i *Issuer) give(w http.ResponseWriter, r *http.Request) {
+	id, secret, _ := r.BasicAuth()
+	if secret != Secret || r.FormValue("grant_type") != "client_credentials" {
+		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
+		return
+	}
+	i.mu.Lock()
+	i.given++
+	i.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller that hung up
+		"access_token": i.Token(id, auth.Operator), "token_type": "Bearer", "expires_in": 3600,
+	})
+}
+
+// Given is how many tokens clients got.
+func (i *Issuer) Given() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.given
 }
 
 // Rotate publishes a further key, with which tokens are signed from now on.

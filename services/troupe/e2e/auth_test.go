@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,8 +54,11 @@ func TestPlaygroundGivesItsOwnTokens(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("token: %d, %s", code, token)
 	}
-	for path, want := range map[string]int{"/orders/" + id: http.StatusOK, "/stats": http.StatusOK} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Query+path, nil)
+	for url, says := range map[string]string{
+		p.Query + "/orders/" + id: id, p.Query + "/stats": "orders",
+		p.Console + "/orders/" + id: "OrderConfirmed", // it asks query with a token of its own
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,9 +67,10 @@ func TestPlaygroundGivesItsOwnTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("a viewer's %s: %s", path, resp.Status)
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), says) {
+			t.Errorf("a viewer's %s: %s, %v, without %s: %s", url, resp.Status, err, says, body)
 		}
 	}
 	info, err := os.Stat(filepath.Join(p.dir, "secret"))

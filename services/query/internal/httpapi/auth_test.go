@@ -57,7 +57,7 @@ func TestAnothersOrderIsAsIfItWereNotThere(t *testing.T) {
 	id, none := querytest.ID("o"), querytest.ID("none")
 	d.Put(d.Placed(id, "cy"))
 	d.Caught()
-	for _, path := range []string{"", "?until=settled", "/events", "/stream"} {
+	for _, path := range []string{"", "?until=settled", "/events", "/stream", "/stream?story=true"} {
 		get := func(id string, as []string) (code int, body string, took time.Duration) {
 			began := time.Now()
 			resp := d.get(t.Context(), "/orders/"+id+path, as...)
