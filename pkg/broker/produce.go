@@ -110,8 +110,8 @@ func (c *Client) produceTo(ctx context.Context, leader int32, batches []Batch, e
 	}
 }
 
-// produced is the error of a batch that was not taken. One for which a grant is missing is Permanent, unlike what cannot
-// be read for that reason: whoever publishes says so aloud, while others go on.
+// produced is the error of a batch that was not taken. One for which a grant is missing is Permanent, unlike what
+// cannot be read for that reason: whoever publishes says so aloud, while others go on.
 func produced(p kmsg.ProduceResponseTopicPartition) error {
 	err := code("produce", p.ErrorCode, refusal(p))
 	if kafka.Error(p.ErrorCode) == kafka.TopicAuthorizationFailed {

@@ -10,13 +10,15 @@ import (
 )
 
 // Router routes the operations of the contract, each request checked first, and whatever others adds unchecked (health,
-// metrics; nil: nothing). Every answer that is not a success is a problem document.
-func (c *Contract) Router(operations, others func(chi.Router)) http.Handler {
+// metrics; nil: nothing). guards see the operations' requests before they are checked. Every answer that is not a
+// success is a problem document.
+func (c *Contract) Router(operations, others func(chi.Router), guards ...func(http.Handler) http.Handler) http.Handler {
 	r := httpdoor.NewRouter()
 	if others != nil {
 		others(r)
 	}
 	r.Group(func(r chi.Router) {
+		r.Use(guards...)
 		r.Use(c.Check)
 		operations(r)
 	})

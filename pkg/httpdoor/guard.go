@@ -77,7 +77,7 @@ func (c Config) Guard(next http.Handler) http.Handler {
 	origins.SetDenyHandler(refuse("origin", problem.New(http.StatusForbidden, "cross-origin", "Cross-origin request",
 		"a page of another origin may not change anything here")))
 	guarded := origins.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := context.WithValue(r.Context(), clientKey{}, client(r.RemoteAddr))
+		ctx := WithClient(r.Context(), client(r.RemoteAddr))
 		if r.Method == http.MethodHead {
 			var end context.CancelFunc
 			ctx, end = context.WithCancel(ctx)

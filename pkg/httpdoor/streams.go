@@ -36,7 +36,7 @@ var streamsRefused = telemetry.StreamsRefused.Counter()
 // Enter takes a place for a request's client, until leave is called. Without one the error is a problem of status 503,
 // or 429 when it is the client's share that is used up; both say when to ask again.
 func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
-	who, _ := ctx.Value(clientKey{}).(string)
+	who := Client(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -64,6 +64,17 @@ func (s *Streams) Enter(ctx context.Context) (leave func(), err error) {
 
 // clientKey is what Guard keeps the client under in the context of a request.
 type clientKey struct{}
+
+// Client returns whose share a request takes from: what WithClient said, and otherwise the address that it came from.
+func Client(ctx context.Context) string {
+	who, _ := ctx.Value(clientKey{}).(string)
+	return who
+}
+
+// WithClient says whose share a request takes from, where that is known better than by its address.
+func WithClient(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, clientKey{}, who)
+}
 
 // client is whose share a connection takes from: its address, and of IPv6 the /64, within which one machine has as many
 // as it likes. X-Forwarded-For is not believed: anybody can write it. Behind a proxy all are one client.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
@@ -52,6 +54,21 @@ type Service struct {
 
 // AddCheck adds a condition of readiness: ready returns nil, or why not, without blocking.
 func (s *Service) AddCheck(name string, ready func() error) { s.health.Check(name, ready) }
+
+// Guard returns what stands before the routes of the service's APIs, which listen on addrs. The error is Invalid and
+// names the variable: there is no issuer, and an address can be reached from elsewhere.
+func (s *Service) Guard(cfg auth.Config, addrs ...string) (*auth.Guard, error) {
+	if err := cfg.Exposed(addrs...); err != nil {
+		return nil, err
+	}
+	if cfg.Issuer == "" {
+		slog.Warn("authentication is off: no request needs a token", "addresses", addrs)
+	}
+	g := auth.New(cfg)
+	s.AddCheck("issuer", g.Ready)
+	s.AddPart(lifecycle.Part{Name: "issuer", Run: g.Run})
+	return g, nil
+}
 
 // AddPart adds a part that runs until the service stops. Parts stop in reverse order.
 func (s *Service) AddPart(p lifecycle.Part) { s.parts = append(s.parts, p) }

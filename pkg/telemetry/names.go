@@ -151,7 +151,8 @@ var (
 	ReadsBehind     = Metric{"troupe.read.behind", "{request}", "Reads given up with 503: the read model was behind."}
 	StreamsOpen     = Metric{"troupe.streams.open", "{stream}", "Live streams open now."}
 	RequestsRefused = Metric{"troupe.requests.refused", "{request}",
-		"Requests not let in, by Reason: host, origin, query."}
+		"Requests not let in, by Reason: host, origin, query, token, issuer (its keys could not be read), " +
+			"role, owner, rate."}
 	AdmissionFull  = Metric{"troupe.admission.full", "{request}", "Requests refused with 503: too many wait."}
 	StreamsRefused = Metric{"troupe.streams.refused", "{stream}",
 		"Live streams not begun, by Reason: full, client (one client's share is used up)."}

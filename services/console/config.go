@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/service"
@@ -14,7 +15,8 @@ import (
 // Config is everything that can be set from outside; see -help.
 type Config struct {
 	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8085" help:"where /livez, /readyz and /metrics listen, host:port"`
-	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where operators ask, host:port; it shows payloads and changes what waits, and there is no login, so keep it on loopback or behind one"`
+	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where operators ask, host:port; it shows payloads and changes what waits"`
+	ConsoleAuth  string        `env:"CONSOLE_AUTH" help:"off: the console takes no tokens although AUTH_ISSUER is set. Otherwise each of its requests needs one, as Authorization: Bearer, with the role of what it asks; browsers get theirs from what signs people in before it, such as oauth2-proxy"`
 	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which operators ask, separated by commas, lower case, without ports; .name stands for every name that ends in it. The console answers to localhost and to addresses anyway"`
 	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; what came back of dead letters is forgotten a day later, what waits never is"`
 	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
@@ -26,6 +28,8 @@ type Config struct {
 	MailboxURL string `env:"CONSOLE_MAILBOX_URL" help:"base URL of the playground's mailbox, which the console holds against the log; empty: mails are shown as unchecked"`
 	ControlURL string `env:"CONSOLE_CONTROL_URL" help:"base URL of the control API of the playground that this service is part of; it lets the console break things. Empty: there is nothing to break"`
 
+	Auth        auth.Config
+	Credentials auth.Credentials
 	service.Config
 
 	// Listening is called once with the address where operators ask; nil: nobody is told.
@@ -35,11 +39,26 @@ type Config struct {
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
 	u, err := url.Parse(c.QueryURL)
+	ofOperators := c.consoleAuth()
 	return errors.Join(
 		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
 			u.Fragment != "" || u.User != nil, "QUERY_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
 		fault.FieldIf(c.Retention < time.Hour, "RETENTION", "must be at least 1h, is %s", c.Retention),
 		fault.FieldIf(c.Drain < 0 || c.Drain > 5*time.Minute, "DRAIN", "must be from 0s to 5m, is %s", c.Drain),
 		httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts),
+		fault.FieldIf(c.ConsoleAuth != "" && c.ConsoleAuth != "off", "CONSOLE_AUTH", "must be off or empty, is %q", c.ConsoleAuth),
+		ofOperators.Exposed(c.ConsoleAddr),
+		fault.FieldIf(c.Auth.Issuer != "" && c.Credentials.ClientID == "", "AUTH_CLIENT_ID",
+			"must be set with AUTH_ISSUER: query answers nobody without a token"),
+		fault.FieldIf(c.Auth.Issuer != "" && !c.Credentials.Secret.IsSet(), "AUTH_CLIENT_SECRET",
+			"must be set with AUTH_ISSUER: query answers nobody without a token"),
 	)
+}
+
+// consoleAuth are the tokens that operators bring.
+func (c *Config) consoleAuth() auth.Config {
+	if c.ConsoleAuth != "" {
+		return auth.Config{Mode: c.ConsoleAuth}
+	}
+	return c.Auth
 }

@@ -35,6 +35,10 @@ func Run(ctx context.Context, cfg Config) error {
 
 // open makes the service's own parts, and returns where operators ask.
 func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
+	guard, err := s.Guard(cfg.consoleAuth(), cfg.ConsoleAddr)
+	if err != nil {
+		return nil, err
+	}
 	protocol, err := choreography.Load()
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	})
 	feed := projection.NewFeed(s.Redis, Name, cfg.Partitions)
 	model := letters.New(Behavior(), feed, s.Redis, cfg.Partitions)
-	query := orders.New(cfg.QueryURL)
+	query := orders.New(cfg.QueryURL, cfg.Auth.Issuer, cfg.Credentials)
 	playground := web.Playground{URL: cfg.ControlURL}
 	beat := pulse.New(pulse.Config{
 		Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
@@ -66,6 +70,6 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	s.AddPart(lifecycle.Part{Name: "projection", Run: p.Run, StopWithin: service.LeaveWithin})
 	s.AddPart(lifecycle.Part{Name: "changes", Run: feed.Run})
 	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
-	guard := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
-	return s.HTTP("console", cfg.ConsoleAddr, guard, api.Handler(pages.Routes))
+	names := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
+	return s.HTTP("console", cfg.ConsoleAddr, names, api.Handler(guard, pages.Routes))
 }

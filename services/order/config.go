@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/service"
 	"golang.org/x/text/currency"
@@ -12,7 +13,7 @@ import (
 
 // Config is everything that can be set from outside; see -help.
 type Config struct {
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8081" help:"where orders are placed and cancelled, and where /livez, /readyz and /metrics are, host:port; there is no login, so keep it on loopback or behind one"`
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8081" help:"where orders are placed and cancelled, and where /livez, /readyz and /metrics are, host:port"`
 	QueryURL string `env:"QUERY_PUBLIC_URL" envDefault:"http://127.0.0.1:8084" help:"public address of the query service: what Location of a placed order begins with"`
 
 	PaymentDeadline time.Duration `env:"PAYMENT_DEADLINE" envDefault:"15m" help:"how long an order waits for its payment before it is cancelled; carried by each order from when it is placed. 1s to 23h: the gateway forgets its idempotency keys after 24h"`
@@ -23,6 +24,7 @@ type Config struct {
 
 	Concurrency int `env:"ORDER_CONCURRENCY" envDefault:"256" help:"most orders worked on at once by one instance"`
 
+	Auth auth.Config
 	service.ParticipantConfig
 }
 
@@ -36,6 +38,7 @@ func (c *Config) Validate() error {
 			fault.FieldIf(err != nil || unit.String() != code, "CURRENCIES", "%q is no currency of ISO 4217", code))
 	}
 	return errors.Join(
+		c.Auth.Exposed(c.HTTPAddr),
 		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
 			u.Fragment != "" || u.User != nil, "QUERY_PUBLIC_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
 		fault.FieldIf(c.PaymentDeadline < time.Second || c.PaymentDeadline > 23*time.Hour,

@@ -14,9 +14,14 @@ func Run(ctx context.Context, cfg Config) error {
 	start := cfg.Start(Name, cfg.HTTPAddr)
 	start.Drain = cfg.Drain
 	return service.Run(ctx, start, func(s *service.Service) error {
+		guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr)
+		if err != nil {
+			return err
+		}
 		part := cfg.Participant(s, cfg.Concurrency)
 		door := admission.New(Behavior(), part)
 		orders, err := httpapi.New(door, httpapi.Config{
+			Guard:        guard,
 			Participant:  Name,
 			Terms:        domain.Terms{Currencies: cfg.Currencies, PaymentWithin: cfg.PaymentDeadline},
 			CancelWindow: cfg.CancelWindow,

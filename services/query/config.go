@@ -4,18 +4,20 @@ import (
 	"net"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/service"
 )
 
 // Config is everything that can be set from outside; see -help.
 type Config struct {
-	HTTPAddr   string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where customers read, and where /livez, /readyz and /metrics are, host:port; there is no login, so keep it on loopback or behind one"`
+	HTTPAddr   string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where customers read, and where /livez, /readyz and /metrics are, host:port"`
 	MaxStreams int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
-	PerClient  int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
+	PerClient  int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is the subject of a token, and without one an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
 	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
 	Drain      time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
+	Auth auth.Config
 	service.Config
 
 	// Listening is called once with the address of HTTP; nil: nobody is told.
@@ -34,5 +36,5 @@ func (c *Config) Validate() error {
 	case c.Drain < 0 || c.Drain > 5*time.Minute:
 		return fault.Field("DRAIN", "must be from 0s to 5m")
 	}
-	return nil
+	return c.Auth.Exposed(c.HTTPAddr)
 }

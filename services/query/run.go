@@ -28,7 +28,13 @@ func Run(ctx context.Context, cfg Config) error {
 		unwatch := watchOpen(model, cfg.Retention)
 		s.OnStop(func() error { unwatch(); return nil })
 		tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
-		reads, err := httpapi.New(model, s.Log, tail, httpapi.Config{MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient})
+		guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr)
+		if err != nil {
+			return err
+		}
+		reads, err := httpapi.New(model, s.Log, tail, httpapi.Config{
+			Guard: guard, MaxStreams: cfg.MaxStreams, PerClient: cfg.PerClient,
+		})
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func play(t *testing.T) *playground {
 	addr, port := ports(t, 5)
 	p := &playground{t: t, proxies: hold.NewProxies(addr[:1], addr[1], addr[2], addr[3]), control: control.NewClient("http://" + addr[4])}
 	t.Cleanup(p.proxies.Close)
-	args := []string{"play", "--ports", "auto", "--dir", filepath.Join(dir, "play"), "--brokers", "3", "--kafka-port", port[0],
+	args := []string{"play", "--auth", "off", "--ports", "auto", "--dir", filepath.Join(dir, "play"), "--brokers", "3", "--kafka-port", port[0],
 		"--redis-port", port[1], "--gateway-port", port[2], "--smtp-port", port[3], "--control-port", port[4]}
 	for _, process := range services {
 		env, err := p.proxies.Environ(process)

@@ -110,7 +110,7 @@ func (r *Rig) EmbeddedRedis() bool { return r.Redis == "" && !r.Real }
 func (r *Rig) arguments() ([]string, error) {
 	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 	args := []string{
-		"play", "--ports", "auto", "--dir", r.Dir, "--payment-deadline", r.PaymentDeadline.String(),
+		"play", "--auth", "off", "--ports", "auto", "--dir", r.Dir, "--payment-deadline", r.PaymentDeadline.String(),
 		"--gateway-port", port(r.Gateway), "--smtp-port", port(r.SMTP), "--control-port", port(r.control),
 		// What the simulator leaves open on purpose is asked again soon.
 		"--env", "PAYMENT_GATEWAY_TIMEOUT=3s",

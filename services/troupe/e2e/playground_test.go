@@ -64,7 +64,7 @@ type playground struct {
 func start(t *testing.T, args ...string) *playground {
 	t.Helper()
 	p := &playground{dir: t.TempDir(), ended: make(chan error, 1)}
-	args = append([]string{"play", "--ports", "auto", "--dir", p.dir}, args...)
+	args = append([]string{"play", "--auth", "off", "--ports", "auto", "--dir", p.dir}, args...)
 	if os.Getenv("TEST_KAFKA_BROKERS") != "" || os.Getenv("TEST_CONTAINERS") != "" || os.Getenv("TEST_REAL") != "" {
 		args = append(args, "--kafka-brokers", strings.Join(brokertest.Fresh(t).Brokers, ","))
 	}

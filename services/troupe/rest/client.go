@@ -34,33 +34,63 @@ const (
 
 // Client of one order service and one query service. It keeps connections open and may be used by many goroutines.
 type Client struct {
+	doer  doer
 	order *orderapi.Client
 	query *queryapi.Client
 }
 
+// Tokens gives the bearer token of a subject; an empty one is whomever the client acts for. Nil: no request has a token.
+type Tokens func(subject string) (string, error)
+
 // New returns a client of the services at two base URLs.
 func New(orderURL, queryURL string) *Client {
-	d := newDoer()
-	return &Client{
-		order: &orderapi.Client{Server: base(orderURL), Client: d},
-		query: &queryapi.Client{Server: base(queryURL), Client: d},
-	}
+	return newClient(base(orderURL), base(queryURL), newDoer())
+}
+
+func newClient(order, query string, d doer) *Client {
+	return &Client{d, &orderapi.Client{Server: order, Client: d}, &queryapi.Client{Server: query, Client: d}}
+}
+
+// As returns the client with tokens in its requests: that of its customer for an order that is placed, and otherwise that
+// of whomever it acts for.
+func (c *Client) As(tokens Tokens) *Client {
+	return newClient(c.order.Server, c.query.Server, c.doer.as(tokens))
 }
 
 // base is a URL as the generated clients want it.
 func base(url string) string { return strings.TrimRight(url, "/") + "/" }
 
-// doer makes errors of answers that are problems.
-type doer struct{ http *http.Client }
+// doer makes errors of answers that are problems, and puts tokens into requests.
+type doer struct {
+	http   *http.Client
+	tokens Tokens
+}
 
 func newDoer() doer {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = perHost, perHost
-	return doer{&http.Client{Transport: t}}
+	return doer{http: &http.Client{Transport: t}}
+}
+
+func (d doer) as(tokens Tokens) doer { return doer{d.http, tokens} }
+
+// authorize puts a subject's token into a request that has none.
+func (d doer) authorize(req *http.Request, subject string) error {
+	if d.tokens == nil || req.Header.Get("Authorization") != "" {
+		return nil
+	}
+	token, err := d.tokens(subject)
+	if err == nil {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return err
 }
 
 // Do returns Unavailable when nobody answers, and a *problem.Problem with a class where the service said so.
 func (d doer) Do(req *http.Request) (*http.Response, error) {
+	if err := d.authorize(req, ""); err != nil {
+		return nil, err
+	}
 	resp, err := d.http.Do(req)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "%w", err) // names method and URL
@@ -111,8 +141,9 @@ func prefer(wait time.Duration) *string {
 
 // Place sends POST /orders. Sending the same again with the same key is safe.
 func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (a Accepted, err error) {
+	customers := func(_ context.Context, req *http.Request) error { return c.doer.authorize(req, order.CustomerID) }
 	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) {
-		return c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order)
+		return c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers)
 	})
 	return a, err
 }

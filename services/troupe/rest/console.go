@@ -15,13 +15,21 @@ const MaxWait = 30 * time.Second
 
 // Console is a client of the console's REST, as schemas/openapi/console.yaml describes it. Errors are those of Client.
 type Console struct {
-	api *consoleapi.Client
-	of  *consoleapi.ReadModel // whose read model a rebuild is of; nil: query's
+	doer doer
+	api  *consoleapi.Client
+	of   *consoleapi.ReadModel // whose read model a rebuild is of; nil: query's
 }
 
 // NewConsole returns a client of the console at a base URL.
 func NewConsole(baseURL string) *Console {
-	return &Console{api: &consoleapi.Client{Server: base(baseURL), Client: newDoer()}}
+	return newConsole(base(baseURL), newDoer())
+}
+
+// As returns the client with tokens in its requests.
+func (c *Console) As(tokens Tokens) *Console { return newConsole(c.api.Server, c.doer.as(tokens)) }
+
+func newConsole(server string, d doer) *Console {
+	return &Console{doer: d, api: &consoleapi.Client{Server: server, Client: d}}
 }
 
 // LetterFilter says which chains are meant, by their heads. Zero values do not filter.

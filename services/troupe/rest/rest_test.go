@@ -40,6 +40,48 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// An order is placed as its customer; all else is asked as whomever the client acts for.
+func TestRequestsBearTokens(t *testing.T) {
+	var seen []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("Authorization"))
+		fmt.Fprint(w, "{}")
+	}))
+	t.Cleanup(srv.Close)
+	tokens := func(subject string) (string, error) {
+		if subject == "nobody" {
+			return "", errors.New("no token")
+		}
+		return "of-" + subject, nil
+	}
+	bare, console := rest.New(srv.URL, srv.URL), rest.NewConsole(srv.URL)
+	for _, c := range []*rest.Client{bare.As(tokens), bare} {
+		for _, err := range []error{
+			second(c.Place(t.Context(), "key-0001", rest.PlaceOrder{CustomerID: "cy"})), second(c.Cancel(t.Context(), "o1")),
+			second(c.Order(t.Context(), "o1", rest.Read{})), second(c.List(t.Context(), rest.Filter{})),
+			second(c.Story(t.Context(), "o1")),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, c := range []*rest.Console{console.As(tokens), console} {
+		if _, err := c.Groups(t.Context(), rest.LetterFilter{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, want := strings.Join(seen, ","), "Bearer of-cy"+strings.Repeat(",Bearer of-", 4)+",,,,,,Bearer of-,"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+	before := len(seen)
+	if _, err := bare.As(tokens).Place(t.Context(), "key-0001", rest.PlaceOrder{CustomerID: "nobody"}); err == nil || len(seen) > before {
+		t.Errorf("without a token: %v, sent %v", err, len(seen) > before)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
 func TestOrderAsksToWait(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RequestURI() != "/orders/o%2F1?until=settled" || r.Header.Get("Consistency-Token") != "tok" || r.Header.Get("Prefer") != "wait=5" {

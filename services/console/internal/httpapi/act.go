@@ -28,14 +28,14 @@ const (
 // RedriveChain implements POST /api/dead-letters/{participant}/{order_id}/redrive.
 func (d door) RedriveChain(ctx context.Context, req RedriveChainRequestObject) (RedriveChainResponseObject, error) {
 	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
-		action: deadletter.Redrive, by: req.Body.By, reason: req.Body.Reason, force: req.Body.Force,
+		action: deadletter.Redrive, by: actor(ctx, req.Body.By), reason: req.Body.Reason, force: req.Body.Force,
 	})
 }
 
 // EditLetter implements POST /api/dead-letters/{participant}/{order_id}/edit.
 func (d door) EditLetter(ctx context.Context, req EditLetterRequestObject) (EditLetterResponseObject, error) {
 	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
-		action: deadletter.Edit, by: req.Body.By, reason: req.Body.Reason, force: req.Body.Force, letter: req.Body.LetterID,
+		action: deadletter.Edit, by: actor(ctx, req.Body.By), reason: req.Body.Reason, force: req.Body.Force, letter: req.Body.LetterID,
 		payload: req.Body.Payload,
 	})
 }
@@ -43,7 +43,7 @@ func (d door) EditLetter(ctx context.Context, req EditLetterRequestObject) (Edit
 // DiscardLetter implements POST /api/dead-letters/{participant}/{order_id}/discard.
 func (d door) DiscardLetter(ctx context.Context, req DiscardLetterRequestObject) (DiscardLetterResponseObject, error) {
 	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
-		action: deadletter.Discard, by: req.Body.By, reason: req.Body.Reason, letter: req.Body.LetterID,
+		action: deadletter.Discard, by: actor(ctx, req.Body.By), reason: req.Body.Reason, letter: req.Body.LetterID,
 	})
 }
 

@@ -3521,8 +3521,8 @@ var swaggerSpec = []string{
 	"J6u4kqAKLX1NZz4KVcENy3g9Lyyrqz6c71qFje7H38c129hiL//sHnrwAZ2t0wf+nTg66EDXUrrfGPNz",
 	"AuKbaBu/Ccd4iRKyHv7ZPbcX4UZmVHt3dZ0pGJH7ifYoQ03DuFnxqlPx0Mqgl916BxfywIaGvJSVSlVT",
 	"+j0C1xZV6zIZJ4W11fjg4PDoyXA0HA0Px09HT0cU9vhNwzBJ5z7sNmc1U5qcr+LrlqWao5VRpGp2fvXS",
-	"DXBc+UkAhq/NkE2ma/8rhyv/8y+bP+5UKlRJ/qd+PEg8sz0Qxb/zxOkiVDNCUc0dbv1gye1rjU1p1SuA",
-	"j9f/EwAA//8=",
+	"DXBc+UkAhq+9AxmVcH0/oGsBoZbkoKpptsmZ73kkA42BNkDubiEoNpmu3e8lDlsNyzPbA3v8i1Ccrkw1",
+	"wxbV3FHBj6DcvgDZFGG9qvh4/T8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
@@ -31,15 +32,17 @@ type desk struct {
 	stop func() // of the projection
 }
 
-func open(t *testing.T) *desk {
+func open(t *testing.T) *desk { return openBehind(t, auth.New(auth.Config{})) }
+
+func openBehind(t *testing.T, g *auth.Guard) *desk {
 	t.Helper()
 	s := consoletest.New(t)
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := s.Play()
-	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(nil)))
+	srv := httptest.NewServer(httpdoor.Config{}.Guard(api.Handler(g, nil)))
 	t.Cleanup(srv.Close)
 	return &desk{s, srv.URL, stop}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
@@ -18,12 +19,12 @@ import (
 
 func TestGate(t *testing.T) {
 	s := consoletest.New(t)
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1"), s.Log, nil, consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := 0
-	door := httpdoor.Config{Hosts: []string{"desk.example"}}.Guard(api.Handler(func(r chi.Router) {
+	door := httpdoor.Config{Hosts: []string{"desk.example"}}.Guard(api.Handler(auth.New(auth.Config{}), func(r chi.Router) {
 		r.Get("/look", func(http.ResponseWriter, *http.Request) {})
 		r.Post("/act", func(w http.ResponseWriter, r *http.Request) {
 			done++

@@ -65,6 +65,7 @@ func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChain
 	if err != nil {
 		return nil, err
 	}
+	sayShown(ctx, chain.Participant, chain.Order)
 	first, last, err := chain.Page(int(req.Params.PageSize), req.Params.PageToken)
 	if err != nil {
 		return nil, err

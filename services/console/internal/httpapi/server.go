@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -53,9 +54,9 @@ func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.
 // one in each process.
 func (s *Server) Token() string { return s.gate.token }
 
-// Handler routes the operations of the contract and whatever others adds (nil: nothing). Every answer that is not a success is a
+// Handler routes the operations of the contract and the pages that others adds (nil: none), all behind a guard. Every answer that is not a success is a
 // problem document. A page of another origin cannot change anything.
-func (s *Server) Handler(others func(chi.Router)) http.Handler {
+func (s *Server) Handler(g *auth.Guard, others func(chi.Router)) http.Handler {
 	return s.contract.Router(func(r chi.Router) {
 		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
@@ -64,7 +65,7 @@ func (s *Server) Handler(others func(chi.Router)) http.Handler {
 	}, func(r chi.Router) {
 		r.Use(s.gate.handler)
 		if others != nil {
-			others(r)
+			guarded(g, others)(r)
 		}
-	})
+	}, g.Routes(access))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
@@ -28,12 +29,14 @@ const (
 // Query is the query service at a base URL. Errors are problems with the class that it says, or Unavailable.
 type Query struct{ client *Client }
 
-// New returns the query service at a base URL; it opens no connection.
-func New(url string) *Query {
+// New returns the query service at a base URL; it opens no connection. An issuer gives the tokens with which it is asked,
+// for these credentials; an empty one: it is asked without.
+func New(url, issuer string, by auth.Credentials) *Query {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	return &Query{&Client{
-		Server: strings.TrimRight(url, "/") + "/", Client: &http.Client{Transport: transport}, RequestEditors: []RequestEditorFn{bare},
+		Server: strings.TrimRight(url, "/") + "/", Client: &http.Client{Transport: by.Transport(issuer, transport)},
+		RequestEditors: []RequestEditorFn{bare},
 	}}
 }
 

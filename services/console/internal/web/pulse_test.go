@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
@@ -47,7 +48,7 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	groups := &idle{log: s.Log}
 	playground := web.Playground{URL: control}
 	fake := consoletest.NewQuery(t)
-	query := orders.New(fake.URL)
+	query := orders.New(fake.URL, "", auth.Credentials{})
 	beat := pulse.New(pulse.Config{Log: s.Log, Groups: groups, Choreography: protocol, Partitions: consoletest.Partitions, Stopped: playground.Stopped})
 	desk, err := httpapi.New(s.Model, query, s.Log, beat, consoletest.Partitions)
 	if err != nil {
@@ -59,7 +60,7 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	}
 	s.Play()
 	s.Run(beat.Run)
-	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
 	t.Cleanup(srv.Close)
 	return &page{Stage: s, query: fake, url: srv.URL}, groups, desk.Token()
 }

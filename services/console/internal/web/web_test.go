@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
@@ -32,7 +33,7 @@ func open(t *testing.T) *page {
 	t.Helper()
 	s := consoletest.New(t)
 	query := consoletest.NewQuery(t)
-	asked := orders.New(query.URL)
+	asked := orders.New(query.URL, "", auth.Credentials{})
 	desk, err := httpapi.New(s.Model, asked, s.Log, nil, consoletest.Partitions)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func open(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	s.Play()
-	srv := httptest.NewServer(desk.Handler(pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
 	t.Cleanup(srv.Close)
 	return &page{s, query, srv.URL}
 }

@@ -135,8 +135,17 @@ type IdempotencyKey = string
 // BodyTooLarge RFC 9457.
 type BodyTooLarge = Problem
 
+// Forbidden RFC 9457.
+type Forbidden = Problem
+
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
+
+// TooManyRequests RFC 9457.
+type TooManyRequests = Problem
+
+// Unauthenticated RFC 9457.
+type Unauthenticated = Problem
 
 // Unavailable RFC 9457.
 type Unavailable = Problem
@@ -384,9 +393,31 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 
 type BodyTooLargeApplicationProblemPlusJSONResponse Problem
 
+type ForbiddenApplicationProblemPlusJSONResponse Problem
+
 type InvalidRequestApplicationProblemPlusJSONResponse Problem
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type TooManyRequestsResponseHeaders struct {
+	RateLimitLimit     int
+	RateLimitRemaining int
+	RetryAfter         int
+}
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooManyRequestsResponseHeaders
+}
+
+type UnauthenticatedResponseHeaders struct {
+	WWWAuthenticate string
+}
+type UnauthenticatedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers UnauthenticatedResponseHeaders
+}
 
 type UnavailableResponseHeaders struct {
 	RetryAfter int
@@ -442,6 +473,39 @@ func (response PlaceOrder400ApplicationProblemPlusJSONResponse) VisitPlaceOrderR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceOrder401ApplicationProblemPlusJSONResponse) VisitPlaceOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceOrder403ApplicationProblemPlusJSONResponse) VisitPlaceOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -510,6 +574,25 @@ func (response PlaceOrder422ApplicationProblemPlusJSONResponse) VisitPlaceOrderR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceOrder429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response PlaceOrder429ApplicationProblemPlusJSONResponse) VisitPlaceOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -586,6 +669,39 @@ func (response CancelOrder400ApplicationProblemPlusJSONResponse) VisitCancelOrde
 	return err
 }
 
+type CancelOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelOrder401ApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CancelOrder403ApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelOrder404ApplicationProblemPlusJSONResponse Problem
 
 func (response CancelOrder404ApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
@@ -610,6 +726,25 @@ func (response CancelOrder409ApplicationProblemPlusJSONResponse) VisitCancelOrde
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOrder429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CancelOrder429ApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -761,56 +896,63 @@ func (sh *strictHandler) CancelOrder(w http.ResponseWriter, r *http.Request, id 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"xFp7c9u2sv8qe3k7k/aWlKiXban/1E3bW9/mNbHTztzItSFiJaEmAQYAreh4dD77mQVIkZLo2O4jzUxm",
-	"JBEE9vnb3y58FyQqy5VEaU0wuQuWyDhq9/EtWr0+nVvU9I2jSbTIrVAymATnmCjJDVgFKyYszHCuNIJd",
-	"IhiWIWj8UKCxIAwYlBbYggnZCcLAJEvMGG2YCSmyIgsmvTCw6xyDSSCkxQXqYLPZhEHONMvQlsKcccxy",
-	"ZVEm659xfSjQK5ahAbsUBpTmqIFlSi6cQElhrMpQPysfmW+AgSblSDZSopS6A78II2Ypwun587MzSJZM",
-	"s4QkIMnxI8vylMQ8ng+SMRv1o+Gsh0EYCBLAGy4IA8kyWtQQOCKJw4BsIjTyYGJ1gTumYB9foFzYZTDp",
-	"9U9CMk31/YQMYS1qOuO39/8V/fvyf74IthYzVgu5CMher0m3s+8PTXOxRK/4MwOCh8Dg3buz70FISNUK",
-	"NSTMYKdSI2d2WSsh+Cfl/kLjPJgE/92tY6jrn5puJY7zpUaTK2nQufI7xdcXSr1geoH0PVHSorT0keV5",
-	"KhJGgndzrWYpZl//bkiLu0ce+8a/5Y/dtcP1TPF1ZJWKUjr6euIcTz9SmLrfNNglk3A0hJ/Fd51gEwZn",
-	"8palgr/18fwEcctwcRp/KJi0wrqwvWVpgd5Jlok0mARZYSiBgFnIlLHQi+M4poDTWlHwv3/E2rnAlAeT",
-	"oJsKiaYbd7dHbi7Js8YymZBHuz4FKBMts4UJJsM4DgMrrAvtUt0qfynQNEvwStDmw9l83J8PRsfHs8GQ",
-	"syM2SHDcH/MYYxweD47qsCy0nFitihwnpV0mwu8cVTs7B/15n+5tez0BZMkSnD3ISnNWpA6GKKJ5CCth",
-	"l87vukgRCLk0shvjfF2d8xlj8lSu7VLIBWBKSbgJg3eS3TKRsln6eZOjqM8tMyNVC1Dao6MldOcKDUhl",
-	"gUmzQh3S0yXzP80QJWhknEqCsAZQclij7QDBT1UOMram6N0tCfslJ9rWnDZdytXdRnVy6ryTpshzpS3y",
-	"l8gFu3CR+FkNuBUgykiCiJKhiTLb5G3IQed3gjoXnBmeU7KmqVtxmiSYW0LfuyDXKkdthUeVREkjjKsw",
-	"V1bdoHxI+uf1Cxdu/SYkhH8skNeQ8YgXzv1SD/5V/XjvC0q5TdiiweUWQtTsd0wsnXog9kGFe52zDwV2",
-	"4Jziyipn8Q8FugKvb0WCwHyV98EDjR0jt2VISJCxGzSOGjDuWU0hrUjpkVmqlYHVkllPMap4XmllXe1s",
-	"VPBRr79TwXu7Ffw0+n8W/SuOxldRayUPgx8JuxpYtOv1qhS0VXmHadZLiSUGVvjWclBZNPZ3OoX/O3/9",
-	"CnJFdEyDkKVFKYbDChEITkHNgVU2VRq2jK3TSlCaceCPDitt2tz+QkiXwIxzQZKx9E3DEHOWGgz3bONZ",
-	"yw6f6lN1u98bv02nH+M4mk4/9ubT6cfj+T0+aVbwudIZs56uDvre+SWTpWocfpLZhoG5KfZkPBr+FSIW",
-	"UtirXIsED116JiETUmmgRYb8ZhukMCm0plwgtzWVOxo2lRuX/xr6xS3MfdfPpGzJJhtG3BG2zfcNLtuw",
-	"0+Box070tWmoOBqzaH55d7KJtp+Hj/jc629aDdrEMSJ0klR+H+QpS5B79JoLnfnPHrGRN9Spd3pDr7jt",
-	"nhjQlWdaPHr+Gob93nEITHJQEr1TlWkAQAV+woCTdVFo5DBXLj/3MOnybtBuhap7uvKV4tFhu8W5zr1A",
-	"h1krkv26xLKVrM4mDaxKeQdeqZJ8OOyRNcBrtIWWBoTdg+P+aFfMwV52fTudmoMMu+uFR8PNt/c8/bpV",
-	"G8e8SRthMXuwSDp02zhJz/z6Xgkd1dftEUxrtg5cR7zOUNqrDO1S8fYSsGAWV2z9jAx2g5K8DQzKN8G/",
-	"2YFXeEstMiRMc5BFNvOYvWO20Y6h8uyqUbpaTbCX+s3AqXwd1hF9oE5lwTY8cAnEtxn0N/CgZqY9NjX+",
-	"bu4UBlZZlj4E50+G7d6DsL1L07wUO757HHNrkJhdBd7++BzGw9GxA6JH0ZvTmSpK8qUkttKZql9+ZAbu",
-	"0KzDTNxPvrqHbku7nNllVVZLcrjjlkKLSOMcyX7YJnwdHlvPjXacNozjNjZRNu5tMrlBHOU/Jfsayo7H",
-	"kzbaqNWIdbu/v+WPopqVbYd7Etxy42pQqhZmv7BUJXZwT4m1ZZO2N1y01IV24HCKAHOVpmqFHGbrmoa6",
-	"gkfe4cbJREHCVVIQujQmd4Yi+xGTicvH+20vbdzTyidbnx5mxsbF01wdqu6AzpnTM4pyYtmBX0nHGSYq",
-	"Q+NrXznndN0Ic7OOg7anM5VTeQr9uE/LGIVAJgxOavZHvzuT+XafDl6JNAWD1qYIX245jiP+W5bjxyg+",
-	"rpIl0wsKinkhOfKvOnAKo3gwlUtmqhM5SOXmHJ6uHIyJD+YCE+q6RD2a9dI6fSi0uaKy5oiAm0GnKmHp",
-	"Uhkb0jfGuUZj0LhvklUmA4l2pfTNMwNqJeFLUoJQhQFX1ik4w1StoOMaH8nSEDrmNgGlp5I+dJK0MNTe",
-	"uOO+8qqobRw6S17/dHHx5uqn1+cX59ff0FNll6jL58N+D64LeSPVSkYk7jUxGj8AIpK2ZHLhY5ttTTPX",
-	"KnMVfIFT6Rzvd1RaLMhOw3gA14lWxkT+p+vOVLpimqA0LrsER2nFXFDxDE5zliwx6nfieszb+K2GlODC",
-	"pUlYBkoZUkEY3KI2Plp7ndi/onKULBfBJBh0em5nAkQHZ9XAkeqq8hPUe8bTIDhZIWMcvdY7FLCKmxtc",
-	"h2DUdoR/ECST+nv1ckhvuR3cHGaBdiq3i6phlgvpyrpu3bDfD2G1FCmW/bQubzQspYiQME/FYmlhGI/9",
-	"mKuaJVfT2XKO7J65IhqW5xYOhqt+CKyg6KBiDq4nCmmTHkXPeByO/f+diu88TGXTjYjOeIUcniHt3p28",
-	"by+D9ZLu3t3K5tKjGhr7neLrTwzR2mbdFt0UzRRZxvQ6mAR2pWCmPvocXGhECbQmrCfhNfcKfnj3Ntjr",
-	"OYIk6sVxb8shJwHj7NvyyE6isi1zJFXLiP7fxjl1794vu+/g4ofTqD+KdxvRSa8/ikn5fZ4d5NkVMeWr",
-	"W2HYkwbXtU82u7XC6gL370X6cf+P2bo25CETDl6ef7xNsrdpIkYpz34p+E8vC/77D+bVehW/XDRZXWV9",
-	"Z/R4fjJnfDSL+DiZRaOj8TxivaNRdByfHB0f90/Go7hR4iZ1V1xS1v4ojp9qKd4w1b0Y0axXe9PjF8rb",
-	"6lMt5U7RpGoEbGZUWliEd29fgJKHVfSZgbyYpSKpCkvnk5di93KHnanU8OSQTJDewzi+z1bbYOnuXUq5",
-	"18afddhd4kMkZORB8HrSqFnlJYswDncdZXd3Aiu2rseJ5D84R8mp1LuiD2xuUUPjEuCvux4Y9gYP23Xn",
-	"ZtK9NHr4pdaLB3q53/+sLhGNC+cbXEcaC4Pc3T8Qt6jqKLEyelD7x40IGnXPXUON4sFjVK/vqpxA7rbt",
-	"4fdqNcJGoai4r89RghK2cJy9ZBCXtLykE907wTddz0d9y/6UgrdtywnsW0nJK0RuQKotcZDK2WYCzNwQ",
-	"XbOrcrJWflcywY5j2hkyaeohXOMvIRrABacVf3cLhZnKmlyzlMBpTS3Nmg7wXLjsAVbMlJSbexjztLuN",
-	"EvhrpIoT/NO1ZvVHS0s9Z31CQWm9QrunsrS7KPgzaDz8rKkvlY3mqpA+26nUCRe8pkiWZedUjvwME3xL",
-	"aZm/GFcWEtSWAPjLUTz4qvNPFBQf/dFKSK5WUZKqCruqkk1x70kGWEUdn1wAWygiyTOsO9N/CrxOzU0J",
-	"pPW1SiMEW9GMNkB9i9s/8mhahDQvZap4RwipUvmMJTegZOquUTTx4aW1+aTb7fWPqR/r9CYn8UnPgVt5",
-	"5pYWl2dvLjf/CQAA//8=",
+	"1Fp7c9s2kP8qOF5n0l5JmZIl21L/qZo4F7d5jR/NzEWuDRFLCTUJKABoRZfRffabBcCHJDq2+3CnnenE",
+	"kgBisY/f/naXX4JE5gspQBgdjL4Ec6AMlP3z+ZxmGYgZ4AcGOlF8YbgUwSg4ffmcHBwO4k4QBjqZQ05x",
+	"TU4/vwYxM/Ng1BschIFZLSAYBdooLmbBeh0Gp9TAa55z0/JI+FSANpqYOTVECiA5XRENghEuCCU5F4WB",
+	"H4jaWEcVkAxSQ2RKzBzyLYG44HmRB6O4EoYLAzNQThowajVODahdcc4gkYJpYiRZUm7IFFKpAM8gmuZQ",
+	"ikG4RhkNoTPKxR2nd1tOX4fBgiqag/HaPmGQL6QBkax+gdWuQG9pDnhprolUDBShuRQzK1BSaCNzUM/8",
+	"T/oHQonCy1n96UrqDvmVaz7NgIzPnp+ckGROFU1QApQcPtN8kaGYh+l+MqSDXtSfdiEIA44COM8IwkDQ",
+	"HBc1BI5Q4jBAnXAFLBgZVcAdntHtHYWomvLzESrCGFB4xm8f/yP6v8v/+iZoc553eLeTF7uqOZ+Du/gz",
+	"TTgLCSUXFycv0G0yuQRFEqqhU15jQc28vgRnX5X7GwVpMAr+c68Okj33q94rxbG2VKAXUmiwpvxJstW5",
+	"lK+pcrGTSGFAWJ+ni0XGE4qC7y2UnGaQf/+7xlt8eeCx790ud+ymHq6nkq0iI2WU4dHXI2t4/BLd1H6n",
+	"MGwEOeiTX/hPnWAdBi+lmnLGQDyppGl5alNIYV2cVv5MlnOJkgtpnAsX098hKWOdGHkDwt7hRNzSjDMP",
+	"IY+4iHd5a7VPBRWGGxt6tzQrPOwZyrNgFOSFRhAg1JBcakO6cRzHGDRKSQzgjw9Ym3LIWDAK9jIuQO/F",
+	"e9WR60v0Tm2oSNAr91wYI5oYagodjPoxQhg3Njz9dUsMwmBRNIErjg/vT9NhL90fHB5O9/uMHtD9BIa9",
+	"IYshhv7h/kEdWoUSI6NksYCR18uIuydH5ZOt6f68tbceez0iQJM5sfpALaW0yCyUogewkCy5mVsTqyID",
+	"guirgN5oa+vynCf01rFYmTkXMwIZAsk6DM6lfEPFqsxZTxo6GN85FatSm9qHkI+OkEhlP1PGFGgdkjn1",
+	"OSrHDNbMn6LKs40Ui0jZYAFVyo6qxN0mud+xV2f4ZrqPTiGnXCCSP2o/5rCoytBf3Vfncqu0C0ELMwdh",
+	"0BAI7U9ooWLzbGcfBQ7KHGxZK3FTottMSkZwjf1eSJJJMQO1ZYoPHz5E48aT79NJTeBKldxSntFpBk+t",
+	"jvJc76qZnJVeqg06JZPgFEGFXoKyWkC3xa+mAIIooAy5GDeaICVcgekQzPslD0MnnsIWF2u68Z9xJV0s",
+	"FlIZYG+AcXpu4fNJFVgJEOUoQYQI3sycVcZpyIHnd4IawB2nxwyTZXbFOElg4WNjoeQClOFQYpnm2lK7",
+	"K+uu90n/vN5wbtevQ6RWD2VQdZ57wIYzt9SxrpK4fXRMzj8mbLnBZZX3pMVJPHVH7B1q+W5BPxXQIWfo",
+	"V0ZajX8qwDJrdcsTINTRa+c8pPHE6NwFOkfnvLHExnqxLScKYXiGP+m5XGqyxFrGcvvSn5dKOihuUOdB",
+	"t7dBnbub1Hkc/Q+N/jeOhldRK4UOg5eYcBsJdNPqJX9po9c2ERsnJfjEXSblloM809l+0pj8fPbuLVlI",
+	"rIMU4cJrFH24ylvIAZDi0VKnUpGqVOq0VgZNP3BHh+Vt2sz+mgsbwJQxjpLR7H1DESnNNIRbunHlwmaJ",
+	"i5Tsbmv8Npl8juNoMvncTSeTz4fpHTZp0s5UqpwaVyfu95zxfQmJFDL8akkZBvqm2JLxoP9XiFgIbq4W",
+	"iictnYATgbRBKoKLdEnNy2osKZTCWECzNS930G9ebuj/C+8r2Jt2xsv6Mq6hxA1h22zfKCIbeto/2NAT",
+	"fmwqKo6GNEovvxyto+rv/gP+7vbWrQpt4hhWIQKv/DFYZDQB5tAr5Sp3fzvEBta4Tv2k97jFPu6RDl1a",
+	"psWiZ+9Iv9c9DAkVzBJEa1SpGwBQgh/XxMo6KxQwkkobn1uYdPllv10LZZl35TLFg922wrnOnUCHbLMF",
+	"yT5YGtZsmeANjMxYh7yVnnxY7BE1wCswhRKacLMFx73Bppj7W9H142SidyLsSzc86K9/vOPX71tvY8tF",
+	"vA03kN+bJC26ra2kJ25910NH+bE6gipFV4FtRa1yEOYqBzOXrD0FzKiBJV09047BorUJJX4ncTs75C3c",
+	"An6fUMWIKPKpw+wNtQ02FLXIrxqpq1UFW6HfdJzS1mHt0TvXKTXYhgc2gFgVQX8DD2pG2kND4+/mTmFg",
+	"pKHZfXD+aNju3gvbmzTNSbFhu4cxtwaJ2e1MD/uDQwtED6I346ksPPmSAlrpTNnkeWAEbtCs3UjcDr66",
+	"8dMWdgtq5mVa9eRwwyyF4pGCFFB/0CZ87R6V5QYbRuvHcRub8N2mNplsBxzjH4N9RXzF40gbPqhViXWP",
+	"avuRL3nZpK666oLY5drmoEzO9HZiKVPs/h0p1vgibaurb7AK7ZDd1hdJZZbJJTAyXdU01CY8tA7TViZ0",
+	"EiaTAtGl0TLX6NkPaKddPtxuW2Fjfy1tUtl0NzLQ3pAUipvVGXqjc/0pUOXwzf31shTi5w/nwU63y+O7",
+	"9zmudWG5OrkeX5y/ujo5O7s4Pr0Orf1tn6lgHO9QLxlfvDg5fvv8+Dokms+E0+npWW9wEJJj/Acp/TF7",
+	"cTbuEJeS7b5rTMYyTUMikHVwTQQAA1ZNVfCi/irVxefGLFzRzEUqdy1u8d16kSNSfkKCB1MsmROZg3Yp",
+	"389VbBFGbV9yp9rrTMREjEkv7uEyip6fcw2jmvTi99ZTXJcDD17yLCMajMmAfFtRO1vvVOTOtTxdOCVz",
+	"qmYYC2khGLDvOmRMBvH+RMypLk9kREjbk3QsbWcstdMOGfluU7XSSmvv82EuCdU3uvq5pc0+arblLU8t",
+	"Z03WD7jRkKVhQ8/atmrkUnTIGEWtp1N4TD/uh4TqiTW0DbK6za+clhFnmESOYVmZncRlMqHZXGoT4iff",
+	"4ARtP7nhgYUgAWYp1c0zez75FlWLEE8Jk649OoVMLknHVqGCZiHp6NuESDUR+EcnyQqNtaY97junYFmB",
+	"grXv9avz8/dXr96dnZ9d/4C/2iv63/u9LrkuxI2QSxGhuNdIL10LGRnznIqZCwpaGSxVMrd0agYTYd3R",
+	"PVEqPkPr9eN9cp0oqXXkvrruTIRlNgkIbaGOMxCGpxwjPRgvaDKHqNeJ62FX47sa34Nzi1mhN4539CAM",
+	"bkFpF0PdTuy2yAUIuuDBKNjvdO2TMTtZiClHFkhypDZfGdIRzlALOWXgbr3Bx0tvvoFVSLSsBpk7rjuq",
+	"P5ebQ9xln2CbYjMwE1EtKjuLNtBK7dp1/V4vJMs5z8A3N5Sf6xoMXC5ImvHZ3JB+PHQ9x3KiVs53/DTN",
+	"/mYZTejPLWxOLItTYjh6BzIrYgvUEB/SRe8ZDsOh+3+DflkLI4ex/boTVuKZo6ubE+SP7ZykXrK3NWFe",
+	"X7oUA9r8JNnqKx3NtmmZAdvS1EWeU7UKRoFZSjKVn10MzhSAILgmrGdpNREOji9Og60CMEiibhx3K0I/",
+	"CiijP/ojO4nMKxqPV/Ue/d+Nc+pGSs+3QoLz43HUG8SbXYFRtzeI8fLbRU+wyK+wbLm65Zo+avRV22S9",
+	"mbiNKmB7OtyLe39M17Uid8uS4M3Z59skP80SPshY/mvBXr0p2O/H+u1qGb+ZNSl2qX2r9Dg9SikbTCM2",
+	"TKbR4GCYRrR7MIgO46ODw8Pe0XAQN/jGqG5R+PqhN4jjx2qKNVR1J0Y0s+hWK/+1dLr6Wn2/kcoxLxE6",
+	"1TIrDJCL09dEit3c/kyTRTHNeFImls5XXw24k8httAj7R7vMDu/dj+O7dFU5y97WWNtu696/bXv0Zfft",
+	"37+vfhPA7hg+6YzDI1HEReTg9nrUyI5+IMy1RXhbqVl+sbSjS5+c0VPImX1hyJMeQlMDijRmP3/dVKjf",
+	"fYBKN94EsZsGD7Ffy7wJN/d6T2oS3njB5wZWkYJC+2kmspgyYyMrxR9q+9jOUCPDdpz0w/uvvj1XX4fB",
+	"4CGu2xxt2ovYNwru31dfP2yksrJmcCiCYEdntsTzHOcSl3vCs/eFs/We47yuw/OYlFx1cTAdtdKmtwDM",
+	"jo1LaiOk1ekIKTsSSrP0jVj/WYoEOrZCyYEKXfdsG2+sNaCVjMu6x9PwiaiLEpohfK6wAl7hAa6G8LXT",
+	"kmpfqjAHtK5caSMtbupYspZ/Ohsu/2jyq9vyj0h5rRPXO3Jfu4mCf0e+6D8pOAlpolQWYvvtCl0kc1/b",
+	"+l60ppxV9L6uNBNQBlPEt4N4/7vOP5HyXJxFSy6YXEZJJkt0LekLRpgjXMRI904IoTOJBcMU6t7Bvw1e",
+	"x/rGp4h6TtgIkla8bfS1LK6WHa2PlwidyOCgeguvqWRUphe3fiEqk3IxpckNkSKzI0OV+U7SaG+v2zvE",
+	"crfTHR3FR12LzF6cqurwYq0v1/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant/admission"
@@ -71,17 +72,22 @@ func serve(t testing.TB, d Door) http.Handler { return serveBy(t, d, nil) }
 
 func serveBy(t testing.TB, d Door, c *clock.Clock) http.Handler {
 	t.Helper()
-	s, err := New(d, Config{
-		Clock:       c,
-		Participant: "order", Terms: domain.Terms{Currencies: []string{"EUR"}, PaymentWithin: 15 * time.Minute},
-		CancelWindow: 336 * time.Hour, FindWithin: time.Second, QueryURL: "http://query.test/", Now: func() time.Time { return morning },
-	})
+	cfg := config()
+	cfg.Guard, cfg.Clock = auth.New(auth.Config{Mode: "off"}), c
+	s, err := New(d, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s.Handler(func(r chi.Router) {
 		r.Get("/panics", func(http.ResponseWriter, *http.Request) { panic("for the test") })
 	})
+}
+
+func config() Config {
+	return Config{
+		Participant: "order", Terms: domain.Terms{Currencies: []string{"EUR"}, PaymentWithin: 15 * time.Minute},
+		CancelWindow: 336 * time.Hour, FindWithin: time.Second, QueryURL: "http://query.test/", Now: func() time.Time { return morning },
+	}
 }
 
 const tea = `{"customer_id":"c-1001","email":"ada@example.com","currency":"EUR","payment_method":"pm_card_visa",` +

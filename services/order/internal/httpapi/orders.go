@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -45,6 +46,8 @@ type Door interface {
 
 // Config of the door. All fields but Clock and Now are required.
 type Config struct {
+	// Guard stands before every operation.
+	Guard *auth.Guard
 	// Participant is the name under which events are published.
 	Participant string
 	Terms       domain.Terms
@@ -73,6 +76,9 @@ type orders struct {
 
 // PlaceOrder puts a new order into the log, or finds the one that the same request put there before.
 func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
+	if !auth.CallerOf(ctx).Is(req.Body.CustomerID) {
+		return nil, auth.NotTheCaller(ctx, "/customer_id")
+	}
 	placed, err := domain.Place(request(req.Body), o.Terms, o.now())
 	if err != nil {
 		return nil, invalid(err)
@@ -149,7 +155,8 @@ func (o orders) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (
 	switch {
 	case err != nil:
 		return nil, err
-	case !ok || found.State.Status == domain.Unplaced:
+	case !ok || found.State.Status == domain.Unplaced, !auth.CallerOf(ctx).Is(found.State.CustomerID):
+		// The order of another is answered as none would be: that it exists is not told.
 		return nil, fault.New(fault.NotFound, "there is no order with this id")
 	case !found.State.Cancellable(now, o.CancelWindow):
 		return nil, problem.New(http.StatusConflict, "cancel-window-closed", "Cancel window closed",

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
@@ -11,6 +12,12 @@ import (
 
 // maxBody bounds a request's body, in bytes.
 const maxBody = 64 << 10
+
+// access says who may ask what; whose order it is, the operations see to.
+var access = auth.Table{
+	"POST /orders":             auth.AnyCaller,
+	"POST /orders/{id}/cancel": auth.AnyCaller,
+}
 
 // Server is the HTTP door of the order service.
 type Server struct {
@@ -41,5 +48,5 @@ func (s *Server) Handler(others func(chi.Router)) http.Handler {
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
-	}, others)
+	}, others, s.orders.Guard.Routes(access))
 }

@@ -489,6 +489,9 @@ type Prefer = string
 // Behind RFC 9457.
 type Behind = Problem
 
+// Forbidden RFC 9457.
+type Forbidden = Problem
+
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
 
@@ -498,8 +501,11 @@ type NotFound = Problem
 // RebuildNow defines model for RebuildNow.
 type RebuildNow = Rebuild
 
-// TooManyStreams RFC 9457.
-type TooManyStreams = Problem
+// TooManyRequests RFC 9457.
+type TooManyRequests = Problem
+
+// Unauthenticated RFC 9457.
+type Unauthenticated = Problem
 
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
@@ -1154,6 +1160,8 @@ type EventStreamTextEventStreamResponse struct {
 	ContentLength int64
 }
 
+type ForbiddenApplicationProblemPlusJSONResponse Problem
+
 type InvalidRequestApplicationProblemPlusJSONResponse Problem
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
@@ -1162,13 +1170,24 @@ type ProblemApplicationProblemPlusJSONResponse Problem
 
 type RebuildNowJSONResponse Rebuild
 
-type TooManyStreamsResponseHeaders struct {
-	RetryAfter int
+type TooManyRequestsResponseHeaders struct {
+	RateLimitLimit     int
+	RateLimitRemaining int
+	RetryAfter         int
 }
-type TooManyStreamsApplicationProblemPlusJSONResponse struct {
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
-	Headers TooManyStreamsResponseHeaders
+	Headers TooManyRequestsResponseHeaders
+}
+
+type UnauthenticatedResponseHeaders struct {
+	WWWAuthenticate string
+}
+type UnauthenticatedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers UnauthenticatedResponseHeaders
 }
 
 type ListOrdersRequestObject struct {
@@ -1205,6 +1224,58 @@ func (response ListOrders400ApplicationProblemPlusJSONResponse) VisitListOrdersR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders401ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders403ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrders429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListOrders429ApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1282,6 +1353,39 @@ func (response GetOrder400ApplicationProblemPlusJSONResponse) VisitGetOrderRespo
 	return err
 }
 
+type GetOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder401ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder403ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOrder404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1294,6 +1398,25 @@ func (response GetOrder404ApplicationProblemPlusJSONResponse) VisitGetOrderRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrder429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrder429ApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1370,6 +1493,39 @@ func (response GetOrderEvents400ApplicationProblemPlusJSONResponse) VisitGetOrde
 	return err
 }
 
+type GetOrderEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents401ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents403ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOrderEvents404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1382,6 +1538,25 @@ func (response GetOrderEvents404ApplicationProblemPlusJSONResponse) VisitGetOrde
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetOrderEvents429ApplicationProblemPlusJSONResponse) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1487,6 +1662,39 @@ func (response StreamOrder400ApplicationProblemPlusJSONResponse) VisitStreamOrde
 	return err
 }
 
+type StreamOrder401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StreamOrder401ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamOrder403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StreamOrder403ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamOrder404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -1504,7 +1712,7 @@ func (response StreamOrder404ApplicationProblemPlusJSONResponse) VisitStreamOrde
 }
 
 type StreamOrder429ApplicationProblemPlusJSONResponse struct {
-	TooManyStreamsApplicationProblemPlusJSONResponse
+	TooManyRequestsApplicationProblemPlusJSONResponse
 }
 
 func (response StreamOrder429ApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
@@ -1514,6 +1722,8 @@ func (response StreamOrder429ApplicationProblemPlusJSONResponse) VisitStreamOrde
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
@@ -1802,6 +2012,58 @@ func (response GetStats400ApplicationProblemPlusJSONResponse) VisitGetStatsRespo
 	return err
 }
 
+type GetStats401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats401ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStats403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats403ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStats429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetStats429ApplicationProblemPlusJSONResponse) VisitGetStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStats503ApplicationProblemPlusJSONResponse struct {
 	BehindApplicationProblemPlusJSONResponse
 }
@@ -1885,8 +2147,41 @@ func (response StreamEvents200TextEventStreamResponse) VisitStreamEventsResponse
 	}
 }
 
+type StreamEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEvents401ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEvents403ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamEvents429ApplicationProblemPlusJSONResponse struct {
-	TooManyStreamsApplicationProblemPlusJSONResponse
+	TooManyRequestsApplicationProblemPlusJSONResponse
 }
 
 func (response StreamEvents429ApplicationProblemPlusJSONResponse) VisitStreamEventsResponse(w http.ResponseWriter) error {
@@ -1896,6 +2191,8 @@ func (response StreamEvents429ApplicationProblemPlusJSONResponse) VisitStreamEve
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
@@ -2246,107 +2543,115 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"3Hx9b9tIkvdXafBZYJJnKZmS7SSWccBlZzKzOcwkQeJBgBlnrRZZknpNdXO6m1a0gYH7NPfB7pMcqrqb",
-	"LyJlSZ7ZHPbyTyyJZHdV18uv3vglStWqUBKkNdHkS7QEnoGmP9+D1ZuXcwsaP2VgUi0KK5SMJtEHSJXM",
-	"DLOKrbmwbAZzpYHZJTDDV8A0/FaCsUwYZkBaxhdcyGEURyZdworjA1dCilW5iiajOLKbAqJJJKSFBejo",
-	"/v4+jgqu+Qqs38y3ShphLMh0c6VuQXa3dLUEltZX3Vi8jKk542ythYUhwyu4NGvQzCzV2jC75Nb9GDOl",
-	"cbPnySmbauDZYKUyyAczWAqZTXHnAhdx7IniSPIV7rixrYHbV5PEP2mYR5Po/53UPD5xv5qTDkFI81ud",
-	"gX79XT9xCn/8xjCRxYyzn39+/R0TkuUK6Um5gWqTBbfLeosii+IIz0NoyKKJ1SUcusewHdzaOw3zPkl4",
-	"//237Pn4LBmSIPzbmwlbqjVbcblhZktIuGUrZWzMEvzqNInZWtilKi0Tlo2H7KW7jE5FGCYVM2W6ZLJc",
-	"zYBOR8O8NJBdMmWXoFlBWwKZgmFcAxMLqTRkyAf4zFdFjuTTrs53nZ+nqiWX/POPIBd2GU3G588q2TRW",
-	"C7lwoqnBFEoaIMn8C4kI/pUqaUFa/JMXRS5Sjjw6KbSa5bD689+NIrE9jPfv3F1uwTbLewR0QqqH3zP6",
-	"ni05MtCyghsDGf3aUA7mlAPZLyT9iGwKSjADIRdMw6wUuR2yaSn5HRc5n+XgFzIWtT1T4BZxSuUULGj+",
-	"im/YDLa0f9u6DCrz0scKf/VJwxARN17dgbQfrAa+2mK7hc/2BPDngal+P4zfH0Dfgf4A0tLj+/h+RZTj",
-	"Yy9RYgFle70EWfEeNFsgT5R2XAJ9J1LiVmGG0X0cvZZ3PBfZe8ejI2TGyzNxruALuDHiH4Af7nhegtNK",
-	"y0UeTaJVadAeo7blwI1lCeqD1gr5/uu+C+cC8oxsSFjk/hPqjrFcpqgHJ2SGDKqM5bY00eQsSeLICkvq",
-	"5ikMYhDFkdU8hRuBDz2bzS/G89Pz589np2cZf8ZPU7gYX2QJJHD2/PRZVGlbqeXEalUWMPGsmAj35EF4",
-	"Mh3Q79elrcdOJwx4umTEB2TNnJe5M0d8BZkzWe7AyxxQDGYa+K073jfKfq/Kr2wMpLKDOa7qdBPtYG07",
-	"6bCG7A3codPjImPrpchh21psKz17cp6cPiWawtJfkaSXcoN2acEgR692H0fvaVvZG7V+YB/Hre8fuUvP",
-	"HSMyxg2eMXF0TVu5UuonLjfO/JivetJWqQE6Vm/bDB24MCzNBVpZNPnceNfrrmCqAIlfKgnhMjTMS34H",
-	"f5Q9rrTQ4TQ0E3nO3Z6/RIVWBWgrnOlK3a+Q3XDbhRLvNJC7qGwqSS8yv7oPNz1XeoW3Rxm3MLBiBVHH",
-	"S6OP5p7xj1oEJELTX6O0NFatCCIUfLMCaW8ySHMhIWt8hZtQpY0+9W6EDMuhNIcFGTe3kLE5umR7KNn3",
-	"1Tdq9ndILa6/Hzm/LfhvJQwZOj9EZriN30rQm8qDcUNfOgFgHdAbo46s+C3iMGdWCMiV0oocf3Joe424",
-	"jgQ2YIS1VpbksIG5zkfjGGOD8HmEXLYWNO70b7++HPzCB/9IBhc3g0///099B+/cd4/olYakklxRH74W",
-	"GUYLSCchCI9DA7oxQ/ZyVh+VsCzFQEdIdBKcZUrpYd920pwb013w43KDz5hzgQIXHo2nzaVbv/dpGbdk",
-	"QniWCXwSz981qHTYvkvZTGUbPMNCK6tm5Zz9x4e3b2IidcVFzniWaTBoOlDmegiViPJmwDJIVeYUpC1n",
-	"cfR5sFAD/yWavOF7vv4JjOELwI0veHGz6uHDTyLPRQgUjJAp+lTUxdJAeyOkHPi1s8aW3Uq1lkP2ba7S",
-	"W0NHt1ZsxdOlkGDIzKFIIgESFtwKZ/JqNVLlLG/okAszmpQMzK0oBqpwjB4UCuNTHU3mPDdwH0dOkDpn",
-	"dOvDgW2n5o71sjpgH37iuXCNuj7bsGnBtRWpKLi005jkYUoSNGVcZmy6chydXiLGJIWaAckhSS63E6Yh",
-	"0+IOJHsi3MOd+EL2NGaQCQsZ/oJrbnJFmor6WOQ8pUsyYVKuM0Q6Tjb9c/AWJZ/GLM0VBhRPeK3FzUWG",
-	"7K3fGDpvtuRFARIDEFXTze02nVblztRxlvENkUo4a4bPh/lcaaLMakFLo85ZWBVBfy6RfPR7TqZHGGOO",
-	"ZRazM7uM2Qu7ZP/9n/9FISIuhFRCVjpP7Qlc8ozNAH2lJwT5647lacyWiAWfVHJJV6MEpmoFT+NwfE9y",
-	"cQdMyXwzYZxCpA2zkOeEILhhGfDsJge0ZU+bLoaYEqHeVr9TxO7OES+kY8MrwuGgHBPlERoYPBC6g/hD",
-	"T6rJIy+fO2eF2+z1UV6s9pipuGUt0NjLjHkXyFZglyrr2JC9Fk3N5wbIXleaKaR9dhbFdYYo6WaI4oj8",
-	"tjfmByUxiANB6PpIJexsK5k9nAZ6bkA8TTJOx3vJKDTcCVWaA9zSnKdVpg1BqazzbVYVIu3dm0EtpdCt",
-	"Y5Fq6tZVygV9Ga7TMpWdAxn1UWJUqfvWQSIanHdmryhnuTBLyDy66eybAE6TnQ+iPaK/1xq7LzqQp+Ho",
-	"Ke3hWYw4ecssN9JJGEBHLiwdusjqbjQk+XpH9rNHt+6bubdfXTKuklx/dcW6QEdToioN8Sz51APxvsdg",
-	"tRGotZFPCPj7zoWCWOuAGfigNwS0PWz22YGOJBGgYN5BMiE9iETcEYdsiPRuigcY6Sysy/EOo32cc0vH",
-	"gZo+NvwoJOwGR+S14y3euDRgO+mXJA8B0L9dX39OksH19efR/Pr68/P5Dhj6W8mlFXbTbxL4Z69ISeKX",
-	"e0ixbsutPT47+yO2WEphbwot+pT2tWQrIZVmeJGp1MOnoNNSa4T//VYiEHfh/z1sArfOGYn16dkGE1ub",
-	"7Tv7n4QsLXSF32erunEXKayzocIgraWFh41er/nWaELKPqunLM/bjDMsVXIu9KqzcEyGpwDd4qyw4CDz",
-	"Q+7tJyVhUxu6iGvN6bOxXNtDLej2IdC9cVTl+gKZvaynHXQ4z1eq7POzbcnqZXmXzYEtLv/ZCgc/fTm9",
-	"/9NeiqoHxGFjfaS8UVbMfQKnS1EA9lVuIJwmorCQPCBmzUuZPQy1drp7hFjfGOZDp8Hr74bHZDcQr7nc",
-	"XioKSvc4fE91kx34QNrezMTHEHQR6DOUHmdWqVv02Nshoo9jD87OhNxxzUzjQLCHtXsdKZ1F9ZwWW/sO",
-	"lpz0znxUdd4PFuya1x4RJVZSsj//4yO26o7D+Xm8fsRVautmRxx7FLTOMejG6w8yWuSp78lVvHbXj5Kk",
-	"a8JkQx0Pf3hLiXsMo49Y9mZi/WV4BzkLf34HCjhYi4LcOfBvw+ESMKrMhot3fWBOAVVIM+JlwaIM2cuG",
-	"D3GZy5RLNoPGk3LeBlQzpXLgsrGr/ZLoL3yMQu8VmA/uUkLtlueP8hAPA6aywL32k3klQrYEmIQ1JRga",
-	"6T7D5irPyEEfTvwdaCP6zPEPmhKfeLRwB3rD0iWXC7++MCxTabnyUeVRNPaFFWEXbc1u2EjH7rjpC53a",
-	"NiW8xb1ajmu12VbLneb2W3SzPdDrrcNCVdTRrFqrPDMxm20Ybprw2I4CwiMSBrW7Pv5ex59H3NiwA0fd",
-	"uXXAfv14J+YI6+w8DddV0oghTp+1Ygj82PQcyeCCD+afvry4H1R/nx3w92jc721cmOyTTFtBGHy2N1Rw",
-	"tv0Filerwm5CFlgY1FIUnJwby/C+vhJCN9FURQIHeRGHGFo+atz1UVvHVOHlbZJ2HsuHDhDac9R9mPJd",
-	"7dEOw+AfQ4ojXXK9QF8kjrC5yT6E3i1bQCqyHQb5o0c+pkxTgMw5vDXlS50DbIBN4UruwrACZCbk4nAb",
-	"HUp1goq1O+H3gltY88035mjY7cFb2PUl2yoOtutGVily1DuWQXf/yD12obXnFVqJwGNKpFRlzAcClm5g",
-	"iA/vE+dG/qnbIXZxdv68a813ZaZezpBfpOpK9rMoNLQcqM2tDNl+4Fn3u/QnM+0yQAhfBGnJYanFoGpN",
-	"e/iIqlzJeStNcpb06phvsunbE2WB50p7nOGbD1y+DR/Un2OtWnO2H/m9oMa9Rj+XkIwud1n/XC1I+vo8",
-	"xukOD9Cfif1g+SyHIet2/CASy9XaFcaqDCLBBjydzFRJlCaMaqZqD+gi+nT4uW2pgk/dujOJH9KM0GrS",
-	"Nc+pFXd9PFErnzLHL9DcoXqiVdz043qHWXtUD1KlswrTVn14x5Za5rsfbRU9/dKhaA/rFoopybjW4k7I",
-	"BeMZFQCFfcTaFRsOV3bP73dVDv1+j9v251DxkShuLf3p4YL3nYD1MBxzMzcgVoVyWThqyp1EC2GX5WyY",
-	"qtWJk8xBBnf+z5PidnGCj6INdqjoiM8MFlweFZWmOXD6ux8RuMaxXMkFaFYajIJCY1gGOdhWCqkhfiCz",
-	"I8PjWmAfJYqPlaFH1Oc05MBNX4bcMjoAtE7CGsjnE1/ClrBmPhgLbsI30lDMPwNXRXaFNoznreaZSC1k",
-	"rhCHMMIxqJ/d3nbtyttsNxwdHsD3UCmVhAmTyreQhJYkJcF3a7yHTBja8loUCNaq5SeUzlBrCbpqRzbg",
-	"MNAG7JCZNS8KvK6iOrQfCsNycQfDOqvRuIjK7MbyjWlW0XGjUYN4r80e97iV9gDp7ZirUYNz3Nk2EJU6",
-	"HWEe3jWe+ofYie3G5W68LUNHE6EB1xoYe7F1NT/Tg818p5HvbvwJMsGvvBHdbrrsw2dhL+F8KDSK4qrb",
-	"wdwKOpK+eKYPkbydMy5dyiumjXsN60Ehn/68vx5QNV0gmX1O+wMF1Fe+Cv1A09JcqxVzQRs6OR+Ik5a4",
-	"mqo2lqHWxUzdgWY8z0M5aGcKZMh+LgrQbKZKXELNEXBxLexyJVI2K9NbsOaSJVVnVF/Xbzd5EoLBY83n",
-	"eeJ7t7rNUz13+kYqvPHi/LE3Xjzmxu2aD9Fb7b/aT/X83nO3XNsGYnuwmNzB4eEcXP+yVSxdKmWg2zDn",
-	"VnLpsS1QeITRdtVDs2NeKM8QuJMAXjLuS43VzI2XQZdLodYodXjR0VVbW4HUs544qs657E21+GxhlTK7",
-	"CQ0gDw9tVErawXSt+mXzmTXb+s9f6Z5qpkO3B0NQP0OygyPHdS0dnl1GPBFTnxlzfWQUq6nSpipETsK6",
-	"nrTfm3Fu9LDUeWfPpC5b7ymmnqu+MIL7QoYZsldIhVOdoEo+ciEjSzk/tUBRVlQi4XNqN6lbtlDMu2NO",
-	"3c7kudLXkvjhnjRkb1QYDSQDjGs0O2MJ17Vb3YbX8lqinmWK+sOoSRhVPlcpz5c06GZV3S1HnzCENc4P",
-	"S7BrpW+/IYjEngS15CxT1uPEXK3ZkMqJkucxG5q7lOHO8Y9hmpfGgh7Sck/ppH3bjVtESDb969XVu5u/",
-	"vv1w9WF6ib+6uTn3+9l4xKalpC7aAW53OryWVBJIQTrAKzKQVswF6GgSvSx4uoTBeJjU43ON7+r0RHRF",
-	"KCVu95A3BGUSjYaJu0UVIHkhokl0OhzRkxH/kHqd1MZjAX31Kr4AGngQkr18/W4wOn8xZC89RAgO2aUM",
-	"qbmCLhcmtM05v4zf0tSbZNKnmlDrCdu8zqJJ9KMw9m2wIs2R1F+7MCvfBKMa6juhEFONZhJLav5tFWr6",
-	"ZhAfbvWp2uGHO/rh7+ND9umSF7t2WRWQjpgaDUW+h9cnFeQafGxAyCn2ei4XrrlYWLQHdFy7NohS1Npe",
-	"BjS2Vfnp7Riqu6uXbjaVGeUGaNwGEWKtgEvDzpOYrdyIM5dsnITvx0kyZC+dHIWRx6XSaJeCRrsAOhQs",
-	"dtFQD9z1EnKexMdFrl0Sr6ji2apLhPCUtu86S90Upx+wreSdhWHBquOUe9zwID22MxK9XaY5Zrbj/tPW",
-	"6O04Sf6webC6PtUzevXWGxCaADtzq/Y9rNrdydak530cnSen+2/zw8S0AX/y+26pJ8biyJSrFUf4QnbL",
-	"C3HcrHV7NEigAdXmAW3DA+AL06hrfcI1vF0++SKy+4ZxbpvNH8BZza7R7COmvqRnLD7ee48f4u5K/Eek",
-	"sjIrboghxGUVKlJqyKpeJ0IHTwwAcw996qZ8iR9xe1ysmhQII4J+NrQKAHludmoHjUa1FKPug9ou5P5O",
-	"8W+ODrdK4NXocF26i179/H6rf2ASpYNRkowiF5ZHyfzFnGfns0F2kc4G588u5gM+enY+eJ68ePb8+fjF",
-	"xXkCVWMBHrin+AcNyGPgzbbOydh3t0ZXr14OxudJu9FzMhqfJ0j2ViPQr6EXr1UjbXbWRaPZGYxfzPhg",
-	"POejwfkoGw9evDidD5Jk9Cw7TVN+Nn7+776VO7wsoNEMF42T8bNBcjpIRlfJxeQ0mSTJMDk7+6Ux9+xa",
-	"1nB7jY6iUHEdnydJ3OVsTxUyKsTNqPXYqkjXbj3q39No/Euj/B9e79Do8+m/7XTUIqXJR9+V4yhottLs",
-	"YMrzX5rY7uyIuWxfY++fwPVJjMcb3LPkbP9t1cj2V7fQLvKRntA+Y3us7axixk9bZvqkjl57oTTFXXWO",
-	"0AWTNIrAeKMU63JvNB4fIi8/EXVZZ2f9MJSaM2Fjtg5DNWtuYjfX1R1au8Qf4nr+y+X33DiTiVk1y+RK",
-	"jy5B1gHqweO8cqT+E5GCyxDsfD+E0pv/61IbRjF57sfc1PxrSXL9Wo9eSXbJ8AG1izihn4QMbOW7a39t",
-	"l2463rWUOJkm8XZtekM2pWdM3I3TmE1FNpnSo0LJ+RtzLb3ti9k045ZPpoxL9ta9eOFbepAJDPJ5CwwU",
-	"qDgKfjYfQwj/AhEKiRCZGDbj6a3DFD9yYwck2YPX37EFWHMtWwQZpTwlVWIcSVpooGbQa3ktCQxN6bym",
-	"TsPc2XHD1pDnMb3sgljl1BQkvTSiSi5T9ENqPan4Ep7mCGdfroMfuI4mTN5P42vpLIB0eUZO9qXHNDnb",
-	"EB4Ln1OgE522ePrKTWtVA2upZ65UgeYJZXms3sTXkteGI2aczEYjP6DmbL0U6ZI1xrdag8VsA6Ed1DUh",
-	"WEXZFemyJG3j494GsQPxbhkJyPPtcRo/K+oTsL0RuKKPvyfCResURKNVeHDluZ2vuGrJXmsPxzU07kCv",
-	"Dxuh5qt+vqJNPRtf7L9h600gX90Uf0+S2Wt4c3EHv9vs6roI4qr/3TDPzUTUjQ9bBzzeT1rjzS50UBdf",
-	"+d05A0/ldEIJwGB+yzxrN9W3enDY23AlmhvqD/C9AO5VCcOvLww/oDMpi2qSt9rsZfVVXTdvumg6T+W9",
-	"9K5YfucJJ8ee8NflylXoEg6v86m69kK9NW70Wc02rFnz72dRoYztL2OY0PaU57SIFSsYso/oZciThqZC",
-	"l/C3y0aLl0HxEdUL2bh/dd4ls0tloD5MtwI+tHGkon6BQxMK2OotRpZsxJITWF8sLSuLXWQPe1xbox5a",
-	"9Vf8RWWbPxBQN5a4b1eaMJ69/yMMyyMdx8VXfrEfbXqgSymFXEwnoZ2z2QvYflMXz1GYN8P/Ff+TbXcv",
-	"UIchm4ERmcsV+3digAN4Zs2LHZqFHseEivguO+RK5nsQ1gefwvdV3rg92O8xHrViEMSTaV76Vqs+6BVq",
-	"xb3ga3QePzDc/WzPZPc/NZ/tWLUjSnUNE+ZfJ53tZ4ZQhvwoMk1LV9PT7ucwNxST7a27cRoi5ymvBO7o",
-	"aLKKUfC/nvgEQzkSestFPqHBBjRv9AK5uH5lpgZTrrxW5MDvwPgVrmU1K9AA6MIwg2DvSRV5ufapVuxF",
-	"/S4+8nq6O0x5MENyHBz/V4DJH7lNl+SUfYey840bCrK7mJlupnPvsy0U+rv9hMp+zHKlCorVlczpVQU6",
-	"xzjK2mJycjIaPx8mw2Q4mrxIXpxRutivWKXGfZqkG7J15c8NgK4oi5AL19inN2x0zgy7BShMeNOrhJT8",
-	"hSpAbmcXMBRXygkUFakxKp8Pa5tHrMDt+M9Babo7/N5XU1IljcqB8Zz6RW09pcJyIOFvvNiOQk/j5ijM",
-	"sFXG9e7g/tP9/wQAAP//",
+	"7DztbttIkq/S4C0wyS0lU/JXLOOA82aS2SxmkiB2EGBir9UiS1KvqW4Ou2lFGxi4p7kHuyc5VHU3P0TK",
+	"kjyzGSww+RNLIrurquv7o78GsVpkSoI0Ohh9DebAE8jpz5dznqYgZ4AfEtBxLjIjlAxGwYfXL9nJ6XHU",
+	"D8JAx3NYcHxmwb/8CHJm5sFoeHwSBmaVQTAKtMmFnAUPD2HwgRv4USyE6VgSfilAG83MnBumJLAFXzEN",
+	"MmFCMs4WQhYGzlneeI7nwFKYGqamzMxhsQaQkGJRLIJRVAIjpIEZ5BYaMPnqYmogb4NzCbGSiWZGsSUX",
+	"hk1gqnLAPZjmC/BgMKERRsP4jAu5YfdBx+4PYZDxnC/AeGorqYU2IOPVlboD2Qbpag4srp66NfgYIs7Z",
+	"MhcG+gyf4FIvIWd6rpaORvRjyFSOwB5Hh2ycA096C5VA2pvAXMhkjJAL3MSefxAGki8Q4hpYPQtXHcU/",
+	"5TANRsF/HFRMdGB/1QcthBDnd3kC+Zvvu5FT+ON3mokkZJx9/Pjmezz6VCE+MddQAplxM69AFEkQBnge",
+	"IockGJm8gF1h9OAgaO9zmHZxAvL66fAo6hMj/NfbEZurJVtwidzZZBJu2EJpE7IIvzqMQrYUZq4Kw4Rh",
+	"wz67sI/RqQjNpGK6iOdMFosJ0OnkMC00JOdMmTnkLCOQQMagidPFTKocEqQDfOGLLEX0CarjTefnsNpH",
+	"TB+QmjpTUgNx5l+IRfCvWEkDkoSXZ1kqYo40OshyNUlh8ed/aEVsuxvt39u37IZNkncw6IhED79n9D2b",
+	"cySgYRnXGhL6tSYczAoHkl9I+hHJ5IVgAkLOWA6TQqSmz8aF5PdcpHySgttIG5T2RIHdxAqVFTAv+aie",
+	"JrAm/TX1SdqlV6qXLlK4pw9qioio8eoepLk0OfDFGtkNfDEHgD/3dPn7bvS+hPwe8kuQhpbvovsVYY7L",
+	"niPHAvL2cg6ypD3kbIY0UbmlEuT3IiZqZbofPITBa5VPRJJY9fXN2GXqdx2P2DgutFELyG9FMrZSZiyw",
+	"xeQfEHtLYRkk9JioDHKCjkmARDPOcpUCofRG3vNUJM4+7YGXE1FihozP4FaLf5Itvedp4Yyq4SINRsGi",
+	"0GhiUIGkwLVhEYp4nitkpc/bHpwKSBNSi36ThxtUB9pwGaNoH5Bm1agFDDeFDkZHEZpEYUiDOAw9Zwdh",
+	"YHIew63ARY8m07Ph9PD49HRyeJTwE34Yw9nwLIkggqPTw5OgVCBFLkcmV0UGI0eKkbAr9/zKdHi//rzX",
+	"lh2PGPB4zogOSJopL1KrYfkCEquFLQ8XKSBnT3Lgd5Zj3yrzWhXfWL9JZXpT3NWqG1TtlTmgw+qzt3CP",
+	"dpyLhC3nIoV1Bbiux9iz4+jwOeHkt/6GKF3IFaraGYNUW7n5QGAlb9XyETj2298tuUl1WUIkjGs8Y6Lo",
+	"kkC5UuonLlfexfymR22U6qGz4JlVewtj1VGpgXiS5KB1SIaNjMoCTVDd3ZWlW1zziPus2sLqbtxBGFqH",
+	"a+eo2B9QzUn80q8z5/ewbra8i94rHfVHTVfp0dfd+94HWHAh0Z/Y6/2nm8yPkhdmDtLgScK3leaiufea",
+	"TFeGxjOlYTOlEobP0PdSsVTJGeRrR/Hp06feRW3lbTSpAraHmqK10QVagjTlFuSvQZajxTPCWqfY/grJ",
+	"Le+IzN7nQPxYegKkoBCV8j0EfKryBb4eJNxAz4gFBC3fEj1L7uj+pE1AYkD1OfBGPsAwarUAaW4TiFMh",
+	"Ial9hUCowgQ3nYCQYO2Ks9+QcX0HCZvSce6K9kP5jSKhx/23x3vvMv5LAX2GLhvGEwjGLwXkq9Lv4pq+",
+	"tOfPWqFaiBy34HdA/gxaDgo/CmlEij/ZGHGJ0YiZU/RhPdtlrgyphVqkcDwYhhjR+s8DpLIxkCOkf/98",
+	"0fuZ9/4Z9c5uezf/+aeug7dOZwfrFZq4kryNrqhQJN5lI7/XRU/eJ9d9djGpjkoYFmN4jgrSMM4SpUiq",
+	"WuDEKde6veGn+QrXmHKBDOeXxtPm0u7fuVrCDWkQniQCV+Lp+xqWNiJtYzZRyQrPMMuVUZNiyv52+e5t",
+	"SKguuEi9SWAL4rkORCXqkgmwBGKVWAFp8lkYfOnNVM99iRqv/4EvfwKtOWqJMJjx7HbRQYefRJoKH95q",
+	"IWN0m1AWCw1NQEg48Guv2+6kWso+e5mq+E7T0S0VW/B4LiRosjrIkoiAhBk3wlqgSoxUMUlrMmSD4zom",
+	"PX0nsp7KLKF7mRKSDMaUpxoewsAyUuuM7lwQu+632GM9Lw/YJU3wXHiOsj5ZsXHGcyNikXFpxiHxw5g4",
+	"aMy4TNh4YSk6Pkd1TgI1AeJD4lxuRiyHJBf3INkzYRe37AvJ85BBIgwk+AvuuUoVSSrKY5bymB5JhI55",
+	"nqAza3nTrYOvKPk8ZHGqMAx+xisprm/SZ+8cYOifsTnPMpAYNqsKb27W8TQqtaqOs4SvCFVypSe4Pkyn",
+	"KifMTC5oa5Q5A4vMy885oo/+h+XpgTYhG8okZEdmHrIXZs7+73/+lxIbuBFiCUlhDbVDcM4TNgH0WRwi",
+	"SF97LM9DNkd3/1nJl/Q0cmCsFvA89Mf3LBX3wJRMVyPGKbBfMQNpSk4i1ywBntymgLrsed3EEFEClNvy",
+	"d8oz2XPEB+nY8Al/OMjHhHmACgYPhN4g+tBKFXpk6VNrrBDMThvl2GqLmgob2gKVvUyYM4FsAWaukpYO",
+	"2arR1HSqgfR1KZlCmpOjIHw0qxoGZLedMt8p9UYU8EzXhSq5Uqbk2d1xoHW9x1NH43C4FY0sh3uhCr2D",
+	"WZryuMwPo4snqyyxUZmIO2HTKKUUnbc0UoXdskwUoi3DfRqqsnUggy5MtCryrn0QiRrlrdrLikkq9BwS",
+	"59204CYHp07OR709wr9TG9svWi5PzdCTa+xIjPHKmlquJUE1iqvNPPRt8Hw/6BN/vSf92SFbD/WM8Web",
+	"Qi451z1dks7jUeeoUkIcSW46XLzXAtKkFos3PR+f0+k6F8pTGOuYgctr+JxFB5ldAqjFSeRQMGcgmZDO",
+	"iUS/o4w7pTNT3LuRVsPaykQ/2EY5u3Xosekiw49CwmbniKx2uEYbm7xupqqj6DEH9O/X11+iqHd9/WUw",
+	"vb7+cjrd4Ib+UnBphFl1qwT+xQlSFLntHhOsu2INxpOj3wLEQgpzm+WiS2jfSAz7Vc7wIV2KhyucxEWe",
+	"o/vfrSU8cmfuX7itPlY/Z0TWFRVqRGwA23X2P1GOos38LiHZjrtIYK0OFdqnOB5Vep3qO0cVUnRpPWV4",
+	"2iScZrGSU5EvWhuHpHgyyBuUFQasy/yYeftJSVhVii7gec7pszY8N7tq0PVDoHfDoEznejQ7SU8QtCjP",
+	"F6rosrNNzuokeZvMniw2xd0IB2++Hj78aStG5QKhB6wLlbfKiKnL37Qx8o59mRvwp4lemE8eELGmhUwe",
+	"d7U2mnt0sb7TzIVOvTff9/fJbqC/ZtO3scgExU68rPZt8A+k6cxMfPJBFzl9moo6zCh1hxZ7PUR0cezO",
+	"2RlfHqiIqa0T7NzarYaUzqJcp0HWroMlI70xH1We96Nl5vqze0SJJZdsz/+4iK18Y3d67i8fYVCrX3V6",
+	"Tnu51ikG3fj8TkqLLPUDmYo39vlBFLVVmKyJ4+6LN4S4QzG6iGVrItY9hm+QsXDntyODgzEpdMj4S3+4",
+	"5BiVasPGuy4wp4DKpxnxMa9R+uyiZkNs5jLmkk2gtlLKmw7VRKkUuKxBtZ0T3YNPEeitDHNpHyWv3fD0",
+	"SRbicYepyBDWbjSvhM+WAJOwpARDLd2n2VSlCRno3ZG/h1yLLnX8Q06JTzxauId8xeI5lzO3v9AsUXGx",
+	"cFHlXjh2hRUeiqZk13SkJXdYt4VWbOsc3qBexceV2KyL5UZ1+xLNbIfr9c76QmXUUe+1UGmiQzZZMQSa",
+	"/LENBYQnJAwqc73/u5Y+T3ixpgf2enPtgN3+4Uafw++z8TRsL1Qthjg8acQQ+LFuOaLeGe9Nb76+eOiV",
+	"fx/t8Pdg2G1tbJjskkxrQRh8MbfUU2C6CxSvFplZ+Syw0CilyDgp14bhe10lhHaiqYwEdrIi1mNo2Khh",
+	"20atHVPpL6+jtPFYLluO0Jaj7vIp31cWbTcf/JNPccRzns/QFok9dG60zUNvly0gFskGhfzJeT66iGOA",
+	"xBq8JeVLrQGsOZvCdlUIzTKQiZCz3XW0L9UJqtVudL9n3MCSr77Te7vdznnzUJ+zteJgs25klCJDvWEb",
+	"NPdPhLHtWjtaoZbwNKZESlnGfCRgaQeGuHgXO9fyT+2+xrOj49O2Nt+UmbqYIL1I1JXsJpHvWdpRmhsZ",
+	"su2OZ9XS1J3MNHPvQrgiSIMPi1z0yobKx4+ozJUcN9IkR1GnjLk+qi6YKAs8VbnzM1zvgc234ULdOday",
+	"+2p9ydeC2k1rXYhCMnrcZv1TNSPu67IYhxssQHcm9tLwSQp91m7qQk8sVUtbGCsziOQ24Okkukyi1N2o",
+	"eqp2h0axm93PbU0UXOrWnkn4mGT4bqK2eo6NuO+iiVq4lDl1CgrNUDxRK666/Xrrs3b1uscqT0qftuwe",
+	"3bfUMt28tFG0+rn1op1bN1NMScbzXNwLOWM8oQKgME/YuyTD7sLu6P2+zKE/bDHb7hxKOhLGja1vHi94",
+	"3wtY9v0x13MDYpEpm4WjVvJRMBNmXkz6sVocWM7sJXDv/jzI7mYHuJQbGljDosU+E5hxuVdUGqfAc9cs",
+	"1eER2D4i2yLECo1RkO/9SyAF00gh1dgPZLJneFwx7JNY8ak89IT6XA4pcN2VITeMDgC1kzAa0unIlbAl",
+	"LJkLxryZcI00FPNPwFaRbaEN43mT80TEBhJbiEM3whKom9xOd23K26w3HO0ewHdgKZWEEZPKtZD4liQl",
+	"wXVrfIBEaAJ5KTJ01srtR5TOUEsJedlEr8H6QCswfaaXPMvwuRJr32EqNEvFPfSrrEbtISqza8NXul5F",
+	"R0CDGvJOmp3fY3fa4kivx1y1GpylzrqCKMVpD/Xwvrbqb6In1tvt2/G29B1N5A3YFs3Qsa2t+ekO38x1",
+	"Grnmxp8gEfzKKdH1vtou/8zD4s+HQqMgLLsd9J2gI+mKZ7o8kndTxqVNeYUEuJOwDi/k5s/b6wFl0wWi",
+	"2WW0LymgvnJV6Eealqa5WjAbtKGRc4E4SYmtqebaMJS6kKl7yBlPU18O2pgC6bOPWQY5m6gCt1BTdLh4",
+	"Lsx8IWI2KeI7MPqcRWVnVFdjdzt54oPBfdXnceR6t9rNUx1vukYqfPHs+Kkvnj3lxfWaD+Fbwl/CU67f",
+	"ee6G56bmsT1aTG754f4cbIu6USyeK6Wh3TBnd7LpsTWncA+lbauHesOUW5qg404MeF62cZeTYo4HbS6F",
+	"WqPU7kVHW21tBFInHXFUlXPZmmpx2cIyZXbrG0AeHzUqhbTl0zXql/U1K7J1n7/KO6qZ1rvd2QV1k08b",
+	"KLJf19Lu2WX0J0LqM2O2j4xiNVWYWPnISRjbk/ZrM861HpYq7+yI1CYrnWpc5MKsLhFB77/y3Fbl7F+v",
+	"PTx/+3QVtOY+WDmGihpTaF1QqwkbX3y8+uvtm8vLj68+uJZJGnMoEgHUTuofufj4/ZtXb1++GodMi5m0",
+	"ceWHy+HxSche4X/onL1Kvr+86DPbDEbv0WyXmk5Dhi4GiTelUMoZXPLOLCol4nNjMtvCL+RUdUVP3NVv",
+	"dJ+9wsOzGsNrEBewkW2hVKeaoQQrqgzxKXXZVJ1qKN3tmcR2Q/ZU5deS2MCu1GdvlZ/jJbuDe9Qbgsmd",
+	"bXb49a/ltfw0V+gMlpnYrpG3EQLlm9k1gPbuoNc8yJtmDiJ3oWOfXUgaR/1OV035R9FR6AdJXIXmWrpJ",
+	"uxz67KI2gEkP+byMSkGzMXpJkI9DNraDdyofI1Jj6nGCfGwBI5Ps5rrZhfOQalOJCLjdJlGgiQKoYBNF",
+	"jYHUHY66PlUxT+c0l2tU1SZJnyRfgLYOmASzVPndd5YYz7w+5ixRxgUIqVqyPtWRJU9D1tf3McOzwz/6",
+	"cVpoA3mftntuyajKBAllRcZ/vbp6f/vXd5dXl+Nz/NWO+drfj4YDNi4ktU/3ENxx/1pSLSgGaSMdkYA0",
+	"YipQOoOLjMdz6A37UTXtW/uuyksFV+Sehs3hgZqGGAWDfmRfURlInolgFBz2B7QyOr6kFg4qqzGDrkIl",
+	"nwFNHAnJLt687w2OXyDrOJ5xnpjNFVNXDT0utO+XtA4ZfkujMpLEGoW5HM18kwSj4EehzTtvPuoT9J/b",
+	"/nW68jztC3ue8ctJciJJRb+1Cl3XyPTjPV7lHER/wyDEQ7gLnDZrtQnKsnK4x5C7r+4+vn95p4INCsll",
+	"Dp2mkzPbVS4MakQ6rk0AIhc1wEuARjJLB209eG5DdWFH6ZlWdoLNAoi+9QK41Ow4Cu2AHM3FDSP//TCK",
+	"UFcQH/kJ7bnKUTN7ibaZE1+p2oRDNUzbichxFO6XsmijeEWl7kZByqtJAt+2FNuhc3cfQMnvzA8Cl63G",
+	"3DmMj+JjWjc4rNfn9hnqebhZuylgGEW/2axnVZjsGLl75xQITXce2V27FiuhO1ib4qbXBttfWx8rpPcO",
+	"t79XzcHjG8Oz7W+sz6g+hMHxLju52xmIRI43t71SzTKGgS4WC46eNWlWJ2ZhvQ3DBSrWkmcgH9EHyCJ8",
+	"pmsl1xvcw1mOg68ieaiZj6Zi/wGsXm+r9S5kqkc67hkJt77jbsVoy+QnxLJUfHa+xruupcOuFHmi1b0S",
+	"7JkGYHbR59ZBIXqEzUnGcojFDyi7yfQyN8FTvVF+aWqvIbpVi956j8GvFND6xQWN7ozy4oKqqhy8+vhh",
+	"rbVlFMS9QRQNApsxCqLpiylPjie95Cye9I5PzqY9Pjg57p1GL05OT4cvzo4jKHte8MAdxj/kgDQGXu84",
+	"Hg1d43Vw9eqiNzyOmj3Io8HwOEK013rUPvs20Ub5vt70GQwmRzB8MeG94ZQPeseDZNh78eJw2ouiwUly",
+	"GMf8aHj6327KwN++UuvTDIbR8KQXHfaiwVV0NjqMRlHUj46Ofq7dumC7KRG8WrObbwYYHkdR2KZsR4E8",
+	"yMTtoLFsWT9udsV1wzQY/lzrTPH35dRa0LpfOxw0UKnT0TWMWQzqXV4biHL6c937PNrjVgjX/tE9/+/y",
+	"a/8WJiE62v5GeTXFv40NsfGzdEfRZQ721e5lwuVmzZAcVKmfznCEovcqwW4zMTTHw3itj8Emrun6EB+/",
+	"u3HC86q04SYJ1ZQJE2LsaSe9llyHdiiyPfF5jj+E1fCkTY7bWUAdsnIQ0MbbNrvcCna8TXxlUf0Xels2",
+	"vbbxSiCVr/6Qq99brvykNU/dFKuafitZq+6a6pQ1W+vqUTeYFcuRL7CU/k/l8+AhV3e0WKkjAbRduH02",
+	"pjVG9sVxyMYiGY1pKd9R8p2+ls5+hGyccMNHY8Yle2evznlJC2lPIJefw3CQeh/AZa4wUHS3WlHgi96d",
+	"ZhMe31m/7EeuTY9kr/fmezYDo69lAyGtlMOkrHshSrMcqNebUnK40JjOa2x1gD07rtkS0jSk64qIVFaR",
+	"gKRrf8raEcW4pHhGJV38ahZx9vXa29LrYMTkwzi8llZHSZsI5KQBO5Sn1V5+WfgSA53ouEHTV3YYs5xH",
+	"jR1xpfI4jyibafJVeC15pdpCxkmx1bJAasqWcxHPWW06s3FvAFuB7/a2PUZGUQ5N2lxYUz3aG9I2RA1r",
+	"agzKXGI5LedGwV19pTPPoujjr8ljoP70rNGoK9rq+8Z7Fxu814Bhv37lDRHA40qofv/cH1r/d9P6r0kI",
+	"OnV8Ku7hV2v4vCqn2j6idlRup6uqFqo1XhpuR612DRid1Nk3vmit57Acj2yhyGn6Ik2a4zmNbj72zj+J",
+	"mo06jVxXkb10pf/tmeEHtFtFVt4JUAJ7Xn5VdeDUvQFXYLEOwabUy8YTjvY94W9LlSs/b+Dvfiv7f33n",
+	"Rljr2JysWL17qJtEmdKmuzKofQNlmtp6mlhAn31Cg0ZG27cn2wqSmdeaRTWyjygvJOXu6thzZuZKQ3WY",
+	"dgdctHakoroKpu51mPLKO3tf8pxT5DKbG1Zkm9Dud1jRWmdF2an1F5WsfsPoorbFQ7NmbfICHn4LxfJE",
+	"G3X2jS+2JaB7eSGlkLPxyDeG17uKm9c68hSZedX/XexPst4HRb3KbAJaJLb44G7XAetL6iXPNkgWWhzt",
+	"e2s26SHbfLPFmbt0NSHXLxI2rwhx7iQ1dZE3KeO0cI0BXV6e7zrp9PMGx+Ej10ScbLkj4l9aILGk2hCy",
+	"29Yr/Ud95LeThndVe4S7doFuhihvirA/+xnJkKxD1XlYEwp3NqVI7B1alwEb/tcRrGFcS2JpuEjpLlC6",
+	"OILuQw2rS61z0MXCyW0K/B602+FalnNRtWhFaKbRHX1WhqG2VbQRiFJvnwtDn2+O2R5NaO0Zm/zBpXUu",
+	"/cRNPCcPxQ1+WEdhRcmNdgBRbwEjTeubvz7foPKy10t06WDKxlhQq6trU6UySp8omdLlMHnqmq5GBweD",
+	"4Wk/6kf9wehF9OKIqiAOmLLi4zJX7Si6LQV25H5BiZ1U2FbqfMUGx0yzO4BM+xvhJcRkV1UGcj3hIzTl",
+	"F4itqTvEMDWd9ivbQFRCcNxnL7ptCF+7ImGspFYpMJ5Sh76p5gJZCiSCtatEKRug7eSa7jf6J5zZfLh5",
+	"+P8AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

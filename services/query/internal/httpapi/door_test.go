@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -43,6 +44,9 @@ func serve(t *testing.T, s *querytest.Stage, cfg httpapi.Config) *door {
 	provision(t, s)
 	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), querytest.Partitions)
 	s.Run(tail.Run)
+	if cfg.Guard == nil {
+		cfg.Guard = auth.New(auth.Config{})
+	}
 	api, err := httpapi.New(s.Model, s.Log, tail, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -21,7 +22,7 @@ const defaultWait = 2 * time.Second
 
 // GetOrder implements GET /orders/{id}.
 func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
-	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled}
+	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled, Sees: auth.CallerOf(ctx).Sees}
 	var err error
 	if want.Wait, err = contract.Wait(req.Params.Prefer, defaultWait); err != nil {
 		return nil, err
@@ -60,6 +61,12 @@ func (o orderAnswer) VisitGetOrderResponse(w http.ResponseWriter) error {
 // ListOrders implements GET /orders.
 func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
 	p := req.Params
+	if caller := auth.CallerOf(ctx); !caller.Has(auth.Viewer) {
+		if p.CustomerID != "" && !caller.Is(p.CustomerID) {
+			return nil, auth.NotTheCaller(ctx, "customer_id")
+		}
+		p.CustomerID = caller.Subject
+	}
 	filter := readmodel.Filter{Customer: p.CustomerID, Status: readmodel.Status(p.Status), Open: p.Open}
 	found, next, err := s.model.List(ctx, filter, int(p.PageSize), p.PageToken)
 	if err != nil {
@@ -78,11 +85,12 @@ const certainWithin = 2 * time.Second
 // GetOrderEvents implements GET /orders/{id}/events. That there is no such order is certain: all is folded then that the
 // log of its partition held when it was asked for.
 func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
-	found, err := s.model.Known(ctx, req.ID)
+	sees := auth.CallerOf(ctx).Sees
+	found, err := s.model.Known(ctx, req.ID, sees)
 	if fault.ClassOf(err) == fault.NotFound {
 		placed := broker.TopicPartition{Topic: readmodel.Topics[0], Partition: s.model.Partition(req.ID)}
 		if err = s.model.Certain(ctx, s.log, []broker.TopicPartition{placed}, certainWithin); err == nil {
-			found, err = s.model.Known(ctx, req.ID)
+			found, err = s.model.Known(ctx, req.ID, sees)
 		}
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
@@ -19,7 +20,7 @@ func TestEveryRouteIsADoors(t *testing.T) {
 	s.Caught()
 	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
 	s.Run(tail.Run)
-	api, err := httpapi.New(s.Model, s.Log, tail, httpapi.Config{})
+	api, err := httpapi.New(s.Model, s.Log, tail, httpapi.Config{Guard: auth.New(auth.Config{})})
 	if err != nil {
 		t.Fatal(err)
 	}

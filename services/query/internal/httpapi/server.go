@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -20,6 +21,8 @@ import (
 
 // Config is what the door needs beside the read model. Zero values mean the stated default.
 type Config struct {
+	// Guard stands before every operation. Required.
+	Guard *auth.Guard
 	// MaxStreams is how many live streams are open at once at most; more are refused with 503. Default 1000.
 	MaxStreams int
 	// PerClient is how many of them one client has at most; more are refused with 429. Default MaxStreams.
@@ -28,6 +31,19 @@ type Config struct {
 	Heartbeat time.Duration
 	// Patience is how long a stream's reader may take for one write before it is cut off. Default 10 s.
 	Patience time.Duration
+}
+
+// access says who may ask what; whose orders are seen, the operations see to.
+var access = auth.Table{
+	"GET /orders":             auth.AnyCaller,
+	"GET /orders/{id}":        auth.AnyCaller,
+	"GET /orders/{id}/events": auth.AnyCaller,
+	"GET /orders/{id}/stream": auth.AnyCaller,
+	"GET /stream":             auth.AnyCaller,
+	"GET /stats":              auth.Viewer,
+	"GET /rebuild":            auth.Viewer,
+	"POST /rebuild":           auth.Operator,
+	"DELETE /rebuild":         auth.Operator,
 }
 
 // Server is the HTTP door.
@@ -80,5 +96,5 @@ func (s *Server) Handler(others func(chi.Router)) http.Handler {
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
-	}, others)
+	}, others, s.reads.Guard.Routes(access))
 }

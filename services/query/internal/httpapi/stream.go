@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -26,14 +27,15 @@ const tailWithin = 5 * time.Second
 
 // StreamOrder implements GET /orders/{id}/stream.
 func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
-	_, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait})
+	sees := auth.CallerOf(ctx).Sees
+	_, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait, Sees: sees})
 	if req.Params.Story && fault.ClassOf(err) == fault.NotFound {
-		_, err = s.model.Known(ctx, req.ID)
+		_, err = s.model.Known(ctx, req.ID, sees)
 	}
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.enter(ctx)
+	ctx, done, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func (f *follower) run(ctx context.Context, out *sse) error {
 
 // tell sends what the reader does not have. What cannot be read now (an outage, a rebuild) is read at a later wake-up.
 func (f *follower) tell(ctx context.Context, out *sse) error {
-	now, err := f.model.Known(ctx, f.id)
+	now, err := f.model.Known(ctx, f.id, nil)
 	if err != nil {
 		return nil
 	}
@@ -124,7 +126,7 @@ func (f *follower) tell(ctx context.Context, out *sse) error {
 
 // StreamEvents implements GET /stream.
 func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (StreamEventsResponseObject, error) {
-	done, err := s.enter(ctx)
+	ctx, done, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +149,9 @@ func (s reads) listen(ctx context.Context) (*story.Reader, error) {
 	return s.tail.Watch(ctx)
 }
 
-// watch sends all events, and says how many it left out.
+// watch sends all events that the caller sees, and says how many it left out.
 func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error {
+	sees := s.sight(ctx)
 	beat := time.NewTicker(s.Heartbeat)
 	defer beat.Stop()
 	if err := out.comment("watching"); err != nil {
@@ -158,7 +161,9 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 		var err error
 		select {
 		case e := <-reader.C:
-			err = out.event("event", "", shown(e))
+			if sees.event(ctx, e) {
+				err = out.event("event", "", shown(e))
+			}
 		case <-beat.C:
 			err = out.comment("keep-alive")
 		case <-lifecycle.Draining(ctx):
@@ -177,14 +182,16 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 	}
 }
 
-// enter takes a place among the streams, until done is called.
-func (s reads) enter(ctx context.Context) (done func(), err error) {
+// enter takes a place among the streams, until done is called. The context returned ends with the caller's token.
+func (s reads) enter(ctx context.Context) (valid context.Context, done func(), err error) {
 	leave, err := s.streams.Enter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	openStreams.Add(ctx, 1)
-	return func() {
+	valid, cancel := auth.WhileValid(ctx)
+	return valid, func() {
+		cancel()
 		openStreams.Add(context.WithoutCancel(ctx), -1)
 		leave()
 	}, nil

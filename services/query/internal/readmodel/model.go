@@ -64,6 +64,9 @@ type Want struct {
 	Settled bool
 	// Wait is the longest wait; 0 does not wait.
 	Wait time.Duration
+	// Sees says whether the reader may know of a customer's orders: others are as if they were not there, in what is said
+	// and in how long that takes. Nil: of everybody's.
+	Sees func(customer string) bool
 }
 
 // Order returns an order as soon as it is what is wanted. When the wait ends first: an order that is there and has passed the
@@ -111,7 +114,9 @@ func (m *Model) try(ctx context.Context, id string, want Want, last bool) (f Fou
 	if err != nil {
 		return f, false, err
 	}
-	f = Found{ID: id, Document: got.Doc, Version: got.Version}
+	if got.Version != 0 && seen(want.Sees, got.Doc) {
+		f = Found{ID: id, Document: got.Doc, Version: got.Version}
+	}
 	switch placed := f.Status() != ""; {
 	case passed && placed && (last || !want.Settled || f.Settled() != 0):
 		return f, true, nil
@@ -134,18 +139,23 @@ func (m *Model) passed(ctx context.Context, after *Token, partition int, state p
 	return err == nil && states[after.Partition].Passed(after.Topic, after.Offset), err
 }
 
-// Known returns an order that has any event, placed or not, without waiting; errors as those of Order.
-func (m *Model) Known(ctx context.Context, id string) (Found, error) {
+// Known returns an order that has any event, placed or not, without waiting; sees is that of Want, errors those of Order.
+func (m *Model) Known(ctx context.Context, id string, sees func(customer string) bool) (Found, error) {
 	got, state, err := m.Reader.Get(ctx, m.Partition(id), id)
+	there := got.Version != 0 && seen(sees, got.Doc)
 	switch {
 	case err != nil:
 		return Found{}, err
-	case got.Version == 0 && state.Rebuilding:
+	case !there && state.Rebuilding:
 		return Found{}, m.Behind(ctx, state)
-	case got.Version == 0:
+	case !there:
 		return Found{}, fault.New(fault.NotFound, "there is no order %s", id)
 	}
 	return Found{ID: id, Document: got.Doc, Version: got.Version}, nil
+}
+
+func seen(sees func(customer string) bool, d Document) bool {
+	return sees == nil || sees(d.Order.Customer)
 }
 
 // Watch is woken when an order changes, and at least every second. Stop must be called.

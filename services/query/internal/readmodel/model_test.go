@@ -100,7 +100,7 @@ func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 	if _, err := s.Model.Order(t.Context(), unknown, readmodel.Want{Wait: 20 * time.Second}); fault.ClassOf(err) != fault.NotFound {
 		t.Errorf("all is folded: %v", err)
 	}
-	if _, err := s.Model.Known(t.Context(), unknown); fault.ClassOf(err) != fault.NotFound {
+	if _, err := s.Model.Known(t.Context(), unknown, nil); fault.ClassOf(err) != fault.NotFound {
 		t.Errorf("all is folded: %v", err)
 	}
 	stop()
@@ -111,7 +111,7 @@ func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 		if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, view.SlugBehind) {
 			t.Errorf("wiped: %v", err)
 		}
-		if _, err := s.Model.Known(t.Context(), id); !problem.Is(err, view.SlugBehind) {
+		if _, err := s.Model.Known(t.Context(), id, nil); !problem.Is(err, view.SlugBehind) {
 			t.Errorf("wiped: %v", err)
 		}
 	}

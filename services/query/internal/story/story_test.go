@@ -26,7 +26,7 @@ func names(events []story.Event) (names []string) {
 
 func read(t *testing.T, s *querytest.Stage, id string) []story.Event {
 	t.Helper()
-	f, err := s.Model.Known(t.Context(), id)
+	f, err := s.Model.Known(t.Context(), id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestStoryOfALogThatIsGone(t *testing.T) {
 	stop := s.Play()
 	s.Caught()
 	stop()
-	f, err := s.Model.Known(t.Context(), id)
+	f, err := s.Model.Known(t.Context(), id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestStoryIsUnavailableWithoutTheLog(t *testing.T) {
 	s.Put(s.Confirmed(id, "c-1")...)
 	s.Play()
 	s.Caught()
-	f, err := s.Model.Known(t.Context(), id)
+	f, err := s.Model.Known(t.Context(), id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

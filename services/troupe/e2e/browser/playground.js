@@ -13,7 +13,7 @@ export class Playground {
   static async start(program) {
     const p = new Playground();
     p.dir = await mkdtemp(join(tmpdir(), 'troupe-browser-'));
-    p.process = spawn(program, ['play', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    p.process = spawn(program, ['play', '--auth', 'off', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
     p.ended = once(p.process, 'exit');
     process.once('exit', () => p.process.kill('SIGINT')); // however this test ends
     process.once('SIGTERM', () => process.exit(1));

@@ -76,7 +76,7 @@ func (d *consoleAPI) with(cmd *cobra.Command, unbounded bool, f func(ctx context
 		ctx, cancel = context.WithTimeout(ctx, d.timeout)
 	}
 	defer cancel()
-	o := operator{Console: rest.NewConsole(d.url), out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), json: d.json}
+	o := operator{Console: rest.NewConsole(d.url).As(tokens("admin", d.url)), out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), json: d.json}
 	o.style = terminal.StyleOf(o.out)
 	o.interactive = terminal.Is(o.out)
 	err := f(ctx, o)
@@ -133,7 +133,7 @@ func oneChain(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// who says who asks, for ever: there is no login.
+// who says who asks, for ever, where the console takes no tokens.
 type who struct{ by, reason string }
 
 func (w *who) flags(cmd *cobra.Command, reason string) {

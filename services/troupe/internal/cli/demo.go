@@ -105,7 +105,7 @@ func locate(ctx context.Context, controlURL string) (at play.Playground, err err
 
 func perform(ctx context.Context, out io.Writer, at play.Playground) error {
 	d := demo.Demo{
-		Orders: rest.New(at.Order, at.Query), Gateway: at.Gateway, Mailbox: at.Mailbox, Out: out, Style: terminal.StyleOf(out),
+		Orders: rest.New(at.Order, at.Query).As(demoTokens(at)), Gateway: at.Gateway, Mailbox: at.Mailbox, Out: out, Style: terminal.StyleOf(out),
 	}
 	ok, err := d.Run(ctx)
 	if err == nil && !ok {

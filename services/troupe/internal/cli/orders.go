@@ -21,6 +21,7 @@ import (
 // ordersAPI are the flags of every command that talks to the order and query services.
 type ordersAPI struct {
 	order, query string
+	customer     string
 	json         bool
 	timeout      time.Duration
 }
@@ -31,6 +32,8 @@ func (d *ordersAPI) flags(cmd *cobra.Command) {
 		"base URL of the order service [TROUPE_ORDER_URL]")
 	f.StringVar(&d.query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
 		"base URL of the query service [TROUPE_QUERY_URL]")
+	f.StringVar(&d.customer, "customer", variable("TROUPE_CUSTOMER", "c-1001"),
+		"customer to act for; in a playground the token is this one's [TROUPE_CUSTOMER]")
 	f.BoolVar(&d.json, "json", false, "print JSON as the service gives it")
 	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
 }
@@ -58,7 +61,8 @@ func (d *ordersAPI) with(cmd *cobra.Command, f func(ctx context.Context, t talk)
 	ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout)
 	defer cancel()
 	out := cmd.OutOrStdout()
-	err := f(ctx, talk{Client: rest.New(d.order, d.query), out: out, style: terminal.StyleOf(out), json: d.json})
+	client := rest.New(d.order, d.query).As(tokens(d.customer, d.order, d.query))
+	err := f(ctx, talk{Client: client, out: out, style: terminal.StyleOf(out), json: d.json})
 	if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
 		return fmt.Errorf("not done after %s: %w", d.timeout, context.DeadlineExceeded)
 	}
@@ -84,6 +88,7 @@ func placeCommand() *cobra.Command {
 succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are declined.`,
 		Example: "  troupe place --line 'TEA-250:Green tea:2:1250' --line 'CUP:Cup:1:990' --wait",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			o.CustomerID = d.customer
 			if o.Lines, err = parseLines(lines); err != nil {
 				return usageError{err}
 			}
@@ -108,7 +113,6 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 	}
 	d.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.CustomerID, "customer", "c-1001", "customer id")
 	f.StringVar(&o.Email, "email", "ada@example.com", "where the customer is told")
 	f.StringVar(&o.Currency, "currency", "EUR", "ISO 4217")
 	f.StringVar(&o.PaymentMethod, "payment-method", "pm_card_visa", "the gateway's token for a payment method, never a card number")

@@ -47,7 +47,7 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Dir, "dir", ".play", "directory of the broker's log, the ledger and the mails")
+	f.StringVar(&o.Dir, "dir", playDir(), "directory of the broker's log, the ledger and the mails [TROUPE_DIR]")
 	f.BoolVar(&o.Fresh, "fresh", false, "forget everything in --dir first")
 	f.BoolVar(&o.SyncWrites, "sync-writes", false,
 		"let the embedded broker write through to the disk: orders survive a power cut too, and take longer")
@@ -58,6 +58,7 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	f.StringVar(&o.RedisAddr, "redis-addr", "", "host:port of a real Redis instead of the embedded one")
 	f.StringArrayVar(&o.Env, "env", nil,
 		"[PROCESS:]NAME=VALUE, a variable of one process (such as payment-2) or of all services that wins over what is set here: say, the address of a proxy put in between")
+	f.StringVar(&o.Auth, "auth", "", "off: the services take no tokens, and the playground runs no issuer")
 	f.DurationVar(&o.PaymentDeadline, "payment-deadline", time.Minute, "how long an order waits for its payment")
 	for _, p := range play.PortList {
 		f.IntVar(p.Of(&o.Ports), p.Flag(), p.Default, "port of "+p.Name+" on 127.0.0.1; 0 takes a free one")

@@ -86,6 +86,9 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("customer") {
+				f.CustomerID = d.customer
+			}
 			return d.with(cmd, func(ctx context.Context, t talk) error {
 				page, err := t.List(ctx, f)
 				if err != nil {
@@ -110,7 +113,7 @@ func listCommand() *cobra.Command {
 		},
 	}
 	d.flags(cmd)
-	cmd.Flags().StringVar(&f.CustomerID, "customer", "", "only orders of this customer")
+	cmd.Flags().Lookup("customer").Usage += "; where it is given, only orders of this customer are listed"
 	cmd.Flags().StringVar(&f.Status, "status", "", "only placed, confirmed or cancelled ones")
 	cmd.Flags().IntVar(&f.PageSize, "page-size", 0, "at most so many; 0 is the service's default")
 	cmd.Flags().StringVar(&f.PageToken, "page-token", "", "what the page before named as more")

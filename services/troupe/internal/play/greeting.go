@@ -23,6 +23,9 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 	row("query", at.Query+"/orders", "the read side: orders, their stories, live streams")
 	row("mailbox", at.Mailbox, "the mails that customers get")
 	row("gateway", at.Gateway, "charges and refunds (a simulator)")
+	if at.Issuer != "" {
+		row("issuer", at.Issuer, "gives tokens: "+os.Args[0]+" token c-1001")
+	}
 	row("control", at.Control+"/processes", "kill, pause, flush: nothing gets lost")
 	kafka, redis := "embedded, kept in "+o.Dir, "embedded, forgets when it ends"
 	if len(o.KafkaBrokers) > 0 {
@@ -41,7 +44,11 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 
 // curl is a command to copy; each time it is run it is a new order.
 func curl(at Playground) string {
-	return `  curl -i ` + at.Order + `/orders -H 'Content-Type: application/json' -H "Idempotency-Key: order-$(date +%s)" -d '{
+	token := ""
+	if at.Issuer != "" {
+		token = ` -H "Authorization: Bearer $(` + os.Args[0] + ` token c-1001)"`
+	}
+	return `  curl -i ` + at.Order + `/orders -H 'Content-Type: application/json' -H "Idempotency-Key: order-$(date +%s)"` + token + ` -d '{
     "customer_id": "c-1001", "email": "ada@example.com", "currency": "EUR", "payment_method": "pm_card_visa",
     "lines": [{"sku": "TEA-250", "name": "Green tea", "quantity": 2, "unit_price": 1250}]}'`
 }

@@ -3,6 +3,7 @@
 package play
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,6 +38,8 @@ type Options struct {
 	// Env has further variables, [PROCESS:]NAME=VALUE: of one process, or of all services. They win over what the
 	// playground sets, and the later over the earlier.
 	Env []string
+	// Auth is empty when the services take the tokens of an issuer that the playground runs, AuthOff when they take none.
+	Auth string
 	// PaymentDeadline of new orders.
 	PaymentDeadline time.Duration
 	// Out gets the logs and the announcement; Style says whether in colour.
@@ -51,7 +54,7 @@ type Options struct {
 
 // Ports where things listen, on 127.0.0.1.
 type Ports struct {
-	Query, Console, Order, Payment, Notification, Kafka, Redis, Gateway, SMTP, Mailbox, Control int
+	Query, Console, Order, Payment, Notification, Kafka, Redis, Gateway, SMTP, Mailbox, Control, Issuer int
 }
 
 // Port is one of them, for flags and for what is said when it is taken.
@@ -73,6 +76,7 @@ var PortList = []Port{
 	{"mailbox", 8025, func(p *Ports) *int { return &p.Mailbox }},
 	{"smtp", 1025, func(p *Ports) *int { return &p.SMTP }},
 	{"control", 8089, func(p *Ports) *int { return &p.Control }},
+	{"issuer", 8091, func(p *Ports) *int { return &p.Issuer }},
 	{"kafka", 9092, func(p *Ports) *int { return &p.Kafka }},
 	{"redis", 6379, func(p *Ports) *int { return &p.Redis }},
 }
@@ -117,7 +121,7 @@ func (o *Options) validate() error {
 	if o.Brokers < 0 || o.Brokers > maxBrokers {
 		return fault.Field("--brokers", "must be 1 to %d, is %d", maxBrokers, o.Brokers)
 	}
-	if err := o.validateEnv(); err != nil {
+	if err := errors.Join(o.validateEnv(), o.validateAuth()); err != nil {
 		return err
 	}
 	for _, b := range o.KafkaBrokers {

@@ -60,6 +60,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
+	parts, err := o.issuer(at)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+
 	out := &logs{out: o.Out, style: o.Style, width: width(list), now: time.Now}
 	log := slog.New(slog.NewJSONHandler(out, nil))
 	slog.SetDefault(log)
@@ -71,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	parts := []lifecycle.Part{lifecycle.HTTP("control", ln, httpdoor.Config{}, handler)}
+	parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, handler))
 	for i, p := range list {
 		parts = append(parts, lifecycle.Part{Name: p.Name, Run: running[i].Run, StopWithin: p.StopWithin + 5*time.Second})
 	}
@@ -94,7 +99,7 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 	}
 	stores := o.controlled(at)
 	stage := breaking.New(breaking.World{
-		Processes: breakable, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
+		Processes: breakable, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query).As(at.Tokens("admin")), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
 	})
 	return control.Handler(processes, stores, stage.Routes), stage, nil
 }

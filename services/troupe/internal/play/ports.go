@@ -16,12 +16,13 @@ const (
 )
 
 // ports settles every port: those that are 0 become free ones, the others must be free. All that are taken are named at once,
-// each with what changes it. A port of something external is not looked at.
+// each with what changes it. A port of something external, or of what does not run, is not looked at.
 func (o *Options) settlePorts() error {
 	var taken []error
 	used := map[int]string{}
 	for _, p := range PortList {
-		if p.Name == "kafka" && len(o.KafkaBrokers) > 0 || p.Name == "redis" && o.RedisAddr != "" {
+		if p.Name == "kafka" && len(o.KafkaBrokers) > 0 || p.Name == "redis" && o.RedisAddr != "" ||
+			p.Name == "issuer" && o.Auth == AuthOff {
 			continue
 		}
 		n := p.Of(&o.Ports)

@@ -13,17 +13,19 @@ import (
 
 // Playground says where everything is.
 type Playground struct {
-	PID     int      `json:"pid"`
-	Query   string   `json:"query"`
-	Console string   `json:"console"`
-	Order   string   `json:"order"`
-	Gateway string   `json:"gateway"`
-	Mailbox string   `json:"mailbox"`
-	Control string   `json:"control"`
-	SMTP    string   `json:"smtp"`
-	Kafka   []string `json:"kafka"`
-	Redis   string   `json:"redis"`
-	Dir     string   `json:"dir"`
+	PID     int    `json:"pid"`
+	Query   string `json:"query"`
+	Console string `json:"console"`
+	Order   string `json:"order"`
+	Gateway string `json:"gateway"`
+	Mailbox string `json:"mailbox"`
+	Control string `json:"control"`
+	// Issuer gives the tokens that the services take; empty: they take none.
+	Issuer string   `json:"issuer,omitempty"`
+	SMTP   string   `json:"smtp"`
+	Kafka  []string `json:"kafka"`
+	Redis  string   `json:"redis"`
+	Dir    string   `json:"dir"`
 }
 
 func (o *Options) playground(pid int) Playground {
@@ -37,6 +39,9 @@ func (o *Options) playground(pid int) Playground {
 		for _, n := range o.further {
 			p.Kafka = append(p.Kafka, local(n))
 		}
+	}
+	if o.Auth != AuthOff {
+		p.Issuer = url(o.Ports.Issuer)
 	}
 	if p.Redis == "" {
 		p.Redis = local(o.Ports.Redis)
@@ -81,6 +86,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 				}
 				env = append(env, "CONSOLE_ADDR="+local(console), "QUERY_URL="+at.Query, "CONSOLE_GATEWAY_URL="+at.Gateway, "CONSOLE_MAILBOX_URL="+at.Mailbox,
 					"CONSOLE_CONTROL_URL="+at.Control)
+				env = append(env, consoleCredentials(at)...)
 				addresses["console"] = "http://" + local(console)
 			}
 			p := o.process(name, service, i, env, o.serviceEnviron(at))
@@ -136,14 +142,14 @@ func (o *Options) process(name, service string, instance int, env, more []string
 
 // serviceEnviron is the configuration that all services share.
 func (o *Options) serviceEnviron(at Playground) []string {
-	env := []string{
-		"KAFKA_BROKERS=" + strings.Join(at.Kafka, ","),
-		"REDIS_ADDRS=" + at.Redis,
-		"PAYMENT_GATEWAY_URL=" + at.Gateway,
-		"SMTP_ADDR=" + at.SMTP,
-		"QUERY_PUBLIC_URL=" + at.Query,
-		"PAYMENT_DEADLINE=" + o.PaymentDeadline.String(),
-	}
+	env := append(authEnviron(at),
+		"KAFKA_BROKERS="+strings.Join(at.Kafka, ","),
+		"REDIS_ADDRS="+at.Redis,
+		"PAYMENT_GATEWAY_URL="+at.Gateway,
+		"SMTP_ADDR="+at.SMTP,
+		"QUERY_PUBLIC_URL="+at.Query,
+		"PAYMENT_DEADLINE="+o.PaymentDeadline.String(),
+	)
 	if len(o.KafkaBrokers) == 0 {
 		// The embedded broker allows short sessions: a killed service is missed soon.
 		return append(env, "KAFKA_REPLICATION_FACTOR=1", "KAFKA_SESSION_TIMEOUT=3s")

@@ -1,0 +1,51 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/troupe-dev/troupe/pkg/config"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+)
+
+// Credentials are what a service shows to the issuer for a token of its own, with which it asks another service:
+// the client credentials grant (RFC 6749, 4.4).
+type Credentials struct {
+	ClientID string        `env:"AUTH_CLIENT_ID" help:"what the service calls itself at AUTH_ISSUER, which gives it the token with which it asks other services"`
+	Secret   config.Secret `env:"AUTH_CLIENT_SECRET" help:"secret of AUTH_CLIENT_ID; read again for each token"`
+}
+
+// Transport returns base with a token of an issuer in each request, and base itself where there is no issuer.
+func (c Credentials) Transport(issuer string, base http.RoundTripper) http.RoundTripper {
+	if issuer == "" {
+		return base
+	}
+	return &oauth2.Transport{Base: base, Source: oauth2.ReuseTokenSource(nil, source{c, issuer})}
+}
+
+// source asks the issuer for each token.
+type source struct {
+	Credentials
+	issuer string
+}
+
+// Token implements oauth2.TokenSource.
+func (s source) Token() (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
+	secret, err := s.Secret.Read()
+	if err != nil {
+		return nil, err
+	}
+	provider, err := oidc.NewProvider(ctx, s.issuer)
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "the issuer cannot be discovered: %w", err)
+	}
+	token, err := (&clientcredentials.Config{
+		ClientID: s.ClientID, ClientSecret: secret, TokenURL: provider.Endpoint().TokenURL,
+	}).Token(ctx)
+	return token, fault.As(fault.Unavailable, err)
+}

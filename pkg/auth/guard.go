@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/telemetry"
+)
+
+// Slugs of the problems with which requests are refused.
+const (
+	SlugUnauthenticated = "unauthenticated"
+	SlugForbidden       = "forbidden"
+)
+
+// issuerRetry is when a caller whose token could not be judged may ask again.
+const issuerRetry = 5 * time.Second
+
+var refused = telemetry.RequestsRefused.Counter()
+
+// Table says which role a route asks for. A route is a method and chi's pattern, "GET /orders/{id}". One that is not in
+// it is refused to everybody.
+type Table map[string]Role
+
+// Guard stands before the routes of an API. Make it by New.
+type Guard struct {
+	cfg      Config
+	verifier *verifier // nil: authentication is off
+}
+
+// New returns a guard. Run must run.
+func New(cfg Config) *Guard {
+	if cfg.Issuer == "" {
+		return &Guard{}
+	}
+	return &Guard{cfg, newVerifier(cfg)}
+}
+
+// Run finds the issuer, and returns when ctx ends.
+func (g *Guard) Run(ctx context.Context) error {
+	if g.verifier != nil {
+		g.verifier.discover(ctx)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Ready returns why no token can be judged, or nil.
+func (g *Guard) Ready() error {
+	if g.verifier == nil {
+		return nil
+	}
+	return g.verifier.ready()
+}
+
+// Routes returns the middleware of a table. It belongs on routes, where chi knows the pattern, and before whatever
+// reads a request: who may not ask is not told what is wrong with the question.
+func (g *Guard) Routes(table Table) func(http.Handler) http.Handler {
+	if g.verifier == nil {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, Caller{trusted: true})))
+			})
+		}
+	}
+	ofAddress, ofSubject := g.cfg.limits()
+	return func(next http.Handler) http.Handler {
+		return ofAddress(g.identify(table, ofSubject(next)))
+	}
+}
+
+// identify puts the caller into the context of requests whose token is good for their route.
+func (g *Guard) identify(table Table, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := g.admit(r, table)
+		if err != nil {
+			refuse(w, r, err)
+			return
+		}
+		ctx := context.WithValue(r.Context(), callerKey{}, c)
+		next.ServeHTTP(w, r.WithContext(httpdoor.WithClient(ctx, "subject "+c.Subject)))
+	})
+}
+
+func (g *Guard) admit(r *http.Request, table Table) (Caller, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(r.Header.Values("Authorization")) > 1 {
+		return Caller{}, refusal{"token", "", problem.New(http.StatusUnauthorized, SlugUnauthenticated, "Not signed in",
+			"this needs a token, as Authorization: Bearer")}
+	}
+	c, err := g.verifier.caller(r.Context(), token)
+	switch {
+	case errors.Is(err, errIssuerAway):
+		return Caller{}, refusal{"issuer", "", fault.Later(issuerRetry, "%w", err)}
+	case err != nil:
+		slog.DebugContext(r.Context(), "token refused", "error", err)
+		return Caller{}, refusal{"token", "invalid_token", problem.New(http.StatusUnauthorized, SlugUnauthenticated,
+			"Not signed in", "the token is not good here, or no longer")}
+	}
+	route := chi.RouteContext(r.Context())
+	if role, ok := table[route.RouteMethod+" "+route.RoutePattern()]; !ok || !c.Has(role) {
+		return Caller{}, refusal{"role", "insufficient_scope", forbidden("this needs the role " + string(role))}
+	}
+	return c, nil
+}
+
+func forbidden(detail string, fields ...problem.Field) error {
+	return problem.New(http.StatusForbidden, SlugForbidden, "Not allowed", detail, fields...)
+}
+
+// NotTheCaller is the problem of a request that names, in a field, a customer who is not its caller.
+func NotTheCaller(ctx context.Context, field string) error {
+	telemetry.By(telemetry.Reason.String("owner")).Add(ctx, refused, 1)
+	return forbidden("customers act for themselves",
+		problem.Field{Field: field, Detail: "must be the subject of the token"})
+}
+
+// refusal is an error with the reason that is counted, and the code of RFC 6750, 3.1.
+type refusal struct {
+	reason, code string
+	error
+}
+
+func (r refusal) Unwrap() error { return r.error }
+
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var why refusal
+	errors.As(err, &why)
+	telemetry.By(telemetry.Reason.String(why.reason)).Add(r.Context(), refused, 1)
+	challenge := `Bearer realm="troupe"`
+	if why.code != "" {
+		challenge += `, error="` + why.code + `"`
+	}
+	if why.reason != "issuer" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	problem.Write(w, r, err)
+}

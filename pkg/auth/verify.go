@@ -1,0 +1,158 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/troupe-dev/troupe/pkg/wait"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// askWithin bounds one request to the issuer.
+	askWithin = 5 * time.Second
+	// discoverEvery is the pause between attempts to find an issuer that does not answer.
+	discoverEvery = time.Second
+)
+
+// algorithms are the asymmetric ones that are taken, whatever a token or the issuer's discovery says: with an HMAC, the
+// public key would sign (RFC 8725, 2.1).
+var algorithms = []string{oidc.RS256, oidc.ES256, oidc.EdDSA}
+
+// errIssuerAway says that a token could not be judged: the keys that it needs are not here.
+var errIssuerAway = errors.New("the issuer's keys cannot be read now")
+
+// verifier judges tokens of one issuer.
+type verifier struct {
+	cfg  Config
+	http *http.Client
+	keys atomic.Pointer[oidc.RemoteKeySet] // nil until the issuer was found
+}
+
+func newVerifier(cfg Config) *verifier {
+	// A key id that nobody knows makes the keys be read again, and anybody can make one up.
+	return &verifier{cfg: cfg, http: &http.Client{
+		Timeout: askWithin, Transport: &sparing{RoundTripper: http.DefaultTransport, limit: rate.NewLimiter(1, 10)},
+	}}
+}
+
+// discover asks until the issuer says where its keys are, or ctx ends.
+func (v *verifier) discover(ctx context.Context) {
+	within := oidc.ClientContext(ctx, v.http)
+	for {
+		provider, err := oidc.NewProvider(within, v.cfg.Issuer)
+		var at struct {
+			Keys string `json:"jwks_uri"`
+		}
+		if err == nil {
+			err = provider.Claims(&at)
+		}
+		if err == nil {
+			v.keys.Store(oidc.NewRemoteKeySet(within, at.Keys))
+			return
+		}
+		slog.WarnContext(ctx, "the issuer cannot be discovered", "error", err)
+		if wait.Sleep(ctx, discoverEvery) != nil {
+			return
+		}
+	}
+}
+
+func (v *verifier) ready() error {
+	if v.keys.Load() == nil {
+		return errors.New("the issuer was not found yet")
+	}
+	return nil
+}
+
+// caller returns whose a token is. The error is errIssuerAway when that cannot be known, and otherwise what is wrong
+// with the token.
+func (v *verifier) caller(ctx context.Context, raw string) (Caller, error) {
+	remote := v.keys.Load()
+	if remote == nil {
+		return Caller{}, errIssuerAway
+	}
+	keys := &keySet{RemoteKeySet: remote}
+	token, err := oidc.NewVerifier(v.cfg.Issuer, keys, &oidc.Config{
+		ClientID: v.cfg.Audience, SupportedSigningAlgs: algorithms,
+	}).Verify(ctx, raw)
+	switch {
+	case keys.away != nil:
+		return Caller{}, fmt.Errorf("%w: %w", errIssuerAway, keys.away)
+	case err != nil:
+		return Caller{}, err
+	case token.Subject == "":
+		return Caller{}, errors.New("the token names no subject")
+	}
+	var claims map[string]json.RawMessage
+	if err := token.Claims(&claims); err != nil {
+		return Caller{}, err
+	}
+	return Caller{Subject: token.Subject, Expires: token.Expiry, roles: roles(claims, v.cfg.RolesClaim)}, nil
+}
+
+// keySet tells keys that could not be read from a signature that is wrong: the verifier's error says it in words only.
+type keySet struct {
+	*oidc.RemoteKeySet
+	away error
+}
+
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.RemoteKeySet.VerifySignature(ctx, jwt)
+	if err != nil && !errors.Is(err, errJustRead) && strings.HasPrefix(err.Error(), "fetching keys") {
+		k.away = err
+	}
+	return payload, err
+}
+
+// roles reads the claim at a path of names between dots; names that are no roles of ours are left out.
+func roles(claims map[string]json.RawMessage, path string) []Role {
+	name, rest, nested := strings.Cut(path, ".")
+	if nested {
+		var inner map[string]json.RawMessage
+		if json.Unmarshal(claims[name], &inner) != nil {
+			return nil
+		}
+		return roles(inner, rest)
+	}
+	var list []Role
+	if json.Unmarshal(claims[name], &list) != nil {
+		var text string
+		_ = json.Unmarshal(claims[name], &text) // neither: no roles
+		for word := range strings.FieldsSeq(text) {
+			list = append(list, Role(word))
+		}
+	}
+	return slices.DeleteFunc(list, func(r Role) bool { return !slices.Contains(Roles, r) })
+}
+
+// errJustRead says that the keys were read a moment ago, and what was looked for was not among them.
+var errJustRead = errors.New("the issuer was asked a moment ago")
+
+// sparing keeps requests to the issuer to a rate. What is beyond it fails: by errJustRead if the one before went well.
+type sparing struct {
+	http.RoundTripper
+	limit *rate.Limiter
+	well  atomic.Bool
+}
+
+func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !s.limit.Allow() {
+		if s.well.Load() {
+			return nil, errJustRead
+		}
+		return nil, errors.New("the issuer did not answer a moment ago")
+	}
+	resp, err := s.RoundTripper.RoundTrip(r)
+	s.well.Store(err == nil && resp.StatusCode == http.StatusOK)
+	return resp, err
+}

@@ -1,0 +1,105 @@
+package play
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/services/troupe/internal/issuer"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"golang.org/x/oauth2"
+)
+
+// secretFile in the playground's directory opens its issuer: whoever may read it acts for anybody.
+const secretFile = "secret"
+
+// AuthOff is Options.Auth of a playground whose services take no tokens.
+const AuthOff = "off"
+
+func (o *Options) validateAuth() error {
+	return fault.FieldIf(o.Auth != "" && o.Auth != AuthOff, "--auth", "must be off or empty, is %q", o.Auth)
+}
+
+// issuer is the part that gives tokens; none while authentication is off.
+func (o *Options) issuer(at Playground) ([]lifecycle.Part, error) {
+	name := filepath.Join(at.Dir, secretFile)
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if at.Issuer == "" {
+		return nil, nil
+	}
+	secret := rand.Text()
+	if err := os.WriteFile(name, []byte(secret+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	h, err := issuer.New(at.Issuer, secret)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := lifecycle.Listen(local(o.Ports.Issuer))
+	if err != nil {
+		return nil, err
+	}
+	return []lifecycle.Part{lifecycle.HTTP("issuer", ln, httpdoor.Config{}, h)}, nil
+}
+
+// authEnviron tells the services whose tokens they take.
+func authEnviron(at Playground) []string {
+	if at.Issuer == "" {
+		return []string{"AUTH=" + AuthOff, "AUTH_ISSUER="}
+	}
+	// A browser has no token: the console, on loopback here, is for whoever is on this machine.
+	return []string{"AUTH=", "AUTH_ISSUER=" + at.Issuer, "AUTH_AUDIENCE=" + issuer.Audience, "CONSOLE_AUTH=" + AuthOff}
+}
+
+// consoleCredentials tell the console as whom it asks query.
+func consoleCredentials(at Playground) []string {
+	if at.Issuer == "" {
+		return nil
+	}
+	return []string{
+		"AUTH_CLIENT_ID=" + issuer.Console, "AUTH_CLIENT_SECRET=",
+		"AUTH_CLIENT_SECRET_FILE=" + filepath.Join(at.Dir, secretFile),
+	}
+}
+
+// Tokens gives tokens of the playground's issuer; otherwise is the subject where none is named. Nil: its services take
+// none.
+func (p Playground) Tokens(otherwise string) rest.Tokens {
+	if p.Issuer == "" {
+		return nil
+	}
+	var mu sync.Mutex
+	sources := map[string]oauth2.TokenSource{}
+	return func(subject string) (string, error) {
+		if subject == "" {
+			subject = otherwise
+		}
+		mu.Lock()
+		source := sources[subject]
+		mu.Unlock()
+		if source == nil {
+			secret, err := os.ReadFile(filepath.Join(p.Dir, secretFile))
+			if err != nil {
+				return "", err
+			}
+			source = issuer.Tokens(context.Background(), p.Issuer, strings.TrimSpace(string(secret)), subject)
+			mu.Lock()
+			sources[subject] = source
+			mu.Unlock()
+		}
+		token, err := source.Token()
+		if err != nil {
+			return "", fault.New(fault.Unavailable, "the playground's issuer: %w", err)
+		}
+		return token.AccessToken, nil
+	}
+}
