@@ -82,8 +82,8 @@ func TestKnownKeysGoOnWhileTheIssuerIsAway(t *testing.T) {
 	issuer.Away(false)
 	// go-oidc hands the answer to one request for the keys to whoever asks until it has forgotten it, a moment later.
 	w := ask(h, rotated, here)
-	for limit := time.Now().Add(20 * time.Second); w.Code != http.StatusOK && time.Now().Before(limit); {
-		time.Sleep(time.Millisecond)
+	tick, limit := time.Tick(time.Millisecond), time.Now().Add(20*time.Second)
+	for ; w.Code != http.StatusOK && time.Now().Before(limit); <-tick {
 		w = ask(h, rotated, here)
 	}
 	if w.Code != http.StatusOK {

@@ -26,7 +26,11 @@ func NewConsole(baseURL string) *Console {
 }
 
 // As returns the client with tokens in its requests.
-func (c *Console) As(tokens Tokens) *Console { return newConsole(c.api.Server, c.doer.as(tokens)) }
+func (c *Console) As(tokens Tokens) *Console {
+	with := newConsole(c.api.Server, c.doer.as(tokens))
+	with.of = c.of
+	return with
+}
 
 func newConsole(server string, d doer) *Console {
 	return &Console{doer: d, api: &consoleapi.Client{Server: server, Client: d}}

@@ -1785,6 +1785,39 @@ func (response CancelRebuild202JSONResponse) VisitCancelRebuildResponse(w http.R
 	return err
 }
 
+type CancelRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild401ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild403ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelRebuild409ApplicationProblemPlusJSONResponse Problem
 
 func (response CancelRebuild409ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
@@ -1795,6 +1828,25 @@ func (response CancelRebuild409ApplicationProblemPlusJSONResponse) VisitCancelRe
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRebuild429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild429ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1850,6 +1902,58 @@ func (response GetRebuild200JSONResponse) VisitGetRebuildResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild401ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild403ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild429ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1926,6 +2030,39 @@ func (response StartRebuild400ApplicationProblemPlusJSONResponse) VisitStartRebu
 	return err
 }
 
+type StartRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild401ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild403ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartRebuild409ApplicationProblemPlusJSONResponse Problem
 
 func (response StartRebuild409ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
@@ -1936,6 +2073,25 @@ func (response StartRebuild409ApplicationProblemPlusJSONResponse) VisitStartRebu
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartRebuild429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild429ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("RateLimit-Limit", fmt.Sprint(response.Headers.RateLimitLimit))
+	w.Header().Set("RateLimit-Remaining", fmt.Sprint(response.Headers.RateLimitRemaining))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2543,115 +2699,115 @@ func (sh *strictHandler) StreamEvents(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7DztbttIkq/S4C0wyS0lU/JXLOOA82aS2SxmkiB2EGBir9UiS1KvqW4Ou2lFGxi4p7kHuyc5VHU3P0TK",
-	"kjyzGSww+RNLIrurquv7o78GsVpkSoI0Ohh9DebAE8jpz5dznqYgZ4AfEtBxLjIjlAxGwYfXL9nJ6XHU",
-	"D8JAx3NYcHxmwb/8CHJm5sFoeHwSBmaVQTAKtMmFnAUPD2HwgRv4USyE6VgSfilAG83MnBumJLAFXzEN",
-	"MmFCMs4WQhYGzlneeI7nwFKYGqamzMxhsQaQkGJRLIJRVAIjpIEZ5BYaMPnqYmogb4NzCbGSiWZGsSUX",
-	"hk1gqnLAPZjmC/BgMKERRsP4jAu5YfdBx+4PYZDxnC/AeGorqYU2IOPVlboD2Qbpag4srp66NfgYIs7Z",
-	"MhcG+gyf4FIvIWd6rpaORvRjyFSOwB5Hh2ycA096C5VA2pvAXMhkjJAL3MSefxAGki8Q4hpYPQtXHcU/",
-	"5TANRsF/HFRMdGB/1QcthBDnd3kC+Zvvu5FT+ON3mokkZJx9/Pjmezz6VCE+MddQAplxM69AFEkQBnge",
-	"IockGJm8gF1h9OAgaO9zmHZxAvL66fAo6hMj/NfbEZurJVtwidzZZBJu2EJpE7IIvzqMQrYUZq4Kw4Rh",
-	"wz67sI/RqQjNpGK6iOdMFosJ0OnkMC00JOdMmTnkLCOQQMagidPFTKocEqQDfOGLLEX0CarjTefnsNpH",
-	"TB+QmjpTUgNx5l+IRfCvWEkDkoSXZ1kqYo40OshyNUlh8ed/aEVsuxvt39u37IZNkncw6IhED79n9D2b",
-	"cySgYRnXGhL6tSYczAoHkl9I+hHJ5IVgAkLOWA6TQqSmz8aF5PdcpHySgttIG5T2RIHdxAqVFTAv+aie",
-	"JrAm/TX1SdqlV6qXLlK4pw9qioio8eoepLk0OfDFGtkNfDEHgD/3dPn7bvS+hPwe8kuQhpbvovsVYY7L",
-	"niPHAvL2cg6ypD3kbIY0UbmlEuT3IiZqZbofPITBa5VPRJJY9fXN2GXqdx2P2DgutFELyG9FMrZSZiyw",
-	"xeQfEHtLYRkk9JioDHKCjkmARDPOcpUCofRG3vNUJM4+7YGXE1FihozP4FaLf5Itvedp4Yyq4SINRsGi",
-	"0GhiUIGkwLVhEYp4nitkpc/bHpwKSBNSi36ThxtUB9pwGaNoH5Bm1agFDDeFDkZHEZpEYUiDOAw9Zwdh",
-	"YHIew63ARY8m07Ph9PD49HRyeJTwE34Yw9nwLIkggqPTw5OgVCBFLkcmV0UGI0eKkbAr9/zKdHi//rzX",
-	"lh2PGPB4zogOSJopL1KrYfkCEquFLQ8XKSBnT3Lgd5Zj3yrzWhXfWL9JZXpT3NWqG1TtlTmgw+qzt3CP",
-	"dpyLhC3nIoV1Bbiux9iz4+jwOeHkt/6GKF3IFaraGYNUW7n5QGAlb9XyETj2298tuUl1WUIkjGs8Y6Lo",
-	"kkC5UuonLlfexfymR22U6qGz4JlVewtj1VGpgXiS5KB1SIaNjMoCTVDd3ZWlW1zziPus2sLqbtxBGFqH",
-	"a+eo2B9QzUn80q8z5/ewbra8i94rHfVHTVfp0dfd+94HWHAh0Z/Y6/2nm8yPkhdmDtLgScK3leaiufea",
-	"TFeGxjOlYTOlEobP0PdSsVTJGeRrR/Hp06feRW3lbTSpAraHmqK10QVagjTlFuSvQZajxTPCWqfY/grJ",
-	"Le+IzN7nQPxYegKkoBCV8j0EfKryBb4eJNxAz4gFBC3fEj1L7uj+pE1AYkD1OfBGPsAwarUAaW4TiFMh",
-	"Ial9hUCowgQ3nYCQYO2Ks9+QcX0HCZvSce6K9kP5jSKhx/23x3vvMv5LAX2GLhvGEwjGLwXkq9Lv4pq+",
-	"tOfPWqFaiBy34HdA/gxaDgo/CmlEij/ZGHGJ0YiZU/RhPdtlrgyphVqkcDwYhhjR+s8DpLIxkCOkf/98",
-	"0fuZ9/4Z9c5uezf/+aeug7dOZwfrFZq4kryNrqhQJN5lI7/XRU/eJ9d9djGpjkoYFmN4jgrSMM4SpUiq",
-	"WuDEKde6veGn+QrXmHKBDOeXxtPm0u7fuVrCDWkQniQCV+Lp+xqWNiJtYzZRyQrPMMuVUZNiyv52+e5t",
-	"SKguuEi9SWAL4rkORCXqkgmwBGKVWAFp8lkYfOnNVM99iRqv/4EvfwKtOWqJMJjx7HbRQYefRJoKH95q",
-	"IWN0m1AWCw1NQEg48Guv2+6kWso+e5mq+E7T0S0VW/B4LiRosjrIkoiAhBk3wlqgSoxUMUlrMmSD4zom",
-	"PX0nsp7KLKF7mRKSDMaUpxoewsAyUuuM7lwQu+632GM9Lw/YJU3wXHiOsj5ZsXHGcyNikXFpxiHxw5g4",
-	"aMy4TNh4YSk6Pkd1TgI1AeJD4lxuRiyHJBf3INkzYRe37AvJ85BBIgwk+AvuuUoVSSrKY5bymB5JhI55",
-	"nqAza3nTrYOvKPk8ZHGqMAx+xisprm/SZ+8cYOifsTnPMpAYNqsKb27W8TQqtaqOs4SvCFVypSe4Pkyn",
-	"KifMTC5oa5Q5A4vMy885oo/+h+XpgTYhG8okZEdmHrIXZs7+73/+lxIbuBFiCUlhDbVDcM4TNgH0WRwi",
-	"SF97LM9DNkd3/1nJl/Q0cmCsFvA89Mf3LBX3wJRMVyPGKbBfMQNpSk4i1ywBntymgLrsed3EEFEClNvy",
-	"d8oz2XPEB+nY8Al/OMjHhHmACgYPhN4g+tBKFXpk6VNrrBDMThvl2GqLmgob2gKVvUyYM4FsAWaukpYO",
-	"2arR1HSqgfR1KZlCmpOjIHw0qxoGZLedMt8p9UYU8EzXhSq5Uqbk2d1xoHW9x1NH43C4FY0sh3uhCr2D",
-	"WZryuMwPo4snqyyxUZmIO2HTKKUUnbc0UoXdskwUoi3DfRqqsnUggy5MtCryrn0QiRrlrdrLikkq9BwS",
-	"59204CYHp07OR709wr9TG9svWi5PzdCTa+xIjPHKmlquJUE1iqvNPPRt8Hw/6BN/vSf92SFbD/WM8Web",
-	"Qi451z1dks7jUeeoUkIcSW46XLzXAtKkFos3PR+f0+k6F8pTGOuYgctr+JxFB5ldAqjFSeRQMGcgmZDO",
-	"iUS/o4w7pTNT3LuRVsPaykQ/2EY5u3Xosekiw49CwmbniKx2uEYbm7xupqqj6DEH9O/X11+iqHd9/WUw",
-	"vb7+cjrd4Ib+UnBphFl1qwT+xQlSFLntHhOsu2INxpOj3wLEQgpzm+WiS2jfSAz7Vc7wIV2KhyucxEWe",
-	"o/vfrSU8cmfuX7itPlY/Z0TWFRVqRGwA23X2P1GOos38LiHZjrtIYK0OFdqnOB5Vep3qO0cVUnRpPWV4",
-	"2iScZrGSU5EvWhuHpHgyyBuUFQasy/yYeftJSVhVii7gec7pszY8N7tq0PVDoHfDoEznejQ7SU8QtCjP",
-	"F6rosrNNzuokeZvMniw2xd0IB2++Hj78aStG5QKhB6wLlbfKiKnL37Qx8o59mRvwp4lemE8eELGmhUwe",
-	"d7U2mnt0sb7TzIVOvTff9/fJbqC/ZtO3scgExU68rPZt8A+k6cxMfPJBFzl9moo6zCh1hxZ7PUR0cezO",
-	"2RlfHqiIqa0T7NzarYaUzqJcp0HWroMlI70xH1We96Nl5vqze0SJJZdsz/+4iK18Y3d67i8fYVCrX3V6",
-	"Tnu51ikG3fj8TkqLLPUDmYo39vlBFLVVmKyJ4+6LN4S4QzG6iGVrItY9hm+QsXDntyODgzEpdMj4S3+4",
-	"5BiVasPGuy4wp4DKpxnxMa9R+uyiZkNs5jLmkk2gtlLKmw7VRKkUuKxBtZ0T3YNPEeitDHNpHyWv3fD0",
-	"SRbicYepyBDWbjSvhM+WAJOwpARDLd2n2VSlCRno3ZG/h1yLLnX8Q06JTzxauId8xeI5lzO3v9AsUXGx",
-	"cFHlXjh2hRUeiqZk13SkJXdYt4VWbOsc3qBexceV2KyL5UZ1+xLNbIfr9c76QmXUUe+1UGmiQzZZMQSa",
-	"/LENBYQnJAwqc73/u5Y+T3ixpgf2enPtgN3+4Uafw++z8TRsL1Qthjg8acQQ+LFuOaLeGe9Nb76+eOiV",
-	"fx/t8Pdg2G1tbJjskkxrQRh8MbfUU2C6CxSvFplZ+Syw0CilyDgp14bhe10lhHaiqYwEdrIi1mNo2Khh",
-	"20atHVPpL6+jtPFYLluO0Jaj7vIp31cWbTcf/JNPccRzns/QFok9dG60zUNvly0gFskGhfzJeT66iGOA",
-	"xBq8JeVLrQGsOZvCdlUIzTKQiZCz3XW0L9UJqtVudL9n3MCSr77Te7vdznnzUJ+zteJgs25klCJDvWEb",
-	"NPdPhLHtWjtaoZbwNKZESlnGfCRgaQeGuHgXO9fyT+2+xrOj49O2Nt+UmbqYIL1I1JXsJpHvWdpRmhsZ",
-	"su2OZ9XS1J3MNHPvQrgiSIMPi1z0yobKx4+ozJUcN9IkR1GnjLk+qi6YKAs8VbnzM1zvgc234ULdOday",
-	"+2p9ydeC2k1rXYhCMnrcZv1TNSPu67IYhxssQHcm9tLwSQp91m7qQk8sVUtbGCsziOQ24Okkukyi1N2o",
-	"eqp2h0axm93PbU0UXOrWnkn4mGT4bqK2eo6NuO+iiVq4lDl1CgrNUDxRK666/Xrrs3b1uscqT0qftuwe",
-	"3bfUMt28tFG0+rn1op1bN1NMScbzXNwLOWM8oQKgME/YuyTD7sLu6P2+zKE/bDHb7hxKOhLGja1vHi94",
-	"3wtY9v0x13MDYpEpm4WjVvJRMBNmXkz6sVocWM7sJXDv/jzI7mYHuJQbGljDosU+E5hxuVdUGqfAc9cs",
-	"1eER2D4i2yLECo1RkO/9SyAF00gh1dgPZLJneFwx7JNY8ak89IT6XA4pcN2VITeMDgC1kzAa0unIlbAl",
-	"LJkLxryZcI00FPNPwFaRbaEN43mT80TEBhJbiEM3whKom9xOd23K26w3HO0ewHdgKZWEEZPKtZD4liQl",
-	"wXVrfIBEaAJ5KTJ01srtR5TOUEsJedlEr8H6QCswfaaXPMvwuRJr32EqNEvFPfSrrEbtISqza8NXul5F",
-	"R0CDGvJOmp3fY3fa4kivx1y1GpylzrqCKMVpD/Xwvrbqb6In1tvt2/G29B1N5A3YFs3Qsa2t+ekO38x1",
-	"Grnmxp8gEfzKKdH1vtou/8zD4s+HQqMgLLsd9J2gI+mKZ7o8kndTxqVNeYUEuJOwDi/k5s/b6wFl0wWi",
-	"2WW0LymgvnJV6Eealqa5WjAbtKGRc4E4SYmtqebaMJS6kKl7yBlPU18O2pgC6bOPWQY5m6gCt1BTdLh4",
-	"Lsx8IWI2KeI7MPqcRWVnVFdjdzt54oPBfdXnceR6t9rNUx1vukYqfPHs+Kkvnj3lxfWaD+Fbwl/CU67f",
-	"ee6G56bmsT1aTG754f4cbIu6USyeK6Wh3TBnd7LpsTWncA+lbauHesOUW5qg404MeF62cZeTYo4HbS6F",
-	"WqPU7kVHW21tBFInHXFUlXPZmmpx2cIyZXbrG0AeHzUqhbTl0zXql/U1K7J1n7/KO6qZ1rvd2QV1k08b",
-	"KLJf19Lu2WX0J0LqM2O2j4xiNVWYWPnISRjbk/ZrM861HpYq7+yI1CYrnWpc5MKsLhFB77/y3Fbl7F+v",
-	"PTx/+3QVtOY+WDmGihpTaF1QqwkbX3y8+uvtm8vLj68+uJZJGnMoEgHUTuofufj4/ZtXb1++GodMi5m0",
-	"ceWHy+HxSche4X/onL1Kvr+86DPbDEbv0WyXmk5Dhi4GiTelUMoZXPLOLCol4nNjMtvCL+RUdUVP3NVv",
-	"dJ+9wsOzGsNrEBewkW2hVKeaoQQrqgzxKXXZVJ1qKN3tmcR2Q/ZU5deS2MCu1GdvlZ/jJbuDe9Qbgsmd",
-	"bXb49a/ltfw0V+gMlpnYrpG3EQLlm9k1gPbuoNc8yJtmDiJ3oWOfXUgaR/1OV035R9FR6AdJXIXmWrpJ",
-	"uxz67KI2gEkP+byMSkGzMXpJkI9DNraDdyofI1Jj6nGCfGwBI5Ps5rrZhfOQalOJCLjdJlGgiQKoYBNF",
-	"jYHUHY66PlUxT+c0l2tU1SZJnyRfgLYOmASzVPndd5YYz7w+5ixRxgUIqVqyPtWRJU9D1tf3McOzwz/6",
-	"cVpoA3mftntuyajKBAllRcZ/vbp6f/vXd5dXl+Nz/NWO+drfj4YDNi4ktU/3ENxx/1pSLSgGaSMdkYA0",
-	"YipQOoOLjMdz6A37UTXtW/uuyksFV+Sehs3hgZqGGAWDfmRfURlInolgFBz2B7QyOr6kFg4qqzGDrkIl",
-	"nwFNHAnJLt687w2OXyDrOJ5xnpjNFVNXDT0utO+XtA4ZfkujMpLEGoW5HM18kwSj4EehzTtvPuoT9J/b",
-	"/nW68jztC3ue8ctJciJJRb+1Cl3XyPTjPV7lHER/wyDEQ7gLnDZrtQnKsnK4x5C7r+4+vn95p4INCsll",
-	"Dp2mkzPbVS4MakQ6rk0AIhc1wEuARjJLB209eG5DdWFH6ZlWdoLNAoi+9QK41Ow4Cu2AHM3FDSP//TCK",
-	"UFcQH/kJ7bnKUTN7ibaZE1+p2oRDNUzbichxFO6XsmijeEWl7kZByqtJAt+2FNuhc3cfQMnvzA8Cl63G",
-	"3DmMj+JjWjc4rNfn9hnqebhZuylgGEW/2axnVZjsGLl75xQITXce2V27FiuhO1ib4qbXBttfWx8rpPcO",
-	"t79XzcHjG8Oz7W+sz6g+hMHxLju52xmIRI43t71SzTKGgS4WC46eNWlWJ2ZhvQ3DBSrWkmcgH9EHyCJ8",
-	"pmsl1xvcw1mOg68ieaiZj6Zi/wGsXm+r9S5kqkc67hkJt77jbsVoy+QnxLJUfHa+xruupcOuFHmi1b0S",
-	"7JkGYHbR59ZBIXqEzUnGcojFDyi7yfQyN8FTvVF+aWqvIbpVi956j8GvFND6xQWN7ozy4oKqqhy8+vhh",
-	"rbVlFMS9QRQNApsxCqLpiylPjie95Cye9I5PzqY9Pjg57p1GL05OT4cvzo4jKHte8MAdxj/kgDQGXu84",
-	"Hg1d43Vw9eqiNzyOmj3Io8HwOEK013rUPvs20Ub5vt70GQwmRzB8MeG94ZQPeseDZNh78eJw2ouiwUly",
-	"GMf8aHj6327KwN++UuvTDIbR8KQXHfaiwVV0NjqMRlHUj46Ofq7dumC7KRG8WrObbwYYHkdR2KZsR4E8",
-	"yMTtoLFsWT9udsV1wzQY/lzrTPH35dRa0LpfOxw0UKnT0TWMWQzqXV4biHL6c937PNrjVgjX/tE9/+/y",
-	"a/8WJiE62v5GeTXFv40NsfGzdEfRZQ721e5lwuVmzZAcVKmfznCEovcqwW4zMTTHw3itj8Emrun6EB+/",
-	"u3HC86q04SYJ1ZQJE2LsaSe9llyHdiiyPfF5jj+E1fCkTY7bWUAdsnIQ0MbbNrvcCna8TXxlUf0Xels2",
-	"vbbxSiCVr/6Qq99brvykNU/dFKuafitZq+6a6pQ1W+vqUTeYFcuRL7CU/k/l8+AhV3e0WKkjAbRduH02",
-	"pjVG9sVxyMYiGY1pKd9R8p2+ls5+hGyccMNHY8Yle2evznlJC2lPIJefw3CQeh/AZa4wUHS3WlHgi96d",
-	"ZhMe31m/7EeuTY9kr/fmezYDo69lAyGtlMOkrHshSrMcqNebUnK40JjOa2x1gD07rtkS0jSk64qIVFaR",
-	"gKRrf8raEcW4pHhGJV38ahZx9vXa29LrYMTkwzi8llZHSZsI5KQBO5Sn1V5+WfgSA53ouEHTV3YYs5xH",
-	"jR1xpfI4jyibafJVeC15pdpCxkmx1bJAasqWcxHPWW06s3FvAFuB7/a2PUZGUQ5N2lxYUz3aG9I2RA1r",
-	"agzKXGI5LedGwV19pTPPoujjr8ljoP70rNGoK9rq+8Z7Fxu814Bhv37lDRHA40qofv/cH1r/d9P6r0kI",
-	"OnV8Ku7hV2v4vCqn2j6idlRup6uqFqo1XhpuR612DRid1Nk3vmit57Acj2yhyGn6Ik2a4zmNbj72zj+J",
-	"mo06jVxXkb10pf/tmeEHtFtFVt4JUAJ7Xn5VdeDUvQFXYLEOwabUy8YTjvY94W9LlSs/b+Dvfiv7f33n",
-	"Rljr2JysWL17qJtEmdKmuzKofQNlmtp6mlhAn31Cg0ZG27cn2wqSmdeaRTWyjygvJOXu6thzZuZKQ3WY",
-	"dgdctHakoroKpu51mPLKO3tf8pxT5DKbG1Zkm9Dud1jRWmdF2an1F5WsfsPoorbFQ7NmbfICHn4LxfJE",
-	"G3X2jS+2JaB7eSGlkLPxyDeG17uKm9c68hSZedX/XexPst4HRb3KbAJaJLb44G7XAetL6iXPNkgWWhzt",
-	"e2s26SHbfLPFmbt0NSHXLxI2rwhx7iQ1dZE3KeO0cI0BXV6e7zrp9PMGx+Ej10ScbLkj4l9aILGk2hCy",
-	"29Yr/Ud95LeThndVe4S7doFuhihvirA/+xnJkKxD1XlYEwp3NqVI7B1alwEb/tcRrGFcS2JpuEjpLlC6",
-	"OILuQw2rS61z0MXCyW0K/B602+FalnNRtWhFaKbRHX1WhqG2VbQRiFJvnwtDn2+O2R5NaO0Zm/zBpXUu",
-	"/cRNPCcPxQ1+WEdhRcmNdgBRbwEjTeubvz7foPKy10t06WDKxlhQq6trU6UySp8omdLlMHnqmq5GBweD",
-	"4Wk/6kf9wehF9OKIqiAOmLLi4zJX7Si6LQV25H5BiZ1U2FbqfMUGx0yzO4BM+xvhJcRkV1UGcj3hIzTl",
-	"F4itqTvEMDWd9ivbQFRCcNxnL7ptCF+7ImGspFYpMJ5Sh76p5gJZCiSCtatEKRug7eSa7jf6J5zZfLh5",
-	"+P8AAAD//w==",
+	"7HztbttIsuirNHgXmOQuJVOy5cQyLnC9mWQ2i5kkiB0EmNhrtciS1Guqm8NuWtEGBs7TnAc7T3JQ1d38",
+	"EClLysxmd4DJn1gS2V1VXd8f/SWI1TJTEqTRwfhLsACeQE5/vljwNAU5B/yQgI5zkRmhZDAO3r96wU6f",
+	"jaJ+EAY6XsCS4zNL/vlHkHOzCMbD0WkYmHUGwTjQJhdyHjw8hMF7buBHsRSmY0n4pQBtNDMLbpiSwJZ8",
+	"zTTIhAnJOFsKWRg4Z3njOZ4DS2FmmJoxs4DlBkBCimWxDMZRCYyQBuaQW2jA5OuLmYG8Dc4lxEommhnF",
+	"VlwYNoWZygH3YJovwYPBhEYYDeNzLuSW3Qcduz+EQcZzvgTjqa2kFtqAjNdX6g5kG6SrBbC4eurW4GOI",
+	"OGerXBjoM3yCS72CnOmFWjka0Y8hUzkCO4qO2SQHnvSWKoG0N4WFkMkEIRe4iT3/IAwkXyLENbB6Fq46",
+	"in/KYRaMg/9zVDHRkf1VH7UQQpzf5gnkr7/vRk7hj99pJpKQcfbhw+vv8ehThfjEXEMJZMbNogJRJEEY",
+	"4HmIHJJgbPIC9oXRg4Ogvcth1sUJyOvPhidRnxjh/70Zs4VasSWXyJ1NJuGGLZU2IYvwq+MoZCthFqow",
+	"TBg27LML+xiditBMKqaLeMFksZwCnU4Os0JDcs6UWUDOMgIJZAyaOF3MpcohQTrAZ77MUkSfoBptOz+H",
+	"1SFi+oDU1JmSGogz/0Isgn/FShqQJLw8y1IRc6TRUZaraQrLP/9DK2Lb/Wj/zr5lN2ySvINBxyR6+D2j",
+	"79mCIwENy7jWkNCvNeFgVjiQ/ELSj0gmLwRTEHLOcpgWIjV9Nikkv+ci5dMU3EbaoLQnCuwmVqisgHnJ",
+	"R/U0hQ3pr6lP0i69Ur10kcI9fVRTRESNl/cgzaXJgS83yG7gszkC/Lmny9/3o/cl5PeQX4I0tHwX3a8I",
+	"c1z2HDkWkLdXC5Al7SFnc6SJyi2VIL8XMVEr0/3gIQxeqXwqksSqr2/GLjO/62TMJnGhjVpCfiuSiZUy",
+	"Y4Etpv+A2FsKyyChx0RlkBN0TAIkmnGWqxQIpdfynqcicfbpALyciBIzZHwOt1r8k2zpPU8LZ1QNF2kw",
+	"DpaFRhODCiQFrg2LUMTzXCErfdr14ExAmpBa9Js83KA60IbLGEX7iDSrRi1guCl0MD6J0CQKQxrEYeg5",
+	"OwgDk/MYbgUuejKdnQ1nx6Nnz6bHJwk/5ccxnA3PkggiOHl2fBqUCqTI5djkqshg7EgxFnblnl+ZDu/X",
+	"n/fGspMxAx4vGNEBSTPjRWo1LF9CYrWw5eEiBeTsaQ78znLsG2VeqeIb6zepTG+Gu1p1g6q9Mgd0WH32",
+	"Bu7RjnORsNVCpLCpADf1GHsyio6fEk5+62+I0oVco6qdM0i1lZv3BFbyRq0egeOw/d2S21SXJUTCuMYz",
+	"JoquCJQrpX7icu1dzG961EapHjoLnlm1tzBWHZUaiCdJDlqHZNjIqCzRBNXdXVm6xTWPuM+qLazuxh2E",
+	"oXW4do6K/QHVnMQv/ToLfg+bZsu76L3SUX/UdJUefd29772HJRcS/YmD3v96k/lB8sIsQBo8Sfi20lw0",
+	"996Q6crQeKY0bK5UwvAZ+l4qlio5h3zjKD5+/Ni7qK28iyZVwPZQU7Q2ukBLkKbcgvwlyHK0eEZY6xTb",
+	"XyG55R2R2bsciB9LT4AUFKJSvoeAz1S+xNeDhBvoGbGEoOVbomfJHd2/ahOQGFB9CryRDzCMWi9BmtsE",
+	"4lRISGpfIRCqMMFNJyAkWPvi7DdkXN9BwmZ0nPui/VB+o0jocf/d8d7bjP9SQJ+hy4bxBILxSwH5uvS7",
+	"uKYv7fmzVqgWIsct+R2QP4OWg8KPQhqR4k82RlxhNGIWFH1Yz3aVK0NqoRYpjAbDECNa/3mAVDYGcoT0",
+	"758uej/z3j+j3tlt7+b//qnr4K3T2cF6hSauJG+jKyoUiXfZyO910ZP3yXWfXUyroxKGxRieo4I0jLNE",
+	"KZKqFjhxyrVub/hxscY1Zlwgw/ml8bS5tPt3rpZwQxqEJ4nAlXj6roaljUjbmE1VssYzzHJl1LSYsb9d",
+	"vn0TEqpLLlJvEtiSeK4DUYm6ZAosgVglVkCafBYGn3tz1XNfosbrv+ern0BrjloiDOY8u1120OEnkabC",
+	"h7dayBjdJpTFQkMTEBIO/NrrtjupVrLPXqQqvtN0dCvFljxeCAmarA6yJCIgYc6NsBaoEiNVTNOaDNng",
+	"uI5JT9+JrKcyS+hepoQkgzHjqYaHMLCM1DqjOxfEbvot9ljPywN2SRM8F56jrE/XbJLx3IhYZFyaSUj8",
+	"MCEOmjAuEzZZWopOzlGdk0BNgfiQOJebMcshycU9SPZE2MUt+0LyNGSQCAMJ/oJ7rlNFkorymKU8pkcS",
+	"oWOeJ+jMWt506+ArSj4NWZwqDIOf8EqK65v02VsHGPpnbMGzDCSGzarCm5tNPI1KrarjLOFrQpVc6Smu",
+	"D7OZygkzkwvaGmXOwDLz8nOO6KP/YXl6oE3IhjIJ2YlZhOy5WbD/+a//psQGboRYQlJYQ+0QXPCETQF9",
+	"FocI0tcey9OQLdDdf1LyJT2NHBirJTwN/fE9ScU9MCXT9ZhxCuzXzECakpPINUuAJ7cpoC57WjcxRJQA",
+	"5bb8nfJM9hzxQTo2fMIfDvIxYR6ggsEDoTeIPrRShR5Z+tQaKwSz00Y5ttqhpsKGtkBlLxPmTCBbglmo",
+	"pKVDdmo0NZtpIH1dSqaQ5vQkCB/NqoYB2W2nzPdKvREFPNN1oUqulCl5dn8caF3v8dTROB7uRCPL4V6o",
+	"Qu9hlmY8LvPD6OLJKktsVCbiTtg0SilF5y2NVGG3KhOFaMtwn4aqbB3IoAsTrYq8ax9EokZ5q/ayYpoK",
+	"vYDEeTctuMnBqZPzUW+P8O/UxvaLlstTM/TkGjsSY7yyoZZrSVCN4mozD30bPN8P+sRf70h/dsjWQz1j",
+	"/MmmkEvOdU+XpPN41DmqlBBHkpsOF++VgDSpxeJNz8fndLrOhfIUxjpm4PIaPmfRQWaXAGpxEjkUzBlI",
+	"JqRzItHvKONO6cwU926k1bC2MtEPdlHObh16bLrI8KOQsN05IqsdbtDGJq+bqeooeswB/fv19eco6l1f",
+	"fx7Mrq8/P5ttcUN/Kbg0wqy7VQL/7AQpitx2jwnWXbEB4+nJbwFiIYW5zXLRJbSvJYb9Kmf4kC7FwxVO",
+	"4iLP0f3v1hIeuTP3L9xVH6ufMyLrigo1IjaA7Tr7nyhH0WZ+l5Bsx10ksFaHCu1THI8qvU71naMKKbq0",
+	"njI8bRJOs1jJmciXrY1DUjwZ5A3KCgPWZX7MvP2kJKwrRRfwPOf0WRuem3016OYh0LthUKZzPZqdpCcI",
+	"WpTnS1V02dkmZ3WSvE1mTxab4m6Egzdfjh/+tBOjcoHQA9aFyhtlxMzlb9oYece+zA3400QvzCcPiFiz",
+	"QiaPu1pbzT26WN9p5kKn3uvv+4dkN9Bfs+nbWGSCYideVvu2+AfSdGYmPvqgi5w+TUUdZpS6Q4u9GSK6",
+	"OHbv7IwvD1TE1NYJdm7tTkNKZ1Gu0yBr18GSkd6ajyrP+9Eyc/3ZA6LEkkt2539cxFa+sT89D5ePMKjV",
+	"rzo9p4Nc6xSDbnx+L6VFlvqBTMVr+/wgitoqTNbEcf/FG0LcoRhdxLIzEesewzfIWLjz25PBwZgUOmT8",
+	"hT9ccoxKtWHjXReYU0Dl04z4mNcofXZRsyE2cxlzyaZQWynlTYdqqlQKXNag2s2J7sGvEeidDHNpHyWv",
+	"3fD0qyzE4w5TkSGs3WheCZ8tASZhRQmGWrpPs5lKEzLQ+yN/D7kWXer4h5wSn3i0cA/5msULLuduf6FZ",
+	"ouJi6aLKg3DsCis8FE3JrulIS+6wbgut2NY5vEG9io8rsdkUy63q9gWa2Q7X6631hcqoo95rodJEh2y6",
+	"Zgg0+WNbCghfkTCozPXh71r6fMWLNT1w0JsbB+z2D7f6HH6fradhe6FqMcTxaSOGwI91yxH1znhvdvPl",
+	"+UOv/Ptkj78Hw25rY8Nkl2TaCMLgs7mlngLTXaB4uczM2meBhUYpRcZJuTYM3+sqIbQTTWUksJcVsR5D",
+	"w0YN2zZq45hKf3kTpa3HctlyhHYcdZdP+a6yaPv54B99iiNe8HyOtkgcoHOjXR56u2wBsUi2KOSPzvPR",
+	"RRwDJNbgrShfag1gzdkUtqtCaJaBTISc76+jfalOUK12q/s95wZWfP2dPtjtds6bh/qcbRQHm3UjoxQZ",
+	"6i3boLn/ShjbrrWjFWoJT2NKpJRlzEcClnZgiIt3sXMt/9Tuazw7GT1ra/NtmamLKdKLRF3JbhL5nqU9",
+	"pbmRIdvteFYtTd3JTLPwLoQrgjT4sMhFr2yofPyIylzJqJEmOYk6Zcz1UXXBRFngmcqdn+F6D2y+DRfq",
+	"zrGW3VebS74S1G5a60IUktHjNuufqjlxX5fFON5iAbozsZeGT1Pos3ZTF3piqVrZwliZQSS3AU8n0WUS",
+	"pe5G1VO1ezSK3ex/bhui4FK39kzCxyTDdxO11XNsxH0XTdTSpcypU1BohuKJWnHd7ddbn7Wr1z1WeVL6",
+	"tGX36KGlltn2pY2i1c+tF+3curliSjKe5+JeyDnjCRUAhfmKvUsy7C/sjt7vyhz6ww6z7c6hpCNh3Nj6",
+	"5vGC972AVd8fcz03IJaZslk4aiUfB3NhFsW0H6vlkeXMXgL37s+j7G5+hEu5oYENLFrsM4U5lwdFpXEK",
+	"PHfNUh0ege0jsi1CrNAYBfnevwRSMI0UUo39QCYHhscVw34VK34tD31FfS6HFLjuypAbRgeA2kkYDels",
+	"7ErYElbMBWPeTLhGGor5p2CryLbQhvG8yXkiYgOJLcShG2EJ1E1up7u25W02G472D+A7sJRKwphJ5VpI",
+	"fEuSkuC6Nd5DIjSBvBIZOmvl9mNKZ6iVhLxsotdgfaA1mD7TK55l+FyJte8wFZql4h76VVaj9hCV2bXh",
+	"a12voiOgQQ15J83O77E77XCkN2OuWg3OUmdTQZTidIB6eFdb9TfRE5vt9u14W/qOJvIGbItm6NjW1vx0",
+	"h2/mOo1cc+NPkAh+5ZToZl9tl3/mYfHnQ6FREJbdDvpO0JF0xTNdHsnbGePSprxCAtxJWIcXcvPn3fWA",
+	"sukC0ewy2pcUUF+5KvQjTUuzXC2ZDdrQyLlAnKTE1lRzbRhKXcjUPeSMp6kvB21NgfTZhyyDnE1VgVuo",
+	"GTpcPBdmsRQxmxbxHRh9zqKyM6qrsbudPPHB4KHqcxS53q1281THm66RCl88G33ti2df8+JmzYfwLeEv",
+	"4SnX7zx3w3NT89geLSa3/HB/DrZF3SgWL5TS0G6YszvZ9NiGU3iA0rbVQ71lyi1N0HEnBjwv27jLSTHH",
+	"gzaXQq1Rav+io622NgKp0444qsq57Ey1uGxhmTK79Q0gj48alULa8uka9cv6mhXZus9f5R3VTOvd7u2C",
+	"usmnLRQ5rGtp/+wy+hMh9Zkx20dGsZoqTKx85CSM7Un7tRnnWg9LlXd2RGqTlU41LnJh1peIoPdfeW6r",
+	"cvavVx6ev328ClpzH6wcQ0WNKbQuqNWETS4+XP319vXl5YeX713LJI05FIkAaif1j1x8+P71yzcvXk5C",
+	"psVc2rjy/eVwdBqyl/gfOmcvk+8vL/rMNoPRezTbpWazkKGLQeJNKZRyBpe8M4tKifjCmMy28As5U13R",
+	"E3f1G91nL/HwrMbwGsQFbGRbKNWp5ijBiipDfEZdNlWnGkp3eyax3ZA9U/m1JDawK/XZG+XneMnu4B71",
+	"hmByZ5sdfv1reS0/LhQ6g2UmtmvkbYxA+WZ2DaC9O+g1D/KmWYDIXejYZxeSxlG/01VT/kl0EvpBEleh",
+	"uZZu0i6HPruoDWDSQz4vo1LQbIJeEuSTkE3s4J3KJ4jUhHqcIJ9YwMgku7luduE8pNpUIgJut0kUaKIA",
+	"KthEUWMgdYejrk9VzNMFzeUaVbVJ0ifJl6CtAybBrFR+950lxhOvjzlLlHEBQqpWrE91ZMnTkPX1fczw",
+	"7PCPfpwW2kDep+2eWjKqMkFCWZHJX6+u3t3+9e3l1eXkHH+1Y77295PhgE0KSe3TPQR30r+WVAuKQdpI",
+	"RyQgjZgJlM7gIuPxAnrDflRN+9a+q/JSwRW5p2FzeKCmIcbBoB/ZV1QGkmciGAfH/QGtjI4vqYWjymrM",
+	"oatQyedAE0dCsovX73qD0XNkHcczzhOzuWLqqqHHhfb9ktYhw29pVEaSWKMwl6OZr5NgHPwotHnrzUd9",
+	"gv5T279O156nfWHPM345SU4kqei3UaHrGpl+vMernIPobxmEeAj3gdNmrbZBWVYODxhy99Xdx/cv71Sw",
+	"QSG5zKHTdHJuu8qFQY1Ix7UNQOSiBngJ0Ehm6aBtBs9tqC7sKD3Tyk6wWQDRt14Cl5qNotAOyNFc3DDy",
+	"3w+jCHUF8ZGf0F6oHDWzl2ibOfGVqm04VMO0nYiMovCwlEUbxSsqdTcKUl5NEvi2pdgOnbv7AEp+Z34Q",
+	"uGw15s5hfBQf07rBYbM+d8hQz8PNxk0Bwyj6zWY9q8Jkx8jdW6dAaLrzxO7atVgJ3dHGFDe9Ntj92uZY",
+	"Ib13vPu9ag4e3xie7X5jc0b1IQxG++zkbmcgEjne3PVKNcsYBrpYLjl61qRZnZiF9TYMF6hYS56BfEQf",
+	"IIvwua6VXG9wD2c5jr6I5KFmPpqK/Qewer2t1ruQqR7puGck3PmOuxWjLZMfEctS8dn5Gu+6lg67UuSJ",
+	"VvdKsCcagNlFn1oHhegRNicZyyEWP6DsJtPL3ARP9Vb5pam9huhWLXqbPQa/UkDrFxc0ujPKiwuqqnLw",
+	"8sP7jdaWcRD3BlE0CGzGKIhmz2c8GU17yVk87Y1Oz2Y9Pjgd9Z5Fz0+fPRs+PxtFUPa84IE7jH/IAWkM",
+	"vN5xPB66xuvg6uVFbziKmj3I48FwFCHaGz1qn3ybaKN8X2/6DAbTExg+n/LecMYHvdEgGfaePz+e9aJo",
+	"cJocxzE/GT77/27KwN++UuvTDIbR8LQXHfeiwVV0Nj6OxlHUj05Ofq7dumC7KRG8WrObbwYYjqIobFO2",
+	"o0AeZOJ20Fi2rB83u+K6YRoMf651pvj7cmotaN2vHQ8aqNTp6BrGLAb1Lq8tRHn2c937PDngVgjX/tE9",
+	"/+/ya78LkxCd7H6jvJrid2NDbPws3VF0mYNDtXuZcLnZMCRHVeqnMxyh6L1KsNtMDM3xMF7rY7CJa7o+",
+	"xMfvbpzwvCptuElCNWPChBh72kmvFdehHYpsT3ye4w9hNTxpk+N2FlCHrBwEtPG2zS63gh1vE19aVP+F",
+	"3pZNr229Ekjl6z/k6t8tV37SmqduilXNvpWsVXdNdcqarXX1qBvMiuXYF1hK/6fyefCQqztarNSRANou",
+	"3D6b0Bpj++IkZBORjCe0lO8o+U5fS2c/QjZJuOHjCeOSvbVX57yghbQnkMvPYThIvQ/gMlcYKLpbrSjw",
+	"Re9OsymP76xf9iPXpkey13v9PZuD0deygZBWymFS1r0QpXkO1OtNKTlcaELnNbE6wJ4d12wFaRrSdUVE",
+	"KqtIQNK1P2XtiGJcUjzjki5+NYs4+3Ltbel1MGbyYRJeS6ujpE0EctKAHcrTai+/LHyOgU500qDpSzuM",
+	"Wc6jxo64Unmcx5TNNPk6vJa8Um0h46TYalkgNWOrhYgXrDad2bg3gK3Bd3vbHiOjKIcmbS6sqR7tDWlb",
+	"ooYNNQZlLrGclnOj4K6+0plnUfTx1+QxUH961mjUFW31feu9iw3ea8BwWL/ylgjgcSVUv3/uD63/b9P6",
+	"r0gIOnV8Ku7hV2v4vCqn2j6idlRup6uqFqoNXhruRq12Ddg35omzb3ylW8/RczK2JSlnU4o0aQ4CNfoG",
+	"2Vv/JOpQ6mly/Uv2epf+74ddf0DLWmTlrQUlkuflV1WPUN1fcSUg67JsSw5t5cHoP5gHfxfnduVnNvz9",
+	"eWUPte9+CWtdr9M1q3dgdR9iprTprq5q34SaprYmKZbQZx/RKSDHx7d42yqcWdQabjUKhigvdeXu+t1z",
+	"ZhZKQ8VudgdctMZ0orpOp+65mfLaQHvn9IJT9DdfGFZk29Dud3gite6UstvtLypZ/4YRWm2Lh2bd3+QF",
+	"PPwWyvk/3s6ffeNriIk8vbyQUsj5ZOzb+Os94M1LOHmKYrPu/668jGSz24060tkUtEhsicndoQQ2YtAr",
+	"nm2RffQrtO+g2qbLbYvVDpf90lX+XFdQ2LwIxgUN1LpHMYOM08K1f3T58r63qNObH4zCRy4DOd1xE8i/",
+	"tAxmSbUlMWMb7PQfVbDfThreVk0w7nINuv+jvA/E/uwnYUOyX1V/aU0o3NmUInFwAqUMy/G/jpC8zy6s",
+	"WBouUrrxla4HoVtvw+rq8hx0sXRymwK/B+12uJbl9FstJhWaaQw6npTJBtsQ3Eg3UAenSzY83R6ZP5q2",
+	"PDAC/YNL61z6kZt4QT6UG++xrsyaUljtMLHe6Eea1rf4fbpB5WUvEenSwZRzs6BWFxSnSmWUJFMypSuA",
+	"8tS11o2PjgbDZ/2oH/UH4+fR8xOqdTlgyrqey0+2cyVtKbAXKywpfZcK2zCfr9lgxDS7A8i0v/dfQkz2",
+	"WGUgN9N6QlMWidiaeoAMU7NZv7INRCUEx332otuG8JUrBcdKapUC4ynNYZhq+pOlQCJYuzCWcj7azifq",
+	"fqNLxpnNh5uH/w0AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
