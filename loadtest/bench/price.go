@@ -51,7 +51,7 @@ end
 	{"without-witness", []edit{{"pkg/task/apply.go", `	ch.Kept = p.counted(w.Store, w.h.Counted(t))
 `, ``}}},
 	{"with-acks-1", []edit{{"pkg/broker/produce.go", `const allInSync = -1`, `const allInSync = 1`}}},
-	{"without-trace-ids", []edit{{"pkg/telemetry/messaging.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
+	{"without-trace-ids", []edit{{"pkg/telemetry/span.go", `	return !Traced() && trace.SpanContextFromContext(ctx).IsValid()
 `, `	return true
 `}}},
 	{"with-activity", []edit{{"loadtest/bench/peers/troupe.go", `Concurrency: e.Concurrency}`, `Concurrency: e.Concurrency, Activity: true}`}}},

@@ -104,10 +104,10 @@ test('pages are live again when the server is back, and miss nothing', async () 
     await live(tab);
   }
   browser.expect('ERR_CONNECTION_REFUSED');
-  await play.service('query', 'stop');
+  await play.service('console', 'stop');
   for (const tab of tabs) await seen(tab.getByText('connecting again'));
   await play.cancel(id);
-  await play.service('query', 'start');
+  await play.service('console', 'start');
   for (const tab of tabs) {
     await payment(tab, 'refunded');
     await live(tab);

@@ -80,9 +80,11 @@ export class Playground {
     return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
   }
 
-  // streams is how many the read side holds open now.
+  // streams is how many the console holds open now.
   async streams() {
-    const metrics = await (await fetch(`${this.at.query}/metrics`)).text();
+    const { processes } = await ok(await fetch(`${this.at.control}/processes`), 200);
+    const { http } = processes.find(({ name }) => name === 'console').addresses;
+    const metrics = await (await fetch(`${http}/metrics`)).text();
     return Number(/^troupe_streams_open(?:\{[^}]*\})? (\S+)$/m.exec(metrics)?.[1] ?? 0);
   }
 
