@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing/synctest"
 	"time"
@@ -268,11 +269,24 @@ func (w *world) unquiet() (why string, size int) {
 // deferred names an order that waits for a retry, which nobody asks for.
 func (w *world) deferred() string {
 	for n, p := range w.schedule.Orders {
-		if p.Poison.How == "deferred" && len(w.waitingLetters(p.Poison.Part, orderID(n))) > 0 {
-			return orderID(n) + " waits for a retry of " + names[p.Poison.Part]
+		part, id := p.Poison.Part, orderID(n)
+		if p.Poison.How == "deferred" && slices.ContainsFunc(w.waitingLetters(part, id), func(l letter) bool {
+			return !w.twoDeciders() || !w.answersFor(part, id, l.id)
+		}) {
+			return id + " waits for a retry of " + names[part]
 		}
 	}
 	return ""
+}
+
+// answersFor says whether an event of an order is answered in the log. Where there were two deciders, one may have parked
+// it: when its record comes after the answer of the other, nobody retries what it says, and whoever next writes that log
+// (a redrive by a person, say) finds it and tells that it was answered.
+func (w *world) answersFor(part int, id, cause string) bool {
+	return slices.ContainsFunc(w.log.Read(logOf(participant.FactsTopic(names[part]), id)), func(r broker.Record) bool {
+		e, err := event.FromRecord(r)
+		return err == nil && e.CausationID == cause
+	})
 }
 
 // refold forgets the store, has fresh instances fold the log, and checks that they come to the same and decide nothing.
