@@ -174,6 +174,7 @@ const (
 	ServerSentEventEventEvent   ServerSentEventEvent = "event"
 	ServerSentEventEventOrder   ServerSentEventEvent = "order"
 	ServerSentEventEventSkipped ServerSentEventEvent = "skipped"
+	ServerSentEventEventStory   ServerSentEventEvent = "story"
 )
 
 // Valid indicates whether the value is a known member of the ServerSentEventEvent enum.
@@ -184,6 +185,8 @@ func (e ServerSentEventEvent) Valid() bool {
 	case ServerSentEventEventOrder:
 		return true
 	case ServerSentEventEventSkipped:
+		return true
+	case ServerSentEventEventStory:
 		return true
 	default:
 		return false
