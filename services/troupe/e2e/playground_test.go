@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,10 +66,11 @@ func start(t *testing.T, args ...string) *playground {
 	t.Helper()
 	p := &playground{dir: t.TempDir(), ended: make(chan error, 1)}
 	args = append([]string{"play", "--auth", "off", "--ports", "auto", "--dir", p.dir}, args...)
-	if os.Getenv("TEST_KAFKA_BROKERS") != "" || os.Getenv("TEST_CONTAINERS") != "" || os.Getenv("TEST_REAL") != "" {
+	onReal := os.Getenv("TEST_KAFKA_BROKERS") != "" || os.Getenv("TEST_CONTAINERS") != "" || os.Getenv("TEST_REAL") != ""
+	if onReal && !slices.Contains(args, "--kafka-brokers") {
 		args = append(args, "--kafka-brokers", strings.Join(brokertest.Fresh(t).Brokers, ","))
 	}
-	if os.Getenv("TEST_REDIS_ADDR") != "" {
+	if os.Getenv("TEST_REDIS_ADDR") != "" && !slices.Contains(args, "--redis-addr") {
 		args = append(args, "--redis-addr", storetest.Addr(t))
 	}
 	out, err := os.Create(filepath.Join(p.dir, "play.log"))
