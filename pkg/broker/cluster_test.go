@@ -271,3 +271,22 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 		t.Errorf("close took %v: %v", time.Since(start), err)
 	}
 }
+
+// A broker hears of a new topic later than the one that created it: Provision waits for it.
+func TestProvisionWaitsForBrokersThatDoNotKnowTheTopicYet(t *testing.T) {
+	cluster := brokertest.Embedded(t)
+	c := open(t, broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1})
+	unknown := func(key kmsg.Key, count int) *kfake.FaultHandle {
+		return cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Count: count, Err: kerr.UnknownTopicOrPartition})
+	}
+	asked, read := unknown(kmsg.Metadata, 3), unknown(kmsg.DescribeConfigs, 2)
+	if err := c.Provision(t.Context(), []broker.Topic{{Name: "new", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if asked.Hits() != 3 || read.Hits() != 2 {
+		t.Errorf("%d of 3 and %d of 2 answers knew no topic", asked.Hits(), read.Hits())
+	}
+	if p := one(c, t.Context(), broker.TopicPartition{Topic: "new"}); p.Err != nil {
+		t.Error(p.Err)
+	}
+}

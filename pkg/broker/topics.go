@@ -28,11 +28,18 @@ func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 			return err
 		}
 	}
-	if err := c.Check(ctx, topics); err != nil {
+	// Another broker than the one that created a topic may not know of it yet.
+	for err = c.Check(ctx, topics); waits(err) && !c.cfg.Provisioned && ctx.Err() == nil; err = c.Check(ctx, topics) {
+		pause(ctx, failurePause)
+	}
+	if err != nil {
 		return err
 	}
 	return c.awaitLogs(ctx, topics)
 }
+
+// waits says whether the same request may succeed later.
+func waits(err error) bool { return fault.ClassOf(err) == fault.Unavailable }
 
 // Check implements Log.
 func (c *Client) Check(ctx context.Context, topics []Topic) error {
@@ -123,7 +130,7 @@ func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
 	}
 	for {
 		_, err := c.Ends(ctx, logs)
-		if fault.ClassOf(err) != fault.Unavailable || ctx.Err() != nil {
+		if !waits(err) || ctx.Err() != nil {
 			return err
 		}
 		pause(ctx, failurePause)
