@@ -138,8 +138,8 @@ func (s *signIn) caller(r *http.Request) (Caller, error) {
 	return Caller{Subject: is.Subject, Expires: until, roles: is.Roles}, nil
 }
 
-// foreign says of a request with a cookie that it changes something, and no browser says that a page of this origin sent
-// it. What browsers do say was judged before (httpdoor.Config.Guard).
+// foreign says of a request with a cookie that it changes something, and that no browser says where the page is that
+// sent it. What browsers do say was judged before (httpdoor.Config.Guard).
 func foreign(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

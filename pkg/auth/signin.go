@@ -122,7 +122,10 @@ type attempt struct {
 
 // begin sends people to the issuer.
 func (s *signIn) begin(w http.ResponseWriter, r *http.Request) {
-	a := attempt{oauth2.GenerateVerifier(), oauth2.GenerateVerifier(), oauth2.GenerateVerifier(), local(r.URL.Query().Get("to"))}
+	a := attempt{
+		State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
+		To: local(r.URL.Query().Get("to")),
+	}
 	client, err := s.client()
 	if err == nil {
 		err = s.cookies.set(w, attemptCookie, time.Now().Add(attemptWithin), a)
@@ -176,8 +179,8 @@ func (s *signIn) end(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, a.To, http.StatusSeeOther)
 }
 
-// exchange gets the tokens of a code, and says whose they are. The rights are those of the access token, judged as if it
-// had come as a bearer token.
+// exchange gets the tokens of a code, and says whose they are. The rights are those of the access token, judged as if
+// it had come as a bearer token.
 func (s *signIn) exchange(ctx context.Context, code string, a attempt) (Caller, error) {
 	client, err := s.client()
 	if err != nil {
