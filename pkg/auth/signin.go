@@ -120,12 +120,15 @@ type attempt struct {
 	To       string `json:"to"`
 }
 
-// begin sends people to the issuer.
+// begin sends people to the issuer, from the origin that they come back to: its cookies are no other's.
 func (s *signIn) begin(w http.ResponseWriter, r *http.Request) {
-	a := attempt{
-		State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
-		To: local(r.URL.Query().Get("to")),
+	to := local(r.URL.Query().Get("to"))
+	if _, host, _ := strings.Cut(s.cfg.URL, "://"); r.Host != host && !r.URL.Query().Has("moved") {
+		there := SignInPath + "?" + url.Values{"moved": {""}, "to": {to}}.Encode()
+		http.Redirect(w, r, s.cfg.URL+there, http.StatusSeeOther)
+		return
 	}
+	a := attempt{oauth2.GenerateVerifier(), oauth2.GenerateVerifier(), oauth2.GenerateVerifier(), to}
 	client, err := s.client()
 	if err == nil {
 		err = s.cookies.set(w, attemptCookie, time.Now().Add(attemptWithin), a)

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -143,6 +144,24 @@ func TestOnlyTheOwnSignInIsTaken(t *testing.T) {
 	said := auth.CallbackPath + "?error=access_denied&error_description=no&" + victim.SignIn(auth.SignInPath)[len(auth.CallbackPath)+1:]
 	if w := victim.Ask(http.MethodGet, said); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "access_denied no") {
 		t.Errorf("refused by the issuer: %d %s", w.Code, w.Body)
+	}
+}
+
+// One may come to another name of the same place, whose cookies are others.
+func TestASignInBeginsWhereItEnds(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	h := api(signing(t, issuer))
+	r := httptest.NewRequest(http.MethodGet, "http://localhost/sign-in?to=%2Fall", nil)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if got := w.Header().Get("Location"); got != "http://127.0.0.1/sign-in?moved=&to=%2Fall" {
+		t.Errorf("%q", got)
+	}
+	// Behind a proxy that does not pass the name on it goes on after one time.
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/sign-in?moved=&to=%2Fall", nil))
+	if got := w.Header().Get("Location"); !strings.HasPrefix(got, issuer.URL+"/authorize?") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -56,16 +56,16 @@ func authEnviron(at Playground) []string {
 	if at.Issuer == "" {
 		return []string{"AUTH=" + AuthOff, "AUTH_ISSUER="}
 	}
-	// A browser has no token: the console, on loopback here, is for whoever is on this machine.
-	return []string{"AUTH=", "AUTH_ISSUER=" + at.Issuer, "AUTH_AUDIENCE=" + issuer.Audience, "CONSOLE_AUTH=" + AuthOff}
+	return []string{"AUTH=", "AUTH_ISSUER=" + at.Issuer, "AUTH_AUDIENCE=" + issuer.Audience}
 }
 
-// consoleCredentials tell the console as whom it asks query.
-func consoleCredentials(at Playground) []string {
+// consoleCredentials tell a console, asked at a URL, as whom it asks query and signs people in.
+func consoleCredentials(at Playground, url string) []string {
 	if at.Issuer == "" {
-		return nil
+		return []string{"CONSOLE_URL="}
 	}
 	return []string{
+		"CONSOLE_URL=" + url,
 		"AUTH_CLIENT_ID=" + issuer.Console, "AUTH_CLIENT_SECRET=",
 		"AUTH_CLIENT_SECRET_FILE=" + filepath.Join(at.Dir, secretFile),
 	}
