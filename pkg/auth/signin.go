@@ -253,13 +253,15 @@ func (s *signIn) out(w http.ResponseWriter, r *http.Request) {
 // turnAway answers a browser that wants to see a page and may not.
 func (s *signIn) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.From(err)
-	to := ""
-	if p.Status == http.StatusUnauthorized {
-		to = SignInPath
-		if r.Method == http.MethodGet {
-			http.Redirect(w, r, SignInPath+"?"+url.Values{"to": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
-			return
-		}
+	n := Notice{Status: p.Status, Title: p.Title, Text: p.Detail}
+	switch c := CallerOf(r.Context()); {
+	case p.Status == http.StatusUnauthorized && r.Method == http.MethodGet:
+		http.Redirect(w, r, SignInPath+"?"+url.Values{"to": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+		return
+	case p.Status == http.StatusUnauthorized:
+		n.Text, n.SignIn = "Nobody is signed in here, or not any more. Nothing was done.", SignInPath
+	case c.Subject != "":
+		n.Text = "For " + c.Subject + ": " + p.Detail + "."
 	}
-	s.notice(w, r, Notice{p.Status, p.Title, p.Detail, to, ""})
+	s.notice(w, r, n)
 }

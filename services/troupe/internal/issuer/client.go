@@ -27,6 +27,14 @@ type client struct {
 
 func (c client) GetID() string { return c.id }
 
+// AuthMethod is by a secret, except of the terminal.
+func (c client) AuthMethod() oidc.AuthMethod {
+	if c.id == CLI {
+		return oidc.AuthMethodNone
+	}
+	return oidc.AuthMethodBasic
+}
+
 // GrantTypes are client credentials for every subject; the console signs people in too, and a terminal does nothing else.
 func (c client) GrantTypes() []oidc.GrantType {
 	switch c.id {
