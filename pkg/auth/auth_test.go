@@ -23,6 +23,7 @@ var table = auth.Table{
 func api(g *auth.Guard) http.Handler {
 	r := httpdoor.NewRouter()
 	r.Get("/livez", func(http.ResponseWriter, *http.Request) {})
+	g.SignInRoutes(r)
 	guarded := r.With(g.Routes(table))
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(auth.CallerOf(r.Context()).Subject))
@@ -52,6 +53,11 @@ const here = "192.0.2.1"
 func TestEveryTokenAtEveryRoute(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	authtest.Routes(t, issuer, api(authtest.Guard(t, issuer.Config())), table, "GET /livez")
+}
+
+func TestEverySessionAtEveryRoute(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	authtest.Routes(t, issuer, api(signing(t, issuer)), table, "GET /livez")
 }
 
 func TestARouteThatIsNotInTheTableIsRefusedToEverybody(t *testing.T) {

@@ -48,6 +48,9 @@ func (c Caller) Has(r Role) bool {
 	return slices.Contains(c.roles, r)
 }
 
+// Roles are what the caller has.
+func (c Caller) Roles() []Role { return c.roles }
+
 // Is says whether the caller is this customer, or authentication is off.
 func (c Caller) Is(customer string) bool {
 	return c.trusted || c.Subject != "" && c.Subject == customer

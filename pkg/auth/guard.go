@@ -34,6 +34,7 @@ type Table map[string]Role
 type Guard struct {
 	cfg      Config
 	verifier *verifier // nil: authentication is off
+	signIn   *signIn   // nil: bearer tokens alone
 }
 
 // New returns a guard. Run must run.
@@ -41,7 +42,7 @@ func New(cfg Config) *Guard {
 	if cfg.Issuer == "" {
 		return &Guard{}
 	}
-	return &Guard{cfg, newVerifier(cfg)}
+	return &Guard{cfg: cfg, verifier: newVerifier(cfg)}
 }
 
 // Run finds the issuer, and returns when ctx ends.
@@ -77,21 +78,49 @@ func (g *Guard) Routes(table Table) func(http.Handler) http.Handler {
 	}
 }
 
-// identify puts the caller into the context of requests whose token is good for their route.
+// identify puts the caller into the context of requests whose token, or session, is good for their route.
 func (g *Guard) identify(table Table, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.admit(r, table)
-		if err != nil {
+		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(httpdoor.WithClient(r.Context(), "subject "+c.Subject)))
+		case g.signIn != nil && strings.Contains(r.Header.Get("Accept"), "text/html"): // a browser, for a page
+			count(r, err)
+			g.signIn.turnAway(w, r, err)
+		default:
 			refuse(w, r, err)
-			return
 		}
-		ctx := context.WithValue(r.Context(), callerKey{}, c)
-		next.ServeHTTP(w, r.WithContext(httpdoor.WithClient(ctx, "subject "+c.Subject)))
 	})
 }
 
+// admit returns who sent a request, also where the error is that a role is missing.
 func (g *Guard) admit(r *http.Request, table Table) (Caller, error) {
+	c, err := g.caller(r)
+	if err != nil {
+		return Caller{}, err
+	}
+	route := chi.RouteContext(r.Context())
+	if role, ok := table[route.RouteMethod+" "+route.RoutePattern()]; !ok || !c.Has(role) {
+		return c, refusal{"role", "insufficient_scope", forbidden("this needs the role " + string(role))}
+	}
+	return c, nil
+}
+
+// caller judges the token of a request, and without one its session.
+func (g *Guard) caller(r *http.Request) (Caller, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if g.signIn != nil && len(r.Header.Values("Authorization")) == 0 {
+		c, err := g.signIn.caller(r)
+		switch {
+		case err == nil && foreign(r):
+			return Caller{}, notOurPage()
+		case err == nil:
+			return c, nil
+		}
+		slog.DebugContext(r.Context(), "no session", "error", err)
+	}
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(r.Header.Values("Authorization")) > 1 {
 		return Caller{}, refusal{"token", "", problem.New(http.StatusUnauthorized, SlugUnauthenticated, "Not signed in",
 			"this needs a token, as Authorization: Bearer")}
@@ -105,11 +134,13 @@ func (g *Guard) admit(r *http.Request, table Table) (Caller, error) {
 		return Caller{}, refusal{"token", "invalid_token", problem.New(http.StatusUnauthorized, SlugUnauthenticated,
 			"Not signed in", "the token is not good here, or no longer")}
 	}
-	route := chi.RouteContext(r.Context())
-	if role, ok := table[route.RouteMethod+" "+route.RoutePattern()]; !ok || !c.Has(role) {
-		return Caller{}, refusal{"role", "insufficient_scope", forbidden("this needs the role " + string(role))}
-	}
 	return c, nil
+}
+
+// notOurPage refuses what may be sent by a page of elsewhere.
+func notOurPage() error {
+	return refusal{"origin", "", problem.New(http.StatusForbidden, "cross-origin", "Cross-origin request",
+		"with a session, Origin or Sec-Fetch-Site must say that a page of this origin asks")}
 }
 
 func forbidden(detail string, fields ...problem.Field) error {
@@ -131,15 +162,21 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
-func refuse(w http.ResponseWriter, r *http.Request, err error) {
+func count(r *http.Request, err error) {
 	var why refusal
 	errors.As(err, &why)
 	telemetry.By(telemetry.Reason.String(why.reason)).Add(r.Context(), refused, 1)
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	count(r, err)
+	var why refusal
+	errors.As(err, &why)
 	challenge := `Bearer realm="troupe"`
 	if why.code != "" {
 		challenge += `, error="` + why.code + `"`
 	}
-	if why.reason != "issuer" {
+	if why.reason == "token" || why.reason == "role" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	problem.Write(w, r, err)

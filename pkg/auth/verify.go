@@ -14,6 +14,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"golang.org/x/oauth2"
 	"golang.org/x/time/rate"
 )
 
@@ -33,9 +34,16 @@ var errIssuerAway = errors.New("the issuer's keys cannot be read now")
 
 // verifier judges tokens of one issuer.
 type verifier struct {
-	cfg  Config
-	http *http.Client
-	keys atomic.Pointer[oidc.RemoteKeySet] // nil until the issuer was found
+	cfg   Config
+	http  *http.Client
+	found atomic.Pointer[provider] // nil until the issuer was found
+}
+
+// provider is what discovery says of the issuer.
+type provider struct {
+	keys       *oidc.RemoteKeySet
+	endpoint   oauth2.Endpoint
+	endSession string // empty: it offers none
 }
 
 func newVerifier(cfg Config) *verifier {
@@ -49,15 +57,23 @@ func newVerifier(cfg Config) *verifier {
 func (v *verifier) discover(ctx context.Context) {
 	within := oidc.ClientContext(ctx, v.http)
 	for {
-		provider, err := oidc.NewProvider(within, v.cfg.Issuer)
+		is, err := oidc.NewProvider(within, v.cfg.Issuer)
 		var at struct {
-			Keys string `json:"jwks_uri"`
+			Keys       string   `json:"jwks_uri"`
+			EndSession string   `json:"end_session_endpoint"`
+			Methods    []string `json:"token_endpoint_auth_methods_supported"`
 		}
 		if err == nil {
-			err = provider.Claims(&at)
+			err = is.Claims(&at)
 		}
 		if err == nil {
-			v.keys.Store(oidc.NewRemoteKeySet(within, at.Keys))
+			found := &provider{oidc.NewRemoteKeySet(within, at.Keys), is.Endpoint(), at.EndSession}
+			// Trying both would spend the code of a sign-in, and hide the first answer behind the second.
+			found.endpoint.AuthStyle = oauth2.AuthStyleInHeader
+			if at.Methods != nil && !slices.Contains(at.Methods, "client_secret_basic") {
+				found.endpoint.AuthStyle = oauth2.AuthStyleInParams
+			}
+			v.found.Store(found)
 			return
 		}
 		slog.WarnContext(ctx, "the issuer cannot be discovered", "error", err)
@@ -68,7 +84,7 @@ func (v *verifier) discover(ctx context.Context) {
 }
 
 func (v *verifier) ready() error {
-	if v.keys.Load() == nil {
+	if v.found.Load() == nil {
 		return errors.New("the issuer was not found yet")
 	}
 	return nil
@@ -77,11 +93,11 @@ func (v *verifier) ready() error {
 // caller returns whose a token is. The error is errIssuerAway when that cannot be known, and otherwise what is wrong
 // with the token.
 func (v *verifier) caller(ctx context.Context, raw string) (Caller, error) {
-	remote := v.keys.Load()
-	if remote == nil {
+	at := v.found.Load()
+	if at == nil {
 		return Caller{}, errIssuerAway
 	}
-	keys := &keySet{RemoteKeySet: remote}
+	keys := &keySet{RemoteKeySet: at.keys}
 	token, err := oidc.NewVerifier(v.cfg.Issuer, keys, &oidc.Config{
 		ClientID: v.cfg.Audience, SupportedSigningAlgs: algorithms,
 	}).Verify(ctx, raw)

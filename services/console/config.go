@@ -16,7 +16,6 @@ import (
 type Config struct {
 	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8085" help:"where /livez, /readyz and /metrics listen, host:port"`
 	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where operators ask, host:port; it shows payloads and changes what waits"`
-	ConsoleAuth  string        `env:"CONSOLE_AUTH" help:"off: the console takes no tokens although AUTH_ISSUER is set. Otherwise each of its requests needs one, as Authorization: Bearer, with the role of what it asks; browsers get theirs from what signs people in before it, such as oauth2-proxy"`
 	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which operators ask, separated by commas, lower case, without ports; .name stands for every name that ends in it. The console answers to localhost and to addresses anyway"`
 	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; what came back of dead letters is forgotten a day later, what waits never is"`
 	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
@@ -30,6 +29,7 @@ type Config struct {
 
 	Auth        auth.Config
 	Credentials auth.Credentials
+	SignIn      auth.SignIn
 	service.Config
 
 	// Listening is called once with the address where operators ask; nil: nobody is told.
@@ -39,26 +39,17 @@ type Config struct {
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
 	u, err := url.Parse(c.QueryURL)
-	ofOperators := c.consoleAuth()
 	return errors.Join(
 		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
 			u.Fragment != "" || u.User != nil, "QUERY_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
 		fault.FieldIf(c.Retention < time.Hour, "RETENTION", "must be at least 1h, is %s", c.Retention),
 		fault.FieldIf(c.Drain < 0 || c.Drain > 5*time.Minute, "DRAIN", "must be from 0s to 5m, is %s", c.Drain),
 		httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts),
-		fault.FieldIf(c.ConsoleAuth != "" && c.ConsoleAuth != "off", "CONSOLE_AUTH", "must be off or empty, is %q", c.ConsoleAuth),
-		ofOperators.Exposed(c.ConsoleAddr),
+		c.Auth.Exposed(c.ConsoleAddr),
 		fault.FieldIf(c.Auth.Issuer != "" && c.Credentials.ClientID == "", "AUTH_CLIENT_ID",
 			"must be set with AUTH_ISSUER: query answers nobody without a token"),
 		fault.FieldIf(c.Auth.Issuer != "" && !c.Credentials.Secret.IsSet(), "AUTH_CLIENT_SECRET",
 			"must be set with AUTH_ISSUER: query answers nobody without a token"),
+		fault.FieldIf(c.Auth.Issuer == "" && c.SignIn.URL != "", "CONSOLE_URL", "is for signing in, which needs AUTH_ISSUER"),
 	)
-}
-
-// consoleAuth are the tokens that operators bring.
-func (c *Config) consoleAuth() auth.Config {
-	if c.ConsoleAuth != "" {
-		return auth.Config{Mode: c.ConsoleAuth}
-	}
-	return c.Auth
 }

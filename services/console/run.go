@@ -35,7 +35,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 // open makes the service's own parts, and returns where operators ask.
 func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
-	guard, err := s.Guard(cfg.consoleAuth(), cfg.ConsoleAddr)
+	guard, err := s.Guard(cfg.Auth, cfg.ConsoleAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,7 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	if err != nil {
 		return nil, err
 	}
+	guard.SignIn(cfg.SignIn, cfg.Credentials, pages.Notice)
 
 	// The log is read before anybody is answered.
 	s.AddCheck(Name, p.Ready)
@@ -71,5 +72,8 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	s.AddPart(lifecycle.Part{Name: "changes", Run: feed.Run})
 	s.AddPart(lifecycle.Part{Name: "pulse", Run: beat.Run})
 	names := httpdoor.Config{Hosts: cfg.ConsoleHosts, Variable: "CONSOLE_HOSTS"}
-	return s.HTTP("console", cfg.ConsoleAddr, names, api.Handler(guard, pages.Routes))
+	if host := cfg.SignIn.Host(); host != "" {
+		names.Hosts = append(names.Hosts, host)
+	}
+	return s.HTTP("console", cfg.ConsoleAddr, names, api.Handler(guard, pages.Routes, pages.Static))
 }

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -40,21 +41,31 @@ type Issuer struct {
 	read int // times that the keys were read
 	// given are the tokens that clients got.
 	given int
+	// person is who is at the browser, codes what was given them, refresh the refresh token that is good now.
+	person  Claims
+	codes   map[string]url.Values
+	refresh string
+	// Spoil changes the claims of the tokens of a sign-in; nil: they are good.
+	Spoil func(access, id Claims)
 }
 
 // NewIssuer starts an issuer with one key; it ends with the test.
 func NewIssuer(t testing.TB) *Issuer {
-	i := &Issuer{t: t}
+	i := &Issuer{t: t, codes: map[string]url.Values{}, refresh: rand.Text()}
 	i.Rotate("one")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", i.answer(func() any {
-		return map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "token_endpoint": i.URL + "/token"}
+		return map[string]any{
+			"issuer": i.URL, "jwks_uri": i.URL + "/keys", "token_endpoint": i.URL + "/token",
+			"authorization_endpoint": i.URL + "/authorize", "end_session_endpoint": i.URL + "/out",
+		}
 	}))
 	mux.HandleFunc("/keys", i.answer(func() any {
 		i.read++
 		return jose.JSONWebKeySet{Keys: i.keys}
 	}))
 	mux.HandleFunc("POST /token", i.give)
+	mux.HandleFunc("GET /authorize", i.authorize)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	i.URL = srv.URL
@@ -72,22 +83,6 @@ func (i *Issuer) answer(document func() any) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(document()) // a caller that hung up
 	}
-}
-
-// give gives a client that knows Secret a token of an operator, by the client credentials grant.
-func (i *Issuer) give(w http.ResponseWriter, r *http.Request) {
-	id, secret, _ := r.BasicAuth()
-	if secret != Secret || r.FormValue("grant_type") != "client_credentials" {
-		http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
-		return
-	}
-	i.mu.Lock()
-	i.given++
-	i.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller that hung up
-		"access_token": i.Token(id, auth.Operator), "token_type": "Bearer", "expires_in": 3600,
-	})
 }
 
 // Given is how many tokens clients got.
@@ -119,6 +114,12 @@ func (i *Issuer) Away(away bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.away = away
+}
+
+func (i *Issuer) isAway() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.away
 }
 
 // KeysRead is how many times the keys were read.

@@ -25,7 +25,6 @@ const maxBody = 2 << 20
 type Server struct {
 	door     door
 	contract *contract.Contract
-	gate     gate
 }
 
 // door answers the operations.
@@ -47,23 +46,22 @@ func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.
 	if err != nil {
 		return nil, err
 	}
-	return &Server{contract: c, gate: newGate(), door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, nil
+	return &Server{contract: c, door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, nil
 }
 
-// Token is what a page of this door shows with whatever it changes: in TokenHeader, or in a field of a form called token. It is another
-// one in each process.
-func (s *Server) Token() string { return s.gate.token }
-
-// Handler routes the operations of the contract and the pages that others adds (nil: none), all behind a guard. Every answer that is not a success is a
-// problem document. A page of another origin cannot change anything.
-func (s *Server) Handler(g *auth.Guard, others func(chi.Router)) http.Handler {
+// Handler routes the operations of the contract and the pages that others adds (nil: none), all behind a guard, and the sign-in. Every answer to an
+// operation that is not a success is a problem document. What public adds is for everybody.
+func (s *Server) Handler(g *auth.Guard, others func(chi.Router), public ...func(chi.Router)) http.Handler {
 	return s.contract.Router(func(r chi.Router) {
 		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
 	}, func(r chi.Router) {
-		r.Use(s.gate.handler)
+		g.SignInRoutes(r)
+		for _, add := range public {
+			add(r)
+		}
 		if others != nil {
 			guarded(g, others)(r)
 		}

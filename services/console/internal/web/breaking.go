@@ -17,6 +17,8 @@ const (
 	// controlHeader must be on what changes something in a playground.
 	controlHeader = "X-Troupe-Control"
 	controlWithin = 10 * time.Second
+	// maxForm bounds the body of a form, in bytes.
+	maxForm = 16 << 10
 )
 
 // Playground asks the control API of the playground that a console belongs to. The zero value belongs to none.
@@ -116,6 +118,7 @@ func (p *Pages) breakIt(w http.ResponseWriter, r *http.Request) {
 	if p.whole(w, r) {
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		p.fail(w, r, fault.Field("body", "must be a form: %w", err))
 		return

@@ -51,7 +51,7 @@ func TestMapStaysResponsive(t *testing.T) {
 	if chromium == "" {
 		t.Skip("CHROMIUM does not say where a browser is")
 	}
-	p, _, _ := live(t, "")
+	p, _ := live(t, "")
 	console, err := url.Parse(p.url)
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,8 @@ import (
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
 
-// Desk is the operators' door: it reads chains with their payloads, and lets through only what bears its token.
+// Desk is the operators' door: it reads chains with their payloads.
 type Desk interface {
-	Token() string
 	Chain(ctx context.Context, participant, order string) (httpapi.Chain, error)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
@@ -23,6 +24,7 @@ var openStreams = telemetry.StreamsOpen.UpDown()
 
 // live is the one stream of a browser, for all of its visible pages (static/stream.js): the pulse; with ?flow what
 // flows; and what becomes of each ?order=ID. A reader that comes back is told all of it at once, so nothing is missed.
+// It ends with the token or session that it was asked with.
 func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	orders := query["order"]
@@ -40,7 +42,7 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	out := newStream(w)
 	var parts sync.WaitGroup
 	defer parts.Wait()
-	ctx, end := context.WithCancel(r.Context())
+	ctx, end := auth.WhileValid(r.Context())
 	defer end()
 	part := func(tell func()) {
 		parts.Go(func() {

@@ -38,7 +38,7 @@ func (i *idle) Group(ctx context.Context, group string, logs []broker.TopicParti
 }
 
 // live opens a console with a pulse, in a playground whose control API is at an address (empty: in none).
-func live(t *testing.T, control string) (*page, *idle, string) {
+func live(t *testing.T, control string) (*page, *idle) {
 	t.Helper()
 	s := consoletest.New(t)
 	protocol, err := choreography.Load()
@@ -60,9 +60,9 @@ func live(t *testing.T, control string) (*page, *idle, string) {
 	}
 	s.Play()
 	s.Run(beat.Run)
-	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes, pages.Static))
 	t.Cleanup(srv.Close)
-	return &page{Stage: s, query: fake, url: srv.URL}, groups, desk.Token()
+	return &page{Stage: s, query: fake, url: srv.URL}, groups
 }
 
 // sampled waits until the pulse was taken, and knows that so many orders settled.
@@ -83,7 +83,7 @@ func (p *page) sampled(settled int) {
 }
 
 func TestMapShowsTheChoreography(t *testing.T) {
-	p, groups, _ := live(t, "")
+	p, groups := live(t, "")
 	groups.stopped = "payment"
 	p.Caught()
 	p.sampled(0)
@@ -127,7 +127,7 @@ func event(t *testing.T, lines *bufio.Scanner, name string) (data string) {
 }
 
 func TestPulseIsLive(t *testing.T) {
-	p, _, _ := live(t, "")
+	p, _ := live(t, "")
 	resp := p.open("/live?flow")
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewScanner(resp.Body)
@@ -154,7 +154,7 @@ func TestPulseIsLive(t *testing.T) {
 }
 
 func TestPulseAsJSON(t *testing.T) {
-	p, _, _ := live(t, "")
+	p, _ := live(t, "")
 	p.Put(p.Confirmed(consoletest.ID("a"), "c-1")...)
 	p.sampled(1)
 	resp := p.open("/api/pulse")
@@ -228,17 +228,14 @@ func (p *page) post(path string, form url.Values) (int, string) {
 
 func TestBreakThings(t *testing.T) {
 	address, asked := control(t)
-	p, _, token := live(t, address)
+	p, _ := live(t, address)
 	p.Caught()
-	p.shows("/break", "&lt;script&gt;", "kills", `action="/break/kill"`, "<option", "End it now", `href="/orders/o-1"`, token)
+	p.shows("/break", "&lt;script&gt;", "kills", `action="/break/kill"`, "<option", "End it now", `href="/orders/o-1"`)
 	p.shows("/", `class="service payment stopped"`, "stopped", `class="service order "`, "Break things")
 
-	if status, _ := p.post("/break/kill", url.Values{"do": {"break"}}); status != http.StatusForbidden || len(asked()) != 0 {
-		t.Errorf("without the token: %d", status)
-	}
 	for want, form := range map[string]url.Values{
-		"POST /breaks/kill?option=payment": {"token": {token}, "do": {"break"}, "option": {"payment"}},
-		"DELETE /breaks/kill":              {"token": {token}, "do": {"mend"}},
+		"POST /breaks/kill?option=payment": {"do": {"break"}, "option": {"payment"}},
+		"DELETE /breaks/kill":              {"do": {"mend"}},
 	} {
 		if status, _ := p.post("/break/kill", form); status != http.StatusSeeOther {
 			t.Errorf("%s: %d", want, status)
@@ -247,17 +244,17 @@ func TestBreakThings(t *testing.T) {
 			t.Errorf("asked %q, want %q", got, want)
 		}
 	}
-	if status, text := p.post("/break/busy", url.Values{"token": {token}}); status != http.StatusServiceUnavailable || !strings.Contains(text, "still there") {
+	if status, text := p.post("/break/busy", nil); status != http.StatusServiceUnavailable || !strings.Contains(text, "still there") {
 		t.Errorf("busy: %d", status)
 	}
 }
 
 func TestNothingToBreakOutsideAPlayground(t *testing.T) {
-	p, _, token := live(t, "")
+	p, _ := live(t, "")
 	if got := p.get("/break", http.StatusNotFound); !strings.Contains(got, "Only a playground") {
 		t.Error(got)
 	}
-	if status, _ := p.post("/break/kill", url.Values{"token": {token}}); status != http.StatusNotFound {
+	if status, _ := p.post("/break/kill", nil); status != http.StatusNotFound {
 		t.Errorf("%d", status)
 	}
 }

@@ -32,11 +32,12 @@ func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	}
 	httpdoortest.Routes(t, httpdoor.Config{}, desk.Handler(auth.New(auth.Config{}), func(r chi.Router) {
 		pages.Routes(r)
+		pages.Static(r)
 		lifecycle.NewHealth().Routes(r)
 	}), httpdoortest.Header{})
 }
 
-func TestEveryTokenAtEveryRouteOfTheConsole(t *testing.T) {
+func TestEveryTokenAndSessionAtEveryRouteOfTheConsole(t *testing.T) {
 	s := consoletest.New(t)
 	s.Play()
 	s.Caught()
@@ -57,7 +58,10 @@ func TestEveryTokenAtEveryRouteOfTheConsole(t *testing.T) {
 	}
 	issuer := authtest.NewIssuer(t)
 	sees, changes := auth.Viewer, auth.Operator
-	authtest.Routes(t, issuer, desk.Handler(authtest.Guard(t, issuer.Config()), pages.Routes), auth.Table{
+	guard := authtest.Guard(t, issuer.Config())
+	cfg, as := authtest.SignInConfig(authtest.SessionKey)
+	guard.SignIn(cfg, as, pages.Notice)
+	authtest.Routes(t, issuer, desk.Handler(guard, pages.Routes, pages.Static), auth.Table{
 		"GET /api/pulse": sees, "GET /api/rebuild": sees, "POST /api/rebuild": changes, "DELETE /api/rebuild": changes,
 		"GET /api/dead-letters": sees, "GET /api/dead-letters/groups": sees, "GET /api/dead-letters/log": sees,
 		"GET /api/dead-letters/requests/{request_id}": sees,
@@ -67,8 +71,8 @@ func TestEveryTokenAtEveryRouteOfTheConsole(t *testing.T) {
 		"POST /api/dead-letters/{participant}/{order_id}/edit":    changes,
 		"POST /api/dead-letters/{participant}/{order_id}/discard": changes,
 
-		"GET /": sees, "GET /live": sees, "GET /orders": sees, "GET /orders/{id}": sees, "GET /static/*": sees,
+		"GET /": sees, "GET /live": sees, "GET /orders": sees, "GET /orders/{id}": sees,
 		"GET /dead-letters": sees, "GET /dead-letters/{participant}/{order}": changes,
 		"GET /break": sees, "POST /break/{name}": auth.Breaker,
-	})
+	}, "GET /static/*")
 }

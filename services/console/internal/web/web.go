@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
@@ -84,12 +85,8 @@ func New(model *letters.Model, query *orders.Query, log broker.Log, desk Desk, c
 	return p, nil
 }
 
-// Routes adds the pages and what they load.
+// Routes adds the pages.
 func (p *Pages) Routes(r chi.Router) {
-	static, err := fs.Sub(files, "static")
-	if err != nil {
-		panic(err) // embedded
-	}
 	r.Get("/", p.showMap)
 	r.Get("/break", p.breaks)
 	r.Post("/break/{name}", p.breakIt)
@@ -98,6 +95,14 @@ func (p *Pages) Routes(r chi.Router) {
 	r.Get("/orders/{id}", p.order)
 	r.Get("/dead-letters", p.letters)
 	r.Get("/dead-letters/{participant}/{order}", p.letter)
+}
+
+// Static adds what pages load, which holds nothing of what they show.
+func (p *Pages) Static(r chi.Router) {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // embedded
+	}
 	served := http.StripPrefix("/static/", http.FileServerFS(static))
 	r.Get("/static/*", func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header()) // a shared worker is under the policy of its own answer, not of the pages'
@@ -113,8 +118,8 @@ type layout struct {
 	// Board holds the pulse; Live says that there is one.
 	Board board
 	Live  bool
-	// Token for forms and scripts.
-	Token string
+	// Caller is who looks.
+	Caller auth.Caller
 	// Breakable says that this is a playground.
 	Breakable bool
 	Page      any
@@ -123,7 +128,8 @@ type layout struct {
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := layout{Title: title, Here: here(name), Page: page, Token: p.desk.Token(), Live: p.cfg.Pulse != nil, Breakable: p.cfg.Playground.URL != ""}
+	v := layout{Title: title, Here: here(name), Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.URL != ""}
+	v.Live = p.cfg.Pulse != nil && v.Caller.Has(auth.Viewer)
 	if v.Live {
 		sample, _ := p.cfg.Pulse.Look(r.Context())
 		v.Board = face(sample)
@@ -156,6 +162,11 @@ func here(page string) string {
 		return "letters"
 	}
 	return page
+}
+
+// Notice tells somebody who is not let in why, and how to sign in.
+func (p *Pages) Notice(w http.ResponseWriter, r *http.Request, n auth.Notice) {
+	p.show(w, r, n.Status, "notice", n.Title, n)
 }
 
 // trace is the address of a trace, empty when none is known.

@@ -43,7 +43,7 @@ func open(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	s.Play()
-	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes))
+	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes, pages.Static))
 	t.Cleanup(srv.Close)
 	return &page{s, query, srv.URL}
 }

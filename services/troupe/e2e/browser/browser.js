@@ -8,15 +8,26 @@ export const desktop = { width: 1280, height: 900 };
 export const phone = { width: 390, height: 844 };
 
 export class Browser {
-  static async start({ executablePath, base, screenshots }) {
+  static async start({ executablePath, base, issuer, screenshots }) {
     const b = new Browser();
     // What Chromium would ask of the network by itself is off.
     b.chromium = await chromium.launch({
       executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
     });
-    Object.assign(b, { base, screenshots, contexts: [], wrong: [], expected: [] });
+    Object.assign(b, { base, issuer, screenshots, contexts: [], wrong: [], expected: [] });
     await mkdir(screenshots, { recursive: true });
+    const page = await b.page();
+    await b.signIn(page, 'admin');
+    b.session = await page.context().storageState(); // of all pages from now on
+    await b.check();
     return b;
+  }
+
+  // signIn opens the console and says at the issuer's page who it is: one click.
+  async signIn(page, as) {
+    await page.goto('/');
+    await page.getByRole('button', { name: as }).click();
+    await page.getByRole('button', { name: 'Sign out' }).waitFor();
   }
 
   // page opens an empty page that knows nothing of the others. Script errors, violations of the policy, dialogs (an alert that got
@@ -25,7 +36,7 @@ export class Browser {
 
   // pages opens several at once, as tabs of one browser: they share what it has.
   async pages(count, options = {}) {
-    const context = await this.chromium.newContext({ baseURL: this.base, viewport: desktop, reducedMotion: 'no-preference', ...options });
+    const context = await this.chromium.newContext({ baseURL: this.base, viewport: desktop, reducedMotion: 'no-preference', storageState: this.session, ...options });
     this.contexts.push(context);
     context.setDefaultTimeout(30_000);
     const pages = [];
@@ -41,7 +52,8 @@ export class Browser {
     page.on('console', (m) => { if (['error', 'warning'].includes(m.type())) wrong(`console: ${m.text()}`); });
     page.on('dialog', async (d) => { wrong(`dialog: ${d.message()}`); await d.dismiss(); });
     page.on('response', (r) => { if (r.status() >= 400) wrong(`${r.status()} for ${r.url()}`); });
-    page.on('request', (r) => { if (new URL(r.url()).origin !== new URL(this.base).origin) wrong(`asked elsewhere: ${r.url()}`); });
+    const own = [this.base, this.issuer].map((url) => new URL(url).origin);
+    page.on('request', (r) => { if (!own.includes(new URL(r.url()).origin)) wrong(`asked elsewhere: ${r.url()}`); });
     return page;
   }
 

@@ -10,7 +10,7 @@ let play, browser;
 
 before(async () => {
   play = await Playground.start(TROUPE);
-  browser = await Browser.start({ executablePath: CHROMIUM, base: play.at.console, screenshots: SCREENSHOTS });
+  browser = await Browser.start({ executablePath: CHROMIUM, base: play.at.console, issuer: play.at.issuer, screenshots: SCREENSHOTS });
 });
 after(async () => {
   await browser?.stop();
@@ -135,8 +135,7 @@ async function poison(page) {
 }
 
 // edit changes the payload of the letter that is shown, and redrives it.
-async function edit(page, change, by = 'ada.l', why = 'wrong card') {
-  await page.getByLabel('Who you are').fill(by);
+async function edit(page, change, why = 'wrong card') {
   await page.getByLabel('Why').fill(why);
   await page.getByRole('button', { name: 'Edit…' }).click();
   const payload = page.getByRole('dialog').getByLabel('Payload');
@@ -200,7 +199,7 @@ test('a killed service greys on the map, recovers, and the ticks stay green', as
 test('what is hostile is shown as text and runs nothing', async () => {
   const page = await browser.page();
   const script = '"><script>alert(1)</script>', image = '<img src=/x onerror=alert(1)>', header = '<img src/onerror>"<script>alert(1)</script>';
-  await assert.rejects(play.place({ customer_id: script }), /400.*customer_id/, 'no such customer comes in at all');
+  await assert.rejects(play.place({ customer_id: script }, {}, 'c-1001'), /400.*customer_id/, 'no such customer comes in at all');
   const id = await play.place(
     { payment_method: 'pm_sim_refused', lines: [{ sku: script, name: image, quantity: 1, unit_price: 100 }] },
     { traceparent: `00-${randomUUID().replaceAll('-', '')}-00f067aa0ba902b7-01`, tracestate: `evil=${header}` });
@@ -211,12 +210,12 @@ test('what is hostile is shown as text and runs nothing', async () => {
   await seen(page.getByRole('definition').filter({ hasText: header }));
 
   browser.expect('422');
-  await edit(page, { [image]: 'x' }, image, script);
+  await edit(page, { [image]: 'x' }, script);
   await seen(page.getByRole('status').filter({ hasText: `/payload/${image}: is not a known field` }));
-  await edit(page, { payment_method: 'pm_card_visa' }, image, script);
+  await edit(page, { payment_method: 'pm_card_visa' }, script);
   await seen(page.getByRole('status').getByText('Done: 1 came back.'));
   await page.reload();
-  await seen(page.getByRole('cell', { name: image }));
+  await seen(page.getByRole('cell', { name: 'admin' })); // who acted is who is signed in
   await seen(page.getByRole('cell', { name: script }));
 
   await page.goto(`/orders/${id}`);
@@ -256,13 +255,52 @@ test('a story of 200 events stays usable', async (t) => {
   await seen(rows.last().getByText('type', { exact: true }));
 });
 
-test('what changes something needs the token of the page', async () => {
+test('what changes something needs a session, and a page of the console', async () => {
   const page = await browser.page();
   await page.goto('/break');
-  const send = (headers) => page.request.post('/break/poison', { headers: { origin: play.at.console, ...headers } });
-  assert.equal((await send({})).status(), 403);
-  assert.equal((await send({ 'x-console-token': 'AAAA' })).status(), 403);
+  const send = (headers, from = page) => from.request.post(`${play.at.console}/break/poison`, { headers, maxRedirects: 0 });
+  assert.equal((await send({})).status(), 403, 'nobody says from where');
+  assert.equal((await send({ origin: 'http://evil.example' })).status(), 403);
+  assert.equal((await send({ origin: play.at.console, 'sec-fetch-site': 'cross-site' })).status(), 403);
+  const stranger = await browser.page({ storageState: undefined });
+  assert.equal((await send({ origin: play.at.console }, stranger)).status(), 401);
   assert.equal((await page.request.get('/orders', { headers: { host: 'evil.example' } })).status(), 421);
+});
+
+test('a viewer sees and changes nothing, and who signed out sees nothing', async () => {
+  const page = await browser.page({ storageState: undefined });
+  await browser.signIn(page, 'viewer');
+  await seen(page.getByRole('banner').getByText('viewer'));
+  await page.goto('/break');
+  assert.ok(await page.getByRole('button', { name: 'Poison one order' }).isDisabled());
+  browser.expect('403');
+  await page.goto(`/dead-letters/payment/${randomUUID()}`);
+  await seen(page.getByText('For viewer: this needs the role operator.'));
+  await page.goto('/orders');
+  const cookies = await page.context().cookies();
+  assert.deepEqual(cookies.map(({ name, httpOnly, sameSite }) => [name, httpOnly, sameSite]), [['troupe-session', true, 'Lax']]);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await seen(page.getByText('Nobody is signed in here.'));
+  assert.deepEqual(await page.context().cookies(), []);
+  await page.goto('/orders');
+  await seen(page.getByRole('heading', { name: 'Sign in to the playground' }));
+  await page.goto('/sign-out');
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'breaker' }).click();
+  await seen(page.getByRole('banner').getByText('breaker'));
+});
+
+test('a page whose session has ended says so, and is whole again after a sign-in elsewhere', async () => {
+  const [page, other] = await browser.pages(2, { storageState: undefined });
+  await browser.signIn(page, 'operator');
+  const still = await unmoved(page);
+  browser.expect('401');
+  await page.context().clearCookies();
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))); // the stream begins anew
+  await seen(page.getByText('Your session has ended.'));
+  await browser.signIn(other, 'operator');
+  await page.getByText('Your session has ended.').waitFor({ state: 'hidden' });
+  await still();
 });
 
 test('all of it can be read and broken without JavaScript', async () => {

@@ -9,7 +9,7 @@ let play, browser;
 
 before(async () => {
   play = await Playground.start(TROUPE);
-  browser = await Browser.start({ executablePath: CHROMIUM, base: play.at.console, screenshots: SCREENSHOTS });
+  browser = await Browser.start({ executablePath: CHROMIUM, base: play.at.console, issuer: play.at.issuer, screenshots: SCREENSHOTS });
 });
 after(async () => {
   await browser?.stop();

@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export class Playground {
-  tokens = new Map(); // of the orders placed here
+  placed = new Map(); // consistency token and customer of each order
+  tokens = new Map(); // that the issuer gave, by subject
 
   // start returns when the playground says that it is ready; program is bin/troupe.
   static async start(program) {
     const p = new Playground();
     p.dir = await mkdtemp(join(tmpdir(), 'troupe-browser-'));
-    p.process = spawn(program, ['play', '--auth', 'off', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    p.process = spawn(program, ['play', '--dir', p.dir, '--ports', 'auto'], { stdio: ['ignore', 'pipe', 'inherit'] });
     p.ended = once(p.process, 'exit');
     process.once('exit', () => p.process.kill('SIGINT')); // however this test ends
     process.once('SIGTERM', () => process.exit(1));
@@ -36,33 +37,49 @@ export class Playground {
     await rm(this.dir, { recursive: true });
   }
 
-  // place places an order by REST and returns its id.
-  async place(change = {}, headers = {}) {
+  // as is the header with the token of a subject.
+  async as(subject) {
+    if (!this.tokens.has(subject)) {
+      const secret = (await readFile(join(this.dir, 'secret'), 'utf8')).trim();
+      const { access_token } = await ok(await fetch(`${this.at.issuer}/oauth/token`, {
+        method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials' }),
+        headers: { authorization: `Basic ${btoa(`${subject}:${secret}`)}` },
+      }), 200);
+      this.tokens.set(subject, { authorization: `Bearer ${access_token}` });
+    }
+    return this.tokens.get(subject);
+  }
+
+  // place places an order by REST, as its customer or who is said, and returns its id.
+  async place(change = {}, headers = {}, as = change.customer_id ?? 'c-1001') {
     const order = {
       customer_id: 'c-1001', email: 'ada@example.com', currency: 'EUR', payment_method: 'pm_card_visa',
       lines: [{ sku: 'TEA-250', name: 'Green tea', quantity: 2, unit_price: 1250 }], ...change,
     };
     const answer = await fetch(`${this.at.order}/orders`, {
-      method: 'POST', body: JSON.stringify(order), headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...headers },
+      method: 'POST', body: JSON.stringify(order),
+      headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...await this.as(as), ...headers },
     });
     const placed = await ok(answer, 202);
-    this.tokens.set(placed.id, placed.consistency_token);
+    this.placed.set(placed.id, { token: placed.consistency_token, as });
     return placed.id;
   }
 
   // settled returns an order that was placed here, when it has its outcome.
   async settled(id) {
-    return ok(await fetch(`${this.at.query}/orders/${id}?until=settled`, { headers: { prefer: 'wait=30', 'consistency-token': this.tokens.get(id) } }), 200);
+    const { token, as } = this.placed.get(id);
+    return ok(await fetch(`${this.at.query}/orders/${id}?until=settled`, { headers: { prefer: 'wait=30', 'consistency-token': token, ...await this.as(as) } }), 200);
   }
 
   async cancel(id) {
-    return ok(await fetch(`${this.at.order}/orders/${id}/cancel`, { method: 'POST' }), 202);
+    return ok(await fetch(`${this.at.order}/orders/${id}/cancel`, { method: 'POST', headers: await this.as(this.placed.get(id).as) }), 202);
   }
 
   // parked returns when payment has parked an order and the console knows.
   async parked(id) {
+    const headers = await this.as('operator');
     for (const end = Date.now() + 30_000; ; await new Promise((later) => setTimeout(later, 50))) {
-      const answer = await fetch(`${this.at.console}/api/dead-letters/payment/${id}`);
+      const answer = await fetch(`${this.at.console}/api/dead-letters/payment/${id}`, { headers });
       if (answer.ok && (await answer.json()).waiting > 0) return;
       if (Date.now() > end) throw new Error(`order ${id} is not parked`);
     }
@@ -71,13 +88,14 @@ export class Playground {
   // redrive asks for what payment parked of an order, and returns when it is known what became of it.
   async redrive(id) {
     return ok(await fetch(`${this.at.console}/api/dead-letters/payment/${id}/redrive`, {
-      method: 'POST', body: JSON.stringify({ by: 'ada.l', force: true }), headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+      method: 'POST', body: JSON.stringify({ by: 'ada.l', force: true }),
+      headers: { 'content-type': 'application/json', prefer: 'wait=30', ...await this.as('operator') },
     }), 200);
   }
 
   // events of an order, as the customers' door tells them.
   async events(id) {
-    return (await ok(await fetch(`${this.at.query}/orders/${id}/events`), 200)).events;
+    return (await ok(await fetch(`${this.at.query}/orders/${id}/events`, { headers: await this.as('viewer') }), 200)).events;
   }
 
   // streams is how many the console holds open now.

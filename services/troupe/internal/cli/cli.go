@@ -122,7 +122,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-lett
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		deadLettersCommand(), rebuildCommand(), tokenCommand(), versionCommand(),
+		deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
 		partCommand("gateway", "Run the payment gateway simulator alone"),
 		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
 		partCommand("provision", "Create the topics at Kafka"))
@@ -177,7 +177,7 @@ func explain(w io.Writer, style terminal.Style, err error) {
 		fmt.Fprintf(w, "  Try again in %s; that is safe.\n", p.RetryAfter)
 	}
 	if p.Status == http.StatusUnauthorized {
-		fmt.Fprintf(w, "  Set TROUPE_TOKEN. That of a playground is found in its directory, by TROUPE_DIR (%s).\n", playDir())
+		fmt.Fprintf(w, "  Sign in by troupe login, or set TROUPE_TOKEN. That of a playground is found in its directory, by TROUPE_DIR (%s).\n", playDir())
 	}
 	if p.TraceID != "" {
 		fmt.Fprintln(w, "  trace "+terminal.Clean(p.TraceID))

@@ -76,7 +76,7 @@ func (d *consoleAPI) with(cmd *cobra.Command, unbounded bool, f func(ctx context
 		ctx, cancel = context.WithTimeout(ctx, d.timeout)
 	}
 	defer cancel()
-	o := operator{Console: rest.NewConsole(d.url).As(tokens("admin", d.url)), out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), json: d.json}
+	o := operator{Console: rest.NewConsole(d.url).As(tokens(admin, d.url)), out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), json: d.json}
 	o.style = terminal.StyleOf(o.out)
 	o.interactive = terminal.Is(o.out)
 	err := f(ctx, o)

@@ -40,7 +40,7 @@ then who did what about it, and the order's story. Payloads are shown as they ar
 				if o.json {
 					return printJSON(o.out, chain.Raw)
 				}
-				return errors.Join(o.printChain(name, chain), o.printStory(ctx, rest.New("", query).As(tokens("admin", query)), name.order), o.printNext(name, chain))
+				return errors.Join(o.printChain(name, chain), o.printStory(ctx, rest.New("", query).As(tokens(admin, query)), name.order), o.printNext(name, chain))
 			})
 		},
 	}

@@ -15,23 +15,36 @@ import (
 // playDir is where a playground is looked for.
 func playDir() string { return variable("TROUPE_DIR", ".play") }
 
-// tokens are those that a command shows to the services at some base URLs: TROUPE_TOKEN where it is set, and otherwise
-// those of a subject in the playground of TROUPE_DIR, if all of these are its services. Nil: none.
+// admin is the subject as which operators' commands act in a playground.
+const admin = "admin"
+
+// tokens are those that a command shows to the services at some base URLs: TROUPE_TOKEN where it is set, then that of
+// troupe login, and those of a subject in the playground of TROUPE_DIR if all of these are its services. There, nobody
+// signs in as a customer. Nil: none.
 func tokens(subject string, urls ...string) rest.Tokens {
 	if token := os.Getenv("TROUPE_TOKEN"); token != "" {
 		return func(string) (string, error) { return token, nil }
 	}
 	at, err := play.Find(playDir())
-	if err != nil {
-		return nil
+	// A token is shown to nobody but the services of its playground.
+	foreign := func(url string) bool {
+		return !slices.Contains([]string{at.Order, at.Query, at.Console}, strings.TrimRight(url, "/"))
 	}
-	for _, url := range urls {
-		// A token is shown to nobody but the services of its playground.
-		if !slices.Contains([]string{at.Order, at.Query, at.Console}, strings.TrimRight(url, "/")) {
+	ofPlayground := err == nil && !slices.ContainsFunc(urls, foreign)
+	issuer := ""
+	if ofPlayground {
+		if at.Issuer == "" {
 			return nil
 		}
+		issuer = at.Issuer
 	}
-	return at.Tokens(subject)
+	if token := kept(issuer, urls); token != nil && (!ofPlayground || subject == admin) {
+		return func(string) (string, error) { return token() }
+	}
+	if ofPlayground {
+		return at.Tokens(subject)
+	}
+	return nil
 }
 
 // demoTokens are those of the demo's customer.

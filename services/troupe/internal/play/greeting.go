@@ -24,7 +24,7 @@ func greeting(o Options, at Playground, l *logs, title string) string {
 	row("mailbox", at.Mailbox, "the mails that customers get")
 	row("gateway", at.Gateway, "charges and refunds (a simulator)")
 	if at.Issuer != "" {
-		row("issuer", at.Issuer, "gives tokens: "+os.Args[0]+" token c-1001")
+		row("issuer", at.Issuer, "signs you in to the console; gives tokens: "+os.Args[0]+" token c-1001")
 	}
 	row("control", at.Control+"/processes", "kill, pause, flush: nothing gets lost")
 	kafka, redis := "embedded, kept in "+o.Dir, "embedded, forgets when it ends"

@@ -3,6 +3,7 @@ package play
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,8 +18,12 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// secretFile in the playground's directory opens its issuer: whoever may read it acts for anybody.
-const secretFile = "secret"
+const (
+	// secretFile in the playground's directory opens its issuer: whoever may read it acts for anybody.
+	secretFile = "secret"
+	// sessionKeyFile keeps people signed in while a console dies and starts again.
+	sessionKeyFile = "session-key"
+)
 
 // AuthOff is Options.Auth of a playground whose services take no tokens.
 const AuthOff = "off"
@@ -40,6 +45,12 @@ func (o *Options) issuer(at Playground) ([]lifecycle.Part, error) {
 	if err := os.WriteFile(name, []byte(secret+"\n"), 0o600); err != nil {
 		return nil, err
 	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	text := base64.StdEncoding.EncodeToString(key)
+	if err := os.WriteFile(filepath.Join(at.Dir, sessionKeyFile), []byte(text+"\n"), 0o600); err != nil {
+		return nil, err
+	}
 	h, err := issuer.New(at.Issuer, secret)
 	if err != nil {
 		return nil, err
@@ -56,16 +67,16 @@ func authEnviron(at Playground) []string {
 	if at.Issuer == "" {
 		return []string{"AUTH=" + AuthOff, "AUTH_ISSUER="}
 	}
-	// A browser has no token: the console, on loopback here, is for whoever is on this machine.
-	return []string{"AUTH=", "AUTH_ISSUER=" + at.Issuer, "AUTH_AUDIENCE=" + issuer.Audience, "CONSOLE_AUTH=" + AuthOff}
+	return []string{"AUTH=", "AUTH_ISSUER=" + at.Issuer, "AUTH_AUDIENCE=" + issuer.Audience}
 }
 
-// consoleCredentials tell the console as whom it asks query.
-func consoleCredentials(at Playground) []string {
+// consoleCredentials tell a console, asked at a URL, as whom it asks query and signs people in.
+func consoleCredentials(at Playground, url string) []string {
 	if at.Issuer == "" {
-		return nil
+		return []string{"CONSOLE_URL="}
 	}
 	return []string{
+		"CONSOLE_URL=" + url, "SESSION_KEY=", "SESSION_KEY_FILE=" + filepath.Join(at.Dir, sessionKeyFile),
 		"AUTH_CLIENT_ID=" + issuer.Console, "AUTH_CLIENT_SECRET=",
 		"AUTH_CLIENT_SECRET_FILE=" + filepath.Join(at.Dir, secretFile),
 	}

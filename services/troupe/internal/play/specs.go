@@ -86,7 +86,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 				}
 				env = append(env, "CONSOLE_ADDR="+local(console), "QUERY_URL="+at.Query, "CONSOLE_GATEWAY_URL="+at.Gateway, "CONSOLE_MAILBOX_URL="+at.Mailbox,
 					"CONSOLE_CONTROL_URL="+at.Control)
-				env = append(env, consoleCredentials(at)...)
+				env = append(env, consoleCredentials(at, "http://"+local(console))...)
 				addresses["console"] = "http://" + local(console)
 			}
 			p := o.process(name, service, i, env, o.serviceEnviron(at))

@@ -2,7 +2,7 @@
 import { el } from './console.js';
 
 const outcome = document.getElementById('outcome');
-const token = document.querySelector('meta[name=token]').content;
+const me = document.querySelector('meta[name=subject]')?.content; // who is signed in: nobody is asked, then
 
 function say(text, how = '') {
   outcome.className = how;
@@ -11,7 +11,7 @@ function say(text, how = '') {
 
 async function call(method, path, body) {
   const answer = await fetch(path, {
-    method, headers: { 'content-type': 'application/json', prefer: 'wait=20', 'x-console-token': token }, body: body && JSON.stringify(body),
+    method, headers: { 'content-type': 'application/json', prefer: 'wait=20' }, body: body && JSON.stringify(body),
   });
   const said = await answer.json();
   if (answer.ok) return said;
@@ -42,7 +42,8 @@ function ask(title, fields, verb) {
 }
 
 const field = (label, input) => el('label', { class: 'field' }, label, input);
-const by = () => el('input', { name: 'by', required: true, maxlength: 100, value: localStorage.getItem('by') ?? '' });
+const by = () => me ? '' : field('Who you are', el('input', { name: 'by', required: true, maxlength: 100, value: localStorage.getItem('by') ?? '' }));
+const remember = (who) => { if (who) localStorage.setItem('by', who); return me ?? who; };
 const reason = (required) => el('input', { name: 'reason', required, maxlength: 500 });
 
 // Lines of two texts: what went, what came, what stayed (longest common subsequence).
@@ -63,15 +64,15 @@ const chain = document.getElementById('chain');
 const form = document.getElementById('act');
 if (form) {
   form.hidden = false;
-  form.by.value = localStorage.getItem('by') ?? '';
+  if (form.by) form.by.value = localStorage.getItem('by') ?? '';
   for (const acts of document.querySelectorAll('.acts')) acts.hidden = false;
   const at = `/api/dead-letters/${encodeURIComponent(chain.dataset.participant)}/${encodeURIComponent(chain.dataset.order)}`;
 
   const act = async (what, more) => {
-    localStorage.setItem('by', form.by.value);
+    const who = remember(form.by?.value);
     say('Asked, waiting for the outcome…');
     try {
-      const s = await call('POST', `${at}/${what}`, { by: form.by.value, ...(form.reason.value && { reason: form.reason.value }), ...more });
+      const s = await call('POST', `${at}/${what}`, { by: who, ...(form.reason.value && { reason: form.reason.value }), ...more });
       say(...endings[s.state](s));
       if (s.state !== 'waiting') await refresh();
     } catch (err) {
@@ -143,13 +144,13 @@ for (const button of document.querySelectorAll('[data-bulk]')) {
       const all = await heads({ participant, class: cause, ...(type && { type }) });
       const put = await ask('Redrive this group?', [
         el('p', {}, `${all.length} orders, one after the other, while this page is open. To go on without it: troupe dead-letters redrive --participant ${participant} --class ${cause}`),
-        field('Who you are', by()), field('Why', reason(false))], 'Redrive');
+        by(), field('Why', reason(false))], 'Redrive');
       if (!put) return;
-      localStorage.setItem('by', put.by);
+      const who = remember(put.by);
       const count = { done: 0, failed: 0, refused: 0, waiting: 0 };
       for (const { participant: at, order_id: order } of all) {
         const path = `/api/dead-letters/${encodeURIComponent(at)}/${encodeURIComponent(order)}/redrive`;
-        const { state } = await call('POST', path, { by: put.by, ...(put.reason && { reason: put.reason }) }).catch(() => ({ state: 'refused' }));
+        const { state } = await call('POST', path, { by: who, ...(put.reason && { reason: put.reason }) }).catch(() => ({ state: 'refused' }));
         count[state]++;
         say(`${count.done} of ${all.length} came back, ${count.failed} failed again, ${count.refused} were refused, ${count.waiting} wait for an answer.`,
           count.failed + count.refused ? 'bad' : 'good');

@@ -7,7 +7,7 @@
 const wish = { flow: false, orders: [] };
 const listeners = new EventTarget();
 
-// hear calls a function with the data of each event of a name: those of the server, open, and lost. It must be called
+// hear calls a function with the data of each event of a name: those of the server, open, lost, and ended. It must be called
 // while the page loads.
 export function hear(name, each) {
   if (name === 'flow') wish.flow = true;
@@ -20,6 +20,14 @@ export function follow(order, each) {
   wish.orders.push(order);
   for (const name of ['version', 'exception']) hear(name, (told) => { if (told.order === order) each(); });
 }
+
+// Whose session has ended is told, and keeps what is on the page: another tab may sign in too.
+const ended = document.getElementById('ended');
+hear('ended', () => {
+  ended.querySelector('a').href = `/sign-in?to=${encodeURIComponent(location.pathname + location.search)}`;
+  ended.hidden = false;
+});
+hear('open', () => { ended.hidden = true; });
 
 function join() {
   if (globalThis.SharedWorker) return new SharedWorker('/static/stream.js', { type: 'module', name: 'stream' }).port;

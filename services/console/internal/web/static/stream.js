@@ -32,6 +32,7 @@ function open() {
   mine.addEventListener('error', () => {
     tell('lost');
     if (mine.readyState !== EventSource.CLOSED) return;
+    fetch('/live', { method: 'HEAD' }).then(({ status }) => { if (status === 401) tell('ended'); }, () => {});
     setTimeout(() => { if (source === mine) open(); }, 2000); // it was refused: a browser gives up then
   });
 }
