@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -19,7 +20,7 @@ import (
 
 func TestGate(t *testing.T) {
 	s := consoletest.New(t)
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
