@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
-	"github.com/troupe-dev/troupe/services/troupe/rest/consoleapi"
+	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
 )
 
 // outcomeWithin bounds the wait for what becomes of a parked letter.

@@ -58,6 +58,7 @@ func eventually(t *testing.T, c *broker.Client, tp broker.TopicPartition) {
 }
 
 func TestContractOnThreeBrokers(t *testing.T) {
+	t.Parallel()
 	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
 		cluster := brokertest.Embedded(t, kfake.NumBrokers(3))
 		cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 3, ProduceTimeout: time.Second,
@@ -134,6 +135,7 @@ func TestQuietLeadersDoNotHoldRecordsBack(t *testing.T) {
 }
 
 func TestFollowsALeaderThatMoves(t *testing.T) {
+	t.Parallel()
 	cluster, c := three(t, broker.Config{})
 	for round := range 6 {
 		if err := cluster.MoveTopicPartition("a", 1, int32(round%3)); err != nil {

@@ -13,6 +13,7 @@ import (
 
 // In a rebalance a member has the rebalance time-out to finish, although that is longer than its session: heartbeats go on.
 func TestFinishingMayTakeLongerThanTheSession(t *testing.T) {
+	t.Parallel()
 	cluster := brokertest.Embedded(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
 	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1, SessionTimeout: time.Second, ProduceTimeout: time.Second,
 		RebalanceTimeout: 30 * time.Second}
@@ -65,6 +66,7 @@ func TestFinishingMayTakeLongerThanTheSession(t *testing.T) {
 
 // A commit that hangs must not hold its caller longer than it wants to wait.
 func TestCommitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	cluster, c := three(t, broker.Config{})
 	ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
 	defer leave()

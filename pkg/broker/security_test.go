@@ -85,6 +85,7 @@ func join(ctx context.Context, c *broker.Client) error {
 }
 
 func TestTLSAndSASLReachBothNetworkStacks(t *testing.T) {
+	t.Parallel()
 	certificate, ca := selfSigned(t)
 	for mechanism, method := range map[string]string{"none": "", "plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sha-512": "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestGroupSeenFromOutside(t *testing.T) {
+	t.Parallel()
 	cluster := brokertest.Embedded(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
 	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1, SessionTimeout: time.Second}
 	c, outside := open(t, cfg), open(t, cfg)

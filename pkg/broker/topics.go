@@ -19,23 +19,25 @@ import (
 func (c *Client) Provision(ctx context.Context, topics []Topic) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*answerWithin)
 	defer cancel()
-	m, err := c.metadataWith(ctx, topics)
-	if err != nil {
-		return err
-	}
-	if missing := m.missing(topics); len(missing) > 0 && !c.cfg.Provisioned {
-		if err := c.create(ctx, missing); err != nil {
+	for {
+		m, err := c.metadataWith(ctx, topics)
+		if err != nil {
 			return err
 		}
-	}
-	// Another broker than the one that created a topic may not know of it yet.
-	for err = c.Check(ctx, topics); waits(err) && !c.cfg.Provisioned && ctx.Err() == nil; err = c.Check(ctx, topics) {
+		if missing := m.missing(topics); len(missing) > 0 && !c.cfg.Provisioned {
+			if err := c.create(ctx, missing); err != nil {
+				return err
+			}
+		}
+		switch err := c.Check(ctx, topics); {
+		case err == nil:
+			return c.awaitLogs(ctx, topics)
+		case !waits(err) || c.cfg.Provisioned || ctx.Err() != nil:
+			return err
+		}
+		// A broker may not know of a topic yet that another created, or may have remembered one that was deleted.
 		pause(ctx, failurePause)
 	}
-	if err != nil {
-		return err
-	}
-	return c.awaitLogs(ctx, topics)
 }
 
 // waits says whether the same request may succeed later.

@@ -1,6 +1,5 @@
 // Package check judges whether a troupe kept its promises, by the contracts alone: it shares no code with what it
-// judges. It takes the records of the log as they come. While the log grows, an [Order] says what is wrong with it by
-// now ([Order.Violations], [Order.Contradictions]); once everything is at rest, [Checker.Judge] holds the whole log,
+// judges. It takes the records of the log as they come; once everything is at rest, [Checker.Judge] holds the whole log,
 // the gateway's ledger, the mailbox and the read model against each other and against what customers were promised.
 //
 // What may follow what is in choreography.yaml. What else must be true is in Rules.
@@ -119,6 +118,3 @@ func (k *Checker) Order(id string) *Order {
 	}
 	return &Order{ID: id, k: k}
 }
-
-// Forget drops an order, so that a checker that follows a log for long need not hold all of it.
-func (k *Checker) Forget(id string) { delete(k.orders, id) }

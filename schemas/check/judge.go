@@ -1,7 +1,6 @@
 package check
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -102,20 +101,6 @@ func (o *Order) Paid(e Expected, l LedgerOrder) []Violation {
 	return r.Violations
 }
 
-// atRest says what is wrong with the steps of an order to which nothing is added any more.
-func (o *Order) atRest(parked bool) []Violation {
-	found := o.Violations()
-	for _, text := range o.know().Uncaused {
-		found = append(found, uncaused.violation(o.ID, "%s", text))
-	}
-	for _, text := range o.know().Unsettled {
-		if !parked {
-			found = append(found, unsettled.violation(o.ID, "%s", text))
-		}
-	}
-	return found
-}
-
 // outcome checks that the order came to the end that its customer was promised.
 func (o *Order) outcome(r *Report, e Expected) {
 	f := o.know().facts
@@ -138,7 +123,7 @@ func (o *Order) outcome(r *Report, e Expected) {
 		notificationv1.Kind_KIND_REFUNDED: f.refunded,
 	} {
 		switch got, want := f.mails[kind], len(events); {
-		case got == 1 && want == 0: // more than one says Violations
+		case got == 1 && want == 0: // more than one says atRest
 			r.add(toldTwice.violation(o.ID, "its customer was told %s 1 times, not 0", kind))
 		case got < want:
 			r.add(untold.violation(o.ID, "its customer was told %s %d times, not %d", kind, got, want))
@@ -223,35 +208,6 @@ func (o *Order) says() (status, payment string) {
 		status = "confirmed"
 	}
 	return status, payment
-}
-
-// Parked are the participants that keep something of the order as a dead letter; discarded is true once an operator
-// took one away.
-func (o *Order) Parked() (by []string, discarded bool) {
-	waits := map[string]map[string]bool{} // by participant and letter
-	for _, l := range o.letters {
-		id, of := l.headers["__dlq.id"], l.participant()
-		if waits[of] == nil {
-			waits[of] = map[string]bool{}
-		}
-		switch l.kind() {
-		case "letter":
-			if _, known := waits[of][id]; !known { // a late copy of one that came out waits no more
-				waits[of][id] = true
-			}
-		case "discarded":
-			discarded = true
-			fallthrough
-		case "redriven", "edited":
-			waits[of][id] = false
-		}
-	}
-	for _, of := range slices.Sorted(maps.Keys(waits)) {
-		if slices.Contains(slices.Collect(maps.Values(waits[of])), true) {
-			by = append(by, of)
-		}
-	}
-	return by, discarded
 }
 
 // bare is a Message-ID without its angle brackets.

@@ -124,25 +124,6 @@ func (o *Order) money(m Money, total int64) (found []Violation) {
 	return found
 }
 
-// Contradictions says what of the log the gateway contradicts, while the log grows: what is not in it yet may be at the
-// gateway already.
-func (o *Order) Contradictions(m Money) []Violation {
-	_, total, ok := o.Placed()
-	if !ok {
-		return nil
-	}
-	found := m.twice(o.ID)
-	for _, c := range o.compare(m) {
-		if c.times < c.log || c.sum != int64(c.times)*total {
-			found = append(found, c.violation(c.less, o.ID, total))
-		}
-	}
-	if charges := o.compare(m)[0]; charges.times > 0 && len(o.know().facts.declined) > 0 {
-		found = append(found, charges.violation(unknownCharge, o.ID, total))
-	}
-	return found
-}
-
 // moneyInOrder checks that no money moved before there was a reason to.
 func (o *Order) moneyInOrder(r *Report, l LedgerOrder) {
 	f := o.know().facts

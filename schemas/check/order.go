@@ -39,7 +39,6 @@ type tally struct {
 	declineReason            string
 	deadline, late           time.Time                   // of the payment, and when somebody said that it is over
 	mails                    map[notificationv1.Kind]int // sent or refused
-	sent                     []string                    // Message-IDs
 }
 
 // paymentTimeout is how payment says that it came too late.
@@ -67,7 +66,6 @@ func (t *tally) take(e event) {
 		t.refunded, t.returned = append(t.refunded, e), t.returned+b.GetAmount()
 	case *notificationv1.NotificationSent:
 		t.mails[b.GetKind()]++
-		t.sent = append(t.sent, bare(b.GetMessageId()))
 	case *notificationv1.NotificationFailed:
 		t.mails[b.GetKind()]++
 	}
@@ -104,12 +102,6 @@ func first(events []event) (e event) {
 	return e
 }
 
-// Placed says when the order was placed, and its total in minor units; ok is false when that is not in the log.
-func (o *Order) Placed() (at time.Time, total int64, ok bool) {
-	f := o.know().facts
-	return first(f.placed).time, f.total, len(f.placed) > 0
-}
-
 // Settled is true once the order is confirmed, or cancelled with its payment declined or refunded; took is how long
 // that was after it was placed.
 func (o *Order) Settled() (took time.Duration, ok bool) {
@@ -130,38 +122,28 @@ func (o *Order) Settled() (took time.Duration, ok bool) {
 	return at.Sub(f.placed[0].time), true
 }
 
-// Waits says who must answer next, and where that lies: a participant that has committed past it, without an answer in
-// the log, has lost the order.
-func (o *Order) Waits() (participant, topic string, offset int64) {
-	f := o.know().facts
-	participant, cause := "order", first(slices.Concat(f.succeeded, f.declined))
-	switch {
-	case len(f.succeeded)+len(f.declined) == 0:
-		participant, cause = "payment", first(f.placed)
-	case len(f.cancelled) > 0:
-		participant, cause = "payment", first(f.cancelled)
-	}
-	return participant, cause.Topic, cause.Offset
-}
-
 // Copies counts the records that say again what was said before.
 func (o *Order) Copies() int { return len(o.events) - len(o.know().accepted) - len(o.know().Void) }
 
-// Sent has the Message-IDs of the mails that were sent, says the log, without their angle brackets.
-func (o *Order) Sent() []string { return o.know().facts.sent }
-
-// Violations says what is wrong with the order by the log alone. While the log is still read, or grows, what may only
-// not be there yet is not held against it.
-func (o *Order) Violations() []Violation {
+// atRest says what is wrong, by the log alone, with an order to which nothing is added any more.
+func (o *Order) atRest(parked bool) []Violation {
 	n := o.know()
 	var found []Violation
-	for _, text := range n.Story.Violations {
+	for _, text := range n.Violations {
 		found = append(found, step.violation(o.ID, "%s", text))
 	}
 	found = append(found, o.sequence()...)
 	for kind, count := range n.facts.mails {
 		if count > 1 {
 			found = append(found, toldTwice.violation(o.ID, "its customer was told %s %d times, not 1", kind, count))
+		}
+	}
+	for _, text := range n.Uncaused {
+		found = append(found, uncaused.violation(o.ID, "%s", text))
+	}
+	for _, text := range n.Unsettled {
+		if !parked {
+			found = append(found, unsettled.violation(o.ID, "%s", text))
 		}
 	}
 	return append(found, n.facts.steps(o.ID)...)

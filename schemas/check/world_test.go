@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/schemas/choreography"
+	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -180,11 +181,11 @@ func (w *world) intent(order string) *check.Intent { return &w.Ledger.Orders[ord
 // mailOf is the nth mail that was sent of an order.
 func (w *world) mailOf(order string, nth int) *check.Mail {
 	w.t.Helper()
-	k := w.checker()
-	for _, r := range w.Records {
-		k.Take(r.record())
+	sent := &notificationv1.NotificationSent{}
+	if err := proto.Unmarshal(w.of(order, "NotificationSent", nth).Value, sent); err != nil {
+		w.t.Fatal(err)
 	}
-	id := k.Order(order).Sent()[nth]
+	id := strings.Trim(sent.GetMessageId(), "<>")
 	return &w.Mails[slices.IndexFunc(w.Mails, func(m check.Mail) bool { return m.MessageID == id })]
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	parked "github.com/troupe-dev/troupe/services/console/internal/letters"
@@ -38,7 +39,7 @@ func chainOf(t testing.TB, records []broker.Record) (c parked.Chain) {
 
 // affair is everything that can be said of one order's letters: three parked, a redrive that fails at the second, an edit, a discard.
 func affair(w *consoletest.Writer) (letters, requests []broker.Record) {
-	id := consoletest.ID("o")
+	id := viewtest.ID("o")
 	events := w.Confirmed(id, "c-1")
 	var ids []string
 	for _, r := range events[:3] {
@@ -152,7 +153,7 @@ func TestNamesAreSafeAndDifferent(t *testing.T) {
 	seen := map[string]string{}
 	for _, s := range []string{
 		"o-1", "a b", "", "\xff\xfe", "keyless:o-1", "keyless:a b", "raw:b-1", strings.Repeat("x", 128), strings.Repeat("x", 129), strings.Repeat("x", 300),
-		strings.Repeat("y", 300), "../x", "a:b", "keyless:", consoletest.ID("o"),
+		strings.Repeat("y", 300), "../x", "a:b", "keyless:", viewtest.ID("o"),
 	} {
 		name := deadletter.NameOf(s)
 		if was, ok := seen[name]; ok || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-") != "" || len(name) > 400 {
@@ -160,7 +161,7 @@ func TestNamesAreSafeAndDifferent(t *testing.T) {
 		}
 		seen[name] = s
 	}
-	if id := consoletest.ID("o"); deadletter.NameOf(id) != id || deadletter.NameOf("keyless:"+id) != "keyless:"+id {
+	if id := viewtest.ID("o"); deadletter.NameOf(id) != id || deadletter.NameOf("keyless:"+id) != "keyless:"+id {
 		t.Error("plain names are not themselves")
 	}
 }
@@ -193,7 +194,7 @@ func TestWhatWaitsIsTheSameAfterARebuild(t *testing.T) {
 	stop := s.Play()
 	var all []broker.Record
 	for i := range 5 {
-		id := consoletest.ID(fmt.Sprint(i))
+		id := viewtest.ID(fmt.Sprint(i))
 		story := s.Refunded(id, "c-1")
 		s.Put(story...)
 		s.Caught()
@@ -241,7 +242,7 @@ func TestWhatWaitsIsTheSameAfterARebuild(t *testing.T) {
 func TestOnlyWhatCameBackIsForgotten(t *testing.T) {
 	s := consoletest.New(t)
 	s.Clock = s.Clock.Add(-60 * 24 * time.Hour)
-	waits, came := consoletest.ID("waits"), consoletest.ID("came")
+	waits, came := viewtest.ID("waits"), viewtest.ID("came")
 	ids := map[string][]string{}
 	for _, id := range []string{waits, came} {
 		ids[id] = s.Park("payment", "invalid", "no", s.Placed(id, "c-1"))
@@ -251,7 +252,7 @@ func TestOnlyWhatCameBackIsForgotten(t *testing.T) {
 	gone.Time = s.Clock
 	s.Put(gone)
 	s.Play()
-	consoletest.Eventually(t, func() string {
+	viewtest.Eventually(t, func() string {
 		if c := s.Chain("payment", came); c.Participant != "" {
 			return "it is still known"
 		}

@@ -23,8 +23,10 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"google.golang.org/protobuf/proto"
 )
@@ -45,7 +47,7 @@ func start(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.ConsoleAddr, cfg.Partitions = "127.0.0.1:0", "127.0.0.1:0", consoletest.Partitions
+	cfg.HTTPAddr, cfg.ConsoleAddr, cfg.Partitions = "127.0.0.1:0", "127.0.0.1:0", viewtest.Partitions
 	log, err := broker.Open(cfg.Kafka)
 	if err != nil {
 		t.Fatal(err)
@@ -78,10 +80,10 @@ func (s *service) open() {
 	s.t.Helper()
 	var topics []broker.Topic
 	for _, name := range consoletest.Topics {
-		topics = append(topics, broker.Topic{Name: name, Partitions: consoletest.Partitions, Retention: 30 * 24 * time.Hour})
+		topics = append(topics, broker.Topic{Name: name, Partitions: viewtest.Partitions, Retention: 30 * 24 * time.Hour})
 	}
 	for _, name := range parked.Notes {
-		topics = append(topics, broker.Topic{Name: name, Partitions: consoletest.Partitions, MaxBytes: 2 << 20}) // as their owners make them
+		topics = append(topics, broker.Topic{Name: name, Partitions: viewtest.Partitions, MaxBytes: 2 << 20}) // as their owners make them
 	}
 	if err := s.log.Provision(s.t.Context(), topics); err != nil {
 		s.t.Fatal(err)
@@ -93,7 +95,7 @@ func (s *service) put(records ...broker.Record) {
 	s.t.Helper()
 	for _, r := range records {
 		tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		consoletest.Eventually(s.t, func() (failed string) {
+		viewtest.Eventually(s.t, func() (failed string) {
 			s.log.Produce(s.t.Context(), []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) {
 				if p.Err != nil {
 					failed = p.Err.Error() // right after a topic is made, a leader may not know it yet
@@ -138,7 +140,7 @@ func (s *service) pay(c *till) {
 		Subscribes: []participant.Subscription{{Topic: "order.events.v1", Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})}}},
 		React:      c.react,
 		Evolve:     func(paid int, _ event.Message) int { return paid + 1 },
-	}, participant.Config{Log: s.log, Redis: rdb, Partitions: consoletest.Partitions})
+	}, participant.Config{Log: s.log, Redis: rdb, Partitions: viewtest.Partitions})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
@@ -153,7 +155,7 @@ func (s *service) pay(c *till) {
 
 // place makes the first event of an order in a currency.
 func (s *service) place(name, currency string) broker.Record {
-	return s.Next(0, consoletest.ID(name), &orderv1.OrderPlaced{CustomerId: "c-1", Email: consoletest.Email, Currency: currency, Total: 2500}, broker.Record{})
+	return s.Fact("order", viewtest.ID(name), &orderv1.OrderPlaced{CustomerId: "c-1", Email: stories.Email, Currency: currency, Total: 2500}, broker.Record{})
 }
 
 // ask sends a request to the console.
@@ -179,7 +181,7 @@ func (s *service) ask(method, path, body string) (code int, answer map[string]an
 // waits until so many letters wait.
 func (s *service) waiting(n int) {
 	s.t.Helper()
-	consoletest.Eventually(s.t, func() string {
+	viewtest.Eventually(s.t, func() string {
 		if _, g := s.ask("GET", "/groups", ""); fmt.Sprint(g["letters"]) != fmt.Sprint(n) {
 			return fmt.Sprintf("%v, not %d letters", g, n)
 		}
@@ -195,7 +197,7 @@ func TestWhatIsParkedComesBack(t *testing.T) {
 	s.open()
 	good, edit, drop, fix := s.place("good", "EUR"), s.place("edit", "XXX"), s.place("drop", "XXX"), s.place("fix", "JPY")
 	cancelled := func(cause broker.Record) broker.Record {
-		return s.Next(0, string(cause.Key), &orderv1.OrderCancelled{Currency: "EUR", Total: 2500}, cause)
+		return s.Fact("order", string(cause.Key), &orderv1.OrderCancelled{Currency: "EUR", Total: 2500}, cause)
 	}
 	s.put(good, edit, drop, fix, cancelled(edit), cancelled(fix))
 	s.waiting(5)
@@ -249,7 +251,7 @@ func TestWhatIsParkedComesBack(t *testing.T) {
 	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	consoletest.Eventually(t, func() string {
+	viewtest.Eventually(t, func() string {
 		if code, log := s.ask("GET", "/log", ""); code != 200 || len(log["entries"].([]any)) != 14 {
 			return fmt.Sprint(code, log)
 		}

@@ -15,14 +15,16 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"pgregory.net/rapid"
 )
 
-// stories are the ways an order can go.
-var stories = map[string]func(*querytest.Writer, string, string) []broker.Record{
+// ways are those an order can go.
+var ways = map[string]func(*querytest.Writer, string, string) []broker.Record{
 	"confirmed": (*querytest.Writer).Confirmed,
 	"declined":  (*querytest.Writer).Declined,
 	"refunded":  (*querytest.Writer).Refunded,
@@ -53,7 +55,7 @@ func TestDocumentOfEachStory(t *testing.T) {
 		"refunded":  {"cancelled", "refunded", "customer", 7, 2, []string{"confirmed", "cancelled", "refunded"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			records := placed(stories[name](querytest.NewWriter(), querytest.ID("o"), "c-1"))
+			records := placed(ways[name](querytest.NewWriter(), viewtest.ID("o"), "c-1"))
 			d := query.FoldOrder(records)
 			if string(d.Status()) != c.status || d.PaymentStatus() != c.payment || d.Order.Reason != c.reason {
 				t.Errorf("%s, payment %s, reason %q", d.Status(), d.PaymentStatus(), d.Order.Reason)
@@ -90,7 +92,7 @@ func TestDocumentOfEachStory(t *testing.T) {
 
 // A cancelled order whose payment was charged is open until the refund.
 func TestCancelledIsNotSettledBeforeTheRefund(t *testing.T) {
-	records := placed(querytest.NewWriter().Refunded(querytest.ID("o"), "c-1"))
+	records := placed(querytest.NewWriter().Refunded(viewtest.ID("o"), "c-1"))
 	for n := range records {
 		d := query.FoldOrder(records[:n+1])
 		want := n >= 2 && n != 5 && n != 6 // confirmed, then cancelled and mailed
@@ -101,12 +103,12 @@ func TestCancelledIsNotSettledBeforeTheRefund(t *testing.T) {
 }
 
 func TestDocumentHoldsNothingPrivate(t *testing.T) {
-	for name, story := range stories {
-		text, err := json.Marshal(query.FoldOrder(placed(story(querytest.NewWriter(), querytest.ID("o"), "c-1"))))
+	for name, story := range ways {
+		text, err := json.Marshal(query.FoldOrder(placed(story(querytest.NewWriter(), viewtest.ID("o"), "c-1"))))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{querytest.Email, "ada", querytest.PaymentMethod} {
+		for _, secret := range []string{stories.Email, "ada", stories.PaymentMethod} {
 			if strings.Contains(string(text), secret) {
 				t.Errorf("the document of a %s order holds %q: %s", name, secret, text)
 			}
@@ -117,8 +119,8 @@ func TestDocumentHoldsNothingPrivate(t *testing.T) {
 // However the topics are interleaved and however often parts come again, the document is the same.
 func TestFoldIsCommutativeAndIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom(slices.Sorted(maps.Keys(stories))).Draw(t, "story")
-		records := placed(stories[name](querytest.NewWriter(), querytest.ID("o"), "c-1"))
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(ways))).Draw(t, "story")
+		records := placed(ways[name](querytest.NewWriter(), viewtest.ID("o"), "c-1"))
 		want := query.FoldOrder(records)
 		sources := map[string][]broker.Record{}
 		for _, r := range records {
@@ -172,9 +174,9 @@ func TestIndexesAndCountersAreSumsOverDocuments(t *testing.T) {
 		docs := map[string]query.Document{}
 		status := map[readmodel.Status]int{}
 		for i := range rapid.IntRange(1, 5).Draw(t, "orders") {
-			name := rapid.SampledFrom(slices.Sorted(maps.Keys(stories))).Draw(t, "story")
-			id := querytest.ID(fmt.Sprint(i))
-			records := placed(stories[name](w, id, "c-1"))
+			name := rapid.SampledFrom(slices.Sorted(maps.Keys(ways))).Draw(t, "story")
+			id := viewtest.ID(fmt.Sprint(i))
+			records := placed(ways[name](w, id, "c-1"))
 			first := rapid.IntRange(0, len(records)-1).Draw(t, "first") // events of other topics may come before the first
 			records = append(records[first:], records[:first]...)
 			for n := range records {

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -15,14 +16,14 @@ import (
 
 // Whatever bytes a record has, they fold into a document that survives being stored.
 func FuzzFoldAnyRecord(f *testing.F) {
-	for _, story := range stories {
-		for _, r := range story(querytest.NewWriter(), querytest.ID("o"), "c-1") {
+	for _, story := range ways {
+		for _, r := range story(querytest.NewWriter(), viewtest.ID("o"), "c-1") {
 			typ, _ := r.Headers.Last("ce_type")
 			f.Add(r.Topic, string(typ), r.Value)
 		}
 	}
 	f.Fuzz(func(t *testing.T, topic, typ string, value []byte) {
-		r := querytest.NewWriter().Placed(querytest.ID("o"), "c-1")
+		r := querytest.NewWriter().Placed(viewtest.ID("o"), "c-1")
 		r.Topic, r.Value, r.Headers = topic, value, brokertest.SetHeader(r.Headers, "ce_type", []byte(typ))
 		doc := query.FoldOrder([]broker.Record{r})
 		text, err := json.Marshal(doc)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/services/query/internal/querytest"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 )
 
 // rebuild is the answer of /rebuild.
@@ -54,7 +54,7 @@ func (s *service) operate(method, body string) (code int, r rebuild) {
 // rebuilt waits until every partition is in a state.
 func (s *service) rebuilt(state string) (last rebuild) {
 	s.t.Helper()
-	querytest.Eventually(s.t, func() string {
+	viewtest.Eventually(s.t, func() string {
 		code, r := s.operate("GET", "")
 		for p, of := range r.Partitions {
 			if code != http.StatusOK || of.State != state || of.Clearing {
@@ -109,7 +109,7 @@ func TestReadsGoOnWhileTheReadModelIsRebuilt(t *testing.T) {
 	s.url = first
 	paths := []string{"/orders", "/orders?status=cancelled", "/orders?customer_id=c-1", "/stats"}
 	for i := range 30 {
-		id := querytest.ID(strconv.Itoa(i))
+		id := viewtest.ID(strconv.Itoa(i))
 		token := s.put(s.Refunded(id, "c-"+strconv.Itoa(i%5))...)
 		if code, body := s.get("/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
 			t.Fatal(code, body)
@@ -121,12 +121,12 @@ func TestReadsGoOnWhileTheReadModelIsRebuilt(t *testing.T) {
 		if code, r := s.operate("POST", `{}`); code != http.StatusAccepted || !r.Active {
 			t.Fatal(code, r)
 		}
-		token := s.put(s.Confirmed(querytest.ID(fmt.Sprint("round ", round)), "c-9")...)
+		token := s.put(s.Confirmed(viewtest.ID(fmt.Sprint("round ", round)), "c-9")...)
 		r := s.rebuilt("swapped")
 		if r.Folded != r.Of || r.Folded == 0 {
 			t.Errorf("%+v", r)
 		}
-		if code, body := s.get("/orders/"+querytest.ID(fmt.Sprint("round ", round)), "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
+		if code, body := s.get("/orders/"+viewtest.ID(fmt.Sprint("round ", round)), "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
 			t.Error(code, body)
 		}
 	}
@@ -143,10 +143,10 @@ func TestOperatorsRebuildTheReadModel(t *testing.T) {
 		t.Errorf("beside nothing: %d %+v", code, r)
 	}
 	s.open()
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	token := s.put(s.Confirmed(id, "c-1")...)
 	s.get("/orders/"+id, "Consistency-Token", token, "Prefer", "wait=30")
-	if code, r := s.operate("GET", ""); code != http.StatusOK || r.Active || len(r.Partitions) != querytest.Partitions || r.Partitions[0].State != "none" {
+	if code, r := s.operate("GET", ""); code != http.StatusOK || r.Active || len(r.Partitions) != viewtest.Partitions || r.Partitions[0].State != "none" {
 		t.Errorf("before the first: %d %+v", code, r)
 	}
 	for _, c := range []struct {
@@ -161,7 +161,7 @@ func TestOperatorsRebuildTheReadModel(t *testing.T) {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: s.cfg.Redis.Addrs[0]})
 	defer func() { _ = rdb.Close() }()
-	key := fmt.Sprintf("{query:%d}:order:%s", broker.Partition([]byte(id), querytest.Partitions), id)
+	key := fmt.Sprintf("{query:%d}:order:%s", broker.Partition([]byte(id), viewtest.Partitions), id)
 	doc := rdb.Get(t.Context(), key).Val()
 	if err := rdb.Set(t.Context(), key, strings.Replace(doc, "Green tea", "Black tea", 1), 0).Err(); err != nil {
 		t.Fatal(err)

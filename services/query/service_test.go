@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/taskstore/storetest"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -42,7 +43,7 @@ func start(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.Partitions = "127.0.0.1:0", querytest.Partitions
+	cfg.HTTPAddr, cfg.Partitions = "127.0.0.1:0", viewtest.Partitions
 	log, err := broker.Open(cfg.Kafka)
 	if err != nil {
 		t.Fatal(err)
@@ -78,15 +79,15 @@ func (s *service) open() {
 	s.t.Helper()
 	var topics []broker.Topic
 	for _, name := range readmodel.Topics {
-		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions, Retention: 30 * 24 * time.Hour})
+		topics = append(topics, broker.Topic{Name: name, Partitions: viewtest.Partitions, Retention: 30 * 24 * time.Hour})
 	}
 	for _, name := range readmodel.Notes {
-		topics = append(topics, broker.Topic{Name: name, Partitions: querytest.Partitions, MaxBytes: 2 << 20}) // as their owners make them
+		topics = append(topics, broker.Topic{Name: name, Partitions: viewtest.Partitions, MaxBytes: 2 << 20}) // as their owners make them
 	}
 	if err := s.log.Provision(s.t.Context(), topics); err != nil {
 		s.t.Fatal(err)
 	}
-	querytest.Eventually(s.t, func() string {
+	viewtest.Eventually(s.t, func() string {
 		if code, body := s.get("/readyz"); code != http.StatusOK {
 			return body
 		}
@@ -99,7 +100,7 @@ func (s *service) put(records ...broker.Record) (token string) {
 	s.t.Helper()
 	for _, r := range records {
 		tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		querytest.Eventually(s.t, func() (failed string) {
+		viewtest.Eventually(s.t, func() (failed string) {
 			s.log.Produce(s.t.Context(), []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) {
 				if p.Err != nil {
 					failed = p.Err.Error() // right after a topic is made, a leader may not know it yet
@@ -145,14 +146,14 @@ func TestServiceFromTopicToReader(t *testing.T) {
 	s.open()
 	var ids []string
 	tokens := map[string]string{}
-	for name, story := range stories {
+	for name, story := range ways {
 		for i := range 5 {
-			id := querytest.ID(fmt.Sprint(name, i))
+			id := viewtest.ID(fmt.Sprint(name, i))
 			ids = append(ids, id)
 			tokens[id] = s.put(story(s.Writer, id, "c-"+strconv.Itoa(i))...)
 		}
 	}
-	refunded := querytest.ID("refunded0")
+	refunded := viewtest.ID("refunded0")
 	if code, body := s.get("/orders/"+refunded+"?until=settled", "Consistency-Token", tokens[refunded], "Prefer", "wait=30"); code != http.StatusOK || !strings.Contains(body, `"status":"failed"`) {
 		t.Errorf("%d %s", code, body) // its last record is a mail that was refused
 	}
@@ -166,8 +167,8 @@ func TestServiceFromTopicToReader(t *testing.T) {
 				}
 			}
 			want := query.FoldOrder(records)
-			querytest.Eventually(t, func() string {
-				got, ok, err := query.ReadOrder(t.Context(), s.cfg.Redis, querytest.Partitions, id)
+			viewtest.Eventually(t, func() string {
+				got, ok, err := query.ReadOrder(t.Context(), s.cfg.Redis, viewtest.Partitions, id)
 				if d := cmp.Diff(want, got); d != "" || !ok || err != nil {
 					return fmt.Sprint(ok, err, d)
 				}
@@ -179,7 +180,7 @@ func TestServiceFromTopicToReader(t *testing.T) {
 	if _, body := s.get("/orders?status=confirmed"); strings.Count(body, `"status":"confirmed"`) != 5 {
 		t.Errorf("the list of confirmed orders: %s", body)
 	}
-	code, body := s.get("/orders/" + querytest.ID("confirmed0") + "/events")
+	code, body := s.get("/orders/" + viewtest.ID("confirmed0") + "/events")
 	var told struct{ Events []struct{ Type string } }
 	if err := json.Unmarshal([]byte(body), &told); code != http.StatusOK || err != nil || len(told.Events) != 4 {
 		t.Errorf("%d %s", code, body)
@@ -191,13 +192,13 @@ func TestServiceFromTopicToReader(t *testing.T) {
 	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if code, body := s.get("/orders/"+querytest.ID("confirmed0"), "Prefer", "wait=30"); code != http.StatusOK {
+	if code, body := s.get("/orders/"+viewtest.ID("confirmed0"), "Prefer", "wait=30"); code != http.StatusOK {
 		t.Errorf("after a wipe: %d %s", code, body)
 	}
 	equal()
 
 	// A stop ends open streams and loses nothing; what happened meanwhile is there after the next start.
-	stream, err := http.Get(s.url + "/orders/" + querytest.ID("placed0") + "/stream")
+	stream, err := http.Get(s.url + "/orders/" + viewtest.ID("placed0") + "/stream")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,10 +214,10 @@ func TestServiceFromTopicToReader(t *testing.T) {
 	if err := line.Err(); err != nil {
 		t.Errorf("the stream was cut, not ended: %v", err)
 	}
-	ids = append(ids, querytest.ID("while away"))
-	token := s.put(s.Confirmed(querytest.ID("while away"), "c-9")...)
+	ids = append(ids, viewtest.ID("while away"))
+	token := s.put(s.Confirmed(viewtest.ID("while away"), "c-9")...)
 	s.run()
-	if code, body := s.get("/orders/"+querytest.ID("while away"), "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
+	if code, body := s.get("/orders/"+viewtest.ID("while away"), "Consistency-Token", token, "Prefer", "wait=30"); code != http.StatusOK {
 		t.Errorf("after a restart: %d %s", code, body)
 	}
 	equal()
@@ -227,7 +228,7 @@ func (s *service) readAll(id string) (records []broker.Record) {
 	s.t.Helper()
 	var logs []broker.TopicPartition
 	for _, topic := range readmodel.Topics {
-		logs = append(logs, broker.TopicPartition{Topic: topic, Partition: broker.Partition([]byte(id), querytest.Partitions)})
+		logs = append(logs, broker.TopicPartition{Topic: topic, Partition: broker.Partition([]byte(id), viewtest.Partitions)})
 	}
 	ends, err := s.log.Ends(s.t.Context(), logs)
 	if err != nil {
@@ -253,7 +254,7 @@ func TestOneClientHasAsManyStreamsAsIsSet(t *testing.T) {
 	s.cfg.PerClient = 1
 	s.run()
 	s.open()
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	token := s.put(s.Placed(id, "c-1"))
 	if code, body := s.get("/orders/"+id, "Consistency-Token", token, "Prefer", "wait=20"); code != http.StatusOK {
 		t.Fatal(code, body)

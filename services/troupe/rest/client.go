@@ -3,10 +3,6 @@
 // that goes on where it broke.
 package rest
 
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package orderapi -o orderapi/api.gen.go ../../../schemas/openapi/order.yaml
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package queryapi -o queryapi/api.gen.go ../../../schemas/openapi/query.yaml
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config client.gen.yaml -package consoleapi -o consoleapi/api.gen.go ../../../schemas/openapi/console.yaml
-
 import (
 	"context"
 	"encoding/json"
@@ -19,8 +15,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/rest/orderapi"
-	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
+	"github.com/troupe-dev/troupe/schemas/client/orderapi"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/rest/consoleapi"
+	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
 )
 
 // MaxWait is the longest that the console waits for an outcome in one call.

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/troupe-dev/troupe/services/troupe/rest/consoleapi"
-	"github.com/troupe-dev/troupe/services/troupe/rest/orderapi"
-	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
+	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
+	"github.com/troupe-dev/troupe/schemas/client/orderapi"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
 // Documents as the contracts have them. Those below keep the answer as it came beside what they know of it.

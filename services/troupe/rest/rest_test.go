@@ -13,8 +13,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
-	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) *rest.Client {

@@ -7,7 +7,7 @@ import (
 	"github.com/tmaxmax/go-sse"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/wait"
-	"github.com/troupe-dev/troupe/services/troupe/rest/queryapi"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
 const (

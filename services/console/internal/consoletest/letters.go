@@ -7,38 +7,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
-
-// Letter makes the letter of a record as a participant parks it. behind: the id of the letter it waits behind, or empty.
-func (w *Writer) Letter(participant string, came broker.Record, class, message, behind string) broker.Record {
-	id := came.Topic + "@lost"
-	if e, err := event.FromRecord(came); err == nil {
-		id = e.ID
-	}
-	w.Clock = w.Clock.Add(time.Millisecond)
-	return deadletter.Park(came, deadletter.Record{
-		ID: id, Group: participant, Class: class, Message: message, FirstFailure: w.Clock, LastFailure: w.Clock, Behind: behind,
-	})
-}
-
-// Park puts letters of records into the log: the first failed, the others wait behind it. It returns their ids.
-func (s *Stage) Park(participant, class, message string, came ...broker.Record) (ids []string) {
-	for _, r := range came {
-		why, text, behind := class, message, ""
-		if len(ids) > 0 {
-			why, text, behind = "behind", "waits behind an earlier letter of its order", ids[0]
-		}
-		l := s.Letter(participant, r, why, text, behind)
-		s.Put(l)
-		d, err := deadletter.Parse(l)
-		if err != nil {
-			s.T.Fatal(err)
-		}
-		ids = append(ids, d.ID)
-	}
-	return ids
-}
 
 // Ask makes the record of a request.
 func (w *Writer) Ask(participant string, action deadletter.Action, order, letter string, partition int) (string, broker.Record) {
@@ -53,7 +24,7 @@ func (w *Writer) Ask(participant string, action deadletter.Action, order, letter
 // or the test ends.
 func (s *Stage) Answer(participant string, decide func(q deadletter.Request) []deadletter.Record) (stop func()) {
 	topic := deadletter.RedriveTopic(participant)
-	at := make([]int64, Partitions)
+	at := make([]int64, viewtest.Partitions)
 	return s.Run(func(ctx context.Context) error {
 		for ctx.Err() == nil {
 			var from []broker.Position
@@ -93,7 +64,7 @@ func (s *Stage) tell(participant string, r broker.Record, decide func(q deadlett
 
 // LettersOf returns the places of the letters' topic of a participant for an order.
 func LettersOf(participant, order string) broker.TopicPartition {
-	return broker.TopicPartition{Topic: deadletter.Topic(participant), Partition: broker.Partition([]byte(order), Partitions)}
+	return broker.TopicPartition{Topic: deadletter.Topic(participant), Partition: broker.Partition([]byte(order), viewtest.Partitions)}
 }
 
 // Chain reads a chain when all that is in the log is folded.

@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
 // Query plays the query service: it answers what the test says of orders.
@@ -22,8 +22,8 @@ type Query struct {
 	URL string
 
 	mu      sync.Mutex
-	orders  []orders.Order
-	stories map[string]orders.Story
+	orders  []queryapi.Order
+	stories map[string]queryapi.Story
 	down    bool
 	lines   map[string][]string // of each order's stream
 	more    chan struct{}       // closed when there are more
@@ -31,7 +31,7 @@ type Query struct {
 
 // NewQuery starts one that knows no order.
 func NewQuery(t testing.TB) *Query {
-	q := &Query{stories: map[string]orders.Story{}, lines: map[string][]string{}, more: make(chan struct{})}
+	q := &Query{stories: map[string]queryapi.Story{}, lines: map[string][]string{}, more: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orders", q.list)
 	mux.HandleFunc("GET /orders/{id}", q.order)
@@ -45,15 +45,15 @@ func NewQuery(t testing.TB) *Query {
 }
 
 // Knows adds an order, or replaces it, with the story that its records tell: facts, dead letters and exceptions.
-func (q *Query) Knows(o orders.Order, records ...broker.Record) {
-	s := orders.Story{OrderID: o.ID, Version: int64(len(records))}
+func (q *Query) Knows(o queryapi.Order, records ...broker.Record) {
+	s := queryapi.Story{OrderID: o.ID, Version: int64(len(records))}
 	for _, r := range records {
 		s.Events = append(s.Events, shown(r))
 	}
-	slices.SortStableFunc(s.Events, func(a, b orders.Event) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(s.Events, func(a, b queryapi.Event) int { return a.Time.Compare(b.Time) })
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.orders = append(slices.DeleteFunc(q.orders, func(other orders.Order) bool { return other.ID == o.ID }), o)
+	q.orders = append(slices.DeleteFunc(q.orders, func(other queryapi.Order) bool { return other.ID == o.ID }), o)
 	q.stories[o.ID] = s
 }
 
@@ -73,17 +73,17 @@ func (q *Query) Tell(id, name, data string) {
 	q.more = make(chan struct{})
 }
 
-func shown(r broker.Record) orders.Event {
-	s := orders.Event{Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, Kind: orders.EventKindEvent}
+func shown(r broker.Record) queryapi.Event {
+	s := queryapi.Event{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: "event"}
 	if a, err := activity.Parse(r); err == nil {
-		s.Kind, s.Class, s.Type, s.CausationID, s.Time = orders.EventKind(a.Kind), a.Reason, a.EventType, a.EventID, a.At
+		s.Kind, s.Class, s.Type, s.CausationID, s.Time = string(a.Kind), a.Reason, a.EventType, a.EventID, a.At
 		s.Participant = strings.TrimSuffix(r.Topic, activity.Topic(""))
 		s.ID, s.OrderID, s.Source = fmt.Sprint(r.Topic, r.Offset), a.Order, s.Participant
 		return s
 	}
 	if rec, err := deadletter.Parse(r); err == nil {
 		came, _ := event.FromRecord(deadletter.Original(r))
-		s.Kind, s.Class, s.Message, s.Type, s.CausationID = orders.EventKindDeadLetter, rec.Class, rec.Message, came.Type, came.ID
+		s.Kind, s.Class, s.Message, s.Type, s.CausationID = "dead_letter", rec.Class, rec.Message, came.Type, came.ID
 		s.Participant = strings.TrimSuffix(r.Topic, deadletter.Topic(""))
 		s.ID, s.OrderID, s.Source, s.Time = fmt.Sprint(r.Topic, r.Offset), rec.Order, s.Participant, rec.LastFailure
 		return s
@@ -101,7 +101,7 @@ func (q *Query) list(w http.ResponseWriter, r *http.Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := r.URL.Query()
-	page := orders.OrderPage{Orders: []orders.Order{}}
+	page := queryapi.OrderPage{Orders: []queryapi.Order{}}
 	for _, o := range q.orders {
 		if (p.Get("status") == "" || p.Get("status") == string(o.Status)) && (p.Get("open") != "true" || !o.Settled) {
 			page.Orders = append(page.Orders, o)
@@ -117,7 +117,7 @@ func (q *Query) list(w http.ResponseWriter, r *http.Request) {
 func (q *Query) order(w http.ResponseWriter, r *http.Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.orders, func(o orders.Order) bool { return o.ID == r.PathValue("id") })
+	i := slices.IndexFunc(q.orders, func(o queryapi.Order) bool { return o.ID == r.PathValue("id") })
 	if i < 0 {
 		q.refuse(w, http.StatusNotFound, "not-found", "there is no such order")
 		return
@@ -139,7 +139,7 @@ func (q *Query) story(w http.ResponseWriter, r *http.Request) {
 func (q *Query) stats(w http.ResponseWriter, _ *http.Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := orders.Stats{Minutes: []orders.Minute{}}
+	s := queryapi.Stats{Minutes: []queryapi.Minute{}}
 	for _, o := range q.orders {
 		s.Orders.Placed++ // in all
 		if o.Settled {

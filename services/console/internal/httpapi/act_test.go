@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
-	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"google.golang.org/protobuf/proto"
 )
@@ -136,11 +136,11 @@ func TestEditReplacesThePayload(t *testing.T) {
 		t.Errorf("%+v %v %v", q, &body, err)
 	}
 	// An event of no known type has no payload that could be checked.
-	strange := d.Placed(consoletest.ID("strange"), "c-1")
+	strange := d.Placed(viewtest.ID("strange"), "c-1")
 	strange.Headers = brokertest.SetHeader(strange.Headers, "ce_type", []byte("troupe.order.v1.OrderLost"))
 	ids := d.Park("payment", "permanent", "unknown type", strange)
 	d.Caught()
-	if got := refused(d, "POST", "/payment/"+consoletest.ID("strange")+"/edit", edit(ids[0], `{}`), 422); got != "invalid-payload /letter_id" {
+	if got := refused(d, "POST", "/payment/"+viewtest.ID("strange")+"/edit", edit(ids[0], `{}`), 422); got != "invalid-payload /letter_id" {
 		t.Error(got)
 	}
 }
@@ -222,7 +222,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{path + "/edit", `{` + by + `,"letter_id":"` + letters[0] + `","payload":"text"}`, nil, 400, "invalid-request /payload"},
 		{path + "/discard", `{"by":"ada.l","letter_id":"` + letters[0] + `"}`, nil, 400, "invalid-request /reason"},
 		{path + "/discard", `{` + by + `}`, nil, 400, "invalid-request /letter_id"},
-		{"/payment/" + consoletest.ID("unknown") + "/redrive", `{"by":"ada.l"}`, nil, 404, "not-found"},
+		{"/payment/" + viewtest.ID("unknown") + "/redrive", `{"by":"ada.l"}`, nil, 404, "not-found"},
 		{"/shipping/" + id + "/redrive", `{"by":"ada.l"}`, nil, 404, "not-found"},
 		{"/payment/a%20b/redrive", `{"by":"ada.l"}`, nil, 400, "invalid-request order_id"},
 	} {
@@ -243,7 +243,7 @@ func TestOutagesAreSaid(t *testing.T) {
 	d.Log.Down(fault.New(fault.Unavailable, "the broker is away"))
 	for _, c := range [][3]string{
 		{"POST", "/payment/" + id + "/redrive", `{"by":"ada.l"}`}, {"GET", "/payment/" + id, ""}, {"GET", "/requests/unheard-of", ""},
-		{"GET", "/payment/" + consoletest.ID("unknown"), ""},
+		{"GET", "/payment/" + viewtest.ID("unknown"), ""},
 	} {
 		if got := refused(d, c[0], c[1], c[2], 503); got != "unavailable" {
 			t.Errorf("%s %s: %s", c[0], c[1], got)

@@ -19,6 +19,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	parked "github.com/troupe-dev/troupe/services/console/internal/letters"
@@ -37,7 +39,7 @@ func open(t *testing.T) *desk { return openBehind(t, auth.New(auth.Config{})) }
 func openBehind(t *testing.T, g *auth.Guard) *desk {
 	t.Helper()
 	s := consoletest.New(t)
-	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, consoletest.Partitions)
+	api, err := httpapi.New(s.Model, orders.New("http://127.0.0.1:1", "", auth.Credentials{}), s.Log, nil, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func refused(d *desk, method, path, body string, want int, headers ...string) st
 // parked puts an order's first events into the log and its letters with payment, the first for a reason.
 func (d *desk) parked(name, class, message string) (id string, letters []string) {
 	d.T.Helper()
-	id = consoletest.ID(name)
+	id = viewtest.ID(name)
 	story := d.Confirmed(id, "c-1")
 	d.Put(story...)
 	letters = d.Park("payment", class, message, story[0], story[2])
@@ -186,7 +188,7 @@ func (d *desk) pages(query string, size int) (seen []string) {
 // redriven for an operator without force.
 func TestDeferredIsShownWithItsNextTry(t *testing.T) {
 	d := open(t)
-	id := consoletest.ID("o")
+	id := viewtest.ID("o")
 	came := d.Placed(id, "c-1")
 	d.Put(came)
 	letters := d.Park("payment", "deferred", "the payment is still processing", came)
@@ -220,7 +222,7 @@ func TestChainIsShownWhole(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	l := c.Letters[0]
-	if l.LetterID != letters[0] || !strings.Contains(string(l.Payload), consoletest.Email) || len(l.Raw) == 0 || l.PayloadError != "" || l.Group != "payment" ||
+	if l.LetterID != letters[0] || !strings.Contains(string(l.Payload), stories.Email) || len(l.Raw) == 0 || l.PayloadError != "" || l.Group != "payment" ||
 		l.Message != "no such card pm_card_visa of ada@example.com" || l.LetterTopic != "payment.dead-letters.v1" || l.Deliveries != 1 {
 		t.Errorf("%+v", l)
 	}
@@ -247,7 +249,7 @@ func TestChainIsShownWhole(t *testing.T) {
 	}
 	// What is in the log and not folded may be what is asked for.
 	d.stop()
-	late := consoletest.ID("late")
+	late := viewtest.ID("late")
 	d.Park("payment", "invalid", "no", d.Placed(late, "c-1"))
 	if got := refused(d, "GET", "/payment/"+late, "", 503); got != "read-model-behind" {
 		t.Error(got)
@@ -270,7 +272,7 @@ func TestLettersOfALogThatIsGone(t *testing.T) {
 	d.Log.Recreate(slices.Concat(consoletest.Topics, parked.Notes)...)
 	other := ""
 	for n := 0; other == "" || d.Model.Partition(other) != partition; n++ {
-		other = consoletest.ID(fmt.Sprint("other ", n))
+		other = viewtest.ID(fmt.Sprint("other ", n))
 	}
 	placed := d.Placed(other, "c-2")
 	for range 5 {
@@ -297,7 +299,7 @@ func TestLettersOfALogThatIsGone(t *testing.T) {
 // A page ends early when its bodies grow large, and holds one letter at least.
 func TestLargeLettersMakeShortPages(t *testing.T) {
 	d := open(t)
-	story := d.Refunded(consoletest.ID("o"), "c-1")[:4]
+	story := d.Refunded(viewtest.ID("o"), "c-1")[:4]
 	head := ""
 	for i, size := range []int{1, 2, 3, 5} {
 		l := d.Letter("payment", story[i], "permanent", "too large", head)
@@ -312,7 +314,7 @@ func TestLargeLettersMakeShortPages(t *testing.T) {
 	d.Caught()
 	var pages []int
 	for token := ""; ; {
-		c := get[httpapi.Chain](d, "/payment/"+consoletest.ID("o")+"?page_token="+token)
+		c := get[httpapi.Chain](d, "/payment/"+viewtest.ID("o")+"?page_token="+token)
 		pages = append(pages, len(c.Letters))
 		if token = c.NextPageToken; token == "" {
 			break
@@ -326,7 +328,7 @@ func TestLargeLettersMakeShortPages(t *testing.T) {
 // A letter that does not hold its event says where that is.
 func TestLettersByReferenceAreShown(t *testing.T) {
 	d := open(t)
-	large := d.Placed(consoletest.ID("l"), "c-1")
+	large := d.Placed(viewtest.ID("l"), "c-1")
 	large.Value, large.Offset = make([]byte, 3<<20), 7
 	d.Park("payment", "permanent", "no", large)
 	d.Park("payment", "permanent", "more than 16 MiB", broker.Record{Topic: "order.events.v1", Offset: 9, Unreadable: errors.New("too large")})
@@ -346,12 +348,12 @@ func TestLettersByReferenceAreShown(t *testing.T) {
 
 func TestStrangeLettersAreShown(t *testing.T) {
 	d := open(t)
-	garbage := d.Placed(consoletest.ID("g"), "c-1")
+	garbage := d.Placed(viewtest.ID("g"), "c-1")
 	garbage.Value = []byte{0xff, 0xff}
 	headless := broker.Record{Topic: "order.events.v1", Partition: 2, Key: []byte("\xff bad/key?"), Value: []byte("hello"), Headers: broker.HeadersOf("x", "\xfe")}
 	keyless := broker.Record{Topic: "order.events.v1", Partition: 1, Value: []byte("hello")}
-	stray := d.Placed(consoletest.ID("s"), "c-1") // in a partition that is not its own
-	stray.Partition = (stray.Partition + 1) % consoletest.Partitions
+	stray := d.Placed(viewtest.ID("s"), "c-1") // in a partition that is not its own
+	stray.Partition = (stray.Partition + 1) % viewtest.Partitions
 	for _, r := range []broker.Record{garbage, headless, keyless, stray} {
 		d.Park("payment", "permanent", "undecodable", r)
 	}

@@ -1,14 +1,11 @@
 // Package orders asks the query service, by its REST, for what the console shows of orders.
 package orders
 
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config ../../../../schemas/openapi/query-client.gen.yaml -o api.gen.go ../../../../schemas/openapi/query.yaml
-
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -16,6 +13,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
 const (
@@ -27,26 +26,31 @@ const (
 )
 
 // Query is the query service at a base URL. Errors are problems with the class that it says, or Unavailable.
-type Query struct{ client *Client }
+type Query struct{ client *queryapi.Client }
+
+// Filter of a list; zero values do not filter. A page's size of 0 is query's default.
+type Filter struct {
+	CustomerID, Status, PageToken string
+	Open                          bool // those that are not settled, the longest waiting first
+	PageSize                      int
+}
 
 // New returns the query service at a base URL; it opens no connection. An issuer gives the tokens with which it is asked,
 // for these credentials; an empty one: it is asked without.
 func New(url, issuer string, by auth.Credentials) *Query {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
-	return &Query{&Client{
+	return &Query{&queryapi.Client{
 		Server: strings.TrimRight(url, "/") + "/", Client: &http.Client{Transport: by.Transport(issuer, transport)},
-		RequestEditors: []RequestEditorFn{bare},
 	}}
 }
 
-// bare leaves out the parameters that are not given, which the generated client sends empty.
-func bare(_ context.Context, req *http.Request) error {
-	query := req.URL.Query()
-	maps.DeleteFunc(query, func(_ string, values []string) bool { return strings.Join(values, "") == "" })
-	req.URL.RawQuery = query.Encode()
-	maps.DeleteFunc(req.Header, func(_ string, values []string) bool { return strings.Join(values, "") == "" })
-	return nil
+// given is a parameter that is sent unless it is zero.
+func given[T comparable](v T) *T {
+	if v == *new(T) {
+		return nil
+	}
+	return &v
 }
 
 // answer decodes what a call answers into an A.
@@ -77,52 +81,55 @@ func succeed(resp *http.Response, err error) (*http.Response, error) {
 }
 
 // Order returns an order as it is. NotFound: its OrderPlaced is not known.
-func (q *Query) Order(ctx context.Context, id string) (Order, error) {
-	return answer[Order](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.GetOrder(ctx, id, &GetOrderParams{Prefer: "wait=0"})
+func (q *Query) Order(ctx context.Context, id string) (queryapi.Order, error) {
+	return answer[queryapi.Order](ctx, func(ctx context.Context) (*http.Response, error) {
+		return q.client.GetOrder(ctx, id, &queryapi.GetOrderParams{Prefer: new("wait=0")})
 	})
 }
 
 // Story returns all that happened to an order. NotFound is certain.
-func (q *Query) Story(ctx context.Context, id string) (Story, error) {
-	return answer[Story](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetOrderEvents(ctx, id) })
+func (q *Query) Story(ctx context.Context, id string) (queryapi.Story, error) {
+	return answer[queryapi.Story](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetOrderEvents(ctx, id) })
 }
 
 // List returns a page of orders.
-func (q *Query) List(ctx context.Context, p ListOrdersParams) (OrderPage, error) {
-	return answer[OrderPage](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.ListOrders(ctx, &p) })
+func (q *Query) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) {
+	p := queryapi.ListOrdersParams{
+		CustomerID: given(f.CustomerID), Status: given(f.Status), Open: given(f.Open), PageSize: given(f.PageSize), PageToken: given(f.PageToken),
+	}
+	return answer[queryapi.OrderPage](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.ListOrders(ctx, &p) })
 }
 
 // Open returns how many orders are not settled.
 func (q *Query) Open(ctx context.Context) (int64, error) {
-	s, err := answer[Stats](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.GetStats(ctx, &GetStatsParams{Minutes: 1})
+	s, err := answer[queryapi.Stats](ctx, func(ctx context.Context) (*http.Response, error) {
+		return q.client.GetStats(ctx, &queryapi.GetStatsParams{Minutes: new(1)})
 	})
 	n := s.Orders
 	return n.Placed + n.Confirmed + n.Cancelled - n.Settled, err
 }
 
 // Rebuild returns the last rebuild of query's read model, StartRebuild begins one, CancelRebuild gives it up.
-func (q *Query) Rebuild(ctx context.Context) (Rebuild, error) {
-	return answer[Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetRebuild(ctx) })
+func (q *Query) Rebuild(ctx context.Context) (view.Rebuild, error) {
+	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetRebuild(ctx) })
 }
 
 // StartRebuild begins a rebuild of query's read model.
-func (q *Query) StartRebuild(ctx context.Context) (Rebuild, error) {
-	return answer[Rebuild](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.StartRebuild(ctx, StartRebuildJSONRequestBody{})
+func (q *Query) StartRebuild(ctx context.Context) (view.Rebuild, error) {
+	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) {
+		return q.client.StartRebuild(ctx, queryapi.StartRebuildJSONRequestBody{})
 	})
 }
 
 // CancelRebuild gives up what is under way.
-func (q *Query) CancelRebuild(ctx context.Context) (Rebuild, error) {
-	return answer[Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.CancelRebuild(ctx) })
+func (q *Query) CancelRebuild(ctx context.Context) (view.Rebuild, error) {
+	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.CancelRebuild(ctx) })
 }
 
 // Follow calls tell for each event of an order's stream, its story included, until ctx ends, tell fails, or the stream
 // does. It returns nil when ctx ended.
 func (q *Query) Follow(ctx context.Context, id string, tell func(name string, data []byte) error) error {
-	resp, err := succeed(q.client.StreamOrder(ctx, id, &StreamOrderParams{Story: true}))
+	resp, err := succeed(q.client.StreamOrder(ctx, id, &queryapi.StreamOrderParams{Story: new(true)}))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestQueryIsAskedWithTheConsolesToken(t *testing.T) {
 		for _, ask := range []func() error{
 			func() error { _, err := q.Order(ctx, "o"); return err },
 			func() error { _, err := q.Story(ctx, "o"); return err },
-			func() error { _, err := q.List(ctx, orders.ListOrdersParams{}); return err },
+			func() error { _, err := q.List(ctx, orders.Filter{}); return err },
 			func() error { _, err := q.Open(ctx); return err },
 			func() error { _, err := q.Rebuild(ctx); return err },
 			func() error { _, err := q.StartRebuild(ctx); return err },

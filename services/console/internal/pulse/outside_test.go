@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
-	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
 )
 
@@ -44,7 +44,7 @@ func (s *stage) gateway(ledger map[string]money) {
 }
 
 func TestTheGatewayIsTheJudgeOfCharges(t *testing.T) {
-	confirmed, declined, refunded := consoletest.ID("a"), consoletest.ID("b"), consoletest.ID("c")
+	confirmed, declined, refunded := viewtest.ID("a"), viewtest.ID("b"), viewtest.ID("c")
 	right := func() map[string]money {
 		return map[string]money{confirmed: {charges: []int64{2500}}, refunded: {charges: []int64{2500}, refunds: []int64{2500}}}
 	}
@@ -79,7 +79,7 @@ func TestTheGatewayIsTheJudgeOfCharges(t *testing.T) {
 // A charge that is not in the log yet is no contradiction.
 func TestTheGatewayMayKnowFirst(t *testing.T) {
 	s := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	placed := s.Placed(id, "c-1")
 	s.Put(placed)
 	s.hold("payment", placed)
@@ -90,7 +90,7 @@ func TestTheGatewayMayKnowFirst(t *testing.T) {
 // A second charge that comes later, with nothing new in the log, is found too.
 func TestOrdersAreLookedUpAgain(t *testing.T) {
 	s := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	s.Put(s.Confirmed(id, "c-1")...)
 	ledger := map[string]money{id: {charges: []int64{2500}}}
 	twice := make(chan struct{})
@@ -153,12 +153,12 @@ func TestTheMailboxIsTheJudgeOfMails(t *testing.T) {
 	s := open(t)
 	s.Clock = s.Clock.Add(-time.Minute)
 	s.want("mails", pulse.Unchecked, "cannot be asked")
-	a, b := consoletest.ID("a"), consoletest.ID("b")
+	a, b := viewtest.ID("a"), viewtest.ID("b")
 	s.Put(s.Confirmed(a, "c-1")...)
 	s.Put(s.Declined(b, "c-1")...)
 	at := time.Now().Add(-30 * time.Second)
-	one := mail{1, event.MakeID(a, notificationv1.Kind_KIND_CONFIRMED.String()) + "@troupe.example", at}
-	two := mail{2, event.MakeID(b, notificationv1.Kind_KIND_CANCELLED.String()) + "@troupe.example", at}
+	one := mail{1, stories.MessageID(a, notificationv1.Kind_KIND_CONFIRMED), at}
+	two := mail{2, stories.MessageID(b, notificationv1.Kind_KIND_CANCELLED), at}
 	s.mailbox(one, two)
 	s.want("mails", pulse.Holds, "2 mails in the mailbox")
 	s.mailbox(one, two, mail{3, one.MessageID, at})
@@ -171,7 +171,7 @@ func TestTheMailboxIsTheJudgeOfMails(t *testing.T) {
 	s.want("mails", pulse.Holds, "2 mails")
 
 	// While something is in flight a mail may be ahead of its fact.
-	placed := s.Placed(consoletest.ID("c"), "c-1")
+	placed := s.Placed(viewtest.ID("c"), "c-1")
 	s.Put(placed)
 	s.hold("notification", placed)
 	s.mailbox(one, two, mail{3, "ahead@troupe.example", at})

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
@@ -37,7 +38,7 @@ func open(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s := &stage{Stage: consoletest.New(t), behind: map[string]map[broker.TopicPartition]int64{}, alone: map[string]bool{}}
-	s.cfg = pulse.Config{Log: s.Log, Groups: s, Choreography: c, Partitions: consoletest.Partitions}
+	s.cfg = pulse.Config{Log: s.Log, Groups: s, Choreography: c, Partitions: viewtest.Partitions}
 	return s
 }
 
@@ -94,12 +95,12 @@ func (s *stage) want(name string, state pulse.State, text string, orders ...stri
 func TestNothingIsLost(t *testing.T) {
 	s := open(t)
 	s.want("accounted", pulse.Holds, "0 acknowledged = 0 settled + 0 in flight + 0 parked")
-	s.Put(s.Confirmed(consoletest.ID("a"), "c-1")...)
-	s.Put(s.Declined(consoletest.ID("b"), "c-1")...)
-	s.Put(s.Refunded(consoletest.ID("c"), "c-1")...)
+	s.Put(s.Confirmed(viewtest.ID("a"), "c-1")...)
+	s.Put(s.Declined(viewtest.ID("b"), "c-1")...)
+	s.Put(s.Refunded(viewtest.ID("c"), "c-1")...)
 	s.want("accounted", pulse.Holds, "3 acknowledged = 3 settled + 0 in flight + 0 parked")
 
-	id := consoletest.ID("d")
+	id := viewtest.ID("d")
 	placed := s.Placed(id, "c-1")
 	s.Put(placed)
 	s.hold("payment", placed)
@@ -125,7 +126,7 @@ func TestNothingIsLost(t *testing.T) {
 
 // tell says what became of a letter that payment parked.
 func (s *stage) tell(kind deadletter.Kind, order, letter string) {
-	r := deadletter.Tell(deadletter.Record{Kind: kind, ID: letter, Order: order, Group: "payment"}, broker.Partition([]byte(order), consoletest.Partitions), time.Now())
+	r := deadletter.Tell(deadletter.Record{Kind: kind, ID: letter, Order: order, Group: "payment"}, broker.Partition([]byte(order), viewtest.Partitions), time.Now())
 	s.Put(r)
 }
 
@@ -138,7 +139,7 @@ func TestEveryStepHasItsAnswerer(t *testing.T) {
 	}{{"charge", 1, "payment"}, {"confirm", 2, "order"}, {"refund", 6, "payment"}} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t)
-			id := consoletest.ID("a")
+			id := viewtest.ID("a")
 			all := s.Refunded(id, "c-1")[:tt.events]
 			s.Put(all...)
 			s.hold(tt.group, all[tt.events-1])
@@ -151,14 +152,14 @@ func TestEveryStepHasItsAnswerer(t *testing.T) {
 
 func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 	s := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	story := s.Confirmed(id, "c-1")
 	s.Put(story...)
 	s.Put(story...)
-	void := s.Next(0, id, &orderv1.OrderCancelled{}, broker.Record{})
+	void := s.Fact("order", id, &orderv1.OrderCancelled{}, broker.Record{})
 	void.Headers = brokertest.SetHeader(void.Headers, "ce_previousid", []byte(event.MakeID("another")))
 	s.Put(void)
-	ancient := s.Placed(consoletest.ID("b"), "c-1") // it says so; there is no record so old
+	ancient := s.Placed(viewtest.ID("b"), "c-1") // it says so; there is no record so old
 	ancient.Headers = brokertest.SetHeader(ancient.Headers, "ce_time", []byte("0001-01-01T00:00:01Z"))
 	s.Put(ancient)
 	got := s.sample()
@@ -172,7 +173,7 @@ func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 
 func TestLagIsTheAgeOfWhatIsNotCommitted(t *testing.T) {
 	s := open(t)
-	placed := s.Placed(consoletest.ID("a"), "c-1")
+	placed := s.Placed(viewtest.ID("a"), "c-1")
 	placed.Time = time.Now().Add(-7 * time.Second)
 	s.Put(placed)
 	s.hold("payment", placed)
@@ -199,7 +200,7 @@ func TestRatesAndCounts(t *testing.T) {
 	s.Run(p.Run)
 	late := time.After(20 * time.Second)
 	got, fresh := p.Look(t.Context())
-	s.Put(s.Confirmed(consoletest.ID("a"), "c-1")...)
+	s.Put(s.Confirmed(viewtest.ID("a"), "c-1")...)
 	for got.Topics["order.events.v1"] == 0 {
 		select {
 		case <-fresh:
@@ -219,10 +220,10 @@ func TestRatesAndCounts(t *testing.T) {
 // What lies before the window is not judged: nobody knows what became of it.
 func TestOnlyTheEndOfALongLogIsJudged(t *testing.T) {
 	s := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	s.Put(s.Placed(id, "c-1"))
 	s.want("accounted", pulse.Broken, "1 that nobody works on", id)
-	request := s.Next(0, id, &orderv1.OrderCancellationRequested{}, broker.Record{})
+	request := s.Request("order", id, &orderv1.OrderCancellationRequested{}, broker.Record{})
 	for range 5000 {
 		s.Put(request)
 	}
@@ -233,10 +234,10 @@ func TestOnlyTheEndOfALongLogIsJudged(t *testing.T) {
 func TestWhatLiesBeforeAWindowIsNotHeldAgainstAnOrder(t *testing.T) {
 	s := open(t)
 	s.Clock = s.Clock.Add(-time.Hour)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	s.Put(s.Declined(id, "c-1")...)
 	s.want("accounted", pulse.Holds, "1 acknowledged = 1 settled")
-	tp := broker.TopicPartition{Topic: "payment.events.v1", Partition: broker.Partition([]byte(id), consoletest.Partitions)}
+	tp := broker.TopicPartition{Topic: "payment.events.v1", Partition: broker.Partition([]byte(id), viewtest.Partitions)}
 	for range 5000 {
 		s.Log.Append(tp, broker.Record{Key: []byte("k")})
 	}
@@ -249,7 +250,7 @@ func TestParticipantsTellOfRetriesAndDuplicates(t *testing.T) {
 		t.Errorf("nobody tells, and there are %d retries", got.Retries)
 	}
 	for _, participant := range []string{"order", "payment", "notification"} {
-		topic := broker.Topic{Name: participant + ".activity.v1", Partitions: consoletest.Partitions}
+		topic := broker.Topic{Name: participant + ".activity.v1", Partitions: viewtest.Partitions}
 		if err := s.Log.Provision(t.Context(), []broker.Topic{topic}); err != nil {
 			t.Fatal(err)
 		}

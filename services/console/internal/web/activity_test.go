@@ -8,12 +8,12 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/activity"
 	envelope "github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 )
 
 func TestExceptionsAreDrawn(t *testing.T) {
 	p := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	records := p.Confirmed(id, "c-1")
 	records = p.put(records...)
 	told := slices.Clone(records)

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 )
 
 // burstRate is how many orders are placed a second; each is four events.
@@ -102,7 +102,7 @@ func TestMapStaysResponsive(t *testing.T) {
 		case <-tick.C:
 			for ; placed < int(time.Since(began).Seconds()*burstRate); placed++ {
 				p.Clock = time.Now()
-				p.Put(p.Confirmed(consoletest.ID(fmt.Sprint(placed)), "c-1")...)
+				p.Put(p.Confirmed(viewtest.ID(fmt.Sprint(placed)), "c-1")...)
 			}
 		case <-late:
 			t.Fatal("the page told nothing")

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
 )
 
 // ordersPage lists orders: those that wait first, or those that pass a filter, the newest first.
 type ordersPage struct {
-	Statuses  []orders.OrderStatus
-	Filter    orders.ListOrdersParams
+	Statuses  []string
+	Filter    orders.Filter
 	Filtered  bool
 	Open      int64 // how many are not settled
 	Waiting   []row // the longest waiting first
@@ -24,7 +25,7 @@ type ordersPage struct {
 
 // row is one order.
 type row struct {
-	orders.Order
+	queryapi.Order
 	// Step it waits for, and since when; empty when it has its outcome.
 	Step  string
 	Since time.Time
@@ -43,9 +44,9 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := ordersPage{
-		Statuses: []orders.OrderStatus{orders.OrderStatusPlaced, orders.OrderStatusConfirmed, orders.OrderStatusCancelled},
-		Filter: orders.ListOrdersParams{
-			CustomerID: q.Get("customer"), Status: orders.OrderStatus(q.Get("status")), PageSize: pageSize, PageToken: q.Get("page"),
+		Statuses: []string{"placed", "confirmed", "cancelled"},
+		Filter: orders.Filter{
+			CustomerID: q.Get("customer"), Status: q.Get("status"), PageSize: pageSize, PageToken: q.Get("page"),
 		},
 		NotBefore: q.Has("page"),
 	}
@@ -71,11 +72,11 @@ func (p *Pages) waiting(ctx context.Context) (open int64, longest []row, err err
 	if open, err = p.orders.Open(ctx); err != nil || open == 0 {
 		return open, nil, err
 	}
-	found, err := p.orders.List(ctx, orders.ListOrdersParams{Open: true, PageSize: maxWaiting})
+	found, err := p.orders.List(ctx, orders.Filter{Open: true, PageSize: maxWaiting})
 	return open, rows(found.Orders), err
 }
 
-func rows(found []orders.Order) []row {
+func rows(found []queryapi.Order) []row {
 	all := make([]row, len(found))
 	for i, o := range found {
 		all[i] = row{Order: o}
@@ -85,18 +86,18 @@ func rows(found []orders.Order) []row {
 }
 
 // waitsFor says what an order without an outcome waits for.
-func waitsFor(o orders.Order) (step string, since time.Time) {
+func waitsFor(o queryapi.Order) (step string, since time.Time) {
 	asked := o.Cancellation
 	switch {
 	case o.Settled || o.Status == "":
 		return "", time.Time{}
-	case o.Status == orders.OrderStatusCancelled && o.Payment.Status == orders.PaymentStatusSucceeded:
+	case o.Status == "cancelled" && o.Payment.Status == "succeeded":
 		return "payment to refund it", asked.CancelledAt
-	case o.Status == orders.OrderStatusCancelled:
+	case o.Status == "cancelled":
 		return "payment to say what became of the charge", asked.CancelledAt
-	case o.Payment.Status == orders.PaymentStatusSucceeded:
+	case o.Payment.Status == "succeeded":
 		return "order to confirm it", o.Payment.DecidedAt
-	case o.Payment.Status == orders.PaymentStatusDeclined:
+	case o.Payment.Status == "declined":
 		return "order to cancel it", o.Payment.DecidedAt
 	case asked != nil:
 		return "order to cancel it", asked.RequestedAt

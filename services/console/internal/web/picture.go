@@ -2,8 +2,6 @@ package web
 
 import (
 	"slices"
-
-	"github.com/troupe-dev/troupe/services/console/internal/orders"
 )
 
 // picture is a story as lifelines and arrows, in units of the SVG's viewBox.
@@ -64,27 +62,27 @@ func draw(events []told) picture {
 		if e.Cause > 0 {
 			a.X1, a.Y1 = lineOf(events[e.Cause-1].Source), row(e.Cause)
 		}
-		if from := held[e.Source+e.CausationID]; from > 0 && e.Kind == orders.EventKindEvent {
+		if from := held[e.Source+e.CausationID]; from > 0 && e.Kind == "event" {
 			p.Waits = append(p.Waits, parking{a.X2, from, a.Y2})
 		}
 		switch {
 		case exceptional(e.Kind):
-			a.Kind = "exception " + string(e.Kind)
+			a.Kind = "exception " + e.Kind
 			if e.Cause == 0 { // a deadline, or what retention has taken
 				a.X1, a.Y1 = a.X2, a.Y2
 			}
-			if key := e.Source + e.CausationID; e.Kind == orders.EventKindHeld && held[key] == 0 {
+			if key := e.Source + e.CausationID; e.Kind == "held" && held[key] == 0 {
 				held[key] = a.Y2
 			}
-		case e.Kind == orders.EventKindDeadLetter:
+		case e.Kind == "dead_letter":
 			a.Kind = "letter"
 			if since[e.Source] == 0 {
 				since[e.Source] = a.Y2
 			}
-		case e.Kind != orders.EventKindEvent:
+		case e.Kind != "event":
 			a.Kind = "outcome"
 			a.X1, a.Y1 = a.X2, a.Y2
-			if from := since[e.Source]; from > 0 && e.Kind != orders.EventKindFailed {
+			if from := since[e.Source]; from > 0 && e.Kind != "failed" {
 				p.Waits = append(p.Waits, parking{a.X2, from, a.Y2})
 				delete(since, e.Source)
 			}
@@ -109,8 +107,6 @@ func draw(events []told) picture {
 }
 
 // exceptional says whether something happened to an event that is neither a fact nor a dead letter's.
-func exceptional(kind orders.EventKind) bool {
-	return slices.Contains([]orders.EventKind{
-		orders.EventKindRetried, orders.EventKindDeduplicated, orders.EventKindHeld, orders.EventKindParked,
-	}, kind)
+func exceptional(kind string) bool {
+	return slices.Contains([]string{"retried", "deduplicated", "held", "parked"}, kind)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
@@ -49,8 +50,8 @@ func live(t *testing.T, control string) (*page, *idle) {
 	playground := web.Playground{URL: control}
 	fake := consoletest.NewQuery(t)
 	query := orders.New(fake.URL, "", auth.Credentials{})
-	beat := pulse.New(pulse.Config{Log: s.Log, Groups: groups, Choreography: protocol, Partitions: consoletest.Partitions, Stopped: playground.Stopped})
-	desk, err := httpapi.New(s.Model, query, s.Log, beat, consoletest.Partitions)
+	beat := pulse.New(pulse.Config{Log: s.Log, Groups: groups, Choreography: protocol, Partitions: viewtest.Partitions, Stopped: playground.Stopped})
+	desk, err := httpapi.New(s.Model, query, s.Log, beat, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func live(t *testing.T, control string) (*page, *idle) {
 // sampled waits until the pulse was taken, and knows that so many orders settled.
 func (p *page) sampled(settled int) {
 	p.T.Helper()
-	consoletest.Eventually(p.T, func() string {
+	viewtest.Eventually(p.T, func() string {
 		resp := p.open("/api/pulse")
 		defer func() { _ = resp.Body.Close() }()
 		var got struct {
@@ -89,7 +90,7 @@ func TestMapShowsTheChoreography(t *testing.T) {
 	p.sampled(0)
 	p.shows("/", "Nothing flows yet", `class="empty shown"`, "bin/troupe place", "0 acknowledged = 0 settled", "nobody consumes",
 		`class="service payment stopped"`, `class="service query "`, "this gateway cannot be asked")
-	p.Put(p.Confirmed(consoletest.ID("a"), hostile)...)
+	p.Put(p.Confirmed(viewtest.ID("a"), hostile)...)
 	p.Caught()
 	text := p.get("/", http.StatusOK)
 	protocol, err := choreography.Load()
@@ -135,7 +136,7 @@ func TestPulseIsLive(t *testing.T) {
 	if err := json.Unmarshal([]byte(event(t, lines, "pulse")), &first); err != nil || first.State["empty"] != "shown" {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	p.Put(p.Confirmed(consoletest.ID("a"), "c-1")...)
+	p.Put(p.Confirmed(viewtest.ID("a"), "c-1")...)
 	var flow map[string]int
 	if err := json.Unmarshal([]byte(event(t, lines, "flow")), &flow); err != nil || len(flow) == 0 {
 		t.Errorf("flow %v, %v", flow, err)
@@ -155,7 +156,7 @@ func TestPulseIsLive(t *testing.T) {
 
 func TestPulseAsJSON(t *testing.T) {
 	p, _ := live(t, "")
-	p.Put(p.Confirmed(consoletest.ID("a"), "c-1")...)
+	p.Put(p.Confirmed(viewtest.ID("a"), "c-1")...)
 	p.sampled(1)
 	resp := p.open("/api/pulse")
 	defer func() { _ = resp.Body.Close() }()

@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
@@ -22,7 +23,7 @@ func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	s.Play()
 	s.Caught()
 	query := orders.New(consoletest.NewQuery(t).URL, "", auth.Credentials{})
-	desk, err := httpapi.New(s.Model, query, s.Log, nil, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, query, s.Log, nil, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +46,10 @@ func TestEveryTokenAndSessionAtEveryRouteOfTheConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beat := pulse.New(pulse.Config{Log: s.Log, Groups: &idle{log: s.Log}, Choreography: protocol, Partitions: consoletest.Partitions})
+	beat := pulse.New(pulse.Config{Log: s.Log, Groups: &idle{log: s.Log}, Choreography: protocol, Partitions: viewtest.Partitions})
 	s.Run(beat.Run)
 	query := orders.New(consoletest.NewQuery(t).URL, "", auth.Credentials{})
-	desk, err := httpapi.New(s.Model, query, s.Log, beat, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, query, s.Log, beat, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
-	"github.com/troupe-dev/troupe/services/console/internal/orders"
 )
 
 // storyPage is one order, and all that happened to it.
@@ -33,7 +33,7 @@ type storyPage struct {
 
 // told is one event of the table.
 type told struct {
-	orders.Event
+	queryapi.Event
 	N       int            // from 1
 	Cause   int            // number of the event that caused it; 0: it came in at a door
 	Name    string         // type without its package
@@ -58,13 +58,13 @@ func (p *Pages) story(ctx context.Context, id string) (storyPage, error) {
 	}
 	order, err := p.orders.Order(ctx, id)
 	if fault.ClassOf(err) == fault.NotFound { // its first event is not known yet, or not any more
-		order, err = orders.Order{ID: id}, nil
+		order, err = queryapi.Order{ID: id}, nil
 	}
 	if err != nil {
 		return storyPage{}, err
 	}
 	page := storyPage{
-		row: rows([]orders.Order{order})[0], Version: story.Version, Curl: fmt.Sprintf("curl -s %s/orders/%s/events", p.cfg.QueryURL, id),
+		row: rows([]queryapi.Order{order})[0], Version: story.Version, Curl: fmt.Sprintf("curl -s %s/orders/%s/events", p.cfg.QueryURL, id),
 	}
 	if page.Events, err = p.tell(ctx, story.Events); err != nil {
 		return storyPage{}, err
@@ -75,10 +75,10 @@ func (p *Pages) story(ctx context.Context, id string) (storyPage, error) {
 }
 
 // tell numbers the events, and reads from the log what customers are not shown: headers, and traces.
-func (p *Pages) tell(ctx context.Context, events []orders.Event) ([]told, error) {
+func (p *Pages) tell(ctx context.Context, events []queryapi.Event) ([]told, error) {
 	var places []projection.At
 	for _, e := range events {
-		if e.Kind == orders.EventKindEvent {
+		if e.Kind == "event" {
 			places = append(places, placeOf(e))
 		}
 	}
@@ -91,9 +91,9 @@ func (p *Pages) tell(ctx context.Context, events []orders.Event) ([]told, error)
 	for i, e := range events {
 		all[i] = told{
 			Event: e, N: i + 1, Cause: byID[e.CausationID], Name: e.Type[strings.LastIndexByte(e.Type, '.')+1:],
-			Problem: e.Kind == orders.EventKindDeadLetter || e.Kind == orders.EventKindFailed,
+			Problem: e.Kind == "dead_letter" || e.Kind == "failed",
 		}
-		if e.Kind == orders.EventKindEvent {
+		if e.Kind == "event" {
 			r := records[placeOf(e)]
 			envelope, _ := event.FromRecord(r) // query read it
 			all[i].Headers = r.Headers.Without(event.IsAttribute)
@@ -107,8 +107,8 @@ func (p *Pages) tell(ctx context.Context, events []orders.Event) ([]told, error)
 }
 
 // placeOf says where an event lies.
-func placeOf(e orders.Event) (at projection.At) {
-	at.Topic, at.Partition, at.Offset = e.Topic, int(e.Partition), e.Offset
+func placeOf(e queryapi.Event) (at projection.At) {
+	at.Topic, at.Partition, at.Offset = e.Topic, e.Partition, e.Offset
 	return at
 }
 
@@ -117,9 +117,9 @@ func parked(events []told) (at []string) {
 	waiting := map[string]int{}
 	for _, e := range events {
 		switch e.Kind {
-		case orders.EventKindRedriven, orders.EventKindEdited, orders.EventKindDiscarded:
+		case "redriven", "edited", "discarded":
 			waiting[e.Participant]--
-		case orders.EventKindDeadLetter:
+		case "dead_letter":
 			waiting[e.Participant]++
 		}
 	}

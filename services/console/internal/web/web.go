@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
@@ -184,7 +185,7 @@ var functions = template.FuncMap{
 	// short is a type without its package.
 	"short": func(typ string) string { return typ[strings.LastIndexByte(typ, '.')+1:] },
 	// settled is how long an order took to settle for the first time.
-	"settled": func(o orders.Order) string {
+	"settled": func(o queryapi.Order) string {
 		at := cmp.Or(o.ConfirmedAt, o.SettledAt)
 		if at.IsZero() {
 			return ""
@@ -198,7 +199,7 @@ var functions = template.FuncMap{
 		return fmt.Sprintf("+%.1f ms", *ms)
 	},
 	"valid": func(text []byte) string { return strings.ToValidUTF8(string(text), "\ufffd") },
-	"kind":  func(kind orders.EventKind) string { return strings.ReplaceAll(string(kind), "_", " ") },
+	"kind":  func(kind string) string { return strings.ReplaceAll(kind, "_", " ") },
 	"add":   func(a, b int) int { return a + b },
 	"pretty": func(raw json.RawMessage) string {
 		var b bytes.Buffer

@@ -13,7 +13,10 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -34,7 +37,7 @@ func open(t *testing.T) *page {
 	s := consoletest.New(t)
 	query := consoletest.NewQuery(t)
 	asked := orders.New(query.URL, "", auth.Credentials{})
-	desk, err := httpapi.New(s.Model, asked, s.Log, nil, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, asked, s.Log, nil, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +66,13 @@ func (p *page) put(records ...broker.Record) []broker.Record {
 }
 
 // order is one of a customer that was refunded in the end.
-func order(id, customer string) orders.Order {
+func order(id, customer string) queryapi.Order {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return orders.Order{
-		ID: id, Version: 1, CustomerID: customer, Status: orders.OrderStatusCancelled, Total: 2500, Currency: "EUR", PlacedAt: at,
+	return queryapi.Order{
+		ID: id, Version: 1, CustomerID: customer, Status: "cancelled", Total: 2500, Currency: "EUR", PlacedAt: at,
 		ConfirmedAt: at.Add(90 * time.Millisecond), Settled: true, SettledAt: at.Add(time.Hour),
-		Payment:       orders.Payment{Status: orders.PaymentStatusRefunded},
-		Notifications: []orders.Notification{{Kind: orders.NotificationKindRefunded, Status: orders.NotificationStatusFailed}},
+		Payment:       queryapi.Payment{Status: "refunded"},
+		Notifications: []queryapi.Notification{{Kind: "refunded", Status: "failed"}},
 	}
 }
 
@@ -122,7 +125,7 @@ func TestEmptyPagesSayHowToFillThem(t *testing.T) {
 
 func TestStoryOfAnOrder(t *testing.T) {
 	p := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	records := p.put(p.Refunded(id, hostile)...)
 	p.query.Knows(order(id, hostile), records...)
 	p.shows("/orders", id, "cancelled", "refunded", "&lt;script&gt;", "90 ms")
@@ -130,13 +133,13 @@ func TestStoryOfAnOrder(t *testing.T) {
 	p.shows("/orders/"+id, "OrderPlaced", "PaymentRefunded", "NotificationFailed", "compensation", "25.00 EUR", "&lt;script&gt;", "order.events.v1/",
 		"curl -s http://127.0.0.1:8084/orders/"+id, "90 ms")
 	text := p.get("/orders/"+id, http.StatusOK)
-	if strings.Contains(text, consoletest.Email) || strings.Contains(text, consoletest.PaymentMethod) {
+	if strings.Contains(text, stories.Email) || strings.Contains(text, stories.PaymentMethod) {
 		t.Error("the story shows what is private")
 	}
 	if strings.Count(text, `class="fold"`) != len(records) || !strings.Contains(text, ">read model</text>") {
 		t.Errorf("the read model's line does not have the %d facts", len(records))
 	}
-	if got := p.get("/orders/"+consoletest.ID("nobody"), http.StatusNotFound); !strings.Contains(got, "no such order") {
+	if got := p.get("/orders/"+viewtest.ID("nobody"), http.StatusNotFound); !strings.Contains(got, "no such order") {
 		t.Error(got)
 	}
 	if got := p.get("/orders?page=nonsense", http.StatusBadRequest); !strings.Contains(got, "page_token") {
@@ -147,7 +150,7 @@ func TestStoryOfAnOrder(t *testing.T) {
 // An event leads to its trace, and shows what headers its record has beside the envelope.
 func TestStoryLeadsToTheTrace(t *testing.T) {
 	p := open(t)
-	id, trace := consoletest.ID("a"), "4bf92f3577b34da6a3ce929d0e0e4736"
+	id, trace := viewtest.ID("a"), "4bf92f3577b34da6a3ce929d0e0e4736"
 	placed := p.Placed(id, "c-1")
 	placed.Headers = append(placed.Headers, broker.HeadersOf("ce_traceparent", "00-"+trace+"-00f067aa0ba902b7-01", "tracestate", "<i>=\xff")...)
 	p.query.Knows(order(id, "c-1"), p.put(placed)...)
@@ -157,7 +160,7 @@ func TestStoryLeadsToTheTrace(t *testing.T) {
 // While query cannot say, neither can the pages that need it; the others are whole.
 func TestPagesWithoutQuery(t *testing.T) {
 	p := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	p.query.Knows(order(id, "c-1"), p.put(p.Placed(id, "c-1"))...)
 	p.query.Down(true)
 	p.Caught()
@@ -173,32 +176,32 @@ func TestPagesWithoutQuery(t *testing.T) {
 
 func TestWhatWaitsComesFirst(t *testing.T) {
 	p := open(t)
-	stuck := order(consoletest.ID("stuck"), "c-2")
+	stuck := order(viewtest.ID("stuck"), "c-2")
 	stuck.Settled, stuck.ConfirmedAt, stuck.SettledAt = false, time.Time{}, time.Time{}
 	at := stuck.PlacedAt
-	p.query.Knows(order(consoletest.ID("done"), "c-1"))
-	for step, change := range map[string]func(o *orders.Order){
-		"payment to charge it": func(o *orders.Order) {
-			o.Status, o.Payment.Status = orders.OrderStatusPlaced, orders.PaymentStatusPending
+	p.query.Knows(order(viewtest.ID("done"), "c-1"))
+	for step, change := range map[string]func(o *queryapi.Order){
+		"payment to charge it": func(o *queryapi.Order) {
+			o.Status, o.Payment.Status = "placed", "pending"
 		},
-		"order to confirm it": func(o *orders.Order) {
-			o.Status, o.Payment = orders.OrderStatusPlaced, orders.Payment{Status: orders.PaymentStatusSucceeded, DecidedAt: at}
+		"order to confirm it": func(o *queryapi.Order) {
+			o.Status, o.Payment = "placed", queryapi.Payment{Status: "succeeded", DecidedAt: at}
 		},
-		"order to cancel it": func(o *orders.Order) {
-			o.Status, o.Payment = orders.OrderStatusPlaced, orders.Payment{Status: orders.PaymentStatusDeclined, DecidedAt: at}
+		"order to cancel it": func(o *queryapi.Order) {
+			o.Status, o.Payment = "placed", queryapi.Payment{Status: "declined", DecidedAt: at}
 		},
-		"payment to refund it": func(o *orders.Order) {
-			o.Payment, o.Cancellation = orders.Payment{Status: orders.PaymentStatusSucceeded}, &orders.Cancellation{CancelledAt: at}
+		"payment to refund it": func(o *queryapi.Order) {
+			o.Payment, o.Cancellation = queryapi.Payment{Status: "succeeded"}, &queryapi.Cancellation{CancelledAt: at}
 		},
-		"payment to say what became of the charge": func(o *orders.Order) {
-			o.Payment, o.Cancellation = orders.Payment{Status: orders.PaymentStatusPending}, &orders.Cancellation{CancelledAt: at}
+		"payment to say what became of the charge": func(o *queryapi.Order) {
+			o.Payment, o.Cancellation = queryapi.Payment{Status: "pending"}, &queryapi.Cancellation{CancelledAt: at}
 		},
 	} {
 		o := stuck
 		change(&o)
 		p.query.Knows(o)
 		text := p.get("/orders", http.StatusOK)
-		if stuck, done := strings.Index(text, consoletest.ID("stuck")), strings.Index(text, consoletest.ID("done")); stuck < 0 || done < stuck {
+		if stuck, done := strings.Index(text, viewtest.ID("stuck")), strings.Index(text, viewtest.ID("done")); stuck < 0 || done < stuck {
 			t.Errorf("the order that waits is at %d, the other at %d", stuck, done)
 		}
 		p.shows("/orders", step)
@@ -207,9 +210,9 @@ func TestWhatWaitsComesFirst(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	p := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	placed := p.put(p.Placed(id, "c-1"))[0]
-	asked := p.put(p.Next(0, id, &orderv1.OrderCancellationRequested{}, broker.Record{}))[0]
+	asked := p.put(p.Request("order", id, &orderv1.OrderCancellationRequested{}, broker.Record{}))[0]
 	p.Park("payment", "permanent", hostile, placed, asked)
 	p.query.Knows(order(id, "c-1"), placed, p.Letter("payment", placed, "permanent", hostile, ""))
 	p.Caught()
@@ -217,7 +220,7 @@ func TestDeadLetters(t *testing.T) {
 	p.shows("/dead-letters?participant=order", "Nothing waits")
 	p.shows("/dead-letters/payment/"+id, "1. OrderPlaced", "2. OrderCancellationRequested", "waits behind", "&lt;script&gt;", "ce_id")
 	p.shows("/orders/"+id, "dead letter: OrderPlaced", `class="parked"`, "Parked by payment")
-	p.get("/dead-letters/payment/"+consoletest.ID("nobody"), http.StatusNotFound)
+	p.get("/dead-letters/payment/"+viewtest.ID("nobody"), http.StatusNotFound)
 }
 
 func TestOneBrowserHasItsShareOfStreams(t *testing.T) {
@@ -234,7 +237,7 @@ func TestOneBrowserHasItsShareOfStreams(t *testing.T) {
 // All pages of a browser share one stream, which tells what query tells of each order.
 func TestStoryIsLive(t *testing.T) {
 	p := open(t)
-	id, other := consoletest.ID("a"), consoletest.ID("b")
+	id, other := viewtest.ID("a"), viewtest.ID("b")
 	p.query.Tell(id, "order", `{}`)
 	p.query.Tell(id, "story", `{"version":1}`)
 	p.query.Tell(other, "story", `{"version":2}`)
@@ -263,12 +266,12 @@ func TestStoryIsLive(t *testing.T) {
 
 func TestLongStoryStaysUsable(t *testing.T) {
 	p := open(t)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	records := p.put(p.Confirmed(id, "c-1")...)
-	last := p.Next(0, id, &orderv1.OrderCancellationRequested{}, broker.Record{})
+	last := p.Request("order", id, &orderv1.OrderCancellationRequested{}, broker.Record{})
 	for range 200 {
 		records = append(records, p.put(last)...)
-		last = p.Next(0, id, &orderv1.OrderCancellationRequested{}, last)
+		last = p.Request("order", id, &orderv1.OrderCancellationRequested{}, last)
 	}
 	p.query.Knows(order(id, "c-1"), records...)
 	text := p.get("/orders/"+id, http.StatusOK)

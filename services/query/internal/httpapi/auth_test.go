@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -37,7 +38,7 @@ func TestEveryTokenAtEveryRoute(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
 	s.Caught()
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	tail := story.NewTail(s.Log, readmodel.Topics, viewtest.Partitions)
 	s.Run(tail.Run)
 	issuer := authtest.NewIssuer(t)
 	api, err := httpapi.New(s.Model, s.Log, tail, httpapi.Config{Guard: authtest.Guard(t, issuer.Config())})
@@ -54,7 +55,7 @@ func TestEveryTokenAtEveryRoute(t *testing.T) {
 // An answer that differs in anything but the id, or comes later, would tell that the order exists.
 func TestAnothersOrderIsAsIfItWereNotThere(t *testing.T) {
 	d := openGuarded(t)
-	id, none := querytest.ID("o"), querytest.ID("none")
+	id, none := viewtest.ID("o"), viewtest.ID("none")
 	d.Put(d.Placed(id, "cy"))
 	d.Caught()
 	for _, path := range []string{"", "?until=settled", "/events", "/stream", "/stream?story=true"} {
@@ -85,7 +86,7 @@ func TestAnothersOrderIsAsIfItWereNotThere(t *testing.T) {
 
 func TestCustomersListTheirOwnOrders(t *testing.T) {
 	d := openGuarded(t)
-	cys, bobs := querytest.ID("a"), querytest.ID("b")
+	cys, bobs := viewtest.ID("a"), viewtest.ID("b")
 	d.Put(d.Placed(cys, "cy"), d.Placed(bobs, "bob"))
 	d.Caught()
 	for _, c := range []struct {
@@ -117,12 +118,12 @@ func TestCustomersListTheirOwnOrders(t *testing.T) {
 
 func TestCustomersWatchTheirOwnEvents(t *testing.T) {
 	d := openGuarded(t)
-	before := querytest.ID("before")
+	before := viewtest.ID("before")
 	early := d.Confirmed(before, "cy")
 	d.Put(early[0])
 	d.Caught()
 	cys, all := d.stream("/stream", d.as("cy")...), d.stream("/stream", d.as("eve", auth.Viewer)...)
-	bobs := d.Confirmed(querytest.ID("b"), "bob")
+	bobs := d.Confirmed(viewtest.ID("b"), "bob")
 	d.Put(bobs...)
 	d.Put(early[1])
 	for range len(bobs) + 1 {
@@ -138,7 +139,7 @@ func TestCustomersWatchTheirOwnEvents(t *testing.T) {
 
 func TestStreamsEndWithTheToken(t *testing.T) {
 	d := openGuarded(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	d.Put(d.Placed(id, "cy"))
 	d.Caught()
 	for _, path := range []string{"/orders/" + id + "/stream", "/stream"} {

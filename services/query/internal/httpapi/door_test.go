@@ -20,6 +20,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -42,7 +44,7 @@ func open(t *testing.T, cfg httpapi.Config) *door {
 func serve(t *testing.T, s *querytest.Stage, cfg httpapi.Config) *door {
 	t.Helper()
 	provision(t, s)
-	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), querytest.Partitions)
+	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), viewtest.Partitions)
 	s.Run(tail.Run)
 	if cfg.Guard == nil {
 		cfg.Guard = auth.New(auth.Config{})
@@ -82,7 +84,7 @@ func read[A any](d *door, path string, headers ...string) (a A, h http.Header) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		d.T.Fatalf("GET %s: %s, %v: %s", path, resp.Status, err, body)
 	}
-	if strings.Contains(string(body), "ada") || strings.Contains(string(body), querytest.PaymentMethod) {
+	if strings.Contains(string(body), "ada") || strings.Contains(string(body), stories.PaymentMethod) {
 		d.T.Errorf("GET %s shows what is private: %s", path, body)
 	}
 	if err := json.Unmarshal(body, &a); err != nil {
@@ -106,7 +108,7 @@ func refused(d *door, path string, headers ...string) problem.Problem {
 
 func TestOrderIsShownAfterItsToken(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	token := d.Put(d.Refunded(id, "c-1")...)
 	order, _ := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "respond-async, wait=20")
 	if !order.Settled || len(order.Notifications) != 3 || order.Notifications[2].Status != httpapi.NotificationStatusFailed {
@@ -127,7 +129,7 @@ func TestOrderIsShownAfterItsToken(t *testing.T) {
 
 func TestOpenOrderIsShownWhenTheWaitEnds(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	token := d.Put(d.Placed(id, "c-1"))
 	order, _ := read[httpapi.Order](d, "/orders/"+id+"?until=settled", "Consistency-Token", token, "Prefer", "wait=1")
 	if order.Settled || order.Status != httpapi.OrderStatusPlaced || order.Payment.Status != httpapi.PaymentStatusPending {
@@ -138,7 +140,7 @@ func TestOpenOrderIsShownWhenTheWaitEnds(t *testing.T) {
 func TestBadRequestsNameTheParameter(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	d.Caught()
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	for _, c := range []struct {
 		path, field string
 		headers     []string
@@ -188,7 +190,7 @@ func TestBadRequestsNameTheParameter(t *testing.T) {
 func TestWhatIsNotThere(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	d.Caught()
-	id := querytest.ID("nobody")
+	id := viewtest.ID("nobody")
 	for _, path := range []string{"/orders/" + id, "/orders/" + id + "/events", "/orders/" + id + "/stream", "/nowhere"} {
 		if p := refused(d, path); p.Status != 404 || p.Type != problem.TypePrefix+problem.SlugNotFound {
 			t.Errorf("GET %s: %+v", path, p)
@@ -216,20 +218,20 @@ func TestListsStoriesAndNumbers(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	d.Clock = time.Now().Truncate(time.Minute).UTC()
 	for i := range 5 {
-		d.Put(d.Confirmed(querytest.ID(strconv.Itoa(i)), "c-1")...)
+		d.Put(d.Confirmed(viewtest.ID(strconv.Itoa(i)), "c-1")...)
 	}
-	d.Put(d.Declined(querytest.ID("other"), "c-2")...)
+	d.Put(d.Declined(viewtest.ID("other"), "c-2")...)
 	d.Caught()
 	page, _ := read[httpapi.OrderPage](d, "/orders?customer_id=c-1&page_size=3")
 	rest, _ := read[httpapi.OrderPage](d, "/orders?customer_id=c-1&page_size=3&page_token="+page.NextPageToken)
-	if len(page.Orders) != 3 || len(rest.Orders) != 2 || rest.NextPageToken != "" || page.Orders[0].ID != querytest.ID("4") {
+	if len(page.Orders) != 3 || len(rest.Orders) != 2 || rest.NextPageToken != "" || page.Orders[0].ID != viewtest.ID("4") {
 		t.Errorf("%d and %d orders", len(page.Orders), len(rest.Orders))
 	}
 	empty, _ := read[map[string]json.RawMessage](d, "/orders?status=placed")
 	if string(empty["orders"]) != "[]" || string(empty["next_page_token"]) != `""` {
 		t.Errorf("an empty page: %s", empty)
 	}
-	told, _ := read[httpapi.Story](d, "/orders/"+querytest.ID("0")+"/events")
+	told, _ := read[httpapi.Story](d, "/orders/"+viewtest.ID("0")+"/events")
 	if len(told.Events) != 4 || told.Events[0].GapMs != nil || told.Events[1].GapMs == nil || *told.Events[1].GapMs != 1 ||
 		told.Events[1].CausationID != told.Events[0].ID || !strings.Contains(string(told.Events[0].Data), `"email":"***"`) {
 		t.Errorf("%+v", told)
@@ -250,7 +252,7 @@ func TestListsStoriesAndNumbers(t *testing.T) {
 
 func TestOutagesAre503(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	d.Put(d.Confirmed(id, "c-1")...)
 	d.Caught()
 	d.Log.Down(fault.New(fault.Unavailable, "the broker is away"))

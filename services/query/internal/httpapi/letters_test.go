@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
-	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
 // What was parked of an order, and what became of it, is told where it happened; the order's document does not change.
 func TestStoryTellsOfDeadLetters(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	events := d.Confirmed(id, "c-1")
 	d.Put(events...)
 	d.Caught()
 	before, _ := read[httpapi.Order](d, "/orders/"+id)
-	letters := d.Park("payment", "invalid", "no card "+querytest.PaymentMethod+" of "+querytest.Email, events[0], events[2])
+	letters := d.Park("payment", "invalid", "no card "+stories.PaymentMethod+" of "+stories.Email, events[0], events[2])
 	tell := func(r deadletter.Record) {
 		r.Order, r.Group, r.RequestID, r.By = id, "payment", "q", "ada"
 		d.Put(deadletter.Tell(r, events[0].Partition, time.Now()))

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -18,7 +19,7 @@ func TestEveryRouteIsADoors(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
 	s.Caught()
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	tail := story.NewTail(s.Log, readmodel.Topics, viewtest.Partitions)
 	s.Run(tail.Run)
 	api, err := httpapi.New(s.Model, s.Log, tail, httpapi.Config{Guard: auth.New(auth.Config{})})
 	if err != nil {
@@ -30,7 +31,7 @@ func TestEveryRouteIsADoors(t *testing.T) {
 // A generated client writes escapes where it may.
 func TestPathsMayBeEscaped(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	token := d.Put(d.Writer.Placed(id, "c-1"))
 	for _, path := range []string{"/orders/" + id, fmt.Sprintf("/orders/%%%02x%s", id[0], id[1:]), "/%6frders/" + id} {
 		resp := d.get(t.Context(), path, "Consistency-Token", token)

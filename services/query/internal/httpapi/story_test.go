@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -20,7 +21,7 @@ import (
 func provision(t *testing.T, s *querytest.Stage) {
 	t.Helper()
 	for _, topic := range story.ActivityTopics() {
-		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: querytest.Partitions}}); err != nil {
+		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: viewtest.Partitions}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +31,7 @@ func provision(t *testing.T, s *querytest.Stage) {
 // change, and exceptions, which change no version.
 func TestStreamTellsOfTheStory(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	facts := d.Confirmed(id, "c-1")
 	d.Put(facts[1]) // a payment, whose order is not known yet
 	d.Caught()
@@ -57,14 +58,14 @@ func TestStreamTellsOfTheStory(t *testing.T) {
 	if told.Version != 5 || len(told.Events) != 5 {
 		t.Errorf("version %d, %d events", told.Version, len(told.Events))
 	}
-	d.Put(activity.Activity{Kind: activity.Held, Order: querytest.ID("another"), EventID: "e", At: d.Clock}.Record("payment"),
+	d.Put(activity.Activity{Kind: activity.Held, Order: viewtest.ID("another"), EventID: "e", At: d.Clock}.Record("payment"),
 		activity.Activity{Kind: activity.Retried, Order: id, EventID: "e", At: d.Clock}.Record("payment"))
 	got := stream.next(t)
 	var e httpapi.Event
 	if err := json.Unmarshal([]byte(got.data), &e); err != nil || got.name != "exception" || e.OrderID != id || e.Kind != httpapi.EventKindRetried {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if p := refused(d, "/orders/"+querytest.ID("nobody")+"/stream?story=true"); p.Status != http.StatusNotFound {
+	if p := refused(d, "/orders/"+viewtest.ID("nobody")+"/stream?story=true"); p.Status != http.StatusNotFound {
 		t.Errorf("%+v", p)
 	}
 }
@@ -72,7 +73,7 @@ func TestStreamTellsOfTheStory(t *testing.T) {
 // Bodies are shown as they are, not as an encoder of HTML writes them.
 func TestStoryShowsBodiesAsTheyAre(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id, name := querytest.ID("o"), `<b>R&D</b>`
+	id, name := viewtest.ID("o"), `<b>R&D</b>`
 	d.Put(d.Placed(id, name))
 	d.Caught()
 	resp := d.get(t.Context(), "/orders/"+id+"/events")
@@ -86,7 +87,7 @@ func TestStoryShowsBodiesAsTheyAre(t *testing.T) {
 // A letter that is in the log twice is told once.
 func TestStoryTellsACopyOnce(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	placed := d.Placed(id, "c-1")
 	d.Put(placed)
 	letter := d.Letter("payment", placed, "invalid", "no", "")
@@ -103,7 +104,7 @@ func TestOrderOfThisMomentIsNotMissing(t *testing.T) {
 	stop := s.Play()
 	d := serve(t, s, httpapi.Config{})
 	d.Caught()
-	id := querytest.ID("new")
+	id := viewtest.ID("new")
 	stop()
 	d.Put(d.Placed(id, "c-1"))
 	if p := refused(d, "/orders/"+id+"/events"); p.Status != http.StatusServiceUnavailable {
@@ -118,9 +119,9 @@ func TestOrderOfThisMomentIsNotMissing(t *testing.T) {
 
 func TestOpenOrdersAreListed(t *testing.T) {
 	d := open(t, httpapi.Config{})
-	first, asked, refunding := querytest.ID("first"), querytest.ID("asked"), querytest.ID("refunding")
+	first, asked, refunding := viewtest.ID("first"), viewtest.ID("asked"), viewtest.ID("refunding")
 	d.Put(d.Placed(first, "c-1"))
-	d.Put(d.Confirmed(querytest.ID("done"), "c-1")...)
+	d.Put(d.Confirmed(viewtest.ID("done"), "c-1")...)
 	d.Put(d.Placed(asked, "c-1"))
 	d.Put(d.Refunded(refunding, "c-1")[:6]...) // confirmed, then cancelled
 	d.Caught()

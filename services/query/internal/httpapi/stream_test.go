@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
-	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -64,7 +64,7 @@ func (e *events) next(t *testing.T) (s sent) {
 
 func TestStreamFollowsAnOrderAndResumes(t *testing.T) {
 	d := open(t, httpapi.Config{Heartbeat: 5 * time.Millisecond})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	story := d.Confirmed(id, "c-1")
 	d.Put(story[0])
 	d.Caught()
@@ -93,7 +93,7 @@ func TestStreamFollowsAnOrderAndResumes(t *testing.T) {
 	}
 	// A reader that has the newest hears nothing before the next change.
 	newest := d.stream("/orders/"+id+"/stream", "Last-Event-ID", "4")
-	d.Put(d.Next(0, id, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.Now()}, broker.Record{}))
+	d.Put(d.Request("order", id, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.Now()}, broker.Record{}))
 	if got := newest.next(t); got.id != "5" || !strings.Contains(got.data, `"cancellation":{"requested_at"`) {
 		t.Errorf("%+v", got)
 	}
@@ -102,12 +102,12 @@ func TestStreamFollowsAnOrderAndResumes(t *testing.T) {
 func TestStreamShowsAllEvents(t *testing.T) {
 	d := open(t, httpapi.Config{})
 	stream := d.stream("/stream")
-	records := d.Confirmed(querytest.ID("o"), "c-1")
+	records := d.Confirmed(viewtest.ID("o"), "c-1")
 	d.Put(records...)
 	for range records {
 		got := stream.next(t)
 		var e httpapi.Event
-		if err := json.Unmarshal([]byte(got.data), &e); err != nil || got.name != "event" || e.OrderID != querytest.ID("o") || e.Topic == "" || len(e.Data) == 0 {
+		if err := json.Unmarshal([]byte(got.data), &e); err != nil || got.name != "event" || e.OrderID != viewtest.ID("o") || e.Topic == "" || len(e.Data) == 0 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		if strings.Contains(got.data, "ada") {
@@ -118,7 +118,7 @@ func TestStreamShowsAllEvents(t *testing.T) {
 
 func TestOneClientHasItsShareOfStreams(t *testing.T) {
 	d := open(t, httpapi.Config{MaxStreams: 3, PerClient: 2})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	d.Put(d.Placed(id, "c-1"))
 	d.Caught()
 	d.stream("/stream")
@@ -134,7 +134,7 @@ func TestOneClientHasItsShareOfStreams(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	d := open(t, httpapi.Config{MaxStreams: 2})
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	d.Put(d.Placed(id, "c-1"))
 	d.Caught()
 	first := d.stream("/stream")
@@ -145,7 +145,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		}
 	}
 	_ = first.body.Close() // its place is free again
-	querytest.Eventually(t, func() string {
+	viewtest.Eventually(t, func() string {
 		resp := d.get(t.Context(), "/stream")
 		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusOK {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/projection"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
@@ -22,7 +23,7 @@ func BenchmarkLife(b *testing.B) {
 		s := querytest.New(b)
 		stories := make([][]broker.Record, benchOrders)
 		for i := range stories {
-			stories[i] = s.Confirmed(querytest.ID(strconv.Itoa(i)), "c-"+strconv.Itoa(i))
+			stories[i] = s.Confirmed(viewtest.ID(strconv.Itoa(i)), "c-"+strconv.Itoa(i))
 		}
 		var folded atomic.Int64
 		told := make(chan struct{}, 1)
@@ -34,7 +35,7 @@ func BenchmarkLife(b *testing.B) {
 			default:
 			}
 		}
-		stop := s.Run(projection.New(behavior, projection.Config{Log: s.Log, Redis: s.Redis, Partitions: querytest.Partitions}).Run)
+		stop := s.Run(projection.New(behavior, projection.Config{Log: s.Log, Redis: s.Redis, Partitions: viewtest.Partitions}).Run)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		put := int64(0)

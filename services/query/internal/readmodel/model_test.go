@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 )
@@ -30,7 +31,7 @@ func TestReadWaitsForItsToken(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
 	s.Caught()
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	story := s.Confirmed(id, "c-1")
 	for n, r := range story {
 		after := token(t, s.Model, s.Put(r))
@@ -48,7 +49,7 @@ func TestReadWaitsForItsToken(t *testing.T) {
 		t.Errorf("read behind its token: %v", err)
 	}
 	// A token of another partition counts too.
-	other := token(t, s.Model, event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: (s.Model.Partition(id) + 1) % querytest.Partitions}, 0))
+	other := token(t, s.Model, event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: (s.Model.Partition(id) + 1) % viewtest.Partitions}, 0))
 	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{After: other}); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("read behind the token of another partition: %v", err)
 	}
@@ -58,7 +59,7 @@ func TestTokensOfOthersAreRefused(t *testing.T) {
 	s := querytest.New(t)
 	for _, text := range []string{
 		"", "hello", event.Token(broker.TopicPartition{Topic: "other.events.v1"}, 1),
-		event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: querytest.Partitions}, 1),
+		event.Token(broker.TopicPartition{Topic: readmodel.Topics[0], Partition: viewtest.Partitions}, 1),
 	} {
 		if _, err := s.Model.ParseToken(text); fault.ClassOf(err) != fault.Invalid {
 			t.Errorf("token %q: %v", text, err)
@@ -69,7 +70,7 @@ func TestTokensOfOthersAreRefused(t *testing.T) {
 func TestReadWaitsUntilSettled(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	story := s.Refunded(id, "c-1")
 	s.Put(story[0])
 	s.Caught()
@@ -90,7 +91,7 @@ func TestReadWaitsUntilSettled(t *testing.T) {
 
 func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 	s := querytest.New(t)
-	id, unknown := querytest.ID("o"), querytest.ID("nobody")
+	id, unknown := viewtest.ID("o"), viewtest.ID("nobody")
 	s.Put(s.Confirmed(id, "c-1")...)
 	if _, err := s.Model.Order(t.Context(), id, readmodel.Want{}); !problem.Is(err, view.SlugBehind) {
 		t.Errorf("nothing is folded yet: %v", err)
@@ -130,7 +131,7 @@ func TestUnknownOrderIsNotFoundOnlyWhenAllIsFolded(t *testing.T) {
 // The topics have no common order: a payment can be there before its order, which then does not exist for readers.
 func TestOrderWithoutItsFirstEventIsNotShown(t *testing.T) {
 	s := querytest.New(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	story := s.Confirmed(id, "c-1")
 	s.Put(story[1])
 	s.Play()
@@ -179,7 +180,7 @@ func TestListIsNewestFirstWithoutGapsOrRepetitions(t *testing.T) {
 	}
 	var rows []row
 	for i := range 60 {
-		r := row{id: querytest.ID(strconv.Itoa(i)), customer: fmt.Sprint("c-", i%7), at: s.Clock}
+		r := row{id: viewtest.ID(strconv.Itoa(i)), customer: fmt.Sprint("c-", i%7), at: s.Clock}
 		switch i % 3 {
 		case 0:
 			r.status = readmodel.Placed
@@ -222,7 +223,7 @@ func TestListIsNewestFirstWithoutGapsOrRepetitions(t *testing.T) {
 func TestPageTokensOfOthersAreRefused(t *testing.T) {
 	s := querytest.New(t)
 	for i := range 3 {
-		s.Put(s.Placed(querytest.ID(strconv.Itoa(i)), "c-1"))
+		s.Put(s.Placed(viewtest.ID(strconv.Itoa(i)), "c-1"))
 	}
 	s.Play()
 	s.Caught()
@@ -242,7 +243,7 @@ func TestStatsAddUp(t *testing.T) {
 	minute := time.Now().UTC().Truncate(time.Minute)
 	for i := range 30 {
 		s.Clock = minute.Add(-time.Duration(i%3) * time.Minute)
-		id := querytest.ID(strconv.Itoa(i))
+		id := viewtest.ID(strconv.Itoa(i))
 		switch {
 		case i < 20:
 			s.Put(s.Confirmed(id, "c-1")...) // 2 ms from placed to confirmed
@@ -255,7 +256,7 @@ func TestStatsAddUp(t *testing.T) {
 		}
 	}
 	s.Clock = minute.Add(-5 * time.Hour)
-	s.Put(s.Confirmed(querytest.ID("long ago"), "c-1")...)
+	s.Put(s.Confirmed(viewtest.ID("long ago"), "c-1")...)
 	s.Play()
 	s.Caught()
 	stats, err := s.Model.Stats(t.Context(), minute.Add(30*time.Second), 5)

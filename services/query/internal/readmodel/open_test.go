@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestOpenOrders(t *testing.T) {
 	s := querytest.New(t)
 	s.Play()
-	first := s.Refunded(querytest.ID("first"), "c-1")
+	first := s.Refunded(viewtest.ID("first"), "c-1")
 	open := func(want int64, after string) {
 		t.Helper()
 		s.Caught()
@@ -39,6 +40,6 @@ func TestOpenOrders(t *testing.T) {
 	if told != len(waits) {
 		t.Errorf("the story told %d of %v", told, waits)
 	}
-	s.Put(s.Confirmed(querytest.ID("second"), "c-1")[0])
+	s.Put(s.Confirmed(viewtest.ID("second"), "c-1")[0])
 	open(1, "an order placed")
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
@@ -13,7 +14,7 @@ const benchOrders = 20_000
 func stage(b *testing.B) *querytest.Stage {
 	s := querytest.New(b)
 	for i := range benchOrders {
-		s.Put(s.Confirmed(querytest.ID(strconv.Itoa(i)), "c-"+strconv.Itoa(i%1000))...)
+		s.Put(s.Confirmed(viewtest.ID(strconv.Itoa(i)), "c-"+strconv.Itoa(i%1000))...)
 	}
 	return s
 }
@@ -41,7 +42,7 @@ func BenchmarkRebuild(b *testing.B) {
 		if _, err := s.Model.StartRebuild(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		querytest.Eventually(b, func() string {
+		viewtest.Eventually(b, func() string {
 			all, err := s.Model.Rebuild(b.Context())
 			if err != nil {
 				return err.Error()

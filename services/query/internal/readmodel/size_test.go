@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 )
 
@@ -18,7 +19,7 @@ func TestOrderTakesFewBytes(t *testing.T) {
 	}
 	s := querytest.New(t)
 	for i := range orders {
-		s.Put(s.Refunded(querytest.ID(strconv.Itoa(i)), fmt.Sprint("c-", i%500))...)
+		s.Put(s.Refunded(viewtest.ID(strconv.Itoa(i)), fmt.Sprint("c-", i%500))...)
 	}
 	before := usedMemory(t, s)
 	stop := s.Play()
@@ -26,7 +27,7 @@ func TestOrderTakesFewBytes(t *testing.T) {
 	stop()
 	var bytes int64
 	for i := range orders {
-		id := querytest.ID(strconv.Itoa(i))
+		id := viewtest.ID(strconv.Itoa(i))
 		n, err := s.Redis.StrLen(t.Context(), fmt.Sprintf("{query:%d}:order:%s", s.Model.Partition(id), id)).Result()
 		if err != nil {
 			t.Fatal(err)

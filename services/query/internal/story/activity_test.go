@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -29,7 +30,7 @@ func told(kind activity.Kind, participant string, r broker.Record, after time.Du
 func provision(t *testing.T, s *querytest.Stage) {
 	t.Helper()
 	for _, topic := range story.ActivityTopics() {
-		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: querytest.Partitions}}); err != nil {
+		if err := s.Log.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: viewtest.Partitions}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,9 +39,9 @@ func provision(t *testing.T, s *querytest.Stage) {
 func TestStoryTellsExceptionsWhereTheyHappened(t *testing.T) {
 	s := querytest.New(t)
 	provision(t, s)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	records := s.Confirmed(id, "c-1")
-	other := s.Placed(querytest.ID("other"), "c-2")
+	other := s.Placed(viewtest.ID("other"), "c-2")
 	other.Partition = records[0].Partition
 	s.Put(records...)
 	s.Put(
@@ -72,7 +73,7 @@ func TestStoryTellsExceptionsWhereTheyHappened(t *testing.T) {
 func TestStorySearchesTheNewestActivityOnly(t *testing.T) {
 	s := querytest.New(t)
 	provision(t, s)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	placed := s.Placed(id, "c-1")
 	s.Put(placed)
 	at := broker.TopicPartition{Topic: activity.Topic("payment"), Partition: placed.Partition}
@@ -91,17 +92,17 @@ func TestStorySearchesTheNewestActivityOnly(t *testing.T) {
 func TestTailShowsExceptions(t *testing.T) {
 	s := querytest.New(t)
 	provision(t, s)
-	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), querytest.Partitions)
+	tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), viewtest.Partitions)
 	s.Run(tail.Run)
 	r, err := tail.Watch(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Stop()
-	placed := s.Placed(querytest.ID("o"), "c-1")
+	placed := s.Placed(viewtest.ID("o"), "c-1")
 	s.Put(placed, told(activity.Parked, "payment", placed, time.Millisecond))
 	for _, want := range []string{story.KindEvent, "parked"} {
-		if e := <-r.C; e.Kind != want || e.Subject != querytest.ID("o") {
+		if e := <-r.C; e.Kind != want || e.Subject != viewtest.ID("o") {
 			t.Errorf("%s of %s, not %s", e.Kind, e.Subject, want)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -39,10 +41,10 @@ func read(t *testing.T, s *querytest.Stage, id string) []story.Event {
 
 func TestStoryIsCausal(t *testing.T) {
 	s := querytest.New(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	records := s.Refunded(id, "c-1")
 	for i, r := range records { // between events of others, and with a payment clock that runs behind
-		s.Put(s.Placed(querytest.ID(fmt.Sprint("other ", i)), "c-2"))
+		s.Put(s.Placed(viewtest.ID(fmt.Sprint("other ", i)), "c-2"))
 		if r.Topic == readmodel.Topics[1] {
 			text, _ := r.Headers.Last("ce_time")
 			at, _ := time.Parse(time.RFC3339Nano, string(text))
@@ -73,7 +75,7 @@ func TestStoryIsCausal(t *testing.T) {
 		}
 	}
 	for _, e := range events {
-		for _, secret := range []string{querytest.Email, "ada", querytest.PaymentMethod, "body_hash"} {
+		for _, secret := range []string{stories.Email, "ada", stories.PaymentMethod, "body_hash"} {
 			if strings.Contains(string(e.Body), secret) {
 				t.Errorf("%s shows %q: %s", e.Type, secret, e.Body)
 			}
@@ -86,7 +88,7 @@ func TestStoryIsCausal(t *testing.T) {
 
 func TestStoryLeavesOutWhatRetentionTook(t *testing.T) {
 	s := querytest.New(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	s.Put(s.Confirmed(id, "c-1")...)
 	s.Play()
 	s.Caught()
@@ -103,9 +105,9 @@ func TestStoryLeavesOutWhatRetentionTook(t *testing.T) {
 // Topics were made anew, and the read model does not know it yet: what lies in the places that it names is no part of the story.
 func TestStoryOfALogThatIsGone(t *testing.T) {
 	s := querytest.New(t)
-	id, other := querytest.ID("o"), querytest.ID("o 1")
+	id, other := viewtest.ID("o"), viewtest.ID("o 1")
 	for n := 2; s.Model.Partition(other) != s.Model.Partition(id); n++ {
-		other = querytest.ID(fmt.Sprint("o ", n))
+		other = viewtest.ID(fmt.Sprint("o ", n))
 	}
 	events := s.Confirmed(id, "c-1")
 	s.Put(events...)
@@ -132,7 +134,7 @@ func TestStoryOfALogThatIsGone(t *testing.T) {
 
 func TestStoryShowsWhatCannotBeDecoded(t *testing.T) {
 	s := querytest.New(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	records := s.Confirmed(id, "c-1")
 	records[2].Value = []byte{0xff}
 	s.Put(records...)
@@ -146,7 +148,7 @@ func TestStoryShowsWhatCannotBeDecoded(t *testing.T) {
 
 func TestStoryIsUnavailableWithoutTheLog(t *testing.T) {
 	s := querytest.New(t)
-	id := querytest.ID("o")
+	id := viewtest.ID("o")
 	s.Put(s.Confirmed(id, "c-1")...)
 	s.Play()
 	s.Caught()
@@ -162,8 +164,8 @@ func TestStoryIsUnavailableWithoutTheLog(t *testing.T) {
 
 func TestTailShowsEverythingFromNowOn(t *testing.T) {
 	s := querytest.New(t)
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
-	s.Put(s.Confirmed(querytest.ID("before"), "c-1")...)
+	tail := story.NewTail(s.Log, readmodel.Topics, viewtest.Partitions)
+	s.Put(s.Confirmed(viewtest.ID("before"), "c-1")...)
 	s.Run(tail.Run)
 	for range 3 { // it starts and stops with its readers
 		first, err := tail.Watch(t.Context())
@@ -174,7 +176,7 @@ func TestTailShowsEverythingFromNowOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := querytest.ID(s.Clock.String())
+		id := viewtest.ID(s.Clock.String())
 		records := s.Confirmed(id, "c-1")
 		s.Put(records...)
 		for _, r := range []*story.Reader{first, second} {
@@ -190,7 +192,7 @@ func TestTailShowsEverythingFromNowOn(t *testing.T) {
 
 func TestTailCountsWhatASlowReaderMisses(t *testing.T) {
 	s := querytest.New(t)
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	tail := story.NewTail(s.Log, readmodel.Topics, viewtest.Partitions)
 	s.Run(tail.Run)
 	slow, err := tail.Watch(t.Context())
 	if err != nil {
@@ -199,10 +201,10 @@ func TestTailCountsWhatASlowReaderMisses(t *testing.T) {
 	defer slow.Stop()
 	const n = 400
 	for i := range n {
-		s.Put(s.Placed(querytest.ID(fmt.Sprint(i)), "c-1"))
+		s.Put(s.Placed(viewtest.ID(fmt.Sprint(i)), "c-1"))
 	}
 	var skipped, got int64
-	querytest.Eventually(t, func() string {
+	viewtest.Eventually(t, func() string {
 		if skipped += slow.Skipped(); skipped+int64(len(slow.C)) < n {
 			return fmt.Sprint(skipped, " skipped, ", len(slow.C), " waiting")
 		}
@@ -220,7 +222,7 @@ func TestTailCountsWhatASlowReaderMisses(t *testing.T) {
 func TestTailSaysWhenTheLogDoesNotAnswer(t *testing.T) {
 	s := querytest.New(t)
 	s.Log.Down(fault.New(fault.Unavailable, "the broker is away"))
-	tail := story.NewTail(s.Log, readmodel.Topics, querytest.Partitions)
+	tail := story.NewTail(s.Log, readmodel.Topics, viewtest.Partitions)
 	s.Run(tail.Run)
 	why := errors.New("waited long enough")
 	ctx, cancel := context.WithCancelCause(t.Context())

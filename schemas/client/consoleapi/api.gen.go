@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
-	"github.com/troupe-dev/troupe/pkg/view"
 )
 
 // By Who asks.
@@ -362,10 +361,37 @@ type ReadModel = string
 type Reason = string
 
 // Rebuild defines model for Rebuild.
-type Rebuild = view.Rebuild
+type Rebuild struct {
+	// Active Some partition is under way.
+	Active bool `json:"active"`
+
+	// Folded Records folded again.
+	Folded int64 `json:"folded"`
+
+	// Of Records to fold; events that go on arriving add to it.
+	Of         int64              `json:"of"`
+	Partitions []RebuildPartition `json:"partitions"`
+}
 
 // RebuildPartition defines model for RebuildPartition.
-type RebuildPartition = view.RebuildPartition
+type RebuildPartition struct {
+	BeganAt time.Time `json:"began_at,omitempty,omitzero"`
+
+	// Clearing What is no longer used is being deleted.
+	Clearing  bool      `json:"clearing"`
+	EndedAt   time.Time `json:"ended_at,omitempty,omitzero"`
+	Folded    int64     `json:"folded"`
+	Of        int64     `json:"of"`
+	Partition int       `json:"partition"`
+
+	// Release It began by itself: for a new version of the service, or because a fact contradicted what was folded.
+	Release     bool      `json:"release,omitempty,omitzero"`
+	RequestID   string    `json:"request_id,omitempty,omitzero"`
+	RequestedAt time.Time `json:"requested_at,omitempty,omitzero"`
+
+	// State none: nobody asked for one since Redis was wiped. requested: its owner has not seen it yet. swapped: what was rebuilt is live. cancelled: what was live stays.
+	State string `json:"state"`
+}
 
 // Redrive defines model for Redrive.
 type Redrive struct {
