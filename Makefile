@@ -91,7 +91,7 @@ size: ## lines of hand-written code, and the share of comments, of every module 
 generate: ## generated code from the contracts, and from what pkg stores
 	@buf=$$(scripts/tool buf) && tool=$$(scripts/tool protoc-gen-go) && \
 		dir=$$(mktemp -d) && ln -s "$$tool" "$$dir/protoc-gen-go" && \
-		(cd schemas && PATH="$$dir:$$PATH" "$$buf" generate) && (cd pkg && PATH="$$dir:$$PATH" "$$buf" generate); \
+		(cd schemas && PATH="$$dir:$$PATH" "$$buf" generate && "$$buf" build --exclude-source-info --as-file-descriptor-set -o events.binpb) && (cd pkg && PATH="$$dir:$$PATH" "$$buf" generate); \
 		code=$$?; rm -rf "$$dir"; exit $$code
 	go generate work
 

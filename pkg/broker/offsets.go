@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,6 +29,46 @@ func (c *Client) Ends(ctx context.Context, logs []TopicPartition) (map[TopicPart
 // Starts implements Log.
 func (c *Client) Starts(ctx context.Context, logs []TopicPartition) (map[TopicPartition]int64, error) {
 	return c.offsets(ctx, logs, earliest)
+}
+
+// Logs returns the logs of each topic, by number. A topic that does not exist, or that this user may not see, is left
+// out.
+func (c *Client) Logs(ctx context.Context, topics []string) (map[string][]TopicPartition, error) {
+	var wanted []Topic
+	for _, name := range topics {
+		wanted = append(wanted, Topic{Name: name})
+	}
+	m, err := c.metadataWith(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	logs := map[string][]TopicPartition{}
+	for _, name := range topics {
+		t, _ := m.topic(name)
+		for _, p := range t.Partitions {
+			logs[name] = append(logs[name], TopicPartition{name, int(p.PartitionIndex)})
+		}
+	}
+	return logs, nil
+}
+
+// Since returns of each log the offset of its first record that is not older than a time, or its end where there is
+// none. What is appended during the call is not passed over. All or an error.
+func (c *Client) Since(ctx context.Context, logs []TopicPartition, at time.Time) (map[TopicPartition]int64, error) {
+	ends, err := c.Ends(ctx, logs)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.offsets(ctx, logs, max(0, at.UnixMilli()))
+	if err != nil {
+		return nil, err
+	}
+	for tp, offset := range found {
+		if offset < 0 {
+			found[tp] = ends[tp]
+		}
+	}
+	return found, nil
 }
 
 // offsets asks the leaders of logs, all at once, for the offset at a timestamp.

@@ -108,6 +108,7 @@ func command() *cobra.Command {
   troupe demo     watch three orders
   troupe place    place one yourself; then show, follow, cancel, list
   troupe dead-letters   what is stuck, why, and the ways to bring it back
+  troupe events   the records of any Kafka, decoded
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-letters go on: 4 still parked, 5 not there.`,
 		SilenceUsage: true, SilenceErrors: true,
@@ -122,7 +123,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-lett
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
+		eventsCommand(), deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
 		partCommand("gateway", "Run the payment gateway simulator alone"),
 		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
 		partCommand("provision", "Create the topics at Kafka"))
