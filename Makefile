@@ -35,6 +35,10 @@ bin/%: FORCE # Go itself knows what is up to date
 test: ## every rung of the test ladder that needs nothing but Go
 	@scripts/test
 
+.PHONY: test-long
+test-long: ## what of the ladder takes minutes: 2,000 schedules, the troupe under load, every place at which something is held
+	@scripts/test long
+
 .PHONY: test-real
 test-real: ## rung 6: on a real Kafka (Java, Maven; or TEST_KAFKA_BROKERS) and Redis (redis-server; or TEST_REDIS_ADDR)
 	@scripts/test real
@@ -146,10 +150,13 @@ release-check: ## the same release from two clones has the same bytes (not in ci
 	@scripts/release-check
 
 .PHONY: ci
+# So that what is compiled here serves the clone in which the README's commands run.
+ci: export GOFLAGS := $(GOFLAGS) -trimpath
 ci: ## what CI runs: all of the above, and the README's own commands in a fresh clone
 	@scripts/step 'lint' $(MAKE) --no-print-directory lint
 	@scripts/step 'size' $(MAKE) --no-print-directory size
 	@scripts/step 'the README, as it is written' .ci/readme
+	@scripts/step 'test-long' $(MAKE) --no-print-directory test-long
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
 	@scripts/step 'contracts-test, a fixed seed' $(MAKE) --no-print-directory contracts-test SEED=1

@@ -1,5 +1,5 @@
-// Package viewtest is what a read model is tested on: a log, Redis, the projection between them, and a writer of facts and
-// dead letters.
+// Package viewtest is what a read model is tested on: a log, Redis, the projection between them, and a writer of facts
+// and dead letters.
 package viewtest
 
 import (

@@ -64,7 +64,8 @@ func (w *Writer) event(source, orderID string, body proto.Message, cause broker.
 	return e
 }
 
-// Letter makes the letter of a record as a participant parks it. behind: the id of the letter it waits behind, or empty.
+// Letter makes the letter of a record as a participant parks it. behind: the id of the letter it waits behind, or
+// empty.
 func (w *Writer) Letter(participant string, came broker.Record, class, message, behind string) broker.Record {
 	id := came.Topic + "@lost"
 	if e, err := event.FromRecord(came); err == nil {
@@ -72,6 +73,7 @@ func (w *Writer) Letter(participant string, came broker.Record, class, message, 
 	}
 	w.Clock = w.Clock.Add(time.Millisecond)
 	return deadletter.Park(came, deadletter.Record{
-		ID: id, Group: participant, Class: class, Message: message, FirstFailure: w.Clock, LastFailure: w.Clock, Behind: behind,
+		ID: id, Group: participant, Class: class, Message: message, Behind: behind,
+		FirstFailure: w.Clock, LastFailure: w.Clock,
 	})
 }

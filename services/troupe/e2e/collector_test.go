@@ -35,7 +35,7 @@ type collector struct {
 	lines []line
 }
 
-// collect starts a collector and has every process that is started from now on send to it, soon.
+// collect starts a collector.
 func collect(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{}
@@ -50,10 +50,12 @@ func collect(t *testing.T) *collector {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	c.url = server.URL
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.url)
-	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-	t.Setenv("OTEL_BLRP_SCHEDULE_DELAY", "100")
 	return c
+}
+
+// from are the arguments of a playground whose services send to it, soon.
+func (c *collector) from() []string {
+	return []string{"--env", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.url, "--env", "OTEL_BSP_SCHEDULE_DELAY=100", "--env", "OTEL_BLRP_SCHEDULE_DELAY=100"}
 }
 
 func take[M proto.Message](t *testing.T, w http.ResponseWriter, r *http.Request, into M, keep func(M)) {

@@ -29,7 +29,7 @@ func TestUnderLoad(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d: go test ./services/troupe/e2e -run TestUnderLoad -args -seed %d", *seed, *seed)
-	p := start(t)
+	p := alone(t)
 	var topics []string
 	for _, s := range []string{"order", "payment", "notification"} {
 		topics = append(topics, participant.FactsTopic(s))

@@ -88,10 +88,9 @@ func read(t *testing.T, name string) []byte {
 	return b
 }
 
-// Every metric that an alert or a dashboard reads is exported by a running service, or by a named receiver of the collector.
-func TestEveryMetricThatIsReadIsExported(t *testing.T) {
-	p := start(t, "--payment-deadline", "8s")
-	p.performEverything(t, 5)
+// wantMetrics wants every metric that an alert or a dashboard reads to be exported by a running service, or by a named receiver of
+// the collector, once everything was performed.
+func (p *playground) wantMetrics(t *testing.T) {
 	want := map[string]string{}
 	for file, list := range expressions(t) {
 		for _, expr := range list {

@@ -61,12 +61,24 @@ type playground struct {
 	ended   chan error
 }
 
-// start plays until the test ends, and checks then that it stops cleanly and leaves nothing behind.
+// onReal says whether the tests share a broker or a Redis, which each empties first.
+var onReal = os.Getenv("TEST_KAFKA_BROKERS") != "" || os.Getenv("TEST_CONTAINERS") != "" || os.Getenv("TEST_REAL") != "" ||
+	os.Getenv("TEST_REDIS_ADDR") != ""
+
+// start does what alone does, beside other tests where they share nothing.
 func start(t *testing.T, args ...string) *playground {
+	t.Helper()
+	if !onReal {
+		t.Parallel()
+	}
+	return alone(t, args...)
+}
+
+// alone plays until the test ends, and checks then that it stops cleanly and leaves nothing behind.
+func alone(t *testing.T, args ...string) *playground {
 	t.Helper()
 	p := &playground{dir: t.TempDir(), ended: make(chan error, 1)}
 	args = append([]string{"play", "--auth", "off", "--ports", "auto", "--dir", p.dir}, args...)
-	onReal := os.Getenv("TEST_KAFKA_BROKERS") != "" || os.Getenv("TEST_CONTAINERS") != "" || os.Getenv("TEST_REAL") != ""
 	if onReal && !slices.Contains(args, "--kafka-brokers") {
 		args = append(args, "--kafka-brokers", strings.Join(brokertest.Fresh(t).Brokers, ","))
 	}

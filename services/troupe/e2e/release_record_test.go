@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	recordFrom = flag.String("record-from", "", "directory of a running playground of the release that is to be recorded")
+	recordFrom = flag.String("record-from", "", "directory of a running playground of the release that is to be recorded; empty: this one")
 	recordTo   = flag.String("record-to", "", "file to write")
 )
 
@@ -53,17 +53,39 @@ func told(o map[string]any) bool {
 	return o["settled"] == true && len(mails) == want
 }
 
-// Records what the release in whose playground it looks leaves behind: scripts/record-release.
-func TestRecordARelease(t *testing.T) {
-	if *recordFrom == "" {
-		t.Skip("nothing is to be recorded")
+// What a release leaves behind is recorded, and read again by it. scripts/record-release records others, for
+// TestWhatEarlierReleasesLeft.
+func TestWhatAReleaseLeavesIsRecorded(t *testing.T) {
+	if *recordFrom != "" {
+		recordAnother(t)
+		return
 	}
+	if !onReal {
+		t.Parallel()
+	}
+	var r release
+	t.Run("recorded", func(t *testing.T) { r = alone(t, "--payment-deadline", "23h").record(t) })
+	t.Run("read again", func(t *testing.T) { r.goOn(t, true) })
+}
+
+func recordAnother(t *testing.T) {
 	p := &playground{dir: *recordFrom}
 	var err error
 	if p.Playground, err = play.Find(p.dir); err != nil {
 		t.Fatal(err)
 	}
-	var r release
+	b, err := json.MarshalIndent(p.record(t), "", " ")
+	if err == nil {
+		err = os.WriteFile(*recordTo, append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// record plays the scenes, and reads what they have left.
+func (p *playground) record(t *testing.T) (r release) {
+	t.Helper()
 	for i, s := range scenes {
 		p.gateway(t, s.gateway)
 		o := recordedOrder{Scene: s.scene, Email: fmt.Sprintf("customer-%d@example.com", i)}
@@ -91,8 +113,8 @@ func TestRecordARelease(t *testing.T) {
 		r.Orders = append(r.Orders, o)
 	}
 	for i, o := range r.Orders {
-		r.Orders[i].Document, err = document(t.Context(), p.Query+"/orders/"+o.ID)
-		if err != nil {
+		var err error
+		if r.Orders[i].Document, err = document(t.Context(), p.Query+"/orders/"+o.ID); err != nil {
 			t.Fatal(err)
 		}
 		if r.Orders[i].Story, err = document(t.Context(), p.Query+"/orders/"+o.ID+"/events"); err != nil {
@@ -102,13 +124,7 @@ func TestRecordARelease(t *testing.T) {
 	// Redis first, as it stands after a crash too: its positions are not beyond what is read of the log.
 	r.recordRedis(t, p.Redis)
 	r.recordKafka(t, p.Kafka)
-	b, err := json.MarshalIndent(r, "", " ")
-	if err == nil {
-		err = os.WriteFile(*recordTo, append(b, '\n'), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return r
 }
 
 // stands waits until an order is as it shall be recorded.

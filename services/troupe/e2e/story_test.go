@@ -84,7 +84,7 @@ func TestOrdersByHand(t *testing.T) {
 
 // Each process is killed once while orders flow, one after the other, the broker and Redis too where they are embedded.
 func TestSurvivesTheDeathOfEachProcess(t *testing.T) {
-	p := start(t, "--instances", "payment=2")
+	p := alone(t, "--instances", "payment=2")
 	list, err := p.control.Processes(t.Context())
 	if err != nil {
 		t.Fatal(err)

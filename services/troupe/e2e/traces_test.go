@@ -63,27 +63,33 @@ type hop struct {
 // Every asynchronous edge of the choreography stands in the one trace of its order, whichever instances performed it; and what a
 // service says about an order says which trace it belongs to.
 func TestEveryEdgeIsInTheOrdersTrace(t *testing.T) {
-	for _, instances := range []int{1, 3} {
-		t.Run(fmt.Sprintf("%d of each service", instances), func(t *testing.T) {
-			c := collect(t)
-			p := start(t, "--payment-deadline", "8s", "--instances",
-				fmt.Sprintf("order=%[1]d,payment=%[1]d,notification=%[1]d,query=%[1]d", instances))
-			p.performEverything(t, 20*instances)
-			log := p.events(t)
-			hops := performed(t, log)
-			wantAllEdges(t, hops)
-			var spans []span
-			eventually(t, 30*time.Second, "all spans arrive", func() error {
-				spans, _ = c.got()
-				return missing(hops, log, spans)
-			})
-			t.Logf("%d orders, %d hops, %d spans", len(log), len(hops), len(spans))
-			wantEffects(t, hops, spans)
-			wantEveryInstance(t, spans, instances)
-			c.wantLogsInTraces(t, log)
-			wantDroppedContextNoticed(t, hops, log, spans)
-		})
-	}
+	p := traced(t, 1)
+	t.Run("every metric that is read is exported", p.wantMetrics)
+}
+
+func TestEveryEdgeIsInTheTraceOfThreeInstances(t *testing.T) { traced(t, 3) }
+
+// traced performs everything with so many instances of each service, and returns where.
+func traced(t *testing.T, instances int) *playground {
+	t.Helper()
+	c := collect(t)
+	p := start(t, append(c.from(), "--payment-deadline", "8s", "--instances",
+		fmt.Sprintf("order=%[1]d,payment=%[1]d,notification=%[1]d,query=%[1]d", instances))...)
+	p.performEverything(t, 20*instances)
+	log := p.events(t)
+	hops := performed(t, log)
+	wantAllEdges(t, hops)
+	var spans []span
+	eventually(t, 30*time.Second, "all spans arrive", func() error {
+		spans, _ = c.got()
+		return missing(hops, log, spans)
+	})
+	t.Logf("%d orders, %d hops, %d spans", len(log), len(hops), len(spans))
+	wantEffects(t, hops, spans)
+	wantEveryInstance(t, spans, instances)
+	c.wantLogsInTraces(t, log)
+	wantDroppedContextNoticed(t, hops, log, spans)
+	return p
 }
 
 // performEverything places orders that perform every edge between them, and returns when all are settled.
