@@ -66,8 +66,8 @@ prove-controls: ## takes each guard out of the product; passes when each breaks 
 SECURE_FAULTS := kill,rolling-restart,broker-restart,topics-anew,redis-restart,redis-flush,redis-restore,rebuild,redrive
 
 .PHONY: secure-test
-secure-test: bin/troupe ## 200 orders under faults, TLS and a login for each service, at a real Kafka and Redis that refuse what is not granted (openssl)
-	go run ./loadtest/prove -secure -troupe bin/troupe -orders 200 -seed $(SEED) -faults $(SECURE_FAULTS) $(ARGS)
+secure-test: bin/troupe ## prove on a Kafka and Redis that refuse what is not granted, by TLS, with tokens; then demo and load-smoke there (openssl)
+	go run ./loadtest/prove -secure -troupe bin/troupe -orders 200 -seed $(SEED) -faults $(SECURE_FAULTS) -then 'bin/troupe demo && scripts/load smoke' $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)
@@ -163,6 +163,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'contracts-test, a fresh seed' $(MAKE) --no-print-directory contracts-test EXAMPLES=50
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
+	@scripts/step 'secure-test' $(MAKE) --no-print-directory secure-test
 	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'load-smoke' $(MAKE) --no-print-directory load-smoke

@@ -3,6 +3,7 @@ import { check, sleep } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { Counter, Rate, Trend } from 'k6/metrics';
+import { bearer } from './tokens.js';
 
 const ORDER = __ENV.ORDER_URL || 'http://127.0.0.1:8081';
 const QUERY = __ENV.QUERY_URL || 'http://127.0.0.1:8084';
@@ -17,31 +18,33 @@ const behind = new Counter('reads_behind'); // 503 read-model-behind: late, but 
 
 http.setResponseCallback(http.expectedStatuses(200, 202));
 
-// order places one order; run names this run among all others on the same logs.
-export function order(run) {
+// order places one order; run names this run among all others on the same logs, tokens is where customers get theirs.
+export function order({ run, tokens }) {
   const n = exec.scenario.iterationInTest;
   const key = `${run}-${exec.scenario.name}-${n}`;
   const declined = n % 10 === 3;
+  const customer = `load-${n % 1000}`;
+  const auth = bearer(customer, tokens);
   const body = JSON.stringify({
-    customer_id: `load-${n % 1000}`, email: `load-${n % 1000}@example.com`, currency: 'EUR',
+    customer_id: customer, email: `load-${n % 1000}@example.com`, currency: 'EUR',
     payment_method: declined ? 'pm_card_chargeDeclined' : 'pm_card_visa',
     lines: [{ sku: 'TEA-250', name: 'Green tea', quantity: 1 + (n % 3), unit_price: 1250 }],
   });
   const total = (1 + (n % 3)) * 1250;
 
   const began = Date.now();
-  const placed = place(key, body);
+  const placed = place(key, body, auth);
   refused.add(placed ? 0 : 1);
   if (!placed) return;
   check(placed, { 'the total is that of the lines': (p) => p.total === total });
   if (n % 20 === 7) {
-    const again = place(key, body);
+    const again = place(key, body, auth);
     if (again) check(again, { 'a retry is the same order': (a) => a.id === placed.id });
   }
 
-  const first = read(placed.id, placed.consistency_token);
+  const first = read(placed, auth);
   if (first) check(first, { 'a read with a token shows the order': (d) => d.id === placed.id && d.total === total });
-  const last = until(placed, '?until=settled', (d) => d.settled);
+  const last = until(placed, auth, '?until=settled', (d) => d.settled);
   settled.add(last !== null);
   if (!last) return;
   settledAfter.add(Date.now() - began);
@@ -50,29 +53,29 @@ export function order(run) {
       ? d.status === 'cancelled' && d.payment.status === 'declined'
       : d.status === 'confirmed' && d.payment.status === 'succeeded' && d.payment.amount === total,
   });
-  if (n % 20 === 11 && !declined) cancel(placed.id);
+  if (n % 20 === 11 && !declined) cancel(placed.id, auth);
 }
 
 // cancel changes its mind about a confirmed order, which then is refunded.
-function cancel(id) {
-  const answer = answered(202, () => http.post(`${ORDER}/orders/${id}/cancel`, null, { tags: { name: 'POST /orders/{id}/cancel' } }));
+function cancel(id, auth) {
+  const answer = answered(202, () => http.post(`${ORDER}/orders/${id}/cancel`, null, { headers: auth, tags: { name: 'POST /orders/{id}/cancel' } }));
   refused.add(answer ? 0 : 1);
   if (!answer) return;
-  const first = read(id, answer.consistency_token);
+  const first = read({ ...answer, id }, auth);
   if (first) check(first, { 'a read with a token shows the cancellation': (d) => Boolean(d.cancellation && d.cancellation.requested_at) });
-  const last = until({ id, consistency_token: answer.consistency_token }, '', (d) => d.status === 'cancelled' && d.payment.status === 'refunded');
+  const last = until({ ...answer, id }, auth, '', (d) => d.status === 'cancelled' && d.payment.status === 'refunded');
   check(last, { 'a cancelled order is refunded': (d) => d !== null });
 }
 
 // place returns the answer to a POST, which is sent again with the same key until there is one; null when there is none in time.
-function place(key, body) {
-  const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key };
+function place(key, body, auth) {
+  const headers = { ...auth, 'Content-Type': 'application/json', 'Idempotency-Key': key };
   return answered(202, () => http.post(`${ORDER}/orders`, body, { headers, tags: { name: 'POST /orders' } }));
 }
 
 // read returns the order as it is once the token is passed; null when the read model is behind for the whole wait.
-function read(id, token) {
-  const answer = get(id, '', token, 10);
+function read(placed, auth) {
+  const answer = get(placed, auth, '', 10);
   if (answer.status !== 503 && answer.status !== 0) {
     check(answer, { 'a read with a token is answered, or said to be late': (a) => a.status === 200 });
   }
@@ -82,9 +85,9 @@ function read(id, token) {
 }
 
 // until returns the order once it is as expected; null when it is not in time.
-function until(placed, query, expected) {
+function until(placed, auth, query, expected) {
   for (const end = Date.now() + PATIENCE; Date.now() < end; sleep(0.05)) {
-    const answer = get(placed.id, query, placed.consistency_token, 30);
+    const answer = get(placed, auth, query, 30);
     if (answer.status !== 200) continue;
     const document = answer.json();
     if (expected(document)) return document;
@@ -92,9 +95,9 @@ function until(placed, query, expected) {
   return null;
 }
 
-function get(id, query, token, wait) {
+function get({ id, consistency_token: token }, auth, query, wait) {
   const answer = http.get(`${QUERY}/orders/${id}${query}`, {
-    headers: { 'Consistency-Token': token, Prefer: `wait=${wait}` },
+    headers: { ...auth, 'Consistency-Token': token, Prefer: `wait=${wait}` },
     tags: { name: `GET /orders/{id}${query}` },
     timeout: `${wait + 10}s`,
   });

@@ -28,7 +28,7 @@ import (
 
 // options are the flags.
 type options struct {
-	troupe, kafka, redis, seed, only, report string
+	troupe, kafka, redis, seed, only, report, then string
 
 	orders    int
 	rate      float64
@@ -74,7 +74,8 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.kafka, "kafka", "", "brokers (host:port, separated by commas) of a Kafka to use, whose topics must not exist; with -redis")
 	f.StringVar(&o.redis, "redis", "", "address (host:port) of an empty Redis to use; with -kafka")
 	f.BoolVar(&o.real, "real", false, "start a real Kafka and redis-server instead of the embedded ones; needs Java, Maven, redis-server")
-	f.BoolVar(&o.secure, "secure", false, "-real, and services come in by TLS and SCRAM, and may do nothing that choreography.yaml does not have them do; needs openssl")
+	f.BoolVar(&o.secure, "secure", false, "-real, and services come in by TLS and SCRAM, may do nothing that choreography.yaml does not have them do, and take tokens; needs openssl")
+	f.StringVar(&o.then, "then", "", "shell command that uses the same troupe when all was judged, and must succeed; it finds TROUPE_DIR, TROUPE_CONTROL_URL, ORDER_URL, QUERY_URL, ISSUER_URL and ISSUER_SECRET_FILE")
 	f.BoolVar(&o.poison, "poison", false, "instead of faults: half of the orders, then one order is poisoned, then the other half")
 	f.DurationVar(&o.deadline, "payment-deadline", 0, "payment deadline of the orders; 0 is 20s, and 40s with a real Kafka")
 	f.DurationVar(&o.quiet, "quiet", 3*time.Minute, "how long to wait for quiet after the last order")
@@ -101,6 +102,7 @@ func (o *options) check(rest []string) error {
 	o.real = o.real || o.secure
 	refuse(o.real && o.kafka != "", "-real starts its own: not with -kafka and -redis")
 	refuse(o.poison && o.only != "", "-poison is instead of -faults")
+	refuse(o.then != "" && !o.secure, "-then needs -secure")
 	if o.deadline == 0 {
 		o.deadline = 20 * time.Second
 		if o.real || o.kafka != "" {
@@ -149,6 +151,9 @@ func (o *options) replay() string {
 		if set {
 			cmd += " " + flag
 		}
+	}
+	if o.then != "" {
+		cmd += " -then '" + o.then + "'"
 	}
 	return cmd + " -troupe " + o.troupe
 }

@@ -133,8 +133,26 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 		return false, err
 	}
 	rep.prove(faults, p.deeds)
+	if err := p.used(ctx, rep.Found); err != nil {
+		return false, err
+	}
 	rep.Took = time.Since(p.began)
 	return rep.end(p.out)
+}
+
+// used lets others use what is left of the troupe.
+func (p *run) used(ctx context.Context, found *check.Report) error {
+	if p.then == "" {
+		return nil
+	}
+	p.say("and then: %s", p.then)
+	log, err := p.Use(ctx, p.then)
+	if err != nil {
+		found.Violation(check.NotProven, "", "afterwards %s failed, as %s says: %v", p.then, log, err)
+	}
+	said, err := os.ReadFile(log)
+	fmt.Fprintf(p.out, "%s\n", said)
+	return errors.Join(err, ctx.Err())
 }
 
 // besides adds what the checker itself does not see.

@@ -23,7 +23,12 @@ func (c Credentials) Transport(issuer string, base http.RoundTripper) http.Round
 	if issuer == "" {
 		return base
 	}
-	return &oauth2.Transport{Base: base, Source: oauth2.ReuseTokenSource(nil, source{c, issuer})}
+	return &oauth2.Transport{Base: base, Source: c.Source(issuer)}
+}
+
+// Source gives the tokens of an issuer, each until it expires.
+func (c Credentials) Source(issuer string) oauth2.TokenSource {
+	return oauth2.ReuseTokenSource(nil, source{c, issuer})
 }
 
 // source asks the issuer for each token.

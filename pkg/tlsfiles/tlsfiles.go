@@ -6,8 +6,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
@@ -50,6 +52,10 @@ func (f Files) Read() (*tls.Config, error) {
 	return c, nil
 }
 
+// handshakeWithin bounds a handshake, which is not in the dialer's time: a broker that has just started, and is asked by
+// everybody at once, takes longer for it than to accept a connection. Given up too soon, all of them begin again.
+const handshakeWithin = 5 * time.Second
+
 // DialContext is d's, and then a handshake.
 func (f Files) DialContext(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -57,6 +63,19 @@ func (f Files) DialContext(d *net.Dialer) func(ctx context.Context, network, add
 		if err != nil {
 			return nil, err
 		}
-		return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, network, addr)
+		raw, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if c.ServerName == "" {
+			c.ServerName, _, _ = net.SplitHostPort(addr) // d has dialled it
+		}
+		ctx, cancel := context.WithTimeout(ctx, handshakeWithin)
+		defer cancel()
+		conn := tls.Client(raw, c)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, raw.Close())
+		}
+		return conn, nil
 	}
 }

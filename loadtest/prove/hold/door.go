@@ -11,6 +11,8 @@ import (
 
 const (
 	dialWithin = 2 * time.Second
+	// shakenWithin bounds it with a TLS handshake: a broker that has just started, and is asked by all, takes seconds for each.
+	shakenWithin = 15 * time.Second
 	// drainWithin bounds the wait for the answers to what a dead caller had sent.
 	drainWithin = 30 * time.Second
 )
@@ -78,13 +80,15 @@ func (d *doors) accept(name string, ln net.Listener) {
 
 // dial opens a connection that ends with the proxy; done forgets it.
 func (d *doors) dial(addr string) (c net.Conn, done func(), err error) {
-	ctx, cancel := context.WithTimeout(d.life, dialWithin)
-	defer cancel()
+	within, dialer := dialWithin, interface {
+		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	}(&net.Dialer{})
 	if d.tls != nil {
-		c, err = (&tls.Dialer{Config: d.tls}).DialContext(ctx, "tcp", addr)
-	} else {
-		c, err = (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		within, dialer = shakenWithin, &tls.Dialer{Config: d.tls}
 	}
+	ctx, cancel := context.WithTimeout(d.life, within)
+	defer cancel()
+	c, err = dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 )
 
-// Leaks are the files, of all that was written during the run, that hold a password or a key, and which.
+// token begins as a signed one does (RFC 7515): with a JSON object in base64, and another behind the dot.
+var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.eyJ`)
+
+// Leaks are the files, of all that was written during the run, that hold a password, a key or a token, and which.
 func (r *Rig) Leaks() (leaks []string, err error) {
 	if r.locks == nil {
 		return nil, nil
@@ -24,6 +28,9 @@ func (r *Rig) Leaks() (leaks []string, err error) {
 		}
 		planted = append(planted, files...)
 	}
+	if r.issuer != "" {
+		planted = append(planted, r.issuerSecret())
+	}
 	return leaks, filepath.WalkDir(r.Dir, func(path string, d os.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, os.ErrNotExist): // Kafka deletes files as it goes
@@ -32,12 +39,15 @@ func (r *Rig) Leaks() (leaks []string, err error) {
 			return err
 		case d.IsDir() && path == r.locks.dir:
 			return filepath.SkipDir
-		case d.IsDir():
+		case d.IsDir() || path == r.issuerSecret():
 			return nil
 		}
 		written, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
+		}
+		if token.Match(written) {
+			leaks = append(leaks, path+" holds a token")
 		}
 		for _, file := range planted {
 			secret, rerr := os.ReadFile(file)

@@ -32,9 +32,13 @@ func TestASecretThatIsWrittenDownIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	bearer := "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjLTEwMDEifQ.c2lnbmVk"
+	if err := os.WriteFile(filepath.Join(dir, "then.log"), []byte("Authorization: Bearer "+bearer), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	leaks, err := r.Leaks()
-	if said := strings.Join(leaks, "\n"); err != nil || len(leaks) != 2 || !strings.Contains(said, "order.kafka-password") ||
-		!strings.Contains(said, "redis.key") {
+	if said := strings.Join(leaks, "\n"); err != nil || len(leaks) != 3 || !strings.Contains(said, "order.kafka-password") ||
+		!strings.Contains(said, "redis.key") || !strings.Contains(said, "then.log holds a token") {
 		t.Errorf("found %q, %v", leaks, err)
 	}
 }

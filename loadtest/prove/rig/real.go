@@ -20,7 +20,7 @@ import (
 
 const (
 	kafkaVersion = "4.3.1"
-	startWithin  = time.Minute
+	startWithin  = 3 * time.Minute
 )
 
 // stores starts what is to be started, and decides on the addresses of everything.

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"github.com/troupe-dev/troupe/services/troupe/tokens"
 )
 
 const (
@@ -45,8 +46,10 @@ type Config struct {
 	Redis string
 	// Real starts a Kafka and a redis-server of its own.
 	Real bool
-	// Secure has those refuse what choreography.yaml does not have a service do. It needs Real.
+	// Secure has those refuse what choreography.yaml does not have a service do, and services take tokens. It needs Real.
 	Secure bool
+	// Direct leaves the proxies out between the services and what they stand on.
+	Direct bool
 }
 
 // Rig is a running troupe. Make it with Start, end it with Stop.
@@ -64,7 +67,10 @@ type Rig struct {
 	KafkaAddrs             []string
 	RedisAddr              string
 
-	control string       // its address
+	control string // its address
+	order   string // URL of the first one, as the next two
+	query   string
+	issuer  string       // empty unless Secure
 	kafka   *kafka       // nil unless Real
 	redis   *redisServer // nil unless Real
 	locks   *locks       // nil unless Secure
@@ -110,10 +116,15 @@ func (r *Rig) EmbeddedRedis() bool { return r.Redis == "" && !r.Real }
 func (r *Rig) arguments() ([]string, error) {
 	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 	args := []string{
-		"play", "--auth", "off", "--ports", "auto", "--dir", r.Dir, "--payment-deadline", r.PaymentDeadline.String(),
+		"play", "--ports", "auto", "--dir", r.Dir, "--payment-deadline", r.PaymentDeadline.String(),
 		"--gateway-port", port(r.Gateway), "--smtp-port", port(r.SMTP), "--control-port", port(r.control),
 		// What the simulator leaves open on purpose is asked again soon.
 		"--env", "PAYMENT_GATEWAY_TIMEOUT=3s",
+	}
+	if r.Secure { // with tokens; all customers come from one address
+		args = append(args, "--env", "AUTH_REQUESTS_PER_ADDRESS=0", "--env", "AUTH_REQUESTS_PER_SUBJECT=0")
+	} else {
+		args = append(args, "--auth", "off")
 	}
 	if r.EmbeddedKafka() {
 		args = append(args, "--kafka-port", port(r.KafkaAddrs[0]), "--brokers", "3")
@@ -133,12 +144,24 @@ func (r *Rig) arguments() ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
+			if r.Direct {
+				env = append(env, r.direct()...)
+			}
 			for _, e := range env {
 				args = append(args, "--env", process+":"+e)
 			}
 		}
 	}
 	return append(args, "--instances", strings.Join(instances, ",")), nil
+}
+
+// direct are the variables that send a process past the proxies.
+func (r *Rig) direct() []string {
+	kafka, redis := r.KafkaAddrs[0], r.RedisAddr
+	if r.locks != nil {
+		kafka, redis = fmt.Sprintf("127.0.0.1:%d", r.locks.kafka), fmt.Sprintf("127.0.0.1:%d", r.locks.redis)
+	}
+	return []string{"KAFKA_BROKERS=" + kafka, "REDIS_ADDRS=" + redis, "PAYMENT_GATEWAY_URL=" + r.Gateway, "SMTP_ADDR=" + r.SMTP}
 }
 
 // Session is the silence after which a group gives an instance's partitions away. Kafka itself allows no shorter one by default.
@@ -177,7 +200,7 @@ func (r *Rig) ready(ctx context.Context) error {
 
 // connect finds what the playground has chosen itself.
 func (r *Rig) connect(ctx context.Context) error {
-	var at struct{ Query, Console, Mailbox string }
+	var at struct{ Order, Query, Console, Mailbox, Issuer string }
 	b, err := os.ReadFile(filepath.Join(r.Dir, "playground.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &at)
@@ -185,14 +208,19 @@ func (r *Rig) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Mailbox, r.Console = at.Mailbox, rest.NewConsole(at.Console)
+	r.Mailbox, r.Console, r.order, r.query, r.issuer = at.Mailbox, rest.NewConsole(at.Console), at.Order, at.Query, at.Issuer
+	var as rest.Tokens
+	if r.issuer != "" {
+		as = tokens.Of(r.issuer, r.issuerSecret(), "admin")
+	}
+	r.Console = r.Console.As(as)
 	list, err := r.Control.Processes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, p := range list {
 		if p.Service == "order" {
-			r.Orders = append(r.Orders, rest.New(p.Addresses["http"], at.Query))
+			r.Orders = append(r.Orders, rest.New(p.Addresses["http"], at.Query).As(as))
 		}
 	}
 	return nil

@@ -238,6 +238,7 @@ func (i *Issuer) Bad(subject string, roles ...auth.Role) map[string]string {
 		"no subject":        i.Sign(good.But("sub", nil)),
 		"alg none":          part([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + part(payload) + ".",
 		"HS256, public key": i.sign(hmac, good),
+		"RS384, its key":    i.sign(jose.SigningKey{Algorithm: jose.RS384, Key: key}, good),
 		"unknown key id":    i.sign(of(i.newKey("unknown")), good),
 		"another's key":     i.sign(of(i.newKey(key.KeyID)), good),
 		"no token at all":   "ada",

@@ -44,6 +44,12 @@ var (
 // inFlight bounds the customers that wait for an answer at one moment; beyond it, new ones come later.
 const inFlight = 1024
 
+// moreInFlight bounds the customers that wait when one of Plan.More comes: where nobody is answered, each of them makes all wait longer.
+const moreInFlight = 32
+
+// lookAgain is how long one of them stays away.
+const lookAgain = 20 * time.Millisecond
+
 // Result is what the customers were promised.
 type Result struct {
 	Expected []check.Expected
@@ -111,6 +117,11 @@ func (p Plan) Run(ctx context.Context, orders []*rest.Client, each func(answered
 	var wg sync.WaitGroup
 	due := time.Now()
 	for n := 0; p.comes(n) && pause(ctx, time.Until(due)); n++ {
+		if n >= p.Orders && len(room) >= moreInFlight {
+			due = time.Now().Add(lookAgain)
+			n--
+			continue
+		}
 		room <- struct{}{}
 		wg.Go(func() {
 			w.serve(ctx, p.customer(n))
@@ -140,13 +151,15 @@ func (p Plan) comes(n int) bool {
 	}
 }
 
-// door is the service whose turn it is.
-func (w *crowd) door() *rest.Client { return w.orders[w.turn.Add(1)%uint64(len(w.orders))] }
+// door is the service whose turn it is, as a customer comes to it.
+func (w *crowd) door(c customer) *rest.Client {
+	return w.orders[w.turn.Add(1)%uint64(len(w.orders))].For(c.order.CustomerID)
+}
 
 // serve is one customer from the first try to the last answer.
 func (w *crowd) serve(ctx context.Context, c customer) {
 	place := func() (a rest.Accepted, ok bool) {
-		return w.insist(ctx, "place "+c.key, func() (rest.Accepted, error) { return w.door().Place(ctx, c.key, c.order) })
+		return w.insist(ctx, "place "+c.key, func() (rest.Accepted, error) { return w.door(c).Place(ctx, c.key, c.order) })
 	}
 	var again rest.Accepted
 	var second sync.WaitGroup
@@ -163,9 +176,9 @@ func (w *crowd) serve(ctx context.Context, c customer) {
 		if !c.late {
 			pause(ctx, c.after)
 		} else { // settled or not after the wait: the cancellation must be right either way
-			_, _ = w.door().Order(ctx, a.ID, rest.Read{Token: a.ConsistencyToken, Wait: 5 * time.Second, UntilSettled: true})
+			_, _ = w.door(c).Order(ctx, a.ID, rest.Read{Token: a.ConsistencyToken, Wait: 5 * time.Second, UntilSettled: true})
 		}
-		_, e.CancelAsked = w.insist(ctx, "cancel "+a.ID, func() (rest.Accepted, error) { return w.door().Cancel(ctx, a.ID) })
+		_, e.CancelAsked = w.insist(ctx, "cancel "+a.ID, func() (rest.Accepted, error) { return w.door(c).Cancel(ctx, a.ID) })
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -123,6 +123,32 @@ func TestKeepsTheRate(t *testing.T) {
 	}
 }
 
+// While nobody is answered, few more come.
+func TestCustomersWhoAreNotAnsweredKeepOthersAway(t *testing.T) {
+	var mu sync.Mutex
+	keys, requests, enough := map[string]bool{}, 0, make(chan struct{})
+	opened := 0 // how many customers there were when the door opened
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		keys[r.Header.Get("Idempotency-Key")] = true
+		if requests++; requests < 150 {
+			problem.Write(w, r, fault.New(fault.Unavailable, "later"))
+			return
+		}
+		if requests == 150 {
+			opened = len(keys)
+			close(enough)
+		}
+		problem.Write(w, r, fault.Field("/currency", "no"))
+	}))
+	defer srv.Close()
+	p := load.Plan{Orders: 2, PerSecond: 1e5, More: enough, MorePerSecond: 1e3}
+	if _, err := p.Run(t.Context(), []*rest.Client{rest.New(srv.URL, srv.URL)}, nil); err != nil || opened > 33 {
+		t.Errorf("%d customers waited, %v", opened, err)
+	}
+}
+
 func TestCustomersKeepComingUntilToldToStop(t *testing.T) {
 	d, enough := &door{posts: map[string]int{}, cancels: map[string]int{}}, make(chan struct{})
 	srv := httptest.NewServer(d)

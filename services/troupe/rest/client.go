@@ -4,6 +4,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,6 +52,15 @@ func newClient(order, query string, d doer) *Client {
 // of whomever it acts for.
 func (c *Client) As(tokens Tokens) *Client {
 	return newClient(c.order.Server, c.query.Server, c.doer.as(tokens))
+}
+
+// For returns the client acting for a subject.
+func (c *Client) For(subject string) *Client {
+	tokens := c.doer.tokens
+	if tokens == nil {
+		return c
+	}
+	return c.As(func(of string) (string, error) { return tokens(cmp.Or(of, subject)) })
 }
 
 // base is a URL as the generated clients want it.

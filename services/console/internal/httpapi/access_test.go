@@ -1,12 +1,17 @@
 package httpapi_test
 
 import (
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
+	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 )
 
@@ -32,5 +37,27 @@ func TestTheAuditTrailNamesTheTokensSubject(t *testing.T) {
 				t.Errorf("%s: %s by %q", action, o.Kind, o.By)
 			}
 		}
+	}
+}
+
+// Payloads hold mail addresses: who was shown them is in the log, and they are not.
+func TestWhoIsShownPayloadsIsLogged(t *testing.T) {
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	defer slog.SetDefault(before)
+	issuer := authtest.NewIssuer(t)
+	d := openBehind(t, authtest.Guard(t, issuer.Config()))
+	id, _ := d.parked("o", "invalid", "no")
+	as := []string{"Authorization", "Bearer " + issuer.Token("grace", auth.Operator)}
+	do[httpapi.Chain](d, http.MethodGet, "/payment/"+id, "", http.StatusOK, as...)
+	said, err := os.ReadFile(log.Name())
+	if err != nil || !strings.Contains(string(said), `msg="dead letters shown" subject=grace participant=payment order_id=`+id) ||
+		strings.Contains(string(said), consoletest.Email) {
+		t.Errorf("%v; the log says:\n%s", err, said)
 	}
 }

@@ -1,21 +1,18 @@
 package play
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/troupe/internal/issuer"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
-	"golang.org/x/oauth2"
+	"github.com/troupe-dev/troupe/services/troupe/tokens"
 )
 
 const (
@@ -88,29 +85,5 @@ func (p Playground) Tokens(otherwise string) rest.Tokens {
 	if p.Issuer == "" {
 		return nil
 	}
-	var mu sync.Mutex
-	sources := map[string]oauth2.TokenSource{}
-	return func(subject string) (string, error) {
-		if subject == "" {
-			subject = otherwise
-		}
-		mu.Lock()
-		source := sources[subject]
-		mu.Unlock()
-		if source == nil {
-			secret, err := os.ReadFile(filepath.Join(p.Dir, secretFile))
-			if err != nil {
-				return "", err
-			}
-			source = issuer.Tokens(context.Background(), p.Issuer, strings.TrimSpace(string(secret)), subject)
-			mu.Lock()
-			sources[subject] = source
-			mu.Unlock()
-		}
-		token, err := source.Token()
-		if err != nil {
-			return "", fault.New(fault.Unavailable, "the playground's issuer: %w", err)
-		}
-		return token.AccessToken, nil
-	}
+	return tokens.Of(p.Issuer, filepath.Join(p.Dir, secretFile), otherwise)
 }

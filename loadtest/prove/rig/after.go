@@ -1,0 +1,31 @@
+package rig
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// issuerSecret is the file that opens the playground's issuer.
+func (r *Rig) issuerSecret() string { return filepath.Join(r.Dir, "secret") }
+
+// Use runs a shell command that uses what runs, with its output in a file of the rig's directory. The variables are those of the
+// program's commands, and of scripts/load.
+func (r *Rig) Use(ctx context.Context, command string) (log string, err error) {
+	dir, err := filepath.Abs(r.Dir)
+	if err != nil {
+		return "", err
+	}
+	log = filepath.Join(dir, "then.log")
+	out, err := os.Create(log)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = out.Close() }() // the command has its own
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), "TROUPE_DIR="+dir, "TROUPE_CONTROL_URL=http://"+r.control,
+		"ORDER_URL="+r.order, "QUERY_URL="+r.query, "ISSUER_URL="+r.issuer, "ISSUER_SECRET_FILE="+filepath.Join(dir, "secret"))
+	return log, cmd.Run()
+}
