@@ -51,6 +51,10 @@ browser-test: bin/troupe ## rung 9: a headless Chromium walks the console (Node,
 contracts-test: bin/troupe ## the HTTP doors against schemas/openapi, by Schemathesis (Python, venv); EXAMPLES=200, SEED=fresh
 	@SEED=$(SEED) scripts/contracts-test
 
+.PHONY: events-test
+events-test: bin/troupe ## the commands of docs/events.md: topics read by troupe events, kcat, Python and Java (kcat, venv, Java, Maven)
+	@scripts/events-test
+
 ORDERS ?= 1000
 SEED ?= fresh
 
@@ -83,6 +87,7 @@ lint: ## formatting, vet, linters, import rules, shape of packages, contracts, g
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb
 	go run .ci/shape.go
+	go run .ci/readmes.go
 	scripts/generated
 	scripts/links
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run .ci/readme k8s/test/{build,cluster,image,images}; else echo 'shellcheck is not installed: shell scripts were not checked'; fi
@@ -159,6 +164,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'test-long' $(MAKE) --no-print-directory test-long
 	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
+	@scripts/step 'events-test' $(MAKE) --no-print-directory events-test
 	@scripts/step 'contracts-test, a fixed seed' $(MAKE) --no-print-directory contracts-test SEED=1
 	@scripts/step 'contracts-test, a fresh seed' $(MAKE) --no-print-directory contracts-test EXAMPLES=50
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1

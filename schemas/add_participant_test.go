@@ -44,7 +44,7 @@ func TestAddAParticipant(t *testing.T) {
 		}
 	}
 	for file, want := range map[string]string{
-		"README.md": "OrderConfirmed --> OrderShipped", "schemas/asyncapi.yaml": "shipping.hears.OrderConfirmed",
+		"README.md": "OrderConfirmed --> OrderShipped", "README.ko.md": "OrderConfirmed --> OrderShipped", "schemas/asyncapi.yaml": "shipping.hears.OrderConfirmed",
 		"k8s/base/shipping.yaml": "image: troupe-shipping", "k8s/kafka/acls.txt": "User:shipping --topic order.events.v1 --operation Read",
 		"k8s/components/network-policies/policies.yaml":           "app.kubernetes.io/name: carrier",
 		"schemas/examples/troupe.shipping.v1.OrderShipped/1.json": `"wire": "CgdUUi00NzEx"`,
