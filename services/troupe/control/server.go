@@ -66,7 +66,7 @@ func Listen(addr string) (net.Listener, error) {
 type Stores struct {
 	// Flush wipes Redis; Snapshot remembers what it holds, and Restore brings that back.
 	Flush, Snapshot, Restore func(context.Context) error
-	// Broker serves /faults, /leaders/move and /coordinators/move; nil when the broker is not the embedded one.
+	// Broker serves /leaders/move and /coordinators/move; nil when the broker is not the embedded one.
 	Broker http.Handler
 }
 
@@ -107,7 +107,7 @@ func Handler(processes []Process, stores Stores, others ...func(chi.Router)) *ch
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
 			"POST /processes/{name}/{kill|term|pause|resume|stop|start}, POST /redis/{flush|snapshot|restore}, "+
-			"GET and PUT /broker/faults, POST /broker/{leaders|coordinators}/move, GET /breaks, POST and DELETE /breaks/{name}", r.Method, r.URL.Path))
+			"POST /broker/{leaders|coordinators}/move, GET /breaks, POST and DELETE /breaks/{name}", r.Method, r.URL.Path))
 	})
 	return mux
 }
@@ -117,7 +117,7 @@ func broker(h http.Handler) http.Handler {
 		return http.StripPrefix("/broker", h)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.New(fault.Conflict, "only the embedded broker can be made to fail: this playground runs on another"))
+		problem.Write(w, r, fault.New(fault.Conflict, "only the embedded broker can be told to move anything: this playground runs on another"))
 	})
 }
 

@@ -92,9 +92,7 @@ func Run(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
 		}
-		f := &faults{cluster: cluster, nodes: nodes}
-		defer f.set(nil)
-		parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, f.handler()))
+		parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, moves(cluster, nodes)))
 	}
 	return lifecycle.Run(ctx, parts...)
 }
