@@ -470,8 +470,8 @@ type Behind = Problem
 // Conflict RFC 9457.
 type Conflict = Problem
 
-// CrossOrigin RFC 9457.
-type CrossOrigin = Problem
+// Forbidden RFC 9457.
+type Forbidden = Problem
 
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
@@ -487,6 +487,9 @@ type StillWaiting = RequestState
 
 // TooLarge RFC 9457.
 type TooLarge = Problem
+
+// Unauthenticated RFC 9457.
+type Unauthenticated = Problem
 
 // UnsupportedMediaType RFC 9457.
 type UnsupportedMediaType = Problem
@@ -2072,6 +2075,11 @@ type ClientWithResponsesInterface interface {
 	StartRebuildWithResponse(ctx context.Context, params *StartRebuildParams, body StartRebuildJSONRequestBody, reqEditors ...RequestEditorFn) (*StartRebuildResponse, error)
 }
 
+// ListLettersResponse401Headers the declared response headers of an HTTP 401 response for ListLetters
+type ListLettersResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // ListLettersResponse503Headers the declared response headers of an HTTP 503 response for ListLetters
 type ListLettersResponse503Headers struct {
 	RetryAfter int
@@ -2084,10 +2092,16 @@ type ListLettersResponse struct {
 	JSON200 *LetterPage
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListLettersResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListLettersResponse503Headers
 }
@@ -2100,6 +2114,16 @@ func (r ListLettersResponse) GetJSON200() *LetterPage {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r ListLettersResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListLettersResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListLettersResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -2141,6 +2165,11 @@ func (r ListLettersResponse) ContentType() string {
 	return ""
 }
 
+// ListGroupsResponse401Headers the declared response headers of an HTTP 401 response for ListGroups
+type ListGroupsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // ListGroupsResponse503Headers the declared response headers of an HTTP 503 response for ListGroups
 type ListGroupsResponse503Headers struct {
 	RetryAfter int
@@ -2153,10 +2182,16 @@ type ListGroupsResponse struct {
 	JSON200 *Groups
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListGroupsResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListGroupsResponse503Headers
 }
@@ -2169,6 +2204,16 @@ func (r ListGroupsResponse) GetJSON200() *Groups {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r ListGroupsResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListGroupsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListGroupsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -2210,6 +2255,11 @@ func (r ListGroupsResponse) ContentType() string {
 	return ""
 }
 
+// ListLogResponse401Headers the declared response headers of an HTTP 401 response for ListLog
+type ListLogResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // ListLogResponse503Headers the declared response headers of an HTTP 503 response for ListLog
 type ListLogResponse503Headers struct {
 	RetryAfter int
@@ -2222,10 +2272,16 @@ type ListLogResponse struct {
 	JSON200 *LogPage
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListLogResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListLogResponse503Headers
 }
@@ -2238,6 +2294,16 @@ func (r ListLogResponse) GetJSON200() *LogPage {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r ListLogResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListLogResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListLogResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -2284,6 +2350,11 @@ type GetRequestResponse202Headers struct {
 	Location string
 }
 
+// GetRequestResponse401Headers the declared response headers of an HTTP 401 response for GetRequest
+type GetRequestResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // GetRequestResponse503Headers the declared response headers of an HTTP 503 response for GetRequest
 type GetRequestResponse503Headers struct {
 	RetryAfter int
@@ -2298,6 +2369,10 @@ type GetRequestResponse struct {
 	JSON202 *StillWaiting
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2306,6 +2381,8 @@ type GetRequestResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *GetRequestResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRequestResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetRequestResponse503Headers
 }
@@ -2323,6 +2400,16 @@ func (r GetRequestResponse) GetJSON202() *StillWaiting {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r GetRequestResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
@@ -2369,6 +2456,11 @@ func (r GetRequestResponse) ContentType() string {
 	return ""
 }
 
+// GetChainResponse401Headers the declared response headers of an HTTP 401 response for GetChain
+type GetChainResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // GetChainResponse503Headers the declared response headers of an HTTP 503 response for GetChain
 type GetChainResponse503Headers struct {
 	RetryAfter int
@@ -2381,12 +2473,18 @@ type GetChainResponse struct {
 	JSON200 *Chain
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetChainResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetChainResponse503Headers
 }
@@ -2399,6 +2497,16 @@ func (r GetChainResponse) GetJSON200() *Chain {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r GetChainResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetChainResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetChainResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
@@ -2450,6 +2558,11 @@ type DiscardLetterResponse202Headers struct {
 	Location string
 }
 
+// DiscardLetterResponse401Headers the declared response headers of an HTTP 401 response for DiscardLetter
+type DiscardLetterResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // DiscardLetterResponse503Headers the declared response headers of an HTTP 503 response for DiscardLetter
 type DiscardLetterResponse503Headers struct {
 	RetryAfter int
@@ -2464,8 +2577,10 @@ type DiscardLetterResponse struct {
 	JSON202 *StillWaiting
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
@@ -2480,6 +2595,8 @@ type DiscardLetterResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *DiscardLetterResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DiscardLetterResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *DiscardLetterResponse503Headers
 }
@@ -2499,8 +2616,13 @@ func (r DiscardLetterResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
 }
 
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DiscardLetterResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r DiscardLetterResponse) GetApplicationProblemJSON403() *CrossOrigin {
+func (r DiscardLetterResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
 }
 
@@ -2568,6 +2690,11 @@ type EditLetterResponse202Headers struct {
 	Location string
 }
 
+// EditLetterResponse401Headers the declared response headers of an HTTP 401 response for EditLetter
+type EditLetterResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // EditLetterResponse503Headers the declared response headers of an HTTP 503 response for EditLetter
 type EditLetterResponse503Headers struct {
 	RetryAfter int
@@ -2582,8 +2709,10 @@ type EditLetterResponse struct {
 	JSON202 *StillWaiting
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
@@ -2600,6 +2729,8 @@ type EditLetterResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *EditLetterResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *EditLetterResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *EditLetterResponse503Headers
 }
@@ -2619,8 +2750,13 @@ func (r EditLetterResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
 }
 
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r EditLetterResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r EditLetterResponse) GetApplicationProblemJSON403() *CrossOrigin {
+func (r EditLetterResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
 }
 
@@ -2693,6 +2829,11 @@ type RedriveChainResponse202Headers struct {
 	Location string
 }
 
+// RedriveChainResponse401Headers the declared response headers of an HTTP 401 response for RedriveChain
+type RedriveChainResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // RedriveChainResponse503Headers the declared response headers of an HTTP 503 response for RedriveChain
 type RedriveChainResponse503Headers struct {
 	RetryAfter int
@@ -2707,8 +2848,10 @@ type RedriveChainResponse struct {
 	JSON202 *StillWaiting
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
@@ -2723,6 +2866,8 @@ type RedriveChainResponse struct {
 	ApplicationProblemJSONDefault *Problem
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *RedriveChainResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RedriveChainResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *RedriveChainResponse503Headers
 }
@@ -2742,8 +2887,13 @@ func (r RedriveChainResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
 }
 
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RedriveChainResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r RedriveChainResponse) GetApplicationProblemJSON403() *CrossOrigin {
+func (r RedriveChainResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
 }
 
@@ -2806,6 +2956,11 @@ func (r RedriveChainResponse) ContentType() string {
 	return ""
 }
 
+// GetPulseResponse401Headers the declared response headers of an HTTP 401 response for GetPulse
+type GetPulseResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // GetPulseResponse503Headers the declared response headers of an HTTP 503 response for GetPulse
 type GetPulseResponse503Headers struct {
 	RetryAfter int
@@ -2816,10 +2971,16 @@ type GetPulseResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Pulse
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetPulseResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetPulseResponse503Headers
 }
@@ -2827,6 +2988,16 @@ type GetPulseResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetPulseResponse) GetJSON200() *Pulse {
 	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetPulseResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetPulseResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -2868,6 +3039,11 @@ func (r GetPulseResponse) ContentType() string {
 	return ""
 }
 
+// CancelRebuildResponse401Headers the declared response headers of an HTTP 401 response for CancelRebuild
+type CancelRebuildResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // CancelRebuildResponse503Headers the declared response headers of an HTTP 503 response for CancelRebuild
 type CancelRebuildResponse503Headers struct {
 	RetryAfter int
@@ -2878,14 +3054,18 @@ type CancelRebuildResponse struct {
 	HTTPResponse *http.Response
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *RebuildNow
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CancelRebuildResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CancelRebuildResponse503Headers
 }
@@ -2895,8 +3075,13 @@ func (r CancelRebuildResponse) GetJSON202() *RebuildNow {
 	return r.JSON202
 }
 
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CancelRebuildResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r CancelRebuildResponse) GetApplicationProblemJSON403() *CrossOrigin {
+func (r CancelRebuildResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
 }
 
@@ -2944,6 +3129,11 @@ func (r CancelRebuildResponse) ContentType() string {
 	return ""
 }
 
+// GetRebuildResponse401Headers the declared response headers of an HTTP 401 response for GetRebuild
+type GetRebuildResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // GetRebuildResponse503Headers the declared response headers of an HTTP 503 response for GetRebuild
 type GetRebuildResponse503Headers struct {
 	RetryAfter int
@@ -2954,10 +3144,16 @@ type GetRebuildResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *RebuildNow
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRebuildResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetRebuildResponse503Headers
 }
@@ -2965,6 +3161,16 @@ type GetRebuildResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetRebuildResponse) GetJSON200() *RebuildNow {
 	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRebuildResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRebuildResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -3006,6 +3212,11 @@ func (r GetRebuildResponse) ContentType() string {
 	return ""
 }
 
+// StartRebuildResponse401Headers the declared response headers of an HTTP 401 response for StartRebuild
+type StartRebuildResponse401Headers struct {
+	WWWAuthenticate string
+}
+
 // StartRebuildResponse503Headers the declared response headers of an HTTP 503 response for StartRebuild
 type StartRebuildResponse503Headers struct {
 	RetryAfter int
@@ -3018,8 +3229,10 @@ type StartRebuildResponse struct {
 	JSON202 *RebuildNow
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
-	ApplicationProblemJSON403 *CrossOrigin
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -3030,6 +3243,8 @@ type StartRebuildResponse struct {
 	ApplicationProblemJSON503 *Behind
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartRebuildResponse401Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *StartRebuildResponse503Headers
 }
@@ -3044,8 +3259,13 @@ func (r StartRebuildResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
 }
 
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartRebuildResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
-func (r StartRebuildResponse) GetApplicationProblemJSON403() *CrossOrigin {
+func (r StartRebuildResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
 }
 
@@ -3351,6 +3571,20 @@ func ParseListLettersResponse(rsp *http.Response) (*ListLettersResponse, error) 
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest Behind
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3368,6 +3602,16 @@ func ParseListLettersResponse(rsp *http.Response) (*ListLettersResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers ListLettersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListLettersResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3411,6 +3655,20 @@ func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest Behind
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3428,6 +3686,16 @@ func ParseListGroupsResponse(rsp *http.Response) (*ListGroupsResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers ListGroupsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListGroupsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3471,6 +3739,20 @@ func ParseListLogResponse(rsp *http.Response) (*ListLogResponse, error) {
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest Behind
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3488,6 +3770,16 @@ func ParseListLogResponse(rsp *http.Response) (*ListLogResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers ListLogResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListLogResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3538,6 +3830,20 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest NotFound
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3572,6 +3878,16 @@ func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetRequestResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetRequestResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3615,6 +3931,20 @@ func ParseGetChainResponse(rsp *http.Response) (*GetChainResponse, error) {
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest NotFound
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3639,6 +3969,16 @@ func ParseGetChainResponse(rsp *http.Response) (*GetChainResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers GetChainResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetChainResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3689,8 +4029,15 @@ func ParseDiscardLetterResponse(rsp *http.Response) (*DiscardLetterResponse, err
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
+		var dest Forbidden
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3751,6 +4098,16 @@ func ParseDiscardLetterResponse(rsp *http.Response) (*DiscardLetterResponse, err
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers DiscardLetterResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers DiscardLetterResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3801,8 +4158,15 @@ func ParseEditLetterResponse(rsp *http.Response) (*EditLetterResponse, error) {
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
+		var dest Forbidden
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3870,6 +4234,16 @@ func ParseEditLetterResponse(rsp *http.Response) (*EditLetterResponse, error) {
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers EditLetterResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers EditLetterResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -3920,8 +4294,15 @@ func ParseRedriveChainResponse(rsp *http.Response) (*RedriveChainResponse, error
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
+		var dest Forbidden
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3982,6 +4363,16 @@ func ParseRedriveChainResponse(rsp *http.Response) (*RedriveChainResponse, error
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers RedriveChainResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers RedriveChainResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4018,6 +4409,20 @@ func ParseGetPulseResponse(rsp *http.Response) (*GetPulseResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest Behind
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4035,6 +4440,16 @@ func ParseGetPulseResponse(rsp *http.Response) (*GetPulseResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers GetPulseResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetPulseResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4071,8 +4486,15 @@ func ParseCancelRebuildResponse(rsp *http.Response) (*CancelRebuildResponse, err
 		}
 		response.JSON202 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
+		var dest Forbidden
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4102,6 +4524,16 @@ func ParseCancelRebuildResponse(rsp *http.Response) (*CancelRebuildResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers CancelRebuildResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers CancelRebuildResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4138,6 +4570,20 @@ func ParseGetRebuildResponse(rsp *http.Response) (*GetRebuildResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest Behind
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4155,6 +4601,16 @@ func ParseGetRebuildResponse(rsp *http.Response) (*GetRebuildResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers GetRebuildResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetRebuildResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4198,8 +4654,15 @@ func ParseStartRebuildResponse(rsp *http.Response) (*StartRebuildResponse, error
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
-		var dest CrossOrigin
+		var dest Forbidden
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4243,6 +4706,16 @@ func ParseStartRebuildResponse(rsp *http.Response) (*StartRebuildResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers StartRebuildResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 503:
 		var headers StartRebuildResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

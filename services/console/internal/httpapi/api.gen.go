@@ -599,8 +599,8 @@ type Behind = Problem
 // Conflict RFC 9457.
 type Conflict = Problem
 
-// CrossOrigin RFC 9457.
-type CrossOrigin = Problem
+// Forbidden RFC 9457.
+type Forbidden = Problem
 
 // InvalidRequest RFC 9457.
 type InvalidRequest = Problem
@@ -616,6 +616,9 @@ type StillWaiting = RequestState
 
 // TooLarge RFC 9457.
 type TooLarge = Problem
+
+// Unauthenticated RFC 9457.
+type Unauthenticated = Problem
 
 // UnsupportedMediaType RFC 9457.
 type UnsupportedMediaType = Problem
@@ -1687,7 +1690,7 @@ type BehindApplicationProblemPlusJSONResponse struct {
 
 type ConflictApplicationProblemPlusJSONResponse Problem
 
-type CrossOriginApplicationProblemPlusJSONResponse Problem
+type ForbiddenApplicationProblemPlusJSONResponse Problem
 
 type InvalidRequestApplicationProblemPlusJSONResponse Problem
 
@@ -1707,6 +1710,15 @@ type StillWaitingJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type UnauthenticatedResponseHeaders struct {
+	WWWAuthenticate string
+}
+type UnauthenticatedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers UnauthenticatedResponseHeaders
+}
 
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse Problem
 
@@ -1744,6 +1756,39 @@ func (response ListLetters400ApplicationProblemPlusJSONResponse) VisitListLetter
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLetters401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLetters401ApplicationProblemPlusJSONResponse) VisitListLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLetters403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLetters403ApplicationProblemPlusJSONResponse) VisitListLettersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1820,6 +1865,39 @@ func (response ListGroups400ApplicationProblemPlusJSONResponse) VisitListGroupsR
 	return err
 }
 
+type ListGroups401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListGroups401ApplicationProblemPlusJSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGroups403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListGroups403ApplicationProblemPlusJSONResponse) VisitListGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListGroups503ApplicationProblemPlusJSONResponse struct {
 	BehindApplicationProblemPlusJSONResponse
 }
@@ -1888,6 +1966,39 @@ func (response ListLog400ApplicationProblemPlusJSONResponse) VisitListLogRespons
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog401ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog403ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1980,6 +2091,39 @@ func (response GetRequest400ApplicationProblemPlusJSONResponse) VisitGetRequestR
 	return err
 }
 
+type GetRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRequest401ApplicationProblemPlusJSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRequest403ApplicationProblemPlusJSONResponse) VisitGetRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRequest404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -2066,6 +2210,39 @@ func (response GetChain400ApplicationProblemPlusJSONResponse) VisitGetChainRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetChain401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetChain401ApplicationProblemPlusJSONResponse) VisitGetChainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetChain403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetChain403ApplicationProblemPlusJSONResponse) VisitGetChainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2176,8 +2353,25 @@ func (response DiscardLetter400ApplicationProblemPlusJSONResponse) VisitDiscardL
 	return err
 }
 
+type DiscardLetter401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardLetter401ApplicationProblemPlusJSONResponse) VisitDiscardLetterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DiscardLetter403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response DiscardLetter403ApplicationProblemPlusJSONResponse) VisitDiscardLetterResponse(w http.ResponseWriter) error {
@@ -2346,8 +2540,25 @@ func (response EditLetter400ApplicationProblemPlusJSONResponse) VisitEditLetterR
 	return err
 }
 
+type EditLetter401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EditLetter401ApplicationProblemPlusJSONResponse) VisitEditLetterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EditLetter403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response EditLetter403ApplicationProblemPlusJSONResponse) VisitEditLetterResponse(w http.ResponseWriter) error {
@@ -2530,8 +2741,25 @@ func (response RedriveChain400ApplicationProblemPlusJSONResponse) VisitRedriveCh
 	return err
 }
 
+type RedriveChain401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RedriveChain401ApplicationProblemPlusJSONResponse) VisitRedriveChainResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RedriveChain403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response RedriveChain403ApplicationProblemPlusJSONResponse) VisitRedriveChainResponse(w http.ResponseWriter) error {
@@ -2665,6 +2893,39 @@ func (response GetPulse200JSONResponse) VisitGetPulseResponse(w http.ResponseWri
 	return err
 }
 
+type GetPulse401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPulse401ApplicationProblemPlusJSONResponse) VisitGetPulseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPulse403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetPulse403ApplicationProblemPlusJSONResponse) VisitGetPulseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetPulse503ApplicationProblemPlusJSONResponse struct {
 	BehindApplicationProblemPlusJSONResponse
 }
@@ -2721,8 +2982,25 @@ func (response CancelRebuild202JSONResponse) VisitCancelRebuildResponse(w http.R
 	return err
 }
 
+type CancelRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRebuild401ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelRebuild403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response CancelRebuild403ApplicationProblemPlusJSONResponse) VisitCancelRebuildResponse(w http.ResponseWriter) error {
@@ -2807,6 +3085,39 @@ func (response GetRebuild200JSONResponse) VisitGetRebuildResponse(w http.Respons
 	return err
 }
 
+type GetRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild401ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRebuild403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRebuild403ApplicationProblemPlusJSONResponse) VisitGetRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRebuild503ApplicationProblemPlusJSONResponse struct {
 	BehindApplicationProblemPlusJSONResponse
 }
@@ -2880,8 +3191,25 @@ func (response StartRebuild400ApplicationProblemPlusJSONResponse) VisitStartRebu
 	return err
 }
 
+type StartRebuild401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartRebuild401ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartRebuild403ApplicationProblemPlusJSONResponse struct {
-	CrossOriginApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response StartRebuild403ApplicationProblemPlusJSONResponse) VisitStartRebuildResponse(w http.ResponseWriter) error {
@@ -3407,122 +3735,127 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request, pa
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H1/c9s2tuhXwfDtTNv3KFl27CSWZ2eem5e0eZsmmSS3vffWWQsij0SsKYALgFLUjr/7nXMAkJBE2rKb",
-	"OtvO/tPGEgkcnN+/cPRrkqlFpSRIa5Lxr0kBPAdN/3ylMm6FkvjvHEymReX+TD4UwCpuC7YqQAOzinFz",
-	"xficCzlM0sRkBSw4vmbXFSTjxFgt5Dy5vk6Td2D1+nxmQe8u+x4yJXOD6624sGwKM4XLF8AMXwDT8M8a",
-	"jGXCMAPSdm24EFIs6kUyPkzD5kJamINOrnH7imu+AOtP+EKUFvSzkhuzC80bWa5ZVnAhDVsVygBD3LAZ",
-	"FyXkbCVswWwhDMvwdYRC4Fv/rEGvkzSRfIGb05cbEP5FwywZJ//roMX7gfvWHDhIEE4H2Rudd+GJIFMz",
-	"t73CZ/q2py8vRb43BK/xvRaAt1xbkYmKS3sLGAb0UmTQB0gVLbQvLPHmLUgfiKp7Egvx4wGEJbIM8sQZ",
-	"cRRCxDgyIv1ZcmNZrixbibJkueo7CDHVvid4jnsSwAg/UZMQ3ClQRKuvDMONmt1RyjrJibIgNOTJ2Ooa",
-	"7kzet3wO78UvHaCcW7ZQxjKj2ILL9RkbsQVwadjJKGULJ49csqNR+PxoNBqyc1bxObAFX7MpMFMojYhF",
-	"IVE1CrKQ8wbN/Twyh0uDQMXHyWHG69Im45NRmsyUXnDrhPrRUZK28j7qkHd3zA/qCnp0mIRP9pK2tfiQ",
-	"4xVwR3HKZ8iINLYAzVrdwRa1wVO1qokb/LeGG89Gm2yqK/7pFci5LZLx4ejoGPWTtaBxgb//fD74bz74",
-	"ZTQ4vRx8/N9/SdIObXqjfCLkXiyRZhYPcAW5owPgPqaHzzal9X6sti29bzXMupTZuxfP2JOj49GQdP5f",
-	"X49ZoVbEesxs2YOZcrKqapspRLpj1ZSN8JFHo7RhOGHZIXElvUeHF4ZJxUydFUzWiylo/ETDrDaQnwUK",
-	"E4wgMzCMa2BiLpWGHLEEn/iiKhE5BOZJQJyzly3q/DF7iHx08niXjNeIYlMpaYDM0Lk0KyB8o3GWFhxx",
-	"eVWVwlnkg38YZ5b3I8U7ZzffW27B7bfLKMG2rrhh3ANwxiYG35kww9cG6TJMrtPkWyiEvAm6SqtpCYv/",
-	"czco37q3ugCcaOD5YKFyKAdT2n0yJk7Azxl9jtR0Xzn+VvOUKe01j4ZpLUo7ZJNa8iUXJZ+WMBmzd5CT",
-	"BWV/47MrznIFyCTWI4AWIKnGxa1SbIHcYxXLFfKekhmcoQskGd/An1WoG6p6WgpTQI7c6BWjkAE6JmEJ",
-	"2hZQgjEp4zJHnyZHaIX3bAI8rOB6gTwY+WbkRg0aP6oLr/7pg8jjItQ+U3JWisw+KAGdvhlIZQcoP0LO",
-	"PQXdF4RqXpZBA5MlT1uCkBijSliQTp7gOraAAZ5xMmYKrT++R0Y/4xJxDbmwkA/ZREOuxRLkwCo1UDML",
-	"0u8d+3MzsUR2oieJJXCnMzaZKZ3BpP1GOLo7QFAanmllzBst5kI+KEYz3HegaOPJmHFntdSMcemUmfuK",
-	"OA9RmBVczgGRaAvkMrJWbJIpaVQJA7JNtM5Uq5UBzb5eFdwikzJUtoZ064V0J03Ze8gGL8BmxeC9sJCy",
-	"d6Q5NdGRZUpdCfjGmUlka0L3ho31+35lHNxCssl/Dp55YMhkT4bsDR0kKwVi5UJKgJxJJR3iX8olL0Xu",
-	"ldsdcO9VOcnRdI3/XfKy9q6Q5aJEJ8KwxuylCWitUO5+7n1iJqDMk3FyMF0n1x/RNhjLZYZ6/oBX4iBH",
-	"BeaN7kHF1wuQ9mA0ezrj+cl0kJ9m08HJ49PZgB8+Phk8GT19/OTJ0dPTkxEceM5Di2K5rU0yPh6hsyMs",
-	"WSOPhaB/0EvQPAN0EsfJ8XR2ejR7dPLkyfTRcc4f80cZnB6d5iMYwfGTR49bn6LWcmy1qisYe3SNhVt5",
-	"EFYmJvztfLu17GTMgGcFIwSiViVvj6w1X0CehkALmK5LQPGbauBXhljgtbIvVP3Atgh1zwx3dVrEWYfg",
-	"WpBsDdlrkhvDRc5WhSjhVmPFvj4ZPfqGDhX2fsAznQelAKVxwvWOLGb+Wq0+oxdCS/Y7IPQ1etLCe2vO",
-	"3XhvRVn+5IzGF3GJhIntNlrq1keAnK3BbhnnOHFyk2VuniMAPij1ius5PCgzT1W+JrtY4tbeLuKHeGr6",
-	"TPt4j/0gviV6/Ic0dVVhgJf/ALngISB/MJjrFoDBAiEYoBKLYQ/h2TZ/DJNWhxGlvl3vBiQ/FZTOotgo",
-	"js+OnlK42fy9Gaz9/eLi02g0uLj4dDi7uPj0ZNYZsqXJM/RscNNKqwq0Fc4OedOA/xQWFubWTBEu84pe",
-	"wlUX/NNL99rRqI2EudZ8jV9vxbm7Z36+qOzaubKULBGmTYrge9u4oFh152xNemI385cmPmjrSLR5WTQk",
-	"Wuh0sClkGFQ7V2GREiwSViiMM6Ex4os+ORqNzphyAkrfek9IlmsKb/dB5ys1fy6tXu+By2oz5N45J30f",
-	"pP9O+Qq08Eqvb0i3et8pZIrocbSZ5FDVxqoFaPMVy5XSKTugx8zBryK/PqDsF7H0DsCrVrVubuvYy2z5",
-	"5EqSo444pvXumpJpswk/b+UZouxWi8QWvrQRkoiZAs52efxjs7ua/gMy2wiflxpUU2X5ZkZe3Y28EaRs",
-	"W2ZzKMUStOji6e/VilGoQahzuUcKDbWAPCS2hfvMpWXujMs0gU8ZVP0ZemN5dkURAau4FFkn9efo9HW/",
-	"jy56vQDN6BmXRXHRUudKkQHc8i5MhAQU7DZPYylV6xnMkXdvmf3eZV6ud0XULXSpZjMDdlsMHx/filf/",
-	"vlWVyLrsA/iihHuOCWugnLFSgDnDP1jDvU6PcrshQp3Iq/i6VJw0J89zepmXbyN2c6m3XSIRVr8yzu4h",
-	"M2ll1bSesf///s3rITufUqWENLtA7Ev0XabAcshUjv61AVQutPslxTkRfF5y0uTTYK4G/kMypO/46gcw",
-	"hs8hgt6934WxdWubO0BQ2heSyPHDcB4o3UL+B2X9eMC1sXxN7hjimQjUiU7NY7/1ucxUTioumXIDxAG7",
-	"mJyuLTTKLkZrivu5F4edWdhYpQUpcDBs8dI2a+7qqI+opbrrUT5wStH7vKQAJEURpVxOyirQC44CkjKr",
-	"uTSC/omPrsGehWhjRqjmFk2HysOnIWPQCmBk6x8f3+T28MEvPdnpNPl/wmRc38DTM14aSLe0qovIbxL8",
-	"b2Mhd97G7TUPpBI3/T55HBggLd+5p7fJO10nzUoxDF3W5nku7O90eMpKbVRH/HJbmrc0Knh1N6S7Iq6e",
-	"KlUCl/dC8L112KpQJblz3Vos3RZKhPUeWup3ZYD2+J2s0BQCN/JPPycu5zJ0Rdzl4ZBqhG9LngEtFJcO",
-	"0BntF8SmWDTslccXAso8yi5sezMusdXlCVDqhQyZc7KhzJs0TMdGPhm24wcQNVml0NRqJqRVjVkIuXbK",
-	"+jifxWlS/LwpvN2uft3WaThNFy2+Cx7P5vmzoHV3jhPFZtviVYZCmmdR4228Sb1rE2V5XEFaZmWd73p7",
-	"e3glC8/JvebVx0ORmHdSxz3W6dfInnVcXLUBc84tDKxYQNcWqsxv3oLWJoZC796wUsk5RXf32053O57P",
-	"fD+AsIXLzjmmugfubwv6bGdTwkZU7Q9dcEMpbHd6X6rQHqqbeXszWgqdJb4hweNgI0hyVGgo3rJQr1iY",
-	"XbmYN5/v5ZU76doIow9HXXF0JFV3JMYt5G7Y6s503sK3P3kHbrvw58ORHfx5j7NTr1LdwaePq5ILySx8",
-	"st3mWPrGkR3ei4oX8fovg8/qGND/GwMSXcPtzEbbhcW7zvtSLrkWXiA2jxxAjQ0dzzJVS0vFkqxAx96Q",
-	"nynKGJ23y/Q5m8HKC4+SVvNcZJY5YjcM2iOfLfNRWXt38VpmBWRXkI+ZVCFaoUSiufKBirDbZWLqDpDI",
-	"Uj8nhSpzPNdU+1aPZsXOQyK1u7Qkd4kBFC+uId+bWu5Yft0uorW5jy0mbUr6u0wq8s0A3bdTxLkLb+Y6",
-	"zU2/XSUtf4kqv9awoQdu1PYlv9dbsTd70yF9n1hjmzoPdaMtFk2ahD2rLeOWnYxGPrwUkpXC9Kx674TF",
-	"jYnX3zNhWSkjuhNQL61BlZY1PQ/kF52xw5Bb7rLEmzsedu0YYpbulBu1DTW1+tYJuuOxNFi9vuQ3eTAR",
-	"VtsNm3Oy6dqnhTZTMJEUOcfHJTcq0FSd2NfhuTUz5Zi4FNDNaN3uyoetEOuMQevAbCSP7uOvRNndjagp",
-	"cFDjyQTHJshYOO5mVtjLyrYW2VIPEb/0q8O3XpJ/W0XmX6sYs0WK1incJ03eVEN2kMKzbml/M2tboGJ7",
-	"2DYvQC6QWrnPCXVZQ273V+cuUdJvbHbAuyEguuo0fefhPGfbNSn03r0Qk5izr0OH0TiYxbaDznUhjX1e",
-	"mDIE9IQG0o75GfMowX86IP0q+IaS35yh15GVyqADQrItcxcgd+I7dIEEkDzqye9qdkKxoa1I3HDpToJs",
-	"2Mz9bWCD7ZStnDnMRX6GMIdj+I+NVVXVQ5Q/ni1s00u76ehAjC5cBaQ0ba8hpUD8NuXZ1b0sWJ+ZjKhT",
-	"fE6LSYzXh/fGYO1ffezCjLGiLDtju7tWHknmSeWk/XYqOtSNRqhHh3bbFZA2lAw/d2n6S1iWcJz9LEu4",
-	"/RBtcnJ4tGdec9yX2Nzqgo/DTt9qt5VLvbWmMRqc9m7WJlB3G9lPj0+eIBL3S62eT10NVKCih041GDoP",
-	"92SWjRTvdhJml2HaLsXbWg4iW9OIXa3FoGmY7wI+NCwSvZ1knpyeRnJ6POpUJr63sbOmjToRnWZYgl4z",
-	"31zk7OFWWSDSPk1H5PaSLwTdL4ibvSSjx103Sqnm5EHH7DEanPLB7OOvj46u/7K/c/3e8mkJQ7bbaMlm",
-	"qizVCqPodZsCt65KxxE+4cU1V1mN3BzdRyAm36N58+P+dNsScO+VO5o0NO0S7rd1aToU3l3curx2DVtg",
-	"LsmPXwhZ2zjtFXc/9BebXTt/purS9eqFDM6Q/eRzF7lw3xjuOt1gZpkTRpD9fRKmv7Z1SzsboqZJje5g",
-	"TsjLWSnmRdclO8qDNQ0TXDa3X4hDuAY6R9tDsosoETJ1++uRNrnXkTxzqbnLCvSlu6HTAfUyvlZHxUZ/",
-	"mWczyFX1tIwYwV3M8Y7YFeS96FAztipEVjCjFuBaV53DHCraLAeeRwXt7hhf7PLZtoYOsbveCPlRFgnv",
-	"FsqSfT05f/bh5Y8vP/zXX6kMO/mmY8uoPDkwV6IaqMpx0cAXxHwNF/UmWFvC5aLDe3uh1cLlVXJmFXNP",
-	"5ulGZ5hPgfvvmt5VpIQ7566Fqk5Gna52R8bn9GTvJ0/3enI7a3AyStw2bokuTeOPdruOIKdtm1X7BHgP",
-	"ttxyp6ipjvGqApk7glAv+3ZfSgB866S8cTc3IOw+XswVscJoRKVXeXZhIW2LG5F26FXqPSXTks87mZSa",
-	"30pX9XRFKJ+QEk11xiXQfYdZd0Wuoy+Lzy81ZErnZk8e9BFmt5UIKX4HhLk9oeXPuwlIF9LeAc9/UDmU",
-	"Gy0azZ3QEK2Hv/1dmM4Y/F0TVe4cYMj+BpVtvCF/VWJVKN9I6yzZhj+P/tZ9upZD735nQmjZ5e6ghdro",
-	"g6tlTlnPdXd5a4aMknc1BxOamfu+vfJ/16zArH9pq2j1M8eknkXnijpdtRZLtC48J/G+R1Exihj3t78e",
-	"32+bWHPHDG/rEkeHBo904o2tP97cL7MUsBoGMse2SiwqpV2RjyMTJXNhi3o6zNTiwDmdgxyW/p8H1dX8",
-	"AJfysx62TtFRd5pzeXkXDzErgevOhMFP7S1faifQrDaQu6s2SMIcSrAbPlLEfqTA7wRIy7D3YsX78tC9",
-	"ElMlcNNVIkbPeM6jasXYFyQkrNgStEHZ9a6Fv0nub9VmvDbAOJvxLC7Egm/gRwXvENSN7lvSRf7rO1Kk",
-	"p6grlYSmnkthAB1SSWBGyAz8LWAEeSUqDBKa7V3aVq0kaN+4gW6Vq4aswQ6ZWaHxz8ftqf1VYwoqxBKG",
-	"LMMAuyw3HirJIbZ8beLkLQKaRIf30ux63/1OaC3Cgh32oqsC43NVoTa8qSAacbqDengbrfqZ9ISrEvxx",
-	"eyX3bS3saynsdiKiK2o3VGLuVWu5rVDiSg30VFAAvqY2vGN1fWvJuIfghprM7cUFcnL8/AaqKAyTu15J",
-	"uq0a0J+2//7z5upvVIY9as0nzse7lxFZThrPl6LwDzdfALWePxL9jWwSlayFcfXeYVOGarruA8ZpKgE5",
-	"l7465X1OXpYh8hZ2GKjSgIAQOjDCBA8nLxiaekLHerC98JM7jdjUqvzCnRzdW0jYoVV8GeMzlhQ2qgW9",
-	"NQUvt4GsfYIfdSB/Rtf/t19ffG+5tlE0cKO+3knfhrvSLmNjFcsKpQx0hcqUt5qp3u6ovmSPY3Wk74qv",
-	"3SgO7YdqkHiyt64I6/K7/rYGpdFMoVbSD/JZ4ycpq7RYcgvoK9AAkOGFvJDhWhzNpBDSN/y6WyuVGxPU",
-	"dIbgHkT81F9NFDL8S9XWpyN9lpcSk6aZW7Uq1ox7JqXjpsyoC+nidifPNA/LYKgybcdfDNkPyOx+FhYe",
-	"LKgxgnC6ZqQdSmFI+IWmt6IRJNEwE+IvnhUpOtUzbrzmlhdyuwUm45JZfgWEoXO5McyKBcLj8QQpa5EV",
-	"4QMfR3/FrmB9Rnvj323CEz/39Oal02WGTa5gXYIx4wmBTS3ERJavcIchO7+QbRadmvLawRfT2rJDZIzD",
-	"o6dBJ6QsF3PCca7wv8W6KkA6NFPgajKlwbCv3cCwdvuUiVkzX4imAXxDxNPCWpAXcqL5ygNJre7UhVlr",
-	"GnRCLLy2YMINKOlbyJFo0aStk8cpmxTcFO1CQrP3358Pjk4eIwcW8InnkIkFL4fslb+UlhPxL6QHpR1V",
-	"hSE4e696UU196yCXUKoKtpp+ItplHH1Q5Kfm7lbJ1xfy6wY57lKDv3m6PDx48n+PjybfpPgyoYUf/Xgy",
-	"/e7HX7JfqmW2eFdm4qTMFz/W+fc/1Pk/ni9fj85HP8wnblIJ8tWHAuhuqzd3JN2lynhZ0BQoqzBM12AM",
-	"eHb2FwyQFaiKMnn25vX7N6+eX37/5v2H95MzfMBdfXKPHB8dskktr6RayQEuOhle0DUPkYF0EZTIQVox",
-	"E6DRZ6x4VsDgaDhqB0BFn7WlrOQDub1pGHuSpIkPr5JxcjgcuYdVBZJXIhknj4aHtCa60uSm7QwRodZs",
-	"6CgYvOVzMDRFQbLzl28HhydPh+zcKxLi1IVagvFzKUhp0Rt+QtFCGIyalZv6wuzKD/VD5U4X6V/myTh5",
-	"JYx91fQUxUMVey7Tto8c7E4WvE73fMnPR9z3cTd5b9+n3bBFfLxjtGATE6iZy/E2Vzm7pr3hk5dKluvu",
-	"SXbePG6HEXtA2ozt2/NZN/vu+uPWhLGj0eizTdKIeug6hjW88fxFkyOO3bZdqzXgHWyN9blOk5PRo9tf",
-	"80PJCACP5tteaWdMpImpFwuu15614xF5bStw2vZ2+rvwbiaIu7ri/U9n3dGh4XMqzpZKXSUfcY/dQUBt",
-	"UdGL8q6UfRfy9H8qIfs9GdJjrGeoi0O5Jx1dQ/AzJYYsTL48TEejkRsSauqF86HUEmhA2R+Hj1s/OUWO",
-	"jZy1lFHp3Ef3FAk2s1FDcEQ+4Z5cXKp5rzV6R3kUrRZhfo4bqBmNQkJja7bmeQQH1EH3COkR/MRNBUzO",
-	"IEog/n+7Fky3xIPHJOMnfZkUCXsFlT3z48kqkREkCwMlmsgrgCqaSrdIm4CrxyKq+UMKamuw/oBWw7fH",
-	"/SlMBnI0rymborkox5vsu9dEmz1FLSx88GubbbjutR/fgX3XNARvsWVHWwHC5Dzr4DhHXV8dU2I3Eh79",
-	"Q2L37rtrWv36xt3ezrxu+Gof595M22bs6nWaHI2Obn9hYzDZ/Xn1eHR8+2vNpLsHZ+7zMNl9m5F5PHNw",
-	"D979NTJB1we/hpzYda/t2AhaQnaSSbXCP5qMp1WqSX9twCfQpPtMhI9qgw2hR3DllWqL1Bjd74bEteHT",
-	"Es3E+hsqAeErLrfirEZzlbdNJJoYvl1L8R1YNwTsrqbiX1CNu4P0uFouRAqjwUHmhgHXZXOhqLkQYdAr",
-	"Wzl3bPjnlSTyhZBfvOtCTFvF6cimQJhTdVKxGde70nV3vrmTc9GOqadpNPsL8kHeDnx5MAjpBlmH7fPD",
-	"Z/ytrDujLDYkxF/fqnz92cQmTMa53qwhoOW8/mOZrj3kJx6QfB8hPR6d7rFJGGqNLxzuAVUzbZNeOLn9",
-	"hc6xlw/vavIriC+gqdq6qGSuVH4WZjtRPaEpyDXVukiV8Mze1U4fgJ9n9MVl+3ku7L+mYNPIp39L9R9f",
-	"qo+Pjh50pm24r+HdAT/MNlwYdUVTkvuOUVhnN07QHn4JR8fd/I+PEBfdv3JVTlej0XU0H+A3aijdNhJ9",
-	"cSXlm5ru6er/vmoqNFz9W1P92/+4o2jH0uoSu6FpIWW1tKL009tdsB6P7pzRrJ8+Aa/C5bHOVMBPYfZc",
-	"+7MRxmpRUdOGcTnlFbdZwUwJUIXqZtv0acbRfGjiH6EkW/Er+kmPziDdXWf7HYNnt0FP8OyTg4Zu+Q2/",
-	"UPlgrgD9RibVKg2dRVQuJz/T/bpHrZdiCe4+psu+u0xIGIXUkxrSbQ+Ra8ze1aDPqNG17UnfIsQeaib6",
-	"FYN7a4vTB/5xiYHHzGQcz4mjq4xTaLuJN69UsDfhSc58u7dv7Xb9G1+Agb5DrqgrxyoxsGfNR20bdMQn",
-	"gTE+Xqc3ZLV7eGJ0V554+EIB3cMLP3bR3K4O5bA0ujQTqnZhPE4Hgm5M6v/kc55h7d4fiZzt/YOG7cWm",
-	"69jz2a35mXCBpixdcU0sYMh+KkRW0E+jhJvn1F3fDlRyedgpzIWk9JiQjPubo2d+ombDR26HcKXXc5No",
-	"J6u4kqAKLX1NZz4KVcENy3g9Lyyrqz6c71qFje7H38c129hiL//sHnrwAZ2t0wf+nTg66EDXUrrfGPNz",
-	"AuKbaBu/Ccd4iRKyHv7ZPbcX4UZmVHt3dZ0pGJH7ifYoQ03DuFnxqlPx0Mqgl916BxfywIaGvJSVSlVT",
-	"+j0C1xZV6zIZJ4W11fjg4PDoyXA0HA0Px09HT0cU9vhNwzBJ5z7sNmc1U5qcr+LrlqWao5VRpGp2fvXS",
-	"DXBc+UkAhq+9AxmVcH0/oGsBoZbkoKpptsmZ73kkA42BNkDubiEoNpmu3e8lDlsNyzPbA3v8i1Ccrkw1",
-	"wxbV3FHBj6DcvgDZFGG9qvh4/T8BAAD//w==",
+	"7H3/c9s29uC/guHtTNs7SpYdO4nl+cycm02afDZNMnHazF2dtSDyScSaArgAaEXt+H+/eQ8ACUmkLbup",
+	"2+71lzaWSODh4X3/pl+STC0qJUFak4x/SQrgOWj657OClyXIOeAfOZhMi8oKJZNx8v7FM/b4ydFomKSJ",
+	"yQpYcHxmwT+/Bjm3RTI+OHqcJnZVQTJOjNVCzpPr6zR5rTLulthc8UMBrOK2YMsCNDCrGDeXjM+5kOub",
+	"bC/6Hqxenc4s6O1lzyBTMje43pILy6YwU7h8AczwBTAN/67BWCYMMyBt14YLIcWiXiTj/eZEQlqYg06u",
+	"cfuKa74A65H2QpQW9LOSG7MNzVtZrlhWcCENWxbKAEN0sxkXJeRsKWzBbCEMy/B1hELgW/+uQa+SNJF8",
+	"gZvTl2sQ/k3DLBkn/2Ovvco9963Zc5AgnA6ytzrvwhNBpmZue4XP9G1PX16IfGcI3uB7LQDvuLYiExWX",
+	"9hYwDOgrkUEfIFW00K6wxJu3IH2gW93xshA/HkC4QpJBmjghikKIGEdCpD9LbizLlWVLUZYsV30HIaLa",
+	"9QTPcU8CGOGn2yQEdzIU3dVXhuFGze7IZZ3XibwgNOTJ2Ooa7ny97/gczsTPHaCcWrZQxjKj2ILL1Qkb",
+	"sQVwadjRKGULx49csoNR+PxgNBqyU1bxObAFX7EpMFMojYhFJlE1MrKQ8wbN/TQyhwuDQMXHyWHG69Im",
+	"46NRmsyUXnDrmPrRQZK2/D7q4Hd3zA/qEnpkmITP9oK2tfiQoxVwR3HCZ8joamwBmrWygy1qg6dqRRM3",
+	"+G8NN56NNukTwvujg0OUT9aCxgX++dPp4P/ywc+jwfHF4NP//FvSJaJv5E+E3LMl3pnFA1xC7u4BcB/T",
+	"Q2fr3Ho/Utvk3ncaZl3CDLXTk4PD0ZBk/n+9GbNCLYn0mNnQBzPleFXVNlOIdEeqKRvhI49GaUNwwrJ9",
+	"okp6jw4vDJOKmTormKwXU9D4iYZZbSA/CTdMMILMwDCugYm5VBpyxBJ85ouqROQQmEcBcU4Ft6jzx7yL",
+	"pr1GFJtKSQOkhk6lWQLhG/W9tOAul1dVKZxG3vuXcWp5t6t47/TmmeUW3H7bhBJ065Ibxj0AJ2xi8J0J",
+	"M3xl8F6GyXWafAuFkDdBV2k1LWHxv+4G5Tv3VheAEw08HyxUDuVgSrtPxkQJ+Dmjz/E23VeOvtU8ZUp7",
+	"yaNhWovSDtmklvyKi5JPS5iM2XvISYOyf/DZJWe5AiQS6xFACxBX4+JWKbZA6rGK5QppT8kMTtAEkoyv",
+	"4c8qlA1VPS2FKSBHavSCUcgAHZNwBdoWUIIxKeMyR5smR2iFt2wCPKzgeoE0GJl7ZEYNGjuqC6/+6b3I",
+	"4iLUPlNyVorMPugFOnkzkMoOkH+EnPsbdF8QqnlZBglMmjxtL4TYGEXCgmTyBNexBQzwjJMxU6j98T1S",
+	"+hmXiGvIhYV8yCYaci2uQA6sUgM1syD93rE9NxNXSE70JJEE7nTCJjOlM5i03wh37w4Q5IYXSk9FnjsV",
+	"82D4nIVd/VFUBZr2YhIgN0iQqkRMZVoZM1BazAU+y51yUzPGpZN57isiUMR0VnA5B8S1LZAYkfwdeZLF",
+	"y89RShncCKnaq0HDRe6kbLu+M04lqsZLQ5h6Ja94KXIvje6ALi97ifCnK/zvFS9rb7tYLkrU+oY1eipN",
+	"QGuFjPJT7xMzAWWejJO96Sq5/oTC3FguMxTMe7wSezlKHK8l9yq+WoC0e6PZ0xnPj6aD/DibDo4eH88G",
+	"fP/x0eDJ6OnjJ08Onh4fjWDPkwqqAMttbZLx4QitE2FJfXgsBIGBal3zDNCqGyeH09nxwezR0ZMn00eH",
+	"OX/MH2VwfHCcj2AEh08ePW6NgFrLsdWqrmDs0TUWbuVBWJno5teT2saykzEDnhWMEIhikMwzUq98AXka",
+	"PCNgui4BqWSqgXsSeKPsC1U/sPJAYTHDXR2vOHEebAGi8iF7g9LY0fGyECXcql3Y10ejR9/QocLeD3im",
+	"08CeUBonht6TisvfqOUXNBtoyX6Lgb5G01d488rZB2dWlOVHJ+V/FxtGmFjRouxqlTrkbAV2Q5vGkY6b",
+	"VGnzHAHwQanXXLuIy4MR81TlK1JkJW7tpT9+iKemz7R30Nj34lu6jx8kr20B0iJU8LC8V6/vvcGBzuty",
+	"F8S8XiFTIBCUZXOlcq+ElMbHSiXnLuARXeDHjx8Hp9FGt11kGy0joH+Qpq4q9Fnz7yEXPMQYHhBNDQCD",
+	"BUIwQDEf325QtZscNExaKU+o+Ha17WN9LJRXw+may3nwlDzo5u91//Of5+efR6PB+fnn/dn5+ecns04v",
+	"NE2eobGGm1YazRArnKb2yhP/KSwszK3BL1zmNb2Eqy7451futYNR69xzrfkKv95w3bfP/HxR2ZWzzskU",
+	"EaaN8+B7m7gg93vrbE3EZTuYmSbeD+2IHXppZZzhhIbRFDK+8IYRLFKCRcISxdVMaHRio08ORqMTppwI",
+	"o2+9VSXLFXnsu6DztZo/l1avdsBltR5F2DonfR/k451CMGgDKb26IYLsDf4Q/KLH0aogL6A2Vi1Am69Y",
+	"rpRO2R49ZvZ+Efn1HgX0iKS3AF62ymd9W0deZsPNUJJ8D8QxrXfXKFMbIPlpI3QSBexaJLbwpQ2TRMQU",
+	"cLZN45+a3dX0X5DZhvk816CYKsu3M7J7b6SNwGWbPJtDKa5Aiy6afqmWjLwnQp0Lp5K3qwXkIVYv3Gcu",
+	"0nRnXKYJfM6g6k86GMuzS/JeWMWlyDpvf45mcff7mZKmXoBm9IxzWZwD2LlSpGE27C8TIQEZuw09WYo+",
+	"ewJz17szz750waTrbRZ1C12o2cyA3WTDx4e34tW/b1Ulsi79AD7P4p5jwhooZ6wUYE7wD9ZQr5Oj3K6x",
+	"UCfyKr4qFSfJyfOcXublu4jcXDRx+5IIq18Zp/eQmLSyalrP2H+fvX0zZKdTSv6QZBeIfYl2whRYDpnK",
+	"0QMxgMKFdr8gTzCCz3NOmnwezNXAf0iK9D1ffg/GcDQKGujd+10YW7W6uQMEpX1ujCyZMTnCVilnoVEg",
+	"kwdcG8tXZLAinumCOtGpeWzZP5eZyknEJVNugChgG5PTlYVG2MVoTXE/9+KwM7Aci7TABQ6GDVraJM1t",
+	"GfUJpVR3is27lilaehfkoqXIohSeSlkFesGRQVJmNZdG0D/x0RXYk+CPzQjV3KLqUHn4NEQ3WgaMdP3j",
+	"w5vMHj74uSfgniZ/Fybj+gaanvHSQLohVV3M4ibG/zZmcmdt3J7GwVvipt9riV0nvMv37unN652ukmal",
+	"GIYubfM8F/Y3OjwF2tYSPn65DclbGhWsuhsieBFVT5Uqgct7IfjeMmxZqJLMuW4plm4yJcJ6Dyn1mxJA",
+	"e/xOUmhym2sRup8SF5Uaurz01f6Q0p7vSp4BLRRnQ9AY7WfEJv817OXHFwLKPIq/bFozLvTXZQlQcIoU",
+	"mTOyocybQFXHRj5cuGUH0G2ySqGq1UxIqxq1ENIHFBdzNouTpPh5k0u8Xfy6rdNwmq67+C5YPOvnz4LU",
+	"3TpO5JttslcZcoOeRI3X8Sb1pk0UB3M5dpmVdb5t7e1glSw8JfeqV+8PRWzeeTvusU67Rvas4/yqNZhz",
+	"bmFgxQK6tlBlfvMWtDYRFFr3xsUpjL3vdrrb8HzmSxyELVz80hHVPXB/m9NnO+ss1rxqf+iCGybJwMHT",
+	"++yL9lDdTNvr3lIolvE1Fh4Ha06Su4XmxlsS6mULs80X8+bznaxyx11rbvT+qMuPjrjqjpdxy3U3ZHXn",
+	"e97Atz95B2678OfdkS38eYuzU65SZsaH96qSC8ksfLbd6lj6Wpgt2ovSO/H6r4LN6gjQ/xsdEl3D7cRG",
+	"24XFu877Sl5xLTxDrB85gBorOp5lqpaW0klZgYa9ITtTlDE6b+fpUzaDpWceJa3mucgsc5fdEGgPf7bE",
+	"R5n67cVrmRWQXUI+ZlIFb4UCiebSOyrCbma+qeBBIkn9lBSqzPFcU+2rV5oVOw+Jt90lJbkLDCB7cQ35",
+	"zrfljuXX7bq0NvaxQaRNlcI2kYp83UH3FSJx7MKruU51069XScpfoMivNazJgRulfcnv9VZszd50SF/6",
+	"1uimzkPdqItFEyZhz2rLuGVHo5F3L4VkpTA9q947YHFj4PW3DFhWyojuANQra1CkZU0ZB9lFJ2w/xJa7",
+	"NPH6jvtdOwafpTvkRpVQTflBawTd8VgarF5d8JssmAir7YbNOdl05cNC6yGYiIuc4eOCGxVoyk7savDc",
+	"GplyRFwK6Ca0bnPlw4aLdcKgNWDWgkf3sVei6O6a1xQoqLFkgmETeCwcdz0q7HllU4psiIeIXvrF4TvP",
+	"yb8uI/PHSsZsXEVrFO4SJm+yIVtI4Vk3t7+dtVVdsT5syzsgF3hbuY8JdWlDbncX5y5Q0q9stsC7wSG6",
+	"7FR9p+E8J5s5KbTePRMTm7OvQ9HUOKjFtijQFVaNfVyYIgT0hAaSjvkJ8yjBfzog/Sr4hpLfnKDVkZXK",
+	"oAFCvC1z5yB34jvUyQSQPOrJ7mp2QrahrYjdcOnOC1nTmbvrwAbbKVs6dZiL/ARhDsfwHxurqqrnUv58",
+	"urANL22Ho8NldOEqIKWp5A0hBaK3Kc8u76XB+tRkdDvFl9SYRHh9eG8U1u7Zxy7MGCvKstO3u2vmkXie",
+	"RE7ar6eiQ92ohHpkaLdeAWlDyvBLp6Z/D80SjrObZgkNHdEmR/sHO8Y1x32BzY3C/tjt9MWIG7HUW3Ma",
+	"o8Fx72ZtAHW7Nv/48OgJInG30Orp1OVAXe1npxgMtZk7EstaiHczCLNNMG0d520lB5Guadiu1mLQ9AB0",
+	"AR9KOum+HWceHR9HfHo46hQmvvqzM6eNMhGNZrgCvWK+uMjpw420QCR9mprRzSVfCGqZiMvhJKPHXTVK",
+	"qeZkQcfkMRoc88Hs0y+PDq7/trtxfWb5tIQh2y5FZTNVlmqJXvSqDYFbl6XjCJ/w7JqrrEZqjlosiMh3",
+	"KG/9tPu9bTC4t8rdnTR32sXc7+rSdAi8u5h1ee0KtsBckB2/ELK2cdgrrn7oTza7DoVM1aWrZgwRnCH7",
+	"6GMXuXDfGO5qAWFmmWNGkP11EqY/t3VLORuipgmNbmFOyItZKeZFV98gxcGaggkum4YeV0Kugc7R1pBs",
+	"I0qESN3ucqQN7nUEz1xo7qICfeGajjqgvoo7BSnZ6PuT1p1cVU/LiBBcr5E3xC4h70WHmrFlIbKCGbUA",
+	"V9zrDOaQ0WY58DxKaHf7+GKbzjYldPDd9ZrLj7xIeLdQluzryemzD69+fPXh//wXpWEn33RsGaUnB+ZS",
+	"VANVOSoa+ISYz+Gi3ARrS7hYdFhvL7RauLhKzqxi7sk8XasM8yFw/11T3Ys34c65raGqo1Gnqd0R8Tk+",
+	"2vnJ452e3IwaHI0St41bokvS+KPdLiPIaNsk1T4G3oEsN8wpKqpjvKpA5u5CqNp/sy4lAL5xUt6Ym2sQ",
+	"dh8vpopYYDSs0is8u7CQtsmNSDr0CvWelGnJ551ESsVvpct6uiSUD0iJJjvjAui+wqw7I9dRl8XnFxoy",
+	"pXOzIw16D7NbS4QQvwPC3B7Q8uddB6QLae+B59+rHMq1Eo2mzTV46+FvhECV0OmDv2+8yq0DDNk/oLKN",
+	"NeSbSZaF8oW0TpOt2fNob92najl0N3QGhK66zB3UUGt1cLXMKeq56k5vzZBQ8q7iYEIzc9+3UwzuGhWY",
+	"9S9tFa1+4ojUk+hcUaWr1uIKtQvPib3vkVSMPMbd9a/H97vG19xSw5uyxN1Dg0c68drWn26ul7kSsByG",
+	"a451lVhUSrskH0ciSubCFvV0mKnFnjM6Bzlc+X/uVZfzPVzKj6/YOEVH3mnO5cVdLMSsBK47AwYf28Zl",
+	"1/bAagO5a0bCK8yhBLtmI0XkRwL8ToC0BHsvUrwvDd0rMFUCN10pYrSM5zzKVox9QkLCkl2BptZFb1r4",
+	"5njfKJzx2gDjbMazOBELvoAfBbxDUDe6bwkX+a/veCM9SV2pJDT5XHID6JBKAjNCZuAbmxHkpajQSWi2",
+	"d2FbtZSgfeEGmlUuG7ICO2Rmico/H7en9t3T5FSIKxiyDB3sslx7qCSD2PKViYO3CGgSHd5zs6t99zuh",
+	"tggLduiLrgyMj1WF3PC6gGjY6Q7i4V206heSEy5L8Oetldy1tLCvpLDbiIia+G7IxNwr13JbosSlGuip",
+	"IAB8Tm14x+z6xpJxDcENOZnbkwtk5PiRFJRRGCZ3bUm6LRvQH7Z/+WVj9TcKwx6x5gPn4+12TZaTxPOp",
+	"KPzD9aSj1PNHor+RTKKUtTAu3zts0lBN1X3AOA1aIOPSZ6e8zcnLMnjewg7DrTQgIIQOjDCUxPELuqb+",
+	"omM52Db85E4iNrkqv3AnRfcmErbuKm7G+IIphbVsQW9OwfNtuNY+xo8qkL+g6f/r2xfPLNc28gZulNdb",
+	"4dvQy+oiNlaxrFDKQLerbCCrtbCrM5SewVzk2pUvuX+9CNf13x8/bPV0nLK1OUXCmJqqjtnk9IcPLy9e",
+	"nZ398Pz9pKVJXucCpCtYcY+c/vD3V8/fPHs+SZkRc+kitO/PDo4ep+w5/g9toef5389Oh8zVXtB7EzdJ",
+	"a5a6Qk88MYA3hUgVkPJwR2kOXlhbudAGNfZ2t6V6KFx9SRi+ZNjXkz38ZiDk5JuUceP6gN2UJY+Epnjb",
+	"o2HOvRAge88V4J4wdQXaFyIiPNTsVypVoWBL2cSrcQ/ixEdT3RAME4XiqP2WYpQzrRZbYy5ohsaYTc4g",
+	"G7wAmxWDM2FhQpbl5K0bvpG6RQxfMdOOF8uUuhTQzg+6uHipjB2sw9XilFfiH7ByPcRCzlRvqV1f5NDJ",
+	"TUTbkq/cqBrth86QrGfvXEbfJQt86w/FZE2hltJfwQo/SVmlxRW3gIYnDcgZnstzGXosaWaLkL563LVA",
+	"VW6MVlNmhHuQJEl9n6uQ4V+qtv42fMqAotymmeu2LFaMe4lHx02ZUefSBYEcHdC8OCSdQFtUoMW+R8np",
+	"Z8XhwYJOJAinK0aqphSGqEtoeisa0RMN+yFhxbMC2YLNuPFmgDyXm/VUGZfM8ksgDJ3KtWFvLEgRPJ4g",
+	"zS+yInzggzJfsUtYndDe+HcbPcfP/X3z0ilGwyaXsCrBmPGEwKZ6dLqWr3CHITs9l21Khio824kv09qy",
+	"fSSM/YOnQcGkLBdzwnGu8L/FqipAOjRTFMRkSiPbuoF67fYpE7Nm/ha1/n9Dl6eFtSDP5UTzpQeS+iao",
+	"pLfWNAiISHhlwYR2Oun7EfDSokl0KLsmBTdFu5DQ7Ozl6QDlGTI+fOY5ZGLByyF77Tscc7r8c+lBaUe5",
+	"LflqyM5UL6qpCQLkFZSqgo0KsujuMo4ODdJT0whY8tW5/LpBjuuQ8W3MV/t7T/734QFKO2EYoYUf/Hg0",
+	"/e7Hn7Ofq6ts8b7MxFGZL36s85ff1/m/nl+9GZ2Ovp9PiHyIrj4UQI3S3nYi7i5VxsuCpqRZxXieazAG",
+	"PDn7bhUkBUrJTZ69fXP29vXzi5dvzz6cTU7wAddH5x45PNhnk1peSrWUA1x0MjynniGRgXTuuMhBWjET",
+	"qNOS04pnBQwOhqNWwEWftXnR5APJO+r+o7hhmnhfPRkn+8ORe1hVIHklknHyaLhPa6JfRmp0a2YP1flD",
+	"R/bpHekXTuc9ffVusH/0dMhOvSAhSl2oKzB+DAwJLXrDT/BaCGMgpwImylgt/dDLZgDTqzwZJ6+Fsa+b",
+	"ArV46GhPZ3b7yN725M3rdMeX/PzQXR93kyl3fdoNI8XHO0ZvNg6mmrmEQdMX3DUNEZ+8ULJcdU969LbW",
+	"pk+6A6TNWMsdn3WzIa8/bUzgOxiNvtjgmqggs2Pyx1tPXzSo5dBt27VaA97exhQtem3/9tc2h8DQe49u",
+	"f68db3adJke7vOHHA9JR/YXe9ko7GiVNTL1YcL3yTBQPq2wr2NO2JNmPcHDDflzHlXebnB2BphOfU01B",
+	"qdRl8gn32J7w1ebCvdDY5ufvQnrpP4qdf0vS9xjrmdbkUO6vjrpn/CiUIQszaPfT0WjkxvWaeuGsNTLo",
+	"eVn+xTHbHNPa/inyRmSApoxqS3z4i0IlzTzk4E6Snbsjv5Rq3qth31OgEd0kP4LLDdGNpqmhAWE2Bt4E",
+	"o9pB9whvPti+60olDc4d/n+zWILGKAQrUMZP+joCJKFLqOyJ9yQrkREkCwMlqv1LgCqaRLlIm4hEj5ZX",
+	"84cUCa0S/hNqQl8/+pcavBNTf/CBHMus5qIcrzPKTsOldmTqsPDeL23g77pXJ34H9n1Tm7/BAB0VPhSP",
+	"Ir8kuB1RAWbHDOq12GP/COqdS2Cbqtu+Ydq3s4kb7dzHIzffbTPU+TpNDkYHt7+wNkXxz8AVh6PD299o",
+	"BoA+OBudhl+o2GQZHo9i3YFLfonU6vXeLyEQft2rD9ecy5CSYFIt8Y8mzWGVamLea/AJNIh8xMhHH4Je",
+	"pEdw5aVqK1MM+7ojdFEbPi1R9a2+obwvvuJiYE4TNv37bfbAxPBta7/vwLrJf3dVf39A1eQO0mOoOlc2",
+	"/MQByNww4LpsugibLiiDNu3SGbPDv3j21/MsWZJImd7wI/ao4gB1U3+QU/GDYjOut/n47hR6J9Os/WEP",
+	"Gna1u8jYy9t5Ug8GITWoduhzP9vKN33eGWWxciRK/lblqy/GoGHw1vV6ihKtgeu/1PEXYe3D0fHtLzQ/",
+	"HoAv7O8AUzMkmV442uXwHbN4H97o5pcQd8Wq2jpPcK5UfhIGzlFeqqkSaEoIIgHEM3tXO2IP/JC1310i",
+	"PM+F/WOKA5pD95cs+P9VFhweHDzoeO7QeuZNDz+XO/S++0nlKC06pvqd3PhzCcPfw6hyQ0ziI8T1Q1+5",
+	"HLvLEOo6GnXyK+Wabmsif3fR5usz7+nA/LbCLdSO/iXf/rJ1HkQgxDzuAveh0CZltbSi9L/H4AIX8ezi",
+	"GQ076xMLVeie7QyLfAz1Wz7nT9Pftaio0Mi4nMGS26xgpgSoQka+rXo342hAPlGdUJIt+SX9TFNnwML1",
+	"8/6GgQS3QU8gwYdkDbU5D//jE1FzBWgNM6mWaSjipGISsp5dMVytr8QVuNZ3l8dx8acwda4nIKfbck3X",
+	"A7Mt4Z9RT0Hb/rNx5TuIwegndR5Ymh0/8O8jDTw+J+N4kCf1mk+hbfdY73ljb8OTnPl+HN9742qifgfT",
+	"5jukpbpyBBYDe9J81PapRNQVyOnTdXpDrqOHkkZ/XEp6+EQVtWSHX4ZqBm2ExG8a9U+G/HSYlNZxFTcm",
+	"lT76SHhYu/cnkGc7/1xv2+N6HVuO29ltE3opy9KlkcUChuxjIbKCfkcsDCGhRqt2tp6Lzk9hLiSFMoVk",
+	"3A8ROPHDlRuKdTuE6Q6ebkU7ZMslv1UoyG2atJB9C25Yxut5YVld9eF8Wz+uFcL/Nqbt2hY72bf3kNN/",
+	"eGP1+IF/O5XQM9C1lO53N/2gmbiVee13Uhkvka9Ww/90y/dFaOmPalNcjnAKRuT+J1GQ85qOI7PkVae4",
+	"ivs7SFyFzo6fPqHP2jRB/PQJZYsBfdUt13BLf6xQrps2HQvMF03WuvQNFuO9vf2DJ8PRcDTcHz8dPR2R",
+	"W+rBC3OLnfm0XbrZDAR0tprPy5dqjvpSkSjb+s1oNyt46YfOGL7ypnpUouCrhV3ZFnW/BFVAnRsnviJ6",
+	"vZUkpV6fyXTlfm142Epwntke2OOfZ+TUndvM9VVzd19+2vFmr31TZOBF0afr/xcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
