@@ -127,7 +127,7 @@ func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, schemas events.
 		p.f("%s", plainLine(style, l))
 		return p.err
 	})
-	if err != nil && !(q.Follow && cmd.Context().Err() != nil) {
+	if err != nil && (!q.Follow || cmd.Context().Err() == nil) {
 		return err
 	}
 	if bad > 0 {

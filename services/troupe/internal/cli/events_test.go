@@ -256,7 +256,7 @@ func TestEventsFollow(t *testing.T) {
 			// What is appended while it begins to read may be before its end of the log: so it is appended until it is seen.
 			var line string
 			for line == "" {
-				put(t, log, "order.events.v1", broker.Record{Key: []byte("o-new"), Value: []byte(wrapped(t)), Time: time.Now(),
+				put(t, log, "order.events.v1", broker.Record{Key: []byte("o-new"), Value: wrapped(t), Time: time.Now(),
 					Headers: broker.HeadersOf("ce_type", "google.protobuf.StringValue")})
 				select {
 				case line = <-said:

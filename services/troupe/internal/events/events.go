@@ -28,7 +28,7 @@ type Query struct {
 	Follow bool
 }
 
-// span is what is read of one log: the offsets from and, unless it is followed, before.
+// span is what is read of one log: from an offset on, to the one before another.
 type span struct{ from, to int64 }
 
 // Run hands the lines of a query to each, in the order of their partitions; those of one order by time, as far as they
@@ -56,8 +56,8 @@ func Run(ctx context.Context, log *broker.Client, q Query, s Schemas, each func(
 		if !q.Follow {
 			return nil
 		}
-		for tp, s := range spans {
-			spans[tp] = span{max(s.from, s.to), forever}
+		for tp, told := range spans {
+			spans[tp] = span{max(told.from, told.to), forever}
 		}
 	}
 	return read(ctx, log, spans, q.Order, func(r broker.Record) error { return each(s.Line(r)) })
