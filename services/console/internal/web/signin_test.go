@@ -10,6 +10,8 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
+	"github.com/troupe-dev/troupe/pkg/view/viewtest"
+	"github.com/troupe-dev/troupe/schemas/stories"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -20,7 +22,7 @@ import (
 func signing(t *testing.T, issuer *authtest.Issuer) (*consoletest.Stage, http.Handler) {
 	s := consoletest.New(t)
 	query := orders.New(consoletest.NewQuery(t).URL, "", auth.Credentials{})
-	desk, err := httpapi.New(s.Model, query, s.Log, nil, consoletest.Partitions)
+	desk, err := httpapi.New(s.Model, query, s.Log, nil, viewtest.Partitions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func signing(t *testing.T, issuer *authtest.Issuer) (*consoletest.Stage, http.Ha
 func TestPagesSayWhoIsSignedInAndShowNothingToOthers(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	s, h := signing(t, issuer)
-	id := consoletest.ID("a")
+	id := viewtest.ID("a")
 	placed := s.Placed(id, "c-1")
 	s.Put(placed)
 	s.Park("payment", "permanent", "no", placed)
@@ -62,7 +64,7 @@ func TestPagesSayWhoIsSignedInAndShowNothingToOthers(t *testing.T) {
 			}
 		}
 		w = b.Ask(http.MethodGet, chain)
-		if shown := strings.Contains(w.Body.String(), consoletest.Email); shown != sees || (w.Code == http.StatusOK) != sees {
+		if shown := strings.Contains(w.Body.String(), stories.Email); shown != sees || (w.Code == http.StatusOK) != sees {
 			t.Errorf("a %s's %s: %d", role, chain, w.Code)
 		}
 		if !sees && !strings.Contains(w.Body.String(), "For grace: this needs the role operator.") {
