@@ -98,8 +98,8 @@ func (c *cluster) failed(asked, doing string, err error) error {
 }
 
 // refreshAfter is refresh, but after a request that could not wait it leaves connections that are being made the time
-// that they may take: with TLS and a login, at a broker that everybody asks at once, that is longer than the requests of
-// a door wait, and each of these would drop them again.
+// that they may take: with TLS and a login, at a broker that everybody asks at once, that is longer than the requests
+// of a door wait, and each of these would drop them again.
 func (c *cluster) refreshAfter(err error) {
 	c.mu.Lock()
 	young := time.Since(c.refreshed) < answerWithin
