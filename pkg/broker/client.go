@@ -41,12 +41,24 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.TLS {
 		dial = cfg.files().DialContext(dialer)
 	}
-	transport := &kafka.Transport{Dial: dial, DialTimeout: answerWithin, IdleTimeout: time.Minute,
+	transport := &kafka.Transport{Dial: c.patient(dial), DialTimeout: answerWithin, IdleTimeout: time.Minute,
 		MetadataTTL: 5 * time.Second, ClientID: cfg.ClientID, SASL: mechanism, Context: c.life}
 	c.cluster = &cluster{addr: kafka.TCP(cfg.Brokers...), transport: transport, outage: outage{brokers: cfg.Brokers}}
 	c.dialer = &kafka.Dialer{DialFunc: dial, Timeout: answerWithin, ClientID: cfg.ClientID, SASLMechanism: mechanism}
 	c.admin = &kafka.Client{Addr: c.addr, Transport: transport, Timeout: 2 * answerWithin}
 	return c, nil
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// patient dials on when the request that wanted the connection is given up: kafka-go keeps what comes of it for the
+// next. Otherwise nobody gets in where TLS and a login take longer than the requests of a door wait.
+func (c *Client) patient(dial dialFunc) dialFunc {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(c.life, answerWithin)
+		defer cancel()
+		return dial(ctx, network, addr)
+	}
 }
 
 // Close ends what is in flight and waits for it. No method may be called after it.

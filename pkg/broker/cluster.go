@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -88,12 +89,24 @@ func (c *cluster) roundTrip(ctx context.Context, asked string, request kafka.Req
 func (c *cluster) failed(asked, doing string, err error) error {
 	classified := classify(doing, err)
 	if network(err) {
-		c.refresh()
+		c.refreshAfter(err)
 		if fault.ClassOf(classified) == fault.Unavailable {
 			c.outage.failed(asked, err)
 		}
 	}
 	return classified
+}
+
+// refreshAfter is refresh, but after a request that could not wait it leaves connections that are being made the time
+// that they may take: with TLS and a login, at a broker that everybody asks at once, that is longer than the requests
+// of a door wait, and each of these would drop them again.
+func (c *cluster) refreshAfter(err error) {
+	c.mu.Lock()
+	young := time.Since(c.refreshed) < answerWithin
+	c.mu.Unlock()
+	if !young || !errors.Is(err, context.DeadlineExceeded) {
+		c.refresh()
+	}
 }
 
 // refresh makes the transport ask for the metadata of the cluster before its next request. It does not block.

@@ -23,7 +23,7 @@ func (c *cluster) metadata(ctx context.Context) (metadata, error) {
 	defer cancel()
 	r, err := c.roundTrip(ctx, "metadata", &kafkametadata.Request{})
 	if err != nil {
-		c.refresh() // an error is remembered too
+		c.refreshAfter(err) // an error is remembered too
 		return metadata{}, err
 	}
 	m := metadata{topics: r.(*kafkametadata.Response).Topics}

@@ -182,6 +182,31 @@ func TestWhatIsRotatedIsTakenWithoutARestart(t *testing.T) {
 	}
 }
 
+// A connection that takes longer to make than any request waits is made all the same, and the next request has it.
+func TestAConnectionOutlivesTheRequestThatWantedIt(t *testing.T) {
+	const shakes, waits = time.Second, 250 * time.Millisecond
+	certificate, ca := selfSigned(t)
+	cluster := brokertest.Embedded(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			time.Sleep(shakes) // a broker that is slow at it
+			return nil, nil
+		}}))
+	c := open(t, broker.Config{Brokers: cluster.ListenAddrs(), TLS: true, CAFile: ca, ReplicationFactor: 1})
+	ask := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), waits)
+		defer cancel()
+		_, err := c.Identities(ctx, []string{"a"})
+		return err
+	}
+	err := ask()
+	for limit := time.Now().Add(20 * shakes); err != nil && time.Now().Before(limit); {
+		err = ask()
+	}
+	if err != nil {
+		t.Errorf("nobody gets in: %v", err)
+	}
+}
+
 // A grant that is taken away is an outage of that topic: said once, never the fault of what is written.
 func TestARefusedTopicIsWaitedForAndSaidOnce(t *testing.T) {
 	logs := capture(t)

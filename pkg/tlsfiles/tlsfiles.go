@@ -52,8 +52,8 @@ func (f Files) Read() (*tls.Config, error) {
 	return c, nil
 }
 
-// handshakeWithin bounds a handshake, which is not in the dialer's time: a broker that has just started, and is asked by
-// everybody at once, takes longer for it than to accept a connection. Given up too soon, all of them begin again.
+// handshakeWithin bounds a handshake, which is not in the dialer's time: a broker that has just started, and is asked
+// by everybody at once, takes longer for it than to accept a connection. Given up too soon, all of them begin again.
 const handshakeWithin = 5 * time.Second
 
 // DialContext is d's, and then a handshake.

@@ -1,0 +1,178 @@
+// Command cost measures what TLS, logins and tokens cost: the same troupe, on a Kafka and redis-server of its own, in turns open and
+// closed, as make secure-test closes it. Each turn measures how long POST /orders takes at a rate, and how fast a backlog drains.
+// It must be run from the repository's root, on a machine that does nothing else:
+//
+//	go run ./loadtest/cost -troupe bin/troupe -rounds 5
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
+	"github.com/troupe-dev/troupe/schemas/check"
+	"github.com/troupe-dev/troupe/services/troupe/inspect"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
+)
+
+// drainWithin bounds one backlog.
+const drainWithin = 10 * time.Minute
+
+// behind the door: what is stopped while a backlog is placed.
+var behind = []string{"payment", "notification", "query"}
+
+type options struct {
+	troupe         string
+	rounds, orders int
+	backlog        int
+	rate           float64
+}
+
+// turn is what one troupe has done.
+type turn struct {
+	posts []time.Duration // sorted
+	drain float64         // orders a second
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.troupe, "troupe", "bin/troupe", "program to measure")
+	flag.IntVar(&o.rounds, "rounds", 5, "turns of each")
+	flag.IntVar(&o.orders, "orders", 3000, "orders whose POST is timed in each turn")
+	flag.Float64Var(&o.rate, "rate", 100, "of them a second")
+	flag.IntVar(&o.backlog, "backlog", 5000, "orders of the backlog in each turn")
+	flag.Parse()
+	if o.rounds < 1 || o.orders < 1 || o.backlog < 1 || o.rate <= 0 {
+		fmt.Fprintln(os.Stderr, "cost: -rounds, -orders, -backlog and -rate must be more than 0")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := o.run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cost:", err)
+		os.Exit(1)
+	}
+}
+
+func (o options) run(ctx context.Context) error {
+	turns := map[bool][]turn{}
+	for round := range 2 * o.rounds {
+		closed := (round+round/2)%2 == 1 // open, closed, closed, open, …
+		t, err := o.turn(ctx, closed)
+		if err != nil {
+			return err
+		}
+		turns[closed] = append(turns[closed], t)
+		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s\n", name(closed), ms(t.at(50)), ms(t.at(99)), t.drain)
+	}
+	open, shut := turns[false], turns[true]
+	for what, of := range map[string]func(turn) float64{
+		"POST p50": func(t turn) float64 { return t.at(50).Seconds() }, "POST p99": func(t turn) float64 { return t.at(99).Seconds() },
+		"drain": func(t turn) float64 { return t.drain },
+	} {
+		var ratios []float64 // of neighbours
+		for i := range open {
+			ratios = append(ratios, of(shut[i])/of(open[i]))
+		}
+		slices.Sort(ratios)
+		fmt.Printf("%-8s closed ÷ open: median %.2f, from %.2f to %.2f\n", what, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+	}
+	return nil
+}
+
+func name(closed bool) string { return map[bool]string{true: "closed", false: "open"}[closed] }
+
+func ms(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
+
+// at is a percentile.
+func (t turn) at(percent int) time.Duration {
+	return t.posts[min(len(t.posts)*percent/100, len(t.posts)-1)]
+}
+
+func (o options) turn(ctx context.Context, closed bool) (t turn, err error) {
+	dir, err := os.MkdirTemp("", "troupe-cost-")
+	if err != nil {
+		return t, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	r, err := rig.Start(ctx, rig.Config{Troupe: o.troupe, Dir: filepath.Join(dir, "play"), Instances: 1, PaymentDeadline: time.Hour,
+		Real: true, Secure: closed, Direct: true})
+	if err != nil {
+		return t, err
+	}
+	defer func() {
+		if stopped := r.Stop(); err == nil {
+			err = stopped
+		}
+	}()
+	if _, _, err = o.place(ctx, r, o.orders/10+1); err != nil { // connections, tokens, a warm broker
+		return t, err
+	}
+	var placed, late []check.Expected
+	if placed, t.posts, err = o.place(ctx, r, o.orders); err != nil {
+		return t, err
+	}
+	if err = quiet(ctx, r, placed); err != nil {
+		return t, err
+	}
+	for _, service := range behind {
+		if err = r.Do(ctx, service, "stop"); err != nil {
+			return t, err
+		}
+	}
+	if late, _, err = o.place(ctx, r, o.backlog); err != nil {
+		return t, err
+	}
+	began := time.Now()
+	for _, service := range behind {
+		if err = r.Do(ctx, service, "start"); err != nil {
+			return t, err
+		}
+	}
+	err = quiet(ctx, r, late)
+	t.drain = float64(len(late)) / time.Since(began).Seconds()
+	return t, err
+}
+
+func quiet(ctx context.Context, r *rig.Rig, placed []check.Expected) error {
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	return inspect.Quiet(ctx, r.System(), placed, nil)
+}
+
+// place places orders at the rate, however long the answers take, each tried once.
+func (o options) place(ctx context.Context, r *rig.Rig, orders int) (placed []check.Expected, took []time.Duration, err error) {
+	placed, took = make([]check.Expected, orders), make([]time.Duration, orders)
+	errs := make([]error, orders)
+	var wg sync.WaitGroup
+	due := time.Now()
+	for i := range orders {
+		time.Sleep(time.Until(due))
+		begun := due
+		wg.Go(func() {
+			order := rest.PlaceOrder{CustomerID: fmt.Sprintf("c-%d", i%100), Email: "cost@example.com", Currency: "EUR",
+				PaymentMethod: "pm_card_visa", Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1, UnitPrice: 100}}}
+			a, err := r.Orders[0].Place(ctx, uuid.NewString(), order)
+			took[i], errs[i] = time.Since(begun), err
+			placed[i] = check.Expected{ID: a.ID, Total: 100, Currency: "EUR"}
+		})
+		due = due.Add(time.Duration(float64(time.Second) / o.rate))
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	slices.Sort(took)
+	return placed, took, nil
+}
