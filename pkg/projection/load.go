@@ -73,15 +73,12 @@ func (f *folder[D]) absent(ctx context.Context, orders []*order[D], of []*work[D
 	var asked []taskstore.Asked
 	var places []int
 	for i, text := range texts {
-		if text != "" {
-			continue
+		if text == "" {
+			asked = append(asked, taskstore.Asked{
+				Key: f.key(of[i].task, f.b.Ages), Fields: []string{orders[i].id},
+			})
+			places = append(places, i)
 		}
-		if len(places) == 0 || of[i] != of[places[len(places)-1]] {
-			asked = append(asked, taskstore.Asked{Key: f.key(of[i].task, f.b.Ages)})
-		}
-		last := &asked[len(asked)-1]
-		last.Fields = append(last.Fields, orders[i].id)
-		places = append(places, i)
 	}
 	there, err := f.Store.Ranked(ctx, asked)
 	if err != nil {

@@ -64,7 +64,13 @@ type Asked struct {
 
 // Fields reads fields of hashes in one pipeline; a missing one is "".
 func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
-	cmds, err := piped(ctx, s, inParts(asked), func(pipe redis.Pipeliner, a Asked) *redis.SliceCmd {
+	var parts []Asked
+	for _, a := range asked {
+		for part := range slices.Chunk(a.Fields, readAtOnce) {
+			parts = append(parts, Asked{a.Key, part})
+		}
+	}
+	cmds, err := piped(ctx, s, parts, func(pipe redis.Pipeliner, a Asked) *redis.SliceCmd {
 		return pipe.HMGet(ctx, a.Key, a.Fields...)
 	})
 	if err != nil {
@@ -76,16 +82,6 @@ func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
 		out[i], all = all[:n:n], all[n:]
 	}
 	return out, nil
-}
-
-// inParts divides what is asked for into commands.
-func inParts(asked []Asked) (parts []Asked) {
-	for _, a := range asked {
-		for part := range slices.Chunk(a.Fields, readAtOnce) {
-			parts = append(parts, Asked{a.Key, part})
-		}
-	}
-	return parts
 }
 
 // Strings reads many string keys in one pipeline, those of one task that follow each other in one command; a missing
@@ -109,15 +105,14 @@ func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 // slot is the hash tag of a key: what has the same is in one slot of a cluster.
 func slot(key string) string { return key[:strings.IndexByte(key, '}')+1] }
 
-// Ranked says of members of sorted sets, one after the other, whether they are there with a score other than 0.
-func (s *Store) Ranked(ctx context.Context, asked []Asked) (there []bool, err error) {
-	cmds, err := piped(ctx, s, inParts(asked), func(pipe redis.Pipeliner, a Asked) *redis.FloatSliceCmd {
-		return pipe.ZMScore(ctx, a.Key, a.Fields...)
+// Ranked says of members of sorted sets, the first of each of asked, whether they are there, in one pipeline.
+func (s *Store) Ranked(ctx context.Context, asked []Asked) ([]bool, error) {
+	cmds, err := piped(ctx, s, asked, func(pipe redis.Pipeliner, a Asked) *redis.FloatCmd {
+		return pipe.ZScore(ctx, a.Key, a.Fields[0])
 	})
-	for _, c := range cmds {
-		for _, score := range c.Val() {
-			there = append(there, score != 0)
-		}
+	there := make([]bool, len(cmds))
+	for i, c := range cmds {
+		there[i] = c.Err() == nil
 	}
 	return there, err
 }
