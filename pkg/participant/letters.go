@@ -50,7 +50,7 @@ func whyParked(group string, o *order, d *delivery, cause error) deadletter.Reco
 		rec.FirstFailure = now
 	}
 	if len(o.Parked) > 0 {
-		rec.Behind = o.Parked[0].Id
+		rec.Behind = o.Parked[0].ID
 	}
 	return rec
 }
@@ -142,7 +142,7 @@ func (o *order) knownNote(n deadletter.Record) bool {
 		return o.Waits(n.ID) || o.SeenAs(n.ID) == orders.Told
 	case deadletter.Failed:
 		at := o.Place(n.ID)
-		return o.Saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= int(o.Parked[at].Redrives)
+		return o.Saw(n.RequestID) || n.Automatic && at >= 0 && n.Redrives <= o.Parked[at].Redrives
 	case deadletter.Closed:
 		return o.Saw(n.RequestID)
 	default:

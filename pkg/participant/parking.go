@@ -62,7 +62,7 @@ func restart(t *partition) {
 // failAgain ends a request at a dead letter that cannot be answered this time either. It stays where it is, and all
 // behind it.
 func failAgain(t *partition, o *order, l *delivery, err error) {
-	redrives := int(o.Parked[o.Place(l.letter)].Redrives) + 1
+	redrives := o.Parked[o.Place(l.letter)].Redrives + 1
 	n := l.request.asks.outcome(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter,
 		Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),
@@ -85,7 +85,7 @@ func closeRequest(t *partition, o *order, d *delivery, class, message string) {
 			Waiting: len(o.Parked),
 		})
 		if o.Request == n.RequestID {
-			n.Redriven = int(o.Redriven)
+			n.Redriven = o.Redriven
 		}
 		tell(t, o, n)
 		o.Answered(n.RequestID)
@@ -130,6 +130,6 @@ func settle(t *partition, o *order, q *redrive, id string, kind deadletter.Kind)
 // retryLater ends a try that met something unavailable. It is no failure of the dead letter, and nobody who asked waits
 // in the queue: the order's place, among those that are retried and in its queue, is better used by others until then.
 func retryLater(t *partition, o *order, d *delivery) {
-	t.timers.Again(o.ID, time.Now().Add(retryIn(int(o.Parked[0].Redrives), time.Minute)))
+	t.timers.Again(o.ID, time.Now().Add(retryIn(o.Parked[0].Redrives, time.Minute)))
 	finish(t, o, d)
 }

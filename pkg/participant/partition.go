@@ -14,7 +14,7 @@ import (
 )
 
 // maxIdleOrders is how many orders with nothing under way a task keeps in memory.
-const maxIdleOrders = 2048
+const maxIdleOrders = 512
 
 // engine is the part of a participant that owns partitions, reads their inputs and writes their changes.
 type engine = task.Engine[*partition]

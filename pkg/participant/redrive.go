@@ -50,13 +50,13 @@ func nextRedrive(t *partition, o *order, d *delivery) {
 // runChain decides the first dead letter that is not behind one of its topic that is not ready.
 func runChain(t *partition, o *order, d *delivery) {
 	q := d.asks
-	i := slices.IndexFunc(o.Parked, func(l *orders.Letter) bool { return q.held[l.Topic] == nil })
+	i := slices.IndexFunc(o.Parked, func(l orders.Letter) bool { return q.held[l.Topic] == nil })
 	if i < 0 {
 		head := q.held[o.Parked[0].Topic]
 		failAgain(t, o, head, head.failed)
 		return
 	}
-	id := o.Parked[i].Id
+	id := o.Parked[i].ID
 	if o.Saw(id) { // only its outcome is missing
 		settle(t, o, q, id, q.kind(id))
 		return

@@ -169,10 +169,10 @@ var publishing = []Control{
 		ID: "outbox-is-not-drained", Without: "what an earlier owner decided is taken for published", Breaks: nothingLost,
 		Schedules: 12,
 		Unproven:  bySimulation,
-		Edits: []Edit{{"pkg/participant/internal/outbox/outbox.go", `		o.add(e)
+		Edits: []Edit{{"pkg/participant/internal/outbox/outbox.go", `		o.Add(e)
 	}
 `, `		e.Acked = true
-		o.add(e)
+		o.Add(e)
 	}
 `}},
 	},

@@ -391,7 +391,7 @@ func (w *world) checkFold(part int, id string, s story, store map[string]any) {
 	}
 	var got []string
 	for _, l := range kept.Parked {
-		got = append(got, l.Id)
+		got = append(got, l.ID)
 	}
 	if w.twoDeciders() { // each parked what came to it, as it came: their order in the log is checkLetters' matter
 		slices.Sort(got)

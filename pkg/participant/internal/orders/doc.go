@@ -5,6 +5,7 @@
 // write it; package admission reads it to answer a request.
 //
 // Files, each using only those below it:
+//   - stored.go: how an order is written and read
 //   - letters.go: the dead letters of an order, and the request about them that is under way
 //   - order.go: an order, the heads of its chains, and what it has answered
 //   - keys.go: which hash an order is in, and which keys are counted

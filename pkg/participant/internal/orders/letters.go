@@ -6,15 +6,11 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/deadletter"
-	"github.com/troupe-dev/troupe/pkg/participant/internal/stored"
 )
-
-// Letter is a dead letter in its order's chain. What it says is in the store.
-type Letter = stored.Letter
 
 // Place is where a dead letter stands in its chain, -1: nowhere.
 func (o *Order) Place(id string) int {
-	return slices.IndexFunc(o.Parked, func(l *Letter) bool { return l.Id == id })
+	return slices.IndexFunc(o.Parked, func(l Letter) bool { return l.ID == id })
 }
 
 // Waits says whether an event is parked.
@@ -42,7 +38,7 @@ func (o *Order) Park(id, topic string, retryAt time.Time) {
 	if len(o.Parked) == 0 {
 		o.retry(retryAt)
 	}
-	o.Parked = append(o.Parked, &Letter{Id: strings.Clone(id), Topic: strings.Clone(topic)})
+	o.Parked = append(o.Parked, Letter{ID: strings.Clone(id), Topic: strings.Clone(topic)})
 	o.Changed = true
 }
 
@@ -63,8 +59,8 @@ func (o *Order) Unpark(id string, kind deadletter.Kind) {
 // FailedAgain remembers how many redrives of a dead letter failed, and when the chain is retried; a late copy changes
 // nothing.
 func (o *Order) FailedAgain(n deadletter.Record) {
-	if i := o.Place(n.ID); i >= 0 && n.Redrives > int(o.Parked[i].Redrives) {
-		o.Parked[i].Redrives = int32(n.Redrives) //nolint:gosec // counts tries
+	if i := o.Place(n.ID); i >= 0 && n.Redrives > o.Parked[i].Redrives {
+		o.Parked[i].Redrives = n.Redrives
 		o.retry(n.RetryAt)
 	}
 }
@@ -83,6 +79,6 @@ func (o *Order) Advance(request string, redriven int) {
 	if o.Request != request {
 		o.Request, o.Redriven = strings.Clone(request), 0
 	}
-	o.Redriven += int32(redriven) //nolint:gosec // counts dead letters
+	o.Redriven += redriven
 	o.Changed = true
 }

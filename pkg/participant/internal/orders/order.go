@@ -6,22 +6,51 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/participant/internal/stored"
-	"google.golang.org/protobuf/proto"
 )
 
 // Order is what a task knows of one order beside its queue. Nothing in it is part of a record: it is kept for longer.
-// It must not be copied.
 type Order struct {
-	stored.Order
 	ID      string
 	Changed bool // since it was stored
 
-	// Room for what nearly every order has: orders in memory are many.
-	own   stored.Head
-	heads [2]*stored.Head
-	few   [3]string
+	// State is the behaviour's, as JSON; empty: the one before the first fact.
+	State string
+	// Trace is the ce_traceparent of its first fact that has one: what happens later joins that trace.
+	Trace string
+	// AfterFirst is the offset of the first fact in the own topic, plus one; 0: not known.
+	AfterFirst int64
+
+	// Parked are the dead letters that wait, in order. RetryMs is when the participant redrives them by itself, in Unix
+	// milliseconds; 0: they wait for a person.
+	Parked  []Letter
+	RetryMs int64
+	// Request about them that is under way, and how many of them it brought back; empty: none.
+	Request  string
+	Redriven int
+
+	own     chain.Head
+	heads   []head
+	answers []answer
+}
+
+// Letter is a dead letter in its order's chain. What it says is in the store.
+type Letter struct {
+	ID    string
+	Topic string // that the event came from
+	// Redrives that failed.
+	Redrives int
+}
+
+// head of the chain in a topic that is subscribed to.
+type head struct {
+	topic string
+	chain.Head
+}
+
+// answer is the idempotency key of an event that was answered.
+type answer struct {
+	id  string
+	how Answer
 }
 
 // Answer says how an event was answered.
@@ -38,75 +67,43 @@ const (
 	Told
 )
 
-// HasFacts is the first byte of a stored order that has facts: field 1, length-delimited.
-const HasFacts = "\x0a"
-
-// Append appends the order as it is stored.
-func (o *Order) Append(b []byte) []byte {
-	b, _ = proto.MarshalOptions{}.MarshalAppend(b, &o.Order) // without required fields and text, it cannot fail
-	return b
-}
-
-// Read reads a new order as it is stored; of an empty text, one that nobody has seen. An error is of class Permanent.
-func (o *Order) Read(text string) error {
-	if err := proto.Unmarshal([]byte(text), &o.Order); err != nil {
-		return fault.New(fault.Permanent, "order %s is cut off, or of another layout: %w", o.ID, err)
-	}
-	return nil
-}
-
 // LinkOf is the place in its chain that an event names.
 func LinkOf(e event.Event) chain.Link {
 	return chain.Link{Sequence: e.Sequence, ID: e.ID, PreviousID: e.PreviousID}
 }
 
-func headOf(h *stored.Head) chain.Head {
-	return chain.Head{Sequence: h.GetSequence(), ID: h.GetId(), Adopted: h.GetAdopted()}
-}
-
-// set moves a head. The record that its id came with need not be kept.
-func set(h *stored.Head, to chain.Head) {
-	h.Sequence, h.Id, h.Adopted = to.Sequence, strings.Clone(to.ID), to.Adopted
-}
-
 // Own is the last fact that this task decided or folded.
-func (o *Order) Own() chain.Head { return headOf(o.Decided) }
+func (o *Order) Own() chain.Head { return o.own }
 
 // Decide moves the head of the facts that this task decides.
 func (o *Order) Decide(h chain.Head) {
-	if o.Decided == nil {
-		o.Decided = &o.own
-	}
-	set(o.Decided, h)
-	o.Changed = true
+	h.ID = strings.Clone(h.ID) // the record that it came with need not be kept
+	o.own, o.Changed = h, true
 }
 
 // First is the offset of the first fact in the own topic, -1: not known.
 func (o *Order) First() int64 { return o.AfterFirst - 1 }
 
 // Head is the last fact accepted in a topic's chain.
-func (o *Order) Head(topic string) chain.Head { return headOf(o.find(topic)) }
-
-func (o *Order) find(topic string) *stored.Head {
-	for _, h := range o.Heads {
-		if h.Topic == topic {
-			return h
-		}
+func (o *Order) Head(topic string) chain.Head {
+	if i := find(o.heads, topic); i >= 0 {
+		return o.heads[i].Head
 	}
-	return nil
+	return chain.Head{}
+}
+
+func find(heads []head, topic string) int {
+	return slices.IndexFunc(heads, func(h head) bool { return h.topic == topic })
 }
 
 // SetHead moves a chain's head.
 func (o *Order) SetHead(topic string, to chain.Head) {
-	h := o.find(topic)
-	if h == nil {
-		if o.Heads == nil {
-			o.Heads = o.heads[:0]
-		}
-		h = &stored.Head{Topic: topic}
-		o.Heads = append(o.Heads, h)
+	to.ID = strings.Clone(to.ID)
+	if i := find(o.heads, topic); i >= 0 {
+		o.heads[i].Head = to
+	} else {
+		o.heads = append(withRoom(o.heads, 2), head{topic, to})
 	}
-	set(h, to)
 	o.Changed = true
 }
 
@@ -130,9 +127,9 @@ func (o *Order) Adopt(topic string, e event.Event) {
 
 // ForgetAdopted forgets the heads that were taken on trust.
 func (o *Order) ForgetAdopted() {
-	for _, h := range o.Heads {
-		if h.Adopted {
-			set(h, chain.Forgotten())
+	for i := range o.heads {
+		if o.heads[i].Adopted {
+			o.heads[i].Head = chain.Forgotten()
 		}
 	}
 	o.Changed = true
@@ -150,30 +147,36 @@ func (o *Order) Saw(id string) bool { return o.SeenAs(id) != Unanswered }
 
 // SeenAs is how an event was answered.
 func (o *Order) SeenAs(id string) Answer {
-	switch {
-	case slices.Contains(o.Seen, id):
-		return Plain
-	case slices.Contains(o.Told, id):
-		return Told
-	case slices.Contains(o.Owing, id):
-		return Owing
+	for _, a := range o.answers {
+		if a.id == id {
+			return a.how
+		}
 	}
 	return Unanswered
 }
 
 func (o *Order) see(id string, how Answer) {
-	if o.Seen == nil {
-		o.Seen = o.few[:0]
-	}
-	lists := [...]*[]string{Plain: &o.Seen, Owing: &o.Owing, Told: &o.Told}
-	switch was := o.SeenAs(id); was {
-	case how:
+	i := slices.IndexFunc(o.answers, func(a answer) bool { return a.id == id })
+	switch {
+	case i < 0:
+		if h := slices.IndexFunc(o.heads, func(h head) bool { return h.ID == id }); h >= 0 {
+			id = o.heads[h].ID // mostly the event was accepted just now, and its id is here already
+		} else {
+			id = strings.Clone(id)
+		}
+		o.answers = append(withRoom(o.answers, 3), answer{id, how})
+	case o.answers[i].how == how:
 		return
-	case Unanswered:
 	default:
-		i := slices.Index(*lists[was], id)
-		*lists[was] = slices.Delete(*lists[was], i, i+1)
+		o.answers[i].how = how
 	}
-	*lists[how] = append(*lists[how], strings.Clone(id))
 	o.Changed = true
+}
+
+// withRoom is a list, with memory for as much as most orders have.
+func withRoom[T any](list []T, n int) []T {
+	if list == nil {
+		return make([]T, 0, n)
+	}
+	return list
 }

@@ -23,7 +23,6 @@ type Entry struct {
 	Offset int64
 
 	number int64
-	body   string // as stored
 }
 
 // Number of an entry in its outbox, from 1.
@@ -46,7 +45,7 @@ func (e *Entry) encode() string {
 // decode reads what encode wrote.
 func decode(body string) (*Entry, error) {
 	r := pack.Read(body)
-	e := &Entry{body: body, ID: r.Text(), Seq: uint64(r.Int()), Prev: r.Text()} //nolint:gosec // as it was written
+	e := &Entry{ID: r.Text(), Seq: uint64(r.Int()), Prev: r.Text()} //nolint:gosec // as it was written
 	e.Record = broker.Record{
 		Topic: r.Text(), Partition: int(r.Int()), Key: r.Bytes(), Value: r.Bytes(), Headers: r.Bytes(),
 	}

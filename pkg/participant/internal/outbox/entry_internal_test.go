@@ -17,17 +17,17 @@ func TestEntryIsReadBack(t *testing.T) {
 		{Order: "o2", ID: "letter", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o2"), Value: []byte{}}},
 		{Order: "o3", ID: "tombstone", Record: broker.Record{Topic: "clerk.dead-letters.v1", Key: []byte("o3")}},
 	} {
-		e.body = e.encode()
-		got, err := decode(e.body)
+		body := e.encode()
+		got, err := decode(body)
 		if err != nil || !reflect.DeepEqual(*got, e) {
 			t.Errorf("got %+v, %v, want %+v", got, err, e)
 		}
-		for n := range len(e.body) {
-			if got, err := decode(e.body[:n]); err == nil {
-				t.Errorf("the first %d bytes of %d are read as %+v", n, len(e.body), got)
+		for n := range len(body) {
+			if got, err := decode(body[:n]); err == nil {
+				t.Errorf("the first %d bytes of %d are read as %+v", n, len(body), got)
 			}
 		}
-		if _, err := decode(e.body + "x"); err == nil {
+		if _, err := decode(body + "x"); err == nil {
 			t.Error("more than an entry is read as one")
 		}
 		e.Record.Headers = broker.Headers("\x02a\x04b")

@@ -23,11 +23,6 @@ type Outbox struct {
 
 // Add appends an entry, to be stored.
 func (o *Outbox) Add(e *Entry) {
-	e.body = e.encode()
-	o.add(e)
-}
-
-func (o *Outbox) add(e *Entry) {
 	if o.byOrder == nil {
 		o.byOrder = map[string][]*Entry{}
 	}
@@ -44,7 +39,7 @@ func (o *Outbox) Restore(bodies []string) error {
 		if err != nil {
 			return err
 		}
-		o.add(e)
+		o.Add(e)
 	}
 	o.stored, o.inherited = o.number, o.number
 	return nil
@@ -59,7 +54,7 @@ func (o *Outbox) HasUnstored() bool { return o.stored < o.number }
 // Unstored returns the entries that the store does not have, as it keeps them, and the number of the last.
 func (o *Outbox) Unstored() (bodies []string, last int64) {
 	for _, e := range o.After(o.stored) {
-		bodies = append(bodies, e.body)
+		bodies = append(bodies, e.encode())
 	}
 	return bodies, o.number
 }
