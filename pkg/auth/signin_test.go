@@ -140,6 +140,11 @@ func TestOnlyTheOwnSignInIsTaken(t *testing.T) {
 	if w := victim.Ask(http.MethodGet, mine); w.Code != http.StatusBadRequest {
 		t.Errorf("once more: %d", w.Code)
 	}
+	_, sealed, _ := strings.Cut(authtest.NewBrowser(t, h).Session(issuer, good), "=")
+	w := authtest.NewBrowser(t, h).Ask(http.MethodGet, auth.CallbackPath+"?state=&code=x", "Cookie", "troupe-sign-in="+sealed)
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("a session as a sign-in: %d", w.Code)
+	}
 	victim.SignIn(auth.SignInPath)
 	said := auth.CallbackPath + "?error=access_denied&error_description=no&" + victim.SignIn(auth.SignInPath)[len(auth.CallbackPath)+1:]
 	if w := victim.Ask(http.MethodGet, said); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "access_denied no") {
