@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 // outcomeWithin bounds the wait for what becomes of a parked letter.

@@ -188,7 +188,7 @@ func TestAConnectionOutlivesTheRequestThatWantedIt(t *testing.T) {
 	certificate, ca := selfSigned(t)
 	cluster := brokertest.Embedded(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			time.Sleep(shakes) // a broker that is slow at it
+			time.Sleep(shakes) //nolint:forbidigo // a broker that is slow at it
 			return nil, nil
 		}}))
 	c := open(t, broker.Config{Brokers: cluster.ListenAddrs(), TLS: true, CAFile: ca, ReplicationFactor: 1})

@@ -32,7 +32,7 @@ func TestAHandshakeMayTakeLongerThanADial(t *testing.T) {
 		if err != nil {
 			return
 		}
-		time.Sleep(2 * dialWithin) // what is waited for
+		time.Sleep(2 * dialWithin) //nolint:forbidigo // a slow server
 		_ = tls.Server(raw, &tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}).Handshake()
 	}()
 	conn, err := tlsfiles.Files{CA: ca}.DialContext(&net.Dialer{Timeout: dialWithin})(t.Context(), "tcp", ln.Addr().String())

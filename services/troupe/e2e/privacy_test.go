@@ -97,8 +97,11 @@ func TestMailAddressesLieWhereItSays(t *testing.T) {
 	eventually(t, 30*time.Second, "an order is taken again", func() error {
 		out, code := p.troupe(t, "place", "--json", "--key", "after-the-erasure")
 		var placed rest.Accepted
-		if err := json.Unmarshal([]byte(out), &placed); code != 0 || err != nil {
-			return fmt.Errorf("exit code %d, %v: %s", code, err, out)
+		if code != 0 {
+			return fmt.Errorf("exit code %d: %s", code, out)
+		}
+		if err := json.Unmarshal([]byte(out), &placed); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
 		}
 		again = placed.ID
 		return nil
