@@ -30,7 +30,7 @@ const address = "where.it.lies@example.com"
 // Mail addresses lie where docs/privacy.md says, and nowhere else. When they are erased as it says, everything goes on.
 func TestMailAddressesLieWhereItSays(t *testing.T) {
 	told := collectAll(t)
-	p := start(t, "--payment-deadline", "1h")
+	p := alone(t, "--payment-deadline", "1h")
 	console := rest.NewConsole(p.Console)
 	edited := p.place(t, "--email", address, "--payment-method", "pm_sim_refused")
 	payload := p.parked(t, edited, 1).Letters[0].Payload
