@@ -211,35 +211,38 @@ func (s *stage) orders(n int) (ids []string) {
 	return ids
 }
 
-// watchReads reads all orders all the time until stop is called: each read is answered, and no order becomes older.
+// watchReads reads all orders all the time until stop is called, and 100 times at least: each read is answered, and no
+// order becomes older.
 func (s *stage) watchReads(b Behavior[script], ids []string) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan int)
-	go func() {
-		r := NewReader(b, s.redis)
-		reads, versions := 0, map[string]uint64{}
-		for ; ctx.Err() == nil; reads++ {
-			id := ids[reads%len(ids)]
-			f, state, err := r.Get(ctx, logOf(talk, id).Partition, id)
-			switch {
-			case ctx.Err() != nil:
-			case err != nil || state.Rebuilding:
-				s.t.Errorf("read %d: %v, rebuilding %v", reads, err, state.Rebuilding)
-				cancel()
-			case f.Version < versions[id]:
-				s.t.Errorf("order %s went back from version %d to %d", id, versions[id], f.Version)
-				cancel()
-			default:
-				versions[id] = f.Version
-			}
+	stopped, done := make(chan struct{}), make(chan struct{})
+	isStopped := func() bool {
+		select {
+		case <-stopped:
+			return true
+		default:
+			return false
 		}
-		done <- reads
+	}
+	go func() {
+		defer close(done)
+		r, versions := NewReader(b, s.redis), map[string]uint64{}
+		for reads := 0; reads < 100 || !isStopped(); reads++ {
+			id := ids[reads%len(ids)]
+			f, state, err := r.Get(context.Background(), logOf(talk, id).Partition, id)
+			if err != nil || state.Rebuilding {
+				s.t.Errorf("read %d: %v, rebuilding %v", reads, err, state.Rebuilding)
+				return
+			}
+			if f.Version < versions[id] {
+				s.t.Errorf("order %s went back from version %d to %d", id, versions[id], f.Version)
+				return
+			}
+			versions[id] = f.Version
+		}
 	}()
 	return sync.OnceFunc(func() {
-		cancel()
-		if reads := <-done; reads < 100 {
-			s.t.Errorf("only %d reads", reads)
-		}
+		close(stopped)
+		<-done
 	})
 }
 

@@ -228,7 +228,8 @@ func differs(at string, want, got any) string {
 // fill makes the topics with what is recorded, and gives the groups their offsets.
 func (r release) fill(t *testing.T, brokers []string) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.UnknownTopicRetries(-1)) // a broker that has just created a topic may not know of it yet
 	if err != nil {
 		t.Fatal(err)
 	}
