@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/orderapi"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
@@ -131,14 +132,6 @@ func decode(raw json.RawMessage, into any) error {
 	return nil
 }
 
-// some is a parameter that is sent unless it is zero.
-func some[T comparable](v T) *T {
-	if v == *new(T) {
-		return nil
-	}
-	return &v
-}
-
 // prefer asks the server to wait: Prefer of RFC 7240.
 func prefer(wait time.Duration) *string {
 	text := "wait=" + strconv.Itoa(int(wait.Seconds()))
@@ -172,12 +165,12 @@ type Read struct {
 
 // Order reads GET /orders/{id}.
 func (c *Client) Order(ctx context.Context, id string, r Read) (o Order, err error) {
-	p := queryapi.GetOrderParams{ConsistencyToken: some(r.Token)}
+	p := queryapi.GetOrderParams{ConsistencyToken: client.Given(r.Token)}
 	if r.Wait > 0 {
 		p.Prefer = prefer(r.Wait)
 	}
 	if r.UntilSettled {
-		p.Until = some("settled")
+		p.Until = client.Given("settled")
 	}
 	o.Raw, err = call(ctx, r.Wait, &o, func(ctx context.Context) (*http.Response, error) { return c.query.GetOrder(ctx, id, &p) })
 	return o, err
@@ -192,7 +185,7 @@ type Filter struct {
 // List reads one page of GET /orders.
 func (c *Client) List(ctx context.Context, f Filter) (p Page, err error) {
 	q := queryapi.ListOrdersParams{
-		CustomerID: some(f.CustomerID), Status: some(f.Status), PageSize: some(f.PageSize), PageToken: some(f.PageToken),
+		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
 	}
 	p.Raw, err = call(ctx, 0, &p, func(ctx context.Context) (*http.Response, error) { return c.query.ListOrders(ctx, &q) })
 	return p, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
 )
 
@@ -48,7 +49,7 @@ type Paging struct {
 // Groups reads what is parked by participant, class and type.
 func (c *Console) Groups(ctx context.Context, f LetterFilter) (g Groups, err error) {
 	p := consoleapi.ListGroupsParams{
-		Participant: some(f.Participant), Class: some(f.Class), Type: some(f.Type), OrderID: some(f.OrderID),
+		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
 	}
 	g.Raw, err = call(ctx, 0, &g, func(ctx context.Context) (*http.Response, error) { return c.api.ListGroups(ctx, &p) })
 	return g, err
@@ -57,8 +58,8 @@ func (c *Console) Groups(ctx context.Context, f LetterFilter) (g Groups, err err
 // Letters reads one page of the dead letters; headOnly leaves out what stands behind others.
 func (c *Console) Letters(ctx context.Context, f LetterFilter, headOnly bool, page Paging) (l LetterPage, err error) {
 	p := consoleapi.ListLettersParams{
-		Participant: some(f.Participant), Class: some(f.Class), Type: some(f.Type), OrderID: some(f.OrderID),
-		HeadOnly: some(headOnly), PageSize: some(page.Size), PageToken: some(page.Token),
+		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
+		HeadOnly: client.Given(headOnly), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}
 	l.Raw, err = call(ctx, 0, &l, func(ctx context.Context) (*http.Response, error) { return c.api.ListLetters(ctx, &p) })
 	return l, err
@@ -66,7 +67,7 @@ func (c *Console) Letters(ctx context.Context, f LetterFilter, headOnly bool, pa
 
 // Chain reads one page of a chain, with payloads; what became of it so far is on the first.
 func (c *Console) Chain(ctx context.Context, participant, orderID string, page Paging) (chain Chain, err error) {
-	p := consoleapi.GetChainParams{PageSize: some(page.Size), PageToken: some(page.Token)}
+	p := consoleapi.GetChainParams{PageSize: client.Given(page.Size), PageToken: client.Given(page.Token)}
 	chain.Raw, err = call(ctx, 0, &chain, func(ctx context.Context) (*http.Response, error) {
 		return c.api.GetChain(ctx, participant, orderID, &p)
 	})
@@ -76,7 +77,7 @@ func (c *Console) Chain(ctx context.Context, participant, orderID string, page P
 // Log reads one page of the audit trail, the newest first. It filters by participant and order only.
 func (c *Console) Log(ctx context.Context, f LetterFilter, page Paging) (l LogPage, err error) {
 	p := consoleapi.ListLogParams{
-		Participant: some(f.Participant), OrderID: some(f.OrderID), PageSize: some(page.Size), PageToken: some(page.Token),
+		Participant: client.Given(f.Participant), OrderID: client.Given(f.OrderID), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}
 	l.Raw, err = call(ctx, 0, &l, func(ctx context.Context) (*http.Response, error) { return c.api.ListLog(ctx, &p) })
 	return l, err
@@ -119,7 +120,7 @@ func (c *Console) Request(ctx context.Context, id string, wait time.Duration) (s
 // Own returns the console with whose rebuilds those of its own read model are meant, and not query's.
 func (c *Console) Own() *Console {
 	own := *c
-	own.of = some(consoleapi.ReadModel("console"))
+	own.of = client.Given(consoleapi.ReadModel("console"))
 	return &own
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/tmaxmax/go-sse"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
@@ -44,7 +45,7 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough
 }
 
 func (c *Client) stream(ctx context.Context, id string, version *int64, each func(Order) bool) (enough bool, err error) {
-	resp, err := c.query.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: some(*version)})
+	resp, err := c.query.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: client.Given(*version)})
 	if err != nil {
 		return false, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 )
 
@@ -43,14 +44,6 @@ func New(url, issuer string, by auth.Credentials) *Query {
 	return &Query{&queryapi.Client{
 		Server: strings.TrimRight(url, "/") + "/", Client: &http.Client{Transport: by.Transport(issuer, transport)},
 	}}
-}
-
-// given is a parameter that is sent unless it is zero.
-func given[T comparable](v T) *T {
-	if v == *new(T) {
-		return nil
-	}
-	return &v
 }
 
 // answer decodes what a call answers into an A.
@@ -95,7 +88,7 @@ func (q *Query) Story(ctx context.Context, id string) (queryapi.Story, error) {
 // List returns a page of orders.
 func (q *Query) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) {
 	p := queryapi.ListOrdersParams{
-		CustomerID: given(f.CustomerID), Status: given(f.Status), Open: given(f.Open), PageSize: given(f.PageSize), PageToken: given(f.PageToken),
+		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), Open: client.Given(f.Open), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
 	}
 	return answer[queryapi.OrderPage](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.ListOrders(ctx, &p) })
 }
