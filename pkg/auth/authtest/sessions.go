@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/config"
 )
@@ -102,6 +105,8 @@ func (b *Browser) Session(issuer *Issuer, c Claims) (cookie string) {
 type people struct {
 	good map[auth.Role]string
 	bad  map[string]string
+	// sealed was made as the expired one was, and has not expired.
+	sealed string
 }
 
 func newPeople(t testing.TB, issuer *Issuer, h http.Handler) *people {
@@ -121,11 +126,9 @@ func newPeople(t testing.TB, issuer *Issuer, h http.Handler) *people {
 	middle := len(sealed) * 2 / 3
 	flipped := map[bool]string{true: "B", false: "A"}[sealed[middle] == 'A']
 
-	expires := time.Now().Add(2 * time.Second).Truncate(time.Second)
-	expired := NewBrowser(t, h).Session(issuer, all.But("exp", expires.Unix()))
-	time.Sleep(time.Until(expires)) // until it is
+	p.sealed = name + "=" + seal(t, issuer, name, time.Now().Add(time.Hour))
 	p.bad = map[string]string{
-		"an expired session":       expired,
+		"an expired session":       name + "=" + seal(t, issuer, name, time.Now().Add(-time.Second)),
 		"a tampered session":       name + "=" + sealed[:middle] + flipped + sealed[middle+1:],
 		"of another key":           NewBrowser(t, signInRoutes(another)).Session(issuer, all),
 		"a bearer token":           name + "=" + issuer.Sign(all),
@@ -135,9 +138,29 @@ func newPeople(t testing.TB, issuer *Issuer, h http.Handler) *people {
 	return p
 }
 
+// seal makes the value of a session cookie, with all roles, that a service with SessionKey takes until a time.
+func seal(t testing.TB, issuer *Issuer, name string, until time.Time) string {
+	key, err := base64.StdEncoding.DecodeString(SessionKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.DIRECT, Key: key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := jwt.Encrypted(sealer).Claims(map[string]any{
+		"sub": "ada", "roles": auth.Roles, "iss": issuer.URL, "aud": []string{name}, "exp": until.Unix(),
+	}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
 // sessions are as good as tokens with the same roles, from the service's own pages.
 func (r router) sessions(method, path string, needs auth.Role) {
 	r.t.Helper()
+	r.letIn(r.send(method, path, "Cookie", r.people.sealed, "Sec-Fetch-Site", "same-origin"), method, path, "sealed here")
 	for what, cookie := range r.people.bad {
 		r.answers(r.send(method, path, "Cookie", cookie, "Sec-Fetch-Site", "same-origin"), method, path, what,
 			http.StatusUnauthorized, auth.SlugUnauthenticated, "")
