@@ -82,13 +82,13 @@ func (g *Guard) Routes(table Table) func(http.Handler) http.Handler {
 func (g *Guard) identify(table Table, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.admit(r, table)
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+		ctx := context.WithValue(r.Context(), callerKey{}, c)
 		switch {
 		case err == nil:
-			next.ServeHTTP(w, r.WithContext(httpdoor.WithClient(r.Context(), "subject "+c.Subject)))
+			next.ServeHTTP(w, r.WithContext(httpdoor.WithClient(ctx, "subject "+c.Subject)))
 		case g.signIn != nil && strings.Contains(r.Header.Get("Accept"), "text/html"): // a browser, for a page
 			count(r, err)
-			g.signIn.turnAway(w, r, err)
+			g.signIn.turnAway(w, r.WithContext(ctx), err)
 		default:
 			refuse(w, r, err)
 		}

@@ -44,10 +44,11 @@ func (c cookies) readKey() ([]byte, error) {
 	return key, fault.As(fault.Unavailable, err)
 }
 
-func newKey() config.Secret {
+// NewSessionKey returns a fresh key, as SESSION_KEY has it.
+func NewSessionKey() string {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // it never fails
-	return config.NewSecret(base64.StdEncoding.EncodeToString(key))
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // name of a cookie. One that begins with __Host- no other name of the domain, and nobody over http, can set.

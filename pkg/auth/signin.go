@@ -91,7 +91,7 @@ func (g *Guard) SignIn(cfg SignIn, as Credentials, notice func(http.ResponseWrit
 		return
 	}
 	if !cfg.Key.IsSet() {
-		cfg.Key = newKey()
+		cfg.Key = config.NewSecret(NewSessionKey())
 	}
 	c := cookies{issuer: g.cfg.Issuer, secure: strings.HasPrefix(cfg.URL, "https:"), key: cfg.Key}
 	g.signIn = &signIn{cfg, as, g.verifier, c, notice}

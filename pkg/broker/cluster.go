@@ -101,19 +101,21 @@ func (c *cluster) failed(asked, doing string, err error) error {
 // that they may take: with TLS and a login, at a broker that everybody asks at once, that is longer than the requests
 // of a door wait, and each of these would drop them again.
 func (c *cluster) refreshAfter(err error) {
-	c.mu.Lock()
-	young := time.Since(c.refreshed) < answerWithin
-	c.mu.Unlock()
-	if !young || !errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.refreshEvery(answerWithin)
+	} else {
 		c.refresh()
 	}
 }
 
 // refresh makes the transport ask for the metadata of the cluster before its next request. It does not block.
-func (c *cluster) refresh() {
+func (c *cluster) refresh() { c.refreshEvery(refreshAtMost) }
+
+// refreshEvery refreshes, unless that was done less than a time ago.
+func (c *cluster) refreshEvery(least time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.refreshed) >= refreshAtMost {
+	if time.Since(c.refreshed) >= least {
 		c.refreshed = time.Now()
 		c.transport.CloseIdleConnections()
 	}

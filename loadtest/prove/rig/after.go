@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 )
 
-// issuerSecret is the file that opens the playground's issuer.
-func (r *Rig) issuerSecret() string { return filepath.Join(r.Dir, "secret") }
+// secretFile in the rig's directory opens the playground's issuer.
+const secretFile = "secret"
+
+func (r *Rig) issuerSecret() string { return filepath.Join(r.Dir, secretFile) }
 
 // Use runs a shell command that uses what runs, with its output in a file of the rig's directory. The variables are those of the
 // program's commands, and of scripts/load.
@@ -26,6 +28,6 @@ func (r *Rig) Use(ctx context.Context, command string) (log string, err error) {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "TROUPE_DIR="+dir, "TROUPE_CONTROL_URL=http://"+r.control,
-		"ORDER_URL="+r.order, "QUERY_URL="+r.query, "ISSUER_URL="+r.issuer, "ISSUER_SECRET_FILE="+filepath.Join(dir, "secret"))
+		"ORDER_URL="+r.order, "QUERY_URL="+r.query, "ISSUER_URL="+r.issuer, "ISSUER_SECRET_FILE="+filepath.Join(dir, secretFile))
 	return log, cmd.Run()
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -122,9 +121,6 @@ func read(ctx context.Context, log *broker.Client, spans map[broker.TopicPartiti
 		if len(from) == 0 || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		slices.SortFunc(from, func(a, b broker.Position) int {
-			return cmp.Or(strings.Compare(a.Topic, b.Topic), a.Partition-b.Partition)
-		})
 		fetched, err := log.Fetch(ctx, from)
 		for _, f := range fetched {
 			if f.Err != nil {

@@ -1,20 +1,10 @@
 package issuer
 
 import (
-	"context"
-
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 )
-
-// Tokens gives the tokens of a subject, each until it expires.
-func Tokens(ctx context.Context, url, secret, subject string) oauth2.TokenSource {
-	c := clientcredentials.Config{ClientID: subject, ClientSecret: secret, TokenURL: TokenURL(url)}
-	return c.TokenSource(ctx)
-}
 
 // CLI is the client that a terminal signs in as: it has no secret, and a person says who it is.
 const CLI = "troupe"

@@ -9,8 +9,10 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/services/troupe/internal/issuer"
+	"golang.org/x/oauth2"
 )
 
 const secret = "the playground's"
@@ -40,6 +42,11 @@ func api(t *testing.T, at string) func(token string, role auth.Role) int {
 	}
 }
 
+// tokens are what services get that are clients of the issuer.
+func tokens(at, subject, secret string) oauth2.TokenSource {
+	return auth.Credentials{ClientID: subject, Secret: config.NewSecret(secret)}.Source(at)
+}
+
 func TestServicesTakeItsTokens(t *testing.T) {
 	at := serve(t)
 	ask := api(t, at)
@@ -47,7 +54,7 @@ func TestServicesTakeItsTokens(t *testing.T) {
 		"ada": nil, "viewer": {auth.Viewer}, "operator": {auth.Viewer, auth.Operator},
 		"breaker": {auth.Viewer, auth.Breaker}, "admin": auth.Roles,
 	} {
-		token, err := issuer.Tokens(t.Context(), at, secret, subject).Token()
+		token, err := tokens(at, subject, secret).Token()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +78,7 @@ func TestServicesTakeItsTokens(t *testing.T) {
 func TestWithoutTheSecretThereIsNoToken(t *testing.T) {
 	at := serve(t)
 	for _, c := range [][2]string{{"ada", "another"}, {"ada", ""}, {"a b", secret}, {"", secret}} {
-		if token, err := issuer.Tokens(t.Context(), at, c[1], c[0]).Token(); err == nil {
+		if token, err := tokens(at, c[0], c[1]).Token(); err == nil {
 			t.Errorf("%q: %v", c, token)
 		}
 	}

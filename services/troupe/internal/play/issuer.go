@@ -2,11 +2,11 @@ package play
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
@@ -42,10 +42,8 @@ func (o *Options) issuer(at Playground) ([]lifecycle.Part, error) {
 	if err := os.WriteFile(name, []byte(secret+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // it never fails
-	text := base64.StdEncoding.EncodeToString(key)
-	if err := os.WriteFile(filepath.Join(at.Dir, sessionKeyFile), []byte(text+"\n"), 0o600); err != nil {
+	key := filepath.Join(at.Dir, sessionKeyFile)
+	if err := os.WriteFile(key, []byte(auth.NewSessionKey()+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	h, err := issuer.New(at.Issuer, secret)
