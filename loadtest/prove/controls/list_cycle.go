@@ -74,7 +74,7 @@ var storeChecks = []Control{
 	{
 		ID: "no-owner-check", Without: "a change is applied for whoever asks", Breaks: nothingTwice,
 		Schedules: 767,
-		Proof:     Proof{resetsInItsSleep, []check.Guarantee{check.Lost}},
+		Proof:     Proof{decidesInItsSleep, []check.Guarantee{check.Lost}},
 		Edits: []Edit{
 			{"pkg/taskstore/change.go", `if m[1] ~= ARGV[1] then return 2 end`, ``},
 			{"pkg/taskstore/change.go", `case owner != c.Owner:`, `case false:`},

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/schemas/check"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
@@ -118,43 +121,65 @@ var foldedByOthers = scene{Name: "folded by older code", Act: func(s *stage) {
 	}
 }}
 
-// resetsInItsSleep: an instance falls asleep while it resets a partition, and goes on when that has long been another's.
-var resetsInItsSleep = scene{Name: "resets a partition in its sleep", Instances: 2, Act: func(s *stage) {
-	placed := s.place(load.Plan{Orders: 24})
-	s.rest()
-	for p := range partitions {
-		s.must(s.redis.HSet(s.ctx, fmt.Sprintf("{order:%d}:meta", p), "fold_version", "0.0").Err())
-	}
-	held := s.Proxies.Redis.Hold(func(c hold.Command) bool { return removes(c, "order") }, hold.Before)
-	s.after(held.Drop)
-	s.do("order", "kill")
-	sleeper := s.hit(held)
+// decidesInItsSleep: an instance falls asleep with a change on its way to the store. It arrives when another instance has taken the
+// partition over, and has waited in vain for the answer to a change of its own: who compares seq alone takes the sleeper's change for
+// its own at the next try, and what it decided is forgotten with its next death.
+var decidesInItsSleep = scene{Name: "decides in its sleep", Instances: 2, Act: func(s *stage) {
+	var slept, waited []string
+	late := s.Proxies.Redis.Hold(func(c hold.Command) bool {
+		slept = decided(c, "payment")
+		return len(slept) > 0
+	}, hold.Before)
+	s.after(late.Drop)
+	placed := s.place(load.Plan{Orders: 8 * partitions})
+	sleeper := s.hit(late)
 	s.do(sleeper.Client, "pause")
-	s.must(s.Member(s.ctx, "order", sleeper.Client, false))
-	meta := fmt.Sprintf("{order:%d}:meta", sleeper.Partition)
-	s.must(s.until("the other instance has folded the partition", func() (bool, error) {
-		v, err := s.redis.HMGet(s.ctx, meta, "fold_version", "folded").Result()
-		return err == nil && v[0] != nil && v[1] != nil, err
+	tried := s.Proxies.Redis.Hold(func(c hold.Command) bool {
+		_, p, _ := c.Task()
+		waited = decided(c, "payment")
+		return len(waited) > 0 && p == sleeper.Partition && c.Client != sleeper.Client
+	}, hold.Before)
+	s.after(tried.Drop)
+	orders := s.Processes("order")
+	for _, process := range orders { // or its answers have payment write the same once more
+		s.do(process, "pause")
+		s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), process, "resume") })
+	}
+	s.must(s.Member(s.ctx, "payment", sleeper.Client, false))
+	s.hit(tried)
+	if !slices.ContainsFunc(waited, func(id string) bool { return !slices.Contains(slept, id) }) {
+		s.must(errors.New("the other instance has decided nothing else"))
+	}
+	late.Release()
+	placed = slices.DeleteFunc(placed, func(e check.Expected) bool {
+		return broker.Partition([]byte(e.ID), partitions) != sleeper.Partition
+	})
+	s.must(s.until("the other instance has published, and written how far", func() (bool, error) {
+		at, err := s.redis.HGet(s.ctx, fmt.Sprintf("{payment:%d}:meta", sleeper.Partition), "own:payment.events.v1").Int()
+		return at >= len(placed), err
 	}))
-	s.pause(elapse)
-	held.Release()
-	s.pause(elapse)
-	for _, process := range s.Processes("order") {
+	for _, process := range s.Processes("payment") {
 		s.do(process, "kill")
 	}
+	for _, process := range orders {
+		s.do(process, "resume")
+	}
 	for _, e := range placed {
-		if broker.Partition([]byte(e.ID), partitions) == sleeper.Partition {
-			s.cancel(e.ID)
-		}
+		s.cancel(e.ID)
 	}
 }}
 
-// removes is true for the script that deletes keys of a partition which is reset: it has many keys and one argument, the owner.
-func removes(c hold.Command, service string) bool {
-	of, _, ok := c.Task()
-	if !ok || of != service {
-		return false
+// decided are the orders of a change of a service's task that puts something into the outbox.
+func decided(c hold.Command, service string) (ids []string) {
+	if of, _, ok := c.Task(); !ok || of != service || !c.Decides() {
+		return nil
 	}
-	keys, err := strconv.Atoi(c.Args[2])
-	return err == nil && keys > 1 && len(c.Args) == 3+keys+1
+	for _, op := range c.Change() {
+		if op.Cmd == "HSET" && strings.Contains(op.Key, "}:orders:") {
+			for i := 0; i < len(op.Args); i += 2 {
+				ids = append(ids, op.Args[i])
+			}
+		}
+	}
+	return ids
 }
