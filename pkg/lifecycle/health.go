@@ -39,6 +39,17 @@ func (h *Health) Check(name string, f func() error) {
 // Stopping makes the program not ready for good.
 func (h *Health) Stopping() { h.stopping.Store(true) }
 
+// LastAnswers ends the connection behind each answer of next once the program stops. A client that kept it would send
+// its next request into a server that closes, and would not know whether it was read.
+func (h *Health) LastAnswers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // Part turns readiness off when it is stopped, and then waits for drain so that those who balance load see it before
 // the servers close. Give it to Run as the last part: then it stops first.
 func (h *Health) Part(drain time.Duration) Part {

@@ -92,7 +92,7 @@ func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handle
 		return lifecycle.Part{}, nil, err
 	}
 	s.OnStop(func() error { _ = ln.Close(); return nil }) // closed already, unless the start failed
-	return lifecycle.HTTP(name, ln, guard, telemetry.HTTP(s.name)(h)), ln.Addr(), nil
+	return lifecycle.HTTP(name, ln, guard, s.health.LastAnswers(telemetry.HTTP(s.name)(h))), ln.Addr(), nil
 }
 
 // Run opens what every service has, calls open for what is this one's own, and runs all until ctx ends; then it stops

@@ -42,8 +42,15 @@ func start(t *testing.T, open func(*service.Service) error) *started {
 			svc.OnStop(func() error { s.did = append(s.did, "closed"); return nil })
 			svc.AddPart(lifecycle.Part{Name: "part", Run: func(ctx context.Context) error {
 				<-ctx.Done()
-				_, err := http.Get(s.url + "/livez") //nolint:noctx // the service is about to end
-				s.did = append(s.did, map[bool]string{true: "stopped, HTTP open", false: "stopped, HTTP closed"}[err == nil])
+				resp, err := http.Get(s.url + "/livez") //nolint:noctx // the service is about to end
+				switch {
+				case err != nil:
+					s.did = append(s.did, "stopped, HTTP closed")
+				case resp.Close:
+					s.did = append(s.did, "stopped, HTTP answers for the last time")
+				default:
+					s.did = append(s.did, "stopped, HTTP open")
+				}
 				return nil
 			}})
 			return open(svc)
@@ -83,8 +90,8 @@ func TestAServiceWithoutAnAPIAnswersUntilItsPartsHaveStopped(t *testing.T) {
 	if code, body := get(t, s.url+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "nobody answers") {
 		t.Errorf("readyz: %d %s", code, body)
 	}
-	if code, _ := get(t, s.url+"/livez"); code != http.StatusOK {
-		t.Errorf("livez: %d", code)
+	if resp, err := http.Get(s.url + "/livez"); err != nil || resp.StatusCode != http.StatusOK || resp.Close { //nolint:noctx // loopback
+		t.Errorf("livez: %v %+v", err, resp)
 	}
 	if code, body := get(t, s.url+"/metrics"); code != http.StatusOK || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("metrics: %d", code)
@@ -92,7 +99,7 @@ func TestAServiceWithoutAnAPIAnswersUntilItsPartsHaveStopped(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"stopped, HTTP open", "closed"}; !slices.Equal(s.did, want) {
+	if want := []string{"stopped, HTTP answers for the last time", "closed"}; !slices.Equal(s.did, want) {
 		t.Errorf("did %q, want %q", s.did, want)
 	}
 }

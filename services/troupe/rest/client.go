@@ -149,7 +149,14 @@ func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (a Acc
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
 func (c *Client) Cancel(ctx context.Context, id string) (a Accepted, err error) {
-	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) { return c.order.CancelOrder(ctx, id) })
+	// net/http may send it again on another connection when a server closed the one it kept; nothing of it is on the wire.
+	repeatable := func(_ context.Context, req *http.Request) error {
+		req.Header["Idempotency-Key"] = nil
+		return nil
+	}
+	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) {
+		return c.order.CancelOrder(ctx, id, repeatable)
+	})
 	return a, err
 }
 

@@ -40,6 +40,29 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// What is safe to repeat goes to another connection when a server closes, unread, the one that was kept.
+func TestCancelIsSentAgainWhenAServerCloses(t *testing.T) {
+	got := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, sent := r.Header["Idempotency-Key"]; sent {
+			t.Error("a header that the API does not know")
+		}
+		if got++; got == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, `{"id":"o1"}`)
+	})
+	for range 2 {
+		if _, err := c.Cancel(t.Context(), "o1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got != 3 {
+		t.Errorf("%d requests arrived", got)
+	}
+}
+
 // An order is placed as its customer; all else is asked as whomever the client acts for.
 func TestRequestsBearTokens(t *testing.T) {
 	var seen []string
