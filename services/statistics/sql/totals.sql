@@ -40,15 +40,15 @@ CREATE TABLE records (
   'value.format' = 'raw', 'value.fields-include' = 'EXCEPT_KEY'
 );
 
--- One row for each figure: what it is, of what, since when. Times are UTC, amounts in minor units.
+-- One row for each figure: what it is, of which kind, since when. Times are UTC, amounts in minor units.
 CREATE TABLE statistics (
   figure STRING,
-  of STRING,
+  kind STRING,
   since TIMESTAMP_LTZ(3),
   n BIGINT,
   amount BIGINT,
   share DOUBLE,
-  PRIMARY KEY (figure, of, since) NOT ENFORCED
+  PRIMARY KEY (figure, kind, since) NOT ENFORCED
 ) WITH (
   'connector' = 'upsert-kafka',
   'topic' = 'statistics.v1',

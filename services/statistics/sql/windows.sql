@@ -43,12 +43,12 @@ CREATE TABLE records (
 
 CREATE TABLE statistics (
   figure STRING,
-  of STRING,
+  kind STRING,
   since TIMESTAMP_LTZ(3),
   n BIGINT,
   amount BIGINT,
   share DOUBLE,
-  PRIMARY KEY (figure, of, since) NOT ENFORCED
+  PRIMARY KEY (figure, kind, since) NOT ENFORCED
 ) WITH (
   'connector' = 'upsert-kafka',
   'topic' = 'statistics.v1',

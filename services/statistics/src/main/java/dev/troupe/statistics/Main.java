@@ -95,11 +95,12 @@ public final class Main {
     return files.exists(folder) && files.getFileStatus(folder).isDir() ? files.listStatus(folder) : new FileStatus[0];
   }
 
+  /** What lies at the bottom of it, in one line. */
   private static String reason(Throwable e) {
     if (e.getCause() != null) {
       return reason(e.getCause());
     }
-    return e.getMessage() == null ? e.toString() : e.getMessage();
+    return String.valueOf(e.getMessage() == null ? e : e.getMessage()).lines().findFirst().orElse("");
   }
 
   private static void fail(String file, String message) {
