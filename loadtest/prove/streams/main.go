@@ -1,10 +1,11 @@
-// Command streams holds the figures of services/statistics against the read model of a troupe at rest. It is run by prove, when all
-// was broken and judged, from the repository's root, with the statistics built:
+// Command streams holds the figures of services/statistics against the read model of a troupe at rest. prove runs it when
+// all was broken and judged, from the repository's root, with the statistics built:
 //
 //	go run ./loadtest/prove -real … -then 'go run ./loadtest/prove/streams'
 //
-// The job of the totals is killed and goes on from a checkpoint, over copies, superseded facts and garbage that were appended meanwhile;
-// both times its figures must equal what query answers. A job without the chain rule must not. It exits with 0 when all of that is so.
+// The job of the totals is killed and goes on from a checkpoint, over copies, superseded facts and garbage that were
+// appended meanwhile; both times its figures must equal what query answers. Those of a job without the chain rule must
+// not. It exits with 0 when all of that is so.
 package main
 
 import (

@@ -93,11 +93,14 @@ func with(r broker.Record, e event.Event, sequence uint64, previous string) *kgo
 	return rig.Record(event.ToRecord(e, r.Topic, r.Partition))
 }
 
-// unreadable are a record without headers and value, a type that no schema has, and bytes that are not the message of their type.
+// unreadable are a record without headers and value, a type that no schema has, and bytes that are not the message of
+// their type.
 func unreadable() []*kgo.Record {
 	order := uuid.NewString()
 	at := broker.Partition([]byte(order), rig.Partitions)
-	e := event.Event{ID: uuid.NewString(), Type: "troupe.order.v1.OrderShipped", Source: "order", Subject: order, Time: time.Now(), Sequence: 1}
+	e := event.Event{
+		ID: uuid.NewString(), Type: "troupe.order.v1.OrderShipped", Source: "order", Subject: order, Time: time.Now(), Sequence: 1,
+	}
 	unknown := rig.Record(event.ToRecord(e, "order.events.v1", at))
 	e.ID, e.PreviousID, e.Type, e.Sequence, e.Data = uuid.NewString(), e.ID, "troupe.order.v1.OrderConfirmed", 2, []byte{1, 2, 3}
 	return []*kgo.Record{

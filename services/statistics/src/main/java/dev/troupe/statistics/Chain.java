@@ -1,8 +1,8 @@
 package dev.troupe.statistics;
 
 /**
- * The rule which of an order's facts in one topic count, for a reader from the log's start; pkg/chain is the same in Go, and docs/protocol.md
- * says why. Both pass pkg/chain/testdata/table.json.
+ * The rule which of an order's facts in one topic count, for a reader from the log's start. pkg/chain is the same in Go,
+ * and docs/protocol.md says why. Both pass pkg/chain/testdata/table.json.
  */
 final class Chain {
   private Chain() {}
@@ -20,7 +20,10 @@ final class Chain {
     /** What came before the first fact that was met is not known: retention took it. */
     public boolean adopted;
 
-    /** known: an event with this id took effect before. Validity is looked at first: a superseded fact and its valid successor can share an id. */
+    /**
+     * known: an event with this id took effect before. Validity is looked at first: a superseded fact and its valid
+     * successor can have the same id.
+     */
     Verdict judge(Link link, boolean known) {
       if (link.sequence == 0 || precedes(link)) {
         return known ? Verdict.DUPLICATE : Verdict.VALID;

@@ -21,11 +21,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * judge(record => TABLE records PARTITION BY (topic, order_id)) adds to each record its type, when it happened, its body as JSON and a
- * verdict: valid, duplicate, superseded or undecodable. Only what is valid counts.
+ * judge(record => TABLE records PARTITION BY (topic, order_id)) adds to each record its type, when it happened, its body
+ * as JSON and a verdict: valid, duplicate, superseded or undecodable. Only what is valid counts.
  *
- * <p>The table must have the columns topic, partition, offset, order_id (the key), headers and body. Kafka keeps the records of an order in
- * one partition of each topic, and Flink keeps the order of a partition up to here.
+ * <p>The table must have the columns topic, partition, offset, order_id (the key), headers and body. Kafka keeps the
+ * records of an order in one partition of each topic, and Flink keeps the order of a partition up to here.
  */
 @DataTypeHint("ROW<type STRING, happened TIMESTAMP_LTZ(3), verdict STRING NOT NULL, data STRING>")
 public class Judge extends ProcessTableFunction<Row> {

@@ -17,14 +17,14 @@ import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
 import org.apache.flink.table.api.TableResult;
 
-/** Runs a file of SQL on a Flink in this process, or on the cluster that the file names, and resumes from its newest checkpoint. */
+/** Runs a file of SQL on a Flink in this process, or on the cluster that it names, and resumes from the newest checkpoint. */
 public final class Main {
   private static final Pattern VIEW = Pattern.compile("(?is)CREATE\\s+TEMPORARY\\s+VIEW\\s+(\\w+)\\s+AS\\s+(.*)");
   private static final Pattern JOB = Pattern.compile("(?is)(EXECUTE|INSERT)\\b.*");
 
   private Main() {}
 
-  /** Exits with 0 when the jobs of the file have ended, which those that read without bound never do; with 1 on errors, with 2 on wrong usage. */
+  /** Exits with 0 when the job has ended, which one that reads without bound never does; with 1 on errors, 2 on wrong usage. */
   public static void main(String[] args) {
     if (args.length != 1) {
       System.err.println("usage: java -cp 'statistics-1.jar:libs/*' dev.troupe.statistics.Main FILE.sql");

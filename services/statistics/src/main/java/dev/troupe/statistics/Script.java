@@ -14,8 +14,8 @@ record Script(Map<String, String> options, List<String> statements) {
   private static final Pattern STATEMENT_SET = Pattern.compile("(?is)EXECUTE\\s+STATEMENT\\s+SET\\b.*");
 
   /**
-   * A statement ends with a semicolon at the end of a line, a statement set with the line END;. A line that begins with -- is a comment.
-   * ${NAME} and ${NAME:-default} are variables, as in a shell.
+   * A statement ends with a semicolon at the end of a line, a statement set with the line END;. A line that begins with
+   * -- is a comment. ${NAME} and ${NAME:-default} are variables, as in a shell.
    */
   static Script parse(String text, Map<String, String> variables) {
     Script script = new Script(new HashMap<>(), new ArrayList<>());

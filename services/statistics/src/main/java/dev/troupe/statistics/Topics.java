@@ -1,5 +1,8 @@
 package dev.troupe.statistics;
 
+import static org.apache.kafka.common.config.TopicConfig.CLEANUP_POLICY_COMPACT;
+import static org.apache.kafka.common.config.TopicConfig.CLEANUP_POLICY_CONFIG;
+
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -13,11 +16,10 @@ import org.apache.flink.table.catalog.ObjectPath;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.TopicExistsException;
 
-/** The topics behind the tables of a script. A job that is started without one would wait, and say so in a log nobody reads. */
+/** The topics behind the tables of a script. A job that starts without one would try for ever, with a stack trace each time. */
 final class Topics {
   private static final String PREFIX = "properties.";
 
@@ -60,23 +62,26 @@ final class Topics {
     Set<String> missing = new TreeSet<>(topics);
     missing.removeAll(admin.listTopics().names().get());
     if (!missing.isEmpty()) {
-      throw new IllegalStateException("no topic " + String.join(", ", missing) + " in Kafka: the services make their topics when they start");
+      throw new IllegalStateException(
+          "no topic " + String.join(", ", missing) + " in Kafka: the services make their topics when they start");
     }
   }
 
   private static void requireCompacted(Admin admin, String topic) throws Exception {
     try {
       NewTopic compacted = new NewTopic(topic, Optional.of(1), Optional.empty());
-      admin.createTopics(List.of(compacted.configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT)))).all().get();
+      compacted.configs(Map.of(CLEANUP_POLICY_CONFIG, CLEANUP_POLICY_COMPACT));
+      admin.createTopics(List.of(compacted)).all().get();
     } catch (ExecutionException e) {
       if (!(e.getCause() instanceof TopicExistsException)) {
         throw e;
       }
     }
     ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-    String policy = admin.describeConfigs(List.of(resource)).all().get().get(resource).get(TopicConfig.CLEANUP_POLICY_CONFIG).value();
-    if (!policy.equals(TopicConfig.CLEANUP_POLICY_COMPACT)) {
-      throw new IllegalStateException("topic " + topic + " has cleanup.policy " + policy + ": it must be compact, or figures vanish with their age");
+    String policy = admin.describeConfigs(List.of(resource)).all().get().get(resource).get(CLEANUP_POLICY_CONFIG).value();
+    if (!policy.equals(CLEANUP_POLICY_COMPACT)) {
+      throw new IllegalStateException(
+          "topic " + topic + " has cleanup.policy " + policy + ": it must be compact, or figures vanish with their age");
     }
   }
 }
