@@ -73,7 +73,7 @@ SECURE_FAULTS := kill,rolling-restart,broker-restart,topics-anew,redis-restart,r
 secure-test: bin/troupe ## prove on a Kafka and Redis that refuse what is not granted, by TLS, with tokens; then demo and load-smoke there (openssl)
 	go run ./loadtest/prove -secure -troupe bin/troupe -orders 200 -seed $(SEED) -faults $(SECURE_FAULTS) -then 'bin/troupe demo && scripts/load smoke' $(ARGS)
 
-# What leaves copies, superseded facts, dead letters and garbage in the log.
+# What leaves copies, dead letters and garbage in the log; superseded facts are appended for certain afterwards.
 STREAMS_FAULTS := kill,pause,pair:pause+redis-flush,redis-flush,redrive,copies,poison
 
 .PHONY: streams-test
