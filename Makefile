@@ -73,6 +73,14 @@ SECURE_FAULTS := kill,rolling-restart,broker-restart,topics-anew,redis-restart,r
 secure-test: bin/troupe ## prove on a Kafka and Redis that refuse what is not granted, by TLS, with tokens; then demo and load-smoke there (openssl)
 	go run ./loadtest/prove -secure -troupe bin/troupe -orders 200 -seed $(SEED) -faults $(SECURE_FAULTS) -then 'bin/troupe demo && scripts/load smoke' $(ARGS)
 
+# What leaves copies, dead letters and garbage in the log; superseded facts are appended for certain afterwards.
+STREAMS_FAULTS := kill,pause,pair:pause+redis-flush,redis-flush,redrive,copies,poison
+
+.PHONY: streams-test
+streams-test: bin/troupe ## the totals of Flink SQL against the read model, after prove on a real Kafka (Java, Maven, redis-server)
+	cd services/statistics && mvn -q -B package
+	go run ./loadtest/prove -real -troupe bin/troupe -orders 200 -seed 1 -faults $(STREAMS_FAULTS) -then 'go run ./loadtest/prove/streams' $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## every fuzz test on FUZZTIME inputs (50000x), or for a time (10m)
 	@scripts/fuzz
@@ -168,6 +176,7 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
 	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
 	@scripts/step 'secure-test' $(MAKE) --no-print-directory secure-test
+	@scripts/step 'streams-test' $(MAKE) --no-print-directory streams-test
 	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check

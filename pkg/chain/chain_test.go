@@ -1,7 +1,9 @@
 package chain_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 
@@ -12,60 +14,76 @@ func link(sequence uint64, id, previous string) chain.Link {
 	return chain.Link{Sequence: sequence, ID: id, PreviousID: previous}
 }
 
-// The chain table of docs/protocol.md.
+// place is a head or a link in the table.
+type place struct {
+	Sequence uint64
+	ID       string
+	Previous string // of a link
+	Adopted  bool   // of a head
+}
+
+func (p place) head() chain.Head {
+	return chain.Head{Sequence: p.Sequence, ID: p.ID, Adopted: p.Adopted}
+}
+
+var verdicts = map[string]chain.Verdict{
+	"valid": chain.Valid, "duplicate": chain.Duplicate, "superseded": chain.Superseded, "contradicted": chain.Contradicted,
+}
+
+// The chain table of docs/protocol.md, which services/statistics passes too: after is the head of a reader from the start.
 func TestTable(t *testing.T) {
-	var (
-		none      chain.Head
-		firm      = chain.Head{Sequence: 2, ID: "b"}
-		adopted   = chain.Head{Sequence: 3, ID: "c", Adopted: true}
-		forgotten = chain.Forgotten()
-	)
-	for _, c := range []struct {
-		name  string
-		head  chain.Head
-		link  chain.Link
-		known bool
-		want  chain.Verdict
-		after chain.Head // of a reader from the start
-	}{
-		{"request", firm, link(0, "r", ""), false, chain.Valid, firm},
-		{"request, seen or parked", firm, link(0, "r", ""), true, chain.Duplicate, firm},
-		{"request before any fact", none, link(0, "r", ""), false, chain.Valid, none},
-
-		{"first", none, link(1, "a", ""), false, chain.Valid, chain.Head{Sequence: 1, ID: "a"}},
-		{"first, seen: the head alone is gone", none, link(1, "a", ""), true, chain.Duplicate, chain.Head{Sequence: 1, ID: "a"}},
-		{"no head, in mid-chain", none, link(3, "c", "b"), false, chain.Valid, adopted},
-		{"forgotten head, first", forgotten, link(1, "a", ""), false, chain.Valid, chain.Head{Sequence: 1, ID: "a", Adopted: true}},
-		{"forgotten head, in mid-chain", forgotten, link(3, "c", "b"), false, chain.Valid, adopted},
-
-		{"next", firm, link(3, "c", "b"), false, chain.Valid, chain.Head{Sequence: 3, ID: "c"}},
-		{"next, seen", firm, link(3, "c", "b"), true, chain.Duplicate, chain.Head{Sequence: 3, ID: "c"}},
-		{"next of an adopted head", adopted, link(4, "d", "c"), false, chain.Valid, chain.Head{Sequence: 4, ID: "d", Adopted: true}},
-
-		{"the head again", firm, link(2, "b", "a"), false, chain.Duplicate, firm},
-		{"an old one again", firm, link(1, "a", ""), true, chain.Duplicate, firm},
-		{"an adopted head again", adopted, link(3, "c", "b"), true, chain.Duplicate, adopted},
-
-		{"next, but names another", firm, link(3, "c", "x"), false, chain.Superseded, firm},
-		{"the same, with the id of its valid successor", firm, link(3, "c", "x"), true, chain.Superseded, firm},
-		{"gap", firm, link(4, "d", "c"), false, chain.Superseded, firm},
-		{"another in an old place", firm, link(1, "x", ""), false, chain.Superseded, firm},
-		{"another in the head's place", firm, link(2, "x", "a"), false, chain.Superseded, firm},
-
-		{"gap after an adopted head", adopted, link(5, "e", "d"), false, chain.Contradicted, adopted},
-		{"another before an adopted head", adopted, link(2, "x", "a"), false, chain.Contradicted, adopted},
-		{"next of an adopted head, but names another", adopted, link(4, "d", "x"), false, chain.Contradicted, adopted},
-		{"gap after a confirmed head", adopted.Confirmed(), link(5, "e", "d"), false, chain.Superseded, adopted.Confirmed()},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, after := c.head.Judge(c.link, c.known), c.head
-			if got == chain.Valid || got == chain.Duplicate {
-				after = c.head.Accept(c.link, true)
+	file, err := os.Open("testdata/table.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var table []struct {
+		Name    string
+		Head    place
+		Link    place
+		Known   bool
+		Verdict string
+		After   place
+	}
+	cases := json.NewDecoder(file)
+	cases.DisallowUnknownFields()
+	if err := cases.Decode(&table); err != nil {
+		t.Fatal(err)
+	}
+	reached := map[chain.Verdict]bool{}
+	for _, c := range table {
+		t.Run(c.Name, func(t *testing.T) {
+			want, known := verdicts[c.Verdict]
+			if !known {
+				t.Fatalf("no verdict is called %q", c.Verdict)
 			}
-			if got != c.want || after != c.after {
-				t.Errorf("verdict %d, want %d; head %+v, want %+v", got, c.want, after, c.after)
+			reached[want] = true
+			l := link(c.Link.Sequence, c.Link.ID, c.Link.Previous)
+			got, after := c.Head.head().Judge(l, c.Known), c.Head.head()
+			if got == chain.Valid || got == chain.Duplicate {
+				after = after.Accept(l, true)
+			}
+			if got != want || after != c.After.head() {
+				t.Errorf("verdict %d, want %d; head %+v, want %+v", got, want, after, c.After.head())
 			}
 		})
+	}
+	if len(reached) != len(verdicts) {
+		t.Errorf("of %d verdicts the table has only %v", len(verdicts), reached)
+	}
+}
+
+// A head that was adopted is taken for right once the log had nothing to say: what contradicts it is superseded.
+func TestConfirmed(t *testing.T) {
+	head, gap := chain.Head{Sequence: 3, ID: "c", Adopted: true}, link(5, "e", "d")
+	if got := head.Judge(gap, false); got != chain.Contradicted {
+		t.Errorf("a gap after an adopted head: verdict %d", got)
+	}
+	if got := head.Confirmed().Judge(gap, false); got != chain.Superseded {
+		t.Errorf("a gap after a confirmed head: verdict %d", got)
+	}
+	if got := chain.Forgotten(); got != (chain.Head{Adopted: true}) {
+		t.Errorf("a forgotten head is %+v", got)
 	}
 }
 
