@@ -9,18 +9,27 @@ import (
 
 // Whatever a run writes, its secrets are not in it: a password in a log is found, and in no other place looked for.
 func TestASecretThatIsWrittenDownIsFound(t *testing.T) {
-	dir := t.TempDir()
+	report := t.TempDir()
+	dir := filepath.Join(report, "play")
 	t.Chdir("../../..")
 	l, err := newLocks(t.Context(), dir, 1, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{Config: Config{Dir: dir}, locks: l}
-	if leaks, err := r.Leaks(); err != nil || len(leaks) > 0 {
+	r := &Rig{Config: Config{Dir: dir}, locks: l, issuer: "http://127.0.0.1:1"}
+	for _, file := range r.issuerSecrets() {
+		if err := os.WriteFile(file, []byte("the "+filepath.Base(file)+" in full\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if leaks, err := r.Leaks(report); err != nil || len(leaks) > 0 {
 		t.Fatalf("nothing was written: %v, %v", leaks, err)
 	}
-	for file, secret := range map[string]string{"play.log": "order.kafka-password", "kafka/server.log": "redis.key"} {
-		b, err := os.ReadFile(l.file(secret))
+	for file, secret := range map[string]string{
+		"play.log": l.file("order.kafka-password"), "kafka/server.log": l.file("redis.key"),
+		"order.log": filepath.Join(dir, "secret"), "../report.json": filepath.Join(dir, "session-key"),
+	} {
+		b, err := os.ReadFile(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,9 +45,17 @@ func TestASecretThatIsWrittenDownIsFound(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "then.log"), []byte("Authorization: Bearer "+bearer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	leaks, err := r.Leaks()
-	if said := strings.Join(leaks, "\n"); err != nil || len(leaks) != 3 || !strings.Contains(said, "order.kafka-password") ||
-		!strings.Contains(said, "redis.key") || !strings.Contains(said, "then.log holds a token") {
+	leaks, err := r.Leaks(report)
+	said := strings.Join(leaks, "\n")
+	for _, want := range []string{
+		"play.log holds order.kafka-password", "server.log holds redis.key", "order.log holds secret",
+		"report.json holds session-key", "then.log holds a token",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it is not found that %s", want)
+		}
+	}
+	if err != nil || len(leaks) != 5 {
 		t.Errorf("found %q, %v", leaks, err)
 	}
 }
