@@ -17,9 +17,13 @@ import (
 var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.eyJ`)
 
 // Leaks are the files in a folder, which the rig's directory is in, that hold a password, a key or a token, and which.
+// Without anything that was exported there is an error: it should be among them.
 func (r *Rig) Leaks(dir string) (leaks []string, err error) {
 	if r.locks == nil {
 		return nil, nil
+	}
+	if sent, err := os.Stat(filepath.Join(r.Dir, exported)); err != nil || sent.Size() == 0 {
+		return nil, errors.Join(errors.New("nothing was exported"), err)
 	}
 	var planted []string // the files that should hold one
 	for _, pattern := range []string{"*-password", "*.key"} {

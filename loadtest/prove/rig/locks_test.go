@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,33 +23,35 @@ func TestASecretThatIsWrittenDownIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := r.Leaks(report); err == nil {
+		t.Error("nothing was exported, and that is not said")
+	}
+	put := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(exported, "a span")
 	if leaks, err := r.Leaks(report); err != nil || len(leaks) > 0 {
 		t.Fatalf("nothing was written: %v, %v", leaks, err)
 	}
 	for file, secret := range map[string]string{
 		"play.log": l.file("order.kafka-password"), "kafka/server.log": l.file("redis.key"),
-		"order.log": filepath.Join(dir, "secret"), "../report.json": filepath.Join(dir, "session-key"),
+		exported: filepath.Join(dir, "secret"), "../report.json": filepath.Join(dir, "session-key"),
 	} {
 		b, err := os.ReadFile(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(dir, file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(`{"error":"`+string(b)+`"}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(file, `{"error":"`+string(b)+`"}`)
 	}
-	bearer := "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjLTEwMDEifQ.c2lnbmVk"
-	if err := os.WriteFile(filepath.Join(dir, "then.log"), []byte("Authorization: Bearer "+bearer), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put("then.log", "Authorization: Bearer eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjLTEwMDEifQ.c2lnbmVk")
 	leaks, err := r.Leaks(report)
 	said := strings.Join(leaks, "\n")
 	for _, want := range []string{
-		"play.log holds order.kafka-password", "server.log holds redis.key", "order.log holds secret",
+		"play.log holds order.kafka-password", "server.log holds redis.key", "exported holds secret",
 		"report.json holds session-key", "then.log holds a token",
 	} {
 		if !strings.Contains(said, want) {
