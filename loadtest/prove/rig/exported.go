@@ -30,8 +30,7 @@ func collect(dir string) (*collector, error) {
 		return nil, err
 	}
 	var mu sync.Mutex
-	c := &collector{endpoint: "http://" + ln.Addr().String(), ended: make(chan struct{})}
-	c.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	take := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
@@ -41,7 +40,10 @@ func collect(dir string) (*collector, error) {
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable) // it is exported again
 		}
-	})}
+	})
+	c := &collector{
+		"http://" + ln.Addr().String(), &http.Server{Handler: take, ReadHeaderTimeout: time.Minute}, make(chan struct{}),
+	}
 	go func() { // ends with stop
 		defer close(c.ended)
 		_ = c.server.Serve(ln)
