@@ -155,9 +155,7 @@ func rules(name string, s service) (wrong []string) {
 	must(s.Build != nil && s.Health == nil || s.Health != nil && !s.Health.Disable, "has no health check")
 
 	for _, secret := range s.Secrets {
-		of, what, _ := strings.Cut(secret.Source, ".")
-		must(!strings.HasSuffix(what, "-password") || of == name || name == "grant" || name == "provision" && of == "provisioner",
-			"has the password of %s", of)
+		must(mayHave(name, secret.Source), "has %s, which is another's", secret.Source)
 	}
 	must(slices.Contains(s.CapDrop, "ALL") && s.CapAdd == nil, "must have cap_drop: [ALL], and no cap_add")
 	must(slices.Contains(s.SecurityOpt, "no-new-privileges:true"), "must have security_opt: no-new-privileges:true")
@@ -188,6 +186,21 @@ func rules(name string, s service) (wrong []string) {
 		must(v.Type != "volume" || v.Source != "", "the volume at %s has no name", v.Target)
 	}
 	return wrong
+}
+
+// mayHave says whether a secret is a service's, by the name of its file: each has its own, and "grant" all passwords at
+// Kafka and what makes it the super user.
+func mayHave(service, file string) bool {
+	of, what, _ := strings.Cut(file, ".")
+	switch {
+	case file == "ca.crt", of == service:
+		return true
+	case service == "redis":
+		return file == "redis-users.acl"
+	case service == "provision":
+		return of == "provisioner"
+	}
+	return service == "grant" && (of == "admin" || what == "kafka-password")
 }
 
 // volume is true where a named volume is mounted at the path.

@@ -163,9 +163,9 @@ func (r *report) junit() error {
 	return s.Write(filepath.Join(r.Dir, "junit.xml"))
 }
 
-// sealed is whether nothing that the run wrote holds a password or a key.
-func (p *run) sealed(out io.Writer) bool {
-	leaks, err := p.Leaks()
+// sealed is whether nothing that the run wrote into a folder holds a password or a key.
+func (p *run) sealed(dir string, out io.Writer) bool {
+	leaks, err := p.Leaks(dir)
 	if err != nil {
 		leaks = append(leaks, err.Error())
 	}

@@ -87,7 +87,7 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 	defer in.outsize.Close()
 	p := &run{options: o, striker: &striker{Rig: r, intruder: in}, out: out, began: time.Now()}
 	kept, err = p.perform(ctx, dir)
-	return p.sealed(out) && kept, err
+	return p.sealed(dir, out) && kept, err
 }
 
 // perform breaks and orders, waits for quiet, looks at everything, and reports.

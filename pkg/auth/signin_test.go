@@ -185,6 +185,22 @@ func TestASignInLeadsToNoOtherSite(t *testing.T) {
 	}
 }
 
+// Each sign-in asks the issuer, and needs no token.
+func TestSignInsOfAnAddressAreLimited(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	limited := issuer.Config()
+	limited.PerAddress = 2
+	g := authtest.Guard(t, limited)
+	cfg, as := authtest.SignInConfig(authtest.SessionKey)
+	g.SignIn(cfg, as, authtest.Notice)
+	b := authtest.NewBrowser(t, api(g))
+	for n, want := range []int{http.StatusSeeOther, http.StatusSeeOther, http.StatusTooManyRequests} {
+		if w := b.Ask(http.MethodGet, auth.SignInPath); w.Code != want {
+			t.Errorf("sign-in %d: %d, not %d", n+1, w.Code, want)
+		}
+	}
+}
+
 func TestWhoIsSignedInGoesOnWhileTheIssuerIsAway(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	b := authtest.NewBrowser(t, api(signing(t, issuer)))

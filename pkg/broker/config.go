@@ -164,8 +164,9 @@ func (l login) now() (sasl.Mechanism, error) {
 		return nil, err
 	}
 	m, err := l.mechanism(l.user, password)
-	if err != nil {
-		return nil, fault.Field("KAFKA_SASL_PASSWORD", "cannot be used: %w", err)
+	if err != nil { // it quotes the password
+		return nil, fault.Field("KAFKA_SASL_PASSWORD",
+			"or KAFKA_SASL_USER holds a character that SASLprep (RFC 4013) forbids")
 	}
 	return m, nil
 }

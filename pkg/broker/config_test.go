@@ -83,3 +83,17 @@ func writePEM(t *testing.T, name, kind string, der []byte) string {
 	}
 	return path
 }
+
+// Whoever finds no fault with a password but its characters must not show it.
+func TestAPasswordThatCannotBeUsedIsNotShown(t *testing.T) {
+	const planted = "hunter2\a" // SASLprep (RFC 4013) takes no control character
+	for _, mechanism := range []string{"scram-sha-256", "scram-sha-512"} {
+		_, err := config.Load[broker.Config]([]string{
+			"KAFKA_SASL_MECHANISM=" + mechanism, "KAFKA_SASL_USER=troupe", "KAFKA_SASL_PASSWORD=" + planted,
+		})
+		if fault.ClassOf(err) != fault.Invalid || !strings.Contains(err.Error(), "KAFKA_SASL_PASSWORD: ") ||
+			strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", mechanism, err)
+		}
+	}
+}

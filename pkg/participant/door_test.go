@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -187,5 +188,67 @@ func TestDoorDoesNotReadWhatAnotherReleaseKeeps(t *testing.T) {
 		s.redis.HSet(t.Context(), key("o1", "meta"), "fold_version", "another")
 		_, _, err := d.Find(t.Context(), "o1", time.Second)
 		want(t, "class", fault.ClassOf(err), fault.Unavailable)
+	})
+}
+
+// slowEnds is a log that takes a while to say where it ends, and then says where that was when it was asked.
+type slowEnds struct {
+	broker.Log
+	mu        sync.Mutex
+	now, most int // how many ask at once
+}
+
+func (l *slowEnds) Ends(ctx context.Context, logs []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+	l.mu.Lock()
+	l.now++
+	l.most = max(l.most, l.now)
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.now--
+	}()
+	ends, err := l.Log.Ends(ctx, logs)
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return ends, err
+}
+
+// Each request that gives up on a slow broker would cost a connection, so one is under way at a time. What it says
+// counts for nobody who came after it had begun.
+func TestDoorAsksForAnEndOnceAtATime(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		p, stop := s.play(doorman())
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		stop() // what is folded stays as it is
+		cfg := s.config()
+		log := &slowEnds{Log: cfg.Log}
+		cfg.Log = log
+		d := admission.New(doorman(), cfg)
+		var early sync.WaitGroup
+		ask := func() {
+			early.Go(func() {
+				_, ok, err := d.Find(t.Context(), "o1", 3*time.Second)
+				want(t, "before it was placed", []any{ok, err}, []any{false, nil})
+			})
+		}
+		for range 100 {
+			ask()
+		}
+		early.Wait()
+		want(t, "asked at once", log.most, 1)
+		ask()
+		synctest.Wait()
+		if _, _, err := d.Publish(t.Context(), first("o1", "tea")); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := d.Find(t.Context(), "o1", 3*time.Second)
+		want(t, "after that, and nobody folds it", fault.ClassOf(err), fault.Unavailable)
+		early.Wait()
 	})
 }

@@ -13,6 +13,11 @@ const secretFile = "secret"
 
 func (r *Rig) issuerSecret() string { return filepath.Join(r.Dir, secretFile) }
 
+// issuerSecrets are that and the key under which the console keeps who is signed in.
+func (r *Rig) issuerSecrets() []string {
+	return []string{r.issuerSecret(), filepath.Join(r.Dir, "session-key")}
+}
+
 // Use runs a shell command that uses what runs, with its output in a file of the rig's directory. The variables are those of the
 // program's commands, and of scripts/load.
 func (r *Rig) Use(ctx context.Context, command string) (log string, err error) {

@@ -9,16 +9,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
 // token begins as a signed one does (RFC 7515): with a JSON object in base64, and another behind the dot.
 var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.eyJ`)
 
-// Leaks are the files, of all that was written during the run, that hold a password, a key or a token, and which.
-func (r *Rig) Leaks() (leaks []string, err error) {
+// Leaks are the files in a folder, which the rig's directory is in, that hold a password, a key or a token, and which.
+// Without anything that was exported there is an error: it should be among them.
+func (r *Rig) Leaks(dir string) (leaks []string, err error) {
 	if r.locks == nil {
 		return nil, nil
+	}
+	if sent, err := os.Stat(filepath.Join(r.Dir, exported)); err != nil || sent.Size() == 0 {
+		return nil, errors.Join(errors.New("nothing was exported"), err)
 	}
 	var planted []string // the files that should hold one
 	for _, pattern := range []string{"*-password", "*.key"} {
@@ -29,9 +34,9 @@ func (r *Rig) Leaks() (leaks []string, err error) {
 		planted = append(planted, files...)
 	}
 	if r.issuer != "" {
-		planted = append(planted, r.issuerSecret())
+		planted = append(planted, r.issuerSecrets()...)
 	}
-	return leaks, filepath.WalkDir(r.Dir, func(path string, d os.DirEntry, err error) error {
+	return leaks, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, os.ErrNotExist): // Kafka deletes files as it goes
 			return nil
@@ -39,7 +44,7 @@ func (r *Rig) Leaks() (leaks []string, err error) {
 			return err
 		case d.IsDir() && path == r.locks.dir:
 			return filepath.SkipDir
-		case d.IsDir() || path == r.issuerSecret():
+		case d.IsDir() || slices.Contains(r.issuerSecrets(), path):
 			return nil
 		}
 		written, err := os.ReadFile(path)

@@ -74,6 +74,7 @@ type Rig struct {
 	kafka   *kafka       // nil unless Real
 	redis   *redisServer // nil unless Real
 	locks   *locks       // nil unless Secure
+	exports *collector   // nil unless Secure, and nil when Direct
 	play    *child
 
 	stored   sync.Mutex // held while Redis is stopped, saved or restored
@@ -98,7 +99,14 @@ func Start(ctx context.Context, c Config) (r *Rig, err error) {
 	if err != nil {
 		return r, err
 	}
-	if r.play, err = startChild(filepath.Join(c.Dir, "play.log"), nil, c.Troupe, args...); err != nil {
+	var env []string
+	if r.Secure && !r.Direct { // without the proxies it is timed, and nothing else is done
+		if r.exports, err = collect(c.Dir); err != nil {
+			return r, err
+		}
+		env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.exports.endpoint}
+	}
+	if r.play, err = startChild(filepath.Join(c.Dir, "play.log"), env, c.Troupe, args...); err != nil {
 		return r, err
 	}
 	if err = r.ready(ctx); err != nil {
@@ -236,6 +244,9 @@ func (r *Rig) Stop() error {
 		if err := r.play.stop(syscall.SIGTERM, stopWithin); err != nil {
 			errs = append(errs, fmt.Errorf("the playground ended with %w", err))
 		}
+	}
+	if r.exports != nil {
+		r.exports.stop()
 	}
 	if r.Log != nil {
 		r.Log.Close()

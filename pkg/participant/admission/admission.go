@@ -72,7 +72,8 @@ func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
 	return &Control[S]{
 		fold: fold{
 			topic: topic, version: b.Version(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name), trusted: map[int]view{},
-			now: present{topic: topic, ask: make(chan struct{}, 1)},
+			now:  present{topic: topic, ask: make(chan struct{}, 1)},
+			ends: ends{log: cfg.Log, topic: topic, next: map[int]*end{}, running: map[int]bool{}},
 		},
 		out: appender{log: cfg.Log, status: refusals{name: b.Name}}, waiting: make(chan struct{}, maxWaiting),
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
@@ -30,6 +29,7 @@ type fold struct {
 	cfg     participant.Config
 	st      *taskstore.Store
 	now     present
+	ends    ends
 
 	mu      sync.Mutex
 	trusted map[int]view // by partition: a fold known to have reached the end of the log as it was on some arrival
@@ -127,8 +127,7 @@ func (f *fold) look(ctx context.Context, p int, id, mark string, trust view, sta
 func (f *fold) reach(ctx context.Context, p int, orderID string, within time.Duration) (looked, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	tp := broker.TopicPartition{Topic: f.topic, Partition: p}
-	ends, err := f.cfg.Log.Ends(ctx, []broker.TopicPartition{tp})
+	end, err := f.ends.of(ctx, p)
 	if err != nil {
 		return looked{}, fault.Later(time.Second, "the log cannot be asked: %w", err)
 	}
@@ -137,7 +136,7 @@ func (f *fold) reach(ctx context.Context, p int, orderID string, within time.Dur
 		if err != nil {
 			return looked{}, err
 		}
-		if l.ours && l.owner != "" && l.folded >= ends[tp] {
+		if l.ours && l.owner != "" && l.folded >= end {
 			f.trust(p, l.view)
 			return l, nil
 		}

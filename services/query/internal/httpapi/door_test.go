@@ -98,6 +98,9 @@ func refused(d *door, path string, headers ...string) problem.Problem {
 	d.T.Helper()
 	resp := d.get(d.T.Context(), path, headers...)
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusOK { // a stream has no end
+		d.T.Fatalf("GET %s: %s", path, resp.Status)
+	}
 	var p problem.Problem
 	body, _ := io.ReadAll(resp.Body)
 	if err := json.Unmarshal(body, &p); err != nil || resp.Header.Get("Content-Type") != problem.ContentType || p.Status != resp.StatusCode {
