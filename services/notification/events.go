@@ -25,7 +25,7 @@ func mailAbout(m event.Message) (Mail, error) {
 		}
 	case *orderv1.OrderCancelled:
 		about.Kind, about.To, about.Currency, about.Amount = domain.Cancelled, b.GetEmail(), b.GetCurrency(), b.GetTotal()
-		about.Reason = domain.Reason(event.EnumText(b.GetReason()))
+		about.Reason = event.EnumText(b.GetReason())
 	case *paymentv1.PaymentRefunded:
 		about.Kind, about.Currency, about.Amount = domain.Refunded, b.GetCurrency(), b.GetAmount()
 		return about, nil

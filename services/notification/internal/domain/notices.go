@@ -18,15 +18,6 @@ const (
 	Refunded  Kind = "refunded"
 )
 
-// Reason of a cancellation.
-type Reason string
-
-const (
-	ByCustomer      Reason = "customer"
-	PaymentDeclined Reason = "payment_declined"
-	PaymentTimeout  Reason = "payment_timeout"
-)
-
 // Status of a mail that was tried: there is no way on from either.
 type Status string
 
@@ -95,7 +86,7 @@ type Mail struct {
 	OrderID  string
 	To       string
 	Kind     Kind
-	Reason   Reason // of a cancellation
+	Reason   string // of a cancellation: customer, payment_declined, payment_timeout; empty: not known
 	Currency string // ISO 4217
 	Amount   int64  // in minor units: the order's total, or what was refunded
 	Lines    []Line // of a confirmation
