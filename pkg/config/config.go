@@ -2,7 +2,7 @@
 //
 //	env:"NAME"          the variable (github.com/caarlos0/env); "-" leaves the field alone
 //	envDefault:"VALUE"  used when the variable is missing or empty
-//	min:"1s" max:"1h"   the least and the most that a number or a duration may be
+//	min:"1s" max:"1h"   the least that a number or a duration may be; where there is a min, the most too
 //	oneof:"a b"         the texts that are taken
 //	help:"…"            what it is, its unit, and its danger
 //

@@ -82,7 +82,7 @@ func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	for {
 		c, err := m.pool.Acquire(ctx)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return fault.New(fault.Unavailable, "wait for a connection to the mail server: %w", context.Cause(ctx))
 		case err != nil:
 			return err
