@@ -16,8 +16,8 @@ type Config struct {
 	Issuer     string `env:"AUTH_ISSUER" help:"URL of the OpenID provider whose tokens are taken, https, or http on loopback; its keys are found by discovery. Empty: no request needs a token"`
 	Audience   string `env:"AUTH_AUDIENCE" envDefault:"troupe" help:"what a token must name in its claim aud"`
 	RolesClaim string `env:"AUTH_ROLES_CLAIM" envDefault:"roles" help:"claim with the roles of operators (viewer, operator, breaker): a list, or a text with spaces; a dot goes into an object, as in realm_access.roles"`
-	PerSubject int    `env:"AUTH_REQUESTS_PER_SUBJECT" envDefault:"600" help:"requests a minute of one token's subject, in each instance; more are refused with 429. 0: no limit. Not counted without an issuer"`
-	PerAddress int    `env:"AUTH_REQUESTS_PER_ADDRESS" envDefault:"6000" help:"requests a minute of one address, or the /64 of an IPv6 one, in each instance, with or without a token; more are refused with 429. 0: no limit. X-Forwarded-For is not believed: behind a proxy all are one address. Not counted without an issuer"`
+	PerSubject int    `env:"AUTH_REQUESTS_PER_SUBJECT" envDefault:"600" min:"0" help:"requests a minute of one token's subject, in each instance; more are refused with 429. 0: no limit. Not counted without an issuer"`
+	PerAddress int    `env:"AUTH_REQUESTS_PER_ADDRESS" envDefault:"6000" min:"0" help:"requests a minute of one address, or the /64 of an IPv6 one, in each instance, with or without a token; more are refused with 429. 0: no limit. X-Forwarded-For is not believed: behind a proxy all are one address. Not counted without an issuer"`
 }
 
 // Validate returns all that is wrong with the variables.
@@ -28,8 +28,6 @@ func (c *Config) Validate() error {
 		fault.FieldIf(c.Issuer != "" && !issuerURL(c.Issuer), "AUTH_ISSUER",
 			"must be https://host[:port][/path], or http on loopback, is %q", c.Issuer),
 		fault.FieldIf(c.Issuer != "" && c.Audience == "", "AUTH_AUDIENCE", "must not be empty"),
-		fault.FieldIf(c.PerSubject < 0, "AUTH_REQUESTS_PER_SUBJECT", "must be at least 0, is %d", c.PerSubject),
-		fault.FieldIf(c.PerAddress < 0, "AUTH_REQUESTS_PER_ADDRESS", "must be at least 0, is %d", c.PerAddress),
 	)
 }
 

@@ -14,15 +14,7 @@ import (
 
 // Config is how far clocks may differ.
 type Config struct {
-	MaxSkew time.Duration `env:"MAX_CLOCK_SKEW" envDefault:"30s" help:"how far this machine's clock may be from that of Redis or the payment gateway; beyond it no deadline is decided, no order taken, and the service is not ready. 1s to 10m: well below PAYMENT_DEADLINE, and above what a slow network can hide (clocks kept by NTP differ by milliseconds)"`
-}
-
-// Validate names the variable at fault.
-func (c Config) Validate() error {
-	if c.MaxSkew < time.Second || c.MaxSkew > 10*time.Minute {
-		return fault.Field("MAX_CLOCK_SKEW", "must be from 1s to 10m, is %s", c.MaxSkew)
-	}
-	return nil
+	MaxSkew time.Duration `env:"MAX_CLOCK_SKEW" envDefault:"30s" min:"1s" max:"10m" help:"how far this machine's clock may be from that of Redis or the payment gateway; beyond it no deadline is decided, no order taken, and the service is not ready. Well below PAYMENT_DEADLINE, and above what a slow network can hide (clocks kept by NTP differ by milliseconds)"`
 }
 
 // fresh is how long a reading counts: a witness that is asked no more says nothing. When there is none that is fresh,

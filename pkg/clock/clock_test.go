@@ -1,10 +1,12 @@
 package clock
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/pkg/telemetry/telemetrytest"
@@ -131,9 +133,9 @@ func TestANilClockIsTrusted(t *testing.T) {
 }
 
 func TestConfigNamesTheVariable(t *testing.T) {
-	for _, d := range []time.Duration{0, 11 * time.Minute} {
-		if (Config{MaxSkew: d}).Validate() == nil {
-			t.Errorf("%s is taken", d)
+	for _, set := range []string{"MAX_CLOCK_SKEW=0s", "MAX_CLOCK_SKEW=11m"} {
+		if _, err := config.Load[Config]([]string{set}); err == nil || !strings.HasPrefix(err.Error(), "MAX_CLOCK_SKEW: ") {
+			t.Errorf("%s: %v", set, err)
 		}
 	}
 }

@@ -2,6 +2,8 @@
 //
 //	env:"NAME"          the variable (github.com/caarlos0/env); "-" leaves the field alone
 //	envDefault:"VALUE"  used when the variable is missing or empty
+//	min:"1s" max:"1h"   the least that a number or a duration may be; where there is a min, the most too
+//	oneof:"a b"         the texts that are taken
 //	help:"…"            what it is, its unit, and its danger
 //
 // A field of type Secret is never shown, and may come from the file that NAME_FILE names, as secrets are mounted in
@@ -9,13 +11,11 @@
 package config
 
 import (
-	"encoding"
 	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -25,8 +25,9 @@ import (
 const fileSuffix = "_FILE"
 
 // Load fills a C from variables in the form of os.Environ ("NAME=value"); the environment of the process itself is not
-// read. Then every struct in it, and C itself, that has a method Validate() error is asked. All errors are joined; each
-// is of class Invalid and names its variable as Field (Validate must do so itself, by fault.Field).
+// read. What the tags ask is checked, and every struct in it, and C itself, that has a method Validate() error is
+// asked. All errors are joined; each is of class Invalid and names its variable as Field (Validate must do so itself,
+// by fault.Field).
 func Load[C any](environ []string) (C, error) {
 	var c C
 	set := map[string]string{}
@@ -41,13 +42,15 @@ func Load[C any](environ []string) (C, error) {
 	if err := env.ParseWithOptions(&c, env.Options{Environment: set}); err != nil {
 		return c, named[C](err, set)
 	}
+	var wrong []error
 	for _, v := range variables(reflect.TypeFor[C](), "") {
+		field := reflect.ValueOf(&c).Elem().FieldByIndex(v.index)
 		if file := files[v.name]; file != "" {
-			again := Secret{func() (string, error) { return readSecret(v.name+fileSuffix, file) }}
-			reflect.ValueOf(&c).Elem().FieldByIndex(v.index).Set(reflect.ValueOf(again))
+			field.Set(reflect.ValueOf(Secret{func() (string, error) { return readSecret(v.name+fileSuffix, file) }}))
 		}
+		wrong = append(wrong, fault.FieldIf(!v.holds(field), v.name, "must be %s, is %s", v.rule(), render(field)))
 	}
-	return c, validate(reflect.ValueOf(&c).Elem())
+	return c, errors.Join(errors.Join(wrong...), validate(reflect.ValueOf(&c).Elem()))
 }
 
 // readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of
@@ -142,6 +145,9 @@ func Usage[C any]() string {
 	for _, v := range variables(reflect.TypeFor[C](), "") {
 		form, _, _ := strings.Cut(kind(v.typ), " (")
 		fmt.Fprintf(&b, "  %s  %s", v.name, form)
+		if rule := v.rule(); rule != "" {
+			b.WriteString(", " + rule)
+		}
 		switch {
 		case v.def != "":
 			fmt.Fprintf(&b, ", default %s", v.def)
@@ -155,67 +161,6 @@ func Usage[C any]() string {
 		wrap(&b, v.help, "      ", 100)
 	}
 	return b.String()
-}
-
-// variable is one field with its tags.
-type variable struct {
-	name, def, help string
-	secret          bool
-	typ             reflect.Type
-	index           []int
-}
-
-// variables lists the fields with a variable, in the order of the struct, those of the structs in it included.
-func variables(t reflect.Type, prefix string) []variable {
-	var vs []variable
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		if f.Tag.Get("secret") != "" {
-			panic(name + ": a secret's type is config.Secret; a tag hides nothing")
-		}
-		switch {
-		case !f.IsExported() || name == "-":
-		case name != "":
-			vs = append(vs, variable{
-				name: prefix + name, def: f.Tag.Get("envDefault"), help: f.Tag.Get("help"),
-				secret: f.Type == reflect.TypeFor[Secret](), typ: f.Type, index: f.Index,
-			})
-		case nested(f.Type):
-			for _, v := range variables(f.Type, prefix+f.Tag.Get("envPrefix")) {
-				v.index = append(append([]int{}, f.Index...), v.index...)
-				vs = append(vs, v)
-			}
-		}
-	}
-	return vs
-}
-
-// textUnmarshaler is what a struct implements that is one variable, such as a slog.Level.
-var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-
-// nested says whether a struct holds variables, and is not one itself.
-func nested(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler)
-}
-
-// kind names a type for people, with the form of its text.
-func kind(t reflect.Type) string {
-	switch {
-	case t == reflect.TypeFor[time.Duration]():
-		return "a duration (such as 250ms, 15m or 336h)"
-	case reflect.PointerTo(t).Implements(textUnmarshaler):
-		return "text"
-	case t.Kind() == reflect.Slice:
-		return "a list separated by commas"
-	case t.Kind() == reflect.Bool:
-		return "true or false"
-	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
-		return "a whole number"
-	case t.Kind() == reflect.Float32 || t.Kind() == reflect.Float64:
-		return "a number"
-	}
-	return "text"
 }
 
 // render writes a value as it would stand in the variable.

@@ -28,19 +28,13 @@ func (b Broker) Validate() error {
 type settings struct {
 	Broker
 	Store struct {
-		Size int `env:"SIZE" envDefault:"12" help:"how many"`
+		Size int `env:"SIZE" envDefault:"12" min:"1" max:"12" help:"how many"`
 	} `envPrefix:"STORE_"`
-	Wait      time.Duration  `env:"WAIT" envDefault:"15m" help:"how long"`
+	Wait      time.Duration  `env:"WAIT" envDefault:"15m" min:"1s" help:"how long"`
+	Mode      string         `env:"MODE" envDefault:"fast" oneof:"fast safe" help:"how"`
 	Log       bool           `env:"LOG" envDefault:"true"`
 	Level     slog.Level     `env:"LEVEL" envDefault:"info" help:"from here on"`
 	Listening func(net.Addr) `env:"-"`
-}
-
-func (s settings) Validate() error {
-	if s.Wait <= 0 {
-		return fault.Field("WAIT", "must be more than 0, is %s", s.Wait)
-	}
-	return nil
 }
 
 func TestLoadTakesDefaultsAndValues(t *testing.T) {
@@ -66,8 +60,11 @@ func TestErrorsNameTheVariable(t *testing.T) {
 		{"WAIT=5", []string{"WAIT: must be a duration"}},
 		{"WAIT=5 STORE_SIZE=x LOG=perhaps", []string{"WAIT: ", "STORE_SIZE: ", "LOG: must be true or false"}},
 		{"LEVEL=loud", []string{"LEVEL: must be text: "}},
-		{"WAIT=-5s", []string{"WAIT: must be more than 0, is -5s"}},
-		{"WAIT=-5s BROKERS=a,b,c", []string{"WAIT: must be more", "BROKERS: must name at most 2"}},
+		{"WAIT=999ms", []string{"WAIT: must be at least 1s, is 999ms"}},
+		{"STORE_SIZE=0", []string{"STORE_SIZE: must be from 1 to 12, is 0"}},
+		{"STORE_SIZE=13", []string{"STORE_SIZE: must be from 1 to 12, is 13"}},
+		{"MODE=slow", []string{"MODE: must be one of fast, safe, is slow"}},
+		{"WAIT=-5s MODE=f BROKERS=a,b,c", []string{"WAIT: must be at least", "MODE: ", "BROKERS: must name at most 2"}},
 	} {
 		t.Run(tc.environ, func(t *testing.T) {
 			_, err := config.Load[settings](strings.Fields(tc.environ))
@@ -127,7 +124,7 @@ func TestMaskedHidesSecrets(t *testing.T) {
 	for _, a := range config.Masked(c) {
 		got = append(got, a.String())
 	}
-	want := "BROKERS=a:1,b:2 PASSWORD=(set) STORE_SIZE=12 WAIT=15m0s LOG=true LEVEL=INFO"
+	want := "BROKERS=a:1,b:2 PASSWORD=(set) STORE_SIZE=12 WAIT=15m0s MODE=fast LOG=true LEVEL=INFO"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}
@@ -144,12 +141,24 @@ func TestUsageListsEveryVariable(t *testing.T) {
 	for _, want := range []string{
 		"BROKERS  a list separated by commas, default 127.0.0.1:9092\n      where the log is\n",
 		"PASSWORD  text, default empty, secret; or a file that holds it, by PASSWORD_FILE\n",
-		"STORE_SIZE  a whole number, default 12\n",
+		"STORE_SIZE  a whole number, from 1 to 12, default 12\n",
 		"LEVEL  text, default info\n",
-		"WAIT  a duration, default 15m\n",
+		"WAIT  a duration, at least 1s, default 15m\n",
+		"MODE  text, one of fast, safe, default fast\n",
 	} {
 		if !strings.Contains(u, want) {
 			t.Errorf("usage lacks %q:\n%s", want, u)
+		}
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	for text, taken := range map[string]bool{
+		"http://127.0.0.1:8080": true, "https://example.com/api": true, "127.0.0.1:8084": false, ":": false, "http://": false,
+		"http://user:pass@host": false, "ftp://host": false, "http://host?x=1": false, "http://host#x": false,
+	} {
+		if u, err := config.BaseURL("API_URL", text); (err == nil) != taken || u == nil || err != nil && !strings.HasPrefix(err.Error(), "API_URL: ") {
+			t.Errorf("%s: %v, %v", text, u, err)
 		}
 	}
 }

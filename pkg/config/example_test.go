@@ -10,12 +10,12 @@ import (
 
 type server struct {
 	Addr    string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" help:"where it listens, host:port"`
-	Timeout time.Duration `env:"TIMEOUT" envDefault:"10s" help:"longest wait for one answer"`
+	Timeout time.Duration `env:"TIMEOUT" envDefault:"10s" min:"1s" help:"longest wait for one answer"`
 }
 
-// Validate is asked by Load.
+// Validate is asked by Load for what no tag can say.
 func (s server) Validate() error {
-	return fault.FieldIf(s.Timeout < time.Second, "TIMEOUT", "must be at least 1s, is %s", s.Timeout)
+	return fault.FieldIf(s.Addr == ":0", "HTTP_ADDR", "must name a port")
 }
 
 func Example() {
@@ -29,6 +29,6 @@ func Example() {
 	// TIMEOUT: must be at least 1s, is 5ms
 	//   HTTP_ADDR  text, default 127.0.0.1:8080
 	//       where it listens, host:port
-	//   TIMEOUT  a duration, default 10s
+	//   TIMEOUT  a duration, at least 1s, default 10s
 	//       longest wait for one answer
 }

@@ -36,8 +36,13 @@ type Config struct {
 	Rules map[string]string
 }
 
-// New returns the contract of a document. The error is Permanent: the document uses what it may not.
-func New(doc *openapi3.T, cfg Config) (*Contract, error) {
+// New returns the contract of a document, such as the GetSpec that is generated from it. The error is Permanent: the
+// document cannot be read, or uses what it may not.
+func New(spec func() (*openapi3.T, error), cfg Config) (*Contract, error) {
+	doc, err := spec()
+	if err != nil {
+		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 64 << 10
 	}

@@ -7,5 +7,6 @@
 // Files, each using only those above it:
 //   - event.go: the envelope, written and read
 //   - place.go: whether facts are in the partitions of their keys
+//   - enum.go: the values of a body's enums as text
 //   - token.go: the place of a record as a token for clients
 package event

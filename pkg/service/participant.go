@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/clock"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/participant"
 )
@@ -13,21 +12,12 @@ import (
 // ParticipantConfig is what can be set from outside of every participant's service, which embeds it in its own Config.
 type ParticipantConfig struct {
 	Config
-	Retention time.Duration `env:"RETENTION" envDefault:"720h" help:"how long facts are kept, in Kafka and in Redis. 24h to 87600h, ten years"`
+	Retention time.Duration `env:"RETENTION" envDefault:"720h" min:"24h" max:"87600h" help:"how long facts are kept, in Kafka and in Redis; ten years at most"`
 	Activity  bool          `env:"ACTIVITY" envDefault:"true" help:"tell exceptions (retried, deduplicated, held, parked) in the activity topic, where the console reads them for a day"`
 	Clock     clock.Config
 
 	// Listening is called once with the address of HTTP; nil: nobody is told.
 	Listening func(net.Addr) `env:"-"`
-}
-
-// MaxRetention is ten years: multiples of it still fit into a time.Duration.
-const MaxRetention = 10 * 365 * 24 * time.Hour
-
-// Validate returns all that is wrong with its variables; the configurations in it have their own.
-func (c *ParticipantConfig) Validate() error {
-	return fault.FieldIf(c.Retention < 24*time.Hour || c.Retention > MaxRetention,
-		"RETENTION", "must be from 24h to %s, is %s", MaxRetention, c.Retention)
 }
 
 // Start is what Run needs of a participant's service that listens on addr.
@@ -39,7 +29,7 @@ func (c *ParticipantConfig) Start(name, addr string) Start {
 // starts the clock that goes with it, which the service stops.
 func (c *ParticipantConfig) Participant(s *Service, concurrency int) participant.Config {
 	now, forget := clock.New(c.Clock)
-	s.OnStop(func() error { forget(); return nil })
+	s.OnStop(forget)
 	return participant.Config{
 		Log: s.Log, Redis: s.Redis, Clock: now,
 		Partitions: c.Partitions, Retention: c.Retention, Activity: c.Activity, Concurrency: concurrency,

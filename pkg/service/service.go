@@ -74,7 +74,9 @@ func (s *Service) Guard(cfg auth.Config, addrs ...string) (*auth.Guard, error) {
 func (s *Service) AddPart(p lifecycle.Part) { s.parts = append(s.parts, p) }
 
 // OnStop adds what is closed once all parts have stopped, the last first.
-func (s *Service) OnStop(f func() error) { s.close = append(s.close, f) }
+func (s *Service) OnStop(f func()) { s.onStop(func() error { f(); return nil }) }
+
+func (s *Service) onStop(f func() error) { s.close = append(s.close, f) }
 
 // HTTP adds a further address that is served, with a guard of its own, and returns it. The error names the address.
 func (s *Service) HTTP(name, addr string, guard httpdoor.Config, h http.Handler) (net.Addr, error) {
@@ -91,7 +93,7 @@ func (s *Service) listen(name, addr string, guard httpdoor.Config, h http.Handle
 	if err != nil {
 		return lifecycle.Part{}, nil, err
 	}
-	s.OnStop(func() error { _ = ln.Close(); return nil }) // closed already, unless the start failed
+	s.OnStop(func() { _ = ln.Close() }) // closed already, unless the start failed
 	return lifecycle.HTTP(name, ln, guard, s.health.LastAnswers(telemetry.HTTP(s.name)(h))), ln.Addr(), nil
 }
 
@@ -108,7 +110,7 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	if err != nil {
 		return err
 	}
-	s.OnStop(func() error {
+	s.onStop(func() error {
 		within, done := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 		defer done()
 		return flush(within)
@@ -116,11 +118,11 @@ func Run(ctx context.Context, start Start, open func(*Service) error) (err error
 	if s.Log, err = broker.Open(start.Kafka); err != nil {
 		return err
 	}
-	s.OnStop(s.Log.Close)
+	s.onStop(s.Log.Close)
 	if s.Redis, err = start.Redis.Client(); err != nil {
 		return err
 	}
-	s.OnStop(s.Redis.Close)
+	s.onStop(s.Redis.Close)
 	memory := taskstore.WatchMemory(s.Redis)
 	s.AddCheck("redis", memory.Ready)
 	if err := open(s); err != nil {

@@ -39,7 +39,7 @@ func start(t *testing.T, open func(*service.Service) error) *started {
 	s := &started{}
 	go func() {
 		ended <- service.Run(ctx, cfg.Start("toy", "127.0.0.1:0"), func(svc *service.Service) error {
-			svc.OnStop(func() error { s.did = append(s.did, "closed"); return nil })
+			svc.OnStop(func() { s.did = append(s.did, "closed") })
 			svc.AddPart(lifecycle.Part{Name: "part", Run: func(ctx context.Context) error {
 				<-ctx.Done()
 				resp, err := http.Get(s.url + "/livez") //nolint:noctx // the service is about to end

@@ -3,10 +3,10 @@ package console
 import (
 	"errors"
 	"net"
-	"net/url"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/service"
@@ -17,8 +17,8 @@ type Config struct {
 	HTTPAddr     string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8085" help:"where /livez, /readyz and /metrics listen, host:port"`
 	ConsoleAddr  string        `env:"CONSOLE_ADDR" envDefault:"127.0.0.1:8080" help:"where operators ask, host:port; it shows payloads and changes what waits"`
 	ConsoleHosts []string      `env:"CONSOLE_HOSTS" help:"further names under which operators ask, separated by commas, lower case, without ports; .name stands for every name that ends in it. The console answers to localhost and to addresses anyway"`
-	Retention    time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; what came back of dead letters is forgotten a day later, what waits never is"`
-	Drain        time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+	Retention    time.Duration `env:"RETENTION" envDefault:"720h" min:"1h" help:"how long topics keep facts; what came back of dead letters is forgotten a day later, what waits never is"`
+	Drain        time.Duration `env:"DRAIN" envDefault:"0s" min:"0s" max:"5m" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
 	QueryURL string `env:"QUERY_URL" envDefault:"http://127.0.0.1:8084" help:"base URL of the query service, where the console reads orders and their stories"`
 	TraceURL string `env:"CONSOLE_TRACE_URL" help:"address of a trace, with {trace_id} where its id goes; empty: the console shows ids without a link"`
@@ -38,12 +38,9 @@ type Config struct {
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	u, err := url.Parse(c.QueryURL)
+	_, err := config.BaseURL("QUERY_URL", c.QueryURL)
 	return errors.Join(
-		fault.FieldIf(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" ||
-			u.Fragment != "" || u.User != nil, "QUERY_URL", "must be http(s)://host[:port][/path], is %q", c.QueryURL),
-		fault.FieldIf(c.Retention < time.Hour, "RETENTION", "must be at least 1h, is %s", c.Retention),
-		fault.FieldIf(c.Drain < 0 || c.Drain > 5*time.Minute, "DRAIN", "must be from 0s to 5m, is %s", c.Drain),
+		err,
 		httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts),
 		c.Auth.Exposed(c.ConsoleAddr),
 		fault.FieldIf(c.Auth.Issuer != "" && c.Credentials.ClientID == "", "AUTH_CLIENT_ID",

@@ -26,7 +26,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"google.golang.org/protobuf/proto"
 )
@@ -155,7 +155,7 @@ func (s *service) pay(c *till) {
 
 // place makes the first event of an order in a currency.
 func (s *service) place(name, currency string) broker.Record {
-	return s.Fact("order", viewtest.ID(name), &orderv1.OrderPlaced{CustomerId: "c-1", Email: stories.Email, Currency: currency, Total: 2500}, broker.Record{})
+	return s.Fact("order", viewtest.ID(name), &orderv1.OrderPlaced{CustomerId: "c-1", Email: storiestest.Email, Currency: currency, Total: 2500}, broker.Record{})
 }
 
 // ask sends a request to the console.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -71,22 +70,22 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 	if err != nil {
 		return nil, err
 	}
-	to, answer := state.Decide(about.Kind, about.To)
-	switch answer {
-	case domain.Nothing:
+	to, ok, err := state.Decide(about.Kind, about.To)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
 		return participant.Nothing, nil
-	case domain.Wait:
-		return nil, fault.New(fault.NotYet, "no mail of this order has gone out yet, so its address is not known")
 	}
 	about.To = to
 	fact := domain.Fact{Kind: about.Kind, Status: domain.Sent, Email: to, MessageID: r.mailer.MessageID(m.ID)}
 	err = r.mailer.Send(ctx, about)
-	var refused *Refused
-	var putOff *PutOff
+	refused, isRefused := errors.AsType[*Refused](err)
+	putOff, isPutOff := errors.AsType[*PutOff](err)
 	switch {
-	case errors.As(err, &refused):
+	case isRefused:
 		fact.Status, fact.Reason = domain.Failed, refused.Reason
-	case errors.As(err, &putOff) && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx):
+	case isPutOff && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx):
 		fact.Status, fact.Reason = domain.Failed, putOff.Reason
 	case err != nil:
 		return nil, err
@@ -95,8 +94,5 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 }
 
 func evolve(state domain.Notices, fact event.Message) domain.Notices {
-	if f, ok := fromBody(fact.Body); ok {
-		return state.Evolve(f)
-	}
-	return state // a type that a later version publishes
+	return state.Evolve(fromBody(fact.Body))
 }

@@ -68,11 +68,11 @@ func TestEachEventMakesItsMailAndFact(t *testing.T) {
 			m.Kind, m.Lines = domain.Confirmed, []domain.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, Price: 1250}}
 		}},
 		{domain.Notices{}, cancelled(orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER), notificationv1.Kind_KIND_CANCELLED,
-			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, domain.ByCustomer }},
+			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, "customer" }},
 		{domain.Notices{}, cancelled(orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED), notificationv1.Kind_KIND_CANCELLED,
-			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, domain.PaymentDeclined }},
+			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, "payment_declined" }},
 		{domain.Notices{}, cancelled(orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT), notificationv1.Kind_KIND_CANCELLED,
-			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, domain.PaymentTimeout }},
+			func(m *Mail) { m.Kind, m.Reason = domain.Cancelled, "payment_timeout" }},
 		{domain.Notices{}, cancelled(99), notificationv1.Kind_KIND_CANCELLED, func(m *Mail) { m.Kind = domain.Cancelled }},
 		{after, refunded(), notificationv1.Kind_KIND_REFUNDED, func(m *Mail) { m.Kind, m.Amount = domain.Refunded, 2400 }},
 	} {

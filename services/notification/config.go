@@ -1,7 +1,6 @@
 package notification
 
 import (
-	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -15,19 +14,15 @@ type Config struct {
 
 	Mail mail.Config
 
-	GiveUpAfter time.Duration `env:"MAIL_GIVE_UP_AFTER" envDefault:"120h" help:"age of an event from which on its mail is given up when the server only puts it off (4xx), as a mail that failed; RFC 5321, section 4.5.4.1, wants 4 to 5 days"`
+	GiveUpAfter time.Duration `env:"MAIL_GIVE_UP_AFTER" envDefault:"120h" min:"1m" help:"age of an event from which on its mail is given up when the server only puts it off (4xx), as a mail that failed; RFC 5321, section 4.5.4.1, wants 4 to 5 days"`
 
-	Concurrency int `env:"NOTIFICATION_CONCURRENCY" envDefault:"256" help:"most orders whose mail is being sent or waits for one of the SMTP_CONNECTIONS"`
+	Concurrency int `env:"NOTIFICATION_CONCURRENCY" envDefault:"256" min:"1" max:"10000" help:"most orders whose mail is being sent or waits for one of the SMTP_CONNECTIONS"`
 
 	service.ParticipantConfig
 }
 
-// Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
+// Validate returns what is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	return errors.Join(
-		fault.FieldIf(c.GiveUpAfter < time.Minute || c.GiveUpAfter > c.Retention/2, "MAIL_GIVE_UP_AFTER",
-			"must be from 1m to half of RETENTION (%s), is %s", c.Retention, c.GiveUpAfter),
-		fault.FieldIf(c.Concurrency < 1 || c.Concurrency > 10_000,
-			"NOTIFICATION_CONCURRENCY", "must be from 1 to 10000, is %d", c.Concurrency),
-	)
+	return fault.FieldIf(c.GiveUpAfter > c.Retention/2, "MAIL_GIVE_UP_AFTER",
+		"must be at most half of RETENTION (%s), is %s", c.Retention, c.GiveUpAfter)
 }

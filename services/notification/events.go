@@ -1,6 +1,8 @@
 package notification
 
 import (
+	"cmp"
+
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
@@ -23,7 +25,7 @@ func mailAbout(m event.Message) (Mail, error) {
 		}
 	case *orderv1.OrderCancelled:
 		about.Kind, about.To, about.Currency, about.Amount = domain.Cancelled, b.GetEmail(), b.GetCurrency(), b.GetTotal()
-		about.Reason = reasons[b.GetReason()]
+		about.Reason = event.EnumText(b.GetReason())
 	case *paymentv1.PaymentRefunded:
 		about.Kind, about.Currency, about.Amount = domain.Refunded, b.GetCurrency(), b.GetAmount()
 		return about, nil
@@ -37,45 +39,28 @@ func mailAbout(m event.Message) (Mail, error) {
 }
 
 func toBody(f domain.Fact) proto.Message {
+	kind := event.EnumOf[notificationv1.Kind](string(f.Kind))
 	if f.Status == domain.Failed {
-		return &notificationv1.NotificationFailed{
-			Kind: kinds[f.Kind], MessageId: f.MessageID, Email: f.Email, Reason: f.Reason,
-		}
+		return &notificationv1.NotificationFailed{Kind: kind, MessageId: f.MessageID, Email: f.Email, Reason: f.Reason}
 	}
-	return &notificationv1.NotificationSent{Kind: kinds[f.Kind], MessageId: f.MessageID, Email: f.Email}
+	return &notificationv1.NotificationSent{Kind: kind, MessageId: f.MessageID, Email: f.Email}
 }
 
-// fromBody says false for a body that is none of notification's facts.
-func fromBody(body proto.Message) (f domain.Fact, ok bool) {
+// fromBody is the zero Fact for a body that is none of notification's.
+func fromBody(body proto.Message) domain.Fact {
 	switch b := body.(type) {
 	case *notificationv1.NotificationSent:
-		return domain.Fact{Kind: kindOf(b.GetKind()), Status: domain.Sent, MessageID: b.GetMessageId(), Email: b.GetEmail()}, true
+		return domain.Fact{Kind: kindOf(b.GetKind()), Status: domain.Sent, MessageID: b.GetMessageId(), Email: b.GetEmail()}
 	case *notificationv1.NotificationFailed:
 		return domain.Fact{
 			Kind: kindOf(b.GetKind()), Status: domain.Failed, MessageID: b.GetMessageId(), Email: b.GetEmail(),
 			Reason: b.GetReason(),
-		}, true
-	}
-	return domain.Fact{}, false
-}
-
-var kinds = map[domain.Kind]notificationv1.Kind{
-	domain.Confirmed: notificationv1.Kind_KIND_CONFIRMED,
-	domain.Cancelled: notificationv1.Kind_KIND_CANCELLED,
-	domain.Refunded:  notificationv1.Kind_KIND_REFUNDED,
-}
-
-func kindOf(k notificationv1.Kind) domain.Kind {
-	for d, p := range kinds {
-		if p == k {
-			return d
 		}
 	}
-	return domain.Kind(k.String()) // of a later version: remembered, never sent by this one
+	return domain.Fact{}
 }
 
-var reasons = map[orderv1.CancellationReason]domain.Reason{
-	orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER:         domain.ByCustomer,
-	orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED: domain.PaymentDeclined,
-	orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT:  domain.PaymentTimeout,
+// kindOf names one of a later version by its number: remembered, never sent by this one.
+func kindOf(k notificationv1.Kind) domain.Kind {
+	return domain.Kind(cmp.Or(event.EnumText(k), k.String()))
 }

@@ -14,7 +14,7 @@ func Run(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return err
 		}
-		s.OnStop(func() error { mailer.Close(); return nil })
+		s.OnStop(mailer.Close)
 		s.AddCheck("mail", mailer.Ready)
 		service.AddParticipant(s, Behavior(mailer, cfg.GiveUpAfter), cfg.Participant(s, cfg.Concurrency))
 		return nil

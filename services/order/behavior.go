@@ -10,10 +10,8 @@ package order
 
 import (
 	"context"
-	"errors"
 
 	"github.com/troupe-dev/troupe/pkg/event"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -23,12 +21,6 @@ import (
 
 // Name of the participant.
 const Name = "order"
-
-var (
-	cancellationRequested = event.TypeOf(&orderv1.OrderCancellationRequested{})
-	paymentSucceeded      = event.TypeOf(&paymentv1.PaymentSucceeded{})
-	paymentDeclined       = event.TypeOf(&paymentv1.PaymentDeclined{})
-)
 
 // paymentTimeout is the reason of a PaymentDeclined that came of the payment deadline (schemas/proto,
 // PaymentDeclined.reason).
@@ -40,8 +32,10 @@ func Behavior() participant.Behavior[domain.Order] {
 		Name:        Name,
 		FoldVersion: 1,
 		Subscribes: []participant.Subscription{
-			{Topic: participant.FactsTopic(Name), Types: []string{cancellationRequested}},
-			{Topic: participant.FactsTopic("payment"), Types: []string{paymentSucceeded, paymentDeclined}},
+			{Topic: participant.FactsTopic(Name), Types: []string{event.TypeOf(&orderv1.OrderCancellationRequested{})}},
+			{Topic: participant.FactsTopic("payment"), Types: []string{
+				event.TypeOf(&paymentv1.PaymentSucceeded{}), event.TypeOf(&paymentv1.PaymentDeclined{}),
+			}},
 		},
 		React:    react,
 		Evolve:   evolve,
@@ -52,8 +46,6 @@ func Behavior() participant.Behavior[domain.Order] {
 func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, error) {
 	fact, err := decide(o, m)
 	switch {
-	case errors.Is(err, domain.ErrNotPlaced):
-		return nil, fault.As(fault.NotYet, err)
 	case err != nil:
 		return nil, err
 	case fact == nil:
@@ -63,25 +55,23 @@ func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, e
 }
 
 func decide(o domain.Order, m event.Message) (domain.Fact, error) {
-	switch m.Type {
-	case paymentSucceeded:
+	if m.Type == participant.DeadlinePassed {
+		return o.OnDeadlinePassed()
+	}
+	switch body := m.Body.(type) {
+	case *paymentv1.PaymentSucceeded:
 		return o.OnPaymentSucceeded()
-	case paymentDeclined:
-		if m.Body.(*paymentv1.PaymentDeclined).GetReason() == paymentTimeout {
+	case *paymentv1.PaymentDeclined:
+		if body.GetReason() == paymentTimeout {
 			return o.OnDeadlinePassed() // payment saw it pass first; nobody declined anything
 		}
 		return o.OnPaymentDeclined()
-	case cancellationRequested:
+	case *orderv1.OrderCancellationRequested:
 		return o.OnCancellationRequested()
-	case participant.DeadlinePassed:
-		return o.OnDeadlinePassed()
 	}
 	return nil, nil
 }
 
 func evolve(o domain.Order, m event.Message) domain.Order {
-	if f := fromBody(m.Body); f != nil {
-		return o.Evolve(f)
-	}
-	return o
+	return o.Evolve(fromBody(m.Body))
 }

@@ -3,6 +3,7 @@ package order
 import (
 	"fmt"
 
+	"github.com/troupe-dev/troupe/pkg/event"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"google.golang.org/protobuf/proto"
@@ -21,7 +22,8 @@ func toBody(o domain.Order, f domain.Fact) proto.Message {
 		return confirmed
 	case domain.OrderCancelled:
 		return &orderv1.OrderCancelled{
-			Reason: reasons[f.Reason], CustomerId: o.CustomerID, Email: o.Email, Currency: o.Currency, Total: o.Total,
+			Reason:     event.EnumOf[orderv1.CancellationReason](string(f.Reason)),
+			CustomerId: o.CustomerID, Email: o.Email, Currency: o.Currency, Total: o.Total,
 		}
 	}
 	panic(fmt.Sprintf("no event for a fact of type %T", f))
@@ -45,18 +47,7 @@ func fromBody(body proto.Message) domain.Fact {
 	case *orderv1.OrderConfirmed:
 		return domain.OrderConfirmed{}
 	case *orderv1.OrderCancelled:
-		for reason, said := range reasons {
-			if said == b.GetReason() {
-				return domain.OrderCancelled{Reason: reason}
-			}
-		}
-		return domain.OrderCancelled{}
+		return domain.OrderCancelled{Reason: domain.Reason(event.EnumText(b.GetReason()))}
 	}
 	return nil
-}
-
-var reasons = map[domain.Reason]orderv1.CancellationReason{
-	domain.ByCustomer:      orderv1.CancellationReason_CANCELLATION_REASON_CUSTOMER,
-	domain.PaymentDeclined: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED,
-	domain.PaymentTimeout:  orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_TIMEOUT,
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/participant/participanttest"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
@@ -23,11 +24,11 @@ func TestTheFiveRules(t *testing.T) {
 			return placed
 		},
 		Events: map[string]participanttest.Bodies{
-			paymentSucceeded: func(*rapid.T, time.Time) proto.Message { return &paymentv1.PaymentSucceeded{} },
-			paymentDeclined: func(t *rapid.T, _ time.Time) proto.Message {
+			event.TypeOf(&paymentv1.PaymentSucceeded{}): func(*rapid.T, time.Time) proto.Message { return &paymentv1.PaymentSucceeded{} },
+			event.TypeOf(&paymentv1.PaymentDeclined{}): func(t *rapid.T, _ time.Time) proto.Message {
 				return &paymentv1.PaymentDeclined{Reason: rapid.SampledFrom([]string{paymentTimeout, "card_declined"}).Draw(t, "reason")}
 			},
-			cancellationRequested: func(*rapid.T, time.Time) proto.Message { return &orderv1.OrderCancellationRequested{} },
+			event.TypeOf(&orderv1.OrderCancellationRequested{}): func(*rapid.T, time.Time) proto.Message { return &orderv1.OrderCancellationRequested{} },
 		},
 	})
 }

@@ -10,7 +10,6 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -101,7 +100,7 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 	}
 	fact, err := p.Settle(c, outcome)
 	if err != nil {
-		return nil, fault.As(fault.Permanent, err)
+		return nil, err
 	}
 	return toBody(fact), nil
 }
@@ -109,8 +108,6 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event) (proto.Message, error) {
 	back, ok, err := p.GiveBack()
 	switch {
-	case errors.Is(err, domain.ErrOpen):
-		return nil, fault.As(fault.NotYet, err)
 	case err != nil:
 		return nil, err
 	case !ok:
@@ -147,8 +144,5 @@ func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
 }
 
 func evolve(p domain.Payment, m event.Message) domain.Payment {
-	if f := fromBody(m.Body); f != nil {
-		return domain.Evolve(p, f)
-	}
-	return p
+	return p.Evolve(fromBody(m.Body))
 }

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/service"
@@ -13,20 +12,15 @@ import (
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, cfg.Start(Name, cfg.HTTPAddr), func(s *service.Service) error {
 		part := cfg.Participant(s, cfg.Concurrency)
-		stripe, hangUp := OpenGateway(cfg, part.Clock)
-		s.OnStop(func() error { hangUp(); return nil })
+		stripe := OpenGateway(cfg, part.Clock)
+		s.OnStop(stripe.Close)
 		s.AddCheck("gateway", stripe.Ready)
 		service.AddParticipant(s, Behavior(stripe, cfg.KeyMemory, cfg.UndecidedFor), part)
 		return nil
 	})
 }
 
-// OpenGateway returns the gateway that cfg names, and what closes the connections it keeps. The clock hears the
-// gateway's; nil: it is believed.
-func OpenGateway(cfg Config, now *clock.Clock) (g *gateway.Stripe, hangUp func()) {
-	stripe := gateway.Open(gateway.Config{
-		URL: strings.TrimRight(cfg.GatewayURL, "/"), Key: cfg.GatewayKey, Timeout: cfg.GatewayTimeout, Connections: cfg.Concurrency,
-		Clock: now,
-	})
-	return stripe, stripe.Close
+// OpenGateway returns the gateway that cfg names; Close ends it. The clock hears the gateway's; nil: it is believed.
+func OpenGateway(cfg Config, now *clock.Clock) *gateway.Stripe {
+	return gateway.Open(cfg.Gateway, cfg.Concurrency, now)
 }

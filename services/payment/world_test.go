@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, stripe: serveStripe(t)}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.Partitions, cfg.GatewayURL = "127.0.0.1:0", partitions, w.stripe.url
+	cfg.HTTPAddr, cfg.Partitions, cfg.Gateway.URL = "127.0.0.1:0", partitions, w.stripe.url
 	w.cfg = cfg
 	if w.log, err = broker.Open(cfg.Kafka); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -12,10 +13,10 @@ import (
 // Config is everything that can be set from outside; see -help.
 type Config struct {
 	HTTPAddr   string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:8084" help:"where customers read, and where /livez, /readyz and /metrics are, host:port"`
-	MaxStreams int           `env:"MAX_STREAMS" envDefault:"1000" help:"most live streams open at once; more are refused with 503"`
-	PerClient  int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" help:"most live streams of one client, which is the subject of a token, and without one an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
-	Retention  time.Duration `env:"RETENTION" envDefault:"720h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
-	Drain      time.Duration `env:"DRAIN" envDefault:"0s" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
+	MaxStreams int           `env:"MAX_STREAMS" envDefault:"1000" min:"1" max:"100000" help:"most live streams open at once; more are refused with 503"`
+	PerClient  int           `env:"MAX_STREAMS_PER_CLIENT" envDefault:"100" min:"1" help:"most live streams of one client, which is the subject of a token, and without one an address that connects, or the /64 of an IPv6 one; more are refused with 429. X-Forwarded-For is not believed: behind a proxy, which then is the one client, let the proxy bound its own and set this to MAX_STREAMS"`
+	Retention  time.Duration `env:"RETENTION" envDefault:"720h" min:"1h" max:"87600h" help:"how long topics keep facts; an order is forgotten a day later. Shorter than that of the topics, orders that can still change are forgotten"`
+	Drain      time.Duration `env:"DRAIN" envDefault:"0s" min:"0s" max:"5m" help:"how long to go on serving after readiness turned off at a stop, so that load balancers notice"`
 
 	Auth auth.Config
 	service.Config
@@ -24,17 +25,8 @@ type Config struct {
 	Listening func(net.Addr) `env:"-"`
 }
 
-// Validate names the first wrong variable.
+// Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	switch {
-	case c.MaxStreams < 1 || c.MaxStreams > 100_000:
-		return fault.Field("MAX_STREAMS", "must be from 1 to 100000")
-	case c.PerClient < 1 || c.PerClient > c.MaxStreams:
-		return fault.Field("MAX_STREAMS_PER_CLIENT", "must be from 1 to MAX_STREAMS (%d)", c.MaxStreams)
-	case c.Retention < time.Hour || c.Retention > service.MaxRetention:
-		return fault.Field("RETENTION", "must be from 1h to %s, is %s", service.MaxRetention, c.Retention)
-	case c.Drain < 0 || c.Drain > 5*time.Minute:
-		return fault.Field("DRAIN", "must be from 0s to 5m")
-	}
-	return c.Auth.Exposed(c.HTTPAddr)
+	return errors.Join(c.Auth.Exposed(c.HTTPAddr), fault.FieldIf(c.PerClient > c.MaxStreams, "MAX_STREAMS_PER_CLIENT",
+		"must be at most MAX_STREAMS (%d), is %d", c.MaxStreams, c.PerClient))
 }

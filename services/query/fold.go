@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -17,7 +16,6 @@ import (
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -100,7 +98,7 @@ func foldOrder(o readmodel.Order, m event.Message, when readmodel.Moment) readmo
 		o.Confirmed = when
 	case *orderv1.OrderCancelled:
 		o.Cancelled = when
-		o.Reason = name(b.GetReason(), "CANCELLATION_REASON_")
+		o.Reason = event.EnumText(b.GetReason())
 	}
 	return o
 }
@@ -134,10 +132,10 @@ func foldPayment(p readmodel.Payment, m event.Message, when readmodel.Moment) re
 func foldMail(mails []readmodel.Mail, m event.Message, when readmodel.Moment) []readmodel.Mail {
 	switch b := m.Body.(type) {
 	case *notificationv1.NotificationSent:
-		mail := readmodel.Mail{Kind: name(b.GetKind(), "KIND_"), MessageID: b.GetMessageId(), Sent: when}
+		mail := readmodel.Mail{Kind: event.EnumText(b.GetKind()), MessageID: b.GetMessageId(), Sent: when}
 		return append(slices.Clone(mails), mail)
 	case *notificationv1.NotificationFailed:
-		mail := readmodel.Mail{Kind: name(b.GetKind(), "KIND_"), MessageID: b.GetMessageId(), Reason: b.GetReason()}
+		mail := readmodel.Mail{Kind: event.EnumText(b.GetKind()), MessageID: b.GetMessageId(), Reason: b.GetReason()}
 		return append(slices.Clone(mails), mail)
 	}
 	return mails
@@ -148,13 +146,4 @@ func moment(t *timestamppb.Timestamp, otherwise readmodel.Moment) readmodel.Mome
 		return otherwise
 	}
 	return view.At(t.AsTime())
-}
-
-// name of an enum value in the API: KIND_CONFIRMED is confirmed. Empty when it is unspecified or not known.
-func name(e protoreflect.Enum, prefix string) string {
-	v := e.Descriptor().Values().ByNumber(e.Number())
-	if e.Number() == 0 || v == nil {
-		return ""
-	}
-	return strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -108,7 +108,7 @@ func TestDocumentHoldsNothingPrivate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{stories.Email, "ada", stories.PaymentMethod} {
+		for _, secret := range []string{storiestest.Email, "ada", storiestest.PaymentMethod} {
 			if strings.Contains(string(text), secret) {
 				t.Errorf("the document of a %s order holds %q: %s", name, secret, text)
 			}

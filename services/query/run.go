@@ -26,7 +26,7 @@ func Run(ctx context.Context, cfg Config) error {
 		feed := projection.NewFeed(s.Redis, Name, cfg.Partitions)
 		model := readmodel.New(behavior, feed, s.Redis, cfg.Partitions)
 		unwatch := watchOpen(model, cfg.Retention)
-		s.OnStop(func() error { unwatch(); return nil })
+		s.OnStop(unwatch)
 		tail := story.NewTail(s.Log, slices.Concat(readmodel.Topics, story.ActivityTopics()), cfg.Partitions)
 		guard, err := s.Guard(cfg.Auth, cfg.HTTPAddr)
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
@@ -17,13 +17,13 @@ var Topics = []string{"order.events.v1", "payment.events.v1", "notification.even
 // Writer makes the events of orders.
 type Writer struct {
 	*viewtest.Writer
-	stories.Orders[broker.Record]
+	storiestest.Orders[broker.Record]
 }
 
 // NewWriter returns a writer whose clock begins now.
 func NewWriter() *Writer { return writer(viewtest.NewWriter()) }
 
-func writer(w *viewtest.Writer) *Writer { return &Writer{w, stories.To[broker.Record](w)} }
+func writer(w *viewtest.Writer) *Writer { return &Writer{w, storiestest.To[broker.Record](w)} }
 
 // Stage is a log, a read model and the projection between them.
 type Stage struct {

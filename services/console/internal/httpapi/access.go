@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"log/slog"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/auth"
 )
 
@@ -34,26 +32,10 @@ var access = auth.Table{
 	"GET /dead-letters/{participant}/{order}": auth.Operator,
 }
 
-// guarded puts the guard before pages, and what else others adds.
-func guarded(g *auth.Guard, others func(chi.Router)) func(chi.Router) {
-	return func(r chi.Router) {
-		r.Group(func(r chi.Router) {
-			r.Use(g.Routes(access))
-			others(r)
-		})
-	}
-}
-
 // actor is who did it, for the audit trail: the token's subject. What the request says counts where no token is needed.
 func actor(ctx context.Context, says string) string {
 	if subject := auth.CallerOf(ctx).Subject; subject != "" {
 		return subject
 	}
 	return says
-}
-
-// sayShown logs that somebody was shown the payloads of an order's dead letters.
-func sayShown(ctx context.Context, participant, orderID string) {
-	slog.InfoContext(ctx, "dead letters shown",
-		"subject", auth.CallerOf(ctx).Subject, "participant", participant, "order_id", orderID)
 }

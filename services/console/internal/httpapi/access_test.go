@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 )
 
@@ -57,7 +57,7 @@ func TestWhoIsShownPayloadsIsLogged(t *testing.T) {
 	do[httpapi.Chain](d, http.MethodGet, "/payment/"+id, "", http.StatusOK, as...)
 	said, err := os.ReadFile(log.Name())
 	if err != nil || !strings.Contains(string(said), `msg="dead letters shown" subject=grace participant=payment order_id=`+id) ||
-		strings.Contains(string(said), stories.Email) {
+		strings.Contains(string(said), storiestest.Email) {
 		t.Errorf("%v; the log says:\n%s", err, said)
 	}
 }

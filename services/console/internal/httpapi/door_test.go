@@ -20,7 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	parked "github.com/troupe-dev/troupe/services/console/internal/letters"
@@ -222,7 +222,7 @@ func TestChainIsShownWhole(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	l := c.Letters[0]
-	if l.LetterID != letters[0] || !strings.Contains(string(l.Payload), stories.Email) || len(l.Raw) == 0 || l.PayloadError != "" || l.Group != "payment" ||
+	if l.LetterID != letters[0] || !strings.Contains(string(l.Payload), storiestest.Email) || len(l.Raw) == 0 || l.PayloadError != "" || l.Group != "payment" ||
 		l.Message != "no such card pm_card_visa of ada@example.com" || l.LetterTopic != "payment.dead-letters.v1" || l.Deliveries != 1 {
 		t.Errorf("%+v", l)
 	}

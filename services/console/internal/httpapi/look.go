@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -61,27 +63,39 @@ func (d door) ListLetters(ctx context.Context, req ListLettersRequestObject) (Li
 
 // GetChain implements GET /api/dead-letters/{participant}/{order_id}.
 func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChainResponseObject, error) {
-	chain, err := d.chain(ctx, req.Participant, req.OrderID)
+	page, err := d.page(ctx, req.Participant, req.OrderID, int(req.Params.PageSize), req.Params.PageToken)
+	return GetChain200JSONResponse(page), err
+}
+
+// Chain is what GET /api/dead-letters/{participant}/{order_id} answers, its first page; errors as there.
+func (s *Server) Chain(ctx context.Context, participant, order string) (Chain, error) {
+	return s.door.page(ctx, participant, order, 0, "")
+}
+
+// page reads one page of a chain, and logs who was shown the payloads.
+func (d door) page(ctx context.Context, participant, order string, size int, token string) (Chain, error) {
+	chain, err := d.chain(ctx, participant, order)
 	if err != nil {
-		return nil, err
+		return Chain{}, err
 	}
-	sayShown(ctx, chain.Participant, chain.Order)
-	first, last, err := chain.Page(int(req.Params.PageSize), req.Params.PageToken)
+	slog.InfoContext(ctx, "dead letters shown",
+		"subject", auth.CallerOf(ctx).Subject, "participant", chain.Participant, "order_id", chain.Order)
+	first, last, err := chain.Page(size, token)
 	if err != nil {
-		return nil, err
+		return Chain{}, err
 	}
-	answer := GetChain200JSONResponse{
+	answer := Chain{
 		Participant: chain.Participant, OrderID: chain.Order, Partition: int32(chain.Partition), Waiting: int32(len(chain.Letters)),
 		Letters: []ChainLetter{}, Outcomes: []LogEntry{}, Story: "/orders/" + chain.Order + "/events",
 	}
 	places := letterPlaces(chain, first, last)
 	records, err := d.records(ctx, places, chain.Order)
 	if err != nil {
-		return nil, err
+		return Chain{}, err
 	}
-	size := 0
+	bytes := 0
 	for i, at := range places {
-		if size += len(records[at].Value); size > maxPage && i > 0 {
+		if bytes += len(records[at].Value); bytes > maxPage && i > 0 {
 			last = first + i
 			break
 		}

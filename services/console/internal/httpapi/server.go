@@ -11,7 +11,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -38,15 +37,8 @@ type door struct {
 
 // New returns a server; it fails only when the contract it was built with cannot be read. beat must run.
 func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.Pulse, partitions int) (*Server, error) {
-	doc, err := GetSpec()
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
-	}
-	c, err := contract.New(doc, contract.Config{MaxBody: maxBody})
-	if err != nil {
-		return nil, err
-	}
-	return &Server{contract: c, door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, nil
+	c, err := contract.New(GetSpec, contract.Config{MaxBody: maxBody})
+	return &Server{contract: c, door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, err
 }
 
 // Handler routes the operations of the contract and the pages that others adds (nil: none), all behind a guard, and the sign-in. Every answer to an
@@ -63,7 +55,7 @@ func (s *Server) Handler(g *auth.Guard, others func(chi.Router), public ...func(
 			add(r)
 		}
 		if others != nil {
-			guarded(g, others)(r)
+			r.With(g.Routes(access)).Group(others)
 		}
 	}, g.Routes(access))
 }

@@ -2,9 +2,9 @@ package pulse
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
@@ -20,26 +20,14 @@ type exceptions struct {
 	tried time.Time                       // when they did not answer last
 	kinds [seconds]struct {
 		unix   int64
-		counts map[string]int
+		counts map[activity.Kind]int
 	}
 }
-
-// told is what is read of an exception.
-type told struct {
-	Kind string    `json:"kind"`
-	At   time.Time `json:"at"`
-}
-
-// The kinds that are shown.
-const (
-	retried      = "retried"
-	deduplicated = "deduplicated"
-)
 
 func newExceptions(cfg Config) *exceptions {
 	x := &exceptions{log: cfg.Log}
 	for _, participant := range letters.Participants {
-		x.logs = append(x.logs, cfg.logsOf(participant+".activity.v1")...)
+		x.logs = append(x.logs, cfg.logsOf(activity.Topic(participant))...)
 	}
 	return x
 }
@@ -77,8 +65,7 @@ func (x *exceptions) read(ctx context.Context) {
 			continue
 		}
 		for _, r := range f.Records {
-			var a told
-			if json.Unmarshal(r.Value, &a) == nil {
+			if a, err := activity.Parse(r); err == nil {
 				x.count(a)
 			}
 		}
@@ -86,11 +73,11 @@ func (x *exceptions) read(ctx context.Context) {
 	}
 }
 
-func (x *exceptions) count(a told) {
+func (x *exceptions) count(a activity.Activity) {
 	u := a.At.Unix()
 	at := &x.kinds[uint64(u)%seconds]
 	if at.unix < u {
-		at.unix, at.counts = u, map[string]int{}
+		at.unix, at.counts = u, map[activity.Kind]int{}
 	}
 	if at.unix == u {
 		at.counts[a.Kind]++
@@ -98,7 +85,7 @@ func (x *exceptions) count(a told) {
 }
 
 // lately counts one kind in the last minute; ok is false when nobody can say.
-func (x *exceptions) lately(kind string, now time.Time) (n int, ok bool) {
+func (x *exceptions) lately(kind activity.Kind, now time.Time) (n int, ok bool) {
 	for _, at := range x.kinds {
 		if at.unix > now.Unix()-kept {
 			n += at.counts[kind]

@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
 )
 
@@ -157,8 +157,8 @@ func TestTheMailboxIsTheJudgeOfMails(t *testing.T) {
 	s.Put(s.Confirmed(a, "c-1")...)
 	s.Put(s.Declined(b, "c-1")...)
 	at := time.Now().Add(-30 * time.Second)
-	one := mail{1, stories.MessageID(a, notificationv1.Kind_KIND_CONFIRMED), at}
-	two := mail{2, stories.MessageID(b, notificationv1.Kind_KIND_CANCELLED), at}
+	one := mail{1, storiestest.MessageID(a, notificationv1.Kind_KIND_CONFIRMED), at}
+	two := mail{2, storiestest.MessageID(b, notificationv1.Kind_KIND_CANCELLED), at}
 	s.mailbox(one, two)
 	s.want("mails", pulse.Holds, "2 mails in the mailbox")
 	s.mailbox(one, two, mail{3, one.MessageID, at})

@@ -14,7 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 )
 
@@ -187,7 +189,7 @@ func (p *Pulse) watch(ctx context.Context) {
 			pause = every
 			slog.WarnContext(ctx, "pulse is waiting for the log", "error", err)
 		}
-		nap(ctx, pause-time.Since(began))
+		_ = wait.Sleep(ctx, pause-time.Since(began)) // the loop looks at ctx itself
 	}
 }
 
@@ -257,22 +259,13 @@ func (p *Pulse) figures(s *Sample) {
 	for sec := now - kept + 1; sec <= now; sec++ {
 		s.Duplicates += j.second(sec).copies
 	}
-	told, _ := p.odd.lately(deduplicated, s.At)
+	told, _ := p.odd.lately(activity.Deduplicated, s.At)
 	s.Duplicates = max(s.Duplicates, told)
 	s.Retries = -1
-	if n, ok := p.odd.lately(retried, s.At); ok {
+	if n, ok := p.odd.lately(activity.Retried, s.At); ok {
 		s.Retries = n
 	}
 	p.history = append(p.history, Moment{Orders: j.second(now - 1).orders, Open: s.Open, Parked: s.Parked, P95: s.Settle[1]})
 	p.history = p.history[max(0, len(p.history)-kept):]
 	s.History = append([]Moment(nil), p.history...)
-}
-
-func nap(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

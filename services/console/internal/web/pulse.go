@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -159,19 +160,13 @@ func (b *board) lines(history []pulse.Moment) {
 func (b board) since(old board) board {
 	return board{
 		Text: changed(b.Text, old.Text), State: changed(b.State, old.State), Line: changed(b.Line, old.Line),
-		Orders: changed2(b.Orders, old.Orders),
+		Orders: changed(b.Orders, old.Orders),
 	}
 }
 
-func changed(now, old map[string]string) map[string]string {
+func changed[V any](now, old map[string]V) map[string]V {
 	now = maps.Clone(now)
-	maps.DeleteFunc(now, func(k, v string) bool { was, ok := old[k]; return ok && was == v })
-	return now
-}
-
-func changed2(now, old map[string][]string) map[string][]string {
-	now = maps.Clone(now)
-	maps.DeleteFunc(now, func(k string, v []string) bool { was, ok := old[k]; return ok && slices.Equal(was, v) })
+	maps.DeleteFunc(now, func(k string, v V) bool { was, ok := old[k]; return ok && reflect.DeepEqual(was, v) })
 	return now
 }
 

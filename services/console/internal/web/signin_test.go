@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -64,7 +64,7 @@ func TestPagesSayWhoIsSignedInAndShowNothingToOthers(t *testing.T) {
 			}
 		}
 		w = b.Ask(http.MethodGet, chain)
-		if shown := strings.Contains(w.Body.String(), stories.Email); shown != sees || (w.Code == http.StatusOK) != sees {
+		if shown := strings.Contains(w.Body.String(), storiestest.Email); shown != sees || (w.Code == http.StatusOK) != sees {
 			t.Errorf("a %s's %s: %d", role, chain, w.Code)
 		}
 		if !sees && !strings.Contains(w.Body.String(), "For grace: this needs the role operator.") {

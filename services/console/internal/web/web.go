@@ -23,6 +23,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
+	"github.com/troupe-dev/troupe/schemas/money"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
@@ -176,11 +177,8 @@ func (p *Pages) trace(id string) string { return strings.ReplaceAll(p.cfg.TraceU
 // functions of the templates.
 var functions = template.FuncMap{
 	// ago is how long a moment lies back, in one unit.
-	"ago": func(t time.Time) string { return span(time.Since(t)) },
-	// money writes minor units: 2500, EUR is 25.00 EUR.
-	"money": func(minor int64, currency string) string {
-		return fmt.Sprintf("%d.%02d %s", minor/100, minor%100, currency)
-	},
+	"ago":   func(t time.Time) string { return span(time.Since(t)) },
+	"money": money.Format,
 	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	// short is a type without its package.
 	"short": func(typ string) string { return typ[strings.LastIndexByte(typ, '.')+1:] },

@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
@@ -133,7 +133,7 @@ func TestStoryOfAnOrder(t *testing.T) {
 	p.shows("/orders/"+id, "OrderPlaced", "PaymentRefunded", "NotificationFailed", "compensation", "25.00 EUR", "&lt;script&gt;", "order.events.v1/",
 		"curl -s http://127.0.0.1:8084/orders/"+id, "90 ms")
 	text := p.get("/orders/"+id, http.StatusOK)
-	if strings.Contains(text, stories.Email) || strings.Contains(text, stories.PaymentMethod) {
+	if strings.Contains(text, storiestest.Email) || strings.Contains(text, storiestest.PaymentMethod) {
 		t.Error("the story shows what is private")
 	}
 	if strings.Count(text, `class="fold"`) != len(records) || !strings.Contains(text, ">read model</text>") {

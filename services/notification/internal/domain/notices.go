@@ -2,8 +2,11 @@
 package domain
 
 import (
+	"cmp"
 	"maps"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // Kind of a mail. An order gets at most one of each.
@@ -13,15 +16,6 @@ const (
 	Confirmed Kind = "confirmed"
 	Cancelled Kind = "cancelled"
 	Refunded  Kind = "refunded"
-)
-
-// Reason of a cancellation.
-type Reason string
-
-const (
-	ByCustomer      Reason = "customer"
-	PaymentDeclined Reason = "payment_declined"
-	PaymentTimeout  Reason = "payment_timeout"
 )
 
 // Status of a mail that was tried: there is no way on from either.
@@ -48,42 +42,32 @@ type Fact struct {
 	MessageID, Reason string
 }
 
-// Evolve returns the state after a fact; n stays as it is.
+// Evolve returns the state after a fact; n stays as it is. The zero fact, of a type that a later version publishes,
+// changes nothing.
 func (n Notices) Evolve(f Fact) Notices {
-	told := maps.Clone(n.Told)
-	if told == nil {
-		told = map[Kind]Status{}
+	if f.Kind == "" {
+		return n
 	}
+	told := map[Kind]Status{f.Kind: f.Status}
+	maps.Copy(told, n.Told)
 	told[f.Kind] = f.Status
-	if f.Email == "" {
-		f.Email = n.Email
-	}
-	return Notices{Email: f.Email, Told: told}
+	return Notices{Email: cmp.Or(f.Email, n.Email), Told: told}
 }
 
-// Answer is what to do about an event.
-type Answer int
+// ErrNoAddress says that nobody has told yet where the customer reads mail.
+var ErrNoAddress = fault.New(fault.NotYet, "no mail of this order has gone out yet, so its address is not known")
 
-const (
-	// Tell the customer.
-	Tell Answer = iota
-	// Nothing: this was told already, or tried in vain.
-	Nothing
-	// Wait: nobody has said yet where the customer reads mail.
-	Wait
-)
-
-// Decide says whether and where to send a mail of a kind. carried is the address in the event; empty when it has none.
-func (n Notices) Decide(k Kind, carried string) (to string, a Answer) {
+// Decide says where to send a mail of a kind; ok is false when that was told already, or tried in vain. carried is the
+// address in the event; empty when it has none. It returns ErrNoAddress while there is no other.
+func (n Notices) Decide(k Kind, carried string) (to string, ok bool, err error) {
+	to = cmp.Or(carried, n.Email)
 	switch _, told := n.Told[k]; {
 	case told:
-		return "", Nothing
-	case carried != "":
-		return carried, Tell
-	case n.Email != "":
-		return n.Email, Tell
+		return "", false, nil
+	case to == "":
+		return "", false, ErrNoAddress
 	}
-	return "", Wait
+	return to, true, nil
 }
 
 // Line is one position of an order; Price is for one piece, in minor units.
@@ -102,7 +86,7 @@ type Mail struct {
 	OrderID  string
 	To       string
 	Kind     Kind
-	Reason   Reason // of a cancellation
+	Reason   string // of a cancellation: customer, payment_declined, payment_timeout; empty: not known
 	Currency string // ISO 4217
 	Amount   int64  // in minor units: the order's total, or what was refunded
 	Lines    []Line // of a confirmation

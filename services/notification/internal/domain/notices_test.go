@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"errors"
 	"maps"
 	"testing"
 
@@ -15,18 +16,19 @@ func TestDecide(t *testing.T) {
 		kind    Kind
 		carried string
 		to      string
-		answer  Answer
+		ok      bool
+		err     error
 	}{
-		{"first mail", Notices{}, Confirmed, "a@example.com", "a@example.com", Tell},
-		{"refund before any address", Notices{}, Refunded, "", "", Wait},
-		{"refund after a mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Sent}}, Refunded, "", "a@example.com", Tell},
-		{"refund after a refused mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Failed}}, Refunded, "", "a@example.com", Tell},
-		{"the event's own address is newer", told, Cancelled, "new@example.com", "new@example.com", Tell},
-		{"told", told, Confirmed, "a@example.com", "", Nothing},
-		{"tried in vain", told, Refunded, "", "", Nothing},
+		{"first mail", Notices{}, Confirmed, "a@example.com", "a@example.com", true, nil},
+		{"refund before any address", Notices{}, Refunded, "", "", false, ErrNoAddress},
+		{"refund after a mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Sent}}, Refunded, "", "a@example.com", true, nil},
+		{"refund after a refused mail", Notices{Email: "a@example.com", Told: map[Kind]Status{Cancelled: Failed}}, Refunded, "", "a@example.com", true, nil},
+		{"the event's own address is newer", told, Cancelled, "new@example.com", "new@example.com", true, nil},
+		{"told", told, Confirmed, "a@example.com", "", false, nil},
+		{"tried in vain", told, Refunded, "", "", false, nil},
 	} {
-		if to, a := tc.state.Decide(tc.kind, tc.carried); to != tc.to || a != tc.answer {
-			t.Errorf("%s: got %q, %v", tc.name, to, a)
+		if to, ok, err := tc.state.Decide(tc.kind, tc.carried); to != tc.to || ok != tc.ok || !errors.Is(err, tc.err) {
+			t.Errorf("%s: got %q, %v, %v", tc.name, to, ok, err)
 		}
 	}
 }
@@ -54,9 +56,9 @@ func live(arriving []said, status func() Status) (Notices, []Fact) {
 	var made []Fact
 	var held []said
 	answer := func(e said) bool {
-		to, a := n.Decide(e.kind, e.carried)
-		if a != Tell {
-			return a == Nothing
+		to, ok, err := n.Decide(e.kind, e.carried)
+		if !ok {
+			return err == nil
 		}
 		f := Fact{Kind: e.kind, Status: status(), Email: to}
 		n, made = n.Evolve(f), append(made, f)
@@ -104,12 +106,12 @@ func TestAnyOrderAndDuplicationTellsEachKindOnce(t *testing.T) {
 func TestWaitEndsWithTheFirstFactAndNeverComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var n Notices
-		if _, a := n.Decide(Refunded, ""); a != Wait {
-			t.Fatalf("with no fact: %v", a)
+		if _, _, err := n.Decide(Refunded, ""); !errors.Is(err, ErrNoAddress) {
+			t.Fatalf("with no fact: %v", err)
 		}
 		for _, f := range rapid.SliceOfN(facts, 1, 20).Draw(t, "facts") {
 			n = n.Evolve(f)
-			if _, a := n.Decide(Refunded, ""); a == Wait {
+			if _, _, err := n.Decide(Refunded, ""); err != nil {
 				t.Fatalf("still waits in %+v", n)
 			}
 		}

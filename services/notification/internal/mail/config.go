@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	netmail "net/mail"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,14 +19,14 @@ import (
 type Config struct {
 	Addr        string        `env:"SMTP_ADDR" envDefault:"127.0.0.1:1025" help:"host:port of the mail server"`
 	From        string        `env:"MAIL_FROM" envDefault:"Troupe <orders@troupe.example>" help:"sender of every mail; its domain also ends the Message-IDs, so changing it makes resends look new"`
-	TLS         string        `env:"SMTP_TLS" envDefault:"opportunistic" help:"none, opportunistic (STARTTLS when offered), required (STARTTLS or nothing), implicit (TLS from the first byte)"`
+	TLS         string        `env:"SMTP_TLS" envDefault:"opportunistic" oneof:"none opportunistic required implicit" help:"none, opportunistic (STARTTLS when offered), required (STARTTLS or nothing), implicit (TLS from the first byte)"`
 	CAFile      string        `env:"SMTP_CA_FILE" help:"PEM file with the certificate authority of the mail server; empty for the system's"`
 	Username    string        `env:"SMTP_USERNAME" help:"user at the mail server; empty for none. Away from this host it needs SMTP_TLS required or implicit"`
 	Password    config.Secret `env:"SMTP_PASSWORD" help:"password of SMTP_USERNAME"`
-	Auth        string        `env:"SMTP_AUTH" envDefault:"auto" help:"how to log in: auto, plain, login, cram-md5, scram-sha-1, scram-sha-256"`
+	Auth        string        `env:"SMTP_AUTH" envDefault:"auto" oneof:"auto plain login cram-md5 scram-sha-1 scram-sha-256" help:"how to log in"`
 	HELO        string        `env:"SMTP_HELO" help:"name to say in EHLO; empty for the host's name"`
-	Connections int           `env:"SMTP_CONNECTIONS" envDefault:"16" help:"connections at most, 1 to 256; mails beyond wait for one"`
-	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" help:"for one mail on a connection, and for opening one; 100ms to 5m"`
+	Connections int           `env:"SMTP_CONNECTIONS" envDefault:"16" min:"1" max:"256" help:"connections at most; mails beyond wait for one"`
+	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" min:"100ms" max:"5m" help:"for one mail on a connection, and for opening one"`
 }
 
 // Validate returns all that cannot be right.
@@ -41,19 +40,11 @@ func (c Config) Validate() error {
 		fault.FieldIf(err != nil || host == "", "SMTP_ADDR", "must be host:port, is %q", c.Addr),
 		fault.FieldIf(err == nil && (portErr != nil || n == 0), "SMTP_ADDR", "port must be 1 to 65535, is %q", port),
 		fault.FieldIf(fromErr != nil, "MAIL_FROM", "must be a mail address: %w", fromErr),
-		fault.FieldIf(!slices.Contains([]string{"none", "opportunistic", "required", "implicit"}, c.TLS),
-			"SMTP_TLS", "must be none, opportunistic, required or implicit, is %q", c.TLS),
-		fault.FieldIf(!slices.Contains([]string{"auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"}, c.Auth),
-			"SMTP_AUTH", "must be auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256, is %q", c.Auth),
 		fault.FieldIf(c.Username != "" && !encrypted && !loopback(host),
 			"SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS),
 		fault.FieldIf((c.Username != "") != c.Password.IsSet(),
 			"SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all"),
 		fault.FieldIf(strings.ContainsAny(c.HELO, " \t\r\n"), "SMTP_HELO", "must be a host name, is %q", c.HELO),
-		fault.FieldIf(c.Connections < 1 || c.Connections > 256,
-			"SMTP_CONNECTIONS", "must be 1 to 256, is %d", c.Connections),
-		fault.FieldIf(c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute,
-			"SMTP_TIMEOUT", "must be 100ms to 5m, is %s", c.Timeout),
 		tlsErr,
 	)
 }
@@ -72,13 +63,10 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 func (c Config) options(t *tls.Config) ([]gomail.Option, error) {
 	_, port, _ := net.SplitHostPort(c.Addr)
 	n, _ := strconv.Atoi(port)
-	policy := gomail.TLSOpportunistic // a server that was reached by implicit TLS offers no STARTTLS
-	switch c.TLS {
-	case "none":
-		policy = gomail.NoTLS
-	case "required":
-		policy = gomail.TLSMandatory
-	}
+	policy := map[string]gomail.TLSPolicy{
+		"none": gomail.NoTLS, "opportunistic": gomail.TLSOpportunistic, "required": gomail.TLSMandatory,
+		"implicit": gomail.TLSOpportunistic, // a server reached so offers no STARTTLS
+	}[c.TLS]
 	opts := []gomail.Option{
 		gomail.WithPort(n), gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
 	}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 	"github.com/troupe-dev/troupe/pkg/config"
@@ -78,17 +77,13 @@ func TestTLS(t *testing.T) {
 
 func TestConfigNamesTheVariable(t *testing.T) {
 	for variable, change := range map[string]func(*Config){
-		"SMTP_ADDR":        func(c *Config) { c.Addr = "mail.example.com" },
-		"SMTP_ADDR: port":  func(c *Config) { c.Addr = "mail.example.com:smtp" },
-		"MAIL_FROM":        func(c *Config) { c.From = "nobody" },
-		"SMTP_TLS":         func(c *Config) { c.TLS = "yes" },
-		"SMTP_TLS: must":   func(c *Config) { c.Addr, c.Username, c.Password = "mail.example.com:25", "u", config.NewSecret("p") },
-		"SMTP_AUTH":        func(c *Config) { c.Auth = "custom" },
-		"SMTP_PASSWORD":    func(c *Config) { c.Username = "u" },
-		"SMTP_HELO":        func(c *Config) { c.HELO = "a b" },
-		"SMTP_CONNECTIONS": func(c *Config) { c.Connections = 0 },
-		"SMTP_TIMEOUT":     func(c *Config) { c.Timeout = time.Hour },
-		"SMTP_CA_FILE":     func(c *Config) { c.CAFile = "no/such/file" },
+		"SMTP_ADDR":       func(c *Config) { c.Addr = "mail.example.com" },
+		"SMTP_ADDR: port": func(c *Config) { c.Addr = "mail.example.com:smtp" },
+		"MAIL_FROM":       func(c *Config) { c.From = "nobody" },
+		"SMTP_TLS: must":  func(c *Config) { c.Addr, c.Username, c.Password = "mail.example.com:25", "u", config.NewSecret("p") },
+		"SMTP_PASSWORD":   func(c *Config) { c.Username = "u" },
+		"SMTP_HELO":       func(c *Config) { c.HELO = "a b" },
+		"SMTP_CA_FILE":    func(c *Config) { c.CAFile = "no/such/file" },
 	} {
 		cfg := configFor("127.0.0.1:25")
 		if err := cfg.Validate(); err != nil {
@@ -97,6 +92,12 @@ func TestConfigNamesTheVariable(t *testing.T) {
 		change(&cfg)
 		if _, err := New(cfg); fault.ClassOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), variable) {
 			t.Errorf("%s: %v", variable, err)
+		}
+	}
+	for _, set := range []string{"SMTP_TLS=yes", "SMTP_AUTH=custom", "SMTP_CONNECTIONS=0", "SMTP_TIMEOUT=1h"} {
+		variable, _, _ := strings.Cut(set, "=")
+		if _, err := config.Load[Config]([]string{set}); fault.ClassOf(err) != fault.Invalid || !strings.HasPrefix(err.Error(), variable) {
+			t.Errorf("%s: %v", set, err)
 		}
 	}
 }

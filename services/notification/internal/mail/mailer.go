@@ -6,9 +6,9 @@ import (
 	"errors"
 	netmail "net/mail"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/jackc/puddle/v2"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/upstream"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
@@ -36,15 +36,11 @@ const idleFor = 15 * time.Second
 
 // Mailer sends mails over a bounded pool of connections. Safe for concurrent use.
 type Mailer struct {
-	cfg    Config
-	from   *netmail.Address
-	domain string
-	slots  chan struct{} // one per connection in use
-
+	cfg      Config
+	from     *netmail.Address
+	domain   string
+	pool     *puddle.Pool[*conn]
 	standing *upstream.Standing
-
-	mu   sync.Mutex
-	idle []*conn // the longest idle first
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
@@ -56,10 +52,14 @@ func New(cfg Config) (*Mailer, error) {
 	if err != nil {
 		return nil, fault.Field("MAIL_FROM", "must be a mail address: %w", err)
 	}
-	return &Mailer{
+	m := &Mailer{
 		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
-		slots: make(chan struct{}, cfg.Connections), standing: upstream.New("mail server (SMTP_ADDR)"),
-	}, nil
+		standing: upstream.New("mail server (SMTP_ADDR)"),
+	}
+	m.pool, err = puddle.NewPool(&puddle.Config[*conn]{
+		Constructor: m.dial, Destructor: (*conn).quit, MaxSize: int32(cfg.Connections),
+	})
+	return m, fault.As(fault.Invalid, err)
 }
 
 // MessageID of the mail about an event, without angle brackets.
@@ -79,13 +79,22 @@ func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	if err != nil {
 		return fault.New(fault.Permanent, "write mail: %w", err)
 	}
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-	case <-ctx.Done():
-		return fault.New(fault.Unavailable, "wait for a connection to the mail server: %w", context.Cause(ctx))
+	for {
+		c, err := m.pool.Acquire(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fault.New(fault.Unavailable, "wait for a connection to the mail server: %w", context.Cause(ctx))
+		case err != nil:
+			return err
+		case c.IdleDuration() >= idleFor:
+			c.Destroy()
+			continue
+		}
+		if err := m.deliver(ctx, c, to, body); !errors.Is(err, errStale) {
+			return err
+		}
+		m.pool.Reset() // the server was restarted, most likely: what else is idle is as dead, and nothing was sent yet
 	}
-	return m.send(ctx, to, body)
 }
 
 // The longest address there can be, in octets (RFC 5321, section 4.5.3.1).
@@ -106,62 +115,8 @@ func recipient(address string) (*netmail.Address, error) {
 	return to, nil
 }
 
-func (m *Mailer) send(ctx context.Context, to *netmail.Address, body []byte) error {
-	if c := m.take(); c != nil {
-		err := m.deliver(ctx, c, to, body)
-		if !errors.Is(err, errStale) {
-			return err
-		}
-		m.drop() // the server was restarted, most likely: what else is idle is as dead, and nothing was sent yet
-	}
-	c, err := m.dial(ctx)
-	if err != nil {
-		return err
-	}
-	return m.deliver(ctx, c, to, body)
-}
-
 // Ready returns nil, or why the mail server takes nothing from us at all until somebody changes a setting here or there.
 func (m *Mailer) Ready() error { return m.standing.Ready() }
 
 // Close says goodbye on the idle connections. No Send may be under way.
-func (m *Mailer) Close() {
-	m.mu.Lock()
-	idle := m.idle
-	m.idle = nil
-	m.mu.Unlock()
-	for _, c := range idle {
-		c.quit()
-	}
-}
-
-// take returns the connection used last, or nil; connections idle for too long are closed on the way.
-func (m *Mailer) take() *conn {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for len(m.idle) > 0 {
-		c := m.idle[len(m.idle)-1]
-		m.idle = m.idle[:len(m.idle)-1]
-		if time.Since(c.since) < idleFor {
-			return c
-		}
-		c.close()
-	}
-	return nil
-}
-
-func (m *Mailer) keep(c *conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c.since = time.Now()
-	m.idle = append(m.idle, c)
-}
-
-func (m *Mailer) drop() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range m.idle {
-		c.close()
-	}
-	m.idle = nil
-}
+func (m *Mailer) Close() { m.pool.Close() }

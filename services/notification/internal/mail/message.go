@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/schemas/money"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	gomail "github.com/wneessen/go-mail"
 )
@@ -32,9 +33,8 @@ var subjects = map[domain.Kind]string{
 
 // view is what the templates see: every text in it is one line without control characters.
 type view struct {
-	Subject, OrderID, Amount string
-	Reason                   domain.Reason
-	Lines                    []viewLine
+	Subject, OrderID, Amount, Reason string
+	Lines                            []viewLine
 }
 
 type viewLine struct {
@@ -56,10 +56,10 @@ func compose(from, to *netmail.Address, id string, m domain.Mail) ([]byte, error
 	if !ok {
 		return nil, fmt.Errorf("no mail of kind %q", m.Kind)
 	}
-	v := view{OrderID: oneLine(m.OrderID), Amount: oneLine(domain.Money(m.Amount, m.Currency)), Reason: m.Reason}
+	v := view{OrderID: oneLine(m.OrderID), Amount: oneLine(money.Format(m.Amount, m.Currency)), Reason: m.Reason}
 	v.Subject = fmt.Sprintf(subject, v.OrderID)
 	for _, l := range m.Lines {
-		v.Lines = append(v.Lines, viewLine{oneLine(l.SKU), oneLine(l.Name), oneLine(domain.Money(l.Price, m.Currency)), l.Quantity})
+		v.Lines = append(v.Lines, viewLine{oneLine(l.SKU), oneLine(l.Name), oneLine(money.Format(l.Price, m.Currency)), l.Quantity})
 	}
 	var text, html bytes.Buffer
 	if err := texts.ExecuteTemplate(&text, string(m.Kind)+".txt", v); err != nil {

@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/jackc/puddle/v2"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
@@ -24,10 +26,9 @@ var errStale = errors.New("connection was closed by the server")
 
 // conn is one connection to the mail server.
 type conn struct {
-	smtp  *smtp.Client
-	raw   net.Conn // below TLS; closing it ends whatever waits on it
-	used  bool
-	since time.Time // idle since
+	smtp *smtp.Client
+	raw  net.Conn // below TLS; closing it ends whatever waits on it
+	used bool
 }
 
 func (c *conn) close() { _ = c.raw.Close() } // nothing is lost with it: what counted was answered
@@ -83,20 +84,21 @@ func (m *Mailer) dial(ctx context.Context) (*conn, error) {
 }
 
 // deliver says one mail on a connection and keeps or closes the connection.
-func (m *Mailer) deliver(ctx context.Context, c *conn, to *netmail.Address, body []byte) error {
+func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to *netmail.Address, body []byte) error {
+	c := pooled.Value()
 	unwatch := context.AfterFunc(ctx, c.close)
 	err := m.talk(c, to, body)
-	var reply *textproto.Error
-	whole := err == nil || errors.As(err, &reply) && reply.Code != 421 && c.smtp.Reset() == nil
+	reply, answered := errors.AsType[*textproto.Error](err)
+	whole := err == nil || answered && reply.Code != 421 && c.smtp.Reset() == nil
 	if unwatch() && whole {
 		c.used = true
-		m.keep(c)
+		pooled.Release()
 	} else {
-		c.close()
+		pooled.Destroy()
 	}
-	var refused *Refused
-	var putOff *PutOff
-	if err == nil || reply != nil && (errors.As(err, &refused) || errors.As(err, &putOff)) {
+	_, refused := errors.AsType[*Refused](err)
+	_, putOff := errors.AsType[*PutOff](err)
+	if err == nil || answered && (refused || putOff) {
 		m.standing.Accepted() // the server judged this one mail, so it listens to us
 	}
 	if err == nil {
@@ -136,8 +138,8 @@ func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
 
 // stale marks the end of a connection that was kept from before.
 func stale(c *conn, err error) error {
-	var reply *textproto.Error
-	if c.used && (!errors.As(err, &reply) || reply.Code == 421) {
+	reply, answered := errors.AsType[*textproto.Error](err)
+	if c.used && (!answered || reply.Code == 421) {
 		return errors.Join(errStale, err)
 	}
 	return err
@@ -146,24 +148,20 @@ func stale(c *conn, err error) error {
 // failed classifies what goes wrong before a recipient is named: it has nothing to do with the mail. A refusal for good is for
 // the operator, since every mail meets it; the mails wait.
 func (m *Mailer) failed(step string, err error) error {
-	answer := err
-	var reply *textproto.Error
-	switch {
-	case errors.As(err, &reply):
-		answer = quote(reply)
-		if reply.Code/100 != 4 {
-			m.standing.Refused(step + ": " + scrub(reply.Msg, reply.Code))
-		}
-	case !outage(err):
+	reply, answered := errors.AsType[*textproto.Error](err)
+	if answered {
+		err = quote(reply)
+	}
+	if answered && reply.Code/100 != 4 || !answered && !outage(err) {
 		m.standing.Refused(step + ": " + err.Error())
 	}
-	return fault.New(fault.Unavailable, "mail server: %s: %w", step, answer)
+	return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 }
 
 // outage says that an error is of the connection, not of what was agreed on it (certificate, STARTTLS, log-in).
 func outage(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -178,8 +176,8 @@ var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 53
 // often. A refusal by policy (5.7.x) may be ours to mend (relaying denied, our domain's records): while no mail has
 // been taken lately, it is put off like the others.
 func (m *Mailer) refused(step string, err error) error {
-	var reply *textproto.Error
-	if !errors.As(err, &reply) {
+	reply, answered := errors.AsType[*textproto.Error](err)
+	if !answered {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
 	reason := scrub(reply.Msg, reply.Code)
@@ -209,10 +207,5 @@ func scrub(msg string, code int) string {
 func envelope(a *netmail.Address) string { return (&netmail.Address{Address: a.Address}).String() }
 
 func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }

@@ -26,9 +26,9 @@ func watch(ctx context.Context, m domain.Mail) (context.Context, func(error)) {
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kind))
 	return ctx, func(err error) {
 		outcome := "sent"
-		var refused *Refused
+		_, refused := errors.AsType[*Refused](err)
 		switch {
-		case errors.As(err, &refused):
+		case refused:
 			outcome = "refused"
 		case fault.ClassOf(err) == fault.Deferred:
 			outcome = "deferred"

@@ -1,11 +1,12 @@
 // Package domain is what an order is: its states, the facts that change them, and the answer to everything that can happen
-// to it. Pure: no clock, no ids, no context, nothing but the standard library.
+// to it. Pure: no clock, no ids, no context, nothing but the standard library and the classes of errors.
 package domain
 
 import (
-	"errors"
 	"slices"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // Status of an order. The zero value is an order that nobody placed.
@@ -86,9 +87,9 @@ func (OrderPlaced) status() Status    { return Placed }
 func (OrderConfirmed) status() Status { return Confirmed }
 func (OrderCancelled) status() Status { return Cancelled }
 
-// Evolve returns the order after a fact. A fact that is no legal step from here changes nothing.
+// Evolve returns the order after a fact. A fact that is no legal step from here changes nothing, and neither does nil.
 func (o Order) Evolve(f Fact) Order {
-	if !slices.Contains(next[o.Status], f.status()) {
+	if f == nil || !slices.Contains(next[o.Status], f.status()) {
 		return o
 	}
 	switch f := f.(type) {
@@ -113,7 +114,7 @@ func (o Order) Cancellable(now time.Time, window time.Duration) bool {
 }
 
 // ErrNotPlaced is the answer to whatever arrives before the order itself has: its cause is on the way.
-var ErrNotPlaced = errors.New("the order is not placed yet")
+var ErrNotPlaced = fault.New(fault.NotYet, "the order is not placed yet")
 
 // OnPaymentSucceeded confirms an order that waits. One that is cancelled stays so: payment refunds it, answering OrderCancelled.
 func (o Order) OnPaymentSucceeded() (Fact, error) { return o.step(OrderConfirmed{}, Placed) }

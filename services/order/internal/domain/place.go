@@ -3,6 +3,7 @@ package domain
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/mail"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // Limits of an order. Lengths are in characters, prices and totals in minor units.
@@ -46,20 +49,6 @@ func (r Request) Hash() []byte {
 	return sum[:]
 }
 
-// Violation is one rule broken by one field, named by its JSON pointer.
-type Violation struct{ Field, Rule string }
-
-// Invalid is the error of a request that breaks rules: all of them.
-type Invalid []Violation
-
-func (v Invalid) Error() string {
-	lines := make([]string, len(v))
-	for i, x := range v {
-		lines[i] = x.Field + ": " + x.Rule
-	}
-	return strings.Join(lines, "; ")
-}
-
 // Terms are what an order is placed under.
 type Terms struct {
 	// Currencies that are taken, ISO 4217.
@@ -68,22 +57,19 @@ type Terms struct {
 	PaymentWithin time.Duration
 }
 
-// Place makes the first fact of an order, or returns Invalid.
+// Place makes the first fact of an order. The error names each field that breaks a rule, by its JSON pointer.
 func Place(r Request, t Terms, now time.Time) (OrderPlaced, error) {
-	var v Invalid
-	if len(r.CustomerID) > MaxCustomerID || !identifier.MatchString(r.CustomerID) {
-		v.check("/customer_id", fmt.Sprintf("must be 1 to %d letters, digits, dots, hyphens and underscores", MaxCustomerID))
-	}
-	v.check("/email", email(r.Email))
-	if !slices.Contains(t.Currencies, r.Currency) {
-		v.check("/currency", "must be one of "+strings.Join(t.Currencies, ", "))
-	}
-	if len(r.PaymentMethod) > MaxMethod || !method.MatchString(r.PaymentMethod) {
-		v.check("/payment_method", fmt.Sprintf("must be a payment method token of at most %d characters that matches %s", MaxMethod, method))
-	}
-	total := v.lines(r.Lines)
-	if len(v) > 0 {
-		return OrderPlaced{}, v
+	total, wrong := lines(r.Lines)
+	err := errors.Join(
+		fault.FieldIf(len(r.CustomerID) > MaxCustomerID || !identifier.MatchString(r.CustomerID), "/customer_id",
+			"must be 1 to %d letters, digits, dots, hyphens and underscores", MaxCustomerID),
+		email("/email", r.Email),
+		fault.FieldIf(!slices.Contains(t.Currencies, r.Currency), "/currency", "must be one of %s", strings.Join(t.Currencies, ", ")),
+		fault.FieldIf(len(r.PaymentMethod) > MaxMethod || !method.MatchString(r.PaymentMethod), "/payment_method",
+			"must be a payment method token of at most %d characters that matches %s", MaxMethod, method),
+		wrong)
+	if err != nil {
+		return OrderPlaced{}, err
 	}
 	return OrderPlaced{
 		CustomerID: r.CustomerID, Email: r.Email, Currency: r.Currency, PaymentMethod: r.PaymentMethod,
@@ -91,35 +77,23 @@ func Place(r Request, t Terms, now time.Time) (OrderPlaced, error) {
 	}, nil
 }
 
-func (v *Invalid) check(field, rule string) {
-	if rule != "" {
-		*v = append(*v, Violation{field, rule})
-	}
-}
-
 // lines checks every line and returns the total, which cannot overflow when each line keeps its limits.
-func (v *Invalid) lines(lines []Line) (total int64) {
+func lines(lines []Line) (total int64, err error) {
 	if len(lines) < 1 || len(lines) > MaxLines {
-		v.check("/lines", fmt.Sprintf("must hold 1 to %d lines, holds %d", MaxLines, len(lines)))
-		return 0
+		return 0, fault.Field("/lines", "must hold 1 to %d lines, holds %d", MaxLines, len(lines))
 	}
-	before := len(*v)
 	for i, l := range lines {
 		at := fmt.Sprintf("/lines/%d/", i)
-		v.check(at+"sku", text(l.SKU, MaxSKU))
-		v.check(at+"name", text(l.Name, MaxName))
-		if l.Quantity < 1 || l.Quantity > MaxQuantity {
-			v.check(at+"quantity", fmt.Sprintf("must be 1 to %d, is %d", MaxQuantity, l.Quantity))
-		}
-		if l.UnitPrice < 0 || l.UnitPrice > MaxTotal {
-			v.check(at+"unit_price", fmt.Sprintf("must be 0 to %d minor units, is %d", MaxTotal, l.UnitPrice))
-		}
+		err = errors.Join(err, text(at+"sku", l.SKU, MaxSKU), text(at+"name", l.Name, MaxName),
+			fault.FieldIf(l.Quantity < 1 || l.Quantity > MaxQuantity, at+"quantity", "must be 1 to %d, is %d", MaxQuantity, l.Quantity),
+			fault.FieldIf(l.UnitPrice < 0 || l.UnitPrice > MaxTotal, at+"unit_price",
+				"must be 0 to %d minor units, is %d", MaxTotal, l.UnitPrice))
 		total += int64(l.Quantity) * l.UnitPrice
 	}
-	if len(*v) == before && (total < 1 || total > MaxTotal) {
-		v.check("/lines", fmt.Sprintf("the total must be 1 to %d minor units, is %d", MaxTotal, total))
+	if err == nil && (total < 1 || total > MaxTotal) {
+		err = fault.Field("/lines", "the total must be 1 to %d minor units, is %d", MaxTotal, total)
 	}
-	return total
+	return total, err
 }
 
 var (
@@ -128,28 +102,25 @@ var (
 	method = regexp.MustCompile(`^pm_[A-Za-z0-9_]+$`)
 )
 
-func text(s string, most int) string {
+func text(field, s string, most int) error {
 	switch n := utf8.RuneCountInString(s); {
 	case !utf8.ValidString(s):
-		return "must be valid UTF-8"
+		return fault.Field(field, "must be valid UTF-8")
 	case n < 1 || n > most || strings.TrimSpace(s) == "":
-		return fmt.Sprintf("must be 1 to %d characters and not blank", most)
-	case strings.ContainsFunc(s, unicode.IsControl):
-		return "must not contain control characters"
+		return fault.Field(field, "must be 1 to %d characters and not blank", most)
 	}
-	return ""
+	return fault.FieldIf(strings.ContainsFunc(s, unicode.IsControl), field, "must not contain control characters")
 }
 
 // email takes an address that can stand in a mail header and an SMTP command as it is: ASCII, nothing around it.
-func email(s string) string {
+func email(field, s string) error {
 	a, err := mail.ParseAddress(s)
 	switch {
 	case len(s) > MaxEmail:
-		return fmt.Sprintf("must be at most %d characters", MaxEmail)
+		return fault.Field(field, "must be at most %d characters", MaxEmail)
 	case err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "must be one mail address in ASCII such as ada@example.com"
-	case strings.LastIndexByte(s, '@') > MaxEmailLocal:
-		return fmt.Sprintf("must have at most %d characters before the @", MaxEmailLocal)
+		return fault.Field(field, "must be one mail address in ASCII such as ada@example.com")
 	}
-	return ""
+	return fault.FieldIf(strings.LastIndexByte(s, '@') > MaxEmailLocal, field,
+		"must have at most %d characters before the @", MaxEmailLocal)
 }

@@ -67,8 +67,8 @@ var bad = []struct {
 	{"currency in small letters", strings.Replace(tea, "EUR", "eur", 1), "/currency", "must match", 400},
 	{"total 0", strings.Replace(tea, "1250", "0", 1), "/lines", "the total must be 1", 400},
 	{"total too high", strings.Replace(tea, "1250", "50000000", 1), "/lines", "the total must be 1 to 99999999", 400},
-	{"too large", strings.Replace(tea, "Green", strings.Repeat("G", maxBody), 1), "", "", 413},
-	{"too large with spaces", tea + strings.Repeat(" ", maxBody), "", "", 413},
+	{"too large", strings.Replace(tea, "Green", strings.Repeat("G", 64<<10), 1), "", "", 413},
+	{"too large with spaces", tea + strings.Repeat(" ", 64<<10), "", "", 413},
 }
 
 // order is tea without its lines.

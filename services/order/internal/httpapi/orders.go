@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -81,7 +80,7 @@ func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (Pl
 	}
 	placed, err := domain.Place(request(req.Body), o.Terms, o.now())
 	if err != nil {
-		return nil, invalid(err)
+		return nil, err
 	}
 	if err := o.Clock.Err(); err != nil { // the order would carry a deadline made of it
 		return nil, err
@@ -191,12 +190,7 @@ func (o orders) token(partition int, offset int64) string {
 }
 
 // now is in the resolution that every store and contract keeps.
-func (o orders) now() time.Time {
-	if o.Now == nil {
-		return time.Now().UTC().Truncate(time.Millisecond)
-	}
-	return o.Now().UTC().Truncate(time.Millisecond)
-}
+func (o orders) now() time.Time { return o.Now().UTC().Truncate(time.Millisecond) }
 
 func request(b *PlaceOrder) domain.Request {
 	r := domain.Request{CustomerID: b.CustomerID, Email: b.Email, Currency: b.Currency, PaymentMethod: b.PaymentMethod}
@@ -204,17 +198,4 @@ func request(b *PlaceOrder) domain.Request {
 		r.Lines = append(r.Lines, domain.Line{SKU: l.Sku, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice})
 	}
 	return r
-}
-
-// invalid gives the domain's complaints the class and the fields that a problem document is made from.
-func invalid(err error) error {
-	v, ok := errors.AsType[domain.Invalid](err)
-	if !ok {
-		return err
-	}
-	errs := make([]error, len(v))
-	for i, x := range v {
-		errs[i] = fault.Field(x.Field, "%s", x.Rule)
-	}
-	return errors.Join(errs...)
 }

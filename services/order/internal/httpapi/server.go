@@ -2,16 +2,13 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/contract"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
-
-// maxBody bounds a request's body, in bytes.
-const maxBody = 64 << 10
 
 // access says who may ask what; whose order it is, the operations see to.
 var access = auth.Table{
@@ -27,17 +24,13 @@ type Server struct {
 
 // New returns a server; it fails only when the contract it was built with cannot be read.
 func New(door Door, cfg Config) (*Server, error) {
-	doc, err := GetSpec()
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	c, err := contract.New(doc, contract.Config{MaxBody: maxBody, Rules: map[string]string{
+	c, err := contract.New(GetSpec, contract.Config{Rules: map[string]string{
 		"Idempotency-Key": "must be 8 to 128 visible ASCII characters without spaces",
 	}})
-	if err != nil {
-		return nil, err
-	}
-	return &Server{orders: orders{Config: cfg, door: door}, contract: c}, nil
+	return &Server{orders: orders{Config: cfg, door: door}, contract: c}, err
 }
 
 // Handler routes the operations of the contract and whatever others adds (health, metrics). Every answer that is not a

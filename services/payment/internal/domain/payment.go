@@ -3,9 +3,9 @@
 package domain
 
 import (
-	"errors"
-	"fmt"
 	"slices"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 // Status of one order's payment.
@@ -40,10 +40,7 @@ type Payment struct {
 }
 
 // Fact is one of PaymentSucceeded, PaymentDeclined and PaymentRefunded.
-type Fact interface {
-	status() Status
-	evolve(Payment) Payment
-}
+type Fact interface{ status() Status }
 
 // PaymentSucceeded says that the customer was charged, once.
 type PaymentSucceeded struct {
@@ -70,24 +67,18 @@ func (PaymentSucceeded) status() Status { return Succeeded }
 func (PaymentDeclined) status() Status  { return Declined }
 func (PaymentRefunded) status() Status  { return Refunded }
 
-func (f PaymentSucceeded) evolve(p Payment) Payment {
-	p.IntentID, p.Amount, p.Currency = f.IntentID, f.Amount, f.Currency
-	return p
-}
-
-func (f PaymentDeclined) evolve(p Payment) Payment {
-	p.IntentID = f.IntentID
-	return p
-}
-
-func (PaymentRefunded) evolve(p Payment) Payment { return p }
-
-// Evolve returns the state after a fact. A fact that may not follow changes nothing: the log has no such fact that is valid.
-func Evolve(p Payment, f Fact) Payment {
-	if !slices.Contains(next[p.Status], f.status()) {
+// Evolve returns the payment after a fact. A fact that may not follow changes nothing (the log has no such fact that is
+// valid), and neither does nil.
+func (p Payment) Evolve(f Fact) Payment {
+	if f == nil || !slices.Contains(next[p.Status], f.status()) {
 		return p
 	}
-	p = f.evolve(p)
+	switch f := f.(type) {
+	case PaymentSucceeded:
+		p.IntentID, p.Amount, p.Currency = f.IntentID, f.Amount, f.Currency
+	case PaymentDeclined:
+		p.IntentID = f.IntentID
+	}
 	p.Status = f.status()
 	return p
 }
@@ -126,14 +117,14 @@ const ReasonTimeout = "payment_timeout"
 // Wanted reports whether an order that was placed still asks for its charge.
 func (p Payment) Wanted() bool { return p.Status == Open }
 
-// Settle decides what the gateway's final word about the charge means. The error says that the money taken is not the money
-// asked for, which nobody but a person can put right.
+// Settle decides what the gateway's final word about the charge means. It is Permanent that the money taken is not the money
+// asked for: nobody but a person can put it right.
 func (p Payment) Settle(c Charge, o Outcome) (Fact, error) {
 	if !o.Charged {
 		return PaymentDeclined{Reason: o.Reason, IntentID: o.IntentID}, nil
 	}
 	if o.Amount != c.Amount || o.Currency != c.Currency {
-		return nil, fmt.Errorf("gateway charged %d %s for order total %d %s (intent %s)",
+		return nil, fault.New(fault.Permanent, "gateway charged %d %s for order total %d %s (intent %s)",
 			o.Amount, o.Currency, c.Amount, c.Currency, o.IntentID)
 	}
 	return PaymentSucceeded{IntentID: o.IntentID, Amount: o.Amount, Currency: o.Currency}, nil
@@ -150,7 +141,7 @@ type Return struct {
 }
 
 // ErrOpen says that whether there is anything to give back is not known yet.
-var ErrOpen = errors.New("the payment is not settled yet")
+var ErrOpen = fault.New(fault.NotYet, "the payment is not settled yet")
 
 // GiveBack decides what a cancelled order gets back: all of its charge, or nothing (ok is false). It returns ErrOpen while
 // the payment is open.

@@ -36,7 +36,7 @@ func TestEvolve(t *testing.T) {
 		{"refunded is final", back, refunded, back},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Evolve(tc.from, tc.fact); got != tc.want {
+			if got := tc.from.Evolve(tc.fact); got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 		})
@@ -135,7 +135,7 @@ func TestAnyDeliveryEndsInALegalState(t *testing.T) {
 			case PaymentRefunded:
 				refunds++
 			}
-			p = Evolve(p, fact)
+			p = p.Evolve(fact)
 			if p.Status != fact.status() {
 				t.Fatalf("state %q after fact %s", p.Status, fact.status())
 			}
@@ -155,9 +155,9 @@ func TestFoldIgnoresWhatMayNotFollow(t *testing.T) {
 		all := rapid.SliceOfN(rapid.SampledFrom([]Fact{succeeded, declined, refunded}), 0, 8).Draw(t, "facts")
 		var p, legal Payment
 		for _, f := range all {
-			p = Evolve(p, f)
+			p = p.Evolve(f)
 			if slices.Contains(next[legal.Status], f.status()) {
-				legal = Evolve(legal, f)
+				legal = legal.Evolve(f)
 			}
 		}
 		if p != legal {

@@ -21,9 +21,9 @@ const authenticationRequired = "authentication_required"
 // must look, and without a class (so tried a few times) when the gateway contradicts itself, as its search may do for a
 // minute. It blocks for a few requests.
 func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
-	pi, final, err := g.intent(ctx, c)
-	if final != nil || err != nil {
-		return value(final), err
+	pi, outcome, err := g.intent(ctx, c)
+	if pi == nil {
+		return outcome, err
 	}
 	params := &stripe.PaymentIntentConfirmParams{
 		PaymentMethod:         stripe.String(c.Method),
@@ -45,11 +45,11 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 	if err != nil && !stale(err) {
 		return domain.Outcome{}, g.failure("confirm", err)
 	}
-	final, status, err := g.read(ctx, pi.ID)
-	if err == nil && final == nil && status == stripe.PaymentIntentStatusRequiresAction {
+	now, err := g.read(ctx, pi.ID)
+	if err == nil && now.Status == stripe.PaymentIntentStatusRequiresAction {
 		return g.cancel(ctx, c, pi.ID, authenticationRequired)
 	}
-	return value(final), g.undecided(final, status, err)
+	return decided(now, err)
 }
 
 // Abandon makes sure that the order is not charged from now on: it creates the intent, or gets the one that exists, and
@@ -57,9 +57,9 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 // that is the outcome. Errors are those of Charge. It gives nothing up while the clock that says so is wrong, which the
 // answer about the intent may be the first to tell: then the error is Unavailable.
 func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
-	pi, final, err := g.intent(ctx, c)
-	if final != nil || err != nil {
-		return value(final), err
+	pi, outcome, err := g.intent(ctx, c)
+	if pi == nil {
+		return outcome, err
 	}
 	if err := g.clock.Err(); err != nil {
 		return domain.Outcome{}, err
@@ -67,12 +67,12 @@ func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, 
 	return g.cancel(ctx, c, pi.ID, domain.ReasonTimeout)
 }
 
-// intent creates the order's intent or gets the one that exists; it returns the outcome instead when that is final already, or the
-// gateway refuses what is asked.
-func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIntent, *domain.Outcome, error) {
+// intent creates the order's intent or gets the one that exists. It returns nil, and the outcome, when that is final
+// already or the gateway refuses what is asked.
+func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIntent, domain.Outcome, error) {
 	if c.KeysForgotten {
 		if pi, err := g.find(ctx, c.OrderID); err != nil || pi != nil {
-			return g.judged(pi, err, c)
+			return judged(pi, err, c)
 		}
 	}
 	params := &stripe.PaymentIntentCreateParams{
@@ -87,36 +87,36 @@ func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIn
 	pi, err := g.api.V1PaymentIntents.Create(ctx, params)
 	if err == nil {
 		g.standing.Took()
-		return pi, nil, nil
+		return pi, domain.Outcome{}, nil
 	}
 	if reason := g.declined(err, c); reason != "" {
-		return nil, &domain.Outcome{Reason: reason}, nil
+		return nil, domain.Outcome{Reason: reason}, nil
 	}
 	if !stale(err) {
-		return nil, nil, g.failure("create", err)
+		return nil, domain.Outcome{}, g.failure("create", err)
 	}
 	// The key was used for another request (an edited event), or its first answer was a failure that Stripe repeats for ever: what
 	// exists must be found, and never a second one started.
 	found, lookup := g.find(ctx, c.OrderID)
 	if lookup == nil && found == nil {
-		return nil, nil, g.failure("create", err)
+		return nil, domain.Outcome{}, g.failure("create", err)
 	}
-	return g.judged(found, lookup, c)
+	return judged(found, lookup, c)
 }
 
 // judged turns an intent that was found into an outcome when it is final, and refuses one that is not for this charge.
-func (g *Stripe) judged(pi *stripe.PaymentIntent, err error, c domain.Charge) (*stripe.PaymentIntent, *domain.Outcome, error) {
+func judged(pi *stripe.PaymentIntent, err error, c domain.Charge) (*stripe.PaymentIntent, domain.Outcome, error) {
 	if err != nil {
-		return nil, nil, err
+		return nil, domain.Outcome{}, err
 	}
-	if final := settled(pi); final != nil {
-		return nil, final, nil
+	if outcome, final := settled(pi); final {
+		return nil, outcome, nil
 	}
 	if pi.Amount != c.Amount || !strings.EqualFold(string(pi.Currency), c.Currency) {
-		return nil, nil, fault.New(fault.Permanent, "gateway: intent %s of the order is for %d %s, not for %d %s",
+		return nil, domain.Outcome{}, fault.New(fault.Permanent, "gateway: intent %s of the order is for %d %s, not for %d %s",
 			pi.ID, pi.Amount, strings.ToUpper(string(pi.Currency)), c.Amount, c.Currency)
 	}
-	return pi, nil, nil
+	return pi, domain.Outcome{}, nil
 }
 
 // cancel cancels an intent that may meanwhile be final. reason is what to say when it is canceled and was not declined before.
@@ -130,56 +130,49 @@ func (g *Stripe) cancel(ctx context.Context, c domain.Charge, id, reason string)
 	if !stale(err) {
 		return domain.Outcome{}, g.failure("cancel", err)
 	}
-	final, status, err := g.read(ctx, id)
-	return value(final), g.undecided(final, status, err)
+	return decided(g.read(ctx, id))
 }
 
-// undecided is the error of an intent that was read and is not final: the gateway still works on it, or contradicts itself.
-func (g *Stripe) undecided(final *domain.Outcome, status stripe.PaymentIntentStatus, err error) error {
-	switch {
-	case err != nil || final != nil:
-		return err
-	case status == stripe.PaymentIntentStatusRequiresCapture:
-		return fault.New(fault.Permanent, "gateway: the account authorizes without capturing; a person must capture or cancel")
-	default:
-		return fault.Defer(0, "gateway: the payment is still %s", status)
+// decided is the outcome of an intent that was read. One that is not final the gateway still works on, or it contradicts itself.
+func decided(pi *stripe.PaymentIntent, err error) (domain.Outcome, error) {
+	if err != nil {
+		return domain.Outcome{}, err
 	}
+	outcome, final := settled(pi)
+	switch {
+	case final:
+		return outcome, nil
+	case pi.Status == stripe.PaymentIntentStatusRequiresCapture:
+		return outcome, fault.New(fault.Permanent, "gateway: the account authorizes without capturing; a person must capture or cancel")
+	}
+	return outcome, fault.Defer(0, "gateway: the payment is still %s", pi.Status)
 }
 
 // read gets an intent as it is now.
-func (g *Stripe) read(ctx context.Context, id string) (*domain.Outcome, stripe.PaymentIntentStatus, error) {
+func (g *Stripe) read(ctx context.Context, id string) (*stripe.PaymentIntent, error) {
 	pi, err := g.api.V1PaymentIntents.Retrieve(ctx, id, &stripe.PaymentIntentRetrieveParams{})
 	if err != nil {
-		return nil, "", g.failure("read", err)
+		return nil, g.failure("read", err)
 	}
-	return settled(pi), pi.Status, nil
+	return pi, nil
 }
 
-// settled returns the outcome of an intent that is final, or nil.
-func settled(pi *stripe.PaymentIntent) *domain.Outcome {
+// settled returns the outcome of an intent that is final.
+func settled(pi *stripe.PaymentIntent) (o domain.Outcome, final bool) {
 	switch {
 	case pi.Status == stripe.PaymentIntentStatusSucceeded:
-		o := charged(pi)
-		return &o
+		return charged(pi), true
 	case pi.Status == stripe.PaymentIntentStatusCanceled:
 		// By the deadline, or by somebody at the gateway: either way nobody declined a card.
-		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, domain.ReasonTimeout)}
+		return domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, domain.ReasonTimeout)}, true
 	case pi.Status == stripe.PaymentIntentStatusRequiresPaymentMethod && pi.LastPaymentError != nil && ofCard(pi.LastPaymentError):
-		return &domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, "")}
-	default:
-		return nil
+		return domain.Outcome{IntentID: pi.ID, Reason: declineReason(pi.LastPaymentError, "")}, true
 	}
+	return domain.Outcome{}, false
 }
 
 func charged(pi *stripe.PaymentIntent) domain.Outcome {
 	return domain.Outcome{IntentID: pi.ID, Charged: true, Amount: pi.AmountReceived, Currency: strings.ToUpper(string(pi.Currency))}
-}
-
-func value(o *domain.Outcome) domain.Outcome {
-	if o == nil {
-		return domain.Outcome{}
-	}
-	return *o
 }
 
 // find looks an order's intent up and reads it; nil when there is none. Of several (somebody else's doing) the one that was
@@ -194,9 +187,9 @@ func (g *Stripe) find(ctx context.Context, orderID string) (*stripe.PaymentInten
 			return nil, g.failure("search", err)
 		}
 		// What a search returns may be out of date.
-		now, err := g.api.V1PaymentIntents.Retrieve(ctx, pi.ID, &stripe.PaymentIntentRetrieveParams{})
+		now, err := g.read(ctx, pi.ID)
 		if err != nil {
-			return nil, g.failure("read", err)
+			return nil, err
 		}
 		if now.Status == stripe.PaymentIntentStatusSucceeded {
 			return now, nil

@@ -12,13 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
-func code(err error) stripe.ErrorCode {
-	if e, ok := errors.AsType[*stripe.Error](err); ok {
-		return e.Code
-	}
-	return ""
-}
-
 // declined returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
 // method while it takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
 func (g *Stripe) declined(err error, c domain.Charge) string {
@@ -82,11 +75,9 @@ func ours(e *stripe.Error) bool {
 		return true
 	case e.Type != stripe.ErrorTypeInvalidRequest || e.HTTPStatusCode != http.StatusBadRequest && e.HTTPStatusCode != http.StatusNotFound:
 		return false
-	case e.HTTPStatusCode == http.StatusNotFound && e.Code == "": // there is no such API at PAYMENT_GATEWAY_URL
-		return true
-	default:
-		return slices.Contains(ourCodes, e.Code) || !slices.Contains(ordersOwn, e.Param)
 	}
+	nothingThere := e.HTTPStatusCode == http.StatusNotFound && e.Code == "" // no such API at PAYMENT_GATEWAY_URL
+	return nothingThere || slices.Contains(ourCodes, e.Code) || !slices.Contains(ordersOwn, e.Param)
 }
 
 // declineReason is the reason of an intent whose last attempt was declined, or otherwise when none was.
@@ -97,39 +88,25 @@ func declineReason(e *stripe.Error, otherwise string) string {
 	return cmp.Or(string(e.DeclineCode), string(e.Code), "card_declined")
 }
 
-// stale reports an answer from which only reading what exists leads on: the intent is in another state than the step needs; the
-// key belongs to another request; or the answer repeats a failure whose outcome was unknown, and will for as long as the
-// gateway remembers the key.
+// stale reports an answer from which only reading what exists leads on: the intent is in another state than the step needs, or its
+// charge went back already; the key belongs to another request; or the answer repeats a failure whose outcome was unknown, and will
+// for as long as the gateway remembers the key.
 func stale(err error) bool {
 	e, ok := errors.AsType[*stripe.Error](err)
-	if !ok {
-		return false
-	}
-	switch {
-	case e.Code == stripe.ErrorCodePaymentIntentUnexpectedState:
-		return true
-	case e.Type == stripe.ErrorTypeIdempotency && e.HTTPStatusCode == http.StatusBadRequest:
-		return true
-	case e.HTTPStatusCode >= 500:
-		return replayed(e)
-	default:
-		return false
-	}
+	return ok && (e.Code == stripe.ErrorCodePaymentIntentUnexpectedState || e.Code == stripe.ErrorCodeChargeAlreadyRefunded ||
+		e.Type == stripe.ErrorTypeIdempotency && e.HTTPStatusCode == http.StatusBadRequest || replayed(e))
 }
 
 // passing says that the gateway has not looked at what was asked: it is out of order, too busy, or busy with the same
 // request.
 func passing(e *stripe.Error) bool {
-	switch e.HTTPStatusCode {
-	case http.StatusConflict, http.StatusTooManyRequests, http.StatusRequestTimeout:
-		return true
-	}
-	return e.HTTPStatusCode >= 500 || e.Code == stripe.ErrorCodePaymentMethodNotAvailable
+	busy := []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusRequestTimeout}
+	return e.HTTPStatusCode >= 500 || slices.Contains(busy, e.HTTPStatusCode) || e.Code == stripe.ErrorCodePaymentMethodNotAvailable
 }
 
-// replayed says that an answer is the one which the gateway remembers for the key, for a day.
+// replayed says that an answer is a failure which the gateway remembers for the key, for a day.
 func replayed(e *stripe.Error) bool {
-	return e.LastResponse != nil && e.LastResponse.Header.Get("Idempotent-Replayed") == "true"
+	return e.HTTPStatusCode >= 500 && e.LastResponse != nil && e.LastResponse.Header.Get("Idempotent-Replayed") == "true"
 }
 
 // failure gives an error of the gateway its class. The text holds no body and no parameters.
@@ -149,7 +126,7 @@ func (g *Stripe) failure(step string, err error) error {
 	case ours(e):
 		g.standing.Refused(refusal(e))
 		class = fault.Unavailable
-	case e.HTTPStatusCode >= 500 && replayed(e):
+	case replayed(e):
 		class = fault.Deferred
 	case passing(e):
 		class = fault.Unavailable

@@ -251,7 +251,7 @@ func TestTimeout(t *testing.T) {
 	}))
 	defer srv.Close()
 	defer close(release)
-	g := Open(Config{URL: srv.URL, Key: config.NewSecret("sk_test_x"), Timeout: 50 * time.Millisecond, Connections: 1})
+	g := Open(Config{URL: srv.URL, Key: config.NewSecret("sk_test_x"), Timeout: 50 * time.Millisecond}, 1, nil)
 	defer g.Close()
 	if _, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Unavailable {
 		t.Errorf("got %v of class %s, want class unavailable", err, fault.ClassOf(err))

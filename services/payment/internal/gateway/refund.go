@@ -32,7 +32,7 @@ func (g *Stripe) Refund(ctx context.Context, r domain.Return) (string, error) {
 	if err == nil && refund.Status == stripe.RefundStatusSucceeded && refund.Amount == r.Amount {
 		return refund.ID, nil
 	}
-	if err != nil && !stale(err) && code(err) != stripe.ErrorCodeChargeAlreadyRefunded {
+	if err != nil && !stale(err) {
 		return "", g.refundFailure("refund", err)
 	}
 	id, lookup := g.refunded(ctx, r)

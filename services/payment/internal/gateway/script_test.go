@@ -71,7 +71,7 @@ func play(t *testing.T, steps ...step) (*Stripe, *script) {
 	srv.Config.SetKeepAlivesEnabled(false)
 	t.Cleanup(srv.Close)
 	now, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
-	g := Open(Config{URL: srv.URL, Key: config.NewSecret("sk_test_x"), Timeout: 10 * time.Second, Connections: 4, Clock: now})
+	g := Open(Config{URL: srv.URL, Key: config.NewSecret("sk_test_x"), Timeout: 10 * time.Second}, 4, now)
 	t.Cleanup(func() {
 		forget()
 		g.Close()

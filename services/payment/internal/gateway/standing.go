@@ -27,7 +27,7 @@ const (
 )
 
 // runs are the refusals since somebody was charged: by reason, who met them. Many customers in a row with the same
-// reason are no chance: a key, an outage at a bank, somebody who tries stolen cards. The zero value is ready.
+// reason are no chance: a key, an outage at a bank, somebody who tries stolen cards.
 type runs struct {
 	mu   sync.Mutex
 	met  map[string]map[string]struct{}
@@ -39,18 +39,10 @@ func (r *runs) add(reason, customer string) {
 	defer r.mu.Unlock()
 	r.forget()
 	r.last = time.Now()
-	customers := r.met[reason]
-	if customers == nil {
-		if len(r.met) == maxRunReasons {
-			return
-		}
-		if r.met == nil {
-			r.met = map[string]map[string]struct{}{}
-		}
-		customers = map[string]struct{}{}
-		r.met[reason] = customers
+	if r.met[reason] == nil && len(r.met) < maxRunReasons {
+		r.met[reason] = map[string]struct{}{}
 	}
-	if len(customers) < maxRunCustomers {
+	if customers := r.met[reason]; customers != nil && len(customers) < maxRunCustomers {
 		customers[customer] = struct{}{}
 	}
 }

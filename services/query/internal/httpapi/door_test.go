@@ -21,7 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -84,7 +84,7 @@ func read[A any](d *door, path string, headers ...string) (a A, h http.Header) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		d.T.Fatalf("GET %s: %s, %v: %s", path, resp.Status, err, body)
 	}
-	if strings.Contains(string(body), "ada") || strings.Contains(string(body), stories.PaymentMethod) {
+	if strings.Contains(string(body), "ada") || strings.Contains(string(body), storiestest.PaymentMethod) {
 		d.T.Errorf("GET %s shows what is private: %s", path, body)
 	}
 	if err := json.Unmarshal(body, &a); err != nil {

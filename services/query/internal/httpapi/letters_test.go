@@ -7,7 +7,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 )
 
@@ -19,7 +19,7 @@ func TestStoryTellsOfDeadLetters(t *testing.T) {
 	d.Put(events...)
 	d.Caught()
 	before, _ := read[httpapi.Order](d, "/orders/"+id)
-	letters := d.Park("payment", "invalid", "no card "+stories.PaymentMethod+" of "+stories.Email, events[0], events[2])
+	letters := d.Park("payment", "invalid", "no card "+storiestest.PaymentMethod+" of "+storiestest.Email, events[0], events[2])
 	tell := func(r deadletter.Record) {
 		r.Order, r.Group, r.RequestID, r.By = id, "payment", "q", "ada"
 		d.Put(deadletter.Tell(r, events[0].Partition, time.Now()))

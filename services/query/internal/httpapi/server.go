@@ -12,7 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/contract"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -63,14 +62,7 @@ type reads struct {
 
 // New returns a server; it fails only when the contract it was built with cannot be read.
 func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (*Server, error) {
-	doc, err := GetSpec()
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
-	}
-	c, err := contract.New(doc, contract.Config{})
-	if err != nil {
-		return nil, err
-	}
+	c, err := contract.New(GetSpec, contract.Config{})
 	if cfg.MaxStreams == 0 {
 		cfg.MaxStreams = 1000
 	}
@@ -85,7 +77,7 @@ func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (
 	}
 	return &Server{contract: c, reads: reads{
 		Config: cfg, model: model, log: log, tail: tail, streams: httpdoor.NewStreams(cfg.MaxStreams, cfg.PerClient),
-	}}, nil
+	}}, err
 }
 
 // Handler routes the operations of the contract and whatever others adds (health, metrics). Every answer that is not a

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/schemas/stories"
+	"github.com/troupe-dev/troupe/schemas/storiestest"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
 	"github.com/troupe-dev/troupe/services/query/internal/story"
@@ -75,7 +75,7 @@ func TestStoryIsCausal(t *testing.T) {
 		}
 	}
 	for _, e := range events {
-		for _, secret := range []string{stories.Email, "ada", stories.PaymentMethod, "body_hash"} {
+		for _, secret := range []string{storiestest.Email, "ada", storiestest.PaymentMethod, "body_hash"} {
 			if strings.Contains(string(e.Body), secret) {
 				t.Errorf("%s shows %q: %s", e.Type, secret, e.Body)
 			}

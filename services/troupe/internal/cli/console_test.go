@@ -49,7 +49,7 @@ func loadContract(t *testing.T) *openapi3.T {
 func serve(t *testing.T, answers map[string]func(*http.Request) (int, string)) *console {
 	t.Helper()
 	c := &console{t: t, answers: answers}
-	requests, err := contract.New(loadContract(t), contract.Config{MaxBody: 4 << 20})
+	requests, err := contract.New(func() (*openapi3.T, error) { return loadContract(t), nil }, contract.Config{MaxBody: 4 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,10 +59,10 @@ func newStage(t *testing.T) *stage {
 	wire := httptest.NewServer(st.wire(proxy))
 	wire.Config.SetKeepAlivesEnabled(false) // over a used connection the client itself would ask once more
 	t.Cleanup(wire.Close)
-	g, hangUp := payment.OpenGateway(payment.Config{
-		GatewayURL: wire.URL, GatewayKey: config.NewSecret("sk_test_x"), GatewayTimeout: 5 * time.Second, Concurrency: 8,
-	}, nil)
-	t.Cleanup(hangUp)
+	cfg := payment.Config{Concurrency: 8}
+	cfg.Gateway.URL, cfg.Gateway.Key, cfg.Gateway.Timeout = wire.URL, config.NewSecret("sk_test_x"), 5*time.Second
+	g := payment.OpenGateway(cfg, nil)
+	t.Cleanup(g.Close)
 	b := payment.Behavior(g, keyMemory, 14*24*time.Hour)
 	st.react = func(m event.Message, answers ...proto.Message) (proto.Message, error) {
 		s := zero(b.Evolve)

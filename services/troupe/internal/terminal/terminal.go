@@ -1,4 +1,4 @@
-// Package terminal is about how things look to people: colours where there is a terminal, money, and text from elsewhere that
+// Package terminal is about how things look to people: colours where there is a terminal, amounts, and text from elsewhere that
 // must not steer the terminal.
 package terminal
 
@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/troupe-dev/troupe/schemas/money"
 	"golang.org/x/term"
-	"golang.org/x/text/currency"
 )
 
 // Colour is an ANSI sequence.
@@ -78,22 +78,5 @@ func Cut(text string, most int) string {
 	return string(runes[:most-1-end]) + "…" + string(runes[len(runes)-end:])
 }
 
-// Money renders minor units of an ISO 4217 currency: 1250 EUR is 12.50 EUR, 1250 JPY is 1250 JPY. An unknown currency has two
-// decimals.
-func Money(minor int64, code string) string {
-	scale := 2
-	if unit, err := currency.ParseISO(code); err == nil {
-		scale, _ = currency.Standard.Rounding(unit)
-	}
-	sign, digits := "", strconv.FormatInt(minor, 10)
-	if minor < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	if scale > 0 {
-		if n := scale + 1 - len(digits); n > 0 {
-			digits = strings.Repeat("0", n) + digits
-		}
-		digits = digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
-	}
-	return sign + digits + " " + Clean(code)
-}
+// Money is money.Format of a currency that came from elsewhere.
+func Money(minor int64, code string) string { return Clean(money.Format(minor, code)) }

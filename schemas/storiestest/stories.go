@@ -1,6 +1,6 @@
-// Package stories tells whole orders for tests: what their events say, and which answers which. Whoever asks for a story
+// Package storiestest tells whole orders for tests: what their events say, and which answers which. Whoever asks for a story
 // makes the records.
-package stories
+package storiestest
 
 import (
 	"time"

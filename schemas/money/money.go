@@ -1,4 +1,5 @@
-package domain
+// Package money writes amounts for people. The contracts hold them in minor units.
+package money
 
 import (
 	"fmt"
@@ -13,8 +14,9 @@ var digits = map[string]int{
 	"CLF": 4, "UYW": 4,
 }
 
-// Money writes an amount of minor units with as many decimals as its currency has: "25.00 EUR", "2500 JPY", "2.500 KWD".
-func Money(minor int64, currency string) string {
+// Format writes an amount of minor units with as many decimals as its currency has: "25.00 EUR", "2500 JPY", "2.500 KWD". An unknown
+// currency has two.
+func Format(minor int64, currency string) string {
 	n, ok := digits[currency]
 	if !ok {
 		n = 2

@@ -1,11 +1,11 @@
-package domain
+package money
 
 import (
 	"math"
 	"testing"
 )
 
-func TestMoneyHasTheDecimalsOfItsCurrency(t *testing.T) {
+func TestAnAmountHasTheDecimalsOfItsCurrency(t *testing.T) {
 	for _, tc := range []struct {
 		minor    int64
 		currency string
@@ -23,8 +23,8 @@ func TestMoneyHasTheDecimalsOfItsCurrency(t *testing.T) {
 		{-7, "JPY", "-7 JPY"},
 		{math.MinInt64, "EUR", "-92233720368547758.08 EUR"},
 	} {
-		if got := Money(tc.minor, tc.currency); got != tc.want {
-			t.Errorf("Money(%d, %s) = %s, want %s", tc.minor, tc.currency, got, tc.want)
+		if got := Format(tc.minor, tc.currency); got != tc.want {
+			t.Errorf("Format(%d, %s) = %s, want %s", tc.minor, tc.currency, got, tc.want)
 		}
 	}
 }

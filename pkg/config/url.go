@@ -1,0 +1,18 @@
+package config
+
+import (
+	"net/url"
+
+	"github.com/troupe-dev/troupe/pkg/fault"
+)
+
+// BaseURL reads the variable that names where an HTTP API begins, http(s)://host[:port][/path]. A user, a query and a
+// fragment are refused.
+func BaseURL(variable, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" ||
+		u.User != nil {
+		return &url.URL{}, fault.Field(variable, "must be http(s)://host[:port][/path], is %q", text)
+	}
+	return u, nil
+}
