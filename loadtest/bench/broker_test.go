@@ -34,7 +34,7 @@ func embedded(ctx context.Context, t *testing.T) *testBroker {
 	return b
 }
 
-// Verifying must not count what a transaction took back, and must come to the end of a log that ends with a transaction's end.
+// Verifying must not count what a transaction took back, and must come to the end of a log that ends with its mark.
 func TestCountReadsWhatIsCommitted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

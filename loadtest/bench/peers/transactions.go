@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Transactions is franz-go with Kafka's transactions: what a stage answers and how far it has read are committed together, and
-// readers see only what is committed. So it needs no key per event in Redis, which no transaction would take back. What is outside
-// of Kafka (the charge, the mail, the state in Redis) is done again when a transaction was aborted.
+// Transactions is franz-go with Kafka's transactions: what a stage answers and how far it has read are committed
+// together, and readers see only what is committed. So it needs no key per event in Redis, which no transaction would
+// take back. What is outside of Kafka (charge, mail, state in Redis) is done again when a transaction was aborted.
 func Transactions(ctx context.Context, e *flow.Env) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range flow.Stages {
@@ -62,7 +62,7 @@ func transactions(ctx context.Context, e *flow.Env, s flow.Stage) error {
 		for _, o := range out {
 			session.Produce(ctx, &kgo.Record{Key: []byte(o.OrderID), Value: o.Encode()}, written.Promise())
 		}
-		// When a rebalance took partitions away, the transaction is aborted without an error, and what was polled comes again.
+		// When a rebalance took partitions away, the transaction is aborted without an error, and its events come again.
 		_, err = session.End(ctx, kgo.TransactionEndTry(written.Err() == nil))
 		if ctx.Err() != nil {
 			return nil
@@ -73,7 +73,7 @@ func transactions(ctx context.Context, e *flow.Env, s flow.Stage) error {
 	}
 }
 
-// committedView keeps the read model: it writes nothing to Kafka, so it commits how far it has read after each poll is stored.
+// committedView keeps the read model: it writes nothing to Kafka, so it stores a poll, then commits its offsets.
 func committedView(ctx context.Context, e *flow.Env, s flow.Stage) error {
 	c, err := kgo.NewClient(append(transactionsOptions(e, s), kgo.BlockRebalanceOnPoll())...)
 	if err != nil {

@@ -10,7 +10,8 @@ import java.util.concurrent.CompletableFuture;
 
 /** Counts the orders that have reached the read model, and says on standard output what the benchmark's workers say. */
 final class Progress {
-  private static final OperatingSystemMXBean SYSTEM = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+  private static final OperatingSystemMXBean SYSTEM =
+      (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
 
   private final boolean[] arrived; // by the order's number
   private final long[] settled; // microseconds from when an order was due
@@ -44,7 +45,8 @@ final class Progress {
     settled[n++] = now.getEpochSecond() * 1_000_000 + now.getNano() / 1000 - placedAt;
     if (n == settled.length) {
       Arrays.sort(settled);
-      say("last", ",\"settled\":{\"P50\":%d,\"P95\":%d,\"P99\":%d,\"Max\":%d}".formatted(at(.5), at(.95), at(.99), at(1)));
+      var quantiles = "{\"P50\":%d,\"P95\":%d,\"P99\":%d,\"Max\":%d}".formatted(at(.5), at(.95), at(.99), at(1));
+      say("last", ",\"settled\":" + quantiles);
       over.complete(null);
     } else if (every > 0 && n % every == 0) {
       say("passed", "");

@@ -25,7 +25,8 @@ import org.apache.kafka.streams.state.Stores;
 
 /**
  * The flow on Kafka Streams with exactly_once_v2: each service is an application of its own, in this one process. Its
- * state, and with it what it has seen, lies in its state store, which is part of the transaction; the read model is one too.
+ * state, and with it what it has seen, lies in its state store, which is part of the transaction; so does the
+ * read model.
  *
  * <p>Properties: kafka (host:port), state (directory of the stores), orders, every, charge and commit (milliseconds),
  * charging (threads of payment) and threads (of each other service).
@@ -50,10 +51,11 @@ public final class Streams {
   /** An event, as the other peers write it. */
   @JsonInclude(JsonInclude.Include.NON_EMPTY)
   record Event(
-      String id, String type, String orderId, String cause, long placedAt, String customerId, String email, String currency,
-      long total, String payment, List<Line> lines) {
+      String id, String type, String orderId, String cause, long placedAt, String customerId, String email,
+      String currency, long total, String payment, List<Line> lines) {
     Event answer(String type) {
-      return new Event(orderId + "/" + type, type, orderId, id, placedAt, customerId, email, currency, total, payment, lines);
+      return new Event(
+          orderId + "/" + type, type, orderId, id, placedAt, customerId, email, currency, total, payment, lines);
     }
   }
 
@@ -148,9 +150,11 @@ public final class Streams {
     p.put(StreamsConfig.STATE_DIR_CONFIG, System.getProperty("state"));
     p.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
     p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, Integer.getInteger("commit"));
-    p.put(StreamsConfig.POLL_MS_CONFIG, Integer.getInteger("commit")); // a thread that waits for records does not commit
+    // A thread that waits for records does not commit.
+    p.put(StreamsConfig.POLL_MS_CONFIG, Integer.getInteger("commit"));
     // A thread takes one event after the other, so it is threads that let the gateway take several charges at once.
-    p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.getInteger(stage.name.equals("payment") ? "charging" : "threads"));
+    var threads = Integer.getInteger(stage.name.equals("payment") ? "charging" : "threads");
+    p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, threads);
     return p;
   }
 
