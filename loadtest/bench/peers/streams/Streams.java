@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.CloseOptions;
@@ -162,6 +163,7 @@ public final class Streams {
     System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
     var progress = new Progress(Integer.getInteger("orders"), Integer.getInteger("every"));
     var services = new ArrayList<KafkaStreams>();
+    var running = new ArrayList<CompletableFuture<Void>>();
     for (var stage : STAGES) {
       var service = new KafkaStreams(topology(stage, progress), settings(stage));
       service.setUncaughtExceptionHandler(
@@ -169,9 +171,21 @@ public final class Streams {
             progress.fail(failure);
             return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
           });
+      var runs = new CompletableFuture<Void>();
+      service.setStateListener(
+          (now, before) -> {
+            if (now == KafkaStreams.State.RUNNING) {
+              runs.complete(null);
+            }
+          });
       services.add(service);
-      service.start();
+      running.add(runs);
     }
+    // Time counts from the first charge: payment starts when the others, after it in the list, have their partitions.
+    var payment = services.get(0);
+    var others = running.subList(1, running.size());
+    services.subList(1, services.size()).forEach(KafkaStreams::start);
+    CompletableFuture.allOf(others.toArray(CompletableFuture[]::new)).thenRun(payment::start);
     Throwable failure = progress.await();
     for (var service : services) { // the next run's group must not wait for a member of this one
       service.close(
