@@ -126,7 +126,7 @@ func (o options) java(state string) []string {
 	return []string{
 		"-Xms512m", "-Xmx1g", "-cp", filepath.Join(o.streams, "classes") + ":" + filepath.Join(o.streams, "libs", "*"),
 		"-Dkafka=" + o.kafka, "-Dstate=" + state, "-Dorders=" + strconv.Itoa(o.orders), "-Devery=" + strconv.Itoa(o.every),
-		"-Dcharge=" + strconv.FormatInt(o.charge.Milliseconds(), 10), "-Dcommit=" + strconv.FormatInt(o.commit.Milliseconds(), 10),
+		"-Dcharge=" + strconv.FormatInt(o.charge.Microseconds(), 10), "-Dcommit=" + strconv.FormatInt(o.commit.Milliseconds(), 10),
 		"-Dthreads=" + strconv.Itoa(o.threads), "-Dcharging=" + strconv.Itoa(charging), "Streams",
 	}
 }

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.CloseOptions;
@@ -29,8 +30,8 @@ import org.apache.kafka.streams.state.Stores;
  * state, and with it what it has seen, lies in its state store, which is part of the transaction; so does the
  * read model.
  *
- * <p>Properties: kafka (host:port), state (directory of the stores), orders, every, charge and commit (milliseconds),
- * charging (threads of payment) and threads (of each other service).
+ * <p>Properties: kafka (host:port), state (directory of the stores), orders, every, charge (microseconds), commit
+ * (milliseconds), charging (threads of payment) and threads (of each other service).
  */
 public final class Streams {
   static final String PLACED = "bench.order-placed";
@@ -123,7 +124,7 @@ public final class Streams {
 
     private static void charge() {
       try {
-        Thread.sleep(Integer.getInteger("charge"));
+        TimeUnit.MICROSECONDS.sleep(Integer.getInteger("charge"));
       } catch (InterruptedException stopped) {
         throw new IllegalStateException(stopped);
       }
