@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,20 +27,28 @@ type system struct {
 	raw bool
 	// worker is the binary that performs it; empty: this one.
 	worker string
+	// java: a program of -streams performs it.
+	java bool
 }
+
+const kafkaStreams = "kafka-streams"
 
 var systems = map[string]system{
 	"watermill":                {run: peers.Watermill},
 	"kafka-go-naive":           {run: peers.Naive},
 	"kafka-go-tuned":           {run: peers.Tuned},
 	"franz-go":                 {run: peers.Franz},
+	"franz-go-transactions":    {run: peers.Transactions},
+	kafkaStreams:               {java: true},
 	"troupe":                   {run: peers.Troupe, troupe: true},
 	"troupe-without-telemetry": {run: peers.Quiet, troupe: true},
 	"kafka-go-raw":             {run: peers.Raw, raw: true},
 }
 
 // order in which they take turns and stand in the table.
-var inOrder = []string{"kafka-go-naive", "watermill", "kafka-go-tuned", "franz-go", "troupe", "troupe-without-telemetry", "kafka-go-raw"}
+var inOrder = []string{
+	"kafka-go-naive", "watermill", "kafka-go-tuned", "franz-go", "franz-go-transactions", kafkaStreams, "troupe", "troupe-without-telemetry", "kafka-go-raw",
+}
 
 type options struct {
 	worker      bool
@@ -56,6 +65,9 @@ type options struct {
 	every       int
 	rounds      int
 	within      time.Duration
+	streams     string
+	threads     int
+	commit      time.Duration
 	out         string
 	profile     string
 	price       bool
@@ -111,6 +123,9 @@ func flags() (o options) {
 	flag.IntVar(&o.hot, "hot", 0, "how many of a hundred orders all go into one partition, beside its share of the others")
 	flag.DurationVar(&o.charge, "charge", 0, "how long the gateway takes for a charge")
 	flag.IntVar(&o.concurrency, "concurrency", 256, "charges at once, where a system has such a setting")
+	flag.StringVar(&o.streams, "streams", "", "directory with libs and classes of kafka-streams, as scripts/bench builds it; empty: it is left out")
+	flag.IntVar(&o.threads, "threads", 1, "threads of each service of kafka-streams; its payment service has one for each partition when a charge takes time")
+	flag.DurationVar(&o.commit, "commit", 100*time.Millisecond, "how long a transaction of kafka-streams lasts (commit.interval.ms)")
 	flag.IntVar(&o.flush, "flush", 0, "when all orders are done, wipe Redis and place so many more; tells how long until those are done (Troupe only)")
 	flag.IntVar(&o.every, "every", 0, "tell what every so many orders of a run took, and what memory is held then; 0: do not")
 	flag.IntVar(&o.rounds, "rounds", 3, "runs of each system, in turns")
@@ -137,6 +152,10 @@ func (o options) validate() error {
 		return fmt.Errorf("-rate: must be 0 to 100000, is %d", o.rate)
 	case o.hot < 0 || o.hot > 100:
 		return fmt.Errorf("-hot: must be 0 to 100, is %d", o.hot)
+	case o.threads < 1 || o.threads > 100:
+		return fmt.Errorf("-threads: must be 1 to 100, is %d", o.threads)
+	case o.commit < time.Millisecond || o.commit > time.Minute:
+		return fmt.Errorf("-commit: must be 1ms to 1m, is %s", o.commit)
 	case o.every < 0:
 		return fmt.Errorf("-every: must not be negative, is %d", o.every)
 	case o.rounds < 1 || o.rounds > 100:
@@ -154,6 +173,9 @@ func (o options) validate() error {
 		if _, ok := systems[s]; !ok {
 			return fmt.Errorf("-system: there is no %q; there are %s", s, strings.Join(inOrder, ", "))
 		}
+		if systems[s].java && o.streams == "" {
+			return fmt.Errorf("-streams: must name the directory of %s's program; scripts/bench builds it where there are Java 17 and Maven", s)
+		}
 		if o.flush > 0 && !systems[s].troupe {
 			return fmt.Errorf("-flush: %s does not come back from a wiped Redis; name a troupe by -system", s)
 		}
@@ -162,8 +184,12 @@ func (o options) validate() error {
 }
 
 func (o options) systems() []string {
-	if o.system == "" {
+	switch {
+	case o.system != "":
+		return strings.Split(o.system, ",")
+	case o.streams == "":
+		return slices.DeleteFunc(slices.Clone(inOrder), func(name string) bool { return systems[name].java })
+	default:
 		return inOrder
 	}
-	return strings.Split(o.system, ",")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -116,16 +117,41 @@ func (s sample) tell(orders int, before sample) {
 		s.At.Sub(before.At).Round(time.Millisecond), each(s.CPU, before.CPU), each(s.broker, before.broker), each(s.redis, before.redis), s.Holds>>20)
 }
 
+// java is the command line of kafka-streams, whose state stores lie in a directory. Its heap is as large as the broker's.
+func (o options) java(state string) []string {
+	charging := o.threads
+	if o.charge > 0 {
+		charging = o.partitions
+	}
+	return []string{
+		"-Xms512m", "-Xmx1g", "-cp", filepath.Join(o.streams, "classes") + ":" + filepath.Join(o.streams, "libs", "*"),
+		"-Dkafka=" + o.kafka, "-Dstate=" + state, "-Dorders=" + strconv.Itoa(o.orders), "-Devery=" + strconv.Itoa(o.every),
+		"-Dcharge=" + strconv.FormatInt(o.charge.Microseconds(), 10), "-Dcommit=" + strconv.FormatInt(o.commit.Milliseconds(), 10),
+		"-Dthreads=" + strconv.Itoa(o.threads), "-Dcharging=" + strconv.Itoa(charging), "Streams",
+	}
+}
+
 // perform runs the worker, and with a rate sends the orders meanwhile.
 func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, name string) (first, last sample, back time.Duration, err error) {
 	worker, as := os.Args[0], name
 	if changed := systems[name].worker; changed != "" {
 		worker, as = changed, "troupe"
 	}
-	cmd := exec.CommandContext(ctx, worker, "-worker", "-system", as, "-kafka", o.kafka, "-redis", o.redis,
+	args := []string{
+		"-worker", "-system", as, "-kafka", o.kafka, "-redis", o.redis,
 		"-orders", strconv.Itoa(o.orders), "-partitions", strconv.Itoa(o.partitions), "-charge", o.charge.String(),
 		"-concurrency", strconv.Itoa(o.concurrency), "-profile", o.profile, "-flush", strconv.Itoa(o.flush),
-		"-every", strconv.Itoa(o.every))
+		"-every", strconv.Itoa(o.every),
+	}
+	if systems[name].java {
+		state, err := os.MkdirTemp("", "streams")
+		if err != nil {
+			return first, last, back, err
+		}
+		defer func() { _ = os.RemoveAll(state) }()
+		worker, args = "java", o.java(state)
+	}
+	cmd := exec.CommandContext(ctx, worker, args...)
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME=bench")
 	out, err := cmd.StdoutPipe()
