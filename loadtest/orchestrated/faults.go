@@ -30,6 +30,8 @@ const (
 	slowMS      = 500
 	kills       = 3
 	poisoned    = 5
+	// answeredWithin is the patience of customers after the last has come.
+	answeredWithin = time.Minute
 )
 
 // control is what of the simulator's control is used here.
@@ -101,7 +103,7 @@ type outcome struct {
 
 func (o outcome) String() string {
 	if len(o.violations) == 0 {
-		return fmt.Sprintf("%d orders, all kept %.1f s after the fault and the last order; %d requests tried again",
+		return fmt.Sprintf("%d orders, all kept %.1f s after the fault and the last order; %d tries again",
 			o.orders, o.settled.Seconds(), o.retries)
 	}
 	count := map[check.Guarantee]int{}
@@ -138,9 +140,15 @@ func (s *stage) befall(ctx context.Context, sys *system, b breakage, c crowd) (o
 	plan := load.Plan{
 		Orders: c.orders, PerSecond: c.perSecond, DeclinedOneIn: 10, CancelledOneIn: 8, TwiceOneIn: 15, Seed: rand.Uint64(),
 	}
-	placed, err := plan.Run(ctx, []*rest.Client{sys.orders}, nil)
-	if err := errors.Join(err, <-struck); err != nil {
+	patient, cancel := context.WithTimeout(ctx, 3*third+answeredWithin)
+	defer cancel()
+	placed, gaveUp := plan.Run(patient, []*rest.Client{sys.orders}, nil)
+	if err := errors.Join(ctx.Err(), <-struck); err != nil {
 		return o, fmt.Errorf("%s, %s: %w", sys.name, b.name, err)
+	}
+	if gaveUp != nil {
+		placed.Violations = append(placed.Violations,
+			fmt.Sprintf("only %d of %d customers were answered", len(placed.Expected), c.orders))
 	}
 	o.orders, o.retries = len(placed.Expected), placed.Retries
 	over := time.Now()
@@ -155,7 +163,7 @@ func (s *stage) befall(ctx context.Context, sys *system, b breakage, c crowd) (o
 			return o, err
 		}
 		for _, text := range placed.Violations {
-			o.violations = append(o.violations, check.Violation{Guarantee: check.Choreography, Text: text})
+			o.violations = append(o.violations, check.Violation{Guarantee: check.Stuck, Text: text})
 		}
 		if o.settled = time.Since(over); len(o.violations) == 0 || o.settled > c.within {
 			return o, nil

@@ -83,9 +83,6 @@ func judge(
 	var found []check.Violation
 	for _, e := range expected {
 		doc, err := orders.Order(ctx, e.ID, rest.Read{})
-		if err != nil && fault.ClassOf(err) != fault.NotFound {
-			return nil, err
-		}
 		money := ledger.Orders[e.ID].Money()
 		add := func(broken bool, g check.Guarantee, format string, args ...any) {
 			if broken {
@@ -96,6 +93,10 @@ func judge(
 		add(money.Refunds > 1, check.RefundedTwice, "the ledger has %d refunds", money.Refunds)
 		for subject, ids := range told[e.Email] {
 			add(len(ids) > 1, check.MailedTwice, "%q came under %d Message-IDs", subject, len(ids))
+		}
+		if err != nil && fault.ClassOf(err) != fault.NotFound {
+			add(true, check.Stuck, "cannot be read: %v", err)
+			continue
 		}
 		if err != nil {
 			add(true, check.Lost, "was answered with 202 and is not there; the ledger has %d charges and %d refunds",

@@ -60,7 +60,8 @@ func serve(args []string) error {
 	rdb := redis.NewClient(&redis.Options{Addr: *store, PoolSize: atOnce})
 	defer func() { _ = rdb.Close() }()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	engine, err := engineredis.NewRedisBackend(rdb, engineredis.WithAutoExpiration(keptFor), engineredis.WithBackendOptions(
+	expire := engineredis.WithAutoExpiration(keptFor)
+	engine, err := engineredis.NewRedisBackend(rdb, expire, engineredis.WithBackendOptions(
 		backend.WithActivityLockTimeout(lockedFor), backend.WithWorkflowLockTimeout(lockedFor),
 		backend.WithMaxHistorySize(longHistory), backend.WithLogger(log),
 	))

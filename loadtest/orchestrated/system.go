@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	startWithin = 30 * time.Second
-	askEvery    = 20 * time.Millisecond
+	startWithin  = 30 * time.Second
+	restartAfter = 200 * time.Millisecond
 	// paymentDeadline of Troupe's orders; the twin has none.
 	paymentDeadline = 10 * time.Minute
 )
@@ -165,18 +165,37 @@ func (s *stage) startRedis(ctx context.Context, dir, addr, appendonly string) (*
 	return p, p.start(ctx)
 }
 
-// process is a child that listens at an address.
+// process is a child that listens at an address. One that ends by itself is started again, as a supervisor would.
 type process struct {
 	log, addr string
 	args      []string
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	ended chan struct{}
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	stopped bool // on purpose
 }
 
 // start blocks until it listens.
 func (p *process) start(ctx context.Context) error {
+	p.mu.Lock()
+	p.stopped = false
+	err := p.spawn()
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return rig.Until(ctx, p.args[0]+" listens", func() (string, error) {
+		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
+		if err != nil {
+			return err.Error(), nil
+		}
+		return "", conn.Close()
+	})
+}
+
+// spawn starts the child; p.mu is held.
+func (p *process) spawn() error {
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -188,25 +207,18 @@ func (p *process) start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	p.cmd, p.ended = cmd, ended
 	go func() { // ends with the child, for whose end stop waits
 		_ = cmd.Wait()
 		close(ended)
+		time.Sleep(restartAfter)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.stopped && p.cmd == cmd {
+			_ = p.spawn() // customers find out
+		}
 	}()
-	p.mu.Lock()
-	p.cmd, p.ended = cmd, ended
-	p.mu.Unlock()
-	return rig.Until(ctx, p.args[0]+" listens", func() (string, error) {
-		select {
-		case <-ended:
-			return "", errors.New("it ended; see " + p.log)
-		default:
-		}
-		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
-		if err != nil {
-			return err.Error(), nil
-		}
-		return "", conn.Close()
-	})
+	return nil
 }
 
 func (p *process) pid() int {
@@ -219,6 +231,7 @@ func (p *process) pid() int {
 func (p *process) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stopped = true
 	if p.cmd != nil {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
