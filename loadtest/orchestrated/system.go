@@ -159,7 +159,7 @@ func (s *stage) startRedis(ctx context.Context, dir, addr, appendonly string) (*
 	_, port, _ := net.SplitHostPort(addr)
 	p := &process{log: filepath.Join(dir, "log"), addr: addr, args: []string{
 		"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", dir,
-		"--save", "", "--appendonly", appendonly, "--appendfsync", "everysec",
+		"--save", "", "--appendonly", appendonly, "--appendfsync", "always",
 	}}
 	s.ends = append(s.ends, p.stop)
 	return p, p.start(ctx)
