@@ -39,7 +39,6 @@ type control struct {
 	DelayMS          int  `json:"delay_ms,omitempty"`
 	Outage           bool `json:"outage,omitempty"`
 	DoubleChargeNext int  `json:"double_charge_next,omitempty"`
-	ResetAfterS      int  `json:"reset_after_s,omitempty"`
 }
 
 func (s *stage) put(ctx context.Context, c control) error {
