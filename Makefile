@@ -55,6 +55,10 @@ contracts-test: bin/troupe ## the HTTP doors against schemas/openapi, by Schemat
 events-test: bin/troupe ## the commands of docs/events.md: topics read by troupe events, kcat, Python and Java (kcat, venv, Java, Maven)
 	@scripts/events-test
 
+.PHONY: orchestrated-test
+orchestrated-test: bin/troupe ## the same flow by a workflow engine, with the same customers and judge (redis-server)
+	cd loadtest/orchestrated && GOWORK=off go test -count=1 ./...
+
 ORDERS ?= 1000
 SEED ?= fresh
 
@@ -91,7 +95,8 @@ lint: ## formatting, vet, linters, import rules, shape of packages, contracts, g
 	$$(scripts/tool golangci-lint) run --timeout 10m $$(go list -m -f '{{.Dir}}/...')
 	cd loadtest/bench && GOWORK=off $$(../../scripts/tool golangci-lint) run --timeout 10m ./...
 	cd loadtest/bench && GOWORK=off go test ./...
-	@for dir in $$(go list -m -f '{{.Dir}}') loadtest/bench; do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
+	cd loadtest/orchestrated && GOWORK=off $$(../../scripts/tool golangci-lint) run --timeout 10m ./...
+	@for dir in $$(go list -m -f '{{.Dir}}') loadtest/bench loadtest/orchestrated; do (cd $$dir && GOWORK=off go mod tidy -diff) || { echo "$$dir: run go mod tidy there"; exit 1; }; done
 	cd schemas && $$(../scripts/tool buf) lint
 	cd schemas && $$(../scripts/tool buf) breaking --against baseline.binpb
 	go run .ci/shape.go
@@ -192,6 +197,7 @@ ci-contracts:
 ci-walks:
 	@scripts/step 'browser-test' $(MAKE) --no-print-directory browser-test
 	@scripts/step 'events-test' $(MAKE) --no-print-directory events-test
+	@scripts/step 'orchestrated-test' $(MAKE) --no-print-directory orchestrated-test
 	@scripts/step 'load-smoke' $(MAKE) --no-print-directory load-smoke
 
 .PHONY: clean

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 
+	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
@@ -26,7 +27,7 @@ func (c *Config) Validate() error {
 		fault.FieldIf(c.Mode != "" && c.Mode != "off", "AUTH", "must be off or empty, is %q", c.Mode),
 		fault.FieldIf(c.Mode == "off" && c.Issuer != "", "AUTH", "is off, and AUTH_ISSUER is set; one of them is too many"),
 		fault.FieldIf(c.Issuer != "" && !issuerURL(c.Issuer), "AUTH_ISSUER",
-			"must be https://host[:port][/path], or http on loopback, is %q", c.Issuer),
+			"must be https://host[:port][/path], or http on loopback, is %q", config.Shown(c.Issuer)),
 		fault.FieldIf(c.Issuer != "" && c.Audience == "", "AUTH_AUDIENCE", "must not be empty"),
 	)
 }

@@ -50,7 +50,7 @@ func (c *SignIn) Validate() error {
 	}
 	return errors.Join(
 		fault.FieldIf(err != nil || !issuerURL(c.URL) || u.Path != "", "CONSOLE_URL",
-			"must be https://host[:port], or http on loopback, is %q", c.URL),
+			"must be https://host[:port], or http on loopback, is %q", config.Shown(c.URL)),
 		fault.FieldIf(keyErr != nil, "SESSION_KEY", "%w", keyErr),
 		fault.FieldIf(!strings.Contains(" "+strings.Join(c.Scopes, " ")+" ", " openid "), "AUTH_SCOPES", "must have openid"),
 	)

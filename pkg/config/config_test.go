@@ -161,4 +161,9 @@ func TestBaseURL(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, u, err)
 		}
 	}
+	for _, text := range []string{"http://user:hunter2@host", "http://user:hunter2@ho st"} {
+		if _, err := config.BaseURL("API_URL", text); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

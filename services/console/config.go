@@ -38,9 +38,18 @@ type Config struct {
 
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
-	_, err := config.BaseURL("QUERY_URL", c.QueryURL)
+	var wrong []error
+	for variable, at := range map[string]string{
+		"QUERY_URL": c.QueryURL, "CONSOLE_GATEWAY_URL": c.GatewayURL, "CONSOLE_MAILBOX_URL": c.MailboxURL,
+		"CONSOLE_CONTROL_URL": c.ControlURL,
+	} {
+		if at != "" || variable == "QUERY_URL" {
+			_, err := config.BaseURL(variable, at)
+			wrong = append(wrong, err)
+		}
+	}
 	return errors.Join(
-		err,
+		errors.Join(wrong...),
 		httpdoor.CheckHosts("CONSOLE_HOSTS", c.ConsoleHosts),
 		c.Auth.Exposed(c.ConsoleAddr),
 		fault.FieldIf(c.Auth.Issuer != "" && c.Credentials.ClientID == "", "AUTH_CLIENT_ID",

@@ -261,7 +261,10 @@ func TestWhatIsParkedComesBack(t *testing.T) {
 }
 
 func TestWrongVariablesAreNamed(t *testing.T) {
-	for _, variable := range []string{"RETENTION=1m", "PARTITIONS=0", "DRAIN=-1s", "QUERY_URL=query:8084", "CONSOLE_HOSTS=A"} {
+	for _, variable := range []string{
+		"RETENTION=1m", "PARTITIONS=0", "DRAIN=-1s", "QUERY_URL=query:8084", "CONSOLE_HOSTS=A", "CONSOLE_GATEWAY_URL=gateway:1",
+		"CONSOLE_MAILBOX_URL=http://", "CONSOLE_CONTROL_URL=http://127.0.0.1:1?x",
+	} {
 		_, err := config.Load[console.Config]([]string{variable})
 		if name, _, _ := strings.Cut(variable, "="); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", variable, err)
