@@ -59,17 +59,16 @@ func (s *Steps) Ship(ctx context.Context, o Placed) error {
 // register tells the worker what a release can perform, and returns the name under which orders begin.
 func register(w *worker.Worker, release string) (name string, err error) {
 	const first, second = "Order", "OrderAndShip"
-	under := func(name string) registry.RegisterOption { return registry.WithName(name) }
 	switch release {
 	case releaseFirst:
-		return first, w.RegisterWorkflow(Order, under(first))
+		return first, w.RegisterWorkflow(Order, registry.WithName(first))
 	case releaseShipping:
-		return first, w.RegisterWorkflow(OrderAndShip, under(first))
+		return first, w.RegisterWorkflow(OrderAndShip, registry.WithName(first))
 	case releaseVersioned:
-		if err := w.RegisterWorkflow(Order, under(first)); err != nil {
+		if err := w.RegisterWorkflow(Order, registry.WithName(first)); err != nil {
 			return "", err
 		}
-		return second, w.RegisterWorkflow(OrderAndShip, under(second))
+		return second, w.RegisterWorkflow(OrderAndShip, registry.WithName(second))
 	default:
 		return "", fmt.Errorf("-release must be one of %s, is %q", releases, release)
 	}
