@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -29,36 +26,12 @@ func (o *outside) begin(ctx context.Context) error {
 }
 
 // mails reads those that have come since it was last asked.
-func (o *outside) mails(ctx context.Context) (all []check.Mail, err error) {
-	for {
-		var page struct {
-			Messages  []check.Mail `json:"messages"`
-			NextAfter int64        `json:"next_after"`
-		}
-		url := fmt.Sprintf("%s/api/messages?limit=10000&after=%d", o.mailbox, o.after)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		if err = problem.Read(resp); err == nil {
-			err = json.NewDecoder(resp.Body).Decode(&page)
-		}
-		_ = resp.Body.Close()
-		if err != nil {
-			return nil, fmt.Errorf("read the mailbox: %w", err)
-		}
-		all = append(all, page.Messages...)
-		if n := len(page.Messages); n > 0 {
-			o.after = page.Messages[n-1].ID
-		}
-		if page.NextAfter == 0 {
-			return all, nil
-		}
+func (o *outside) mails(ctx context.Context) ([]check.Mail, error) {
+	all, err := inspect.Mails(ctx, o.mailbox, o.after)
+	if n := len(all); n > 0 {
+		o.after = all[n-1].ID
 	}
+	return all, err
 }
 
 // judge holds what customers were promised against what they read, what they paid and what they were told.

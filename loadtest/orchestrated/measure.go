@@ -11,14 +11,11 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/wait"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"github.com/troupe-dev/troupe/services/troupe/load"
 )
 
-const (
-	settleWithin = 30 * time.Second
-	// mailsWithin is what mails may come later than the end of the last order; it is part of what is measured.
-	mailsWithin = time.Second
-)
+// mailsWithin is what mails may come later than the end of the last order; it is part of what is measured.
+const mailsWithin = time.Second
 
 // figures of one round.
 type figures struct{ p50, p99, perOrder time.Duration }
@@ -38,7 +35,7 @@ func (s *system) round(ctx context.Context, orders int, rate float64) (f figures
 			return f, err
 		}
 		wg.Go(func() {
-			failed[n] = s.settle(ctx, fmt.Sprintf("round-%d-%06d", run, n))
+			failed[n] = load.Settle(ctx, s.orders, fmt.Sprintf("round-%d-%06d", run, n))
 			took[n] = time.Since(due)
 		})
 	}
@@ -53,23 +50,6 @@ func (s *system) round(ctx context.Context, orders int, rate float64) (f figures
 	slices.Sort(took)
 	at := func(p float64) time.Duration { return took[int(p*float64(orders-1))] }
 	return figures{at(.5), at(.99), (after - before) / time.Duration(orders)}, err
-}
-
-// settle places an order and waits until its customer reads that it is confirmed.
-func (s *system) settle(ctx context.Context, key string) error {
-	placed, err := s.orders.Place(ctx, key, rest.PlaceOrder{
-		CustomerID: "round", Email: "round@example.com", Currency: "EUR", PaymentMethod: "pm_card_visa",
-		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
-	})
-	if err != nil {
-		return err
-	}
-	until := rest.Read{Token: placed.ConsistencyToken, Wait: settleWithin, UntilSettled: true}
-	o, err := s.orders.Order(ctx, placed.ID, until)
-	if err == nil && (!o.Settled || o.Status != "confirmed") {
-		err = fmt.Errorf("%s: order %s is %s, settled %t", s.name, placed.ID, o.Status, o.Settled)
-	}
-	return err
 }
 
 // compare measures both systems in turns, after a round that is not counted, and then while they have nothing to do.

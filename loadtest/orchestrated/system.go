@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -171,8 +168,7 @@ type process struct {
 	args      []string
 
 	mu      sync.Mutex
-	cmd     *exec.Cmd
-	ended   chan struct{}
+	child   *rig.Child
 	stopped bool // on purpose
 }
 
@@ -196,25 +192,17 @@ func (p *process) start(ctx context.Context) error {
 
 // spawn starts the child; p.mu is held.
 func (p *process) spawn() error {
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	child, err := rig.StartChild(p.log, nil, p.args[0], p.args[1:]...)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = out.Close() }() // the child has its own
-	cmd, ended := exec.Command(p.args[0], p.args[1:]...), make(chan struct{})
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us: we stop it in order
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	p.cmd, p.ended = cmd, ended
-	go func() { // ends with the child, for whose end stop waits
-		_ = cmd.Wait()
-		close(ended)
+	p.child = child
+	go func() { // ends a while after the child
+		<-child.Ended()
 		time.Sleep(restartAfter)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if !p.stopped && p.cmd == cmd {
+		if !p.stopped && p.child == child {
 			_ = p.spawn() // customers find out
 		}
 	}()
@@ -224,7 +212,7 @@ func (p *process) spawn() error {
 func (p *process) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cmd.Process.Pid
+	return p.child.PID()
 }
 
 // stop kills it.
@@ -232,9 +220,8 @@ func (p *process) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
-	if p.cmd != nil {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
+	if p.child != nil {
+		p.child.Kill()
 	}
 }
 
@@ -246,28 +233,12 @@ func (p *process) again(ctx context.Context) error {
 	return p.start(ctx)
 }
 
-// ticksPerSecond is the unit of processor time in /proc/PID/stat on Linux.
-const ticksPerSecond = 100
-
 // cpu is the processor time that the system's processes have used.
 func (s *system) cpu(ctx context.Context) (time.Duration, error) {
 	pids, err := s.pids(ctx)
 	if err != nil {
 		return 0, err
 	}
-	ticks := 0
-	for _, pid := range pids {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, err
-		}
-		// Fields 14 and 15 of proc(5) are utime and stime; the second, a name in parentheses, may hold anything.
-		var user, system int
-		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if _, err := fmt.Sscan(strings.Join(f[11:13], " "), &user, &system); err != nil {
-			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
-		}
-		ticks += user + system
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+	used, _, err := rig.Usage(pids...)
+	return used, err
 }

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -14,19 +13,14 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
-
-// ticksPerSecond is the unit of processor time in /proc/PID/stat on Linux (sysconf _SC_CLK_TCK, 100 on every platform Go runs on).
-const ticksPerSecond = 100
-
-// settleWithin bounds the wait for one order.
-const settleWithin = 30 * time.Second
 
 func main() {
 	order := flag.String("order-url", "http://127.0.0.1:8081", "base URL of the order service")
@@ -57,7 +51,7 @@ func run(c *rest.Client, playground *control.Client, orders int, every, idle tim
 		<-tick.C
 		wg.Go(func() {
 			began := time.Now()
-			failed[i] = settle(ctx, c, fmt.Sprintf("settle-%s-%06d", run, i))
+			failed[i] = load.Settle(ctx, c, fmt.Sprintf("settle-%s-%06d", run, i))
 			took[i] = time.Since(began)
 		})
 	}
@@ -80,48 +74,20 @@ func run(c *rest.Client, playground *control.Client, orders int, every, idle tim
 	if err != nil {
 		return err
 	}
-	share := float64(after-before) / ticksPerSecond / time.Since(began).Seconds()
+	share := (after - before).Seconds() / time.Since(began).Seconds()
 	fmt.Printf("idle for %v: %.1f %% of one core and %d MB in all processes (%d cores, %s)\n", idle, 100*share, memory>>20, runtime.NumCPU(), runtime.GOARCH)
 	return nil
 }
 
-// settle places one order and waits until the read model says that it is confirmed.
-func settle(ctx context.Context, c *rest.Client, key string) error {
-	placed, err := c.Place(ctx, key, rest.PlaceOrder{
-		CustomerID: "settle", Email: "settle@example.com", Currency: "EUR", PaymentMethod: "pm_card_visa",
-		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
-	})
-	if err != nil {
-		return err
-	}
-	o, err := c.Order(ctx, placed.ID, rest.Read{Token: placed.ConsistencyToken, Wait: settleWithin, UntilSettled: true})
-	if err == nil && (!o.Settled || o.Status != "confirmed") {
-		err = fmt.Errorf("order %s is %s, settled %v", placed.ID, o.Status, o.Settled)
-	}
-	return err
-}
-
-// cost returns the processor time in ticks and the resident memory in bytes of all processes of the playground.
-func cost(ctx context.Context, c *control.Client) (ticks, memory int64, err error) {
+// cost returns the processor time and the resident memory in bytes of all processes of the playground.
+func cost(ctx context.Context, c *control.Client) (used time.Duration, memory int64, err error) {
 	list, err := c.Processes(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
+	var pids []int
 	for _, p := range list {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
-		if err != nil {
-			return 0, 0, err
-		}
-		// proc(5): after the command's name in parentheses, fields 14 and 15 are utime and stime, 24 is the resident set in pages.
-		var user, system, pages int64
-		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(f) < 22 {
-			return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields", p.PID, len(f))
-		}
-		if _, err := fmt.Sscan(f[11]+" "+f[12]+" "+f[21], &user, &system, &pages); err != nil {
-			return 0, 0, fmt.Errorf("/proc/%d/stat: %w", p.PID, err)
-		}
-		ticks, memory = ticks+user+system, memory+pages*int64(os.Getpagesize())
+		pids = append(pids, p.PID)
 	}
-	return ticks, memory, nil
+	return rig.Usage(pids...)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"net/url"
 
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -33,9 +32,8 @@ func (c *Config) Validate() error {
 }
 
 func issuerURL(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
-		(u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
+	u, err := config.BaseURL("", text)
+	return err == nil && (u.Scheme == "https" || loopback(u.Hostname()))
 }
 
 // Exposed returns an Invalid error when requests need no token and one of a service's addresses (host:port) can be

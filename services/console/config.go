@@ -39,12 +39,15 @@ type Config struct {
 // Validate returns all that is wrong with the variables of this service; the configurations in it have their own.
 func (c *Config) Validate() error {
 	var wrong []error
-	for variable, at := range map[string]string{
-		"QUERY_URL": c.QueryURL, "CONSOLE_GATEWAY_URL": c.GatewayURL, "CONSOLE_MAILBOX_URL": c.MailboxURL,
-		"CONSOLE_CONTROL_URL": c.ControlURL,
+	for _, base := range []struct {
+		variable, url string
+		needed        bool
+	}{
+		{"QUERY_URL", c.QueryURL, true}, {"CONSOLE_GATEWAY_URL", c.GatewayURL, false},
+		{"CONSOLE_MAILBOX_URL", c.MailboxURL, false}, {"CONSOLE_CONTROL_URL", c.ControlURL, false},
 	} {
-		if at != "" || variable == "QUERY_URL" {
-			_, err := config.BaseURL(variable, at)
+		if base.needed || base.url != "" {
+			_, err := config.BaseURL(base.variable, base.url)
 			wrong = append(wrong, err)
 		}
 	}

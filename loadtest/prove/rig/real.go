@@ -71,7 +71,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 // kafka is a real one of our own: one broker in KRaft mode, with its data in the rig's directory, so that it can be killed and
 // started again with its log. Its programs are those of scripts/kafka.
 type kafka struct {
-	*child
+	*Child
 	addr, dir string
 	java      []string
 }
@@ -139,10 +139,10 @@ func (k *kafka) tool(ctx context.Context, args ...string) (string, error) {
 
 func (k *kafka) start(ctx context.Context) (err error) {
 	args := append([]string{"-Xms512m", "-Xmx1g"}, append(k.java, "kafka.Kafka", filepath.Join(k.dir, "server.properties"))...)
-	if k.child, err = startChild(filepath.Join(k.dir, "server.log"), nil, "java", args...); err != nil {
+	if k.Child, err = StartChild(filepath.Join(k.dir, "server.log"), nil, "java", args...); err != nil {
 		return err
 	}
-	return answers(ctx, k.child, k.addr)
+	return answers(ctx, k.Child, k.addr)
 }
 
 // again kills it and starts it with the log that it has.
@@ -153,7 +153,7 @@ func (k *kafka) again(ctx context.Context) error {
 
 // redisServer is a real one of our own. It writes nothing by itself.
 type redisServer struct {
-	*child
+	*Child
 	addr, dir string
 	locks     *locks
 }
@@ -173,10 +173,10 @@ func startRedis(ctx context.Context, dir string, port int, l *locks) (*redisServ
 func (s *redisServer) start(ctx context.Context) (err error) {
 	_, port, _ := net.SplitHostPort(s.addr)
 	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.locks.arguments()...)
-	if s.child, err = startChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", args...); err != nil {
+	if s.Child, err = StartChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", args...); err != nil {
 		return err
 	}
-	return answers(ctx, s.child, s.addr)
+	return answers(ctx, s.Child, s.addr)
 }
 
 // again kills it and starts it after a while: with the file that is there, or empty.
@@ -195,7 +195,7 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 }
 
 // answers waits until something accepts connections there.
-func answers(ctx context.Context, c *child, addr string) error {
+func answers(ctx context.Context, c *Child, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for {

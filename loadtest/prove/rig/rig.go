@@ -75,7 +75,7 @@ type Rig struct {
 	redis   *redisServer // nil unless Real
 	locks   *locks       // nil unless Secure
 	exports *collector   // nil unless Secure, and nil when Direct
-	play    *child
+	play    *Child
 
 	stored   sync.Mutex // held while Redis is stopped, saved or restored
 	snapshot time.Time  // when it was taken
@@ -106,7 +106,7 @@ func Start(ctx context.Context, c Config) (r *Rig, err error) {
 		}
 		env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.exports.endpoint}
 	}
-	if r.play, err = startChild(filepath.Join(c.Dir, "play.log"), env, c.Troupe, args...); err != nil {
+	if r.play, err = StartChild(filepath.Join(c.Dir, "play.log"), env, c.Troupe, args...); err != nil {
 		return r, err
 	}
 	if err = r.ready(ctx); err != nil {
@@ -263,20 +263,21 @@ func (r *Rig) Stop() error {
 	return errors.Join(errs...)
 }
 
-// child is a process with its output in a file.
-type child struct {
+// Child is a process of its own group with its output in a file.
+type Child struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	err   error // how it ended
 }
 
-func startChild(log string, env []string, program string, args ...string) (*child, error) {
+// StartChild starts a program with further variables of its environment. What it says goes to the end of the file log.
+func StartChild(log string, env []string, program string, args ...string) (*Child, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = out.Close() }() // the child has its own
-	c := &child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	c := &Child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.Env = append(os.Environ(), env...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us: we stop it in order
@@ -290,8 +291,23 @@ func startChild(log string, env []string, program string, args ...string) (*chil
 	return c, nil
 }
 
+// PID is that of the process, also when it has ended.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Ended is closed when the process has ended.
+func (c *Child) Ended() <-chan struct{} { return c.ended }
+
+// Err is how the process ended, once it has.
+func (c *Child) Err() error { return c.err }
+
+// Kill ends it with SIGKILL, and blocks until it is gone.
+func (c *Child) Kill() {
+	_ = c.cmd.Process.Kill() // it may have ended
+	<-c.ended
+}
+
 // stop sends a signal, insists after a while, and waits. It returns what the child ended with.
-func (c *child) stop(s syscall.Signal, within time.Duration) error {
+func (c *Child) stop(s syscall.Signal, within time.Duration) error {
 	_ = c.cmd.Process.Signal(s) // it may have ended; what it ended with counts
 	select {
 	case <-c.ended:

@@ -92,9 +92,9 @@ func (t *test) missingTopic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer j.kill()
+	defer j.Kill()
 	select {
-	case <-j.ended:
+	case <-j.Ended():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -115,7 +115,7 @@ func (t *test) killed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer j.kill()
+	defer j.Kill()
 	if err := t.caughtUp(ctx, j, "statistics"); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (t *test) resumed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer j.kill()
+	defer j.Kill()
 	if err := t.caughtUp(ctx, j, "statistics"); err != nil {
 		return err
 	}
@@ -161,12 +161,12 @@ func (t *test) besides(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer control.kill()
+	defer control.Kill()
 	windows, err := t.start("windows", "services/statistics/sql/windows.sql")
 	if err != nil {
 		return err
 	}
-	defer windows.kill()
+	defer windows.Kill()
 	if err := t.caughtUp(ctx, control, "statistics-control"); err != nil {
 		return err
 	}

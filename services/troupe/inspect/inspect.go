@@ -84,7 +84,7 @@ func Run(ctx context.Context, s System, expected []check.Expected) (*check.Repor
 	if at.Ledger, err = Ledger(ctx, s.Gateway, ""); err != nil {
 		return nil, err
 	}
-	if at.Mails, err = s.mails(ctx); err != nil {
+	if at.Mails, err = Mails(ctx, s.Mailbox, 0); err != nil {
 		return nil, err
 	}
 	if at.Documents, err = s.documents(ctx, orders, expected); err != nil {
@@ -169,7 +169,7 @@ func (s System) Remember(ctx context.Context) (check.Gone, error) {
 	if err != nil {
 		return check.Gone{}, err
 	}
-	mails, err := s.mails(ctx)
+	mails, err := Mails(ctx, s.Mailbox, 0)
 	return check.GoneWith(ledger, mails), err
 }
 
@@ -212,12 +212,12 @@ type page struct {
 	NextAfter int64        `json:"next_after"`
 }
 
-// mails reads the whole mailbox, oldest first.
-func (s System) mails(ctx context.Context) ([]check.Mail, error) {
+// Mails reads the mailbox from after a mail's number on, oldest first; 0 is before the first.
+func Mails(ctx context.Context, mailboxURL string, after int64) ([]check.Mail, error) {
 	var all []check.Mail
-	for after := int64(0); ; {
+	for {
 		var p page
-		if err := get(ctx, s.Mailbox+"/api/messages?limit=10000&after="+strconv.FormatInt(after, 10), &p); err != nil {
+		if err := get(ctx, mailboxURL+"/api/messages?limit=10000&after="+strconv.FormatInt(after, 10), &p); err != nil {
 			return nil, fmt.Errorf("read the mailbox: %w", err)
 		}
 		all = append(all, p.Messages...)
