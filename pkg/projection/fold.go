@@ -33,7 +33,7 @@ func (f *folder[D]) take(ctx context.Context, w *work[D]) error {
 	if err := f.write(w, s); err != nil {
 		return err
 	}
-	t.step = s
+	t.fold(s)
 	return nil
 }
 

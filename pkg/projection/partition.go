@@ -23,8 +23,10 @@ const (
 type partition[D any] struct {
 	*task.Partition
 	inputs []input // in the order of those that the engine reads
-	// pending is sorted by time, each log in its own order: at most maxPending of each.
+	// pending is at most maxPending of each log. The first are those of the step under way; the others are sorted by time,
+	// each log in its own order.
 	pending []item
+	folding int // how many the first are
 	recent  *recent[D]
 	step    *step   // folded, to be written
 	begun   bool    // claimed, and nothing written since
@@ -89,13 +91,16 @@ func (t *partition[D]) behind() bool {
 	return false
 }
 
+// fold has a step wait for the store to take it.
+func (t *partition[D]) fold(s *step) { t.step, t.folding = s, s.items }
+
 // folded takes off what was folded, and moves the positions: the store has the step.
 func (t *partition[D]) folded(s *step) {
 	for _, it := range t.pending[:s.items] {
 		t.inputs[it.input].pending--
 	}
 	clear(t.pending[:s.items])
-	t.pending = t.pending[s.items:]
+	t.pending, t.folding = t.pending[s.items:], 0
 	for i := range t.inputs {
 		t.inputs[i].applied = t.inputs[i].after
 	}
@@ -111,7 +116,7 @@ func (t *partition[D]) add(input int, f broker.Fetched) {
 		cursor = f.Records[i].Offset + 1
 		t.queue(input, &f.Records[i], cursor)
 	}
-	slices.SortStableFunc(t.pending, func(a, b item) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(t.pending[t.folding:], func(a, b item) int { return cmp.Compare(a.at, b.at) })
 	if f.Next > cursor {
 		t.skip(input, f.Next)
 	}

@@ -10,13 +10,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever the clocks say: each log stays in its order, nothing is lost, and where clocks are right the events are
-// sorted by them.
+// Whatever the clocks say, and whatever arrives while a change is under way: each log stays in its order, nothing is
+// lost, and where clocks are right the events that wait are sorted by them.
 func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		skewed := rapid.Bool().Draw(t, "skewed")
 		s := newTestPartition(talk, song, "dance")
 		now, put, taken := int64(0), make([]int64, 3), make([]int64, 3)
+		var under *step // the change under way
 		take := func(n int) {
 			var positions []int64
 			for _, from := range s.inputs {
@@ -31,7 +32,14 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 			for i, at := range positions {
 				s.inputs[i].after = at
 			}
-			s.folded(&step{items: n})
+			under = &step{items: n}
+			s.fold(under)
+		}
+		follow := func() {
+			if under != nil {
+				s.folded(under)
+				under = nil
+			}
 		}
 		for range rapid.IntRange(1, 12).Draw(t, "fetches") {
 			i := rapid.IntRange(0, 2).Draw(t, "source")
@@ -52,7 +60,11 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 			}
 			s.add(i, f)
 			s.Inputs[i].Cursor = f.Next
-			sorted := slices.IsSortedFunc(s.pending, func(a, b item) int {
+			waiting := s.pending
+			if under != nil {
+				waiting = s.pending[under.items:]
+			}
+			sorted := slices.IsSortedFunc(waiting, func(a, b item) int {
 				if a.rec == nil || b.rec == nil {
 					return 0
 				}
@@ -61,9 +73,16 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 			if gaps := slices.ContainsFunc(s.pending, func(it item) bool { return it.rec == nil }); !skewed && !gaps && !sorted {
 				t.Fatal("not sorted by time")
 			}
-			take(rapid.IntRange(0, len(s.pending)).Draw(t, "take"))
+			if rapid.Bool().Draw(t, "stored") {
+				follow()
+			}
+			if under == nil {
+				take(rapid.IntRange(0, len(s.pending)).Draw(t, "take"))
+			}
 		}
+		follow()
 		take(len(s.pending))
+		follow()
 		for i, from := range s.inputs {
 			if taken[i] != put[i] || from.pending != 0 || from.applied != put[i] {
 				t.Fatal(fmt.Sprint("source ", i, ": taken ", taken[i], " of ", put[i], ", waiting ", from.pending))

@@ -272,3 +272,28 @@ func TestLostAnswersOfTheStoreAreAskedForAgain(t *testing.T) {
 		t.Errorf("%d words counted, not 3", n)
 	}
 }
+
+// What arrives while a change waits for the store is not of it, although its time is before that of what is.
+func TestWhatArrivesDuringAChangeIsFoldedAfterIt(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	log := newGate(s.log)
+	log.shut(1, 2) // whoever has read what arrives
+	log.logs = []string{song}
+	_ = s.playOn(log)
+	s.say(talk, "o", "one")
+	s.shows(b, "o")
+	lost := &lostAnswers{}
+	s.redis.AddHook(lost)
+	lost.on.Store(true)
+	newer, older := s.fact(talk, "o", "two"), s.fact(song, "o", "la")
+	newer.Time = time.Now()
+	older.Time = newer.Time.Add(-time.Second)
+	s.put(newer)
+	s.shows(b, "o") // the store took it, and the projection does not know
+	s.put(older)
+	log.reached(t)
+	lost.on.Store(false)
+	log.lift()
+	s.shows(b, "o")
+}
