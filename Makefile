@@ -175,13 +175,9 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'size' $(MAKE) --no-print-directory size
 	@scripts/step 'the README, as it is written' .ci/readme
 	@scripts/step 'test-long' $(MAKE) --no-print-directory test-long
-	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
 	@$(MAKE) --no-print-directory bin/troupe
+	@$(MAKE) --no-print-directory --output-sync=line -j 2 ci-real ci-proofs
 	@$(MAKE) --no-print-directory --output-sync=line -j 2 ci-contracts ci-walks
-	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
-	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
-	@scripts/step 'secure-test' $(MAKE) --no-print-directory secure-test
-	@scripts/step 'streams-test' $(MAKE) --no-print-directory streams-test
 	@scripts/step 'prove-controls, three of them' $(MAKE) --no-print-directory prove-controls ARGS='-sample 3'
 	@scripts/step 'fuzz' $(MAKE) --no-print-directory fuzz
 	@scripts/step 'image-check' $(MAKE) --no-print-directory image-check
@@ -190,7 +186,13 @@ ci: ## what CI runs: all of the above, and the README's own commands in a fresh 
 	@scripts/step 'k8s-check' $(MAKE) --no-print-directory k8s-check
 
 # These wait more than they work, and go side by side.
-.PHONY: ci-contracts ci-walks
+.PHONY: ci-real ci-proofs ci-contracts ci-walks
+ci-real:
+	@scripts/step 'test-real' $(MAKE) --no-print-directory test-real
+ci-proofs:
+	@scripts/step 'prove, a fixed seed' $(MAKE) --no-print-directory prove SEED=1
+	@scripts/step 'prove, a fresh seed' $(MAKE) --no-print-directory prove
+	@scripts/step 'secure-test' $(MAKE) --no-print-directory secure-test
 ci-contracts:
 	@scripts/step 'contracts-test, a fixed seed' $(MAKE) --no-print-directory contracts-test SEED=1
 	@scripts/step 'contracts-test, a fresh seed' $(MAKE) --no-print-directory contracts-test EXAMPLES=50
@@ -199,6 +201,7 @@ ci-walks:
 	@scripts/step 'events-test' $(MAKE) --no-print-directory events-test
 	@scripts/step 'orchestrated-test' $(MAKE) --no-print-directory orchestrated-test
 	@scripts/step 'load-smoke' $(MAKE) --no-print-directory load-smoke
+	@scripts/step 'streams-test' $(MAKE) --no-print-directory streams-test
 
 .PHONY: clean
 clean: ## removes what was built and played here

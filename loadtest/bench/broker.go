@@ -123,10 +123,13 @@ func (b *testBroker) place(ctx context.Context, o options, sys system, from, cou
 	}
 }
 
+// joined is how long after its start a worker has joined its groups: Kafka Streams takes the longest.
+const joined = 12 * time.Second
+
 // send puts orders into the log when they are due, however slow the others are. Time counts from when an order was due.
 func (b *testBroker) send(ctx context.Context, o options, sys system) error {
 	failed := make(chan error, o.orders)
-	begin := time.Now().Add(5 * time.Second) // the worker has joined its groups by then
+	begin := time.Now().Add(joined)
 	for n := range o.orders {
 		due := begin.Add(time.Duration(n) * time.Second / time.Duration(o.rate))
 		if wait := time.Until(due); wait > 0 {

@@ -1,5 +1,6 @@
-// Command cost measures what TLS, logins and tokens cost: the same troupe, on a Kafka and redis-server of its own, in turns open and
-// closed, as make secure-test closes it. Each turn measures how long POST /orders takes at a rate, and how fast a backlog drains.
+// Command cost measures what TLS, logins and tokens cost: two of the same troupe, each on a Kafka and redis-server of its own, one open and
+// one closed as make secure-test closes it. In turns, each is asked how long POST /orders takes at a rate, and how fast a backlog drains;
+// meanwhile the other one idles. The first turn of each is not counted: Kafka compiles itself while it is new.
 // It must be run from the repository's root, on a machine that does nothing else:
 //
 //	go run ./loadtest/cost -troupe bin/troupe -rounds 5
@@ -7,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,8 +25,12 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// drainWithin bounds one backlog.
-const drainWithin = 10 * time.Minute
+const (
+	// drainWithin bounds one backlog.
+	drainWithin = 10 * time.Minute
+	// backlogRate is how many orders of a backlog are placed a second.
+	backlogRate = 300
+)
 
 // behind the door: what is stopped while a backlog is placed.
 var behind = []string{"payment", "notification", "query"}
@@ -45,7 +51,7 @@ type turn struct {
 func main() {
 	var o options
 	flag.StringVar(&o.troupe, "troupe", "bin/troupe", "program to measure")
-	flag.IntVar(&o.rounds, "rounds", 5, "turns of each")
+	flag.IntVar(&o.rounds, "rounds", 5, "counted turns of each")
 	flag.IntVar(&o.orders, "orders", 3000, "orders whose POST is timed in each turn")
 	flag.Float64Var(&o.rate, "rate", 100, "of them a second")
 	flag.IntVar(&o.backlog, "backlog", 5000, "orders of the backlog in each turn")
@@ -63,30 +69,56 @@ func main() {
 	}
 }
 
-func (o options) run(ctx context.Context) error {
-	turns := map[bool][]turn{}
-	for round := range 2 * o.rounds {
-		closed := (round+round/2)%2 == 1 // open, closed, closed, open, …
-		t, err := o.turn(ctx, closed)
+func (o options) run(ctx context.Context) (err error) {
+	rigs, turns := map[bool]*rig.Rig{}, map[bool][]turn{}
+	for _, closed := range []bool{false, true} {
+		dir, err := os.MkdirTemp("", "troupe-cost-")
 		if err != nil {
 			return err
 		}
-		turns[closed] = append(turns[closed], t)
-		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s\n", name(closed), ms(t.at(50)), ms(t.at(99)), t.drain)
-	}
-	open, shut := turns[false], turns[true]
-	for what, of := range map[string]func(turn) float64{
-		"POST p50": func(t turn) float64 { return t.at(50).Seconds() }, "POST p99": func(t turn) float64 { return t.at(99).Seconds() },
-		"drain": func(t turn) float64 { return t.drain },
-	} {
-		var ratios []float64 // of neighbours
-		for i := range open {
-			ratios = append(ratios, of(shut[i])/of(open[i]))
+		defer func() { _ = os.RemoveAll(dir) }()
+		rigs[closed], err = rig.Start(ctx, rig.Config{Troupe: o.troupe, Dir: filepath.Join(dir, "play"), Instances: 1,
+			PaymentDeadline: time.Hour, Real: true, Secure: closed, Direct: true})
+		if err != nil {
+			return err
 		}
-		slices.Sort(ratios)
-		fmt.Printf("%-8s closed ÷ open: median %.2f, from %.2f to %.2f\n", what, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+		defer func() { err = errors.Join(err, rigs[closed].Stop()) }()
+	}
+	for n := range 2 * (1 + o.rounds) {
+		closed := n%2 == 1
+		t, err := o.turn(ctx, rigs[closed])
+		if err != nil {
+			return err
+		}
+		warm := n < len(rigs)
+		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s%s\n", name(closed), ms(t.at(50)), ms(t.at(99)), t.drain,
+			map[bool]string{true: "   not counted"}[warm])
+		if !warm {
+			turns[closed] = append(turns[closed], t)
+		}
+	}
+	for _, figure := range []struct {
+		name string
+		of   func(turn) float64
+	}{
+		{"POST p50, ms", func(t turn) float64 { return 1e3 * t.at(50).Seconds() }},
+		{"POST p99, ms", func(t turn) float64 { return 1e3 * t.at(99).Seconds() }},
+		{"drain, orders/s", func(t turn) float64 { return t.drain }},
+	} {
+		open, shut := sorted(turns[false], figure.of), sorted(turns[true], figure.of)
+		half, last := o.rounds/2, o.rounds-1
+		fmt.Printf("%-16s open %.1f (%.1f to %.1f), closed %.1f (%.1f to %.1f), closed ÷ open %.2f\n", figure.name,
+			open[half], open[0], open[last], shut[half], shut[0], shut[last], shut[half]/open[half])
 	}
 	return nil
+}
+
+func sorted(turns []turn, of func(turn) float64) (figures []float64) {
+	for _, t := range turns {
+		figures = append(figures, of(t))
+	}
+	slices.Sort(figures)
+	return figures
 }
 
 func name(closed bool) string { return map[bool]string{true: "closed", false: "open"}[closed] }
@@ -98,27 +130,12 @@ func (t turn) at(percent int) time.Duration {
 	return t.posts[min(len(t.posts)*percent/100, len(t.posts)-1)]
 }
 
-func (o options) turn(ctx context.Context, closed bool) (t turn, err error) {
-	dir, err := os.MkdirTemp("", "troupe-cost-")
-	if err != nil {
-		return t, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	r, err := rig.Start(ctx, rig.Config{Troupe: o.troupe, Dir: filepath.Join(dir, "play"), Instances: 1, PaymentDeadline: time.Hour,
-		Real: true, Secure: closed, Direct: true})
-	if err != nil {
-		return t, err
-	}
-	defer func() {
-		if stopped := r.Stop(); err == nil {
-			err = stopped
-		}
-	}()
-	if _, _, err = o.place(ctx, r, o.orders/10+1); err != nil { // connections, tokens, a warm broker
+func (o options) turn(ctx context.Context, r *rig.Rig) (t turn, err error) {
+	if _, _, err = place(ctx, r, o.orders/10+1, o.rate); err != nil { // connections, tokens
 		return t, err
 	}
 	var placed, late []check.Expected
-	if placed, t.posts, err = o.place(ctx, r, o.orders); err != nil {
+	if placed, t.posts, err = place(ctx, r, o.orders, o.rate); err != nil {
 		return t, err
 	}
 	if err = quiet(ctx, r, placed); err != nil {
@@ -129,7 +146,7 @@ func (o options) turn(ctx context.Context, closed bool) (t turn, err error) {
 			return t, err
 		}
 	}
-	if late, _, err = o.place(ctx, r, o.backlog); err != nil {
+	if late, _, err = place(ctx, r, o.backlog, backlogRate); err != nil {
 		return t, err
 	}
 	began := time.Now()
@@ -150,7 +167,7 @@ func quiet(ctx context.Context, r *rig.Rig, placed []check.Expected) error {
 }
 
 // place places orders at the rate, however long the answers take, each tried once.
-func (o options) place(ctx context.Context, r *rig.Rig, orders int) (placed []check.Expected, took []time.Duration, err error) {
+func place(ctx context.Context, r *rig.Rig, orders int, rate float64) (placed []check.Expected, took []time.Duration, err error) {
 	placed, took = make([]check.Expected, orders), make([]time.Duration, orders)
 	errs := make([]error, orders)
 	var wg sync.WaitGroup
@@ -165,7 +182,7 @@ func (o options) place(ctx context.Context, r *rig.Rig, orders int) (placed []ch
 			took[i], errs[i] = time.Since(begun), err
 			placed[i] = check.Expected{ID: a.ID, Total: 100, Currency: "EUR"}
 		})
-		due = due.Add(time.Duration(float64(time.Second) / o.rate))
+		due = due.Add(time.Duration(float64(time.Second) / rate))
 	}
 	wg.Wait()
 	for _, err := range errs {

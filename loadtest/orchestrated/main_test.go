@@ -44,6 +44,7 @@ func TestPromises(t *testing.T) {
 			t.Errorf("%s: %s", sys.name, o)
 		}
 	}
+	whereIsOrder(t, s)
 
 	// Controls: the judge can find something. What is wrong here stays wrong, so there is no need to wait long.
 	few.within = time.Second

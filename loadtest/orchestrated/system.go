@@ -47,6 +47,7 @@ type stage struct {
 	troupe, twin *system
 	outside      *outside
 	carrier      *httptest.Server
+	diagnostics  string   // URL of the engine's own
 	ends         []func() // what is undone at the end, the last first
 }
 
@@ -126,6 +127,7 @@ func (s *stage) openTwin(ctx context.Context, dir, listen string, store *process
 		return err
 	}
 	s.ends = append(s.ends, p.stop)
+	s.diagnostics = "http://" + listen + "/engine"
 	s.twin = s.performing("orchestrated", store, rest.New("http://"+listen, "http://"+listen))
 	s.twin.pids = func(context.Context) ([]int, error) { return []int{store.pid(), p.pid()}, nil }
 	s.twin.kill = p.again
