@@ -37,6 +37,7 @@ type session struct {
 	before  time.Time        // when it was looked at last before that
 	looked  time.Time        // when it was looked at last
 	heard   map[string]heard // by member
+	joins   map[string]int32 // by member that joins without a name: the epoch in which it began to
 }
 
 // heard is a member's last request.
@@ -127,14 +128,19 @@ func (s *sessions) silent(info *kfake.GroupInfo, now time.Time) []string {
 		g.epoch, g.state, g.since, g.before = info.Epoch, info.State, now, g.looked
 	}
 	g.looked = now
-	known := map[string]heard{}
+	known, joins := map[string]heard{}, map[string]int32{}
 	var silent []string
 	for _, m := range info.Members {
 		last, ok := g.heard[m.MemberID]
 		if !ok && info.State == preparing {
-			continue // it joins, and has no name yet
-		} else if !ok {
-			last.at = now // it has joined without one
+			began, seen := g.joins[m.MemberID]
+			if !seen || began == info.Epoch { // it has not been answered
+				joins[m.MemberID] = info.Epoch
+				continue
+			}
+		}
+		if !ok {
+			last.at = now // it has joined without a name
 		}
 		known[m.MemberID] = last
 		if wait, waits := waitsIn[info.State]; waits && last.key == wait && last.at.After(g.before) {
@@ -147,7 +153,7 @@ func (s *sessions) silent(info *kfake.GroupInfo, now time.Time) []string {
 			silent = append(silent, m.MemberID)
 		}
 	}
-	g.heard = known // others are gone
+	g.heard, g.joins = known, joins // others are gone
 	return silent
 }
 
