@@ -99,7 +99,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 }
 
 func command() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "troupe",
 		Short: "Play a whole troupe of event-driven services on this machine, and place orders with it",
 		Long: `Troupe performs orders by choreography over Kafka: nobody conducts.
@@ -112,21 +112,13 @@ func command() *cobra.Command {
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-letters go on: 4 still parked, 5 not there.`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
+	}, playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
 		eventsCommand(), deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
 		partCommand("gateway", "Run the payment gateway simulator alone"),
 		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
 		partCommand("provision", "Create the topics at Kafka"))
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root
 }
 
@@ -138,21 +130,6 @@ func versionCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-func none(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
-	}
-	return nil
-}
-
-// oneOrder takes exactly one argument, an order's id.
-func oneOrder(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usageError{fmt.Errorf("needs one order id, got %d arguments", len(args))}
-	}
-	return nil
 }
 
 // explain prints an error for people: a problem document with its fields, anything else as it is.
