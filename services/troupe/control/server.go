@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,6 +33,7 @@ type Process interface {
 	Pause() error
 	Resume() error
 	Stop() error
+	Strike() error
 	Start() error
 }
 
@@ -172,9 +174,6 @@ func refuse(w http.ResponseWriter, r *http.Request, header, rule string) {
 }
 
 func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

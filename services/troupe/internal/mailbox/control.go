@@ -9,7 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonhttp"
 )
 
 // Settings are what the control API breaks. The zero value is a mailbox that works.
@@ -120,7 +120,7 @@ func (c *control) routes(r chi.Router, cutOff func()) {
 	r.Get("/control", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.now()) })
 	r.Put("/control", func(w http.ResponseWriter, r *http.Request) {
 		var s Settings // what the document does not name is off
-		err := jsonbody.Read(w, r, 4<<10, &s)
+		err := jsonhttp.Read(w, r, 4<<10, &s)
 		if err == nil {
 			err = s.validate()
 		}

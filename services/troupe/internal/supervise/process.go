@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // The wait before a dead process is started again doubles from minWait to maxWait, and starts over once it lived for steady.
@@ -118,7 +120,7 @@ func (p *Process) Run(ctx context.Context) error {
 	defer p.set(func(s *Status) { s.State = Stopped })
 	p.set(func(s *Status) { s.State = Starting })
 	p.awaitNeeds(ctx)
-	wait := minWait
+	pause := minWait
 	for ctx.Err() == nil {
 		began := time.Now()
 		exit := p.once(ctx)
@@ -126,19 +128,16 @@ func (p *Process) Run(ctx context.Context) error {
 			break
 		}
 		if time.Since(began) >= steady {
-			wait = minWait
+			pause = minWait
 		}
 		if p.away(ctx, exit) {
-			wait = minWait
+			pause = minWait
 			continue
 		}
 		p.set(func(s *Status) { s.State, s.LastExit = Waiting, exit })
-		p.log.Warn("process ended, starting it again", "exit", exit, "after", wait.String())
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, maxWait)
+		p.log.Warn("process ended, starting it again", "exit", exit, "after", pause.String())
+		_ = wait.Sleep(ctx, pause)
+		pause = min(2*pause, maxWait)
 		p.set(func(s *Status) { s.Restarts++ })
 	}
 	return nil
@@ -247,10 +246,8 @@ func Dialable(ctx context.Context, addr string) error {
 		if err == nil {
 			return c.Close()
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, 20*time.Millisecond) != nil {
 			return fmt.Errorf("nothing answers at %s: %w", addr, err)
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
