@@ -57,7 +57,6 @@ type process struct {
 // processes lists what to run, in the order in which it starts.
 func (o *Options) processes(at Playground) ([]process, error) {
 	list := o.stores(at)
-	needs := []string{at.Kafka[0], at.Redis, local(o.Ports.Gateway), local(o.Ports.Mailbox)}
 	first := map[string]int{
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
 	}
@@ -90,7 +89,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 			p := o.process(name, service, i, env, o.serviceEnviron(at))
 			p.Addresses = addresses
 			p.readyURL = "http://" + local(port) + "/readyz"
-			p.Needs, p.StopWithin = needs, 20*time.Second
+			p.StopWithin = 20 * time.Second
 			list = append(list, p)
 		}
 	}

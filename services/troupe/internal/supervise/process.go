@@ -22,8 +22,6 @@ const (
 	minWait = 200 * time.Millisecond
 	maxWait = 5 * time.Second
 	steady  = 10 * time.Second
-	// needsWithin bounds the wait for what a process needs before its first start.
-	needsWithin = 10 * time.Second
 	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
 	drainWithin = time.Second
 )
@@ -44,8 +42,6 @@ type Spec struct {
 	Env  []string
 	// Addresses where it can be reached, by what answers there; for people and tests.
 	Addresses map[string]string
-	// Needs are addresses (host:port) that must accept a connection before the first start, for 10 s at most.
-	Needs []string
 	// StopWithin is the time between SIGTERM and SIGKILL. Zero: DefaultStopWithin.
 	StopWithin time.Duration
 }
@@ -55,7 +51,6 @@ type State string
 
 // States.
 const (
-	Starting State = "starting" // waiting for what it needs
 	Running  State = "running"
 	Paused   State = "paused" // SIGSTOP
 	Waiting  State = "waiting to restart"
@@ -118,8 +113,6 @@ func (p *Process) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer p.set(func(s *Status) { s.State = Stopped })
-	p.set(func(s *Status) { s.State = Starting })
-	p.awaitNeeds(ctx)
 	pause := minWait
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -227,16 +220,6 @@ func (p *Process) set(f func(*Status)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f(&p.status)
-}
-
-func (p *Process) awaitNeeds(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, needsWithin)
-	defer cancel()
-	for _, addr := range p.spec.Needs {
-		if err := Dialable(within, addr); err != nil && ctx.Err() == nil {
-			p.log.Warn("starting without what it needs", "address", addr)
-		}
-	}
 }
 
 // Dialable blocks until addr accepts a TCP connection, or returns the last error when ctx ends.
