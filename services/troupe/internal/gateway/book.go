@@ -35,17 +35,7 @@ type intent struct {
 	// SettlesAt is when an intent that is processing succeeds.
 	SettlesAt time.Time `json:"settles_at,omitzero"`
 	LastError *apiError `json:"last_error,omitempty"`
-	Charges   []charge  `json:"charges,omitempty"`
-}
-
-// charge is one attempt to take the money.
-type charge struct {
-	ID     string    `json:"id"`
-	Status string    `json:"status"`
-	Amount int64     `json:"amount"`
-	Method string    `json:"method"`
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
+	Charges   []Charge  `json:"charges,omitempty"`
 }
 
 type refund struct {
@@ -194,7 +184,7 @@ func (i *intent) as(now time.Time) *intent {
 }
 
 // paid is the charge that took the money, or nil.
-func (i *intent) paid() *charge {
+func (i *intent) paid() *Charge {
 	for n := range i.Charges {
 		if i.Charges[n].Status == succeeded {
 			return &i.Charges[n]

@@ -120,7 +120,7 @@ func (s *Simulator) confirmIntent(p params, id string) (*operation, *apiError) {
 func (i *intent) confirm(method string, q quirks, refuseAction bool, now time.Time) entry {
 	next := *i
 	next.Method = method
-	c := charge{ID: newID("ch"), Amount: i.Amount, Method: method, At: now, Status: succeeded}
+	c := Charge{ID: newID("ch"), Amount: i.Amount, Method: method, At: now, Status: succeeded}
 	e := entry{Intent: &next}
 	switch {
 	case q.action && !refuseAction:

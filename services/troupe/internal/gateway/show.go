@@ -22,16 +22,16 @@ type LedgerIntent struct {
 	Amount   int64          `json:"amount"`
 	Currency string         `json:"currency"`
 	Created  time.Time      `json:"created"`
-	Charges  []LedgerCharge `json:"charges"`
+	Charges  []Charge       `json:"charges"`
 	Refunds  []LedgerRefund `json:"refunds"`
 }
 
-// LedgerCharge is one attempt to take the money: succeeded, failed or pending.
-type LedgerCharge struct {
+// Charge is one attempt to take the money: succeeded, failed or pending.
+type Charge struct {
 	ID     string    `json:"id"`
 	Status string    `json:"status"`
 	Amount int64     `json:"amount"`
-	Method string    `json:"payment_method"`
+	Method string    `json:"method"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
 }
@@ -71,10 +71,7 @@ func (b *book) show(intents []string, now time.Time) (o LedgerOrder) {
 	for _, id := range intents {
 		in := b.intents[id].as(now)
 		shown := LedgerIntent{ID: in.ID, Status: in.Status, Amount: in.Amount, Currency: in.Currency, Created: in.Created,
-			Charges: []LedgerCharge{}, Refunds: []LedgerRefund{}}
-		for _, c := range in.Charges {
-			shown.Charges = append(shown.Charges, LedgerCharge(c))
-		}
+			Charges: append([]Charge{}, in.Charges...), Refunds: []LedgerRefund{}}
 		for _, rid := range b.ofIntent[id] {
 			re := b.refunds[rid]
 			shown.Refunds = append(shown.Refunds, LedgerRefund{ID: re.ID, Status: re.status(now), Amount: re.Amount, At: re.Created})

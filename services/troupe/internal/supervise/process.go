@@ -26,9 +26,6 @@ const (
 	drainWithin = time.Second
 )
 
-// DefaultStopWithin is the time between SIGTERM and SIGKILL of a Spec that names none.
-const DefaultStopWithin = 10 * time.Second
-
 // Spec is one process to keep running.
 type Spec struct {
 	// Name is unique among the processes, such as payment or payment-2.
@@ -42,7 +39,7 @@ type Spec struct {
 	Env  []string
 	// Addresses where it can be reached, by what answers there; for people and tests.
 	Addresses map[string]string
-	// StopWithin is the time between SIGTERM and SIGKILL. Zero: DefaultStopWithin.
+	// StopWithin is the time between SIGTERM and SIGKILL.
 	StopWithin time.Duration
 }
 
@@ -88,16 +85,10 @@ type Process struct {
 // New returns a process that does not run yet. out gets each line of its standard output and error without the line's end;
 // it must not keep the slice.
 func New(spec Spec, out func(name string, line []byte), log *slog.Logger) *Process {
-	if spec.StopWithin <= 0 {
-		spec.StopWithin = DefaultStopWithin
-	}
 	return &Process{spec: spec, out: out, log: log.With("process", spec.Name), status: Status{
 		Name: spec.Name, Service: spec.Service, Instance: spec.Instance, State: Stopped, Addresses: spec.Addresses,
 	}}
 }
-
-// Spec returns what New was given.
-func (p *Process) Spec() Spec { return p.spec }
 
 // Status returns the process as it is now.
 func (p *Process) Status() Status {
