@@ -52,25 +52,11 @@ func Main(args []string) int {
 	if code, ok := runPart(args); ok {
 		return code
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go cancelAt(signals, cancel) // lives as long as the process
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// A later signal ends the process at once. Make and the terminal often send the same one twice in a moment: that counts once.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	return execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
-}
-
-// cancelAt ends the context at the first signal and the process at a later one. Make and the terminal often send the
-// same signal twice in one moment: that counts once.
-func cancelAt(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
-	cancel(fmt.Errorf("signal: %s", <-signals))
-	first := time.Now()
-	for range signals {
-		if time.Since(first) > time.Second {
-			fmt.Fprintln(os.Stderr, "troupe: second signal, ending at once")
-			os.Exit(exitFailed)
-		}
-	}
 }
 
 func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
