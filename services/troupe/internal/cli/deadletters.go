@@ -101,7 +101,7 @@ func (o operator) chain(ctx context.Context, arg string) (chainName, error) {
 }
 
 // oneChain takes exactly one argument, a chain's name.
-var oneChain = one("PARTICIPANT/ORDER, or one ORDER")
+var oneChain = exactlyOne("PARTICIPANT/ORDER, or one ORDER")
 
 // who says who asks, for ever, where the console takes no tokens.
 type who struct{ by, reason string }

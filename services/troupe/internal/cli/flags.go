@@ -62,8 +62,8 @@ func (a *asking) with(cmd *cobra.Command, unbounded bool, f func(context.Context
 	return err
 }
 
-// one takes exactly one argument.
-func one(what string) cobra.PositionalArgs {
+// exactlyOne takes one argument.
+func exactlyOne(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return usageError{fmt.Errorf("needs one %s; got %d arguments", what, len(args))}

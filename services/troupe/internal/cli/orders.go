@@ -45,7 +45,7 @@ func (d *ordersAPI) run(f func(ctx context.Context, t talk, args []string) error
 }
 
 // oneOrder takes exactly one argument, an order's id.
-var oneOrder = one("order id")
+var oneOrder = exactlyOne("order id")
 
 func placeCommand() *cobra.Command {
 	var d ordersAPI

@@ -45,7 +45,8 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	f.BoolVar(&o.SyncWrites, "sync-writes", false,
 		"let the embedded broker write through to the disk: orders survive a power cut too, and take longer")
 	f.StringVar(&ports, "ports", "fixed", "fixed, or auto: free ones for every port that is not set")
-	f.StringToIntVar(&o.Instances, "instances", nil, "several instances of services, such as order=2,payment=3")
+	f.StringToIntVar(&o.Instances, "instances", nil, "several instances of services, such as `order=2,payment=3`")
+	f.Lookup("instances").DefValue = "" // is shown as [] otherwise
 	f.IntVar(&o.Brokers, "brokers", 1, "brokers of the embedded cluster, all in one process; with 2 to 5 the control API can move leaders")
 	f.StringSliceVar(&o.KafkaBrokers, "kafka-brokers", nil, "host:port of a real Kafka, separated by commas, instead of the embedded broker")
 	f.StringVar(&o.RedisAddr, "redis-addr", "", "host:port of a real Redis instead of the embedded one")

@@ -62,9 +62,9 @@ func (p *printer) endProgress() {
 }
 
 // more says how to see the next page, if there is one.
-func (p *printer) more(command, token, as string) {
+func (p *printer) more(command, token, note string) {
 	if token != "" {
-		p.f("more: troupe %s --page-token %s%s\n", command, terminal.Clean(token), as)
+		p.f("more: troupe %s --page-token %s%s\n", command, terminal.Clean(token), note)
 	}
 }
 
