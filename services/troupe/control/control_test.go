@@ -31,6 +31,7 @@ func (f *fake) Term() error          { return f.do("term") }
 func (f *fake) Pause() error         { return f.do("pause") }
 func (f *fake) Resume() error        { return f.do("resume") }
 func (f *fake) Stop() error          { return f.do("stop") }
+func (f *fake) Strike() error        { return f.do("strike") }
 func (f *fake) Start() error         { return f.do("start") }
 
 func TestClientReachesEveryAction(t *testing.T) {

@@ -10,12 +10,14 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
@@ -32,6 +34,7 @@ type Process interface {
 	Pause() error
 	Resume() error
 	Stop() error
+	Strike() error
 	Start() error
 }
 
@@ -45,21 +48,14 @@ type List struct {
 	Processes []supervise.Status `json:"processes"`
 }
 
-// Listen opens the control API's address, which must be a loopback one. The error is Invalid or Permanent and names the
-// address.
+// Listen opens the control API's address, which must be a loopback one. The error names the address.
 func Listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "control address %q: %w", addr, err)
+	ip, _ := netip.ParseAddr(host)
+	if err != nil || host != "localhost" && !ip.IsLoopback() {
+		return nil, fault.New(fault.Invalid, "control address %q: must be host:port of loopback: who reaches it can stop all", addr)
 	}
-	if !loopback(host) {
-		return nil, fault.New(fault.Invalid, "control address %q: must be a loopback address: who reaches it can stop all", addr)
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "control address %q: %w", addr, err)
-	}
-	return ln, nil
+	return lifecycle.Listen(addr)
 }
 
 // Stores is what can be done to what the services stand on.
@@ -169,12 +165,4 @@ func Guard(next http.Handler) http.Handler {
 func refuse(w http.ResponseWriter, r *http.Request, header, rule string) {
 	problem.Write(w, r, problem.New(http.StatusForbidden, "forbidden", "Forbidden", "header "+header+" "+rule,
 		problem.Field{Field: header, Detail: rule}))
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return ip != nil && ip.IsLoopback()
 }

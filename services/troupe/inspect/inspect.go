@@ -4,7 +4,6 @@ package inspect
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -17,9 +16,9 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonhttp"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -243,25 +242,7 @@ func MailCount(ctx context.Context, mailboxURL, messageID string) (int, error) {
 	return found.Count, err
 }
 
-var client = &http.Client{Timeout: 30 * time.Second}
-
 // get reads a JSON document.
 func get(ctx context.Context, url string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := problem.Read(resp); err != nil {
-		return fmt.Errorf("GET %s: %w", url, err)
-	}
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("GET %s: %w", url, err)
-	}
-	return json.Unmarshal(raw, into)
+	return jsonhttp.Call(ctx, http.MethodGet, url, nil, nil, into)
 }

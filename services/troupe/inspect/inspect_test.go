@@ -229,7 +229,7 @@ func TestAnOrderBehindPoisonIsExplained(t *testing.T) {
 		t.Errorf("found\n%s", r)
 	}
 	w.ledger.Orders["held"] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Created: w.tick(),
-		Charges: []gateway.LedgerCharge{{Status: "succeeded", At: w.tick()}, {Status: "succeeded", At: w.tick()}}}}}
+		Charges: []gateway.Charge{{Status: "succeeded", At: w.tick()}, {Status: "succeeded", At: w.tick()}}}}}
 	if r := w.run(); len(r.Of(check.ChargedTwice)) != 1 {
 		t.Errorf("charged twice, and found\n%s", r)
 	}

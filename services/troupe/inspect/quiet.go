@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -31,10 +32,8 @@ func Quiet(ctx context.Context, s System, expected []check.Expected, progress fu
 		if progress != nil {
 			progress(missing)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not quiet: %s: %w", missing, ctx.Err())
-		case <-time.After(askEvery):
+		if err := wait.Sleep(ctx, askEvery); err != nil {
+			return fmt.Errorf("not quiet: %s: %w", missing, err)
 		}
 	}
 }
@@ -42,12 +41,10 @@ func Quiet(ctx context.Context, s System, expected []check.Expected, progress fu
 // unsettled returns those of the orders that are not at their end.
 func (s System) unsettled(ctx context.Context, orders []check.Expected) []check.Expected {
 	done := make([]bool, len(orders))
-	each(len(orders), func(i int) {
-		if ctx.Err() != nil {
-			return
-		}
+	_ = each(len(orders), func(i int) error {
 		o, err := s.Orders.Order(ctx, orders[i].ID, rest.Read{})
 		done[i] = err == nil && o.Settled && o.Told() && (!orders[i].CancelAsked || o.Status == "cancelled")
+		return ctx.Err()
 	})
 	var open []check.Expected
 	for i, d := range done {

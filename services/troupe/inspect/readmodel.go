@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -22,15 +22,15 @@ func (s System) documents(
 	ctx context.Context, orders map[string][]broker.Record, expected []check.Expected,
 ) (map[string]check.Document, error) {
 	found := make([]check.Document, len(expected))
-	errs := make([]error, len(expected))
-	each(len(expected), func(i int) {
-		found[i], errs[i] = s.document(ctx, expected[i].ID, orders[expected[i].ID])
+	err := each(len(expected), func(i int) (err error) {
+		found[i], err = s.document(ctx, expected[i].ID, orders[expected[i].ID])
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	documents := map[string]check.Document{}
 	for i, e := range expected {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
 		documents[e.ID] = found[i]
 	}
 	for token := ""; ; {
@@ -72,20 +72,12 @@ func (s System) document(ctx context.Context, id string, records []broker.Record
 	return check.Document{Status: o.Status, Payment: o.Payment.Status, Settled: o.Settled}, nil
 }
 
-// each calls f with 0 to n-1, several at once, and returns after the last.
-func each(n int, f func(i int)) {
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(readers, n) {
-		wg.Go(func() {
-			for i := range next {
-				f(i)
-			}
-		})
-	}
+// each calls f with 0 to n-1, several at once, and returns the first error after the last.
+func each(n int, f func(i int) error) error {
+	var g errgroup.Group
+	g.SetLimit(readers)
 	for i := range n {
-		next <- i
+		g.Go(func() error { return f(i) })
 	}
-	close(next)
-	wg.Wait()
+	return g.Wait()
 }

@@ -140,7 +140,7 @@ func (w *world) last() *check.Expected { return &w.expected[len(w.expected)-1] }
 func (w *world) good(id string) (confirmed string) {
 	placed := w.place(id)
 	w.ledger.Orders[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Created: w.tick(),
-		Charges: []gateway.LedgerCharge{{Status: "failed", Amount: 2500, At: w.tick()}, {Status: "succeeded", Amount: 2500, At: w.tick()}}}}}
+		Charges: []gateway.Charge{{Status: "failed", Amount: 2500, At: w.tick()}, {Status: "succeeded", Amount: 2500, At: w.tick()}}}}}
 	paid := w.say(id, "payment", placed, &paymentv1.PaymentSucceeded{Amount: 2500, Currency: "EUR"})
 	confirmed = w.say(id, "order", paid, &orderv1.OrderConfirmed{Total: 2500})
 	w.mail(id, confirmed, notificationv1.Kind_KIND_CONFIRMED)
@@ -152,7 +152,7 @@ func (w *world) declined(id string) {
 	placed := w.place(id)
 	w.last().Declined = true
 	w.ledger.Orders[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Created: w.tick(),
-		Charges: []gateway.LedgerCharge{{Status: "failed", Amount: 2500, At: w.tick()}}}}}
+		Charges: []gateway.Charge{{Status: "failed", Amount: 2500, At: w.tick()}}}}}
 	refused := w.say(id, "payment", placed, &paymentv1.PaymentDeclined{Reason: "card_declined"})
 	cancelled := w.say(id, "order", refused, &orderv1.OrderCancelled{Reason: orderv1.CancellationReason_CANCELLATION_REASON_PAYMENT_DECLINED})
 	w.mail(id, cancelled, notificationv1.Kind_KIND_CANCELLED)

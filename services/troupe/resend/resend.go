@@ -22,13 +22,7 @@ type Resender struct {
 
 	mu     sync.Mutex
 	copies map[string]bool // by topic and event id
-	next   map[log]int64
 	err    error
-}
-
-type log struct {
-	topic     string
-	partition int32
 }
 
 // Start begins with the first record of each topic and goes on with each that is appended. The topics must exist.
@@ -48,7 +42,7 @@ func start(ctx context.Context, brokers, topics []string, from kgo.Offset) (*Res
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &Resender{client: client, cancel: cancel, copies: map[string]bool{}, next: map[log]int64{}}
+	r := &Resender{client: client, cancel: cancel, copies: map[string]bool{}}
 	r.done.Go(func() { r.run(ctx) })
 	return r, nil
 }
@@ -70,13 +64,6 @@ func (r *Resender) Copies() int {
 	return len(r.copies)
 }
 
-// Next is the offset from which on a partition's records have not been looked at.
-func (r *Resender) Next(topic string, partition int) int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.next[log{topic, int32(partition)}]
-}
-
 func (r *Resender) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		fetched := r.client.PollFetches(ctx)
@@ -94,7 +81,6 @@ func (r *Resender) run(ctx context.Context) {
 		if err := r.client.ProduceSync(ctx, again...).FirstErr(); err != nil && ctx.Err() == nil {
 			r.fail(fmt.Errorf("append again: %w", err))
 		}
-		r.looked(fetched)
 	}
 }
 
@@ -113,16 +99,6 @@ func (r *Resender) take(f *kgo.Record) *kgo.Record {
 	}
 	r.copies[key] = true
 	return &kgo.Record{Topic: f.Topic, Partition: f.Partition, Key: f.Key, Value: f.Value, Headers: f.Headers, Timestamp: f.Timestamp}
-}
-
-func (r *Resender) looked(fetched kgo.Fetches) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fetched.EachPartition(func(p kgo.FetchTopicPartition) {
-		if n := len(p.Records); n > 0 {
-			r.next[log{p.Topic, p.Partition}] = p.Records[n-1].Offset + 1
-		}
-	})
 }
 
 func (r *Resender) fail(err error) {

@@ -27,7 +27,8 @@ type Break struct {
 	// LastsS is after how many seconds it is mended.
 	LastsS int `json:"lasts_s"`
 
-	// begin breaks, and returns the order that shows it, if there is one; end mends. Mending what is whole changes nothing.
+	// begin breaks, and returns the order that shows it, if there is one; end mends. Mending what is whole changes nothing. They are
+	// called one at a time, of all breaks.
 	begin func(ctx context.Context, option string) (order string, err error)
 	end   func(ctx context.Context) error
 }
@@ -123,7 +124,9 @@ func (s *Stage) End(ctx context.Context, name string) (Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if is := s.on[name]; is != nil && is.On {
-		if err := s.mend(ctx, is); err != nil {
+		err := s.mend(ctx, is)
+		s.poke() // it ends at another time
+		if err != nil {
 			return Status{}, err
 		}
 		return *is, nil

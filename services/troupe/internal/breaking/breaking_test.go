@@ -88,6 +88,7 @@ func TestMendingIsTriedUntilItSucceeds(t *testing.T) {
 		if _, err := b.Begin(t.Context(), "gateway", "20"); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // it sleeps until the time of mending
 		b.fail = errors.New("no gateway")
 		if _, err := b.End(t.Context(), "gateway"); err == nil {
 			t.Error("it could not be mended, and nobody says so")

@@ -1,7 +1,6 @@
 package breaking
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,24 +12,16 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
+	"github.com/troupe-dev/troupe/services/troupe/control"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonhttp"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/resend"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// Process is what is done to a supervised process.
-type Process interface {
-	Status() supervise.Status
-	Strike() error
-	Start() error
-	Pause() error
-	Resume() error
-}
-
 // World is the playground, as far as it can be broken.
 type World struct {
-	Processes []Process
+	Processes []control.Process
 	// Gateway is the simulator's base URL.
 	Gateway string
 	Orders  *rest.Client
@@ -55,7 +46,7 @@ var services = []Option{{"payment", "payment"}, {"order", "order"}, {"notificati
 
 // New returns a stage on which a playground is broken.
 func New(w World) *Stage {
-	g := &gatewayControl{url: w.Gateway, set: map[string]any{}}
+	g := gatewayControl{url: w.Gateway, set: map[string]any{}}
 	twice := &duplicates{w: w}
 	crowd := &burst{w: w}
 	return newStage([]Break{
@@ -82,11 +73,11 @@ func New(w World) *Stage {
 		{Name: "pause", Title: "Pause a service", LastsS: pausedS, Options: services,
 			Does:  "Freezes all processes of the service (SIGSTOP) for half a minute; the group takes its partitions away, and it does not know.",
 			Watch: "It greys, its lag grows. When it wakes, what it still wanted to write is refused, and nothing happens twice.",
-			begin: w.each(Process.Pause), end: w.all(Process.Resume)},
+			begin: w.each(control.Process.Pause), end: w.all(control.Process.Resume)},
 		{Name: "kill", Title: "Kill a service", LastsS: killedS, Options: services,
 			Does:  "kill -9 of all processes of the service; they are started again after 15 seconds.",
 			Watch: "It greys, its lag grows, and shrinks again as soon as it is back. The ticks stay green.",
-			begin: w.each(Process.Strike), end: w.all(Process.Start)},
+			begin: w.each(control.Process.Strike), end: w.all(control.Process.Start)},
 		{Name: "wipe-redis", Title: "Wipe Redis",
 			Does:  "FLUSHALL: every service forgets all it knew.",
 			Watch: "Each folds its topics again, and orders that were under way go on. The list of orders is unavailable for a moment, and back.",
@@ -103,15 +94,11 @@ func nothing(context.Context) error { return nil }
 // gatewayControl is what is wrong with the gateway by request of several breaks.
 type gatewayControl struct {
 	url string
-
-	mu  sync.Mutex
 	set map[string]any
 }
 
-func (g *gatewayControl) begin(field string, value func(option string) any) func(context.Context, string) (string, error) {
+func (g gatewayControl) begin(field string, value func(option string) any) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, option string) (string, error) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
 		g.set[field] = value(option)
 		err := g.put(ctx)
 		if err != nil {
@@ -121,41 +108,25 @@ func (g *gatewayControl) begin(field string, value func(option string) any) func
 	}
 }
 
-func (g *gatewayControl) end(field string) func(context.Context) error {
+func (g gatewayControl) end(field string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		g.mu.Lock()
-		defer g.mu.Unlock()
 		delete(g.set, field)
 		return g.put(ctx)
 	}
 }
 
-func (g *gatewayControl) put(ctx context.Context) error {
+func (g gatewayControl) put(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	g.set["reset_after_s"] = lastsS + gatewayGraceS
-	body, err := json.Marshal(g.set)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, g.url+"/control", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fault.New(fault.Unavailable, "the gateway does not answer: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fault.New(fault.Unavailable, "the gateway refuses: %s", resp.Status)
+	if err := jsonhttp.Call(ctx, http.MethodPut, g.url+"/control", nil, g.set, nil); err != nil {
+		return fault.New(fault.Unavailable, "the gateway does not do it: %w", err)
 	}
 	return nil
 }
 
 // each does something to all processes of a service; to those that are not there nothing can be done.
-func (w World) each(do func(Process) error) func(context.Context, string) (string, error) {
+func (w World) each(do func(control.Process) error) func(context.Context, string) (string, error) {
 	return func(_ context.Context, service string) (string, error) {
 		var errs []error
 		done := 0
@@ -177,7 +148,7 @@ func (w World) each(do func(Process) error) func(context.Context, string) (strin
 }
 
 // all does something to every process; a conflict means that it is as it should be.
-func (w World) all(do func(Process) error) func(context.Context) error {
+func (w World) all(do func(control.Process) error) func(context.Context) error {
 	return func(context.Context) error {
 		var errs []error
 		for _, p := range w.Processes {
@@ -204,44 +175,33 @@ func (w World) poison(ctx context.Context, _ string) (string, error) {
 
 // duplicates sends everything twice.
 type duplicates struct {
-	w  World
-	mu sync.Mutex
-	r  *resend.Resender
+	w World
+	r *resend.Resender
 }
 
-func (d *duplicates) begin(ctx context.Context, _ string) (string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.r != nil {
-		return "", nil
+func (d *duplicates) begin(ctx context.Context, _ string) (_ string, err error) {
+	if d.r == nil {
+		d.r, err = resend.StartAtEnd(context.WithoutCancel(ctx), d.w.Brokers, d.w.Topics)
 	}
-	r, err := resend.StartAtEnd(context.WithoutCancel(ctx), d.w.Brokers, d.w.Topics)
-	d.r = r
 	return "", err
 }
 
 func (d *duplicates) end(context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.r == nil {
-		return nil
+	if d.r != nil {
+		_ = d.r.Close() // what could not be sent twice was sent once
+		d.r = nil
 	}
-	_ = d.r.Close() // what could not be sent twice was sent once
-	d.r = nil
 	return nil
 }
 
 // burst is a crowd of customers.
 type burst struct {
 	w      World
-	mu     sync.Mutex
 	cancel context.CancelFunc
 	crowd  sync.WaitGroup
 }
 
 func (b *burst) begin(ctx context.Context, _ string) (string, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.cancel != nil {
 		return "", fault.New(fault.Conflict, "the last crowd is still there")
 	}
@@ -256,8 +216,6 @@ func (b *burst) begin(ctx context.Context, _ string) (string, error) {
 
 // end sends home who has not been answered by now.
 func (b *burst) end(context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.cancel != nil {
 		b.cancel()
 		b.crowd.Wait()

@@ -12,14 +12,16 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 type process struct {
-	name string
-	did  []string
-	err  error
+	control.Process // what is not done here
+	name            string
+	did             []string
+	err             error
 }
 
 func (p *process) Status() supervise.Status {
@@ -34,7 +36,7 @@ func (p *process) Resume() error        { return p.do("resume") }
 
 func TestProcesses(t *testing.T) {
 	order, first, second := &process{name: "order"}, &process{name: "payment"}, &process{name: "payment-2"}
-	s := New(World{Processes: []Process{order, first, second}})
+	s := New(World{Processes: []control.Process{order, first, second}})
 	for _, name := range []string{"kill", "pause"} {
 		if _, err := s.Begin(t.Context(), name, "payment"); err != nil {
 			t.Fatal(err)

@@ -52,25 +52,11 @@ func Main(args []string) int {
 	if code, ok := runPart(args); ok {
 		return code
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go cancelAt(signals, cancel) // lives as long as the process
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// A later signal ends the process at once. Make and the terminal often send the same one twice in a moment: that counts once.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	return execute(ctx, args, os.Stdin, os.Stdout, os.Stderr)
-}
-
-// cancelAt ends the context at the first signal and the process at a later one. Make and the terminal often send the
-// same signal twice in one moment: that counts once.
-func cancelAt(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
-	cancel(fmt.Errorf("signal: %s", <-signals))
-	first := time.Now()
-	for range signals {
-		if time.Since(first) > time.Second {
-			fmt.Fprintln(os.Stderr, "troupe: second signal, ending at once")
-			os.Exit(exitFailed)
-		}
-	}
 }
 
 func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
@@ -99,7 +85,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 }
 
 func command() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "troupe",
 		Short: "Play a whole troupe of event-driven services on this machine, and place orders with it",
 		Long: `Troupe performs orders by choreography over Kafka: nobody conducts.
@@ -112,21 +98,13 @@ func command() *cobra.Command {
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-letters go on: 4 still parked, 5 not there.`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
+	}, playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
 		eventsCommand(), deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
 		partCommand("gateway", "Run the payment gateway simulator alone"),
 		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
 		partCommand("provision", "Create the topics at Kafka"))
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root
 }
 
@@ -138,21 +116,6 @@ func versionCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-func none(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
-	}
-	return nil
-}
-
-// oneOrder takes exactly one argument, an order's id.
-func oneOrder(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usageError{fmt.Errorf("needs one order id, got %d arguments", len(args))}
-	}
-	return nil
 }
 
 // explain prints an error for people: a problem document with its fields, anything else as it is.

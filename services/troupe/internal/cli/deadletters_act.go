@@ -121,9 +121,7 @@ func (o operator) act(ctx context.Context, name chainName, action string, a rest
 	case ctx.Err() == nil:
 		return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
 	case o.json:
-		if err := printJSON(o.out, s.Raw); err != nil {
-			return err
-		}
+		o.document(s.Raw)
 	}
 	return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s", terminal.Clean(s.RequestID), name)
 }
@@ -170,26 +168,22 @@ func patience(ctx context.Context) time.Duration {
 // pause waits for a moment, or until ctx ends.
 func pause(ctx context.Context) { _ = wait.Sleep(ctx, askEvery) } // who called looks at ctx
 
-func (o operator) printOutcome(name chainName, s rest.RequestState) (err error) {
+func (o operator) printOutcome(name chainName, s rest.RequestState) error {
 	if o.json {
-		err = printJSON(o.out, s.Raw)
+		o.document(s.Raw)
 	} else {
-		p := printer{out: o.out}
-		p.f("%s  %s\n", o.style.Paint(terminal.Bold, name.String()), o.became(s))
+		o.f("%s  %s\n", o.style.Paint(terminal.Bold, name.String()), o.became(s))
 		if s.Waiting > 0 && s.State != "refused" {
-			p.f("%s; look: troupe dead-letters show %s\n", count(s.Waiting, "letter still waits", "letters still wait"), name)
+			o.f("%s; look: troupe dead-letters show %s\n", count(s.Waiting, "letter still waits", "letters still wait"), name)
 		}
-		err = p.err
 	}
-	switch {
-	case err != nil:
-		return err
-	case s.State == "failed":
+	switch s.State {
+	case "done":
+		return nil
+	case "failed":
 		return codedError{errStillParked, exitParked}
-	case s.State != "done":
-		return fmt.Errorf("%s: %s", terminal.Clean(s.State), terminal.Cut(s.Message, 500))
 	}
-	return nil
+	return fmt.Errorf("%s: %s", terminal.Clean(s.State), terminal.Cut(s.Message, 500))
 }
 
 func (o operator) became(s rest.RequestState) string {

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,7 +94,8 @@ func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) erro
 		}
 		would := newDryRun(action, heads, passedOver)
 		if b.dryRun {
-			return o.printDryRun(would)
+			o.printDryRun(would)
+			return nil
 		}
 		if action == "discard" && !b.yes {
 			if err := o.consent(cmd, would); err != nil {
@@ -142,20 +142,16 @@ func (o operator) consent(cmd *cobra.Command, would dryRun) error {
 		return usageError{fault.Field("--yes", "is needed where nobody can be asked: %s would be discarded",
 			count(would.Orders, "event", "events"))}
 	}
-	if err := o.drawReasons(would); err != nil {
-		return err
-	}
-	answer, err := ask(o, bufio.NewReader(cmd.InOrStdin()), "Discard them for good? [y/N] ")
+	o.drawReasons(would)
+	answer, err := o.ask(bufio.NewReader(cmd.InOrStdin()), "Discard them for good? [y/N] ")
 	if err == nil && answer != "y" {
 		err = errors.New("nothing was discarded")
 	}
 	return err
 }
 
-func ask(o operator, in *bufio.Reader, question string) (string, error) {
-	if _, err := fmt.Fprint(o.out, question); err != nil {
-		return "", err
-	}
+func (p *printer) ask(in *bufio.Reader, question string) (string, error) {
+	p.f("%s", question)
 	answer, err := in.ReadString('\n')
 	if err != nil {
 		return "", fmt.Errorf("nobody answered: %w", err)
@@ -229,19 +225,10 @@ func (r *bulkRun) one(ctx context.Context, head rest.Letter) error {
 	}
 	if now := time.Now(); now.Sub(r.shown) >= askEvery && !r.json {
 		r.shown = now
-		r.progress()
+		r.progress("%d of %d, %d %s, %d passed over",
+			r.Done+r.Failed+r.PassedOver, r.Total, r.Failed, r.failedAgain(), r.PassedOver)
 	}
 	return nil
-}
-
-func (r *bulkRun) progress() {
-	text := fmt.Sprintf("%d of %d, %d %s, %d passed over",
-		r.Done+r.Failed+r.PassedOver, r.Total, r.Failed, r.failedAgain(), r.PassedOver)
-	if r.interactive {
-		fmt.Fprintf(r.errs, "\r\x1b[K%s", text)
-		return
-	}
-	fmt.Fprintln(r.errs, text)
 }
 
 func (r *bulkRun) failedAgain() string {
@@ -257,9 +244,7 @@ func (r *bulkRun) end(ctx context.Context, failed error) error {
 	if failed != nil || ctx.Err() != nil {
 		state = "stopped"
 	}
-	if err := r.print(state); err != nil {
-		return err
-	}
+	r.print(state)
 	switch {
 	case failed != nil:
 		return failed
@@ -271,24 +256,20 @@ func (r *bulkRun) end(ctx context.Context, failed error) error {
 	return nil
 }
 
-func (r *bulkRun) print(state string) error {
+func (r *bulkRun) print(state string) {
 	if r.json {
-		raw, err := json.Marshal(struct {
+		r.value(struct {
 			Action string `json:"action"`
 			State  string `json:"state"`
 			bulkCounts
 		}{r.action, state, r.bulkCounts})
-		return errors.Join(err, printJSON(r.out, raw))
+		return
 	}
-	if r.interactive {
-		fmt.Fprint(r.errs, "\r\x1b[K")
-	}
-	p := printer{out: r.out}
-	p.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", r.action, state,
+	r.endProgress()
+	r.f("%s %s: %s, %d %s, %d passed over, %d not answered yet, of %d\n", r.action, state,
 		r.style.Paint(terminal.Green, count(r.Done, "order done", "orders done")), r.Failed, r.failedAgain(),
 		r.PassedOver, r.Waiting, r.Total)
 	if r.Failed+r.PassedOver > 0 {
-		p.f("What is left: troupe dead-letters list\n")
+		r.f("What is left: troupe dead-letters list\n")
 	}
-	return p.err
 }

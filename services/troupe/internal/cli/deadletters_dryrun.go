@@ -2,8 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -55,21 +53,17 @@ func newDryRun(action string, heads []rest.Letter, passedOver int) dryRun {
 	return d
 }
 
-func (o operator) printDryRun(d dryRun) error {
-	if o.json {
-		raw, err := json.Marshal(d)
-		return errors.Join(err, printJSON(o.out, raw))
+func (p *printer) printDryRun(d dryRun) {
+	if p.json {
+		p.value(d)
+		return
 	}
-	if err := o.drawReasons(d); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(o.out, "To do it, leave --dry-run out.")
-	return err
+	p.drawReasons(d)
+	p.f("To do it, leave --dry-run out.\n")
 }
 
 // drawReasons says what would be done, and draws how often each reason is there.
-func (o operator) drawReasons(d dryRun) error {
-	p := printer{out: o.out}
+func (p *printer) drawReasons(d dryRun) {
 	if d.Action == "discard" {
 		p.f("would discard the first event of %s, for good", count(d.Orders, "order", "orders"))
 	} else {
@@ -82,9 +76,8 @@ func (o operator) drawReasons(d dryRun) error {
 	p.f("\n")
 	for _, r := range d.Reasons {
 		bar := strings.Repeat("█", max(1, 20*r.Orders/d.Reasons[0].Orders))
-		p.f("%7d  %s%s  %s\n", r.Orders, o.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
-			o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)))
+		p.f("%7d  %s%s  %s\n", r.Orders, p.style.Paint(terminal.Yellow, bar), strings.Repeat(" ", 20-len([]rune(bar))),
+			p.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)))
 		p.f("%s%s\n", strings.Repeat(" ", 31), terminal.Cut(r.Message, 100))
 	}
-	return p.err
 }

@@ -62,7 +62,7 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 			}
 			kept := ""
 			if file == "" {
-				if given, kept, err = edited(cmd, head); err != nil {
+				if given, kept, err = newPrinter(cmd, false).edited(cmd.InOrStdin(), head); err != nil {
 					return err
 				}
 			}
@@ -122,10 +122,10 @@ func object(raw []byte) error {
 
 // edited lets the operator change the payload of a letter in an editor, and returns it, and the file where it is kept, once they
 // agree to what it changes. Otherwise it is an error, and the file is gone unless something was changed in it.
-func edited(cmd *cobra.Command, head rest.ChainLetter) (payload json.RawMessage, kept string, err error) {
+func (p *printer) edited(in io.Reader, head rest.ChainLetter) (payload json.RawMessage, kept string, err error) {
 	before := []byte("{}\n")
 	if head.PayloadError != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "the payload cannot be decoded (%s); the editor begins empty\n", terminal.Cut(head.PayloadError, 200))
+		p.f("the payload cannot be decoded (%s); the editor begins empty\n", terminal.Cut(head.PayloadError, 200))
 	} else {
 		before = append([]byte(pretty(head.Payload, "")), '\n')
 	}
@@ -140,12 +140,11 @@ func edited(cmd *cobra.Command, head rest.ChainLetter) (payload json.RawMessage,
 	if err != nil {
 		return nil, kept, err
 	}
-	o := operator{out: cmd.OutOrStdout(), style: terminal.StyleOf(cmd.OutOrStdout())}
-	return o.editUntilAgreed(bufio.NewReader(cmd.InOrStdin()), kept, before, runEditor)
+	return p.editUntilAgreed(bufio.NewReader(in), kept, before, runEditor)
 }
 
 // editUntilAgreed opens the editor until the operator says yes or no to what is in the file.
-func (o operator) editUntilAgreed(in *bufio.Reader, file string, before []byte, editor func(file string) error) (json.RawMessage, string, error) {
+func (p *printer) editUntilAgreed(in *bufio.Reader, file string, before []byte, editor func(file string) error) (json.RawMessage, string, error) {
 	for {
 		if err := editor(file); err != nil {
 			return nil, file, fmt.Errorf("editor (the payload is in %s): %w", file, err)
@@ -162,9 +161,9 @@ func (o operator) editUntilAgreed(in *bufio.Reader, file string, before []byte, 
 		if wrong != nil {
 			question = "This cannot be sent: it " + wrong.Error() + ". [e]dit again, [N]o "
 		} else {
-			fmt.Fprint(o.out, o.diff(string(before), string(after)))
+			p.f("%s", p.diff(string(before), string(after)))
 		}
-		answer, err := ask(o, in, question)
+		answer, err := p.ask(in, question)
 		switch {
 		case err == nil && strings.HasPrefix(answer, "y") && wrong == nil:
 			return after, file, nil

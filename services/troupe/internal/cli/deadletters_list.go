@@ -22,11 +22,6 @@ func letterFilter(cmd *cobra.Command, f *rest.LetterFilter) {
 	cmd.Flags().StringVar(&f.OrderID, "order", "", "only of this order")
 }
 
-func paging(cmd *cobra.Command, p *rest.Paging) {
-	cmd.Flags().IntVar(&p.Size, "page-size", 0, "at most so many; 0 is the service's default")
-	cmd.Flags().StringVar(&p.Token, "page-token", "", "what the page before named as more")
-}
-
 func lettersListCommand() *cobra.Command {
 	var d consoleAPI
 	var f rest.LetterFilter
@@ -49,38 +44,39 @@ With --json it does so only with --groups.`,
 						return err
 					}
 					if groups || g.Orders > manyOrders {
-						return o.printGroups(g)
+						o.printGroups(g)
+						return nil
 					}
 				}
 				page, err := o.Letters(ctx, f, !behind, p)
-				if err != nil {
-					return err
+				if err == nil {
+					o.printLetters(page)
 				}
-				return o.printLetters(page)
+				return err
 			})
 		},
 	}
 	d.flags(cmd)
 	letterFilter(cmd, &f)
-	paging(cmd, &p)
+	pageFlags(cmd, &p)
 	cmd.Flags().BoolVar(&groups, "groups", false, "groups, however few wait")
 	cmd.Flags().BoolVar(&orders, "orders", false, "orders, however many wait")
 	cmd.Flags().BoolVar(&behind, "behind", false, "what stands behind the heads too")
 	return cmd
 }
 
-func (o operator) printGroups(g rest.Groups) error {
-	if o.json {
-		return printJSON(o.out, g.Raw)
-	}
-	p := printer{out: o.out}
-	if len(g.Groups) == 0 {
+func (p *printer) printGroups(g rest.Groups) {
+	switch {
+	case p.json:
+		p.document(g.Raw)
+		return
+	case len(g.Groups) == 0:
 		p.f("nothing is parked\n")
-		return p.err
+		return
 	}
-	p.f("%s\n", o.style.Paint(terminal.Dim, " orders  letters   oldest  participant/class/type and the newest reason"))
+	p.f("%s\n", p.style.Paint(terminal.Dim, " orders  letters   oldest  participant/class/type and the newest reason"))
 	for _, r := range g.Groups {
-		p.f("%7d  %7d  %7s  %s\n%s%s\n", r.Orders, r.Letters, ago(r.Oldest), o.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)),
+		p.f("%7d  %7d  %7s  %s\n%s%s\n", r.Orders, r.Letters, ago(r.Oldest), p.style.Paint(terminal.Bold, groupName(r.Participant, r.Class, r.Type)),
 			"                            ", terminal.Cut(r.Message, 100))
 	}
 	p.f("\n%s in %s, %s in all. Look into the first, then see what a redrive would take:\n",
@@ -88,7 +84,6 @@ func (o operator) printGroups(g rest.Groups) error {
 	first := g.Groups[0]
 	p.f("  troupe dead-letters list --participant %s --class %s%s\n", terminal.Clean(first.Participant), terminal.Clean(first.Class), typeFlag(first.Type))
 	p.f("  troupe dead-letters redrive --group %s --dry-run\n", groupName(first.Participant, first.Class, first.Type))
-	return p.err
 }
 
 // groupName is what --group takes.
@@ -107,29 +102,26 @@ func typeFlag(eventType string) string {
 	return " --type " + short(eventType)
 }
 
-func (o operator) printLetters(page rest.LetterPage) error {
-	if o.json {
-		return printJSON(o.out, page.Raw)
-	}
-	p := printer{out: o.out}
-	if len(page.Letters) == 0 {
+func (p *printer) printLetters(page rest.LetterPage) {
+	switch {
+	case p.json:
+		p.document(page.Raw)
+		return
+	case len(page.Letters) == 0:
 		p.f("nothing is parked, or nothing that was asked for\n")
-		return p.err
+		return
 	}
 	for _, l := range page.Letters {
 		place := ""
 		if l.Position > 1 {
 			place = fmt.Sprintf(", no. %d of its chain", l.Position)
 		}
-		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", o.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
-			o.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), place, terminal.Cut(l.Message, 110))
+		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", p.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
+			p.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), place, terminal.Cut(l.Message, 110))
 	}
-	if page.NextPageToken != "" {
-		p.f("more: troupe dead-letters list --page-token %s, with the same flags\n", terminal.Clean(page.NextPageToken))
-	}
+	p.more("dead-letters list", page.NextPageToken, ", with the same flags")
 	first := nameOf(page.Letters[0])
 	p.f("\nWhy, and what stands behind it:  troupe dead-letters show %s\nAfter a fix:                     troupe dead-letters redrive %s\n", first, first)
-	return p.err
 }
 
 // retry says when the participant tries a letter again by itself.

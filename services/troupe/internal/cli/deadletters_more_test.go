@@ -28,7 +28,7 @@ func TestJSON(t *testing.T) {
 	}{
 		"list":                {getLetters, page("", letter("payment", "o-1", 1, "")), 200, 0},
 		"list --groups":       {getGroups, groups(1), 200, 0},
-		"show payment/o-1":    {getChain, chain(2, "", head, second), 200, 0},
+		"show payment/o-1":    {getChain, chain(2, "", head(), second()), 200, 0},
 		"log":                 {getLog, `{"entries":[` + strings.Join(trail, ",") + `],"next_page_token":""}`, 200, 0},
 		"redrive payment/o-1": {redrive, failed, 200, 4},
 	} {
@@ -192,7 +192,7 @@ func editing(t *testing.T, before, answers string, leaves ...string) (payload, f
 	}
 	var out bytes.Buffer
 	turn := 0
-	raw, kept, err := operator{out: &out}.editUntilAgreed(bufio.NewReader(strings.NewReader(answers)), file, []byte(before), func(file string) error {
+	raw, kept, err := (&printer{out: &out}).editUntilAgreed(bufio.NewReader(strings.NewReader(answers)), file, []byte(before), func(file string) error {
 		turn++
 		if turn > len(leaves) {
 			return errors.New("exit status 1")
@@ -253,7 +253,7 @@ func TestDiff(t *testing.T) {
 		{"a", "a\nb", "@@ -1,1 +1,2 @@\n a\n+b\n"},
 		{"a\n\x1b[2J", "a", "@@ -1,2 +1,1 @@\n a\n-�[2J\n"},
 	} {
-		if got := (operator{}).diff(tc.before, tc.after); got != tc.want {
+		if got := (&printer{}).diff(tc.before, tc.after); got != tc.want {
 			t.Errorf("%q to %q: got\n%s", tc.before, tc.after, got)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
@@ -27,40 +26,40 @@ func lettersShowCommand() *cobra.Command {
 		Use: "show PARTICIPANT/ORDER | ORDER", Short: "Why an order waits, what stands behind it, and what was done so far", Args: oneChain,
 		Long: `Shows the chain of one order at one participant, first in, first out: each event with its error, headers, payload and place,
 then who did what about it, and the order's story. Payloads are shown as they are, private ones too.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.with(cmd, false, func(ctx context.Context, o operator) error {
-				name, err := o.chain(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				chain, err := o.Chain(ctx, name.participant, name.order, p)
-				if err != nil {
-					return err
-				}
-				if o.json {
-					return printJSON(o.out, chain.Raw)
-				}
-				return errors.Join(o.printChain(name, chain), o.printStory(ctx, rest.New("", query).As(tokens(admin, query)), name.order), o.printNext(name, chain))
-			})
-		},
+		RunE: d.run(func(ctx context.Context, o operator, args []string) error {
+			name, err := o.chain(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			chain, err := o.Chain(ctx, name.participant, name.order, p)
+			if err != nil {
+				return err
+			}
+			if o.json {
+				o.document(chain.Raw)
+				return nil
+			}
+			o.printChain(name, chain)
+			o.printStory(ctx, rest.New("", query).As(tokens(admin, query)), name.order)
+			o.printNext(name, chain)
+			return nil
+		}),
 	}
 	d.flags(cmd)
-	paging(cmd, &p)
-	cmd.Flags().StringVar(&query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
-		"base URL of the query service, for the order's story [TROUPE_QUERY_URL]")
+	pageFlags(cmd, &p)
+	urlFlag(cmd, &query, "query", "http://127.0.0.1:8084", "the query service, for the order's story")
 	return cmd
 }
 
-func (o operator) printChain(name chainName, c rest.Chain) error {
-	p := &printer{out: o.out}
-	p.f("%s  ", o.style.Paint(terminal.Bold, name.String()))
+func (p *printer) printChain(name chainName, c rest.Chain) {
+	p.f("%s  ", p.style.Paint(terminal.Bold, name.String()))
 	if c.Waiting == 0 {
-		p.f("%s\n", o.style.Paint(terminal.Green, "nothing waits any more"))
+		p.f("%s\n", p.style.Paint(terminal.Green, "nothing waits any more"))
 	} else {
-		p.f("%s, in partition %d\n", o.style.Paint(terminal.Yellow, count(c.Waiting, "letter waits", "letters wait")), c.Partition)
+		p.f("%s, in partition %d\n", p.style.Paint(terminal.Yellow, count(c.Waiting, "letter waits", "letters wait")), c.Partition)
 	}
 	for _, l := range c.Letters {
-		o.printLetter(p, l)
+		p.printLetter(l)
 	}
 	if c.NextPageToken != "" {
 		p.f("\nmore: troupe dead-letters show %s --page-token %s\n", name, terminal.Clean(c.NextPageToken))
@@ -69,27 +68,24 @@ func (o operator) printChain(name chainName, c rest.Chain) error {
 		p.f("\nWhat was done, the newest first\n")
 	}
 	for _, e := range c.Outcomes {
-		p.f("  %s\n", o.entry(e))
+		p.f("  %s  %s\n", e.At.Local().Format("2006-01-02 15:04:05"), p.said(e))
 	}
-	return p.err
 }
 
-func (o operator) printNext(name chainName, c rest.Chain) error {
-	p := printer{out: o.out}
+func (p *printer) printNext(name chainName, c rest.Chain) {
 	if c.Waiting > 0 {
 		p.f("\nAfter a fix:                         troupe dead-letters redrive %s\n", name)
 		p.f("Put the first right, then redrive:   troupe dead-letters edit %s --reason WHY\n", name)
 		p.f("Give the first up for good:          troupe dead-letters discard %s --reason WHY\n", name)
 	}
-	return p.err
 }
 
-func (o operator) printLetter(p *printer, l rest.ChainLetter) {
-	state := o.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives) + retry(l.RetryAt)
+func (p *printer) printLetter(l rest.ChainLetter) {
+	state := p.style.Paint(terminal.Red, terminal.Clean(l.Class)) + ", waits " + ago(l.FirstFailure) + redrives(l.Redrives) + retry(l.RetryAt)
 	if l.Class == classBehind {
-		state = o.style.Paint(terminal.Dim, "behind those before, for "+ago(l.FirstFailure))
+		state = p.style.Paint(terminal.Dim, "behind those before, for "+ago(l.FirstFailure))
 	}
-	p.f("\n%d. %s  %s\n", l.Position, o.style.Paint(terminal.Bold, short(l.Type)), state)
+	p.f("\n%d. %s  %s\n", l.Position, p.style.Paint(terminal.Bold, short(l.Type)), state)
 	if l.Class != classBehind {
 		p.f("   %s\n", terminal.Clean(l.Message))
 	}
@@ -102,7 +98,7 @@ func (o operator) printLetter(p *printer, l rest.ChainLetter) {
 		if i > 0 {
 			title = ""
 		}
-		p.f("   %-7s  %s\n", title, o.style.Paint(terminal.Dim, terminal.Clean(h.Name)+": "+header(h)))
+		p.f("   %-7s  %s\n", title, p.style.Paint(terminal.Dim, terminal.Clean(h.Name)+": "+header(h)))
 	}
 	if l.Exception != "" {
 		p.f("   panic\n")
@@ -111,7 +107,7 @@ func (o operator) printLetter(p *printer, l rest.ChainLetter) {
 		}
 	}
 	if l.PayloadError != "" || len(l.Payload) == 0 {
-		p.f("   payload  %s\n", o.style.Paint(terminal.Red, "cannot be decoded: "+terminal.Clean(l.PayloadError)))
+		p.f("   payload  %s\n", p.style.Paint(terminal.Red, "cannot be decoded: "+terminal.Clean(l.PayloadError)))
 		p.f("            %s in base64: %s\n", count(len(l.Raw), "byte", "bytes"), base64.StdEncoding.EncodeToString(l.Raw[:min(len(l.Raw), maxBytesShown)]))
 		return
 	}
@@ -142,16 +138,14 @@ func pretty(raw json.RawMessage, prefix string) string {
 }
 
 // printStory is beside the point when the chain is known, so what fails there is said and nothing more.
-func (o operator) printStory(ctx context.Context, orders *rest.Client, order string) error {
-	p := printer{out: o.out}
+func (p *printer) printStory(ctx context.Context, orders *rest.Client, order string) {
 	story, err := orders.Story(ctx, order)
 	if err != nil {
 		p.f("\nThe order's story is not there: %s\n", terminal.Cut(err.Error(), 200))
-		return p.err
+		return
 	}
 	p.f("\nThe order so far\n")
 	for _, e := range story.Events {
-		p.f("%s", narrate.Line(o.style, e, story.Events[0].Time))
+		p.f("%s", narrate.Line(p.style, e, story.Events[0].Time))
 	}
-	return p.err
 }

@@ -78,10 +78,8 @@ const (
 	broken  = `,"payload_error":"cannot parse invalid wire-format data","exception":"panic: x\n\tat y"`
 )
 
-var (
-	head   = letter("payment", "o-1", 1, where+headers+payload)
-	second = letter("payment", "o-1", 2, where+`,"headers":[]`+broken)
-)
+func head() string   { return letter("payment", "o-1", 1, where+headers+payload) }
+func second() string { return letter("payment", "o-1", 2, where+`,"headers":[]`+broken) }
 
 func state(state, more string) string {
 	return fmt.Sprintf(`{"request_id":"r-9","participant":"payment","order_id":"o-1","action":"redrive","state":%q%s}`, state, more)
@@ -143,8 +141,8 @@ func TestDeadLetters(t *testing.T) {
 		{"list wrong class", "list --class Permanent", "", answers{}, 1},
 		{"list behind in groups", "list --groups --behind", "", answers{}, 2},
 
-		{"show", "show payment/o-1", "", answers{getChain: says(200, chain(2, "next", head, second))}, 0},
-		{"show by order", "show o-1", "", answers{getLetters: says(200, one), getChain: says(200, chain(1, "", head))}, 0},
+		{"show", "show payment/o-1", "", answers{getChain: says(200, chain(2, "next", head(), second()))}, 0},
+		{"show by order", "show o-1", "", answers{getLetters: says(200, one), getChain: says(200, chain(1, "", head()))}, 0},
 		{"show nothing left", "show payment/o-1", "", answers{getChain: says(200, chain(0, ""))}, 0},
 		{"show ambiguous", "show o-1", "", answers{getLetters: says(200, both)}, 2},
 		{"show unknown order", "show o-1", "", answers{getLetters: says(200, page(""))}, 5},
@@ -180,7 +178,7 @@ func TestDeadLetters(t *testing.T) {
 		{"redrive too fast", "redrive --all --rate 1001", "", answers{}, 2},
 		{"redrive negative limit", "redrive --all --limit -1", "", answers{}, 2},
 
-		{"discard", "discard payment/o-1 --by ada --reason test", "", answers{getChain: says(200, chain(2, "", head)),
+		{"discard", "discard payment/o-1 --by ada --reason test", "", answers{getChain: says(200, chain(2, "", head())),
 			discard: says(200, strings.Replace(state("done", `,"waiting":1`), `"redrive"`, `"discard"`, 1))}, 0},
 		{"discard another", "discard payment/o-1 --letter e-2 --by ada --reason test", "",
 			answers{discard: says(409, refusal(409, "letter-not-waiting", "/letter_id"))}, 1},
@@ -191,9 +189,9 @@ func TestDeadLetters(t *testing.T) {
 		{"discard dry run", "discard --all --dry-run --by ada", "", answers{getLetters: parked()}, 0},
 		{"discard letter of all", "discard --all --letter e-1 --reason x", "", answers{}, 2},
 
-		{"edit", "edit payment/o-1 --by ada --reason wrong --payload -", `{"payment_method":"pm_card_visa"}`, answers{getChain: says(200, chain(1, "", head)),
+		{"edit", "edit payment/o-1 --by ada --reason wrong --payload -", `{"payment_method":"pm_card_visa"}`, answers{getChain: says(200, chain(1, "", head())),
 			edit: says(200, strings.Replace(state("done", `,"redriven":1,"waiting":0`), `"redrive"`, `"edit"`, 1))}, 0},
-		{"edit invalid", "edit payment/o-1 --by ada --reason wrong --payload -", `{"x":1}`, answers{getChain: says(200, chain(1, "", head)),
+		{"edit invalid", "edit payment/o-1 --by ada --reason wrong --payload -", `{"x":1}`, answers{getChain: says(200, chain(1, "", head())),
 			edit: says(422, refusal(422, "invalid-payload", "/payload/x"))}, 1},
 		{"edit no JSON", "edit payment/o-1 --by ada --reason wrong --payload -", "{\n\"x\":\n}", answers{}, 2},
 		{"edit no object", "edit payment/o-1 --by ada --reason wrong --payload -", "[]", answers{}, 2},

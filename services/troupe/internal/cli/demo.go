@@ -44,16 +44,13 @@ own) and the mails without --mailbox-url.`,
 			return perform(cmd.Context(), cmd.OutOrStdout(), at)
 		},
 	}
-	f := cmd.Flags()
-	f.BoolVar(&own, "play", false, "start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
-	f.StringVar(&s.Control, "control-url", variable("TROUPE_CONTROL_URL", ""),
-		"control API of the running playground, which says where everything is; otherwise that at "+defaults.Control+
-			", if anything is [TROUPE_CONTROL_URL]")
-	f.StringVar(&s.Order, "order-url", variable("TROUPE_ORDER_URL", ""), "base URL of the order service [TROUPE_ORDER_URL]")
-	f.StringVar(&s.Query, "query-url", variable("TROUPE_QUERY_URL", ""), "base URL of the query service [TROUPE_QUERY_URL]")
-	f.StringVar(&s.Gateway, "gateway-url", variable("TROUPE_GATEWAY_URL", ""), "base URL of the gateway simulator [TROUPE_GATEWAY_URL]")
-	f.StringVar(&s.Mailbox, "mailbox-url", variable("TROUPE_MAILBOX_URL", ""),
-		"base URL of the playground's mailbox, or of a Mailpit [TROUPE_MAILBOX_URL]")
+	cmd.Flags().BoolVar(&own, "play", false, "start a playground for it, on free ports and in a directory of its own, and stop it afterwards")
+	urlFlag(cmd, &s.Control, "control", "",
+		"the control API of the running playground, which says where everything is; otherwise it is asked at "+defaults.Control+", if anything is there")
+	urlFlag(cmd, &s.Order, "order", "", "the order service")
+	urlFlag(cmd, &s.Query, "query", "", "the query service")
+	urlFlag(cmd, &s.Gateway, "gateway", "", "the gateway simulator")
+	urlFlag(cmd, &s.Mailbox, "mailbox", "", "the playground's mailbox, or of a Mailpit")
 	return cmd
 }
 

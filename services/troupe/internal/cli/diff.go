@@ -8,7 +8,7 @@ import (
 )
 
 // diff shows two texts as diff -u does, without the head: what is gone with -, what is new with +, what stays round it.
-func (o operator) diff(before, after string) string {
+func (p *printer) diff(before, after string) string {
 	unified := string(diff.Diff("", []byte(strings.TrimSpace(before)+"\n"), "", []byte(strings.TrimSpace(after)+"\n")))
 	var out strings.Builder
 	for n, line := range strings.Split(strings.TrimSuffix(unified, "\n"), "\n") {
@@ -16,7 +16,7 @@ func (o operator) diff(before, after string) string {
 			continue
 		}
 		colour := map[byte]terminal.Colour{'-': terminal.Red, '+': terminal.Green, '@': terminal.Dim}[line[0]]
-		out.WriteString(o.style.Paint(colour, terminal.Clean(line)) + "\n")
+		out.WriteString(p.style.Paint(colour, terminal.Clean(line)) + "\n")
 	}
 	return out.String()
 }

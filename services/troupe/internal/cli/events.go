@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -110,21 +109,17 @@ func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, schemas events.
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	out := cmd.OutOrStdout()
-	p, style, lines, bad := printer{out: out}, terminal.StyleOf(out), 0, 0
+	p, lines, bad := newPrinter(cmd, asJSON), 0, 0
 	err = events.Run(cmd.Context(), log, q, schemas, func(l events.Line) error {
 		lines++
 		if l.Error != "" {
 			bad++
 		}
-		if asJSON {
-			raw, err := json.Marshal(l)
-			if err != nil {
-				return err
-			}
-			return printJSON(out, raw)
+		if p.json {
+			p.value(l)
+		} else {
+			p.f("%s", plainLine(p.style, l))
 		}
-		p.f("%s", plainLine(style, l))
 		return p.err
 	})
 	if err != nil && (!q.Follow || cmd.Context().Err() == nil) {

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,61 +17,35 @@ import (
 
 // ordersAPI are the flags of every command that talks to the order and query services.
 type ordersAPI struct {
-	order, query string
-	customer     string
-	json         bool
-	timeout      time.Duration
+	asking
+	order, query, customer string
 }
 
 func (d *ordersAPI) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&d.order, "order-url", variable("TROUPE_ORDER_URL", "http://127.0.0.1:8081"),
-		"base URL of the order service [TROUPE_ORDER_URL]")
-	f.StringVar(&d.query, "query-url", variable("TROUPE_QUERY_URL", "http://127.0.0.1:8084"),
-		"base URL of the query service [TROUPE_QUERY_URL]")
-	f.StringVar(&d.customer, "customer", variable("TROUPE_CUSTOMER", "c-1001"),
+	urlFlag(cmd, &d.order, "order", "http://127.0.0.1:8081", "the order service")
+	urlFlag(cmd, &d.query, "query", "http://127.0.0.1:8084", "the query service")
+	cmd.Flags().StringVar(&d.customer, "customer", variable("TROUPE_CUSTOMER", "c-1001"),
 		"customer to act for; in a playground the token is this one's [TROUPE_CUSTOMER]")
-	f.BoolVar(&d.json, "json", false, "print JSON as the service gives it")
-	f.DurationVar(&d.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
-}
-
-func variable(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
+	d.asking.flags(cmd)
 }
 
 // talk is one command's conversation with the services, and where it is told.
 type talk struct {
 	*rest.Client
-	out   io.Writer
-	style terminal.Style
-	json  bool
+	*printer
 }
 
-// with calls f with a context that ends after the timeout.
-func (d *ordersAPI) with(cmd *cobra.Command, f func(ctx context.Context, t talk) error) error {
-	if d.timeout <= 0 {
-		return usageError{fault.Field("--timeout", "must be more than 0, is %s", d.timeout)}
+// run is the RunE of a command.
+func (d *ordersAPI) run(f func(ctx context.Context, t talk, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return d.with(cmd, false, func(ctx context.Context, p *printer) error {
+			return f(ctx, talk{rest.New(d.order, d.query).As(tokens(d.customer, d.order, d.query)), p}, args)
+		})
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout)
-	defer cancel()
-	out := cmd.OutOrStdout()
-	client := rest.New(d.order, d.query).As(tokens(d.customer, d.order, d.query))
-	err := f(ctx, talk{Client: client, out: out, style: terminal.StyleOf(out), json: d.json})
-	if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil {
-		return fmt.Errorf("not done after %s: %w", d.timeout, context.DeadlineExceeded)
-	}
-	return err
 }
 
-func (t talk) printJSON(raw json.RawMessage) error { return printJSON(t.out, raw) }
-
-func printJSON(out io.Writer, raw json.RawMessage) error {
-	_, err := fmt.Fprintln(out, strings.TrimSpace(string(raw)))
-	return err
-}
+// oneOrder takes exactly one argument, an order's id.
+var oneOrder = exactlyOne("order id")
 
 func placeCommand() *cobra.Command {
 	var d ordersAPI
@@ -87,7 +58,7 @@ func placeCommand() *cobra.Command {
 		Long: `Places an order: two boxes of green tea for Ada, unless flags say otherwise. Payment methods of the simulator: pm_card_visa
 succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are declined.`,
 		Example: "  troupe place --line 'TEA-250:Green tea:2:1250' --line 'CUP:Cup:1:990' --wait",
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: d.run(func(ctx context.Context, t talk, _ []string) (err error) {
 			o.CustomerID = d.customer
 			if o.Lines, err = parseLines(lines); err != nil {
 				return usageError{err}
@@ -95,21 +66,26 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 			if key == "" {
 				key = uuid.NewString()
 			}
-			return d.with(cmd, func(ctx context.Context, t talk) error {
-				a, err := t.Place(ctx, key, o)
-				if err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "idempotency key %s; the same key and order again is safe\n", key)
-					return err
-				}
-				if !wait {
-					return t.printPlaced(key, a)
-				}
+			a, err := t.Place(ctx, key, o)
+			if err != nil {
+				fmt.Fprintf(t.errs, "idempotency key %s; the same key and order again is safe\n", key)
+				return err
+			}
+			id := t.style.Paint(terminal.Bold, terminal.Clean(a.ID))
+			if wait {
 				if !t.json {
-					fmt.Fprintf(t.out, "order %s, idempotency key %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), key)
+					t.f("order %s, idempotency key %s\n", id, key)
 				}
 				return t.follow(ctx, a.ID, a.ConsistencyToken, ended)
-			})
-		},
+			}
+			if t.json {
+				t.document(a.Raw)
+				return nil
+			}
+			t.f("order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
+				id, terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
+			return nil
+		}),
 	}
 	d.flags(cmd)
 	f := cmd.Flags()
@@ -143,36 +119,25 @@ func parseLines(args []string) ([]rest.Line, error) {
 	return lines, nil
 }
 
-func (t talk) printPlaced(key string, a rest.Accepted) error {
-	if t.json {
-		return t.printJSON(a.Raw)
-	}
-	_, err := fmt.Fprintf(t.out, "order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
-		t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
-	return err
-}
-
 func cancelCommand() *cobra.Command {
 	var d ordersAPI
 	var wait bool
 	cmd := &cobra.Command{
 		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.with(cmd, func(ctx context.Context, t talk) error {
-				a, err := t.Cancel(ctx, args[0])
-				switch {
-				case err != nil:
-					return err
-				case wait: // it may be settled still, as it was before
-					return t.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
-				case t.json:
-					return t.printJSON(a.Raw)
-				}
-				_, err = fmt.Fprintf(t.out, "cancellation of order %s asked for; it was %s\n",
-					t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
+		RunE: d.run(func(ctx context.Context, t talk, args []string) error {
+			a, err := t.Cancel(ctx, args[0])
+			switch {
+			case err != nil:
 				return err
-			})
-		},
+			case wait: // it may be settled still, as it was before
+				return t.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+			case t.json:
+				t.document(a.Raw)
+			default:
+				t.f("cancellation of order %s asked for; it was %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
+			}
+			return nil
+		}),
 	}
 	d.flags(cmd)
 	cmd.Flags().BoolVar(&wait, "wait", false, "follow the order until it is settled and its customer told")
@@ -183,15 +148,11 @@ func followCommand() *cobra.Command {
 	var d ordersAPI
 	cmd := &cobra.Command{
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.with(cmd, func(ctx context.Context, t talk) error {
-				return t.follow(ctx, args[0], "", ended)
-			})
-		},
+		Long: `Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order
+after a change.`,
+		RunE: d.run(func(ctx context.Context, t talk, args []string) error { return t.follow(ctx, args[0], "", ended) }),
 	}
 	d.flags(cmd)
-	cmd.Long = `Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order
-after a change.`
 	return cmd
 }
 
@@ -204,20 +165,14 @@ func (t talk) follow(ctx context.Context, id, token string, end func(rest.Order)
 		return err
 	}
 	if t.json {
-		var failed error
-		err := t.Follow(ctx, id, func(o rest.Order) bool {
-			failed = t.printJSON(o.Raw)
-			return failed != nil || end(o)
+		return t.Follow(ctx, id, func(o rest.Order) bool {
+			t.document(o.Raw)
+			return t.err != nil || end(o)
 		})
-		if failed != nil {
-			return failed
-		}
-		return err
 	}
 	o, err := narrate.New(t.out, t.style, t.Client, id).Until(ctx, end)
-	if err != nil {
-		return err
+	if err == nil {
+		t.f("  %s\n", outcome(t.style, o))
 	}
-	_, err = fmt.Fprintln(t.out, "  "+outcome(t.style, o))
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ import (
 
 func playCommand() *cobra.Command {
 	o := play.Options{}
-	var ports, instances, kafka string
+	var ports string
 	cmd := &cobra.Command{
 		Use:   "play",
 		Short: "Start everything on this machine, each part a process that can be killed; Ctrl-C stops it",
@@ -24,13 +23,7 @@ func playCommand() *cobra.Command {
 processes, starts each again when it dies, and stops all of them on Ctrl-C. The broker's log, the ledger and the mails are kept in
 --dir from one time to the next. Each --NAME-port can be set by TROUPE_NAME_PORT too. Other variables reach the services as they are.`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Instances, err = play.ParseInstances(instances); err != nil {
-				return usageError{err}
-			}
-			if kafka != "" {
-				o.KafkaBrokers = strings.Split(kafka, ",")
-			}
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := settlePorts(cmd, &o, ports); err != nil {
 				return usageError{err}
 			}
@@ -38,7 +31,7 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 				return err
 			}
 			o.Out, o.Style = cmd.OutOrStdout(), terminal.StyleOf(cmd.OutOrStdout())
-			err = play.Run(cmd.Context(), o)
+			err := play.Run(cmd.Context(), o)
 			var e *fault.Error
 			if errors.As(err, &e) && e.Class == fault.Invalid && e.Field != "" {
 				return usageError{err}
@@ -52,9 +45,10 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	f.BoolVar(&o.SyncWrites, "sync-writes", false,
 		"let the embedded broker write through to the disk: orders survive a power cut too, and take longer")
 	f.StringVar(&ports, "ports", "fixed", "fixed, or auto: free ones for every port that is not set")
-	f.StringVar(&instances, "instances", "", "several instances of services, such as order=2,payment=3")
+	f.StringToIntVar(&o.Instances, "instances", nil, "several instances of services, such as `order=2,payment=3`")
+	f.Lookup("instances").DefValue = "" // is shown as [] otherwise
 	f.IntVar(&o.Brokers, "brokers", 1, "brokers of the embedded cluster, all in one process; with 2 to 5 the control API can move leaders")
-	f.StringVar(&kafka, "kafka-brokers", "", "host:port of a real Kafka, separated by commas, instead of the embedded broker")
+	f.StringSliceVar(&o.KafkaBrokers, "kafka-brokers", nil, "host:port of a real Kafka, separated by commas, instead of the embedded broker")
 	f.StringVar(&o.RedisAddr, "redis-addr", "", "host:port of a real Redis instead of the embedded one")
 	f.StringArrayVar(&o.Env, "env", nil,
 		"[PROCESS:]NAME=VALUE, a variable of one process (such as payment-2) or of all services that wins over what is set here: say, the address of a proxy put in between")

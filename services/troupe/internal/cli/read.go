@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,25 +18,24 @@ func showCommand() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use: "show ORDER", Short: "Show an order and its story", Args: oneOrder,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: d.run(func(ctx context.Context, t talk, args []string) error {
 			if wait < 0 || wait > 30*time.Second {
 				return usageError{fault.Field("--wait", "must be 0s to 30s, is %s", wait)}
 			}
-			return d.with(cmd, func(ctx context.Context, t talk) error {
-				o, err := t.Order(ctx, args[0], rest.Read{Token: token, Wait: wait, UntilSettled: wait > 0})
-				if err != nil {
-					return err
-				}
-				if t.json {
-					return t.printJSON(o.Raw)
-				}
-				s, err := t.Story(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				return t.printOrder(o, s)
-			})
-		},
+			o, err := t.Order(ctx, args[0], rest.Read{Token: token, Wait: wait, UntilSettled: wait > 0})
+			if err != nil {
+				return err
+			}
+			if t.json {
+				t.document(o.Raw)
+				return nil
+			}
+			s, err := t.Story(ctx, args[0])
+			if err == nil {
+				t.printOrder(o, s)
+			}
+			return err
+		}),
 	}
 	d.flags(cmd)
 	cmd.Flags().StringVar(&token, "token", "", "consistency token of a write that must be visible")
@@ -45,9 +43,8 @@ func showCommand() *cobra.Command {
 	return cmd
 }
 
-func (t talk) printOrder(o rest.Order, s rest.Story) error {
-	p := printer{out: t.out}
-	p.f("order %s  %s\n", t.style.Paint(terminal.Bold, terminal.Clean(o.ID)), outcome(t.style, o))
+func (p *printer) printOrder(o rest.Order, s rest.Story) {
+	p.f("order %s  %s\n", p.style.Paint(terminal.Bold, terminal.Clean(o.ID)), outcome(p.style, o))
 	p.f("  customer  %s, %s\n", terminal.Clean(o.CustomerID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"))
 	for _, l := range o.Lines {
 		p.f("  %8d  %s (%s) at %s\n", l.Quantity, terminal.Clean(l.Name), terminal.Clean(l.SKU), terminal.Money(l.UnitPrice, o.Currency))
@@ -59,9 +56,8 @@ func (t talk) printOrder(o rest.Order, s rest.Story) error {
 	}
 	p.f("\n")
 	for _, e := range s.Events {
-		p.f("%s", narrate.Line(t.style, e, s.Events[0].Time))
+		p.f("%s", narrate.Line(p.style, e, s.Events[0].Time))
 	}
-	return p.err
 }
 
 // outcome is the state of an order in a few words.
@@ -83,51 +79,38 @@ func outcome(style terminal.Style, o rest.Order) string {
 func listCommand() *cobra.Command {
 	var d ordersAPI
 	var f rest.Filter
+	var paging rest.Paging
 	cmd := &cobra.Command{
 		Use: "list", Short: "List orders, the newest first", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("customer") {
 				f.CustomerID = d.customer
 			}
-			return d.with(cmd, func(ctx context.Context, t talk) error {
+			return d.run(func(ctx context.Context, t talk, _ []string) error {
+				f.PageSize, f.PageToken = paging.Size, paging.Token
 				page, err := t.List(ctx, f)
 				if err != nil {
 					return err
 				}
 				if t.json {
-					return t.printJSON(page.Raw)
+					t.document(page.Raw)
+					return nil
 				}
-				p := printer{out: t.out}
 				for _, o := range page.Orders {
-					p.f("%s  %s  %-12s %14s  %s\n", terminal.Clean(o.ID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"),
+					t.f("%s  %s  %-12s %14s  %s\n", terminal.Clean(o.ID), o.PlacedAt.Local().Format("2006-01-02 15:04:05"),
 						terminal.Clean(o.CustomerID), terminal.Money(o.Total, o.Currency), outcome(t.style, o))
 				}
 				if len(page.Orders) == 0 {
-					p.f("no orders\n")
+					t.f("no orders\n")
 				}
-				if page.NextPageToken != "" {
-					p.f("more: troupe list --page-token %s\n", terminal.Clean(page.NextPageToken))
-				}
-				return p.err
-			})
+				t.more("list", page.NextPageToken, "")
+				return nil
+			})(cmd, args)
 		},
 	}
 	d.flags(cmd)
 	cmd.Flags().Lookup("customer").Usage += "; where it is given, only orders of this customer are listed"
 	cmd.Flags().StringVar(&f.Status, "status", "", "only placed, confirmed or cancelled ones")
-	cmd.Flags().IntVar(&f.PageSize, "page-size", 0, "at most so many; 0 is the service's default")
-	cmd.Flags().StringVar(&f.PageToken, "page-token", "", "what the page before named as more")
+	pageFlags(cmd, &paging)
 	return cmd
-}
-
-// printer keeps the first error of many lines.
-type printer struct {
-	out io.Writer
-	err error
-}
-
-func (p *printer) f(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.out, format, args...)
-	}
 }

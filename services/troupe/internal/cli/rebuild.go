@@ -40,13 +40,14 @@ Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 
 				default:
 					r, err = o.startRebuild(ctx, wait)
 				}
-				if err == nil && wait {
+				switch {
+				case err != nil:
+					return err
+				case wait:
 					return o.watchRebuild(ctx, r)
 				}
-				if err != nil {
-					return err
-				}
-				return o.printRebuild(r)
+				o.printRebuild(r)
+				return nil
 			})
 		},
 	}
@@ -73,7 +74,7 @@ func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
 	for r.Active {
 		if r.Folded != shown && !o.json {
 			shown = r.Folded
-			o.rebuildProgress(r)
+			o.progress("%d of %d records", r.Folded, r.Of)
 		}
 		if pause(ctx); ctx.Err() != nil {
 			return fmt.Errorf("the rebuild goes on; how far it is: troupe rebuild --status: %w", ctx.Err())
@@ -86,9 +87,7 @@ func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
 			return err
 		}
 	}
-	if err := o.printRebuild(r); err != nil {
-		return err
-	}
+	o.printRebuild(r)
 	var ended []string
 	for _, p := range r.Partitions {
 		ended = append(ended, p.State)
@@ -102,24 +101,13 @@ func (o operator) watchRebuild(ctx context.Context, r rest.Rebuild) error {
 	return nil
 }
 
-func (o operator) rebuildProgress(r rest.Rebuild) {
-	text := fmt.Sprintf("%d of %d records", r.Folded, r.Of)
-	if o.interactive {
-		fmt.Fprintf(o.errs, "\r\x1b[K%s", text)
+// printRebuild says how many partitions are in which state.
+func (p *printer) printRebuild(r rest.Rebuild) {
+	if p.json {
+		p.document(r.Raw)
 		return
 	}
-	fmt.Fprintln(o.errs, text)
-}
-
-// printRebuild says how many partitions are in which state.
-func (o operator) printRebuild(r rest.Rebuild) error {
-	if o.json {
-		return printJSON(o.out, r.Raw)
-	}
-	if o.interactive {
-		fmt.Fprint(o.errs, "\r\x1b[K")
-	}
-	p := printer{out: o.out}
+	p.endProgress()
 	states := map[string]int{}
 	clearing := 0
 	for _, part := range r.Partitions {
@@ -130,12 +118,11 @@ func (o operator) printRebuild(r rest.Rebuild) error {
 	}
 	for _, state := range []string{"requested", "folding", "swapped", "cancelled", "none"} {
 		if states[state] > 0 {
-			p.f("%s %s\n", count(states[state], "partition", "partitions"), o.style.Paint(terminal.Bold, state))
+			p.f("%s %s\n", count(states[state], "partition", "partitions"), p.style.Paint(terminal.Bold, state))
 		}
 	}
 	p.f("%d of %d records\n", r.Folded, r.Of)
 	if clearing > 0 {
 		p.f("%s still deleting what is no longer used\n", count(clearing, "partition is", "partitions are"))
 	}
-	return p.err
 }

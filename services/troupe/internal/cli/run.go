@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -29,21 +28,13 @@ var parts = map[string]func() int{
 	"grant":        func() int { return lifecycle.Main("grant", access.Grant) },
 	"provision":    func() int { return lifecycle.Main("provision", access.Provision) },
 	"gateway":      func() int { return lifecycle.Main("gateway", gateway.Run) },
-	"mailbox":      func() int { return lifecycle.Main("mailbox", runMailbox) },
+	"mailbox":      func() int { return lifecycle.Main("mailbox", mailbox.Run) },
 	"order":        func() int { return lifecycle.Main("order", order.Run) },
 	"payment":      func() int { return lifecycle.Main("payment", payment.Run) },
 	"notification": func() int { return lifecycle.Main("notification", notification.Run) },
 	"query":        func() int { return lifecycle.Main("query", query.Run) },
 	"console":      func() int { return lifecycle.Main("console", consoles.Run) },
 }
-
-// mailboxConfig lets the mailbox log in the shape of the others.
-type mailboxConfig struct {
-	mailbox.Config
-	LogFormat string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
-}
-
-func runMailbox(ctx context.Context, cfg mailboxConfig) error { return mailbox.Run(ctx, cfg.Config) }
 
 // alone are the parts that are commands of their own, say for compose.
 var alone = []string{"gateway", "grant", "provision"}

@@ -61,12 +61,7 @@ func tokenCommand() *cobra.Command {
 		Use:     "token SUBJECT",
 		Short:   "Print a token of the playground for a customer, or for viewer, operator, breaker or admin",
 		Example: "  export TROUPE_TOKEN=$(troupe token c-1001)",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("needs one subject, got %d arguments", len(args))}
-			}
-			return nil
-		},
+		Args:    exactlyOne("subject"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := play.Find(playDir())
 			if err != nil {

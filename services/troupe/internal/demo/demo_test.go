@@ -36,7 +36,7 @@ func (s *theatre) place(method string) string {
 	}
 	placed := s.tell(id, "order", "OrderPlaced", "", `{"total":"2500"}`)
 	s.ledger[id] = gateway.LedgerOrder{Intents: []gateway.LedgerIntent{{Created: s.clock,
-		Charges: []gateway.LedgerCharge{{Status: charge, Amount: 2500, At: s.clock}}}}}
+		Charges: []gateway.Charge{{Status: charge, Amount: 2500, At: s.clock}}}}}
 	if status == "confirmed" {
 		paid := s.tell(id, "payment", "PaymentSucceeded", placed, `{"amount":"2500"}`)
 		s.told(id, s.tell(id, "order", "OrderConfirmed", paid, "{}"), "KIND_CONFIRMED")

@@ -122,14 +122,42 @@ func charged(t *testing.T, h http.Handler, orderID string) string {
 	return id
 }
 
+// totals count what is in a ledger, and sum the money that moved.
+type totals struct {
+	Intents, Charges, Refunds int // Charges took money
+	Charged, Refunded         int64
+}
+
 // ledgerOf reads GET /ledger.
-func ledgerOf(t *testing.T, h http.Handler) Ledger {
+func ledgerOf(t *testing.T, h http.Handler) (l struct {
+	Ledger
+	Totals totals
+}) {
 	t.Helper()
-	var l Ledger
 	if err := json.Unmarshal([]byte(ask(t, h, "GET", "/ledger", "").want(200).body), &l); err != nil {
 		t.Fatal(err)
 	}
+	for _, o := range l.Orders {
+		for _, i := range o.Intents {
+			l.Totals.Intents++
+			for _, c := range i.Charges {
+				if c.Status == succeeded {
+					l.Totals.Charges++
+					l.Totals.Charged += c.Amount
+				}
+			}
+			for _, r := range i.Refunds {
+				l.Totals.Refunds++
+				l.Totals.Refunded += r.Amount
+			}
+		}
+	}
 	return l
+}
+
+// search is the query for the intents of an order.
+func search(orderID string) string {
+	return "/v1/payment_intents/search?query=" + url.QueryEscape("metadata['order_id']:'"+orderID+"'")
 }
 
 func TestCreateConfirmRefund(t *testing.T) {
@@ -156,16 +184,16 @@ func TestCreateConfirmRefund(t *testing.T) {
 		back.text("charge") != done.text("latest_charge") {
 		t.Errorf("refunded %s", back.body)
 	}
-	if again := ask(t, h, "GET", "/v1/refunds/"+back.text("id"), "").want(200); again.body != back.body {
-		t.Errorf("read %s, refunded %s", again.body, back.body)
+	if list := ask(t, h, "GET", "/v1/refunds?payment_intent="+id, "").want(200); !strings.Contains(list.body, strings.TrimSpace(back.body)) {
+		t.Errorf("read %s, refunded %s", list.body, back.body)
 	}
 	l := ledgerOf(t, h)
 	o := l.Orders["o-1"]
 	if len(o.Intents) != 1 || len(o.Intents[0].Charges) != 1 || len(o.Intents[0].Refunds) != 1 ||
-		l.Totals.Charged["eur"] != 2500 || l.Totals.Refunded["eur"] != 2500 || l.Totals.Charges != 1 || l.Totals.Refunds != 1 {
+		l.Totals.Charged != 2500 || l.Totals.Refunded != 2500 || l.Totals.Charges != 1 || l.Totals.Refunds != 1 {
 		t.Errorf("ledger %+v", l)
 	}
-	if one := ask(t, h, "GET", "/ledger?order_id=o-2", "").want(200); one.text("orders") != "" || one.get("totals", "intents") != 0.0 {
+	if one := ask(t, h, "GET", "/ledger?order_id=o-2", "").want(200); one.body != "{\"orders\":{}}\n" {
 		t.Errorf("ledger of an unknown order: %s", one.body)
 	}
 }
@@ -212,9 +240,8 @@ func TestBadRequests(t *testing.T) {
 		{"unknown parameter", "POST", intents, with("colour", "blue"), 400, "parameter_unknown", "colour"},
 		{"unknown nested parameter", "POST", intents, with("colour[x]", "blue"), 400, "parameter_unknown", "colour[x]"},
 		{"parameter twice", "POST", intents, append(with("amount", "2500"), "amount=2600"), 400, "", "amount"},
-		{"create and confirm in one", "POST", intents, with("confirm", "true"), 400, "", "confirm"},
-		{"confirm is no boolean", "POST", intents, with("confirm", "yes"), 400, "", "confirm"},
-		{"manual capture", "POST", intents, with("capture_method", "manual"), 400, "", "capture_method"},
+		{"create and confirm in one", "POST", intents, with("confirm", "true"), 400, "parameter_unknown", "confirm"},
+		{"manual capture", "POST", intents, with("capture_method", "manual"), 400, "parameter_unknown", "capture_method"},
 		{"metadata without a key", "POST", intents, with("metadata", "x"), 400, "parameter_unknown", "metadata"},
 		{"metadata with an empty key", "POST", intents, with("metadata[]", "x"), 400, "", "metadata[]"},
 		{"metadata nested", "POST", intents, with("metadata[a][b]", "x"), 400, "", "metadata[a][b]"},
@@ -222,7 +249,7 @@ func TestBadRequests(t *testing.T) {
 		{"metadata value too long", "POST", intents, with("metadata[k]", strings.Repeat("v", 501)), 400, "", "metadata[k]"},
 		{"metadata value too long, in letters of two bytes", "POST", intents, with("metadata[k]", strings.Repeat("ü", 501)), 400, "", "metadata[k]"},
 		{"expand", "POST", intents, with("expand[]", "latest_charge"), 400, "", "expand[]"},
-		{"body too large", "POST", intents, with("description", strings.Repeat("v", 64<<10)), 413, "", ""},
+		{"body too large", "POST", intents, with("metadata[k]", strings.Repeat("v", 64<<10)), 413, "", ""},
 		{"parameters in the query", "POST", intents + "?amount=2500", with("amount", "2500"), 400, "", ""},
 		{"confirm: no such intent", "POST", "/v1/payment_intents/pi_none/confirm", nil, 404, "resource_missing", "intent"},
 		{"confirm: unknown parameter", "POST", confirm, []string{"colour=blue"}, 400, "parameter_unknown", "colour"},
@@ -241,16 +268,11 @@ func TestBadRequests(t *testing.T) {
 		{"read: no such intent", "GET", "/v1/payment_intents/pi_none", nil, 404, "resource_missing", "intent"},
 		{"read: unknown parameter", "GET", intents + "/" + id + "?colour=blue", nil, 400, "parameter_unknown", "colour"},
 		{"read: expand", "GET", intents + "/" + id + "?expand[]=latest_charge", nil, 400, "", "expand[]"},
-		{"read: refund with an unknown parameter", "GET", "/v1/refunds/re_none?colour=blue", nil, 400, "parameter_unknown", "colour"},
 		{"list: expand", "GET", "/v1/refunds?expand[]=data.charge", nil, 400, "", "expand[]"},
-		{"read: no such refund", "GET", "/v1/refunds/re_none", nil, 404, "resource_missing", "refund"},
-		{"list: limit too large", "GET", intents + "?limit=101", nil, 400, "", "limit"},
-		{"list: limit zero", "GET", "/v1/refunds?limit=0", nil, 400, "", "limit"},
-		{"list: no such start", "GET", intents + "?starting_after=pi_none", nil, 404, "resource_missing", "starting_after"},
-		{"list: unknown parameter", "GET", intents + "?colour=blue", nil, 400, "parameter_unknown", "colour"},
+		{"list: of what", "GET", "/v1/refunds", nil, 400, "resource_missing", "payment_intent"},
+		{"list: unknown parameter", "GET", "/v1/refunds?colour=blue", nil, 400, "parameter_unknown", "colour"},
 		{"list: refunds of no such intent", "GET", "/v1/refunds?payment_intent=pi_none", nil, 400, "resource_missing", "payment_intent"},
 		{"search: another query", "GET", intents + "/search?query=" + url.QueryEscape("amount>5"), nil, 400, "", "query"},
-		{"search: page is no number", "GET", intents + "/search?page=x&query=" + url.QueryEscape("metadata['order_id']:'o-1'"), nil, 400, "parameter_invalid_integer", "page"},
 		{"unknown URL", "GET", "/v1/customers", nil, 404, "", ""},
 		{"wrong method", "DELETE", intents, nil, 404, "", ""},
 	} {
@@ -278,7 +300,7 @@ func TestOnlyTestKeys(t *testing.T) {
 	for auth, want := range map[string]int{
 		"": 401, "Bearer sk_live_x": 401, "Bearer x": 401, "sk_test_x": 401, "Bearer sk_test_x": 200, "Basic c2tfdGVzdF94Og==": 200,
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), "GET", "/v1/payment_intents", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", search("o-1"), nil)
 		r.Header.Set("Authorization", auth)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)

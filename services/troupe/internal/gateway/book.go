@@ -35,17 +35,7 @@ type intent struct {
 	// SettlesAt is when an intent that is processing succeeds.
 	SettlesAt time.Time `json:"settles_at,omitzero"`
 	LastError *apiError `json:"last_error,omitempty"`
-	Charges   []charge  `json:"charges,omitempty"`
-}
-
-// charge is one attempt to take the money.
-type charge struct {
-	ID     string    `json:"id"`
-	Status string    `json:"status"`
-	Amount int64     `json:"amount"`
-	Method string    `json:"method"`
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
+	Charges   []Charge  `json:"charges,omitempty"`
 }
 
 type refund struct {
@@ -90,11 +80,9 @@ type movement struct {
 // book is everything the ledger says, in memory.
 type book struct {
 	intents  map[string]*intent
-	order    []string // ids of intents as they were created
-	byOrder  map[string][]string
+	byOrder  map[string][]string // ids of intents as they were created
 	refunds  map[string]*refund
-	made     []string            // ids of refunds as they were created
-	ofIntent map[string][]string // ids of refunds
+	ofIntent map[string][]string // ids of refunds as they were created
 	answers  map[string]*answer
 	expiry   []*answer // as they were given
 	recent   []movement
@@ -121,7 +109,6 @@ func (b *book) apply(e entry) {
 	if i := e.Intent; i != nil {
 		old := b.intents[i.ID]
 		if old == nil {
-			b.order = append(b.order, i.ID)
 			b.byOrder[i.orderID()] = append(b.byOrder[i.orderID()], i.ID)
 		}
 		b.intents[i.ID] = i
@@ -129,7 +116,6 @@ func (b *book) apply(e entry) {
 	}
 	if r := e.Refund; r != nil {
 		b.refunds[r.ID] = r
-		b.made = append(b.made, r.ID)
 		b.ofIntent[r.Intent] = append(b.ofIntent[r.Intent], r.ID)
 		b.note(movement{At: e.At, Kind: "refund", OrderID: b.intents[r.Intent].orderID(), Intent: r.Intent, ID: r.ID,
 			Currency: r.Currency, Amount: r.Amount, What: r.status(e.At)})
@@ -198,7 +184,7 @@ func (i *intent) as(now time.Time) *intent {
 }
 
 // paid is the charge that took the money, or nil.
-func (i *intent) paid() *charge {
+func (i *intent) paid() *Charge {
 	for n := range i.Charges {
 		if i.Charges[n].Status == succeeded {
 			return &i.Charges[n]

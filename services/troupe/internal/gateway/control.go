@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonhttp"
 )
 
 // Control is how the simulator misbehaves on purpose. Its zero value is good behaviour. It is forgotten when the process ends.
@@ -110,7 +110,7 @@ func share(text string) int {
 
 func (s *Simulator) putControl(w http.ResponseWriter, r *http.Request) {
 	var c Control
-	err := jsonbody.Read(w, r, 4<<10, &c)
+	err := jsonhttp.Read(w, r, 4<<10, &c)
 	if err == nil {
 		err = c.validate()
 	}

@@ -45,6 +45,10 @@ func unavailable(message string) *apiError {
 	return &apiError{Status: http.StatusServiceUnavailable, Type: typeAPI, Message: message}
 }
 
+func unwritable() *apiError {
+	return &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
+}
+
 func unknownURL(w http.ResponseWriter, r *http.Request) {
 	fail(w, &apiError{Status: http.StatusNotFound, Type: typeInvalid,
 		Message: "Unrecognized request URL (" + r.Method + ": " + r.URL.Path + "). The simulator knows payment intents and refunds."})

@@ -25,8 +25,8 @@ const ledgerFile = "ledger.jsonl"
 // maxInFlight bounds the requests that are worked on at the same time; more are told to come back (429).
 const maxInFlight = 4096
 
-// defaultKeyMemory is how long Stripe remembers idempotency keys at least.
-const defaultKeyMemory = 24 * time.Hour
+// keysKeptFor is how long Stripe remembers idempotency keys at least.
+const keysKeptFor = 24 * time.Hour
 
 // Config is everything that can be set from outside.
 type Config struct {
@@ -37,8 +37,6 @@ type Config struct {
 
 	Telemetry telemetry.Config
 
-	// KeyMemory is how long idempotency keys are remembered; 0 means 24 h.
-	KeyMemory time.Duration `env:"-"`
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time `env:"-"`
 	// Listening is called once with the address; nil: nobody is told.
@@ -84,7 +82,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		cfg.Listening(ln.Addr())
 	}
 	return lifecycle.Run(ctx,
-		lifecycle.Part{Name: "ledger", Run: s.watch},
+		lifecycle.Part{Name: "ledger", Run: s.ledger.Watch}, // what the book says then is not what the disk says
 		lifecycle.HTTP("http", ln, cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
 		lifecycle.Part{Name: "pauses", Run: s.endPauses},
 	)
@@ -92,13 +90,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // Simulator is the gateway. Open it with New and end it with Close.
 type Simulator struct {
-	now       func() time.Time
-	keyMemory time.Duration
-	ledger    *journal.Journal
-	health    *lifecycle.Health
-	slots     chan struct{}
-	stopping  chan struct{} // closed: pauses end
-	stop      sync.Once
+	now     func() time.Time
+	ledger  *journal.Journal
+	health  *lifecycle.Health
+	slots   chan struct{}
+	pauses  context.Context // ends all of them
+	release context.CancelFunc
 
 	mu      sync.Mutex
 	book    *book
@@ -110,14 +107,11 @@ type Simulator struct {
 // damaged other than by a torn last line, the line.
 func New(cfg Config) (*Simulator, error) {
 	s := &Simulator{
-		now: cfg.Now, keyMemory: cfg.KeyMemory, book: newBook(), running: map[string]bool{},
-		health: lifecycle.NewHealth(), slots: make(chan struct{}, maxInFlight), stopping: make(chan struct{}),
+		now: cfg.Now, book: newBook(), running: map[string]bool{}, health: lifecycle.NewHealth(), slots: make(chan struct{}, maxInFlight),
 	}
+	s.pauses, s.release = context.WithCancel(context.Background())
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if s.keyMemory == 0 {
-		s.keyMemory = defaultKeyMemory
 	}
 	l, err := journal.Open(filepath.Join(cfg.Dir, ledgerFile), s.book.replay)
 	if err != nil {
@@ -132,18 +126,6 @@ func New(cfg Config) (*Simulator, error) {
 func (s *Simulator) Close() error {
 	s.release()
 	return s.ledger.Close()
-}
-
-func (s *Simulator) release() { s.stop.Do(func() { close(s.stopping) }) }
-
-// watch ends when the ledger cannot be written any more: what the book says then is not what the disk says.
-func (s *Simulator) watch(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.ledger.Broken():
-		return s.ledger.Err()
-	}
 }
 
 // endPauses lets requests that are made to wait end before the HTTP server waits for them.
@@ -165,15 +147,14 @@ func (s *Simulator) Handler() http.Handler {
 	r.Delete("/control", s.deleteControl)
 	r.Route("/v1", func(r chi.Router) {
 		r.Use(identify, s.admit)
-		r.Post("/payment_intents", s.createIntent)
-		r.Get("/payment_intents", s.listIntents)
-		r.Get("/payment_intents/search", s.searchIntents)
-		r.Get("/payment_intents/{id}", s.getIntent)
-		r.Post("/payment_intents/{id}/confirm", s.confirmIntent)
-		r.Post("/payment_intents/{id}/cancel", s.cancelIntent)
-		r.Post("/refunds", s.createRefund)
-		r.Get("/refunds", s.listRefunds)
-		r.Get("/refunds/{id}", s.getRefund)
+		r.Post("/payment_intents", s.post(s.createIntent, "amount", "currency", "payment_method", "payment_method_types[]", "metadata[]"))
+		r.Get("/payment_intents/search", s.get(s.searchIntents, "query"))
+		r.Get("/payment_intents/{id}", s.get(s.getIntent))
+		r.Post("/payment_intents/{id}/confirm",
+			s.post(s.confirmIntent, "payment_method", "error_on_requires_action", "return_url", "off_session"))
+		r.Post("/payment_intents/{id}/cancel", s.post(s.cancelIntent, "cancellation_reason"))
+		r.Post("/refunds", s.post(s.createRefund, "payment_intent", "amount", "reason", "metadata[]"))
+		r.Get("/refunds", s.get(s.listRefunds, "payment_intent"))
 		r.NotFound(unknownURL)
 		r.MethodNotAllowed(unknownURL)
 	})

@@ -1,13 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
 // Bounds of an amount, in minor units; Stripe's least is 0.50 in most currencies.
@@ -24,21 +23,15 @@ var currencies = strings.Fields(`
 	rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf
 	yer zar zmw`)
 
-func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
-	p, e := readParams(w, r, "amount", "currency", "payment_method", "payment_method_types[]", "automatic_payment_methods[]",
-		"metadata[]", "description", "confirm", "capture_method")
-	if e == nil {
-		e = checkMethod(p)
+func (s *Simulator) createIntent(p params, _ string) (*operation, *apiError) {
+	if e := checkMethod(p); e != nil {
+		return nil, e
 	}
-	var in *intent
-	if e == nil {
-		in, e = newIntent(p)
-	}
+	in, e := newIntent(p)
 	if e != nil {
-		fail(w, e)
-		return
+		return nil, e
 	}
-	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
+	return &operation{execute: func(now time.Time) (entry, *apiError) {
 		if s.control.refuses(in.Metadata["order_id"]) {
 			return entry{}, refused("The simulator refuses this order, as its control says.")
 		}
@@ -47,17 +40,15 @@ func (s *Simulator) createIntent(w http.ResponseWriter, r *http.Request) {
 		}
 		in.Created = now
 		return entry{Intent: in}, nil
-	}})
+	}}, nil
 }
 
 func newIntent(p params) (*intent, *apiError) {
 	if p.get("amount") == "" {
 		return nil, invalid("parameter_missing", "amount", "Missing required param: amount.")
 	}
-	amount, e := p.integer("amount", -1<<62, 1<<62, 0)
+	amount, e := p.integer("amount")
 	currency := strings.ToLower(p.get("currency"))
-	confirm, e2 := p.boolean("confirm")
-	metadata, e3 := p.metadata()
 	switch {
 	case e != nil:
 		return nil, e
@@ -71,21 +62,13 @@ func newIntent(p params) (*intent, *apiError) {
 		return nil, invalid("parameter_missing", "currency", "Missing required param: currency.")
 	case !slices.Contains(currencies, currency):
 		return nil, invalid("", "currency", "Invalid currency: "+currency)
-	case e2 != nil:
-		return nil, e2
-	case confirm:
-		return nil, invalid("", "confirm", "The simulator does not create and confirm in one request.")
-	case p.get("capture_method") == "manual":
-		return nil, invalid("", "capture_method", "The simulator always captures.")
-	case e3 != nil:
-		return nil, e3
 	}
-	in := &intent{ID: newID("pi"), Amount: amount, Currency: currency, Metadata: metadata, Method: p.get("payment_method"),
-		Status: requiresConfirmation}
+	in := &intent{ID: newID("pi"), Amount: amount, Currency: currency, Method: p.get("payment_method"), Status: requiresConfirmation}
 	if in.Method == "" {
 		in.Status = requiresPaymentMethod
 	}
-	return in, nil
+	in.Metadata, e = p.metadata()
+	return in, e
 }
 
 func checkMethod(p params) *apiError {
@@ -102,30 +85,21 @@ func checkMethod(p params) *apiError {
 	return nil
 }
 
-func (s *Simulator) confirmIntent(w http.ResponseWriter, r *http.Request) {
-	p, e := readParams(w, r, "payment_method", "error_on_requires_action", "return_url", "off_session")
-	if e == nil {
-		e = checkMethod(p)
+func (s *Simulator) confirmIntent(p params, id string) (*operation, *apiError) {
+	if e := checkMethod(p); e != nil {
+		return nil, e
 	}
-	var refuseAction bool
-	if e == nil {
-		refuseAction, e = p.boolean("error_on_requires_action")
-	}
-	id := httpdoor.Param(r, "id")
-	in := s.intent(id)
-	if e == nil && in == nil {
-		e = missing("payment_intent", "intent", id)
-	}
+	refuseAction, e := p.boolean("error_on_requires_action")
 	if e != nil {
-		fail(w, e)
-		return
+		return nil, e
 	}
-	method := p.get("payment_method")
-	if method == "" {
-		method = in.Method
+	in := s.intent(id)
+	if in == nil {
+		return nil, missing("payment_intent", "intent", id)
 	}
+	method := cmp.Or(p.get("payment_method"), in.Method)
 	q, _ := quirksOf(method) // none when no method is given at all, which execute refuses
-	s.change(w, r, p, operation{quirks: q, execute: func(now time.Time) (entry, *apiError) {
+	return &operation{quirks: q, execute: func(now time.Time) (entry, *apiError) {
 		in := s.book.intents[id].as(now)
 		switch {
 		case in.Status != requiresConfirmation && in.Status != requiresPaymentMethod:
@@ -139,14 +113,14 @@ func (s *Simulator) confirmIntent(w http.ResponseWriter, r *http.Request) {
 			e.Intent.chargeAgain()
 		}
 		return e, nil
-	}})
+	}}, nil
 }
 
 // confirm tries to take the money.
 func (i *intent) confirm(method string, q quirks, refuseAction bool, now time.Time) entry {
 	next := *i
 	next.Method = method
-	c := charge{ID: newID("ch"), Amount: i.Amount, Method: method, At: now, Status: succeeded}
+	c := Charge{ID: newID("ch"), Amount: i.Amount, Method: method, At: now, Status: succeeded}
 	e := entry{Intent: &next}
 	switch {
 	case q.action && !refuseAction:
@@ -181,29 +155,23 @@ func (i *intent) chargeAgain() {
 	i.Charges = append(i.Charges, again)
 }
 
-func (s *Simulator) cancelIntent(w http.ResponseWriter, r *http.Request) {
-	p, e := readParams(w, r, "cancellation_reason")
-	id := httpdoor.Param(r, "id")
-	if e == nil && s.intent(id) == nil {
-		e = missing("payment_intent", "intent", id)
+func (s *Simulator) cancelIntent(p params, id string) (*operation, *apiError) {
+	if s.intent(id) == nil {
+		return nil, missing("payment_intent", "intent", id)
 	}
-	if why := p.get("cancellation_reason"); e == nil && why != "" &&
-		!slices.Contains([]string{"duplicate", "fraudulent", "requested_by_customer", "abandoned"}, why) {
-		e = invalid("", "cancellation_reason", "Invalid cancellation_reason: "+why)
-	}
+	why, e := p.oneOf("cancellation_reason", "duplicate", "fraudulent", "requested_by_customer", "abandoned")
 	if e != nil {
-		fail(w, e)
-		return
+		return nil, e
 	}
-	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
+	return &operation{execute: func(now time.Time) (entry, *apiError) {
 		in := s.book.intents[id].as(now)
 		if !slices.Contains([]string{requiresPaymentMethod, requiresConfirmation, requiresAction}, in.Status) {
 			return unexpectedState(in, "cancel"), nil
 		}
 		next := *in
-		next.Status, next.CanceledAt, next.CancelWhy = canceled, now, p.get("cancellation_reason")
+		next.Status, next.CanceledAt, next.CancelWhy = canceled, now, why
 		return entry{Intent: &next}, nil
-	}})
+	}}, nil
 }
 
 // unexpectedState is an answer that is remembered for its key, as Stripe remembers every answer of a request that was begun.

@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const maxKey = 255
@@ -57,39 +61,50 @@ func (s *Simulator) admit(next http.Handler) http.Handler {
 	})
 }
 
-// change answers a POST: once per idempotency key, and not before the ledger on disk knows it.
-func (s *Simulator) change(w http.ResponseWriter, r *http.Request, p params, op operation) {
-	key := r.Header.Get("Idempotency-Key")
-	if len(key) > maxKey {
-		fail(w, invalid("", "", "An idempotency key can have up to 255 characters."))
-		return
-	}
-	w.Header().Set("Idempotency-Key", key)
-	a, replayed, e := s.once(key, fingerprint(r, p), op)
-	if e == nil && s.ledger.Wait(a.number) != nil {
-		e = &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
-	}
-	if e != nil {
-		fail(w, e)
-		return
-	}
-	if !replayed && (op.quirks.hang || op.quirks.drop || s.switches().loses()) {
-		if op.quirks.hang {
-			s.hang(r)
+// post answers a POST, with its parameters and the id in its path, by what prepare says is to be done: once per idempotency key,
+// and not before the ledger on disk knows it.
+func (s *Simulator) post(prepare func(p params, id string) (*operation, *apiError), allowed ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p, e := readParams(w, r, allowed...)
+		var op *operation
+		if e == nil {
+			op, e = prepare(p, httpdoor.Param(r, "id"))
 		}
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		key := r.Header.Get("Idempotency-Key")
+		if e == nil && len(key) > maxKey {
+			e = invalid("", "", "An idempotency key can have up to 255 characters.")
+		}
+		if e != nil {
+			fail(w, e)
+			return
+		}
+		w.Header().Set("Idempotency-Key", key)
+		a, replayed, e := s.once(key, fingerprint(r, p), op)
+		if e == nil && s.ledger.Wait(a.number) != nil {
+			e = unwritable()
+		}
+		if e != nil {
+			fail(w, e)
+			return
+		}
+		if !replayed && (op.quirks.hang || op.quirks.drop || s.switches().loses()) {
+			if op.quirks.hang {
+				s.hang(r)
+			}
+			panic(http.ErrAbortHandler) // the connection ends without an answer
+		}
+		if replayed {
+			w.Header().Set("Idempotent-Replayed", "true")
+		}
+		a.write(w)
 	}
-	if replayed {
-		w.Header().Set("Idempotent-Replayed", "true")
-	}
-	a.write(w)
 }
 
 // once executes an operation, or returns the first answer to its key.
-func (s *Simulator) once(key, print string, op operation) (a *answer, replayed bool, e *apiError) {
+func (s *Simulator) once(key, print string, op *operation) (a *answer, replayed bool, e *apiError) {
 	s.mu.Lock()
 	if key != "" {
-		s.book.forget(s.now().Add(-s.keyMemory))
+		s.book.forget(s.now().Add(-keysKeptFor))
 		switch a := s.book.answers[key]; {
 		case s.running[key]:
 			s.mu.Unlock()
@@ -105,10 +120,10 @@ func (s *Simulator) once(key, print string, op operation) (a *answer, replayed b
 		}
 		s.running[key] = true
 	}
-	wait := op.quirks.slow + s.control.delay()
+	delay := op.quirks.slow + s.control.delay()
 	s.mu.Unlock()
 	// Goes on when the caller has gone: what is on the wire arrives.
-	finished := s.pause(wait)
+	finished := s.pause(delay)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, key)
@@ -122,7 +137,7 @@ func (s *Simulator) once(key, print string, op operation) (a *answer, replayed b
 }
 
 // enter executes an operation and writes its entry.
-func (s *Simulator) enter(key, print string, op operation) (*answer, bool, *apiError) {
+func (s *Simulator) enter(key, print string, op *operation) (*answer, bool, *apiError) {
 	now := s.now()
 	change, e := op.execute(now)
 	if e != nil {
@@ -145,7 +160,7 @@ func (s *Simulator) enter(key, print string, op operation) (*answer, bool, *apiE
 	number, err := s.ledger.Add(change)
 	if err != nil {
 		slog.Error("ledger: entry cannot be encoded", "error", err)
-		return nil, false, &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
+		return nil, false, unwritable()
 	}
 	a.number = number
 	s.book.apply(change)
@@ -153,28 +168,13 @@ func (s *Simulator) enter(key, print string, op operation) (*answer, bool, *apiE
 }
 
 // pause waits, and reports false when the simulator stops meanwhile.
-func (s *Simulator) pause(d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.stopping:
-		return false
-	}
-}
+func (s *Simulator) pause(d time.Duration) bool { return d <= 0 || wait.Sleep(s.pauses, d) == nil }
 
 func (s *Simulator) hang(r *http.Request) {
-	t := time.NewTimer(hangFor)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-r.Context().Done():
-	case <-s.stopping:
-	}
+	ctx, done := context.WithTimeout(r.Context(), hangFor)
+	defer done()
+	defer context.AfterFunc(s.pauses, done)()
+	<-ctx.Done()
 }
 
 func (a *answer) write(w http.ResponseWriter) {

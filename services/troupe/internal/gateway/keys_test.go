@@ -26,7 +26,7 @@ func TestSameKeySameAnswer(t *testing.T) {
 		t.Errorf("repeated: %s, %v; first %s", again.body, again.header, first.body)
 	}
 	for name, got := range map[string]answered{
-		"other parameters": ask(t, h, "POST", "/v1/payment_intents", "k", append(newIntentForm, "description=x")...),
+		"other parameters": ask(t, h, "POST", "/v1/payment_intents", "k", append(newIntentForm, "metadata[k]=x")...),
 		"other endpoint":   ask(t, h, "POST", "/v1/refunds", "k", "payment_intent="+id),
 		"other intent":     ask(t, h, "POST", "/v1/payment_intents/"+create(t, h, "o-2", "pm_card_visa")+"/confirm", "c"),
 	} {

@@ -39,7 +39,7 @@ func TestRestartForgetsNothing(t *testing.T) {
 	ask(t, h, "POST", "/v1/payment_intents/"+late+"/cancel", "c", "cancellation_reason=abandoned").want(200)
 	read := func(h http.Handler) string {
 		var all []string
-		for _, path := range []string{"/ledger", "/v1/payment_intents", "/v1/refunds", "/v1/payment_intents/" + poor, "/"} {
+		for _, path := range []string{"/ledger", search("o-1"), "/v1/refunds?payment_intent=" + paid, "/v1/payment_intents/" + poor, "/"} {
 			all = append(all, ask(t, h, "GET", path, "").want(200).body)
 		}
 		return strings.Join(all, "\n")
@@ -124,7 +124,7 @@ func TestUnwritableLedger(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	h := s.Handler()
 	ended := make(chan error, 1)
-	go func() { ended <- s.watch(t.Context()) }()
+	go func() { ended <- s.ledger.Watch(t.Context()) }()
 	full := errors.New("no space left on device")
 	_ = s.ledger.Fail(full)
 	ask(t, h, "POST", "/v1/payment_intents", "k", newIntentForm...).want(500)

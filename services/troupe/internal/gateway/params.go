@@ -19,8 +19,6 @@ const (
 	maxMetadata      = 50
 	maxMetadataKey   = 40
 	maxMetadataValue = 500
-	maxPage          = 100
-	defaultPage      = 10
 )
 
 // params are a request's form or query parameters; names may be nested, as in metadata[order_id].
@@ -80,20 +78,26 @@ func checked(form url.Values, allowed []string) (params, *apiError) {
 	return params(form), nil
 }
 
-// integer reads a whole number from least to most; missing is otherwise.
-func (p params) integer(name string, least, most, otherwise int64) (int64, *apiError) {
+// integer reads a whole number; missing is 0.
+func (p params) integer(name string) (int64, *apiError) {
 	text := p.get(name)
 	if text == "" {
-		return otherwise, nil
+		return 0, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, invalid("parameter_invalid_integer", name, "Invalid integer: "+text)
 	}
-	if n < least || n > most {
-		return 0, invalid("", name, name+" must be from "+strconv.FormatInt(least, 10)+" to "+strconv.FormatInt(most, 10))
-	}
 	return n, nil
+}
+
+// oneOf reads one of some values; missing is empty.
+func (p params) oneOf(name string, values ...string) (string, *apiError) {
+	value := p.get(name)
+	if value != "" && !slices.Contains(values, value) {
+		return "", invalid("", name, "Invalid "+name+": "+value)
+	}
+	return value, nil
 }
 
 func (p params) boolean(name string) (bool, *apiError) {

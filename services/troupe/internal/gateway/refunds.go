@@ -1,44 +1,41 @@
 package gateway
 
 import (
-	"net/http"
+	"fmt"
 	"slices"
 	"time"
-
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
 )
 
-func (s *Simulator) createRefund(w http.ResponseWriter, r *http.Request) {
-	p, e := readParams(w, r, "payment_intent", "amount", "reason", "metadata[]")
+func (s *Simulator) createRefund(p params, _ string) (*operation, *apiError) {
 	id := p.get("payment_intent")
-	if e == nil && id == "" {
-		e = invalid("parameter_missing", "payment_intent", "Missing required param: payment_intent.")
+	if id == "" {
+		return nil, invalid("parameter_missing", "payment_intent", "Missing required param: payment_intent.")
 	}
-	if e == nil && s.intent(id) == nil {
-		e = missing("payment_intent", "payment_intent", id)
+	if s.intent(id) == nil {
+		return nil, missing("payment_intent", "payment_intent", id)
 	}
-	var amount int64
-	if e == nil {
-		amount, e = p.integer("amount", 1, maxAmount, 0)
-	}
-	if why := p.get("reason"); e == nil && why != "" && !slices.Contains([]string{"duplicate", "fraudulent", "requested_by_customer"}, why) {
-		e = invalid("", "reason", "Invalid reason: "+why)
-	}
-	var metadata map[string]string
-	if e == nil {
-		metadata, e = p.metadata()
-	}
+	amount, e := p.integer("amount")
 	if e != nil {
-		fail(w, e)
-		return
+		return nil, e
 	}
-	s.change(w, r, p, operation{execute: func(now time.Time) (entry, *apiError) {
-		re := &refund{ID: newID("re"), Intent: id, Amount: amount, Reason: p.get("reason"), Metadata: metadata, Created: now}
+	if p.get("amount") != "" && (amount < 1 || amount > maxAmount) {
+		return nil, invalid("", "amount", fmt.Sprintf("Amount must be from 1 to %d.", maxAmount))
+	}
+	why, e := p.oneOf("reason", "duplicate", "fraudulent", "requested_by_customer")
+	if e != nil {
+		return nil, e
+	}
+	metadata, e := p.metadata()
+	if e != nil {
+		return nil, e
+	}
+	return &operation{execute: func(now time.Time) (entry, *apiError) {
+		re := &refund{ID: newID("re"), Intent: id, Amount: amount, Reason: why, Metadata: metadata, Created: now}
 		if ms := s.control.PendRefundsMS; ms > 0 {
 			re.SettlesAt = now.Add(time.Duration(ms) * time.Millisecond)
 		}
 		return s.book.giveBack(re), nil
-	}})
+	}}, nil
 }
 
 // giveBack fills a refund in, of all that is left when it names no amount. Its errors are remembered for the key.
@@ -68,37 +65,15 @@ func (b *book) giveBack(re *refund) entry {
 	return entry{Refund: re}
 }
 
-func (s *Simulator) listRefunds(w http.ResponseWriter, r *http.Request) {
-	s.read(w, func(now time.Time) (any, *apiError) {
-		p, e := readQuery(r, "payment_intent", "limit", "starting_after")
-		if e != nil {
-			return nil, e
-		}
-		limit, e := p.integer("limit", 1, maxPage, defaultPage)
-		if e != nil {
-			return nil, e
-		}
-		ids := s.book.made
-		if id := p.get("payment_intent"); id != "" {
-			if s.book.intents[id] == nil {
-				return nil, missing("payment_intent", "payment_intent", id)
-			}
-			ids = s.book.ofIntent[id]
-		}
-		return newest("/v1/refunds", ids, p.get("starting_after"), limit,
-			func(id string) any { return s.book.refunds[id].view(now) })
-	})
-}
-
-func (s *Simulator) getRefund(w http.ResponseWriter, r *http.Request) {
-	s.read(w, func(now time.Time) (any, *apiError) {
-		if _, e := readQuery(r); e != nil {
-			return nil, e
-		}
-		id := httpdoor.Param(r, "id")
-		if re := s.book.refunds[id]; re != nil {
-			return re.view(now), nil
-		}
-		return nil, missing("refund", "refund", id)
-	})
+// listRefunds answers with all refunds of an intent, the newest first.
+func (s *Simulator) listRefunds(q params, _ string, now time.Time) (any, *apiError) {
+	id := q.get("payment_intent")
+	if s.book.intents[id] == nil {
+		return nil, missing("payment_intent", "payment_intent", id)
+	}
+	l := listing{Object: "list", URL: "/v1/refunds", Data: []any{}}
+	for _, id := range slices.Backward(s.book.ofIntent[id]) {
+		l.Data = append(l.Data, s.book.refunds[id].view(now))
+	}
+	return l, nil
 }

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
@@ -85,7 +84,7 @@ func (r *refund) view(now time.Time) *refundView {
 	return v
 }
 
-// listing is what a list or search answers with.
+// listing is what a list or search answers with: everything, on one page.
 type listing struct {
 	Object  string `json:"object"`
 	URL     string `json:"url"`
@@ -93,51 +92,11 @@ type listing struct {
 	Data    []any  `json:"data"`
 }
 
-// newest makes a page of ids, given oldest first, that follow startingAfter in the order newest first.
-func newest(url string, ids []string, startingAfter string, limit int64, show func(id string) any) (any, *apiError) {
-	end := len(ids)
-	if startingAfter != "" {
-		if end = slices.Index(ids, startingAfter); end < 0 {
-			return nil, missing("object", "starting_after", startingAfter)
-		}
+func (s *Simulator) getIntent(_ params, id string, now time.Time) (any, *apiError) {
+	if in := s.book.intents[id]; in != nil {
+		return in.as(now).view(), nil
 	}
-	p := listing{Object: "list", URL: url, Data: []any{}}
-	for n := end - 1; n >= 0; n-- {
-		if int64(len(p.Data)) == limit {
-			p.HasMore = true
-			break
-		}
-		p.Data = append(p.Data, show(ids[n]))
-	}
-	return p, nil
-}
-
-func (s *Simulator) getIntent(w http.ResponseWriter, r *http.Request) {
-	s.read(w, func(now time.Time) (any, *apiError) {
-		if _, e := readQuery(r); e != nil {
-			return nil, e
-		}
-		id := httpdoor.Param(r, "id")
-		if in := s.book.intents[id]; in != nil {
-			return in.as(now).view(), nil
-		}
-		return nil, missing("payment_intent", "intent", id)
-	})
-}
-
-func (s *Simulator) listIntents(w http.ResponseWriter, r *http.Request) {
-	s.read(w, func(now time.Time) (any, *apiError) {
-		p, e := readQuery(r, "limit", "starting_after")
-		if e != nil {
-			return nil, e
-		}
-		limit, e := p.integer("limit", 1, maxPage, defaultPage)
-		if e != nil {
-			return nil, e
-		}
-		return newest("/v1/payment_intents", s.book.order, p.get("starting_after"), limit,
-			func(id string) any { return s.book.intents[id].as(now).view() })
-	})
+	return nil, missing("payment_intent", "intent", id)
 }
 
 // searchByOrder is the one search that the simulator knows. Quotes and backslashes inside the value are escaped.
@@ -145,54 +104,41 @@ var searchByOrder = regexp.MustCompile(`^metadata\[(?:'order_id'|"order_id")\]:(
 
 var escaped = regexp.MustCompile(`\\(.)`)
 
-func (s *Simulator) searchIntents(w http.ResponseWriter, r *http.Request) {
-	s.read(w, func(now time.Time) (any, *apiError) {
-		p, e := readQuery(r, "query", "limit", "page")
-		if e != nil {
-			return nil, e
-		}
-		m := searchByOrder.FindStringSubmatch(p.get("query"))
-		if m == nil {
-			return nil, invalid("", "query", "The simulator searches by metadata['order_id']:'…' only.")
-		}
-		limit, e := p.integer("limit", 1, maxPage, defaultPage)
-		if e != nil {
-			return nil, e
-		}
-		skip, e := p.integer("page", 0, 1<<31, 0)
-		if e != nil {
-			return nil, e
-		}
-		ids := slices.Clone(s.book.byOrder[escaped.ReplaceAllString(m[1]+m[2], "$1")])
-		slices.Reverse(ids)
-		ids = ids[min(int(skip), len(ids)):]
-		result := struct {
-			listing
-			NextPage *string `json:"next_page"`
-		}{listing: listing{Object: "search_result", URL: "/v1/payment_intents/search", Data: []any{}}}
-		if result.HasMore = int64(len(ids)) > limit; result.HasMore {
-			ids = ids[:limit]
-			result.NextPage = text(strconv.FormatInt(skip+limit, 10))
-		}
-		for _, id := range ids {
-			result.Data = append(result.Data, s.book.intents[id].as(now).view())
-		}
-		return result, nil
-	})
+func (s *Simulator) searchIntents(q params, _ string, now time.Time) (any, *apiError) {
+	m := searchByOrder.FindStringSubmatch(q.get("query"))
+	if m == nil {
+		return nil, invalid("", "query", "The simulator searches by metadata['order_id']:'…' only.")
+	}
+	l := listing{Object: "search_result", URL: "/v1/payment_intents/search", Data: []any{}}
+	for _, id := range slices.Backward(s.book.byOrder[escaped.ReplaceAllString(m[1]+m[2], "$1")]) {
+		l.Data = append(l.Data, s.book.intents[id].as(now).view())
+	}
+	return l, nil
 }
 
-// read answers a GET of the API with what look finds under the lock, once the disk knows it too.
-func (s *Simulator) read(w http.ResponseWriter, look func(now time.Time) (any, *apiError)) {
-	if !s.pause(s.switches().delay()) {
-		fail(w, unavailable("The simulator stops."))
-		return
+// get answers a GET of the API, with its parameters and the id in its path.
+func (s *Simulator) get(look func(q params, id string, now time.Time) (any, *apiError), allowed ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, e := readQuery(r, allowed...)
+		if e == nil && !s.pause(s.switches().delay()) {
+			e = unavailable("The simulator stops.")
+		}
+		if e != nil {
+			fail(w, e)
+			return
+		}
+		s.show(w, func(now time.Time) (any, *apiError) { return look(q, httpdoor.Param(r, "id"), now) })
 	}
+}
+
+// show answers with what look finds under the lock, once the disk knows it too.
+func (s *Simulator) show(w http.ResponseWriter, look func(now time.Time) (any, *apiError)) {
 	s.mu.Lock()
 	body, e := look(s.now())
 	number := s.ledger.Last()
 	s.mu.Unlock()
 	if e == nil && s.ledger.Wait(number) != nil {
-		e = &apiError{Status: http.StatusInternalServerError, Type: typeAPI, Message: "The ledger cannot be written."}
+		e = unwritable()
 	}
 	if e != nil {
 		fail(w, e)

@@ -5,6 +5,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,8 +202,14 @@ func (j *Journal) Fail(err error) error {
 	return j.err
 }
 
-// Broken is closed when the journal cannot be written any more, by a failure or Close.
-func (j *Journal) Broken() <-chan struct{} { return j.broken }
+// Watch blocks until ctx ends or the journal cannot be written any more, and returns why it cannot.
+func (j *Journal) Watch(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-j.broken:
+	}
+	return j.Err()
+}
 
 // Err is why the journal cannot be written any more, or nil.
 func (j *Journal) Err() error {

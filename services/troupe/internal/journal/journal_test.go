@@ -170,7 +170,9 @@ func TestADiskThatFailsConfirmsNothingAnyMore(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	<-j.Broken()
+	if err := j.Watch(t.Context()); !errors.Is(err, full) {
+		t.Errorf("%v", err)
+	}
 	if err := j.Close(); err != nil || !errors.Is(j.Err(), full) || j.Durable() != 0 {
 		t.Errorf("%v, %v, %d on disk", err, j.Err(), j.Durable())
 	}

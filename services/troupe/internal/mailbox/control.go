@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"errors"
-	"mime"
 	"net/http"
 	"sync"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
-	"github.com/troupe-dev/troupe/services/troupe/internal/jsonbody"
+	"github.com/troupe-dev/troupe/services/troupe/internal/jsonhttp"
 )
 
 // Settings are what the control API breaks. The zero value is a mailbox that works.
@@ -120,7 +119,11 @@ func (c *control) count(n int) {
 func (c *control) routes(r chi.Router, cutOff func()) {
 	r.Get("/control", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.now()) })
 	r.Put("/control", func(w http.ResponseWriter, r *http.Request) {
-		s, err := readSettings(w, r)
+		var s Settings // what the document does not name is off
+		err := jsonhttp.Read(w, r, 4<<10, &s)
+		if err == nil {
+			err = s.validate()
+		}
 		if err != nil {
 			problem.Write(w, r, err)
 			return
@@ -135,17 +138,4 @@ func (c *control) routes(r chi.Router, cutOff func()) {
 		c.set(Settings{})
 		w.WriteHeader(http.StatusNoContent)
 	})
-}
-
-// readSettings reads a whole document: what it does not name is off.
-func readSettings(w http.ResponseWriter, r *http.Request) (Settings, error) {
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
-		return Settings{}, problem.New(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
-			"Content-Type must be application/json", problem.Field{Field: "Content-Type", Detail: "must be application/json"})
-	}
-	var s Settings
-	if err := jsonbody.Read(w, r, 4<<10, &s); err != nil {
-		return Settings{}, err
-	}
-	return s, s.validate()
 }

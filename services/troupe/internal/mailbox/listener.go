@@ -23,7 +23,6 @@ type listener struct {
 type tracked struct {
 	net.Conn
 	listener *listener
-	stopping <-chan struct{}
 	busy     bool // a mail is coming in or waits for its answer; guarded by listener.mu
 }
 
@@ -40,7 +39,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := &tracked{Conn: c, listener: l, stopping: l.stopping}
+		t := &tracked{Conn: c, listener: l}
 		l.mu.Lock()
 		turnAway := l.closing || l.control.now().Outage
 		if !turnAway {

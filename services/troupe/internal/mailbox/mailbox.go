@@ -1,8 +1,7 @@
 // Package mailbox is a mail server that delivers nowhere: it takes mail by SMTP, keeps it on disk, and shows it on a web page
 // and by a JSON API. What it said 250 to survives kill -9.
 //
-// Some recipients behave on purpose, with or without a "+tag" before the @: refused@… is refused for good (550), later@… is
-// put off once per message (451), slow@… takes its time. The control API breaks more.
+// The recipient refused@… is refused for good (550), with or without a "+tag" before the @. The control API breaks more.
 package mailbox
 
 import (
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 )
@@ -21,24 +21,21 @@ const stopWithin = 5 * time.Second
 // Run runs the mailbox until ctx ends; then mails in flight are finished, stored and answered. An address in use, a
 // directory that cannot be used, a damaged store, or a disk that fails is an error.
 func Run(ctx context.Context, cfg Config) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
 	// Both addresses are opened before the store: a second mailbox on the same directory fails here and touches nothing.
 	mailIn, err := lifecycle.Listen(cfg.SMTPAddr)
 	if err != nil {
-		return err
+		return fault.Field("MAILBOX_SMTP_ADDR", "%w", err)
 	}
 	webIn, err := lifecycle.Listen(cfg.HTTPAddr)
 	if err != nil {
-		return errors.Join(err, mailIn.Close())
+		return errors.Join(fault.Field("MAILBOX_HTTP_ADDR", "%w", err), mailIn.Close())
 	}
 	store, err := openStore(cfg.Dir, cfg.MaxMessages)
 	if err != nil {
 		return errors.Join(err, mailIn.Close(), webIn.Close())
 	}
 	control := &control{}
-	smtp := newServer(mailIn, store, control, cfg.SlowFor)
+	smtp := newServer(mailIn, store, control)
 	if cfg.Listening != nil {
 		cfg.Listening(mailIn.Addr(), webIn.Addr())
 	}
@@ -52,8 +49,7 @@ func Run(ctx context.Context, cfg Config) error {
 func routes(store *store, control *control, smtp *server) http.Handler {
 	r := httpdoor.NewRouter()
 	lifecycle.NewHealth().Routes(r)
-	api{store}.routes(r)
-	page{store}.routes(r)
+	web{store}.routes(r)
 	control.routes(r, smtp.cutOff)
 	return r
 }

@@ -14,7 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/troupe-dev/troupe/pkg/config"
 )
 
 // box is a mailbox that runs in this process.
@@ -27,7 +28,7 @@ type box struct {
 
 func start(t *testing.T, change func(*Config)) *box {
 	t.Helper()
-	cfg := Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Dir: t.TempDir(), MaxMessages: 10_000, SlowFor: time.Millisecond}
+	cfg := Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Dir: t.TempDir(), MaxMessages: 10_000}
 	if change != nil {
 		change(&cfg)
 	}
@@ -146,15 +147,11 @@ func TestAMailCanBeReadAsItCame(t *testing.T) {
 	if m.MessageID != "abc@troupe.example" || m.Subject != "Grüße" || m.From != "shop@example.com" || len(m.To) != 2 || m.Size != len(multipartMail) {
 		t.Errorf("%+v", m)
 	}
-	_, body := b.do(http.MethodGet, "/api/messages/1", "", "")
-	var mail Mail
-	if err := json.Unmarshal([]byte(body), &mail); err != nil {
-		t.Fatal(err)
-	}
-	if mail.Text != "Grüße <script>" || mail.HTML != "<b>Grüße</b><script>alert(1)</script>" || mail.Headers["Mime-Version"][0] != "1.0" {
+	mail := decode(m, []byte(multipartMail))
+	if mail.Text != "Grüße <script>" || mail.HTML != "<b>Grüße</b><script>alert(1)</script>" {
 		t.Errorf("%+v", mail)
 	}
-	resp, raw := b.do(http.MethodGet, "/api/messages/1/raw", "", "")
+	resp, raw := b.do(http.MethodGet, "/messages/1/raw", "", "")
 	if raw != multipartMail || resp.Header.Get("Content-Type") != "message/rfc822" {
 		t.Errorf("raw: %q %v", raw, resp.Header)
 	}
@@ -179,7 +176,7 @@ func TestTheStoreComesBackAfterARestart(t *testing.T) {
 }
 
 func TestRecipientsThatMisbehaveOnPurpose(t *testing.T) {
-	b := start(t, func(c *Config) { c.MaxMessages = 3 })
+	b := start(t, func(c *Config) { c.MaxMessages = 1 })
 	c := b.dial()
 	for i, tc := range []struct {
 		to   string
@@ -188,18 +185,14 @@ func TestRecipientsThatMisbehaveOnPurpose(t *testing.T) {
 	}{
 		{"refused@example.com", "1", 550},
 		{"Refused+42@example.com", "1", 550},
-		{"later@example.com", "2", 451},
-		{"later@example.com", "3", 451},
-		{"later@example.com", "2", 250},
-		{"later+x@example.com", "3", 250},
-		{"slow@example.com", "4", 250},
-		{"a@example.com", "5", 452}, // full
+		{"refusedly@example.com", "2", 250},
+		{"a@example.com", "3", 452}, // full
 	} {
 		if got := code(send(c, rawMail(tc.id), tc.to)); got != tc.code {
 			t.Errorf("%d: %s answered %d, want %d", i, tc.to, got, tc.code)
 		}
 	}
-	if l := b.list(""); l.Total != 3 {
+	if l := b.list(""); l.Total != 1 {
 		t.Errorf("%+v", l)
 	}
 }
@@ -236,7 +229,7 @@ func TestAMailThatNobodyCanReadIsKept(t *testing.T) {
 	if l := b.list(""); l.Total != 4 {
 		t.Errorf("%+v", l)
 	}
-	for _, path := range []string{"/messages/%d", "/messages/%d/html", "/api/messages/%d", "/api/messages/%d/raw"} {
+	for _, path := range []string{"/messages/%d", "/messages/%d/html", "/messages/%d/raw"} {
 		for id := range 4 {
 			if resp, body := b.do(http.MethodGet, fmt.Sprintf(path, id+1), "", ""); resp.StatusCode != 200 {
 				t.Errorf(path+": %d %s", id+1, resp.StatusCode, body)
@@ -249,18 +242,24 @@ func TestAddressesAreChecked(t *testing.T) {
 	b := start(t, nil)
 	taken := strings.TrimPrefix(b.web, "http://")
 	for variable, change := range map[string]func(*Config){
-		"MAILBOX_SMTP_ADDR":    func(c *Config) { c.SMTPAddr = "nonsense" },
-		"MAILBOX_HTTP_ADDR":    func(c *Config) { c.HTTPAddr = "127.0.0.1:99999" },
-		"MAILBOX_DIR":          func(c *Config) { c.Dir = "" },
-		"MAILBOX_MAX_MESSAGES": func(c *Config) { c.MaxMessages = 0 },
-		"MAILBOX_SLOW_FOR":     func(c *Config) { c.SlowFor = time.Hour },
-		taken:                  func(c *Config) { c.HTTPAddr = taken },
-		b.smtp:                 func(c *Config) { c.SMTPAddr = b.smtp },
+		"MAILBOX_SMTP_ADDR": func(c *Config) { c.SMTPAddr = "nonsense" },
+		"MAILBOX_HTTP_ADDR": func(c *Config) { c.HTTPAddr = "127.0.0.1:99999" },
+		taken:               func(c *Config) { c.HTTPAddr = taken },
+		b.smtp:              func(c *Config) { c.SMTPAddr = b.smtp },
 	} {
 		cfg := Config{SMTPAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Dir: t.TempDir(), MaxMessages: 1}
 		change(&cfg)
 		if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("%s: %v", variable, err)
+		}
+	}
+}
+
+func TestConfigurationNamesTheVariable(t *testing.T) {
+	for _, e := range []string{"MAILBOX_MAX_MESSAGES=0", "MAILBOX_HOSTS=Shop:80"} {
+		name, _, _ := strings.Cut(e, "=")
+		if _, err := config.Load[Config]([]string{e}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", e, err)
 		}
 	}
 }

@@ -39,12 +39,16 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxHeaderText)], "\uFFFD")
 }
 
-// decode reads a mail's header and its first text and HTML parts.
+// Mail is a message with its first text and HTML parts, decoded.
+type Mail struct {
+	Message
+	Text, HTML string
+	// Unreadable says what of the mail could not be decoded; empty when all could.
+	Unreadable string
+}
+
 func decode(m Message, raw []byte) Mail {
-	mail := Mail{Message: m, Headers: map[string][]string{}}
-	if parsed, err := netmail.ReadMessage(bytes.NewReader(raw)); err == nil {
-		mail.Headers = parsed.Header
-	}
+	mail := Mail{Message: m}
 	e, err := message.Read(bytes.NewReader(raw))
 	if err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
 		mail.Unreadable = err.Error()

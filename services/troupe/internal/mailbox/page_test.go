@@ -3,10 +3,8 @@ package mailbox
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestMailsAreFound(t *testing.T) {
@@ -17,18 +15,13 @@ func TestMailsAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := b.list("")
-	since := url.QueryEscape(all.Messages[3].Received.Format(time.RFC3339Nano))
 	for query, ids := range map[string]string{
-		"":                                   "[1 2 3 4 5]",
-		"?to=R1%40example.com":               "[2 4]",
-		"?to=nobody%40example.com":           "[]",
-		"?message_id=m2":                     "[3]",
-		"?message_id=%3Cm2%3E":               "[3]",
-		"?since=" + since:                    "[4 5]",
-		"?after=3":                           "[4 5]",
-		"?limit=2":                           "[1 2]",
-		"?limit=2&after=2&to=r0@example.com": "[3 5]",
+		"":                     "[1 2 3 4 5]",
+		"?message_id=m2":       "[3]",
+		"?message_id=%3Cm2%3E": "[3]",
+		"?after=3":             "[4 5]",
+		"?limit=2":             "[1 2]",
+		"?limit=2&after=2":     "[3 4]",
 	} {
 		var got []int64
 		for _, m := range b.list(query).Messages {
@@ -38,7 +31,7 @@ func TestMailsAreFound(t *testing.T) {
 			t.Errorf("%s: %v, want %s", query, got, ids)
 		}
 	}
-	if l := b.list("?limit=2&to=r0@example.com"); l.Total != 3 || l.NextAfter != 3 {
+	if l := b.list("?limit=2"); l.Total != 5 || l.NextAfter != 2 {
 		t.Errorf("%+v", l)
 	}
 	if l := b.list("?limit=2&after=3"); l.NextAfter != 0 {
@@ -46,15 +39,15 @@ func TestMailsAreFound(t *testing.T) {
 	}
 	for path, field := range map[string]string{
 		"/api/messages?limit=0": "limit", "/api/messages?limit=10001": "limit", "/api/messages?after=-1": "after",
-		"/api/messages?since=yesterday": "since", "/api/messages?from=x": "from", "/api/messages?to=a&to=b": "to",
-		"/api/messages/x": "id", "/?before=x": "before",
+		"/api/messages?from=x": "from", "/api/messages?after=1&after=2": "after",
+		"/messages/x": "id", "/?before=x": "before",
 	} {
 		resp, body := b.do(http.MethodGet, path, "", "")
 		if resp.StatusCode != 400 || !strings.Contains(body, `"field":"`+field+`"`) {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
-	for path, status := range map[string]int{"/api/messages/6": 404, "/messages/0": 404, "/nothing": 404, "/livez": 200, "/readyz": 200} {
+	for path, status := range map[string]int{"/messages/6": 404, "/messages/0": 404, "/nothing": 404, "/livez": 200, "/readyz": 200} {
 		if resp, body := b.do(http.MethodGet, path, "", ""); resp.StatusCode != status {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
@@ -100,11 +93,14 @@ func TestThePageListsTheNewestFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, body := b.do(http.MethodGet, "/?to=a%40example.com", "", "")
+	if _, body := b.do(http.MethodGet, "/?to=nobody%40example.com", "", ""); strings.Contains(body, "about m") {
+		t.Errorf("%s", body)
+	}
+	_, body := b.do(http.MethodGet, "/?to=A%40example.com", "", "")
 	if strings.Contains(body, "about m0<") || strings.Index(body, "about m100<") > strings.Index(body, "about m99<") {
 		t.Errorf("%s", body)
 	}
-	if !strings.Contains(body, `href="/?to=a%40example.com&amp;before=2"`) {
+	if !strings.Contains(body, `href="/?to=A%40example.com&amp;before=2"`) {
 		t.Errorf("no way to older mails: %s", body)
 	}
 	if _, body := b.do(http.MethodGet, "/?before=2", "", ""); !strings.Contains(body, "about m0<") || strings.Contains(body, "about m1<") {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -30,17 +29,10 @@ type server struct {
 	listener *listener
 	store    *store
 	control  *control
-	slowFor  time.Duration
-
-	mu     sync.Mutex
-	putOff map[string]bool // Message-IDs of mails to later@… that were answered with 451
 }
 
-// maxPutOff bounds what is remembered of them; then all are forgotten.
-const maxPutOff = 10_000
-
-func newServer(ln net.Listener, s *store, c *control, slowFor time.Duration) *server {
-	v := &server{store: s, control: c, slowFor: slowFor, putOff: map[string]bool{}}
+func newServer(ln net.Listener, s *store, c *control) *server {
+	v := &server{store: s, control: c}
 	v.listener = newListener(ln, c)
 	v.smtp = gosmtp.NewServer(gosmtp.BackendFunc(v.newSession))
 	v.smtp.Domain = "mailbox.troupe.example"
@@ -94,7 +86,6 @@ type session struct {
 var (
 	errNotNow     = reply(451, "4.3.0", "the mailbox cannot store this now, try again")
 	errNoRoom     = reply(452, "4.3.1", "the mailbox is full")
-	errLater      = reply(451, "4.7.1", "try again, as you should")
 	errNoSuchUser = reply(550, "5.1.1", "no such mailbox here")
 	errNotReached = reply(450, "4.1.2", "the domain of this address cannot be found now")
 	errOutage     = reply(421, "4.3.2", "the mailbox is out of order")
@@ -121,7 +112,7 @@ func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	now := s.server.control.now()
-	if behaviour(to) == "refused" || chosen(to, now.RefusePercent) {
+	if refused(to) || chosen(to, now.RefusePercent) {
 		return errNoSuchUser
 	}
 	if chosen(to, now.DeferPercent) {
@@ -137,21 +128,9 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	wait := time.Duration(s.server.control.now().DelayMS) * time.Millisecond
-	later := false
-	for _, to := range s.to {
-		switch behaviour(to) {
-		case "slow":
-			wait = max(wait, s.server.slowFor)
-		case "later":
-			later = true
-		}
-	}
-	if err := s.server.control.wait(s.conn.stopping, wait); err != nil {
+	delay := time.Duration(s.server.control.now().DelayMS) * time.Millisecond
+	if err := s.server.control.wait(s.conn.listener.stopping, delay); err != nil {
 		return err
-	}
-	if later && s.server.putsOff(describe("", nil, raw).MessageID) {
-		return errLater
 	}
 	switch err := s.server.store.append(s.from, s.to, raw); {
 	case errors.Is(err, errFull):
@@ -163,25 +142,11 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-// putsOff is true the first time that it is asked about a mail.
-func (v *server) putsOff(messageID string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.putOff[messageID] {
-		return false
-	}
-	if len(v.putOff) >= maxPutOff {
-		clear(v.putOff)
-	}
-	v.putOff[messageID] = true
-	return true
-}
-
-// behaviour returns the local part of an address without its tag, in lower case.
-func behaviour(address string) string {
+// refused says whether the local part of an address, without its tag, is "refused".
+func refused(address string) bool {
 	local, _, _ := strings.Cut(address, "@")
 	local, _, _ = strings.Cut(local, "+")
-	return strings.ToLower(local)
+	return strings.EqualFold(local, "refused")
 }
 
 // chosen picks that many of a hundred addresses; the same ones each time, since a refusal for good is for good.

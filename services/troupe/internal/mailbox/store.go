@@ -152,11 +152,7 @@ func writeFile(name string, content []byte) error {
 
 // run ends with ctx, or with an error when the disk fails.
 func (s *store) run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-	case <-s.journal.Broken():
-	}
-	return errors.Join(fault.As(fault.Permanent, s.journal.Err()), s.journal.Close())
+	return errors.Join(fault.As(fault.Permanent, s.journal.Watch(ctx)), s.journal.Close())
 }
 
 // all returns every mail, oldest first. The slice must not be changed; later mails do not appear in it.

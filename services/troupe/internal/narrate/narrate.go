@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
@@ -56,10 +57,8 @@ const retryEvery = 200 * time.Millisecond
 func (n *Narrator) tellNew(ctx context.Context) error {
 	s, err := n.client.Story(ctx, n.id)
 	for fault.ClassOf(err) == fault.Unavailable {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryEvery):
+		if err := wait.Sleep(ctx, retryEvery); err != nil {
+			return err
 		}
 		s, err = n.client.Story(ctx, n.id)
 	}

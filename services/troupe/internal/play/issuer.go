@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/troupe/internal/issuer"
@@ -24,10 +23,6 @@ const (
 
 // AuthOff is Options.Auth of a playground whose services take no tokens.
 const AuthOff = "off"
-
-func (o *Options) validateAuth() error {
-	return fault.FieldIf(o.Auth != "" && o.Auth != AuthOff, "--auth", "must be off or empty, is %q", o.Auth)
-}
 
 // issuer is the part that gives tokens; none while authentication is off.
 func (o *Options) issuer(at Playground) ([]lifecycle.Part, error) {

@@ -3,12 +3,10 @@
 package play
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,6 +46,7 @@ type Options struct {
 	// Ready, when set, is called once, when everything answers.
 	Ready func(Playground)
 
+	taken         ports
 	further       []int // ports of the embedded brokers beside the first
 	brokerControl int   // port on which the embedded broker can be told to fail
 }
@@ -121,7 +120,10 @@ func (o *Options) validate() error {
 	if o.Brokers < 0 || o.Brokers > maxBrokers {
 		return fault.Field("--brokers", "must be 1 to %d, is %d", maxBrokers, o.Brokers)
 	}
-	if err := errors.Join(o.validateEnv(), o.validateAuth()); err != nil {
+	if o.Auth != "" && o.Auth != AuthOff {
+		return fault.Field("--auth", "must be off or empty, is %q", o.Auth)
+	}
+	if err := o.validateEnv(); err != nil {
 		return err
 	}
 	for _, b := range o.KafkaBrokers {
@@ -135,23 +137,6 @@ func (o *Options) validate() error {
 		}
 	}
 	return nil
-}
-
-// ParseInstances reads a list such as order=2,payment=3. The error is Invalid and names the flag.
-func ParseInstances(list string) (map[string]int, error) {
-	m := map[string]int{}
-	for part := range strings.SplitSeq(list, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		name, number, ok := strings.Cut(part, "=")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil {
-			return nil, fault.Field("--instances", "must be like order=2,payment=3; %q is not", part)
-		}
-		m[name] = n
-	}
-	return m, nil
 }
 
 func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/breaking"
@@ -93,13 +94,13 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 	if err != nil {
 		return nil, nil, err
 	}
-	processes, breakable := make([]control.Process, len(running)), make([]breaking.Process, len(running))
+	processes := make([]control.Process, len(running))
 	for i, p := range running {
-		processes[i], breakable[i] = p, p
+		processes[i] = p
 	}
 	stores := o.controlled(at)
 	stage := breaking.New(breaking.World{
-		Processes: breakable, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query).As(at.Tokens("admin")), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
+		Processes: processes, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query).As(at.Tokens("admin")), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
 	})
 	return control.Handler(processes, stores, stage.Routes), stage, nil
 }
@@ -147,10 +148,8 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 			told = true
 			out.print(greeting(o, at, out, "Troupe is starting; not ready yet: "+strings.Join(missing, "; ")))
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, askEvery) != nil {
 			return nil
-		case <-time.After(askEvery):
 		}
 	}
 	if err := at.write(o.Dir); err != nil {

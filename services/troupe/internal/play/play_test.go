@@ -214,18 +214,6 @@ func TestSeveralBrokers(t *testing.T) {
 	}
 }
 
-func TestParseInstances(t *testing.T) {
-	got, err := ParseInstances(" order=2, payment=3,")
-	if err != nil || got["order"] != 2 || got["payment"] != 3 || len(got) != 2 {
-		t.Errorf("got %v, %v", got, err)
-	}
-	for _, bad := range []string{"order", "order=x", "=", "order=2;payment=3"} {
-		if _, err := ParseInstances(bad); fault.ClassOf(err) != fault.Invalid {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
 func TestDirectoryIsForOne(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "kafka", "old")

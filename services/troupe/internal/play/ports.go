@@ -15,98 +15,79 @@ const (
 	freeTries        = 500
 )
 
-// ports settles every port: those that are 0 become free ones, the others must be free. All that are taken are named at once,
-// each with what changes it. A port of something external, or of what does not run, is not looked at.
-func (o *Options) settlePorts() error {
+// ports are those that are not to be taken again, each with what it is for.
+type ports map[int]string
+
+// settlePorts settles every port: those that are 0 become free ones, the others must be free. All that are taken are named at
+// once, each with what changes it. A port of something external, or of what does not run, is not looked at.
+func (o *Options) settlePorts() (err error) {
+	o.taken = ports{}
 	var taken []error
-	used := map[int]string{}
 	for _, p := range PortList {
 		if p.Name == "kafka" && len(o.KafkaBrokers) > 0 || p.Name == "redis" && o.RedisAddr != "" ||
 			p.Name == "issuer" && o.Auth == AuthOff {
 			continue
 		}
-		n := p.Of(&o.Ports)
-		if *n == 0 {
+		n := *p.Of(&o.Ports)
+		if n == 0 {
 			continue
 		}
-		if other := used[*n]; other != "" {
-			taken = append(taken, fault.Field("--"+p.Flag(), "port %d is that of %s too", *n, other))
-		} else if !isFree(*n) {
+		if other := o.taken[n]; other != "" {
+			taken = append(taken, fault.Field("--"+p.Flag(), "port %d is that of %s too", n, other))
+		} else if !isFree(n) {
 			taken = append(taken, fault.Field("--"+p.Flag(),
-				"port %d is taken by another program; stop that, or choose another port by this flag or %s", *n, p.Variable()))
+				"port %d is taken by another program; stop that, or choose another port by this flag or %s", n, p.Variable()))
 		}
-		used[*n] = p.Name
+		o.taken[n] = p.Name
 	}
 	if len(taken) > 0 {
 		return errors.Join(taken...)
 	}
 	for _, p := range PortList {
 		if n := p.Of(&o.Ports); *n == 0 {
-			if *n = freePort(used); *n == 0 {
-				return fault.New(fault.Unavailable, "no free port for %s between %d and %d", p.Name, freeFrom, freeTo)
+			if *n, err = o.taken.free(p.Name); err != nil {
+				return err
 			}
-			used[*n] = p.Name
 		}
 	}
-	return o.settleBrokerPorts(used)
-}
-
-// settleBrokerPorts takes a port for each embedded broker beside the first, and for what makes them fail.
-func (o *Options) settleBrokerPorts(used map[int]string) (err error) {
 	if len(o.KafkaBrokers) > 0 {
 		return nil
 	}
 	for i := 2; i <= o.Brokers; i++ {
-		n, err := o.instancePort(o.Ports.Kafka, i, used)
+		n, err := o.taken.instance("broker", o.Ports.Kafka, i)
 		if err != nil {
 			return err
 		}
 		o.further = append(o.further, n)
 	}
-	if o.brokerControl = freePort(used); o.brokerControl == 0 {
-		return fault.New(fault.Unavailable, "no free port between %d and %d", freeFrom, freeTo)
-	}
-	return nil
+	o.brokerControl, err = o.taken.free("broker control")
+	return err
 }
 
-// takenPorts are all that were settled.
-func (o *Options) takenPorts() map[int]string {
-	used := map[int]string{o.brokerControl: "broker control"}
-	for _, n := range o.further {
-		used[n] = "broker"
-	}
-	for _, p := range PortList {
-		used[*p.Of(&o.Ports)] = p.Name
-	}
-	return used
-}
-
-// instancePort is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one
+// instance is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one
 // otherwise.
-func (o *Options) instancePort(first, instance int, used map[int]string) (int, error) {
-	if instance == 1 {
-		return first, nil
-	}
+func (p ports) instance(name string, first, instance int) (int, error) {
 	n := first + 100*(instance-1)
-	if n <= 65535 && used[n] == "" && isFree(n) {
-		used[n] = "instance"
+	switch {
+	case instance == 1:
+		return n, nil
+	case n <= 65535 && p[n] == "" && isFree(n):
+		p[n] = name
 		return n, nil
 	}
-	if n = freePort(used); n == 0 {
-		return 0, fault.New(fault.Unavailable, "no free port between %d and %d", freeFrom, freeTo)
-	}
-	used[n] = "instance"
-	return n, nil
+	return p.free(name)
 }
 
-func freePort(used map[int]string) int {
+// free takes a free port.
+func (p ports) free(name string) (int, error) {
 	for range freeTries {
 		n := freeFrom + rand.IntN(freeTo-freeFrom)
-		if used[n] == "" && isFree(n) {
-			return n
+		if p[n] == "" && isFree(n) {
+			p[n] = name
+			return n, nil
 		}
 	}
-	return 0
+	return 0, fault.New(fault.Unavailable, "no free port for %s between %d and %d", name, freeFrom, freeTo)
 }
 
 func isFree(port int) bool {

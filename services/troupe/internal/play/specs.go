@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
 
@@ -58,29 +57,27 @@ type process struct {
 // processes lists what to run, in the order in which it starts.
 func (o *Options) processes(at Playground) ([]process, error) {
 	list := o.stores(at)
-	needs := []string{at.Kafka[0], at.Redis, local(o.Ports.Gateway), local(o.Ports.Mailbox)}
 	first := map[string]int{
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
 	}
-	used := o.takenPorts()
-	if first["console"] = freePort(used); first["console"] == 0 { // where its health is; operators have another
-		return nil, fault.New(fault.Unavailable, "no free port between %d and %d", freeFrom, freeTo)
+	var err error
+	if first["console"], err = o.taken.free("console health"); err != nil { // operators have another
+		return nil, err
 	}
-	used[first["console"]] = "console health"
 	for _, service := range services {
 		for i := 1; i <= max(1, o.Instances[service]); i++ {
 			name := service
 			if i > 1 {
 				name += "-" + strconv.Itoa(i)
 			}
-			port, err := o.instancePort(first[service], i, used)
+			port, err := o.taken.instance(name, first[service], i)
 			if err != nil {
 				return nil, err
 			}
 			env := []string{"HTTP_ADDR=" + local(port), "KAFKA_CLIENT_ID=" + name}
 			addresses := map[string]string{"http": "http://" + local(port)}
 			if service == "console" {
-				console, err := o.instancePort(o.Ports.Console, i, used)
+				console, err := o.taken.instance(name, o.Ports.Console, i)
 				if err != nil {
 					return nil, err
 				}
@@ -92,7 +89,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 			p := o.process(name, service, i, env, o.serviceEnviron(at))
 			p.Addresses = addresses
 			p.readyURL = "http://" + local(port) + "/readyz"
-			p.Needs, p.StopWithin = needs, 20*time.Second
+			p.StopWithin = 20 * time.Second
 			list = append(list, p)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // The wait before a dead process is started again doubles from minWait to maxWait, and starts over once it lived for steady.
@@ -20,14 +22,9 @@ const (
 	minWait = 200 * time.Millisecond
 	maxWait = 5 * time.Second
 	steady  = 10 * time.Second
-	// needsWithin bounds the wait for what a process needs before its first start.
-	needsWithin = 10 * time.Second
 	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
 	drainWithin = time.Second
 )
-
-// DefaultStopWithin is the time between SIGTERM and SIGKILL of a Spec that names none.
-const DefaultStopWithin = 10 * time.Second
 
 // Spec is one process to keep running.
 type Spec struct {
@@ -42,9 +39,7 @@ type Spec struct {
 	Env  []string
 	// Addresses where it can be reached, by what answers there; for people and tests.
 	Addresses map[string]string
-	// Needs are addresses (host:port) that must accept a connection before the first start, for 10 s at most.
-	Needs []string
-	// StopWithin is the time between SIGTERM and SIGKILL. Zero: DefaultStopWithin.
+	// StopWithin is the time between SIGTERM and SIGKILL.
 	StopWithin time.Duration
 }
 
@@ -53,7 +48,6 @@ type State string
 
 // States.
 const (
-	Starting State = "starting" // waiting for what it needs
 	Running  State = "running"
 	Paused   State = "paused" // SIGSTOP
 	Waiting  State = "waiting to restart"
@@ -91,16 +85,10 @@ type Process struct {
 // New returns a process that does not run yet. out gets each line of its standard output and error without the line's end;
 // it must not keep the slice.
 func New(spec Spec, out func(name string, line []byte), log *slog.Logger) *Process {
-	if spec.StopWithin <= 0 {
-		spec.StopWithin = DefaultStopWithin
-	}
 	return &Process{spec: spec, out: out, log: log.With("process", spec.Name), status: Status{
 		Name: spec.Name, Service: spec.Service, Instance: spec.Instance, State: Stopped, Addresses: spec.Addresses,
 	}}
 }
-
-// Spec returns what New was given.
-func (p *Process) Spec() Spec { return p.spec }
 
 // Status returns the process as it is now.
 func (p *Process) Status() Status {
@@ -116,9 +104,7 @@ func (p *Process) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer p.set(func(s *Status) { s.State = Stopped })
-	p.set(func(s *Status) { s.State = Starting })
-	p.awaitNeeds(ctx)
-	wait := minWait
+	pause := minWait
 	for ctx.Err() == nil {
 		began := time.Now()
 		exit := p.once(ctx)
@@ -126,19 +112,16 @@ func (p *Process) Run(ctx context.Context) error {
 			break
 		}
 		if time.Since(began) >= steady {
-			wait = minWait
+			pause = minWait
 		}
 		if p.away(ctx, exit) {
-			wait = minWait
+			pause = minWait
 			continue
 		}
 		p.set(func(s *Status) { s.State, s.LastExit = Waiting, exit })
-		p.log.Warn("process ended, starting it again", "exit", exit, "after", wait.String())
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, maxWait)
+		p.log.Warn("process ended, starting it again", "exit", exit, "after", pause.String())
+		_ = wait.Sleep(ctx, pause)
+		pause = min(2*pause, maxWait)
 		p.set(func(s *Status) { s.Restarts++ })
 	}
 	return nil
@@ -230,16 +213,6 @@ func (p *Process) set(f func(*Status)) {
 	f(&p.status)
 }
 
-func (p *Process) awaitNeeds(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, needsWithin)
-	defer cancel()
-	for _, addr := range p.spec.Needs {
-		if err := Dialable(within, addr); err != nil && ctx.Err() == nil {
-			p.log.Warn("starting without what it needs", "address", addr)
-		}
-	}
-}
-
 // Dialable blocks until addr accepts a TCP connection, or returns the last error when ctx ends.
 func Dialable(ctx context.Context, addr string) error {
 	for {
@@ -247,10 +220,8 @@ func Dialable(ctx context.Context, addr string) error {
 		if err == nil {
 			return c.Close()
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, 20*time.Millisecond) != nil {
 			return fmt.Errorf("nothing answers at %s: %w", addr, err)
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

@@ -59,6 +59,7 @@ func spec(role string) supervise.Spec {
 	return supervise.Spec{
 		Name: "child", Service: "child", Instance: 1, Path: os.Args[0],
 		Env: append(os.Environ(), "TEST_ROLE="+role), Addresses: map[string]string{"http": "127.0.0.1:1"},
+		StopWithin: 10 * time.Second,
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -25,28 +24,7 @@ type Config struct {
 	ControlAddr string   `env:"BROKER_CONTROL_ADDR" help:"loopback address on which the broker can be told to fail; empty: it cannot"`
 	Dir         string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
 	SyncWrites  bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
-	LogLevel    string   `env:"BROKER_LOG_LEVEL" envDefault:"warn" help:"error, warn, info or debug"`
 	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
-}
-
-// Validate names the variable at fault.
-func (c Config) Validate() error {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
-		return fault.Field("BROKER_ADDR", "must be host:port: %w", err)
-	}
-	for _, addr := range c.Further {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return fault.Field("BROKER_FURTHER_ADDRS", "must be host:port separated by commas: %w", err)
-		}
-	}
-	if _, ok := levels[strings.ToLower(c.LogLevel)]; !ok {
-		return fault.Field("BROKER_LOG_LEVEL", "must be error, warn, info or debug, is %q", c.LogLevel)
-	}
-	return nil
-}
-
-var levels = map[string]kfake.LogLevel{
-	"error": kfake.LogLevelError, "warn": kfake.LogLevelWarn, "info": kfake.LogLevelInfo, "debug": kfake.LogLevelDebug,
 }
 
 // Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by
@@ -65,7 +43,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}),
 		kfake.ClusterID("troupe-playground"),
 		kfake.GroupMinSessionTimeout(time.Second),
-		kfake.WithLogger(logger{levels[strings.ToLower(cfg.LogLevel)]}),
+		kfake.WithLogger(logger{}),
 	}
 	if cfg.Dir != "" {
 		opts = append(opts, kfake.DataDir(cfg.Dir))
@@ -117,15 +95,14 @@ func listenAll(cfg Config) ([]net.Listener, error) {
 	return lns, nil
 }
 
-// logger passes the broker's messages on.
-type logger struct{ least kfake.LogLevel }
+// logger passes on what the broker warns of.
+type logger struct{}
 
-func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
-	if level > l.least {
-		return
+func (logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	switch text := fmt.Sprintf(format, args...); level {
+	case kfake.LogLevelError:
+		slog.Error("kfake", "says", text)
+	case kfake.LogLevelWarn:
+		slog.Warn("kfake", "says", text)
 	}
-	to := map[kfake.LogLevel]slog.Level{
-		kfake.LogLevelError: slog.LevelError, kfake.LogLevelWarn: slog.LevelWarn, kfake.LogLevelDebug: slog.LevelDebug,
-	}
-	slog.Log(context.Background(), to[level], "kfake", "says", fmt.Sprintf(format, args...))
 }

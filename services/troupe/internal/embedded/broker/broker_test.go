@@ -46,7 +46,7 @@ func running(t *testing.T, f func(context.Context) error) (stop func()) {
 }
 
 func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
-	cfg := broker.Config{Addr: free(t), Dir: t.TempDir(), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), Dir: t.TempDir()}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
@@ -87,7 +87,7 @@ func TestBrokerKeepsRecordsAndOffsetsOverARestart(t *testing.T) {
 
 // Members that die while they wait for their joins' answers must not keep their partitions.
 func TestMembersThatDieInTheirJoinsLoseTheirPlaces(t *testing.T) {
-	cfg := broker.Config{Addr: free(t), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t)}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
@@ -175,9 +175,13 @@ func joinRequest(member string) *kmsg.JoinGroupRequest {
 }
 
 func TestConfigurationNamesTheVariable(t *testing.T) {
-	for _, e := range []string{"BROKER_ADDR=9092", "BROKER_LOG_LEVEL=loud", "BROKER_SYNC_WRITES=perhaps"} {
+	for _, e := range []string{"BROKER_ADDR=9092", "BROKER_FURTHER_ADDRS=9092", "BROKER_SYNC_WRITES=perhaps"} {
 		name, _, _ := strings.Cut(e, "=")
-		if _, err := config.Load[broker.Config]([]string{e}); err == nil || !strings.Contains(err.Error(), name) {
+		cfg, err := config.Load[broker.Config]([]string{"BROKER_ADDR=127.0.0.1:0", e})
+		if err == nil {
+			err = broker.Run(t.Context(), cfg)
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error = %v", e, err)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 // breakable starts brokers and returns a client of them, and one of what makes them move.
 func breakable(t *testing.T, brokers int) (*kgo.Client, *control.Client) {
 	t.Helper()
-	cfg := broker.Config{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), ControlAddr: free(t)}
 	for range brokers - 1 {
 		cfg.Further = append(cfg.Further, free(t))
 	}
@@ -125,7 +125,7 @@ func TestOneBrokerMovesNothing(t *testing.T) {
 }
 
 func TestBrokersControlIsNotForWebPages(t *testing.T) {
-	cfg := broker.Config{Addr: free(t), ControlAddr: free(t), LogLevel: "warn"}
+	cfg := broker.Config{Addr: free(t), ControlAddr: free(t)}
 	defer running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime/metrics"
 	"slices"
 	"strconv"
@@ -29,14 +28,6 @@ const flushWithin = 5 * time.Second
 type Config struct {
 	Addr      string `env:"REDIS_ADDR" envDefault:"127.0.0.1:6379" help:"address to listen on, host:port. Everything is kept in memory and forgotten at the end, as nothing in Troupe minds"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
-}
-
-// Validate names the variable at fault.
-func (c Config) Validate() error {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
-		return fault.Field("REDIS_ADDR", "must be host:port: %w", err)
-	}
-	return nil
 }
 
 // Run serves an empty Redis until ctx ends.

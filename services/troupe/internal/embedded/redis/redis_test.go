@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2/proto"
-	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 )
 
@@ -93,7 +92,7 @@ func TestRedisExpiresAndFlushes(t *testing.T) {
 }
 
 func TestConfigurationNamesTheVariable(t *testing.T) {
-	if _, err := config.Load[redis.Config]([]string{"REDIS_ADDR=x"}); err == nil || !strings.Contains(err.Error(), "REDIS_ADDR") {
+	if err := redis.Run(t.Context(), redis.Config{Addr: "x"}); err == nil || !strings.Contains(err.Error(), "REDIS_ADDR") {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package jsonbody reads the JSON object that a request bears, strictly.
-package jsonbody
+// Package jsonhttp sends and reads JSON by HTTP: Read is what a server does with a request, strictly; Call is what a client does.
+package jsonhttp
 
 import (
 	"bytes"
