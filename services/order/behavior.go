@@ -45,11 +45,8 @@ func Behavior() participant.Behavior[domain.Order] {
 
 func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, error) {
 	fact, err := decide(o, m)
-	switch {
-	case err != nil:
-		return nil, err
-	case fact == nil:
-		return participant.Nothing, nil
+	if err != nil || fact == nil {
+		return participant.Nothing, err
 	}
 	return toBody(o, fact), nil
 }

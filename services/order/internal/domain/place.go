@@ -71,10 +71,8 @@ func Place(r Request, t Terms, now time.Time) (OrderPlaced, error) {
 	if err != nil {
 		return OrderPlaced{}, err
 	}
-	return OrderPlaced{
-		CustomerID: r.CustomerID, Email: r.Email, Currency: r.Currency, PaymentMethod: r.PaymentMethod,
-		Lines: slices.Clone(r.Lines), Total: total, PlacedAt: now, PaymentDeadline: now.Add(t.PaymentWithin), BodyHash: r.Hash(),
-	}, nil
+	r.Lines = slices.Clone(r.Lines)
+	return OrderPlaced{Request: r, Total: total, PlacedAt: now, PaymentDeadline: now.Add(t.PaymentWithin), BodyHash: r.Hash()}, nil
 }
 
 // lines checks every line and returns the total, which cannot overflow when each line keeps its limits.
