@@ -38,7 +38,7 @@ func Behavior() participant.Behavior[domain.Order] {
 			}},
 		},
 		React:    react,
-		Evolve:   evolve,
+		Evolve:   func(o domain.Order, m event.Message) domain.Order { return o.Evolve(fromBody(m.Body)) },
 		Deadline: domain.Order.Deadline,
 	}
 }
@@ -67,8 +67,4 @@ func decide(o domain.Order, m event.Message) (domain.Fact, error) {
 		return o.OnCancellationRequested()
 	}
 	return nil, nil
-}
-
-func evolve(o domain.Order, m event.Message) domain.Order {
-	return o.Evolve(fromBody(m.Body))
 }

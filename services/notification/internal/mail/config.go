@@ -61,14 +61,12 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 
 // options for a connection of go-mail, beside the dialling.
 func (c Config) options(t *tls.Config) ([]gomail.Option, error) {
-	_, port, _ := net.SplitHostPort(c.Addr)
-	n, _ := strconv.Atoi(port)
 	policy := map[string]gomail.TLSPolicy{
 		"none": gomail.NoTLS, "opportunistic": gomail.TLSOpportunistic, "required": gomail.TLSMandatory,
 		"implicit": gomail.TLSOpportunistic, // a server reached so offers no STARTTLS
 	}[c.TLS]
 	opts := []gomail.Option{
-		gomail.WithPort(n), gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
+		gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
 	}
 	if c.HELO != "" {
 		opts = append(opts, gomail.WithHELO(c.HELO))

@@ -52,8 +52,7 @@ func (s *Server) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (P
 	if !auth.CallerOf(ctx).Is(req.Body.CustomerID) {
 		return nil, auth.NotTheCaller(ctx, "/customer_id")
 	}
-	terms := domain.Terms{Currencies: s.cfg.Currencies, PaymentWithin: s.cfg.PaymentDeadline}
-	placed, err := domain.Place(*req.Body, terms, s.now())
+	placed, err := domain.Place(*req.Body, s.cfg.Currencies, s.cfg.PaymentDeadline, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,8 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 		return declineReason(e, "")
 	case ofMethod(e) && g.takesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
-	default:
-		return ""
 	}
+	return ""
 }
 
 // testModeLiveCard is said of every real card that is charged with a test key.
