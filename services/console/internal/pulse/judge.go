@@ -53,7 +53,7 @@ func (p *Pulse) judge(ctx context.Context, f flow, answered bool, orders counts,
 // counts say how the orders that are judged stand.
 type counts struct {
 	placed, settled, open, parked int
-	given                         int      // up, by an operator
+	given                         int      // given up by an operator
 	lost                          []*order // nobody works on them
 }
 

@@ -41,9 +41,11 @@ type mail struct {
 }
 
 func newOutside(cfg Config) *outside {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = askers, askers
 	return &outside{
 		gateway: strings.TrimRight(cfg.Gateway, "/"), mailbox: strings.TrimRight(cfg.Mailbox, "/"), mails: map[string]mail{},
-		http: http.Client{Transport: &http.Transport{MaxConnsPerHost: askers, MaxIdleConnsPerHost: askers}},
+		http: http.Client{Transport: transport},
 	}
 }
 

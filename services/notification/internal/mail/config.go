@@ -35,12 +35,11 @@ func (c Config) Validate() error {
 	n, portErr := strconv.ParseUint(port, 10, 16)
 	_, fromErr := netmail.ParseAddress(c.From)
 	_, tlsErr := c.tlsConfig()
-	encrypted := c.TLS == "required" || c.TLS == "implicit"
 	return errors.Join(
 		fault.FieldIf(err != nil || host == "", "SMTP_ADDR", "must be host:port, is %q", c.Addr),
 		fault.FieldIf(err == nil && (portErr != nil || n == 0), "SMTP_ADDR", "port must be 1 to 65535, is %q", port),
 		fault.FieldIf(fromErr != nil, "MAIL_FROM", "must be a mail address: %w", fromErr),
-		fault.FieldIf(c.Username != "" && !encrypted && !loopback(host),
+		fault.FieldIf(c.Username != "" && c.TLS != "required" && c.TLS != "implicit" && !loopback(host),
 			"SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS),
 		fault.FieldIf((c.Username != "") != c.Password.IsSet(),
 			"SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all"),

@@ -37,19 +37,18 @@ type Mailer struct {
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
-func New(cfg Config) (*Mailer, error) {
+func New(cfg Config) (m *Mailer, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	from, _ := netmail.ParseAddress(cfg.From) // it is valid
-	m := &Mailer{
+	from, _ := netmail.ParseAddress(cfg.From) // Validate has read it
+	m = &Mailer{
 		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
 		standing: upstream.New("mail server (SMTP_ADDR)"),
 	}
-	pool, err := puddle.NewPool(&puddle.Config[*conn]{
+	m.pool, err = puddle.NewPool(&puddle.Config[*conn]{
 		Constructor: m.dial, Destructor: (*conn).quit, MaxSize: int32(cfg.Connections),
 	})
-	m.pool = pool
 	return m, fault.As(fault.Invalid, err)
 }
 

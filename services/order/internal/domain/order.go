@@ -116,7 +116,9 @@ var ErrNotPlaced = fault.New(fault.NotYet, "the order is not placed yet")
 func (o Order) OnPaymentSucceeded() (Fact, error) { return o.step(OrderConfirmed{}, Placed) }
 
 // OnPaymentDeclined cancels an order that waits.
-func (o Order) OnPaymentDeclined() (Fact, error) { return o.step(OrderCancelled{PaymentDeclined}, Placed) }
+func (o Order) OnPaymentDeclined() (Fact, error) {
+	return o.step(OrderCancelled{PaymentDeclined}, Placed)
+}
 
 // OnCancellationRequested cancels an order that waits or is confirmed.
 func (o Order) OnCancellationRequested() (Fact, error) {
@@ -124,7 +126,9 @@ func (o Order) OnCancellationRequested() (Fact, error) {
 }
 
 // OnDeadlinePassed cancels an order that still waits for its payment.
-func (o Order) OnDeadlinePassed() (Fact, error) { return o.step(OrderCancelled{PaymentTimeout}, Placed) }
+func (o Order) OnDeadlinePassed() (Fact, error) {
+	return o.step(OrderCancelled{PaymentTimeout}, Placed)
+}
 
 // step answers with a fact when the order is in one of the states, and with nothing in every other; those lie after them, so
 // nothing stays nothing.
