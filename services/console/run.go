@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"net"
 	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
@@ -20,28 +19,19 @@ import (
 // Run runs the service until ctx ends, then stops it in order. Kafka, Redis and query may be missing: what needs them says so,
 // and the service is not ready without the first two.
 func Run(ctx context.Context, cfg Config) error {
-	var operators net.Addr
 	start := service.Start{Name: Name, HTTPAddr: cfg.HTTPAddr, Drain: cfg.Drain, Config: cfg.Config}
-	start.Listening = func(net.Addr) {
-		if cfg.Listening != nil {
-			cfg.Listening(operators)
-		}
-	}
-	return service.Run(ctx, start, func(s *service.Service) (err error) {
-		operators, err = open(s, cfg)
-		return err
-	})
+	return service.Run(ctx, start, func(s *service.Service) error { return open(s, cfg) })
 }
 
-// open makes the service's own parts, and returns where operators ask.
-func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
+// open makes the service's own parts.
+func open(s *service.Service, cfg Config) error {
 	guard, err := s.Guard(cfg.Auth, cfg.ConsoleAddr)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	protocol, err := choreography.Load()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p := projection.New(Behavior(), projection.Config{
 		Log: s.Log, Redis: s.Redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
@@ -56,13 +46,13 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	})
 	api, err := httpapi.New(model, query, s.Log, beat, cfg.Partitions)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	pages, err := web.New(model, query, s.Log, api, web.Config{
 		QueryURL: strings.TrimRight(cfg.QueryURL, "/"), TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: playground,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	guard.SignIn(cfg.SignIn, cfg.Credentials, pages.Notice)
 
@@ -75,5 +65,9 @@ func open(s *service.Service, cfg Config) (operators net.Addr, err error) {
 	if host := cfg.SignIn.Host(); host != "" {
 		names.Hosts = append(names.Hosts, host)
 	}
-	return s.HTTP("console", cfg.ConsoleAddr, names, api.Handler(guard, pages.Routes, pages.Static))
+	operators, err := s.HTTP("console", cfg.ConsoleAddr, names, api.Handler(guard, pages.Routes, pages.Static))
+	if err == nil && cfg.Listening != nil {
+		cfg.Listening(operators)
+	}
+	return err
 }

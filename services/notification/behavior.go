@@ -28,18 +28,15 @@ const Name = "notification"
 // Mail is what a Mailer is given.
 type Mail = domain.Mail
 
-// Refused is the error by which a Mailer says that the recipient was refused for good.
+// Refused is the error by which a Mailer says that the server does not take this mail, for good or for now.
 type Refused = mail.Refused
-
-// PutOff is the error by which a Mailer says that the server does not take this mail for now.
-type PutOff = mail.PutOff
 
 // Mailer is notification's port to the mail server.
 type Mailer interface {
 	// MessageID of the mail about an event; the same for the same event, however often it is sent.
 	MessageID(causeID string) string
-	// Send blocks until the mail server has the mail. An error is a *Refused, a *PutOff, or has the class that decides
-	// between waiting and parking.
+	// Send blocks until the mail server has the mail. An error is a *Refused, or has the class that decides between
+	// waiting and parking.
 	Send(ctx context.Context, m Mail) error
 }
 
@@ -56,7 +53,7 @@ func Behavior(m Mailer, giveUpAfter time.Duration) participant.Behavior[domain.N
 			{Topic: participant.FactsTopic("payment"), Types: []string{event.TypeOf(&paymentv1.PaymentRefunded{})}},
 		},
 		React:  reactor{mailer: m, giveUpAfter: giveUpAfter}.react,
-		Evolve: evolve,
+		Evolve: func(n domain.Notices, m event.Message) domain.Notices { return n.Evolve(fromBody(m.Body)) },
 	}
 }
 
@@ -71,28 +68,19 @@ func (r reactor) react(ctx context.Context, state domain.Notices, m event.Messag
 		return nil, err
 	}
 	to, ok, err := state.Decide(about.Kind, about.To)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return participant.Nothing, nil
+	if err != nil || !ok {
+		return participant.Nothing, err
 	}
 	about.To = to
 	fact := domain.Fact{Kind: about.Kind, Status: domain.Sent, Email: to, MessageID: r.mailer.MessageID(m.ID)}
 	err = r.mailer.Send(ctx, about)
 	refused, isRefused := errors.AsType[*Refused](err)
-	putOff, isPutOff := errors.AsType[*PutOff](err)
+	tooOld := participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx)
 	switch {
-	case isRefused:
+	case isRefused && (!refused.ForNow || tooOld):
 		fact.Status, fact.Reason = domain.Failed, refused.Reason
-	case isPutOff && participant.Now(ctx).Sub(m.Time) >= r.giveUpAfter && !participant.Skewed(ctx):
-		fact.Status, fact.Reason = domain.Failed, putOff.Reason
 	case err != nil:
 		return nil, err
 	}
 	return toBody(fact), nil
-}
-
-func evolve(state domain.Notices, fact event.Message) domain.Notices {
-	return state.Evolve(fromBody(fact.Body))
 }

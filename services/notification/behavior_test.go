@@ -137,7 +137,7 @@ func TestAMailThatIsPutOffIsGivenUpInTheEnd(t *testing.T) {
 		if tc.skewed {
 			ctx = participant.WithSkewed(ctx)
 		}
-		f := fakeMailer{err: fault.Defer(0, "not now: %w", &PutOff{Reason: "450 4.1.2 no such domain"})}
+		f := fakeMailer{err: fault.Defer(0, "not now: %w", &Refused{Reason: "450 4.1.2 no such domain", ForNow: true})}
 		fact, err := Behavior(&f, giveUpAfter).React(ctx, domain.Notices{}, confirmed())
 		if !tc.failed {
 			if fact != nil || fault.ClassOf(err) != fault.Deferred {

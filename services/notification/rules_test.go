@@ -34,7 +34,7 @@ func (s *server) Send(_ context.Context, m Mail) error {
 		return fault.New(fault.Unavailable, "down")
 	}
 	if _, said := s.words[m.CauseID]; !said {
-		putOff := fault.Defer(0, "%w", &PutOff{Reason: "not now"})
+		putOff := fault.Defer(0, "%w", &Refused{Reason: "not now", ForNow: true})
 		s.words[m.CauseID] = rapid.SampledFrom([]error{nil, &Refused{Reason: "no"}, putOff}).Draw(s.t, "mail server says")
 	}
 	return s.words[m.CauseID]

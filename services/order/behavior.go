@@ -38,18 +38,15 @@ func Behavior() participant.Behavior[domain.Order] {
 			}},
 		},
 		React:    react,
-		Evolve:   evolve,
+		Evolve:   func(o domain.Order, m event.Message) domain.Order { return o.Evolve(fromBody(m.Body)) },
 		Deadline: domain.Order.Deadline,
 	}
 }
 
 func react(_ context.Context, o domain.Order, m event.Message) (proto.Message, error) {
 	fact, err := decide(o, m)
-	switch {
-	case err != nil:
-		return nil, err
-	case fact == nil:
-		return participant.Nothing, nil
+	if err != nil || fact == nil {
+		return participant.Nothing, err
 	}
 	return toBody(o, fact), nil
 }
@@ -70,8 +67,4 @@ func decide(o domain.Order, m event.Message) (domain.Fact, error) {
 		return o.OnCancellationRequested()
 	}
 	return nil, nil
-}
-
-func evolve(o domain.Order, m event.Message) domain.Order {
-	return o.Evolve(fromBody(m.Body))
 }

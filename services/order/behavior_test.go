@@ -41,7 +41,7 @@ func message(body proto.Message) event.Message {
 // in returns the state after facts.
 func in(facts ...proto.Message) (o domain.Order) {
 	for _, f := range facts {
-		o = evolve(o, message(f))
+		o = Behavior().Evolve(o, message(f))
 	}
 	return o
 }
@@ -128,7 +128,7 @@ func TestChoreography(t *testing.T) {
 			next[string(o.Status)] = nil
 		}
 		for _, f := range []proto.Message{placedBody(), confirmed, byCustomer} {
-			to := evolve(o, message(f)).Status
+			to := Behavior().Evolve(o, message(f)).Status
 			if to == o.Status {
 				continue
 			}

@@ -12,7 +12,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.HTTPAddr != "127.0.0.1:8081" || c.Partitions != 12 || c.PaymentDeadline.Minutes() != 15 || c.CancelWindow.Hours() != 14*24 {
+	if c.HTTPAddr != "127.0.0.1:8081" || c.Partitions != 12 || c.API.PaymentDeadline.Minutes() != 15 || c.API.CancelWindow.Hours() != 14*24 {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -34,7 +34,9 @@ func fromBody(body proto.Message) domain.Fact {
 	switch b := body.(type) {
 	case *orderv1.OrderPlaced:
 		f := domain.OrderPlaced{
-			CustomerID: b.GetCustomerId(), Email: b.GetEmail(), Currency: b.GetCurrency(), PaymentMethod: b.GetPaymentMethod(),
+			Request: domain.Request{
+				CustomerID: b.GetCustomerId(), Email: b.GetEmail(), Currency: b.GetCurrency(), PaymentMethod: b.GetPaymentMethod(),
+			},
 			Total: b.GetTotal(), BodyHash: b.GetBodyHash(),
 			PlacedAt: b.GetPlacedAt().AsTime(), PaymentDeadline: b.GetPaymentDeadline().AsTime(),
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/participant/admission"
 	"github.com/troupe-dev/troupe/pkg/service"
-	"github.com/troupe-dev/troupe/services/order/internal/domain"
 	"github.com/troupe-dev/troupe/services/order/internal/httpapi"
 )
 
@@ -20,15 +19,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		part := cfg.Participant(s, cfg.Concurrency)
 		door := admission.New(Behavior(), part)
-		orders, err := httpapi.New(door, httpapi.Config{
-			Guard:        guard,
-			Participant:  Name,
-			Terms:        domain.Terms{Currencies: cfg.Currencies, PaymentWithin: cfg.PaymentDeadline},
-			CancelWindow: cfg.CancelWindow,
-			FindWithin:   cfg.FindWithin,
-			QueryURL:     cfg.QueryURL,
-			Clock:        part.Clock,
-		})
+		orders, err := httpapi.New(Name, door, guard, part.Clock, cfg.API)
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func start(t *testing.T, deadline time.Duration) *running {
 		t.Fatal(err)
 	}
 	cfg.Kafka, cfg.Redis.Addrs = brokertest.Fresh(t), []string{storetest.Addr(t)}
-	cfg.HTTPAddr, cfg.Partitions, cfg.PaymentDeadline = "127.0.0.1:0", partitions, deadline
+	cfg.HTTPAddr, cfg.Partitions, cfg.API.PaymentDeadline = "127.0.0.1:0", partitions, deadline
 	listening := make(chan net.Addr, 1)
 	cfg.Listening = func(a net.Addr) { listening <- a }
 	log, err := broker.Open(cfg.Kafka)

@@ -54,7 +54,7 @@ func Behavior(g Gateway, keyMemory, undecidedFor time.Duration) participant.Beha
 			Types: []string{event.TypeOf(&orderv1.OrderPlaced{}), event.TypeOf(&orderv1.OrderCancelled{})},
 		}},
 		React:  reactor{gateway: g, keyMemory: keyMemory, undecidedFor: undecidedFor}.react,
-		Evolve: evolve,
+		Evolve: func(p domain.Payment, m event.Message) domain.Payment { return p.Evolve(fromBody(m.Body)) },
 	}
 }
 
@@ -72,13 +72,12 @@ func (r reactor) react(ctx context.Context, p domain.Payment, m event.Message) (
 		return r.placed(ctx, p, m.Event, body)
 	case *orderv1.OrderCancelled:
 		return r.cancelled(ctx, p, m.Event)
-	default:
-		return participant.Nothing, nil
 	}
+	return participant.Nothing, nil
 }
 
 func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, body *orderv1.OrderPlaced) (proto.Message, error) {
-	if !p.Wanted() {
+	if p.Status != domain.Open {
 		return participant.Nothing, nil
 	}
 	if err := body.GetPaymentDeadline().CheckValid(); err != nil {
@@ -107,11 +106,8 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 
 func (r reactor) cancelled(ctx context.Context, p domain.Payment, e event.Event) (proto.Message, error) {
 	back, ok, err := p.GiveBack()
-	switch {
-	case err != nil:
-		return nil, err
-	case !ok:
-		return participant.Nothing, nil
+	if err != nil || !ok {
+		return participant.Nothing, err
 	}
 	back.EventID, back.OrderID, back.KeysForgotten = e.ID, e.Subject, r.forgotten(ctx, e)
 	refundID, err := r.gateway.Refund(ctx, back)
@@ -132,17 +128,12 @@ func (r reactor) undecided(ctx context.Context, e event.Event, err error, deadli
 		return fault.New(fault.Permanent, "not decided within %s: %w", r.undecidedFor, err)
 	case !deadline.Before(now):
 		return fault.Defer(deadline.Sub(now)+time.Second, "%w", err)
-	default:
-		return err
 	}
+	return err
 }
 
 // forgotten reports whether keys made from this event say nothing: the gateway may have forgotten them (none was used
 // before the event's time), or they may have been used with another payload, or how old the event is cannot be known.
 func (r reactor) forgotten(ctx context.Context, e event.Event) bool {
 	return participant.Now(ctx).Sub(e.Time) >= r.keyMemory || participant.Edited(ctx) || participant.Skewed(ctx)
-}
-
-func evolve(p domain.Payment, m event.Message) domain.Payment {
-	return p.Evolve(fromBody(m.Body))
 }

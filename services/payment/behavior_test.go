@@ -302,7 +302,7 @@ func TestFactsSurviveTheLog(t *testing.T) {
 			t.Errorf("%+v came back as %+v", f, got)
 		}
 	}
-	if got := evolve(paid, event.Message{Body: &orderv1.OrderPlaced{}}); got != paid {
+	if got := Behavior(nil, 0, 0).Evolve(paid, event.Message{Body: &orderv1.OrderPlaced{}}); got != paid {
 		t.Errorf("an event of another participant made %+v", got)
 	}
 }

@@ -18,9 +18,8 @@ func toBody(f domain.Fact) proto.Message {
 		return &paymentv1.PaymentRefunded{
 			RefundId: f.RefundID, PaymentIntentId: f.IntentID, Amount: f.Amount, Currency: f.Currency,
 		}
-	default:
-		panic(fmt.Sprintf("no event for a fact of type %T", f))
 	}
+	panic(fmt.Sprintf("no event for a fact of type %T", f))
 }
 
 // fromBody returns nil for a body that is none of payment's facts.
@@ -34,7 +33,6 @@ func fromBody(body proto.Message) domain.Fact {
 		return domain.PaymentRefunded{
 			RefundID: b.GetRefundId(), IntentID: b.GetPaymentIntentId(), Amount: b.GetAmount(), Currency: b.GetCurrency(),
 		}
-	default:
-		return nil
 	}
+	return nil
 }

@@ -26,23 +26,23 @@ const (
 )
 
 // RedriveChain implements POST /api/dead-letters/{participant}/{order_id}/redrive.
-func (d door) RedriveChain(ctx context.Context, req RedriveChainRequestObject) (RedriveChainResponseObject, error) {
-	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
+func (s *Server) RedriveChain(ctx context.Context, req RedriveChainRequestObject) (RedriveChainResponseObject, error) {
+	return s.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
 		action: deadletter.Redrive, by: actor(ctx, req.Body.By), reason: req.Body.Reason, force: req.Body.Force,
 	})
 }
 
 // EditLetter implements POST /api/dead-letters/{participant}/{order_id}/edit.
-func (d door) EditLetter(ctx context.Context, req EditLetterRequestObject) (EditLetterResponseObject, error) {
-	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
+func (s *Server) EditLetter(ctx context.Context, req EditLetterRequestObject) (EditLetterResponseObject, error) {
+	return s.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
 		action: deadletter.Edit, by: actor(ctx, req.Body.By), reason: req.Body.Reason, force: req.Body.Force, letter: req.Body.LetterID,
 		payload: req.Body.Payload,
 	})
 }
 
 // DiscardLetter implements POST /api/dead-letters/{participant}/{order_id}/discard.
-func (d door) DiscardLetter(ctx context.Context, req DiscardLetterRequestObject) (DiscardLetterResponseObject, error) {
-	return d.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
+func (s *Server) DiscardLetter(ctx context.Context, req DiscardLetterRequestObject) (DiscardLetterResponseObject, error) {
+	return s.act(ctx, req.Participant, req.OrderID, req.Params.Prefer, wish{
 		action: deadletter.Discard, by: actor(ctx, req.Body.By), reason: req.Body.Reason, letter: req.Body.LetterID,
 	})
 }
@@ -78,21 +78,21 @@ func (w wish) refused(c letters.Chain) error {
 }
 
 // act puts a wish to a chain and waits for the outcome.
-func (d door) act(ctx context.Context, participant, order, prefer string, w wish) (answer, error) {
+func (s *Server) act(ctx context.Context, participant, order, prefer string, w wish) (answer, error) {
 	wait, err := contract.Wait(prefer, defaultWait)
 	if err != nil {
 		return answer{}, err
 	}
-	chain, err := d.chain(ctx, participant, order)
+	chain, err := s.chain(ctx, participant, order)
 	if err == nil {
 		err = w.refused(chain)
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := d.request(ctx, chain, w)
+	req, err := s.request(ctx, chain, w)
 	if err == nil {
-		err = d.publish(ctx, chain, req)
+		err = s.publish(ctx, chain, req)
 	}
 	if err != nil {
 		return answer{}, err
@@ -101,18 +101,18 @@ func (d door) act(ctx context.Context, participant, order, prefer string, w wish
 		RequestID: req.ID, Participant: chain.Participant, OrderID: chain.Order, Action: RequestStateAction(action(w.action)),
 		State: RequestStateStateWaiting,
 	}
-	a, ok, err := d.await(ctx, req.ID, chain, wait)
+	a, ok, err := s.await(ctx, req.ID, chain, wait)
 	if err != nil || !ok { // it is in the log; who asked can ask again
 		return answer{state}, nil
 	}
-	return d.answer(ctx, a)
+	return s.answer(ctx, a)
 }
 
 // request makes the request of a wish. The true ids of order and letter are those of the letter's record.
-func (d door) request(ctx context.Context, c letters.Chain, w wish) (deadletter.Request, error) {
+func (s *Server) request(ctx context.Context, c letters.Chain, w wish) (deadletter.Request, error) {
 	i := max(0, c.Find(w.letter))
 	at := letterPlaces(c, i, i+1)[0]
-	records, err := d.records(ctx, []projection.At{at}, c.Order)
+	records, err := s.records(ctx, []projection.At{at}, c.Order)
 	if err != nil {
 		return deadletter.Request{}, err
 	}
@@ -140,11 +140,11 @@ func (d door) request(ctx context.Context, c letters.Chain, w wish) (deadletter.
 }
 
 // publish appends a request; when it returns nil, all in-sync replicas have it.
-func (d door) publish(ctx context.Context, c letters.Chain, req deadletter.Request) error {
+func (s *Server) publish(ctx context.Context, c letters.Chain, req deadletter.Request) error {
 	r := req.Record(c.Participant)
 	var failed error
 	tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-	d.log.Produce(ctx, []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) { failed = p.Err })
+	s.log.Produce(ctx, []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) { failed = p.Err })
 	if fault.ClassOf(failed) == fault.Permanent { // somebody has to mend it; who asked cannot
 		return fault.Later(30*time.Second, "kafka refuses the request: %w", failed)
 	}
@@ -155,13 +155,13 @@ func (d door) publish(ctx context.Context, c letters.Chain, req deadletter.Reque
 }
 
 // await waits until a request is answered; ok is false when it is not even known yet.
-func (d door) await(ctx context.Context, id string, c letters.Chain, wait time.Duration) (a letters.Answer, ok bool, err error) {
-	changed := d.model.WatchChain(c)
+func (s *Server) await(ctx context.Context, id string, c letters.Chain, wait time.Duration) (a letters.Answer, ok bool, err error) {
+	changed := s.model.WatchChain(c)
 	defer changed.Stop()
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	for {
-		if a, ok, err = d.model.Request(ctx, id); err != nil || ok && a.Closed != nil {
+		if a, ok, err = s.model.Request(ctx, id); err != nil || ok && a.Closed != nil {
 			return a, ok, err
 		}
 		select {
@@ -177,15 +177,15 @@ func (d door) await(ctx context.Context, id string, c letters.Chain, wait time.D
 }
 
 // GetRequest implements GET /api/dead-letters/requests/{request_id}.
-func (d door) GetRequest(ctx context.Context, req GetRequestRequestObject) (GetRequestResponseObject, error) {
+func (s *Server) GetRequest(ctx context.Context, req GetRequestRequestObject) (GetRequestResponseObject, error) {
 	wait, err := contract.Wait(req.Params.Prefer, defaultWait)
 	if err != nil {
 		return nil, err
 	}
-	a, ok, err := d.model.Request(ctx, req.RequestID)
+	a, ok, err := s.model.Request(ctx, req.RequestID)
 	if err == nil && !ok {
-		if err = d.certain(ctx, letters.Notes...); err == nil {
-			a, ok, err = d.model.Request(ctx, req.RequestID)
+		if err = s.certain(ctx, letters.Notes...); err == nil {
+			a, ok, err = s.model.Request(ctx, req.RequestID)
 		}
 	}
 	switch {
@@ -194,56 +194,44 @@ func (d door) GetRequest(ctx context.Context, req GetRequestRequestObject) (GetR
 	case !ok:
 		return nil, fault.New(fault.NotFound, "there is no request %s, or it is long past", req.RequestID)
 	case a.Closed == nil:
-		if a, ok, err = d.await(ctx, req.RequestID, a.Chain, wait); err != nil || !ok {
+		if a, ok, err = s.await(ctx, req.RequestID, a.Chain, wait); err != nil || !ok {
 			return nil, err
 		}
 	}
-	return d.answer(ctx, a)
+	return s.answer(ctx, a)
 }
 
 // answer says what became of a request; why, it reads from the log.
-func (d door) answer(ctx context.Context, a letters.Answer) (answer, error) {
-	s := RequestState{
+func (s *Server) answer(ctx context.Context, a letters.Answer) (answer, error) {
+	state := RequestState{
 		RequestID: a.Asked.ID, Participant: a.Chain.Participant, OrderID: a.Chain.Order, Action: RequestStateAction(action(a.Asked.Action)),
 		State: RequestStateState(a.State()),
 	}
 	if a.Closed == nil {
-		return answer{s}, nil
+		return answer{state}, nil
 	}
-	s.Redriven, s.Waiting = int32(a.Closed.Redriven), int32(a.Closed.Waiting)
-	if s.State == RequestStateStateDone {
-		return answer{s}, nil
+	state.Redriven, state.Waiting = int32(a.Closed.Redriven), int32(a.Closed.Waiting)
+	if state.State == RequestStateStateDone {
+		return answer{state}, nil
 	}
-	said, err := d.entries(ctx, a.Why(), a.Chain.Order)
+	said, err := s.entries(ctx, a.Why(), a.Chain.Order)
 	if err == nil && len(said) > 0 {
-		s.LetterID, s.Class, s.Message = said[0].LetterID, said[0].Class, said[0].Message
+		state.LetterID, state.Class, state.Message = said[0].LetterID, said[0].Class, said[0].Message
 	}
-	return answer{s}, err
+	return answer{state}, err
 }
 
 // answer is a RequestState: 202 while it waits.
 type answer struct{ RequestState }
 
 func (a answer) write(w http.ResponseWriter) error {
-	status := http.StatusOK
-	if a.State == RequestStateStateWaiting {
-		status = http.StatusAccepted
-		w.Header().Set("Location", "/api/dead-letters/requests/"+a.RequestID)
-	}
-	return write(w, status, a.RequestState)
-}
-
-// write answers with JSON that nobody keeps.
-func write(w http.ResponseWriter, status int, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, err = w.Write(append(body, '\n'))
-	return err
+	if a.State == RequestStateStateWaiting {
+		w.Header().Set("Location", "/api/dead-letters/requests/"+a.RequestID)
+		w.WriteHeader(http.StatusAccepted)
+	}
+	return json.NewEncoder(w).Encode(a.RequestState)
 }
 
 // VisitRedriveChainResponse implements RedriveChainResponseObject.

@@ -21,28 +21,9 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
 	"github.com/troupe-dev/troupe/pkg/view"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
+	"github.com/troupe-dev/troupe/services/console/internal/pulse"
 )
-
-// Defines values for InvariantState.
-const (
-	InvariantStateBroken    InvariantState = "broken"
-	InvariantStateHolds     InvariantState = "holds"
-	InvariantStateUnchecked InvariantState = "unchecked"
-)
-
-// Valid indicates whether the value is a known member of the InvariantState enum.
-func (e InvariantState) Valid() bool {
-	switch e {
-	case InvariantStateBroken:
-		return true
-	case InvariantStateHolds:
-		return true
-	case InvariantStateUnchecked:
-		return true
-	default:
-		return false
-	}
-}
 
 // Defines values for LogEntryAction.
 const (
@@ -282,28 +263,7 @@ type FieldProblem struct {
 }
 
 // Group defines model for Group.
-type Group struct {
-	Class string `json:"class"`
-
-	// Letters All letters of these chains, those behind the head included.
-	Letters int64 `json:"letters"`
-
-	// Message Why the newest head failed.
-	Message string `json:"message"`
-
-	// Newest When the newest head failed first.
-	Newest time.Time `json:"newest"`
-
-	// Oldest When the head that waits longest failed first.
-	Oldest time.Time `json:"oldest"`
-
-	// Orders Chains with such a head.
-	Orders      int64  `json:"orders"`
-	Participant string `json:"participant"`
-
-	// Type Empty when the head has none that can be read.
-	Type string `json:"type"`
-}
+type Group = letters.Group
 
 // Groups defines model for Groups.
 type Groups struct {
@@ -325,22 +285,7 @@ type Header struct {
 }
 
 // Invariant defines model for Invariant.
-type Invariant struct {
-	// Name Examples: accounted, charges, mails
-	Name string `json:"name"`
-
-	// Orders A few that contradict it.
-	Orders []string `json:"orders,omitempty,omitzero"`
-
-	// State unchecked: nobody can be asked, or it does not answer.
-	State InvariantState `json:"state"`
-
-	// Text What was compared.
-	Text string `json:"text"`
-}
-
-// InvariantState unchecked: nobody can be asked, or it does not answer.
-type InvariantState string
+type Invariant = pulse.Verdict
 
 // Letter defines model for Letter.
 type Letter struct {
@@ -3735,127 +3680,128 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request, pa
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3/c9s29uC/guHtTNs7SpYdO4nl+cycm02afDZNMnHazF2dtSDyScSaArgAaEXt+H+/eQ8ACUmkLbup",
-	"2+71lzaWSODh4X3/pl+STC0qJUFak4x/SQrgOWj657OClyXIOeAfOZhMi8oKJZNx8v7FM/b4ydFomKSJ",
-	"yQpYcHxmwT+/Bjm3RTI+OHqcJnZVQTJOjNVCzpPr6zR5rTLulthc8UMBrOK2YMsCNDCrGDeXjM+5kOub",
-	"bC/6Hqxenc4s6O1lzyBTMje43pILy6YwU7h8AczwBTAN/67BWCYMMyBt14YLIcWiXiTj/eZEQlqYg06u",
-	"cfuKa74A65H2QpQW9LOSG7MNzVtZrlhWcCENWxbKAEN0sxkXJeRsKWzBbCEMy/B1hELgW/+uQa+SNJF8",
-	"gZvTl2sQ/k3DLBkn/2Ovvco9963Zc5AgnA6ytzrvwhNBpmZue4XP9G1PX16IfGcI3uB7LQDvuLYiExWX",
-	"9hYwDOgrkUEfIFW00K6wxJu3IH2gW93xshA/HkC4QpJBmjghikKIGEdCpD9LbizLlWVLUZYsV30HIaLa",
-	"9QTPcU8CGOGn2yQEdzIU3dVXhuFGze7IZZ3XibwgNOTJ2Ooa7ny97/gczsTPHaCcWrZQxjKj2ILL1Qkb",
-	"sQVwadjRKGULx49csoNR+PxgNBqyU1bxObAFX7EpMFMojYhFJlE1MrKQ8wbN/TQyhwuDQMXHyWHG69Im",
-	"46NRmsyUXnDrmPrRQZK2/D7q4Hd3zA/qEnpkmITP9oK2tfiQoxVwR3HCZ8joamwBmrWygy1qg6dqRRM3",
-	"+G8NN56NNukTwvujg0OUT9aCxgX++dPp4P/ywc+jwfHF4NP//FvSJaJv5E+E3LMl3pnFA1xC7u4BcB/T",
-	"Q2fr3Ho/Utvk3ncaZl3CDLXTk4PD0ZBk/n+9GbNCLYn0mNnQBzPleFXVNlOIdEeqKRvhI49GaUNwwrJ9",
-	"okp6jw4vDJOKmTormKwXU9D4iYZZbSA/CTdMMILMwDCugYm5VBpyxBJ85ouqROQQmEcBcU4Ft6jzx7yL",
-	"pr1GFJtKSQOkhk6lWQLhG/W9tOAul1dVKZxG3vuXcWp5t6t47/TmmeUW3H7bhBJ065Ibxj0AJ2xi8J0J",
-	"M3xl8F6GyXWafAuFkDdBV2k1LWHxv+4G5Tv3VheAEw08HyxUDuVgSrtPxkQJ+Dmjz/E23VeOvtU8ZUp7",
-	"yaNhWovSDtmklvyKi5JPS5iM2XvISYOyf/DZJWe5AiQS6xFACxBX4+JWKbZA6rGK5QppT8kMTtAEkoyv",
-	"4c8qlA1VPS2FKSBHavSCUcgAHZNwBdoWUIIxKeMyR5smR2iFt2wCPKzgeoE0GJl7ZEYNGjuqC6/+6b3I",
-	"4iLUPlNyVorMPugFOnkzkMoOkH+EnPsbdF8QqnlZBglMmjxtL4TYGEXCgmTyBNexBQzwjJMxU6j98T1S",
-	"+hmXiGvIhYV8yCYaci2uQA6sUgM1syD93rE9NxNXSE70JJEE7nTCJjOlM5i03wh37w4Q5IYXSk9FnjsV",
-	"82D4nIVd/VFUBZr2YhIgN0iQqkRMZVoZM1BazAU+y51yUzPGpZN57isiUMR0VnA5B8S1LZAYkfwdeZLF",
-	"y89RShncCKnaq0HDRe6kbLu+M04lqsZLQ5h6Ja94KXIvje6ALi97ifCnK/zvFS9rb7tYLkrU+oY1eipN",
-	"QGuFjPJT7xMzAWWejJO96Sq5/oTC3FguMxTMe7wSezlKHK8l9yq+WoC0e6PZ0xnPj6aD/DibDo4eH88G",
-	"fP/x0eDJ6OnjJ08Onh4fjWDPkwqqAMttbZLx4QitE2FJfXgsBIGBal3zDNCqGyeH09nxwezR0ZMn00eH",
-	"OX/MH2VwfHCcj2AEh08ePW6NgFrLsdWqrmDs0TUWbuVBWJno5teT2saykzEDnhWMEIhikMwzUq98AXka",
-	"PCNgui4BqWSqgXsSeKPsC1U/sPJAYTHDXR2vOHEebAGi8iF7g9LY0fGyECXcql3Y10ejR9/QocLeD3im",
-	"08CeUBonht6TisvfqOUXNBtoyX6Lgb5G01d488rZB2dWlOVHJ+V/FxtGmFjRouxqlTrkbAV2Q5vGkY6b",
-	"VGnzHAHwQanXXLuIy4MR81TlK1JkJW7tpT9+iKemz7R30Nj34lu6jx8kr20B0iJU8LC8V6/vvcGBzuty",
-	"F8S8XiFTIBCUZXOlcq+ElMbHSiXnLuARXeDHjx8Hp9FGt11kGy0joH+Qpq4q9Fnz7yEXPMQYHhBNDQCD",
-	"BUIwQDEf325QtZscNExaKU+o+Ha17WN9LJRXw+may3nwlDzo5u91//Of5+efR6PB+fnn/dn5+ecns04v",
-	"NE2eobGGm1YazRArnKb2yhP/KSwszK3BL1zmNb2Eqy7451futYNR69xzrfkKv95w3bfP/HxR2ZWzzskU",
-	"EaaN8+B7m7gg93vrbE3EZTuYmSbeD+2IHXppZZzhhIbRFDK+8IYRLFKCRcISxdVMaHRio08ORqMTppwI",
-	"o2+9VSXLFXnsu6DztZo/l1avdsBltR5F2DonfR/k451CMGgDKb26IYLsDf4Q/KLH0aogL6A2Vi1Am69Y",
-	"rpRO2R49ZvZ+Efn1HgX0iKS3AF62ymd9W0deZsPNUJJ8D8QxrXfXKFMbIPlpI3QSBexaJLbwpQ2TRMQU",
-	"cLZN45+a3dX0X5DZhvk816CYKsu3M7J7b6SNwGWbPJtDKa5Aiy6afqmWjLwnQp0Lp5K3qwXkIVYv3Gcu",
-	"0nRnXKYJfM6g6k86GMuzS/JeWMWlyDpvf45mcff7mZKmXoBm9IxzWZwD2LlSpGE27C8TIQEZuw09WYo+",
-	"ewJz17szz750waTrbRZ1C12o2cyA3WTDx4e34tW/b1Ulsi79AD7P4p5jwhooZ6wUYE7wD9ZQr5Oj3K6x",
-	"UCfyKr4qFSfJyfOcXublu4jcXDRx+5IIq18Zp/eQmLSyalrP2H+fvX0zZKdTSv6QZBeIfYl2whRYDpnK",
-	"0QMxgMKFdr8gTzCCz3NOmnwezNXAf0iK9D1ffg/GcDQKGujd+10YW7W6uQMEpX1ujCyZMTnCVilnoVEg",
-	"kwdcG8tXZLAinumCOtGpeWzZP5eZyknEJVNugChgG5PTlYVG2MVoTXE/9+KwM7Aci7TABQ6GDVraJM1t",
-	"GfUJpVR3is27lilaehfkoqXIohSeSlkFesGRQVJmNZdG0D/x0RXYk+CPzQjV3KLqUHn4NEQ3WgaMdP3j",
-	"w5vMHj74uSfgniZ/Fybj+gaanvHSQLohVV3M4ibG/zZmcmdt3J7GwVvipt9riV0nvMv37unN652ukmal",
-	"GIYubfM8F/Y3OjwF2tYSPn65DclbGhWsuhsieBFVT5Uqgct7IfjeMmxZqJLMuW4plm4yJcJ6Dyn1mxJA",
-	"e/xOUmhym2sRup8SF5Uaurz01f6Q0p7vSp4BLRRnQ9AY7WfEJv817OXHFwLKPIq/bFozLvTXZQlQcIoU",
-	"mTOyocybQFXHRj5cuGUH0G2ySqGq1UxIqxq1ENIHFBdzNouTpPh5k0u8Xfy6rdNwmq67+C5YPOvnz4LU",
-	"3TpO5JttslcZcoOeRI3X8Sb1pk0UB3M5dpmVdb5t7e1glSw8JfeqV+8PRWzeeTvusU67Rvas4/yqNZhz",
-	"bmFgxQK6tlBlfvMWtDYRFFr3xsUpjL3vdrrb8HzmSxyELVz80hHVPXB/m9NnO+ss1rxqf+iCGybJwMHT",
-	"++yL9lDdTNvr3lIolvE1Fh4Ha06Su4XmxlsS6mULs80X8+bznaxyx11rbvT+qMuPjrjqjpdxy3U3ZHXn",
-	"e97Atz95B2678OfdkS38eYuzU65SZsaH96qSC8ksfLbd6lj6Wpgt2ovSO/H6r4LN6gjQ/xsdEl3D7cRG",
-	"24XFu877Sl5xLTxDrB85gBorOp5lqpaW0klZgYa9ITtTlDE6b+fpUzaDpWceJa3mucgsc5fdEGgPf7bE",
-	"R5n67cVrmRWQXUI+ZlIFb4UCiebSOyrCbma+qeBBIkn9lBSqzPFcU+2rV5oVOw+Jt90lJbkLDCB7cQ35",
-	"zrfljuXX7bq0NvaxQaRNlcI2kYp83UH3FSJx7MKruU51069XScpfoMivNazJgRulfcnv9VZszd50SF/6",
-	"1uimzkPdqItFEyZhz2rLuGVHo5F3L4VkpTA9q947YHFj4PW3DFhWyojuANQra1CkZU0ZB9lFJ2w/xJa7",
-	"NPH6jvtdOwafpTvkRpVQTflBawTd8VgarF5d8JssmAir7YbNOdl05cNC6yGYiIuc4eOCGxVoyk7savDc",
-	"GplyRFwK6Ca0bnPlw4aLdcKgNWDWgkf3sVei6O6a1xQoqLFkgmETeCwcdz0q7HllU4psiIeIXvrF4TvP",
-	"yb8uI/PHSsZsXEVrFO4SJm+yIVtI4Vk3t7+dtVVdsT5syzsgF3hbuY8JdWlDbncX5y5Q0q9stsC7wSG6",
-	"7FR9p+E8J5s5KbTePRMTm7OvQ9HUOKjFtijQFVaNfVyYIgT0hAaSjvkJ8yjBfzog/Sr4hpLfnKDVkZXK",
-	"oAFCvC1z5yB34jvUyQSQPOrJ7mp2QrahrYjdcOnOC1nTmbvrwAbbKVs6dZiL/ARhDsfwHxurqqrnUv58",
-	"urANL22Ho8NldOEqIKWp5A0hBaK3Kc8u76XB+tRkdDvFl9SYRHh9eG8U1u7Zxy7MGCvKstO3u2vmkXie",
-	"RE7ar6eiQ92ohHpkaLdeAWlDyvBLp6Z/D80SjrObZgkNHdEmR/sHO8Y1x32BzY3C/tjt9MWIG7HUW3Ma",
-	"o8Fx72ZtAHW7Nv/48OgJInG30Orp1OVAXe1npxgMtZk7EstaiHczCLNNMG0d520lB5Guadiu1mLQ9AB0",
-	"AR9KOum+HWceHR9HfHo46hQmvvqzM6eNMhGNZrgCvWK+uMjpw420QCR9mprRzSVfCGqZiMvhJKPHXTVK",
-	"qeZkQcfkMRoc88Hs0y+PDq7/trtxfWb5tIQh2y5FZTNVlmqJXvSqDYFbl6XjCJ/w7JqrrEZqjlosiMh3",
-	"KG/9tPu9bTC4t8rdnTR32sXc7+rSdAi8u5h1ee0KtsBckB2/ELK2cdgrrn7oTza7DoVM1aWrZgwRnCH7",
-	"6GMXuXDfGO5qAWFmmWNGkP11EqY/t3VLORuipgmNbmFOyItZKeZFV98gxcGaggkum4YeV0Kugc7R1pBs",
-	"I0qESN3ucqQN7nUEz1xo7qICfeGajjqgvoo7BSnZ6PuT1p1cVU/LiBBcr5E3xC4h70WHmrFlIbKCGbUA",
-	"V9zrDOaQ0WY58DxKaHf7+GKbzjYldPDd9ZrLj7xIeLdQluzryemzD69+fPXh//wXpWEn33RsGaUnB+ZS",
-	"VANVOSoa+ISYz+Gi3ARrS7hYdFhvL7RauLhKzqxi7sk8XasM8yFw/11T3Ys34c65raGqo1Gnqd0R8Tk+",
-	"2vnJ452e3IwaHI0St41bokvS+KPdLiPIaNsk1T4G3oEsN8wpKqpjvKpA5u5CqNp/sy4lAL5xUt6Ym2sQ",
-	"dh8vpopYYDSs0is8u7CQtsmNSDr0CvWelGnJ551ESsVvpct6uiSUD0iJJjvjAui+wqw7I9dRl8XnFxoy",
-	"pXOzIw16D7NbS4QQvwPC3B7Q8uddB6QLae+B59+rHMq1Eo2mzTV46+FvhECV0OmDv2+8yq0DDNk/oLKN",
-	"NeSbSZaF8oW0TpOt2fNob92najl0N3QGhK66zB3UUGt1cLXMKeq56k5vzZBQ8q7iYEIzc9+3UwzuGhWY",
-	"9S9tFa1+4ojUk+hcUaWr1uIKtQvPib3vkVSMPMbd9a/H97vG19xSw5uyxN1Dg0c68drWn26ul7kSsByG",
-	"a451lVhUSrskH0ciSubCFvV0mKnFnjM6Bzlc+X/uVZfzPVzKj6/YOEVH3mnO5cVdLMSsBK47AwYf28Zl",
-	"1/bAagO5a0bCK8yhBLtmI0XkRwL8ToC0BHsvUrwvDd0rMFUCN10pYrSM5zzKVox9QkLCkl2BptZFb1r4",
-	"5njfKJzx2gDjbMazOBELvoAfBbxDUDe6bwkX+a/veCM9SV2pJDT5XHID6JBKAjNCZuAbmxHkpajQSWi2",
-	"d2FbtZSgfeEGmlUuG7ICO2Rmico/H7en9t3T5FSIKxiyDB3sslx7qCSD2PKViYO3CGgSHd5zs6t99zuh",
-	"tggLduiLrgyMj1WF3PC6gGjY6Q7i4V206heSEy5L8Oetldy1tLCvpLDbiIia+G7IxNwr13JbosSlGuip",
-	"IAB8Tm14x+z6xpJxDcENOZnbkwtk5PiRFJRRGCZ3bUm6LRvQH7Z/+WVj9TcKwx6x5gPn4+12TZaTxPOp",
-	"KPzD9aSj1PNHor+RTKKUtTAu3zts0lBN1X3AOA1aIOPSZ6e8zcnLMnjewg7DrTQgIIQOjDCUxPELuqb+",
-	"omM52Db85E4iNrkqv3AnRfcmErbuKm7G+IIphbVsQW9OwfNtuNY+xo8qkL+g6f/r2xfPLNc28gZulNdb",
-	"4dvQy+oiNlaxrFDKQLerbCCrtbCrM5SewVzk2pUvuX+9CNf13x8/bPV0nLK1OUXCmJqqjtnk9IcPLy9e",
-	"nZ398Pz9pKVJXucCpCtYcY+c/vD3V8/fPHs+SZkRc+kitO/PDo4ep+w5/g9toef5389Oh8zVXtB7EzdJ",
-	"a5a6Qk88MYA3hUgVkPJwR2kOXlhbudAGNfZ2t6V6KFx9SRi+ZNjXkz38ZiDk5JuUceP6gN2UJY+Epnjb",
-	"o2HOvRAge88V4J4wdQXaFyIiPNTsVypVoWBL2cSrcQ/ixEdT3RAME4XiqP2WYpQzrRZbYy5ohsaYTc4g",
-	"G7wAmxWDM2FhQpbl5K0bvpG6RQxfMdOOF8uUuhTQzg+6uHipjB2sw9XilFfiH7ByPcRCzlRvqV1f5NDJ",
-	"TUTbkq/cqBrth86QrGfvXEbfJQt86w/FZE2hltJfwQo/SVmlxRW3gIYnDcgZnstzGXosaWaLkL563LVA",
-	"VW6MVlNmhHuQJEl9n6uQ4V+qtv42fMqAotymmeu2LFaMe4lHx02ZUefSBYEcHdC8OCSdQFtUoMW+R8np",
-	"Z8XhwYJOJAinK0aqphSGqEtoeisa0RMN+yFhxbMC2YLNuPFmgDyXm/VUGZfM8ksgDJ3KtWFvLEgRPJ4g",
-	"zS+yInzggzJfsUtYndDe+HcbPcfP/X3z0ilGwyaXsCrBmPGEwKZ6dLqWr3CHITs9l21Khio824kv09qy",
-	"fSSM/YOnQcGkLBdzwnGu8L/FqipAOjRTFMRkSiPbuoF67fYpE7Nm/ha1/n9Dl6eFtSDP5UTzpQeS+iao",
-	"pLfWNAiISHhlwYR2Oun7EfDSokl0KLsmBTdFu5DQ7Ozl6QDlGTI+fOY5ZGLByyF77Tscc7r8c+lBaUe5",
-	"LflqyM5UL6qpCQLkFZSqgo0KsujuMo4ODdJT0whY8tW5/LpBjuuQ8W3MV/t7T/734QFKO2EYoYUf/Hg0",
-	"/e7Hn7Ofq6ts8b7MxFGZL36s85ff1/m/nl+9GZ2Ovp9PiHyIrj4UQI3S3nYi7i5VxsuCpqRZxXieazAG",
-	"PDn7bhUkBUrJTZ69fXP29vXzi5dvzz6cTU7wAddH5x45PNhnk1peSrWUA1x0MjynniGRgXTuuMhBWjET",
-	"qNOS04pnBQwOhqNWwEWftXnR5APJO+r+o7hhmnhfPRkn+8ORe1hVIHklknHyaLhPa6JfRmp0a2YP1flD",
-	"R/bpHekXTuc9ffVusH/0dMhOvSAhSl2oKzB+DAwJLXrDT/BaCGMgpwImylgt/dDLZgDTqzwZJ6+Fsa+b",
-	"ArV46GhPZ3b7yN725M3rdMeX/PzQXR93kyl3fdoNI8XHO0ZvNg6mmrmEQdMX3DUNEZ+8ULJcdU969LbW",
-	"pk+6A6TNWMsdn3WzIa8/bUzgOxiNvtjgmqggs2Pyx1tPXzSo5dBt27VaA97exhQtem3/9tc2h8DQe49u",
-	"f68db3adJke7vOHHA9JR/YXe9ko7GiVNTL1YcL3yTBQPq2wr2NO2JNmPcHDDflzHlXebnB2BphOfU01B",
-	"qdRl8gn32J7w1ebCvdDY5ufvQnrpP4qdf0vS9xjrmdbkUO6vjrpn/CiUIQszaPfT0WjkxvWaeuGsNTLo",
-	"eVn+xTHbHNPa/inyRmSApoxqS3z4i0IlzTzk4E6Snbsjv5Rq3qth31OgEd0kP4LLDdGNpqmhAWE2Bt4E",
-	"o9pB9whvPti+60olDc4d/n+zWILGKAQrUMZP+joCJKFLqOyJ9yQrkREkCwMlqv1LgCqaRLlIm4hEj5ZX",
-	"84cUCa0S/hNqQl8/+pcavBNTf/CBHMus5qIcrzPKTsOldmTqsPDeL23g77pXJ34H9n1Tm7/BAB0VPhSP",
-	"Ir8kuB1RAWbHDOq12GP/COqdS2Cbqtu+Ydq3s4kb7dzHIzffbTPU+TpNDkYHt7+wNkXxz8AVh6PD299o",
-	"BoA+OBudhl+o2GQZHo9i3YFLfonU6vXeLyEQft2rD9ecy5CSYFIt8Y8mzWGVamLea/AJNIh8xMhHH4Je",
-	"pEdw5aVqK1MM+7ojdFEbPi1R9a2+obwvvuJiYE4TNv37bfbAxPBta7/vwLrJf3dVf39A1eQO0mOoOlc2",
-	"/MQByNww4LpsugibLiiDNu3SGbPDv3j21/MsWZJImd7wI/ao4gB1U3+QU/GDYjOut/n47hR6J9Os/WEP",
-	"Gna1u8jYy9t5Ug8GITWoduhzP9vKN33eGWWxciRK/lblqy/GoGHw1vV6ihKtgeu/1PEXYe3D0fHtLzQ/",
-	"HoAv7O8AUzMkmV442uXwHbN4H97o5pcQd8Wq2jpPcK5UfhIGzlFeqqkSaEoIIgHEM3tXO2IP/JC1310i",
-	"PM+F/WOKA5pD95cs+P9VFhweHDzoeO7QeuZNDz+XO/S++0nlKC06pvqd3PhzCcPfw6hyQ0ziI8T1Q1+5",
-	"HLvLEOo6GnXyK+Wabmsif3fR5usz7+nA/LbCLdSO/iXf/rJ1HkQgxDzuAveh0CZltbSi9L/H4AIX8ezi",
-	"GQ076xMLVeie7QyLfAz1Wz7nT9Pftaio0Mi4nMGS26xgpgSoQka+rXo342hAPlGdUJIt+SX9TFNnwML1",
-	"8/6GgQS3QU8gwYdkDbU5D//jE1FzBWgNM6mWaSjipGISsp5dMVytr8QVuNZ3l8dx8acwda4nIKfbck3X",
-	"A7Mt4Z9RT0Hb/rNx5TuIwegndR5Ymh0/8O8jDTw+J+N4kCf1mk+hbfdY73ljb8OTnPl+HN9742qifgfT",
-	"5jukpbpyBBYDe9J81PapRNQVyOnTdXpDrqOHkkZ/XEp6+EQVtWSHX4ZqBm2ExG8a9U+G/HSYlNZxFTcm",
-	"lT76SHhYu/cnkGc7/1xv2+N6HVuO29ltE3opy9KlkcUChuxjIbKCfkcsDCGhRqt2tp6Lzk9hLiSFMoVk",
-	"3A8ROPHDlRuKdTuE6Q6ebkU7ZMslv1UoyG2atJB9C25Yxut5YVld9eF8Wz+uFcL/Nqbt2hY72bf3kNN/",
-	"eGP1+IF/O5XQM9C1lO53N/2gmbiVee13Uhkvka9Ww/90y/dFaOmPalNcjnAKRuT+J1GQ85qOI7PkVae4",
-	"ivs7SFyFzo6fPqHP2jRB/PQJZYsBfdUt13BLf6xQrps2HQvMF03WuvQNFuO9vf2DJ8PRcDTcHz8dPR2R",
-	"W+rBC3OLnfm0XbrZDAR0tprPy5dqjvpSkSjb+s1oNyt46YfOGL7ypnpUouCrhV3ZFnW/BFVAnRsnviJ6",
-	"vZUkpV6fyXTlfm142Epwntke2OOfZ+TUndvM9VVzd19+2vFmr31TZOBF0afr/xcAAP//",
+	"7H39c9s2tui/guHbmbbvUR927CSWZ2eem02a7KZJxk6bubfOWhB5JGJNAVwAlKJ2/L/fOQcASUmkJbuJ",
+	"2+7tL20skcDBwfn+0i9RouaFkiCtiUa/RBnwFDT981nG8xzkDPCPFEyiRWGFktEoOn/xjD1+cjzsR3Fk",
+	"kgzmHJ+Z80+vQc5sFo0Ojx/HkV0VEI0iY7WQs+jmJo5eq4S7JTZXfJ8BK7jN2DIDDcwqxs014zMu5Pom",
+	"24ueg9Wrs6kFvb3sBSRKpgbXW3Jh2QSmCpfPgBk+B6bh3yUYy4RhBqRt23AupJiX82h0UJ1ISAsz0NEN",
+	"bl9wzedgPdJeiNyCfpZzY7aheSvzFUsyLqRhy0wZYIhuNuUih5Qthc2YzYRhCb6OUAh8698l6FUUR5LP",
+	"cXP6cg3Cv2iYRqPo/wzqqxy4b83AQYJwOsje6rQNTwSZmrrtFT7TtT19eSXSvSF4g+/VALzj2opEFFza",
+	"HWAY0AuRQBcgRWOhfWFpbl6D9J5udc/LQvx4AGGBJIM0cUoUhRAxjoRIf+bcWJYqy5Yiz1mqug5CRLXv",
+	"CZ7jngQwwk+3SQhuZSi6q68Mw42q3ZHLWq8TeUFoSKOR1SXc+Xrf8RlciJ9bQDmzbK6MZUaxOZerUzZk",
+	"c+DSsONhzOaOH7lkh8Pw+eFw2GdnrOAzYHO+YhNgJlMaEYtMokpkZCFnFZq7aWQGVwaBah4nhSkvcxuN",
+	"jodxNFV6zq1j6keHUVzz+7CF390x36tr6JBhEj7ZK9rW4kOOVsAdxQmfPqOrsRloVssONi8NnqoWTdzg",
+	"vzXcejbapEsIHwwPj1A+WQsaF/jnT2e9/+a9n4e9k6vex//7l6hNRN/Knwi5Z0u8M4sHuIbU3QPgPqaD",
+	"zta59X6ktsm97zRM24QZaqcnh0fDPsn8v74ZsUwtifSY2dAHU+V4VZU2UYh0R6oxG+Ijj4ZxRXDCsgOi",
+	"SnqPDi8Mk4qZMsmYLOcT0PiJhmlpID0NN0wwgkzAMK6BiZlUGlLEEnzi8yJH5BCYxwFxTgXXqPPHvIum",
+	"vUEUm0JJA6SGzqRZAuEb9b204C6XF0UunEYe/Ms4tbzfVZw7vXlhuQW33zahBN265IZxD8ApGxt8Z8wM",
+	"Xxm8l350E0ffQibkbdAVWk1ymP+/u0H5zr3VBuBYA097c5VC3pvQ7uMRUQJ+zuhzvE33laNvNYuZ0l7y",
+	"aJiUIrd9Ni4lX3CR80kO4xE7h5Q0KPsHn15zlipAIrEeAbQAcTUubpVic6Qeq1iqkPaUTOAUTSDJ+Br+",
+	"rELZUJSTXJgMUqRGLxiFDNAxCQvQNoMcjIkZlynaNClCK7xlE+BhGddzpMGGuUdmVK+yo9rw6p8eNCwu",
+	"Qu0zJae5SOyDXqCTNz2pbA/5R8iZv0H3BaGa53mQwKTJ4/pCiI1RJMxJJo9xHZtBD884HjGF2h/fI6Wf",
+	"cIm4hlRYSPtsrCHVYgGyZ5XqqakF6fdu2nNTsUByoieJJHCnUzaeKp3AuP5GuHt3gCA3vFB6ItLUqZgH",
+	"w+c07OqPogrQtBeTAKlBglQ5YirRypie0mIm8FnulJuaMi6dzHNfEYEippOMyxkgrm2GxIjk78iTLF5+",
+	"iVLK4EZI1V4NGi5SJ2Xr9Z1xKlE1XhvC1Cu54LlIvTS6A7q87CXCn6zwvwuel952sVzkqPUNq/RUHIHW",
+	"Chnlp84npgLyNBpFg8kquvmIwtxYLhMUzANeiEGKEsdryUHBV3OQdjCcPp3y9HjSS0+SSe/48cm0xw8e",
+	"H/eeDJ8+fvLk8OnJ8RAGnlRQBVhuSxONjoZonQhL6sNjIQgMVOuaJ4BW3Sg6mkxPDqePjp88mTw6Svlj",
+	"/iiBk8OTdAhDOHry6HFtBJRajqxWZQEjj66RcCv3wspEN7+e1DaWHY8Y8CRjhEAUg2SekXrlc0jj4BkB",
+	"02UOSCUTDdyTwBtlX6jygZUHCosp7up4xYnzYAsQlffZG5TGjo6Xmchhp3ZhXx8PH31Dhwp7P+CZzgJ7",
+	"Qm6cGDonFZe+UcvPaDbQkt0WA32Npq/w5pWzDy6syPMPTsr/JjaMME1Fi7KrVuqQshXYDW3ajHTcpkqr",
+	"5wiA90q95tpFXB6MmCcqXZEiy3FrL/3xQzw1faa9g8a+F9/SffwgeWkzkBahgoflvXJ97w0OdF6XuyDm",
+	"9QqZAoGgLJsplXolpDQ+lis5cwGPxgV++PChd9bYaNdF1tEyAvoHacqiQJ81/R5SwUOM4QHRVAHQmyME",
+	"PRTzzdsNqnaTg/pRLeUJFd+utn2sD5nyajheczkPn5IHXf297n/+8/Ly03DYu7z8dDC9vPz0ZNrqhcbR",
+	"MzTWcNNCoxlihdPUXnniP4WFudkZ/MJlXtNLuOqcf3rlXjsc1s4915qv8OsN1337zM/nhV0565xMEWHq",
+	"OA++t4kLcr+3zlZFXLaDmXHk/dCW2KGXVsYZTmgYTSDhc28YwTwmWCQsUVxNhUYntvHJ4XB4ypQTYfSt",
+	"t6pkviKPfR90vlaz59Lq1R64LNajCFvnpO+DfLxTCAZtIKVXt0SQvcEfgl/0OFoV5AWUxqo5aPMVS5XS",
+	"MRvQY2bwi0hvBhTQI5LeAnhZK5/1bR15mQ03Q0nyPRDHtN5do0x1gOSnjdBJI2BXI7GGL66YpEFMAWfb",
+	"NP6x2l1N/gWJrZjPcw2KqTx/OyW791baCFy2ybMp5GIBWrTR9Eu1ZOQ9EepcOJW8XS0gDbF64T5zkaY7",
+	"4zKO4FMCRXfSwVieXJP3wgouRdJ6+zM0i9vfT5Q05Rw0o2ecy+IcwNaVGhpmw/4yDSQgY9ehJ0vRZ09g",
+	"7nr35tmXLph0s82ibqErNZ0asJts+PhoJ179+1YVImnTD+DzLO45JqyBfMpyAeYU/2AV9To5yu0aC7Ui",
+	"r+CrXHGSnDxN6WWev2uQm4smbl8SYfUr4/QeEpNWVk3KKfv7xds3fXY2oeQPSXaB2JdoJ0yApZCoFD0Q",
+	"AyhcaPcr8gQb8HnOiaNPvZnq+Q9JkZ7z5fdgDEejoILevd+GsVWtm1tAUNrnxsiSGZEjbJVyFhoFMnnA",
+	"tbF8RQYr4pkuqBWdmjct++cyUSmJuGjCDRAFbGNysrJQCbsmWmPcz73Ybw0sN0Va4AIHwwYtbZLmtoz6",
+	"iFKqPcXmXcsYLb0rctFiZFEKT8WsAD3nyCAxs5pLI+if+OgK7Gnwx6aEam5Rdag0fBqiGzUDNnT946Pb",
+	"zB7e+7kj4B5HfxMm4foWmp7y3EC8IVVdzOI2xv+2yeTO2tidxsFb4qbba2m6TniX5+7pzeudrKJqpSYM",
+	"bdrmeSrsFzo8BdrWEj5+uQ3JmxsVrLpbIngNqp4olQOX90LwvWXYMlM5mXPtUizeZEqE9R5S6osSQH38",
+	"VlKocptrEbqfIheV6ru89OKgT2nPdzlPgBZqZkPQGO1mxCr/1e/kxxcC8rQRf9m0Zlzor80SoOAUKTJn",
+	"ZEOeVoGqlo18uHDLDqDbZIVCVauZkFZVaiGkDygu5mwWJ0nx8yqXuFv8uq3jcJq2u/guWDzr50+C1N06",
+	"TsM322SvPOQGPYkar+NN7E2bRhzM5dhlkpfptrW3h1Uy95TcqV69P9Rg89bbcY+12jWyYx3nV63BnHIL",
+	"PSvm0LaFytPbt6C1iaDQujcuTmHsfbfT7YbnM1/iIGzm4peOqO6B+11On22ts1jzqv2hM26YJAMHT++z",
+	"L9pDdTttr3tLoVjG11h4HKw5Se4WqhuvSejj7bIz5LsdpzS+64l5oTShgHLgo2gmbFZO+omaD5wo66Ww",
+	"8P8c+Hy6GaAnoXIYEONLng8CkDeBH802Q86qz/dyBxywa/77wbDNgW+w8x2pYAedVfR8ZwLbuGh/8pZL",
+	"bZNn3g/awp83dVsFOqWEfFyxyLmQzMIn224HSF+Es0X0jbxSc/1XwVh2lO//jZ6QLmE3ldN2YfG2876S",
+	"C66F58T1IwdQmxqWJ4kqpaU8VpKhR2HIwBV5E527hckZm8LSc62SVvNUJJa5y64ItEMw1MRHJQLbi5cy",
+	"ySC5hnTEpApuEkUwzbX3kITdTLlTpYVEkvopylSe4rkm2pfNVCu2HhJvu008cxeRQPbiGtK9b8sdy6+7",
+	"Q7oUZW6g/yNoROAXkS60g6vKrGI9G7xRVWVs84ZI1wMSviKmGavxar1VvXbbEaTVrlDFlRrWxM+t2i3n",
+	"93qrab3fdkhf6lfp4tZD3Wp7iCosxJ6VlnHLjodD704LyXJhOla9d4Dm1kDzlwzQFsqI9oDbK2tQkiZV",
+	"2QrZgafsIMTS2yyP9R0P2nYMPlp7iJEqv6pyi9rou+OxNFi9uuK3WWwNrNYbVudkk5UPg62HnBpc5Aw9",
+	"F8wpQFM2Zl8Db2ckzhFxLqCd0NrNs/cbLuUpg9pgWwuW3cc+a0Sz17zEQEGV5RYMucBj4bjrUXDPK5tS",
+	"ZEM8NOilTXU6cfjOc/Kvy0D9vpJPG1dRG8H7pAWq7M8WUnjSzu1vp3UVW1MN1+UskAq8rdTHwNqUMLf7",
+	"i3MXGOpWNlvg3eIAXreqvrNwntPNHBx6K56Jic3Z16FIbBTUYl0E6QrJRj4OThERekIDScf0lHmU4D8d",
+	"kH4VfEPJb07R2ElyZdDuId6WqQsItOI71AUFkDzqydyrdkK2oa2I3XDp1gtZ05n768AK2zFbOnWYivQU",
+	"YQ7H8B8bq4qi41L+eLqwDqdth9/DZbThKiClqlwOIRSitwlPru+lwbrUZON2ss+pMYnwuvBeKaz9s61t",
+	"mDFW5HmrS3nXTCvxPImcuFtPNQ51qxLqkKHtegWkDSnSz52K/y00SzjOfpolNLA0Njk+ONwzjjvqCuRu",
+	"NDI0vV1ffLkRO96Zwxn2Tjo3qwPG270IJ0fHTxCJ+4WSzyYu5+tqXVvFYKhF3ZNY1kLam7GfbYKp61Z3",
+	"lVg0dE3FdqUWvarnoQ34UMJK9+048/jkpMGnR8NWYeKrXVtz+CgT0WiGBegV88VUTh9upEEa0qeqkd1c",
+	"8oWgFpFm+Z9k9LirvsnVjCzoJnkMeye8N/34y6PDm7/sb1xfWD7Joc+2S2/ZVOW5WqIXvapD/tZlJTnC",
+	"Jzy7piopkZobLSVE5HuU837c/942GNxb5e5OqjttY+53FGbYthnvYNalpStQA3NFdvxcyNI2o23Nao/u",
+	"5LrryEhUmbvqzRA46rMPPnaRCveN4a72EaaWOWYE2V0XYrpzeTvK9xA1VUR2C3NCXk1zMcva+iQp/FYV",
+	"iHBZNTC5knkNdI66ZmYbUSIECPeXI3VMsSVm5yKCVwXoK9dk1QL1otkZSclV34+17uSqcpI3CMH1VnlD",
+	"7BrSTnSoKVtmIsmYUXNwxczOYA4ZfJYCTxsJ/HYfX2zT2aaEDr67XnP5kRcJ7xbynH09Pnv2/tWPr97/",
+	"118p7Tz+pmXLZmDPXIuipwpHRT2fAPQ5a5SbYG0OV/MW6+2FVnMXV0mZVcw9mcZrlXA+8u6/q6qZ8Sbc",
+	"Obc1VHE8bDW1WyI+J8d7P3my15ObUYPjYeS2cUu0SRp/tN0ygoy2TVLtYuA9yHLDnKIiQsaLAmTqLoS6",
+	"GzbrcALgGyfllbm5BmH78ZpU0RQYFat0Cs82LMR1TqUhHTqFekeKOOezViKlYr/cZXld0s0HpESVFHJx",
+	"e19R156BbKlD47MrDYnSqdmTBr2H2a4lQmbBAWF2B7T8edcBaUPaOfD0e5VCvlaSUrX1Bm89/O0D9q0+",
+	"+HnlVW4doM/+AYWtrCHfPLPMlC8cdppszZ5He+s+Vdqhm6M1ILRoM3dQQ63V/ZUypajnqj2rNkVCSduK",
+	"oQnNzH1fT224a1Rg2r20VbT6qSNST6IzRZW9WosFaheeEnvfI5fZ8Bj3178e3+8qX3NLDW/KEncPFR7p",
+	"xGtb78hCLQQs++Ga75+EKq5nA1zKj+vYOEVL3mnG5dVdLMQkB65bAwYf6kZt1+bBSgOpa77CK0whB7tm",
+	"IzXIjwT4nQCpCfZepHhfGrpXYCoHbtoy02gZz3gjWzHyCQkJS7YATa2a3rTw6UXfGJ3w0gDjbMqTZv4X",
+	"fMMCCniHoHZ07wgX+a/veCMduWSpJFRpZHID6JBKAjNCJuAbuRHkpSjQSai2d2FbtZSgfaEKmlUuG7IC",
+	"22dmico/HdWn9t3i5FSIBfRZgg52nq89lJNBbPnKNIO3CGjUOLznZlfr73dCbREWbNEXbRkYH6sKKel1",
+	"AVGx0x3Ew7vGqp9JTrgswR+3NnTfUsquEsp2I6LRtHhLJuZeuZZdiRKXaqCnggDwObX+HbPrG0s2awhu",
+	"ycnsTi6QkeNHcFBGoR/dtQVrVzagO2z/8vPG6m8Vhh1izQfOR9vtqSwliedTUfiH68FHqeePRH8jmTRS",
+	"1sK4fG+/SkNVXQYB4zRYgoxLn53yNifP8+B5C9sPt1KBgBA6MMIQFscv6Jr6i27KwbrBKXUSscpV+YVb",
+	"KbozkbB1V83mk8+YUljLFnTmFDzfhmvtYvxGxfVnNP1/fbvmheXaNryBW+X1Vvg29O66iI1VLMmUMtDu",
+	"KhtISi3s6gKlZzAXuXblS+5fL8J1/f3D+60eljO2NpdJGFNSlTUbn/3w/uXVq4uLH56fj2ua5GUqQLqC",
+	"FffI2Q9/e/X8zbPn45gZMZMuQnt+cXj8OGbP8X9oCz1P/3Zx1meu9oLeG7vJYdPYFbbiiQG8KUSqgJSH",
+	"O0p18MzawoU2qJG5vQ3XQ+HqS8KwKcO+Hg/wm56Q429ixo3re3ZTpTwSqmJ1j4YZ90KA7D1XcHzK1AK0",
+	"r39EeKi5MVeqQMEWs7FX4x7EsY+muqEfphGKo3ZjilFOtZpvjfWgmSEjNr6ApPcCbJL1LoSFMVmW47du",
+	"2EjsFjF8xUw9Ti1R6lpAPS/p6uqlMra3DleNU16If8DK9UwLOVWdFX5dkUMnNxFtS75yo3m0H7JDsp69",
+	"cxl9lyzwrU4UkzWZWkp/BSv8JGaFFgtuAQ1PGgjUv5SXMvSU0owaIX21vGv5KtzYsKrMCPcgSRL7vl4h",
+	"w79Uaf1t+JQBRblNNcduma0Y9xKPjhszoy6lCwI5OqD5eEg6gbaoQIt9j5LTz8bDgwWdSBBOVoxUTS4M",
+	"UZfQ9FZjJFFjuBEJK55kyBZsyo03A+Sl3KynSrhkll8DYehMrg23Y0GK4PEEaX6RZOEDH5T5il3D6pT2",
+	"xr/r6Dl+7u+b504xGja+hlUOxozGBDbV39O1fIU79NnZpaxTMlRYWk+4mZSWHSBhHBw+DQomZqmYEY5T",
+	"hf/NVkUG0qGZoiAmURrZ1g0QrLePmZhW88Zo1ME3dHlaWAvyUo41X3ogqU+EKolLTYOPiIRXFkxoH5S+",
+	"/wIvrTF5D2XXOOMmqxcSml28POuhPEPGh088hUTMed5nr31HZ0qXfyk9KPXouiVf9dmF6kQ1NX2AXECu",
+	"CtioIGvcXcLRoUF6qhofc766lF9XyHEdQb5te3EwePL/jw5R2gnDCC388MfjyXc//pz8XCyS+XmeiOM8",
+	"nf9Ypi+/L9N/PV+8GZ4Nv5+NiXyIrt5nQI3h3nYi7s5VwvOMpsJZxXiaajAGPDn77hwkBUrJjZ+9fXPx",
+	"9vXzq5dvL95fjE/xAdc36B45Ojxg41JeS7WUPVx03L+kHimRgHTuuEhBWjEVqNOis4InGfQO+8NawDU+",
+	"q/Oi0XuSd9TtSHHDOPK+ejSKDvpD97AqQPJCRKPoUf+A1kS/jNTo1owiai+AluzTO9IvnM579upd7+D4",
+	"aZ+deUFClDpXCzB+7A0JLXrDTyybC2MgpQImylgt/ZDPauDUqzQaRa+Fsa+rArXmkNWOTvT6kcH2pNGb",
+	"eM+X/LzUfR93kzj3fdoNX8XHW0aNVg6mmrqEQdUH3Tb9EZ+8UjJftU+29LbWpk+6B6TVGM89n3WzMG8+",
+	"bkwcPBwOP9ugnkZBZsukk7eevmgwzZHbtm21CrzBxtQweu1g92ubQ2/ovUe736vHud3E0fE+b/hxiHRU",
+	"f6G7XqlHwcSRKedzrleeiZrDOesK9rguSfYjK9xwI9dh5t0mZ0eg6cRnVFOQK3UdfcQ9tiea1blwLzS2",
+	"+fm7kF76j2LnL0n6HmMd06kcyv3VUdOOH/3SZ2Hm7kE8HA7deGJTzp21RgY9z/M/OWabY2rbP0beaBig",
+	"MaPaEh/+olBJNf85uJNk5+7JL7madWrYcwo0opvkR465ocGN6XFoQJiNAT/BqHbQPcKbD7bvulKJg3OH",
+	"/98slqCxEcEKlM0nfR0BktA1FPbUe5KFSAiSuYEc1f41QNGYvDmPq4hEh5ZXs4cUCbUS/gNqQl8/+qca",
+	"vBNTv/eBHMus5iIfrTPKXsO09mTqsPDglzrwd9OpE78De17V5m8wQEuFD8WjyC8JbkejALNl5vZa7LF7",
+	"5PbeJbBV1W3X8PDdbOJGWXfxyO13Ww2xvomjw+Hh7hfWpkb+EbjiaHi0+41q4OmDs9FZ+EWOTZbhzdGz",
+	"e3DJLw21ejP4JQTCbzr14ZpzGVISTKol/lGlOaxSVcx7DT6BBpGPGPnoQ9CL9AiuvFR1ZYphX7eELkrD",
+	"JzmqvtU3lPfFV1wMzGnCal5BnT0wTfi2td93YN2kw7uqv9+hanIH6TBUnSsbftIBZGoYcJ1XXYRVF5RB",
+	"m3bpjNn+nzz763mWLEmkTG/4EXsUzQB1VX+QUvGDYlOut/n47hR6J9Os/iETGu61v8gYpPX8rAeDkBpU",
+	"W/S5n+Xlmz7vjLKmciRK/lalq8/GoGHQ2M16ihKtgZs/1fFnYe2j4cnuF6ofS8AXDvaAqRoKTS8c73P4",
+	"ltnDD29082todsWq0jpPcKZUehoG7FFeqqoSqEoIGgKIJ/audsQA/FC531wiPE+F/X2KA5q796cs+N8q",
+	"C44ODx90HHloPfOmh59DHnrf/WR2lBYtUwxPb/15iP5vYVS5ISbNIzTrh75yOXaXIdRlY9TJr5Rruq6J",
+	"/M1Fm6/PvKcD82WFW6gd/VO+/WnrPIhAaPK4C9yHQpuYldKK3P/+hAtcNGc1T2nGWpdYKEL3bGtY5EOo",
+	"3/I5f5p2r0VBhUbG5QyW3CYZMzlAETLyddW7GTV+EICoTijJlvyafpaqNWDh+nm/YCDhnZ9L1hpI8CFZ",
+	"Q23O/f/4RNRMAVrDTKplHIo4qZiErGdXDFfqhViAa313eRwXfwrD7joCcrou13Q9MNsS/hn1FNTtPxtX",
+	"vocYbPyE0ANLs5MH/j2onsfneNQcXEq95hOo2z3We97Y2/AkZ74fx/feuJqo38C0+Q5pqSwcgTWBPa0+",
+	"qvtUGtQVyOnjTXxLrqODkoa/X0p6+EQVtWSHX8KqBm2ExG/c6J8M+ekwKa3lKm5NKn3wkfCwdudPPk/3",
+	"/nniusf1pmk5bme3TeilzHOXRhZz6LMPmUgy+t20MISEGq3q2XouOj+BmZAUyhSScT9E4NQPk64o1u0Q",
+	"pjt4uhX1kC2X/FahILdq0kL2zbhhCS9nmWVl0YXzbf24Vgj/ZUzbtS32sm/vIad/98bqyQP/Viyhp6dL",
+	"Kd3vjPpBM81W5rXfhWU8R75a9f/TLd8XoaW/UZvicoQTMCL1PwGDnFd1HJklL1rFVbO/g8RV6Oz46SP6",
+	"rFUTxE8fUbYY0It2uYZb+mOFct246lhgvmiy1LlvsBgNBgeHT/rD/rB/MHo6fDokt9SDF8YlO/Npu3Sz",
+	"GgjobDWfl8/VDPWlIlG29RvZbkTx0g+dMXzlTfVGiYKvFnZlW9T9ElQBdW6c+oro9VaSmHp9xpOV+3Xl",
+	"fi3BeWI7YG/+HCWn7txqrq+aufvyQ5Y3e+2rIgMvij7e/E8AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -26,31 +26,25 @@ const (
 )
 
 // ListGroups implements GET /api/dead-letters/groups.
-func (d door) ListGroups(ctx context.Context, req ListGroupsRequestObject) (ListGroupsResponseObject, error) {
+func (s *Server) ListGroups(ctx context.Context, req ListGroupsRequestObject) (ListGroupsResponseObject, error) {
 	p := req.Params
-	groups, err := d.model.Groups(ctx, letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID})
+	groups, err := s.model.Groups(ctx, letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID})
 	if err != nil {
 		return nil, err
 	}
-	answer := ListGroups200JSONResponse{Groups: []Group{}}
-	for i, g := range groups {
+	answer := ListGroups200JSONResponse{Groups: append([]Group{}, groups[:min(len(groups), maxGroups)]...)}
+	for _, g := range groups {
 		answer.Orders += g.Orders
 		answer.Letters += g.Letters
-		if i < maxGroups {
-			answer.Groups = append(answer.Groups, Group{
-				Participant: g.Participant, Class: g.Class, Type: g.Type, Orders: g.Orders, Letters: g.Letters, Oldest: g.Oldest,
-				Newest: g.Newest, Message: g.Message,
-			})
-		}
 	}
 	return answer, nil
 }
 
 // ListLetters implements GET /api/dead-letters.
-func (d door) ListLetters(ctx context.Context, req ListLettersRequestObject) (ListLettersResponseObject, error) {
+func (s *Server) ListLetters(ctx context.Context, req ListLettersRequestObject) (ListLettersResponseObject, error) {
 	p := req.Params
 	f := letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID}
-	found, next, err := d.model.Letters(ctx, f, p.HeadOnly, int(p.PageSize), p.PageToken)
+	found, next, err := s.model.Letters(ctx, f, p.HeadOnly, int(p.PageSize), p.PageToken)
 	if err != nil {
 		return nil, err
 	}
@@ -62,19 +56,19 @@ func (d door) ListLetters(ctx context.Context, req ListLettersRequestObject) (Li
 }
 
 // GetChain implements GET /api/dead-letters/{participant}/{order_id}.
-func (d door) GetChain(ctx context.Context, req GetChainRequestObject) (GetChainResponseObject, error) {
-	page, err := d.page(ctx, req.Participant, req.OrderID, int(req.Params.PageSize), req.Params.PageToken)
+func (s *Server) GetChain(ctx context.Context, req GetChainRequestObject) (GetChainResponseObject, error) {
+	page, err := s.page(ctx, req.Participant, req.OrderID, int(req.Params.PageSize), req.Params.PageToken)
 	return GetChain200JSONResponse(page), err
 }
 
 // Chain is what GET /api/dead-letters/{participant}/{order_id} answers, its first page; errors as there.
 func (s *Server) Chain(ctx context.Context, participant, order string) (Chain, error) {
-	return s.door.page(ctx, participant, order, 0, "")
+	return s.page(ctx, participant, order, 0, "")
 }
 
 // page reads one page of a chain, and logs who was shown the payloads.
-func (d door) page(ctx context.Context, participant, order string, size int, token string) (Chain, error) {
-	chain, err := d.chain(ctx, participant, order)
+func (s *Server) page(ctx context.Context, participant, order string, size int, token string) (Chain, error) {
+	chain, err := s.chain(ctx, participant, order)
 	if err != nil {
 		return Chain{}, err
 	}
@@ -89,7 +83,7 @@ func (d door) page(ctx context.Context, participant, order string, size int, tok
 		Letters: []ChainLetter{}, Outcomes: []LogEntry{}, Story: "/orders/" + chain.Order + "/events",
 	}
 	places := letterPlaces(chain, first, last)
-	records, err := d.records(ctx, places, chain.Order)
+	records, err := s.records(ctx, places, chain.Order)
 	if err != nil {
 		return Chain{}, err
 	}
@@ -105,7 +99,7 @@ func (d door) page(ctx context.Context, participant, order string, size int, tok
 		answer.NextPageToken = chain.PageToken(last)
 	}
 	if first == 0 {
-		answer.Outcomes, err = d.entries(ctx, chain.Trail(maxOutcomes), chain.Order)
+		answer.Outcomes, err = s.entries(ctx, chain.Trail(maxOutcomes), chain.Order)
 	}
 	return answer, err
 }
@@ -122,20 +116,20 @@ func letterPlaces(c letters.Chain, first, last int) []projection.At {
 }
 
 // ListLog implements GET /api/dead-letters/log.
-func (d door) ListLog(ctx context.Context, req ListLogRequestObject) (ListLogResponseObject, error) {
+func (s *Server) ListLog(ctx context.Context, req ListLogRequestObject) (ListLogResponseObject, error) {
 	p := req.Params
-	places, next, err := d.model.Log(ctx, letters.Trail{Participant: p.Participant, Order: p.OrderID}, int(p.PageSize), p.PageToken)
+	places, next, err := s.model.Log(ctx, letters.Trail{Participant: p.Participant, Order: p.OrderID}, int(p.PageSize), p.PageToken)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := d.entries(ctx, places, p.OrderID)
+	entries, err := s.entries(ctx, places, p.OrderID)
 	return ListLog200JSONResponse{Entries: entries, NextPageToken: next}, err
 }
 
 // records reads what lies at some places about an order, by its name; empty: about any. What lies there about another is of another log
 // than was folded: topics that were made anew are noticed within a second.
-func (d door) records(ctx context.Context, places []projection.At, order string) (map[projection.At]broker.Record, error) {
-	found, err := view.Records(ctx, d.log, places)
+func (s *Server) records(ctx context.Context, places []projection.At, order string) (map[projection.At]broker.Record, error) {
+	found, err := view.Records(ctx, s.log, places)
 	maps.DeleteFunc(found, func(_ projection.At, r broker.Record) bool {
 		return order != "" && deadletter.NameOf(deadletter.OrderOf(r)) != order
 	})
@@ -143,8 +137,8 @@ func (d door) records(ctx context.Context, places []projection.At, order string)
 }
 
 // entries reads what the audit trail says at some places, of an order; empty: of any.
-func (d door) entries(ctx context.Context, places []projection.At, order string) ([]LogEntry, error) {
-	records, err := d.records(ctx, places, order)
+func (s *Server) entries(ctx context.Context, places []projection.At, order string) ([]LogEntry, error) {
+	records, err := s.records(ctx, places, order)
 	entries := []LogEntry{}
 	for _, at := range places {
 		if e, ok := entry(records[at]); ok {
@@ -155,31 +149,31 @@ func (d door) entries(ctx context.Context, places []projection.At, order string)
 }
 
 // chain returns a chain, or says NotFound when there certainly is none.
-func (d door) chain(ctx context.Context, participant, order string) (letters.Chain, error) {
+func (s *Server) chain(ctx context.Context, participant, order string) (letters.Chain, error) {
 	none := fault.New(fault.NotFound, "%s has parked nothing of order %s", participant, order)
 	if !slices.Contains(letters.Participants, participant) {
 		return letters.Chain{}, none
 	}
-	chain, ok, err := d.model.Chain(ctx, participant, order)
+	chain, ok, err := s.model.Chain(ctx, participant, order)
 	if ok || err != nil {
 		return chain, err
 	}
-	if err := d.certain(ctx, deadletter.Topic(participant)); err != nil {
+	if err := s.certain(ctx, deadletter.Topic(participant)); err != nil {
 		return letters.Chain{}, err
 	}
-	if chain, ok, err = d.model.Chain(ctx, participant, order); err == nil && !ok {
+	if chain, ok, err = s.model.Chain(ctx, participant, order); err == nil && !ok {
 		err = none
 	}
 	return chain, err
 }
 
 // certain returns nil when the read model has all that is in some topics now: what is not found then is not there.
-func (d door) certain(ctx context.Context, topics ...string) error {
+func (s *Server) certain(ctx context.Context, topics ...string) error {
 	var logs []broker.TopicPartition
 	for _, topic := range topics {
-		for p := range d.partitions {
+		for p := range s.partitions {
 			logs = append(logs, broker.TopicPartition{Topic: topic, Partition: p})
 		}
 	}
-	return d.model.Certain(ctx, d.log, logs, certainWithin)
+	return s.model.Certain(ctx, s.log, logs, certainWithin)
 }

@@ -109,22 +109,14 @@ func entry(r broker.Record) (LogEntry, bool) {
 		q, err := deadletter.ParseRequest(r)
 		e.Kind, e.At, e.OrderID, e.RequestID = LogEntryKindRequest, q.At.UTC(), deadletter.NameOf(q.Order), deadletter.NameOf(q.ID)
 		e.Action, e.By, e.Reason = LogEntryAction(action(q.Action)), valid(q.By), valid(q.Reason)
-		e.LetterID = nameOf(q.Letter)
+		e.LetterID = letters.NameOf(q.Letter)
 		return e, err == nil
 	}
 	rec, err := deadletter.Parse(r)
-	e.Kind, e.OrderID, e.RequestID = LogEntryKind(rec.Kind), deadletter.NameOf(rec.Order), nameOf(rec.RequestID)
-	e.LetterID, e.By, e.Reason, e.Class, e.Message = nameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class, valid(rec.Message)
+	e.Kind, e.OrderID, e.RequestID = LogEntryKind(rec.Kind), deadletter.NameOf(rec.Order), letters.NameOf(rec.RequestID)
+	e.LetterID, e.By, e.Reason, e.Class, e.Message = letters.NameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class, valid(rec.Message)
 	e.Redrives, e.Redriven, e.Waiting = int32(rec.Redrives), int32(rec.Redriven), int32(rec.Waiting)
 	return e, err == nil
-}
-
-// nameOf is NameOf, and nothing of nothing.
-func nameOf(s string) string {
-	if s == "" {
-		return ""
-	}
-	return deadletter.NameOf(s)
 }
 
 func action(a deadletter.Action) string { return strings.ToLower(string(a)) }

@@ -9,18 +9,18 @@ import (
 )
 
 // GetPulse implements GET /api/pulse.
-func (d door) GetPulse(ctx context.Context, _ GetPulseRequestObject) (GetPulseResponseObject, error) {
-	s, _ := d.pulse.Look(ctx)
-	if s.At.IsZero() {
+func (s *Server) GetPulse(ctx context.Context, _ GetPulseRequestObject) (GetPulseResponseObject, error) {
+	sample, _ := s.pulse.Look(ctx)
+	if sample.At.IsZero() {
 		return nil, fault.Later(time.Second, "the watch has only begun")
 	}
-	return GetPulse200JSONResponse(beat(s)), nil
+	return GetPulse200JSONResponse(beat(sample)), nil
 }
 
 func beat(s pulse.Sample) Pulse {
 	p := Pulse{
 		At: s.At, Error: s.Err, OrdersPerSecond: s.Orders, SettledLastMinute: s.Settled, InFlight: s.Open, Parked: s.Parked,
-		DuplicatesLastMinute: s.Duplicates, TopicsPerSecond: s.Topics, Groups: map[string]PulseGroup{}, Invariants: []Invariant{},
+		DuplicatesLastMinute: s.Duplicates, TopicsPerSecond: s.Topics, Groups: map[string]PulseGroup{}, Invariants: s.Verdicts,
 	}
 	p.SettleMs.P50, p.SettleMs.P95, p.SettleMs.P99 = s.Settle[0].Milliseconds(), s.Settle[1].Milliseconds(), s.Settle[2].Milliseconds()
 	if p.TopicsPerSecond == nil {
@@ -31,9 +31,6 @@ func beat(s pulse.Sample) Pulse {
 	}
 	for name, reader := range s.Readers {
 		p.Groups[name] = PulseGroup{Stopped: reader.Stopped, LagMs: reader.Lag.Milliseconds(), LagRecords: reader.Records}
-	}
-	for _, v := range s.Verdicts {
-		p.Invariants = append(p.Invariants, Invariant{Name: v.Name, State: InvariantState(v.State), Text: v.Text, Orders: v.Orders})
 	}
 	return p
 }

@@ -13,27 +13,27 @@ type rebuildable interface {
 	CancelRebuild(context.Context) (view.Rebuild, error)
 }
 
-func (d door) readModel(of ReadModel) rebuildable {
+func (s *Server) readModel(of ReadModel) rebuildable {
 	if of == ReadModelConsole {
-		return d.model
+		return s.model
 	}
-	return d.orders
+	return s.orders
 }
 
 // GetRebuild implements GET /api/rebuild.
-func (d door) GetRebuild(ctx context.Context, req GetRebuildRequestObject) (GetRebuildResponseObject, error) {
-	now, err := d.readModel(req.Params.Of).Rebuild(ctx)
+func (s *Server) GetRebuild(ctx context.Context, req GetRebuildRequestObject) (GetRebuildResponseObject, error) {
+	now, err := s.readModel(req.Params.Of).Rebuild(ctx)
 	return GetRebuild200JSONResponse{RebuildNowJSONResponse(now)}, err
 }
 
 // StartRebuild implements POST /api/rebuild.
-func (d door) StartRebuild(ctx context.Context, req StartRebuildRequestObject) (StartRebuildResponseObject, error) {
-	now, err := d.readModel(req.Params.Of).StartRebuild(ctx)
+func (s *Server) StartRebuild(ctx context.Context, req StartRebuildRequestObject) (StartRebuildResponseObject, error) {
+	now, err := s.readModel(req.Params.Of).StartRebuild(ctx)
 	return StartRebuild202JSONResponse{RebuildNowJSONResponse(now)}, err
 }
 
 // CancelRebuild implements DELETE /api/rebuild.
-func (d door) CancelRebuild(ctx context.Context, req CancelRebuildRequestObject) (CancelRebuildResponseObject, error) {
-	now, err := d.readModel(req.Params.Of).CancelRebuild(ctx)
+func (s *Server) CancelRebuild(ctx context.Context, req CancelRebuildRequestObject) (CancelRebuildResponseObject, error) {
+	now, err := s.readModel(req.Params.Of).CancelRebuild(ctx)
 	return CancelRebuild202JSONResponse{RebuildNowJSONResponse(now)}, err
 }

@@ -20,32 +20,27 @@ import (
 // maxBody bounds a request's body, in bytes: an edit brings a whole event.
 const maxBody = 2 << 20
 
-// Server is the HTTP door.
+// Server is the HTTP door: it answers the operations.
 type Server struct {
-	door     door
-	contract *contract.Contract
-}
-
-// door answers the operations.
-type door struct {
 	model      *letters.Model
 	orders     *orders.Query
 	log        broker.Log
 	pulse      *pulse.Pulse
 	partitions int
+	contract   *contract.Contract
 }
 
 // New returns a server; it fails only when the contract it was built with cannot be read. beat must run.
 func New(model *letters.Model, query *orders.Query, log broker.Log, beat *pulse.Pulse, partitions int) (*Server, error) {
 	c, err := contract.New(GetSpec, contract.Config{MaxBody: maxBody})
-	return &Server{contract: c, door: door{model: model, orders: query, log: log, pulse: beat, partitions: partitions}}, err
+	return &Server{model: model, orders: query, log: log, pulse: beat, partitions: partitions, contract: c}, err
 }
 
 // Handler routes the operations of the contract and the pages that others adds (nil: none), all behind a guard, and the sign-in. Every answer to an
 // operation that is not a success is a problem document. What public adds is for everybody.
 func (s *Server) Handler(g *auth.Guard, others func(chi.Router), public ...func(chi.Router)) http.Handler {
 	return s.contract.Router(func(r chi.Router) {
-		HandlerWithOptions(NewStrictHandlerWithOptions(s.door, nil, StrictHTTPServerOptions{
+		HandlerWithOptions(NewStrictHandlerWithOptions(s, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})

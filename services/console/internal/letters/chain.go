@@ -175,10 +175,9 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 			c.Gone = c.Gone[max(0, len(c.Gone)-maxGone*goneLen):]
 		}
 	}
-	t := Told{At: rec.Offset, Kind: r.Kind, Moment: at, Redriven: r.Redriven, Waiting: r.Waiting, Automatic: r.Automatic}
-	t.Stopped = r.Kind == deadletter.Closed && r.Class+r.Message != ""
-	if r.RequestID != "" {
-		t.Request = deadletter.NameOf(r.RequestID)
+	t := Told{
+		At: rec.Offset, Kind: r.Kind, Moment: at, Request: NameOf(r.RequestID), Redriven: r.Redriven, Waiting: r.Waiting,
+		Stopped: r.Kind == deadletter.Closed && r.Class+r.Message != "", Automatic: r.Automatic,
 	}
 	c.Told = slices.Clone(c.Told)
 	if n := len(c.Told); n > 0 && t.Automatic && t.Kind == deadletter.Failed && c.Told[n-1].Automatic && c.Told[n-1].Kind == t.Kind {
@@ -191,15 +190,19 @@ func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Ch
 }
 
 func letter(r deadletter.Record, typ string, rec broker.Record) Letter {
-	l := Letter{
-		ID: deadletter.NameOf(r.ID), At: rec.Offset, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Type: deadletter.Plain(typ), Class: deadletter.Plain(r.Class),
-		Message: cut(r.Message), First: view.At(r.FirstFailure), Last: view.At(r.LastFailure), Redrives: r.Redrives,
-		Retry: view.At(r.RetryAt),
+	return Letter{
+		ID: deadletter.NameOf(r.ID), At: rec.Offset, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Type: deadletter.Plain(typ),
+		Class: deadletter.Plain(r.Class), Message: cut(r.Message), First: view.At(r.FirstFailure), Last: view.At(r.LastFailure),
+		Redrives: r.Redrives, Retry: view.At(r.RetryAt), Behind: NameOf(r.Behind),
 	}
-	if r.Behind != "" {
-		l.Behind = deadletter.NameOf(r.Behind)
+}
+
+// NameOf is deadletter.NameOf, and nothing of nothing.
+func NameOf(id string) string {
+	if id == "" {
+		return ""
 	}
-	return l
+	return deadletter.NameOf(id)
 }
 
 // when a record was written, as its writer says, or the log.

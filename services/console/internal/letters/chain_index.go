@@ -1,8 +1,8 @@
 package letters
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -39,23 +39,16 @@ func parseGroup(text string) group {
 	return group{part[0], part[1], part[2]}
 }
 
-// placeOf names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
-func placeOf(partition, topic int, offset int64) string {
-	return strconv.Itoa(partition) + "." + strconv.Itoa(topic) + "." + strconv.FormatInt(offset, 10)
-}
+// placeForm names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
+const placeForm = "%d.%d.%d"
 
 func parsePlace(text string) (at projection.At, ok bool) {
-	part := strings.Split(text, ".")
-	if len(part) != 3 {
+	var topic int
+	_, err := fmt.Sscanf(text, placeForm, &at.Partition, &topic, &at.Offset)
+	if err != nil || topic < 0 || topic >= len(Notes) {
 		return at, false
 	}
-	partition, err1 := strconv.Atoi(part[0])
-	topic, err2 := strconv.Atoi(part[1])
-	offset, err3 := strconv.ParseInt(part[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil || topic < 0 || topic >= len(Notes) {
-		return at, false
-	}
-	at.Topic, at.Partition, at.Offset = Notes[topic], partition, offset
+	at.Topic = Notes[topic]
 	return at, true
 }
 
@@ -75,11 +68,11 @@ func addTo(s *view.Share, c Chain) {
 	topic := 2 * slices.Index(Participants, c.Participant)
 	for _, t := range c.Told {
 		if t.Kind != deadletter.Letter && !t.Automatic { // the trail is of what people did
-			s.Named(named(keyLog), named(placeOf(c.Partition, topic, t.At)), t.Moment.Time().UnixMilli())
+			s.Named(named(keyLog), named(fmt.Sprintf(placeForm, c.Partition, topic, t.At)), t.Moment.Time().UnixMilli())
 		}
 	}
 	for _, a := range c.Asked {
-		s.Named(named(keyLog), named(placeOf(c.Partition, topic+1, a.At)), a.Moment.Time().UnixMilli())
+		s.Named(named(keyLog), named(fmt.Sprintf(placeForm, c.Partition, topic+1, a.At)), a.Moment.Time().UnixMilli())
 		s.Member(projection.Name{Text: keyAsked, Of: a.ID}, a.Moment.Time().UnixMilli())
 	}
 }

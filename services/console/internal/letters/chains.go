@@ -27,15 +27,19 @@ func (f Waiting) passes(g group) bool {
 		(f.Type == "" || f.Type == g.typ || strings.HasSuffix(g.typ, "."+f.Type))
 }
 
-// Group of chains.
+// Group is the schema Group of the contract: chains whose heads are alike.
 type Group struct {
-	Participant, Class, Type string
+	Participant string `json:"participant"`
+	Class       string `json:"class"`
+	Type        string `json:"type"`
 	// Orders are chains, Letters all that wait in them.
-	Orders, Letters int64
+	Orders  int64 `json:"orders"`
+	Letters int64 `json:"letters"`
 	// Oldest and Newest are when the heads failed first.
-	Oldest, Newest time.Time
+	Oldest time.Time `json:"oldest"`
+	Newest time.Time `json:"newest"`
 	// Message says why the newest head failed.
-	Message string
+	Message string `json:"message"`
 }
 
 // WaitingChain is a chain with its place in the list of those that wait.

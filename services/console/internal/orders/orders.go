@@ -3,7 +3,6 @@ package orders
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -119,9 +118,9 @@ func (q *Query) CancelRebuild(ctx context.Context) (view.Rebuild, error) {
 	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.CancelRebuild(ctx) })
 }
 
-// Follow calls tell for each event of an order's stream, its story included, until ctx ends, tell fails, or the stream
-// does. It returns nil when ctx ended.
-func (q *Query) Follow(ctx context.Context, id string, tell func(name string, data []byte) error) error {
+// Follow calls tell at first, for each change of an order's story and for each exception, until ctx ends, tell fails, or the
+// stream does. It returns nil when ctx ended.
+func (q *Query) Follow(ctx context.Context, id string, tell func() error) error {
 	resp, err := succeed(q.client.StreamOrder(ctx, id, &queryapi.StreamOrderParams{Story: new(true)}))
 	if err != nil {
 		return err
@@ -129,14 +128,9 @@ func (q *Query) Follow(ctx context.Context, id string, tell func(name string, da
 	defer func() { _ = resp.Body.Close() }()
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxLine)
-	name := ""
 	for lines.Scan() {
-		key, value, _ := bytes.Cut(lines.Bytes(), []byte(": "))
-		switch string(key) {
-		case "event":
-			name = string(value)
-		case "data":
-			if err := tell(name, value); err != nil {
+		if line := lines.Text(); line == "event: story" || line == "event: exception" {
+			if err := tell(); err != nil {
 				return err
 			}
 		}

@@ -37,7 +37,7 @@ func TestQueryIsAskedWithTheConsolesToken(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		_ = q.Follow(ctx, "o", func(string, []byte) error { return nil }) // the stream ends at once
+		_ = q.Follow(ctx, "o", func() error { return nil }) // the stream ends at once
 		if len(asked) != 8 {
 			t.Errorf("asked %v", asked)
 		}

@@ -12,20 +12,17 @@ import (
 // tryAgain is how long topics that did not answer are left alone: asking for one that is missing makes the client look for it everywhere.
 const tryAgain = 30 * time.Second
 
-// exceptions counts what participants tell of their activity, by second. They may tell nothing, or drop some; the topics may be missing.
+// exceptions counts in a journal what participants tell of their activity. They may tell nothing, or drop some; the topics may be
+// missing.
 type exceptions struct {
-	log   broker.Log
-	logs  []broker.TopicPartition
-	next  map[broker.TopicPartition]int64 // nil: not known
-	tried time.Time                       // when they did not answer last
-	kinds [seconds]struct {
-		unix   int64
-		counts map[activity.Kind]int
-	}
+	journal *journal
+	logs    []broker.TopicPartition
+	next    map[broker.TopicPartition]int64 // nil: not known
+	tried   time.Time                       // when they did not answer last
 }
 
-func newExceptions(cfg Config) *exceptions {
-	x := &exceptions{log: cfg.Log}
+func newExceptions(cfg Config, j *journal) *exceptions {
+	x := &exceptions{journal: j}
 	for _, participant := range letters.Participants {
 		x.logs = append(x.logs, cfg.logsOf(activity.Topic(participant))...)
 	}
@@ -37,7 +34,7 @@ func (x *exceptions) read(ctx context.Context) {
 	if time.Since(x.tried) < tryAgain {
 		return
 	}
-	ends, err := x.log.Ends(ctx, x.logs)
+	ends, err := x.journal.log.Ends(ctx, x.logs)
 	if err != nil {
 		x.next, x.tried = nil, time.Now()
 		return
@@ -55,7 +52,7 @@ func (x *exceptions) read(ctx context.Context) {
 	if len(from) == 0 {
 		return
 	}
-	fetched, err := x.log.Fetch(ctx, from)
+	fetched, err := x.journal.log.Fetch(ctx, from)
 	if err != nil {
 		return
 	}
@@ -74,22 +71,10 @@ func (x *exceptions) read(ctx context.Context) {
 }
 
 func (x *exceptions) count(a activity.Activity) {
-	u := a.At.Unix()
-	at := &x.kinds[uint64(u)%seconds]
-	if at.unix < u {
-		at.unix, at.counts = u, map[activity.Kind]int{}
+	switch at := x.journal.at(a.At); a.Kind {
+	case activity.Retried:
+		at.retried++
+	case activity.Deduplicated:
+		at.deduplicated++
 	}
-	if at.unix == u {
-		at.counts[a.Kind]++
-	}
-}
-
-// lately counts one kind in the last minute; ok is false when nobody can say.
-func (x *exceptions) lately(kind activity.Kind, now time.Time) (n int, ok bool) {
-	for _, at := range x.kinds {
-		if at.unix > now.Unix()-kept {
-			n += at.counts[kind]
-		}
-	}
-	return n, x.next != nil
 }

@@ -3,8 +3,6 @@ package pulse
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,18 +20,15 @@ type flow struct {
 	ends      map[broker.TopicPartition]int64
 }
 
-// listens returns who takes part, sorted, and the logs that each reads.
-func (c Config) listens() (groups []string, logs map[string][]broker.TopicPartition) {
-	groups = slices.Concat(slices.Collect(maps.Keys(c.Choreography.Participants)), slices.Collect(maps.Keys(c.Choreography.Readers)))
-	groups = slices.DeleteFunc(groups, func(g string) bool { return len(c.Choreography.Subscriptions(g)) == 0 }) // the console itself
-	slices.Sort(groups)
-	logs = map[string][]broker.TopicPartition{}
-	for _, g := range groups {
-		for _, topic := range slices.Sorted(maps.Keys(c.Choreography.Subscriptions(g))) {
+// listens returns the logs that each group reads. The console, which reads no facts, is none of them.
+func (c Config) listens() map[string][]broker.TopicPartition {
+	logs := map[string][]broker.TopicPartition{}
+	for _, g := range c.Choreography.Names() {
+		for topic := range c.Choreography.Subscriptions(g) {
 			logs[g] = append(logs[g], c.logsOf(topic)...)
 		}
 	}
-	return groups, logs
+	return logs
 }
 
 func (c Config) logsOf(topic string) []broker.TopicPartition {
@@ -47,13 +42,12 @@ func (c Config) logsOf(topic string) []broker.TopicPartition {
 // stand asks Kafka where everybody stands.
 func (p *Pulse) stand(ctx context.Context) (flow, error) {
 	f := flow{at: time.Now(), standings: map[string]broker.Standing{}}
-	groups, logs := p.cfg.listens()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var errs []error
-	for _, g := range groups {
+	for g, logs := range p.cfg.listens() {
 		wg.Go(func() {
-			s, err := p.cfg.Groups.Group(ctx, g, logs[g])
+			s, err := p.cfg.Groups.Group(ctx, g, logs)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)
@@ -85,13 +79,13 @@ func (p *Pulse) rates(s *Sample, f flow) {
 		}
 		s.Topics[topic] = each(n)
 	}
-	_, logs := p.cfg.listens()
-	for g, standing := range f.standings {
+	for g, logs := range p.cfg.listens() {
+		standing := f.standings[g]
 		r := Reader{Topics: map[string]float64{}}
 		if standing.Members == 0 {
 			r.Stopped = "nobody consumes"
 		}
-		for _, tp := range logs[g] {
+		for _, tp := range logs {
 			at := standing.Committed[tp]
 			r.Topics[tp.Topic] += each(max(at, 0) - max(before.standings[g].Committed[tp], 0))
 			if at = max(at, p.journal.starts[tp]); at < f.ends[tp] {

@@ -60,8 +60,9 @@ type mark struct {
 }
 
 type second struct {
-	unix           int64
-	orders, copies int
+	unix                  int64
+	orders, copies        int
+	retried, deduplicated int // as participants tell
 }
 
 type settle struct {

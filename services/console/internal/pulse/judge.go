@@ -24,22 +24,22 @@ const (
 	Unchecked State = "unchecked" // nobody can be asked, or it does not answer
 )
 
-// Verdict says whether something holds that must survive everything.
+// Verdict is the schema Invariant of the contract: whether something holds that must survive everything.
 type Verdict struct {
 	// Name is accounted, charges or mails.
-	Name  string
-	State State
+	Name  string `json:"name"`
+	State State  `json:"state"`
 	// Text says what was compared.
-	Text string
+	Text string `json:"text"`
 	// Orders that contradict it, a few.
-	Orders []string
+	Orders []string `json:"orders,omitempty"`
 }
 
 // shown is how many orders a verdict names.
 const shown = 5
 
 // judge holds the journal against what must be true of it, once it has passed the ends of f. answered is false when Kafka did not.
-func (p *Pulse) judge(ctx context.Context, f flow, answered bool) []Verdict {
+func (p *Pulse) judge(ctx context.Context, f flow, answered bool, orders counts, parked map[string][]string) []Verdict {
 	if !answered || !p.journal.passed(f.ends) {
 		why := fmt.Sprintf("the log is being read, %.0f %%", 100*p.journal.share())
 		if !answered {
@@ -47,44 +47,53 @@ func (p *Pulse) judge(ctx context.Context, f flow, answered bool) []Verdict {
 		}
 		return []Verdict{{"accounted", Unchecked, why, nil}, {"charges", Unchecked, why, nil}, {"mails", Unchecked, why, nil}}
 	}
-	parked := p.journal.parked()
-	return []Verdict{p.journal.accounted(f, parked), p.outside.charges(ctx, p.journal), p.outside.mailed(ctx, p.journal, f, parked)}
+	return []Verdict{orders.accounted(), p.outside.charges(ctx, p.journal), p.outside.mailed(ctx, p.journal, f, parked)}
 }
 
-// accounted: each order that was placed is settled, or parked, or its next event lies before who must answer it. A participant commits
-// only what it has answered, so an order whose next event is committed, without an answer in the log, is lost.
-func (j *journal) accounted(f flow, parked map[string][]string) Verdict {
-	v := Verdict{Name: "accounted", State: Holds}
-	var placed, settled, open, waiting, given int
-	var lost []*order
+// counts say how the orders that are judged stand.
+type counts struct {
+	placed, settled, open, parked int
+	given                         int      // given up by an operator
+	lost                          []*order // nobody works on them
+}
+
+// count counts the orders that are judged. A participant commits only what it has answered, so an order whose next event is
+// committed, without an answer in the log, is lost.
+func (j *journal) count(f flow, parked map[string][]string) (n counts) {
 	for _, o := range j.orders {
 		if !j.judged(o) {
 			continue
 		}
-		placed++
+		n.placed++
 		group, topic, offset := o.waitsFor()
 		committed, known := f.standings[group].Committed[broker.TopicPartition{Topic: topic, Partition: o.partition}]
 		switch {
 		case o.settled():
-			settled++
+			n.settled++
 		case parked[o.id] != nil:
-			waiting++
+			n.parked++
 		case j.given[o.id]:
-			given++
+			n.given++
 		case known && committed > offset:
-			lost = append(lost, o)
+			n.lost = append(n.lost, o)
 		default:
-			open++
+			n.open++
 		}
 	}
-	v.Text = fmt.Sprintf("%s acknowledged = %s settled + %s in flight + %s parked", num(placed), num(settled), num(open), num(waiting))
-	if given > 0 {
-		v.Text += fmt.Sprintf(" + %s given up by an operator", num(given))
+	return n
+}
+
+// accounted: each order that was placed is settled, or parked, or its next event lies before who must answer it.
+func (n counts) accounted() Verdict {
+	v := Verdict{Name: "accounted", State: Holds}
+	v.Text = fmt.Sprintf("%s acknowledged = %s settled + %s in flight + %s parked", num(n.placed), num(n.settled), num(n.open), num(n.parked))
+	if n.given > 0 {
+		v.Text += fmt.Sprintf(" + %s given up by an operator", num(n.given))
 	}
-	if len(lost) > 0 {
+	if len(n.lost) > 0 {
 		v.State = Broken
-		v.Text += fmt.Sprintf(" + %s that nobody works on", num(len(lost)))
-		v.name(lost)
+		v.Text += fmt.Sprintf(" + %s that nobody works on", num(len(n.lost)))
+		v.name(n.lost)
 	}
 	return v
 }

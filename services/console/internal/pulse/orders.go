@@ -111,20 +111,6 @@ func (o *order) waitsFor() (group, topic string, offset int64) {
 // judged says whether an order is young enough to be judged.
 func (j *journal) judged(o *order) bool { return o.placed > 0 && o.placedAt.After(j.since) }
 
-// waiting counts the orders that are judged, those in flight, and those with something that waits behind a dead letter.
-func (j *journal) waiting() (known, open, parked int) {
-	waits := j.parked()
-	for _, o := range j.orders {
-		if !j.judged(o) {
-			continue
-		}
-		if known++; !o.settled() && !j.given[o.id] && waits[o.id] == nil {
-			open++
-		}
-	}
-	return known, open, len(waits)
-}
-
 // forget drops the oldest orders beyond the bound.
 func (j *journal) forget() {
 	n := len(j.ages) - maxOrders

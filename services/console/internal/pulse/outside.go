@@ -41,7 +41,12 @@ type mail struct {
 }
 
 func newOutside(cfg Config) *outside {
-	return &outside{gateway: strings.TrimRight(cfg.Gateway, "/"), mailbox: strings.TrimRight(cfg.Mailbox, "/"), mails: map[string]mail{}}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = askers, askers
+	return &outside{
+		gateway: strings.TrimRight(cfg.Gateway, "/"), mailbox: strings.TrimRight(cfg.Mailbox, "/"), mails: map[string]mail{},
+		http: http.Client{Transport: transport},
+	}
 }
 
 // bare is a Message-ID without its brackets.
@@ -81,35 +86,26 @@ func (w *outside) askGateway(ctx context.Context, j *journal) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	ask := w.pick(j)
-	var mu sync.Mutex
+	errs := make([]error, len(ask))
 	var wg sync.WaitGroup
-	var failed error
-	answered := 0
-	for first := range min(askers, len(ask)) {
+	for i, o := range ask {
 		wg.Go(func() {
-			for n := first; n < len(ask); n += askers {
-				var l ledger
-				err := w.get(ctx, w.gateway+"/ledger?order_id="+url.QueryEscape(ask[n].id), &l)
-				mu.Lock()
-				if err == nil {
-					ask[n].hear(l)
-					delete(j.changed, ask[n].id)
-					answered++
-				} else {
-					failed = err
-				}
-				mu.Unlock()
-				if err != nil {
-					return
-				}
+			var l ledger
+			if errs[i] = w.get(ctx, w.gateway+"/ledger?order_id="+url.QueryEscape(o.id), &l); errs[i] == nil {
+				o.hear(l)
 			}
 		})
 	}
 	wg.Wait()
-	if answered > 0 {
+	for i, o := range ask {
+		if errs[i] == nil {
+			delete(j.changed, o.id)
+		}
+	}
+	if len(ask) == 0 || slices.Contains(errs, nil) {
 		return nil
 	}
-	return failed
+	return errs[0]
 }
 
 func (w *outside) pick(j *journal) (ask []*order) {

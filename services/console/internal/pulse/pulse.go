@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/activity"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/choreography"
@@ -114,8 +113,9 @@ type Reader struct {
 
 // New returns a pulse that watches nothing yet.
 func New(cfg Config) *Pulse {
+	j := newJournal(cfg)
 	return &Pulse{
-		cfg: cfg, journal: newJournal(cfg), outside: newOutside(cfg), odd: newExceptions(cfg),
+		cfg: cfg, journal: j, outside: newOutside(cfg), odd: newExceptions(cfg, j),
 		wake: make(chan struct{}, 1), fresh: make(chan struct{}), counts: map[string]int64{},
 	}
 }
@@ -242,28 +242,31 @@ func (p *Pulse) take(ctx context.Context) Sample {
 	}
 	p.odd.read(ctx)
 	s.At = time.Now()
+	parked := p.journal.parked()
+	orders := p.journal.count(f, parked)
+	s.Known, s.Open, s.Parked = orders.placed, orders.open+len(orders.lost), len(parked)
 	p.figures(&s)
-	s.Verdicts = p.judge(ctx, f, err == nil)
+	s.Verdicts = p.judge(ctx, f, err == nil, orders, parked)
 	return s
 }
 
 // figures are those that the journal knows.
 func (p *Pulse) figures(s *Sample) {
 	j := p.journal
-	s.Known, s.Open, s.Parked = j.waiting()
 	s.Settled, s.Settle = j.settled(s.At)
 	now := s.At.Unix()
 	for sec := now - 5; sec < now; sec++ {
 		s.Orders += float64(j.second(sec).orders) / 5
 	}
+	told := 0
 	for sec := now - kept + 1; sec <= now; sec++ {
 		s.Duplicates += j.second(sec).copies
+		told += j.second(sec).deduplicated
+		s.Retries += j.second(sec).retried
 	}
-	told, _ := p.odd.lately(activity.Deduplicated, s.At)
 	s.Duplicates = max(s.Duplicates, told)
-	s.Retries = -1
-	if n, ok := p.odd.lately(activity.Retried, s.At); ok {
-		s.Retries = n
+	if p.odd.next == nil {
+		s.Retries = -1
 	}
 	p.history = append(p.history, Moment{Orders: j.second(now - 1).orders, Open: s.Open, Parked: s.Parked, P95: s.Settle[1]})
 	p.history = p.history[max(0, len(p.history)-kept):]

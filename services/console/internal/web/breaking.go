@@ -78,14 +78,13 @@ func (c Playground) Stopped(ctx context.Context) map[string]string {
 	if c.URL == "" || c.call(ctx, http.MethodGet, "/processes", &list) != nil {
 		return nil
 	}
-	stopped, running := map[string]string{}, map[string]bool{}
+	stopped := map[string]string{}
 	for _, p := range list.Processes {
 		stopped[p.Service] = p.State
-		running[p.Service] = running[p.Service] || p.State == "running"
 	}
-	for service := range running {
-		if running[service] {
-			delete(stopped, service)
+	for _, p := range list.Processes {
+		if p.State == "running" {
+			delete(stopped, p.Service)
 		}
 	}
 	return stopped

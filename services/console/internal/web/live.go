@@ -32,8 +32,9 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.Field("order", "must be given %d times at most", maxFollowed))
 		return
 	}
-	leave, ok := p.join(w, r)
-	if !ok {
+	leave, err := p.streams.Enter(r.Context())
+	if err != nil {
+		problem.Write(w, r, err)
 		return
 	}
 	defer leave()

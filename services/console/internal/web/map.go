@@ -13,8 +13,7 @@ import (
 // chart is the choreography as it is drawn: services above, topics as bars across, readers below. Units are those of the SVG's viewBox.
 type chart struct {
 	Width, Height int
-	Services      []box
-	Readers       []box
+	Services      []box // participants, then readers
 	Topics        []bar
 	Wires         []wire
 	Routes        []route
@@ -22,10 +21,9 @@ type chart struct {
 
 // box is a service.
 type box struct {
-	Name           string
-	X, Y, W, H     int
-	Subscribes     []string // topics
-	attached, used int      // wires
+	Name       string
+	X, Y, W, H int
+	Subscribes []string // topics
 }
 
 // bar is a topic.
@@ -74,53 +72,40 @@ func chartOf(c *choreography.Choreography) chart {
 	readers := slices.DeleteFunc(slices.Sorted(maps.Keys(c.Readers)), func(n string) bool { return len(c.Subscriptions(n)) == 0 })
 	for i, n := range readers {
 		width := (chartColumn*len(names) - 28) / len(readers)
-		ch.Readers = append(ch.Readers, box{Name: n, X: chartGutter + i*width, Y: bottom, W: width - 12*min(1, i), H: boxHeight})
+		ch.Services = append(ch.Services, box{Name: n, X: chartGutter + i*width, Y: bottom, W: width - 12*min(1, i), H: boxHeight})
 	}
 	ch.Height = bottom + boxHeight + 12
 	for i := range ch.Services {
-		ch.wire(c, &ch.Services[i], c.Participants[ch.Services[i].Name].Topic)
-	}
-	for i := range ch.Readers {
-		ch.wire(c, &ch.Readers[i], "")
+		ch.wire(c, &ch.Services[i])
 	}
 	ch.route(c)
 	return ch
 }
 
 // wire joins a service to the topic that it writes and to those that it hears.
-func (ch *chart) wire(c *choreography.Choreography, b *box, writes string) {
-	hears := c.Subscriptions(b.Name)
+func (ch *chart) wire(c *choreography.Choreography, b *box) {
+	var wires []wire
 	for _, t := range ch.Topics {
-		if len(hears[t.Name]) > 0 {
-			b.attached++
-			b.Subscribes = append(b.Subscribes, t.Name)
+		if t.Writer == b.Name {
+			wires = append(wires, wire{Service: b.Name, Topic: t.Name, Writer: t.Writer, Write: true, Y1: t.Y})
 		}
 	}
-	below := b.Y > barsTop
-	add := func(t bar, write bool) {
-		slots := max(1, b.attached-1)
-		if writes != "" {
-			slots = max(1, b.attached)
+	for _, t := range ch.Topics {
+		if len(c.Subscriptions(b.Name)[t.Name]) > 0 {
+			b.Subscribes = append(b.Subscribes, t.Name)
+			wires = append(wires, wire{Service: b.Name, Topic: t.Name, Writer: t.Writer, Y1: t.Y})
 		}
-		w := wire{Service: b.Name, Topic: t.Name, Writer: t.Writer, Write: write, X: b.X + 22 + b.used*(b.W-66)/slots, Y1: t.Y, Y2: b.Y + b.H, LabelY: b.Y + b.H + 16}
-		if below { // beside the wires from above
-			w.X, w.Y2, w.LabelY = b.X+66+b.used*(b.W-132)/slots, b.Y, b.Y-10
-		}
-		if write {
+	}
+	left, room, edge, label := 22, b.W-66, b.Y+b.H, b.Y+b.H+16
+	if b.Y > barsTop { // beside the wires from above
+		left, room, edge, label = 66, b.W-132, b.Y, b.Y-10
+	}
+	for i, w := range wires {
+		w.X, w.Y2, w.LabelY = b.X+left+i*room/max(1, len(wires)-1), edge, label
+		if w.Write {
 			w.Y1, w.Y2 = w.Y2, w.Y1-4
 		}
-		b.used++
 		ch.Wires = append(ch.Wires, w)
-	}
-	for _, t := range ch.Topics {
-		if t.Name == writes {
-			add(t, true)
-		}
-	}
-	for _, t := range ch.Topics {
-		if len(hears[t.Name]) > 0 {
-			add(t, false)
-		}
 	}
 }
 
@@ -140,9 +125,6 @@ func (ch *chart) route(c *choreography.Choreography) {
 		}
 	}
 }
-
-// All are the services and the readers.
-func (ch chart) All() []box { return slices.Concat(ch.Services, ch.Readers) }
 
 func (p *Pages) showMap(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "map", "Map", p.chart)

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,8 +21,6 @@ import (
 // storyPage is one order, and all that happened to it.
 type storyPage struct {
 	row
-	// Version grows with everything that the page would show.
-	Version int64
 	Picture picture
 	Events  []told
 	// Parked are the participants where something of this order waits.
@@ -64,7 +61,7 @@ func (p *Pages) story(ctx context.Context, id string) (storyPage, error) {
 		return storyPage{}, err
 	}
 	page := storyPage{
-		row: rows([]queryapi.Order{order})[0], Version: story.Version, Curl: fmt.Sprintf("curl -s %s/orders/%s/events", p.cfg.QueryURL, id),
+		row: rows([]queryapi.Order{order})[0], Curl: fmt.Sprintf("curl -s %s/orders/%s/events", p.cfg.QueryURL, id),
 	}
 	if page.Events, err = p.tell(ctx, story.Events); err != nil {
 		return storyPage{}, err
@@ -134,39 +131,21 @@ func parked(events []told) (at []string) {
 // followAgain is the wait before query is asked again to tell of an order.
 const followAgain = 2 * time.Second
 
-// tellOrder tells the version of an order's story at first and whenever it changes, and that there was an exception, which
-// changes no version; a page fetches itself again each time. Query hears all before it tells the first, so that such a page
-// has everything. While query does not tell, the page looks again and again.
+// tellOrder tells that something happened to an order: at first, whenever its story changes, and when there was an exception; a
+// page fetches itself again each time. Query hears all before it tells the first, so that such a page has everything. While query
+// does not tell, the page looks again and again.
 func (p *Pages) tellOrder(ctx context.Context, out *stream, id string) {
 	for ctx.Err() == nil {
 		var gone error // of the reader
-		err := p.orders.Follow(ctx, id, func(name string, data []byte) error {
-			gone = tellStory(out, id, name, data)
+		err := p.orders.Follow(ctx, id, func() error {
+			gone = out.sendJSON("order", id)
 			return gone
 		})
 		if gone == nil && err != nil {
-			gone = out.sendJSON("version", map[string]any{"order": id, "version": 0})
+			gone = out.sendJSON("order", id)
 		}
 		if gone != nil || wait.Sleep(ctx, followAgain) != nil {
 			return
 		}
 	}
-}
-
-// tellStory passes on what query tells of an order's story.
-func tellStory(out *stream, id, name string, data []byte) error {
-	var said struct {
-		Version int64  `json:"version"`
-		Kind    string `json:"kind"`
-	}
-	if name != "story" && name != "exception" {
-		return nil
-	}
-	if err := json.Unmarshal(data, &said); err != nil {
-		return err
-	}
-	if name == "exception" {
-		return out.sendJSON("exception", map[string]any{"order": id, "kind": said.Kind})
-	}
-	return out.sendJSON("version", map[string]any{"order": id, "version": said.Version})
 }

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
 // maxStreams is how many browsers can be live at once, and maxOfOne how many of one client.
@@ -33,15 +31,6 @@ func newStream(w http.ResponseWriter) *stream {
 	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
 	w.WriteHeader(http.StatusOK)     // HEAD ends here
 	return &stream{w: w, control: http.NewResponseController(w)}
-}
-
-// join takes a place among the streams; leave gives it back. Without one, the request is answered.
-func (p *Pages) join(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
-	leave, err := p.streams.Enter(r.Context())
-	if err != nil {
-		problem.Write(w, r, err)
-	}
-	return leave, err == nil
 }
 
 // sendJSON is send of a document.

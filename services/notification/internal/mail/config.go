@@ -35,12 +35,11 @@ func (c Config) Validate() error {
 	n, portErr := strconv.ParseUint(port, 10, 16)
 	_, fromErr := netmail.ParseAddress(c.From)
 	_, tlsErr := c.tlsConfig()
-	encrypted := c.TLS == "required" || c.TLS == "implicit"
 	return errors.Join(
 		fault.FieldIf(err != nil || host == "", "SMTP_ADDR", "must be host:port, is %q", c.Addr),
 		fault.FieldIf(err == nil && (portErr != nil || n == 0), "SMTP_ADDR", "port must be 1 to 65535, is %q", port),
 		fault.FieldIf(fromErr != nil, "MAIL_FROM", "must be a mail address: %w", fromErr),
-		fault.FieldIf(c.Username != "" && !encrypted && !loopback(host),
+		fault.FieldIf(c.Username != "" && c.TLS != "required" && c.TLS != "implicit" && !loopback(host),
 			"SMTP_TLS", "must be required or implicit, so that the password never travels in the clear; is %q", c.TLS),
 		fault.FieldIf((c.Username != "") != c.Password.IsSet(),
 			"SMTP_PASSWORD", "must be set together with SMTP_USERNAME, or not at all"),
@@ -61,14 +60,12 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 
 // options for a connection of go-mail, beside the dialling.
 func (c Config) options(t *tls.Config) ([]gomail.Option, error) {
-	_, port, _ := net.SplitHostPort(c.Addr)
-	n, _ := strconv.Atoi(port)
 	policy := map[string]gomail.TLSPolicy{
 		"none": gomail.NoTLS, "opportunistic": gomail.TLSOpportunistic, "required": gomail.TLSMandatory,
 		"implicit": gomail.TLSOpportunistic, // a server reached so offers no STARTTLS
 	}[c.TLS]
 	opts := []gomail.Option{
-		gomail.WithPort(n), gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
+		gomail.WithTimeout(c.Timeout), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
 	}
 	if c.HELO != "" {
 		opts = append(opts, gomail.WithHELO(c.HELO))

@@ -14,22 +14,15 @@ import (
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 )
 
-// Refused is the error of Send when this mail will never reach this recipient: the server said so for good (5xx), or the address
-// is none.
+// Refused is the error of Send when the server does not take this mail, for good (5xx, or the address is none) or for now.
 type Refused struct {
 	// Reason is the server's answer, without any address.
 	Reason string
+	// ForNow says that the server may take the mail later, and may take others: the error is of class Deferred.
+	ForNow bool
 }
 
-func (r *Refused) Error() string { return "recipient refused: " + r.Reason }
-
-// PutOff is the error of Send, of class Deferred, when the server does not take this mail for now, and may take others.
-type PutOff struct {
-	// Reason is the server's answer, without any address.
-	Reason string
-}
-
-func (p *PutOff) Error() string { return "mail put off: " + p.Reason }
+func (r *Refused) Error() string { return "mail refused: " + r.Reason }
 
 // idleFor is how long a connection is kept for the next mail; servers wait 5 minutes (RFC 5321, section 4.5.3.2.7), some less.
 const idleFor = 15 * time.Second
@@ -44,15 +37,12 @@ type Mailer struct {
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.
-func New(cfg Config) (*Mailer, error) {
+func New(cfg Config) (m *Mailer, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	from, err := netmail.ParseAddress(cfg.From)
-	if err != nil {
-		return nil, fault.Field("MAIL_FROM", "must be a mail address: %w", err)
-	}
-	m := &Mailer{
+	from, _ := netmail.ParseAddress(cfg.From) // Validate has read it
+	m = &Mailer{
 		cfg: cfg, from: from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
 		standing: upstream.New("mail server (SMTP_ADDR)"),
 	}
@@ -65,9 +55,9 @@ func New(cfg Config) (*Mailer, error) {
 // MessageID of the mail about an event, without angle brackets.
 func (m *Mailer) MessageID(causeID string) string { return messageID(causeID, m.domain) }
 
-// Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all
-// are in use. The error is a *Refused, a *PutOff, or of class Unavailable: then the server may have the mail
-// nevertheless, and sending it again carries the same Message-ID. A mail that cannot be written is Permanent.
+// Send hands one mail to the server and blocks until the server has taken it, waiting for a free connection when all are in
+// use. The error is a *Refused, or of class Unavailable: then the server may have the mail nevertheless, and sending it again
+// carries the same Message-ID. A mail that cannot be written is Permanent.
 func (m *Mailer) Send(ctx context.Context, mail domain.Mail) (err error) {
 	ctx, end := watch(ctx, mail)
 	defer func() { end(err) }()

@@ -52,8 +52,8 @@ func (m *Mailer) dial(ctx context.Context) (*conn, error) {
 	}
 	c := &conn{}
 	var unwatch func() bool
-	dial := func(dialing context.Context, network, addr string) (net.Conn, error) {
-		raw, err := new(net.Dialer).DialContext(dialing, network, addr)
+	dial := func(dialing context.Context, network, _ string) (net.Conn, error) {
+		raw, err := new(net.Dialer).DialContext(dialing, network, m.cfg.Addr)
 		if err != nil {
 			return nil, err
 		}
@@ -97,12 +97,10 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 		pooled.Destroy()
 	}
 	_, refused := errors.AsType[*Refused](err)
-	_, putOff := errors.AsType[*PutOff](err)
-	if err == nil || answered && (refused || putOff) {
-		m.standing.Accepted() // the server judged this one mail, so it listens to us
-	}
 	if err == nil {
 		m.standing.Took()
+	} else if answered && refused {
+		m.standing.Accepted() // the server judged this one mail, so it listens to us
 	}
 	return err
 }
@@ -112,7 +110,7 @@ func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
 	if err := c.smtp.UpdateDeadline(m.cfg.Timeout); err != nil {
 		return stale(c, fault.New(fault.Unavailable, "mail server: deadline: %w", err))
 	}
-	ascii := isASCII(to.Address) && isASCII(m.from.Address)
+	ascii := !strings.ContainsFunc(to.Address+m.from.Address, func(r rune) bool { return r >= utf8.RuneSelf })
 	if ok, _ := c.smtp.Extension("SMTPUTF8"); !ok && !ascii {
 		return &Refused{Reason: "the mail server takes no addresses outside ASCII"}
 	}
@@ -180,32 +178,25 @@ func (m *Mailer) refused(step string, err error) error {
 	if !answered {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
-	reason := scrub(reply.Msg, reply.Code)
+	said := quote(reply)
+	refusal := &Refused{Reason: fmt.Sprintf("%d %s", said.Code, said.Msg)}
 	switch {
 	case slices.Contains(notTheRecipient, reply.Code):
 		return m.failed(step, err)
 	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.standing.TakesOthers():
-		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(&PutOff{Reason: reason}, quote(reply)))
+		refusal.ForNow = true
+		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(refusal, said))
 	case reply.Code/100 == 5:
-		return errors.Join(&Refused{Reason: reason}, quote(reply))
+		return errors.Join(refusal, said)
 	}
-	return fault.New(fault.Unavailable, "mail server: %s: %w", step, quote(reply))
-}
-
-// quote keeps the reply's code readable by errors.As, and its text free of addresses: it ends up in logs.
-func quote(r *textproto.Error) *textproto.Error {
-	return &textproto.Error{Code: r.Code, Msg: strings.TrimPrefix(scrub(r.Msg, r.Code), fmt.Sprintf("%d ", r.Code))}
+	return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
 }
 
 var address = regexp.MustCompile(`\S*@\S*`)
 
-// scrub makes a server's answer one short line without addresses.
-func scrub(msg string, code int) string {
-	return fmt.Sprintf("%d %s", code, oneLine(address.ReplaceAllString(msg, "(address)")))
+// quote makes a server's answer one short line without addresses: it ends up in logs.
+func quote(r *textproto.Error) *textproto.Error {
+	return &textproto.Error{Code: r.Code, Msg: oneLine(address.ReplaceAllString(r.Msg, "(address)"))}
 }
 
 func envelope(a *netmail.Address) string { return (&netmail.Address{Address: a.Address}).String() }
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
-}

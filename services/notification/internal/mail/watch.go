@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/notification/internal/domain"
 	"go.opentelemetry.io/otel"
@@ -26,12 +25,12 @@ func watch(ctx context.Context, m domain.Mail) (context.Context, func(error)) {
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(kind))
 	return ctx, func(err error) {
 		outcome := "sent"
-		_, refused := errors.AsType[*Refused](err)
+		refused, isRefused := errors.AsType[*Refused](err)
 		switch {
-		case refused:
-			outcome = "refused"
-		case fault.ClassOf(err) == fault.Deferred:
+		case isRefused && refused.ForNow:
 			outcome = "deferred"
+		case isRefused:
+			outcome = "refused"
 		case err != nil:
 			outcome = "unavailable"
 			span.SetStatus(codes.Error, err.Error())

@@ -66,11 +66,7 @@ type Fact interface{ status() Status }
 
 // OrderPlaced is always the first fact.
 type OrderPlaced struct {
-	CustomerID      string
-	Email           string
-	Currency        string
-	PaymentMethod   string
-	Lines           []Line
+	Request
 	Total           int64 // minor units
 	PlacedAt        time.Time
 	PaymentDeadline time.Time

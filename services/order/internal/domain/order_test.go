@@ -21,7 +21,7 @@ var happenings = map[string]func(Order) (Fact, error){
 var names = []string{"payment succeeded", "payment declined", "cancellation requested", "deadline passed"}
 
 func placed(t interface{ Fatal(...any) }) OrderPlaced {
-	f, err := Place(request(), terms, morning)
+	f, err := Place(request(), taken, 15*time.Minute, morning)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -49,32 +50,23 @@ func (r Request) Hash() []byte {
 	return sum[:]
 }
 
-// Terms are what an order is placed under.
-type Terms struct {
-	// Currencies that are taken, ISO 4217.
-	Currencies []string
-	// PaymentWithin is how long an order waits for its payment.
-	PaymentWithin time.Duration
-}
-
-// Place makes the first fact of an order. The error names each field that breaks a rule, by its JSON pointer.
-func Place(r Request, t Terms, now time.Time) (OrderPlaced, error) {
+// Place makes the first fact of an order, which waits for its payment as long as paymentWithin. The error names each field that
+// breaks a rule, by its JSON pointer; currencies are those that are taken, ISO 4217.
+func Place(r Request, currencies []string, paymentWithin time.Duration, now time.Time) (OrderPlaced, error) {
 	total, wrong := lines(r.Lines)
 	err := errors.Join(
 		fault.FieldIf(len(r.CustomerID) > MaxCustomerID || !identifier.MatchString(r.CustomerID), "/customer_id",
 			"must be 1 to %d letters, digits, dots, hyphens and underscores", MaxCustomerID),
 		email("/email", r.Email),
-		fault.FieldIf(!slices.Contains(t.Currencies, r.Currency), "/currency", "must be one of %s", strings.Join(t.Currencies, ", ")),
+		fault.FieldIf(!slices.Contains(currencies, r.Currency), "/currency", "must be one of %s", strings.Join(currencies, ", ")),
 		fault.FieldIf(len(r.PaymentMethod) > MaxMethod || !method.MatchString(r.PaymentMethod), "/payment_method",
 			"must be a payment method token of at most %d characters that matches %s", MaxMethod, method),
 		wrong)
 	if err != nil {
 		return OrderPlaced{}, err
 	}
-	return OrderPlaced{
-		CustomerID: r.CustomerID, Email: r.Email, Currency: r.Currency, PaymentMethod: r.PaymentMethod,
-		Lines: slices.Clone(r.Lines), Total: total, PlacedAt: now, PaymentDeadline: now.Add(t.PaymentWithin), BodyHash: r.Hash(),
-	}, nil
+	r.Lines = slices.Clone(r.Lines)
+	return OrderPlaced{Request: r, Total: total, PlacedAt: now, PaymentDeadline: now.Add(paymentWithin), BodyHash: r.Hash()}, nil
 }
 
 // lines checks every line and returns the total, which cannot overflow when each line keeps its limits.
@@ -103,24 +95,22 @@ var (
 )
 
 func text(field, s string, most int) error {
-	switch n := utf8.RuneCountInString(s); {
-	case !utf8.ValidString(s):
-		return fault.Field(field, "must be valid UTF-8")
-	case n < 1 || n > most || strings.TrimSpace(s) == "":
-		return fault.Field(field, "must be 1 to %d characters and not blank", most)
-	}
-	return fault.FieldIf(strings.ContainsFunc(s, unicode.IsControl), field, "must not contain control characters")
+	n := utf8.RuneCountInString(s)
+	return cmp.Or(
+		fault.FieldIf(!utf8.ValidString(s), field, "must be valid UTF-8"),
+		fault.FieldIf(n > most || strings.TrimSpace(s) == "", field, "must be 1 to %d characters and not blank", most),
+		fault.FieldIf(strings.ContainsFunc(s, unicode.IsControl), field, "must not contain control characters"),
+	)
 }
 
 // email takes an address that can stand in a mail header and an SMTP command as it is: ASCII, nothing around it.
 func email(field, s string) error {
 	a, err := mail.ParseAddress(s)
-	switch {
-	case len(s) > MaxEmail:
-		return fault.Field(field, "must be at most %d characters", MaxEmail)
-	case err != nil || a.Address != s || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return fault.Field(field, "must be one mail address in ASCII such as ada@example.com")
-	}
-	return fault.FieldIf(strings.LastIndexByte(s, '@') > MaxEmailLocal, field,
-		"must have at most %d characters before the @", MaxEmailLocal)
+	bare := err == nil && a.Address == s && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	before := strings.LastIndexByte(s, '@')
+	return cmp.Or(
+		fault.FieldIf(len(s) > MaxEmail, field, "must be at most %d characters", MaxEmail),
+		fault.FieldIf(!bare, field, "must be one mail address in ASCII such as ada@example.com"),
+		fault.FieldIf(before > MaxEmailLocal, field, "must have at most %d characters before the @", MaxEmailLocal),
+	)
 }

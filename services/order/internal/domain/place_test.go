@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	terms   = Terms{Currencies: []string{"EUR", "JPY"}, PaymentWithin: 15 * time.Minute}
+	taken   = []string{"EUR", "JPY"}
 	morning = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 )
 
@@ -24,7 +24,7 @@ func request() Request {
 
 func TestPlaceMakesTheFirstFact(t *testing.T) {
 	r := request()
-	f, err := Place(r, terms, morning)
+	f, err := Place(r, taken, 15*time.Minute, morning)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestEveryLimitNamesItsField(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := request()
 			tc.spoil(&r)
-			_, err := Place(r, terms, morning)
+			_, err := Place(r, taken, 15*time.Minute, morning)
 			switch {
 			case tc.want == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -97,7 +97,7 @@ func TestEveryLimitNamesItsField(t *testing.T) {
 }
 
 func TestAllViolationsAreTold(t *testing.T) {
-	_, err := Place(Request{}, terms, morning)
+	_, err := Place(Request{}, taken, 15*time.Minute, morning)
 	if fault.ClassOf(err) != fault.Invalid || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("got %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	"github.com/oapi-codegen/runtime"
+	"github.com/troupe-dev/troupe/services/order/internal/domain"
 )
 
 // Defines values for OrderStatus.
@@ -64,14 +65,7 @@ type FieldProblem struct {
 }
 
 // Line defines model for Line.
-type Line struct {
-	Name     string `json:"name"`
-	Quantity int32  `json:"quantity"`
-	Sku      string `json:"sku"`
-
-	// UnitPrice In minor units of the order's currency.
-	UnitPrice int64 `json:"unit_price"`
-}
+type Line = domain.Line
 
 // OrderID defines model for OrderID.
 type OrderID = string
@@ -80,18 +74,7 @@ type OrderID = string
 type OrderStatus string
 
 // PlaceOrder defines model for PlaceOrder.
-type PlaceOrder struct {
-	// Currency ISO 4217, and one of those that the service is configured for.
-	Currency   string `json:"currency"`
-	CustomerID string `json:"customer_id"`
-
-	// Email Where the customer is told. No answer of any service returns it.
-	Email string `json:"email"`
-	Lines []Line `json:"lines"`
-
-	// PaymentMethod The gateway's token for a payment method. Never a card number.
-	PaymentMethod string `json:"payment_method"`
-}
+type PlaceOrder = domain.Request
 
 // PlacedOrder defines model for PlacedOrder.
 type PlacedOrder struct {
@@ -896,63 +879,64 @@ func (sh *strictHandler) CancelOrder(w http.ResponseWriter, r *http.Request, id 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"1Fp7c9s2kP8qOF5n0l5JmZIl21L/qZo4F7d5jR/NzEWuDRFLCTUJKABoRZfRffabBcCHJDq2+3CnnenE",
-	"kgBisY/f/naXX4JE5gspQBgdjL4Ec6AMlP3z+ZxmGYgZ4AcGOlF8YbgUwSg4ffmcHBwO4k4QBjqZQ05x",
-	"TU4/vwYxM/Ng1BschIFZLSAYBdooLmbBeh0Gp9TAa55z0/JI+FSANpqYOTVECiA5XRENghEuCCU5F4WB",
-	"H4jaWEcVkAxSQ2RKzBzyLYG44HmRB6O4EoYLAzNQThowajVODahdcc4gkYJpYiRZUm7IFFKpAM8gmuZQ",
-	"ikG4RhkNoTPKxR2nd1tOX4fBgiqag/HaPmGQL6QBkax+gdWuQG9pDnhprolUDBShuRQzK1BSaCNzUM/8",
-	"T/oHQonCy1n96UrqDvmVaz7NgIzPnp+ckGROFU1QApQcPtN8kaGYh+l+MqSDXtSfdiEIA44COM8IwkDQ",
-	"HBc1BI5Q4jBAnXAFLBgZVcAdntHtHYWomvLzESrCGFB4xm8f/yP6v8v/+iZoc553eLeTF7uqOZ+Du/gz",
-	"TTgLCSUXFycv0G0yuQRFEqqhU15jQc28vgRnX5X7GwVpMAr+c68Okj33q94rxbG2VKAXUmiwpvxJstW5",
-	"lK+pcrGTSGFAWJ+ni0XGE4qC7y2UnGaQf/+7xlt8eeCx790ud+ymHq6nkq0iI2WU4dHXI2t4/BLd1H6n",
-	"MGwEOeiTX/hPnWAdBi+lmnLGQDyppGl5alNIYV2cVv5MlnOJkgtpnAsX098hKWOdGHkDwt7hRNzSjDMP",
-	"IY+4iHd5a7VPBRWGGxt6tzQrPOwZyrNgFOSFRhAg1JBcakO6cRzHGDRKSQzgjw9Ym3LIWDAK9jIuQO/F",
-	"e9WR60v0Tm2oSNAr91wYI5oYagodjPoxQhg3Njz9dUsMwmBRNIErjg/vT9NhL90fHB5O9/uMHtD9BIa9",
-	"IYshhv7h/kEdWoUSI6NksYCR18uIuydH5ZOt6f68tbceez0iQJM5sfpALaW0yCyUogewkCy5mVsTqyID",
-	"guirgN5oa+vynCf01rFYmTkXMwIZAsk6DM6lfEPFqsxZTxo6GN85FatSm9qHkI+OkEhlP1PGFGgdkjn1",
-	"OSrHDNbMn6LKs40Ui0jZYAFVyo6qxN0mud+xV2f4ZrqPTiGnXCCSP2o/5rCoytBf3Vfncqu0C0ELMwdh",
-	"0BAI7U9ooWLzbGcfBQ7KHGxZK3FTottMSkZwjf1eSJJJMQO1ZYoPHz5E48aT79NJTeBKldxSntFpBk+t",
-	"jvJc76qZnJVeqg06JZPgFEGFXoKyWkC3xa+mAIIooAy5GDeaICVcgekQzPslD0MnnsIWF2u68Z9xJV0s",
-	"FlIZYG+AcXpu4fNJFVgJEOUoQYQI3sycVcZpyIHnd4IawB2nxwyTZXbFOElg4WNjoeQClOFQYpnm2lK7",
-	"K+uu90n/vN5wbtevQ6RWD2VQdZ57wIYzt9SxrpK4fXRMzj8mbLnBZZX3pMVJPHVH7B1q+W5BPxXQIWfo",
-	"V0ZajX8qwDJrdcsTINTRa+c8pPHE6NwFOkfnvLHExnqxLScKYXiGP+m5XGqyxFrGcvvSn5dKOihuUOdB",
-	"t7dBnbub1Hkc/Q+N/jeOhldRK4UOg5eYcBsJdNPqJX9po9c2ERsnJfjEXSblloM809l+0pj8fPbuLVlI",
-	"rIMU4cJrFH24ylvIAZDi0VKnUpGqVOq0VgZNP3BHh+Vt2sz+mgsbwJQxjpLR7H1DESnNNIRbunHlwmaJ",
-	"i5Tsbmv8Npl8juNoMvncTSeTz4fpHTZp0s5UqpwaVyfu95zxfQmJFDL8akkZBvqm2JLxoP9XiFgIbq4W",
-	"iictnYATgbRBKoKLdEnNy2osKZTCWECzNS930G9ebuj/C+8r2Jt2xsv6Mq6hxA1h22zfKCIbeto/2NAT",
-	"fmwqKo6GNEovvxyto+rv/gP+7vbWrQpt4hhWIQKv/DFYZDQB5tAr5Sp3fzvEBta4Tv2k97jFPu6RDl1a",
-	"psWiZ+9Iv9c9DAkVzBJEa1SpGwBQgh/XxMo6KxQwkkobn1uYdPllv10LZZl35TLFg922wrnOnUCHbLMF",
-	"yT5YGtZsmeANjMxYh7yVnnxY7BE1wCswhRKacLMFx73Bppj7W9H142SidyLsSzc86K9/vOPX71tvY8tF",
-	"vA03kN+bJC26ra2kJ25910NH+bE6gipFV4FtRa1yEOYqBzOXrD0FzKiBJV09047BorUJJX4ncTs75C3c",
-	"An6fUMWIKPKpw+wNtQ02FLXIrxqpq1UFW6HfdJzS1mHt0TvXKTXYhgc2gFgVQX8DD2pG2kND4+/mTmFg",
-	"pKHZfXD+aNju3gvbmzTNSbFhu4cxtwaJ2e1MD/uDQwtED6I346ksPPmSAlrpTNnkeWAEbtCs3UjcDr66",
-	"8dMWdgtq5mVa9eRwwyyF4pGCFFB/0CZ87R6V5QYbRuvHcRub8N2mNplsBxzjH4N9RXzF40gbPqhViXWP",
-	"avuRL3nZpK666oLY5drmoEzO9HZiKVPs/h0p1vgibaurb7AK7ZDd1hdJZZbJJTAyXdU01CY8tA7TViZ0",
-	"EiaTAtGl0TLX6NkPaKddPtxuW2Fjfy1tUtl0NzLQ3pAUipvVGXqjc/0pUOXwzf31shTi5w/nwU63y+O7",
-	"9zmudWG5OrkeX5y/ujo5O7s4Pr0Orf1tn6lgHO9QLxlfvDg5fvv8+Dokms+E0+npWW9wEJJj/Acp/TF7",
-	"cTbuEJeS7b5rTMYyTUMikHVwTQQAA1ZNVfCi/irVxefGLFzRzEUqdy1u8d16kSNSfkKCB1MsmROZg3Yp",
-	"389VbBFGbV9yp9rrTMREjEkv7uEyip6fcw2jmvTi99ZTXJcDD17yLCMajMmAfFtRO1vvVOTOtTxdOCVz",
-	"qmYYC2khGLDvOmRMBvH+RMypLk9kREjbk3QsbWcstdMOGfluU7XSSmvv82EuCdU3uvq5pc0+arblLU8t",
-	"Z03WD7jRkKVhQ8/atmrkUnTIGEWtp1N4TD/uh4TqiTW0DbK6za+clhFnmESOYVmZncRlMqHZXGoT4iff",
-	"4ARtP7nhgYUgAWYp1c0zez75FlWLEE8Jk649OoVMLknHVqGCZiHp6NuESDUR+EcnyQqNtaY97junYFmB",
-	"grXv9avz8/dXr96dnZ9d/4C/2iv63/u9LrkuxI2QSxGhuNdIL10LGRnznIqZCwpaGSxVMrd0agYTYd3R",
-	"PVEqPkPr9eN9cp0oqXXkvrruTIRlNgkIbaGOMxCGpxwjPRgvaDKHqNeJ62FX47sa34Nzi1mhN4539CAM",
-	"bkFpF0PdTuy2yAUIuuDBKNjvdO2TMTtZiClHFkhypDZfGdIRzlALOWXgbr3Bx0tvvoFVSLSsBpk7rjuq",
-	"P5ebQ9xln2CbYjMwE1EtKjuLNtBK7dp1/V4vJMs5z8A3N5Sf6xoMXC5ImvHZ3JB+PHQ9x3KiVs53/DTN",
-	"/mYZTejPLWxOLItTYjh6BzIrYgvUEB/SRe8ZDsOh+3+DflkLI4ex/boTVuKZo6ubE+SP7ZykXrK3NWFe",
-	"X7oUA9r8JNnqKx3NtmmZAdvS1EWeU7UKRoFZSjKVn10MzhSAILgmrGdpNREOji9Og60CMEiibhx3K0I/",
-	"CiijP/ojO4nMKxqPV/Ue/d+Nc+pGSs+3QoLz43HUG8SbXYFRtzeI8fLbRU+wyK+wbLm65Zo+avRV22S9",
-	"mbiNKmB7OtyLe39M17Uid8uS4M3Z59skP80SPshY/mvBXr0p2O/H+u1qGb+ZNSl2qX2r9Dg9SikbTCM2",
-	"TKbR4GCYRrR7MIgO46ODw8Pe0XAQN/jGqG5R+PqhN4jjx2qKNVR1J0Y0s+hWK/+1dLr6Wn2/kcoxLxE6",
-	"1TIrDJCL09dEit3c/kyTRTHNeFImls5XXw24k8httAj7R7vMDu/dj+O7dFU5y97WWNtu696/bXv0Zfft",
-	"37+vfhPA7hg+6YzDI1HEReTg9nrUyI5+IMy1RXhbqVl+sbSjS5+c0VPImX1hyJMeQlMDijRmP3/dVKjf",
-	"fYBKN94EsZsGD7Ffy7wJN/d6T2oS3njB5wZWkYJC+2kmspgyYyMrxR9q+9jOUCPDdpz0w/uvvj1XX4fB",
-	"4CGu2xxt2ovYNwru31dfP2yksrJmcCiCYEdntsTzHOcSl3vCs/eFs/We47yuw/OYlFx1cTAdtdKmtwDM",
-	"jo1LaiOk1ekIKTsSSrP0jVj/WYoEOrZCyYEKXfdsG2+sNaCVjMu6x9PwiaiLEpohfK6wAl7hAa6G8LXT",
-	"kmpfqjAHtK5caSMtbupYspZ/Ohsu/2jyq9vyj0h5rRPXO3Jfu4mCf0e+6D8pOAlpolQWYvvtCl0kc1/b",
-	"+l60ppxV9L6uNBNQBlPEt4N4/7vOP5HyXJxFSy6YXEZJJkt0LekLRpgjXMRI904IoTOJBcMU6t7Bvw1e",
-	"x/rGp4h6TtgIkla8bfS1LK6WHa2PlwidyOCgeguvqWRUphe3fiEqk3IxpckNkSKzI0OV+U7SaG+v2zvE",
-	"crfTHR3FR12LzF6cqurwYq0v1/8fAAD//w==",
+	"1Fp7c9s4kv8qON5WZeaWlChZsi3NP6PJJDfezWPKj03VRV4bIpoSxiSgAKBlXUr32a8aAB+S6Fje3fHW",
+	"pCplSSSIRj9+/etufg0SmS+lAGF0MP4aLIAyUPbj6wXNMhBzwC8MdKL40nApgnFw/vY1OT4Zxp0gDHSy",
+	"gJziPTl9eAdibhbBuD88DgOzXkIwDrRRXMyDzSYMzqmBdzznpuWR8KUAbTQxC2qIFEByuiYaBCNcEEpy",
+	"LgoDPxC1dR9VQDJIDZEpMQvIdwTigudFHozjShguDMxBOWnAqPUkNaD2xbmARAqmiZFkRbkhM0ilAtyD",
+	"aJpDKQbhGmU0hM4pF4/s3mvZfRMGS6poDsZr+4xBvpQGRLL+K6z3BfpAc8BDc02kYqAIzaWYW4GSQhuZ",
+	"g3rlL+kfCCUKD2f1pyupO+RvXPNZBmRy8frsjCQLqmiCEqDk8EDzZYZinqRHyYgO+9Fg1oMgDDgK4Dwj",
+	"CANBc7ypIXCEEocB6oQrYMHYqAIe8Yxe/zRE1ZTfT1ERxoDCPf7++T+i/7v+rz8Fbc7zEc929vO+ai4X",
+	"4A7+ShPOQkLJ1dXZz+g2mVyBIgnV0CmPsaRmUR+Cs2/K/ScFaTAO/rNbB0nXXdXdUhxrSwV6KYUGa8qf",
+	"JFtfSvmOKhc7iRQGhPV5ulxmPKEoeHep5CyD/M+/aTzF1wO3/dWtcttu6+F2Jtk6MlJGGW59O7aGxx/R",
+	"Te1vCsNGkOMB+Sv/qRNswuCtVDPOGIgXlTQtd20KKayL08qfyWohUXIhjXPhYvYbJGWsEyPvQNgznIl7",
+	"mnHmIeQZB/Eub632paDCcGND755mhYc9Q3kWjIO80AgChBqSS21IL47jGINGKYkB/PmAe1MOGQvGQTfj",
+	"AnQ37lZbbq7RO7WhIkGv7LowRjQx1BQ6GA9ihDBubHj645YYhMGiaAI3HB8+mKWjfno0PDmZHQ0YPaZH",
+	"CYz6IxZDDIOTo+M6tAolxkbJYgljr5cxd0+Oyidb0/3z1t557O2YAE0WxOoDtZTSIrNQih7AQrLiZmFN",
+	"rIoMCKKvAnqnra3LfV7QWydibRZczAlkCCSbMLiU8j0V6zJnvWjoYHznVKxLbWofQj46QiKV/U4ZU6B1",
+	"SBbU56gcM1gzf4oqzzZSLCJlgwVUKTuqEneb5H5Ft87wzXQfnUNOuUAkf9Z6zGFRlaG/ua7O5VZpV4IW",
+	"ZgHCoCEQ2l/QQsX23s4+ChyUOdiyVuKmRLe5lIzgPfZ3IUkmxRzUjik+ffoUTRpPfkonNYErVXJPeUZn",
+	"Gby0Osp9vatmcl56qTbolEyCUwQVegXKagHdFn+aAQiigDLkYtxogpRwDaZDMO+XPAydeAY7XKzpxv+M",
+	"K+liuZTKAHsPjNNLC58vqsBKgChHCSJE8GbmrDJOQw7cvxPUAO44PWaYLLN3TJIElj42lkouQRkOJZZp",
+	"ri21u7Hu+pT0r+sFl/b+TYjU6lAGVee5AxZcuFsd6yqJ22fH5PxjwpYTXFd5T1qcxF33xN6jlh+X9EsB",
+	"HXKBfmWk1fiXAiyzVvc8AUIdvXbOQxpPjC5doHN0zjtLbKwX23KiEIZneEkv5EqTFdYyltuX/rxS0kFx",
+	"gzoPe/0t6tzbps6T6H9o9L9xNLqJWil0GLzFhNtIoNtWL/lLG722idg4KcEn7jIpt2zkmc7ukybkLxcf",
+	"P5ClxDpIES68RtGHq7yFHAApHi11KhWpSqVOa2XQ9AO3dVieps3s77iwAUwZ4ygZzX5tKCKlmYZwRzeu",
+	"XNgucZGSPW6Nv0+nD3EcTacPvXQ6fThJH7FJk3amUuXUuDrxqO+M70tIpJDhN0vKMNB3xY6Mx4N/hYiF",
+	"4OZmqXjS0gk4E0gbpCJ4ky6peVmNJYVSGAtotubhjgfNw438v/Cpgr1pZzysL+MaStwSds/2YfAQzWXk",
+	"f2QSOUnHekPjSsRzxFobH1grjoM5N4ti1klk3nV8OWJw7z92PQ5ox9m71rMFzbru6buFa8M2R8dbtsGv",
+	"TePE0YhG6fXX001UfR4c8LnX37QasYmdWPkIVPPnYJnRBJhDzJSr3H12WQJYQ4X1k37FJfZxzwyi0hta",
+	"vOjiIxn0eychoYJZUmodSeoG6JSAyzWxss4LBYyk0mLCDg5efz1q10JZWt647HRwqFTY2nkUXJHhtqDn",
+	"J0v9mm0aPIGRGeuQD9ITHot3ok4qCkyhhCbc7KSA/nBbzKOdiP5xOtV7Uf21Fx4PNj8+cvXPraexJSqe",
+	"hhvIn0zMNoY2VtIzd3/Pw1X5tdqCKkXXgW1/rXMQ5iYHs5CsPe3MqYEVXb/SjjWjtQklfiVxKzvkA9wD",
+	"/p5QxYgo8pnLE1tqG24papnfNNJlqwp24KbpOKWtw9qj945TavAwDDqvKvnfEYZs3LIqcH8HytcM8EMj",
+	"8vemiWFgpKHZU5nr2Rmq92SG2makTootlzmMpDb42n4TfjQYnlj8O4jJTWay8DxTCmhlbmU/68DA32KU",
+	"+wCwG/N1j6st2tHPSwbhefCWWQrFIwUpoP6gTfjaPSrLDbeMNojjNuLkG2ttMtlmP8IOYsya+OLO8VN8",
+	"UKsS63bc7iPf8rIfXw0QBLG3a5v6MjnXu/mszOxHj2R24+vRnQGGwYK7Q/a7fCSVWSZXwMhsXTNum2fR",
+	"OkxbmdBJmEwKBLXGdECjZx/QObw+3G47YWOvljapbLofGWhvSArFzfoCvdG5/gyocvjmPr0thfjLp8tg",
+	"r7Hn04r3Oa51YcsScju5uvzl5uzi4urN+W1o7W9bagXjeIb6lsnVz2dvPrx+cxsSzefC6fT8oj88Dskb",
+	"/IPVyxv288WkQxwTsOtukQPINA2JQLLDNREADFg1QMKD+qNUB18Ys3T9AS5SuW9xi+/Wixx/88Mg3Jga",
+	"MoNE5qAd0/AjJFtvUtuC3StsO1MxFRPSj/t4G0XPz7mGcc3v8XfrKa6hgxuveJYRDcZkQL6rGKUt7SpO",
+	"6bq7LpySBVVzjIW0EAzY9x0yIcP4aCoWVJc7MiKkbb86crg3gdvr/Ix9Y62600prz/NpIQnVd7q63DJR",
+	"GDcnEJYel2M16wfcaMjSsKFnbbtSciU6ZIKi1oM43GYQD0JC9dQa2gZZPdFQTsuIM0witbFk0A4dM5nQ",
+	"bCG1CfGb7+WCtt/cnMRCkACzkuruld2ffIeqRYinhEnXCZ5BJlekU/KBkHT0fUKkmgr80EmyQmNZbbf7",
+	"3ilYVqBg7Xv7y+Xlrze/fLy4vLj9Aa/aI/rrg36P3BbiTsiViFDcW2S1rluORH1BxdwFBa0MliqZWxY3",
+	"h6mw7uieKBWfo/UG8RG5TZTUOnI/3XamwhKqBIS2UMcZCMNTjpEeTJY0WUDU78T1XK/xW43vwaXFrNAb",
+	"xzt6EAb3oLSLoV4ndkvkEgRd8mAcHHV69smYnSzElNMZJDlSm2/MIwlnqIWcMnCn3ioDSm++g3VItKxm",
+	"tnuuO66/l4tDXGWfYPt/czBTUd1UNlFtoJXatfcN+v2QrBY8A9/HUX6EbTBwuSBpxucLQwbxyLVXy+Fh",
+	"Ocryg0N7zTKa0O9b2JxY1uHEcPQOZFbE1uIhPqSH3jMahSP3f4t+WQsjh7GtyTNW4pmjq9vD8s/tnKS+",
+	"pbszTN9cuxQD2vwk2fobzdu2waAB273VRZ5TtQ7GgVlJMpMPLgbnCkAQvCesx4Y1EQ7eXJ0HO3VnkES9",
+	"OO5VdcQ4oIz+6LdEfl9VD3hU79H/3din7hn1fdcnuHwzifrDeLsBMu71hzEefrfWCpb5DVZLN/dc02dN",
+	"+WqbbLYTt1EF7A7C+3H/H9N1rcj9siR4f/Fwn+TnWcKHGcv/VrBf3hfstzf6w3oVv583KXapfav0OD1N",
+	"KRvOIjZKZtHweJRGtHc8jE7i0+OTk/7paBg3+Ma47oz4+qE/jOPnaoo1VPUoRjSz6M7U4p10uvpWW2Er",
+	"lWNeInSmZVYYIFfn74gU+7n9lSbLYpbxpEwsnW++BfEokdvqhg5O95kdnnsQx4/pqnKW7s4E3y7rPb1s",
+	"d8pn1x09va5+6cGuGL3oOMcjUcRF5OD2dtzIjn72zbVFeFupWX6xslNan5zRU8iFfTfKkx5CUwOKNMZc",
+	"/7oB2KB3gEq3Xnqxi4aH2K9ltIaL+/0XNQlvvMt0B+tIQaH94BZZTJmxkZXihdo+tiHVyLAdJ/3o6aPv",
+	"vkKwCYPhIa7bnOLag9iXJ55eVx8/bKSysmZwKIJgR+e2xPMc5xpv94Sn+5WzTddxXtfheU5Krro4mI5a",
+	"adMHAGYn5CW1EdLqdIyUHQmlWfn+r/8uRQIdW6HkQIWuW8WNl/Ma0EomZd3jafhU1EUJzRA+11gBr3ED",
+	"V0P42mlFtS9VmANaV660kRY3YC1Zy787G67+0eRXTwOekfJah8uP5L52EwV/jHwxeFFwEtJEqSzE7osk",
+	"ukgWvrb1LXBNOavofV1pJqAMpojvhvHR951/R8pzcRatuGByFSWZLNG1pC8YYY5wESPd6y+EziUWDDOo",
+	"ewd/NHid6DufIuqRaCNIWvG20deyuFp2tD5fI3Qig4PqhcOmklGZXtz63a9MyuWMJndEisxOR1XmO0nj",
+	"brfXP8Fyt9Mbn8anPYvMXpyq6vBiba43/x8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -18,13 +18,7 @@ import (
 // guarded serves a door to whom an issuer knows.
 func guarded(t *testing.T, d Door) (http.Handler, *authtest.Issuer) {
 	issuer := authtest.NewIssuer(t)
-	cfg := config()
-	cfg.Guard = authtest.Guard(t, issuer.Config())
-	s, err := New(d, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.Handler(func(r chi.Router) { lifecycle.NewHealth().Routes(r) }), issuer
+	return server(t, d, authtest.Guard(t, issuer.Config()), nil).Handler(func(r chi.Router) { lifecycle.NewHealth().Routes(r) }), issuer
 }
 
 func as(token string) string { return "Authorization: Bearer " + token }

@@ -72,22 +72,23 @@ func serve(t testing.TB, d Door) http.Handler { return serveBy(t, d, nil) }
 
 func serveBy(t testing.TB, d Door, c *clock.Clock) http.Handler {
 	t.Helper()
-	cfg := config()
-	cfg.Guard, cfg.Clock = auth.New(auth.Config{Mode: "off"}), c
-	s, err := New(d, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.Handler(func(r chi.Router) {
+	return server(t, d, auth.New(auth.Config{Mode: "off"}), c).Handler(func(r chi.Router) {
 		r.Get("/panics", func(http.ResponseWriter, *http.Request) { panic("for the test") })
 	})
 }
 
-func config() Config {
-	return Config{
-		Participant: "order", Terms: domain.Terms{Currencies: []string{"EUR"}, PaymentWithin: 15 * time.Minute},
-		CancelWindow: 336 * time.Hour, FindWithin: time.Second, QueryURL: "http://query.test/", Now: func() time.Time { return morning },
+// server stands in front of a door, on the morning of the tests.
+func server(t testing.TB, d Door, guard *auth.Guard, c *clock.Clock) *Server {
+	t.Helper()
+	s, err := New("order", d, guard, c, Config{
+		QueryURL: "http://query.test/", PaymentDeadline: 15 * time.Minute, CancelWindow: 336 * time.Hour, Currencies: []string{"EUR"},
+		FindWithin: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.now = func() time.Time { return morning }
+	return s
 }
 
 const tea = `{"customer_id":"c-1001","email":"ada@example.com","currency":"EUR","payment_method":"pm_card_visa",` +

@@ -13,7 +13,6 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -43,84 +42,59 @@ type Door interface {
 	Find(ctx context.Context, orderID string, wait time.Duration) (admission.Order[domain.Order], bool, error)
 }
 
-// Config of the door. All fields but Clock and Now are required.
-type Config struct {
-	// Guard stands before every operation.
-	Guard *auth.Guard
-	// Participant is the name under which events are published.
-	Participant string
-	Terms       domain.Terms
-	// CancelWindow is how long after it was placed an order can be cancelled.
-	CancelWindow time.Duration
-	// FindWithin is how long a request waits until its order can be known for certain.
-	FindWithin time.Duration
-	// QueryURL is the public address of the query service.
-	QueryURL string
-	// Clock says whether this machine's clock can be believed; while not, no order is placed. Nil: it is believed.
-	Clock *clock.Clock
-	// Now is the present; nil: time.Now.
-	Now func() time.Time
-}
-
 var (
 	ordersPlaced   = telemetry.OrdersPlaced.Counter()
 	ordersRepeated = telemetry.OrdersRepeated.Counter()
 )
 
-// orders answers the operations of the contract.
-type orders struct {
-	Config
-	door Door
-}
-
 // PlaceOrder puts a new order into the log, or finds the one that the same request put there before.
-func (o orders) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
+func (s *Server) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
 	if !auth.CallerOf(ctx).Is(req.Body.CustomerID) {
 		return nil, auth.NotTheCaller(ctx, "/customer_id")
 	}
-	placed, err := domain.Place(request(req.Body), o.Terms, o.now())
+	placed, err := domain.Place(*req.Body, s.cfg.Currencies, s.cfg.PaymentDeadline, s.now())
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Clock.Err(); err != nil { // the order would carry a deadline made of it
+	if err := s.clock.Err(); err != nil { // the order would carry a deadline made of it
 		return nil, err
 	}
-	id := event.MakeID(o.Participant, placed.CustomerID, req.Params.IdempotencyKey)
+	id := event.MakeID(s.participant, placed.CustomerID, req.Params.IdempotencyKey)
 	hash := hex.EncodeToString(placed.BodyHash)
-	a, err := o.door.Admit(ctx, id, hash, o.FindWithin)
+	a, err := s.door.Admit(ctx, id, hash, s.cfg.FindWithin)
 	switch {
 	case err != nil:
 		return nil, err
 	case a.New:
-		return o.publishPlaced(ctx, id, hash, placed)
+		return s.publishPlaced(ctx, id, hash, placed)
 	case a.Folded != nil && bytes.Equal(a.Folded.State.BodyHash, placed.BodyHash):
 		ordersRepeated.Add(ctx, 1)
-		return o.accepted(id, placed, a.Folded.Partition, a.Folded.Offset), nil
+		return s.accepted(id, placed, a.Folded.Partition, a.Folded.Offset), nil
 	case a.Folded != nil || !a.SameBody:
 		return nil, problem.New(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
 			"this customer has used this Idempotency-Key for another body")
 	case a.Published:
 		ordersRepeated.Add(ctx, 1)
-		return o.accepted(id, placed, a.Partition, a.Offset), nil
+		return s.accepted(id, placed, a.Partition, a.Offset), nil
 	}
 	return nil, fault.Later(inFlightRetry, "%w", problem.New(http.StatusConflict, "request-in-flight", "Request in flight",
 		"a request with this Idempotency-Key is on its way; send it again in a moment"))
 }
 
-func (o orders) publishPlaced(ctx context.Context, id, hash string, placed domain.OrderPlaced) (PlaceOrderResponseObject, error) {
+func (s *Server) publishPlaced(ctx context.Context, id, hash string, placed domain.OrderPlaced) (PlaceOrderResponseObject, error) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
 	defer done()
-	partition, offset, err := o.publish(ctx,
+	partition, offset, err := s.publish(ctx,
 		event.Event{ID: event.MakeID(id, "OrderPlaced"), Subject: id, Sequence: 1, Time: placed.PlacedAt}, placedBody(placed))
 	if err != nil {
 		return nil, err
 	}
 	ordersPlaced.Add(ctx, 1)
-	if err := o.door.Admitted(ctx, id, hash, offset); err != nil {
+	if err := s.door.Admitted(ctx, id, hash, offset); err != nil {
 		// The order is in the log, which is what 202 says; a retry finds it there as soon as it is folded.
 		slog.WarnContext(ctx, "marker not written", "order_id", id, "error", err)
 	}
-	return o.accepted(id, placed, partition, offset), nil
+	return s.accepted(id, placed, partition, offset), nil
 }
 
 // placedBody is the first fact as others read it.
@@ -137,65 +111,54 @@ func placedBody(f domain.OrderPlaced) *orderv1.OrderPlaced {
 }
 
 // accepted is the answer to the request that placed an order, and to every repetition of it.
-func (o orders) accepted(id string, placed domain.OrderPlaced, partition int, offset int64) PlaceOrderResponseObject {
+func (s *Server) accepted(id string, placed domain.OrderPlaced, partition int, offset int64) PlaceOrderResponseObject {
 	return PlaceOrder202JSONResponse{
 		Body: PlacedOrder{
 			ID: id, Status: OrderStatusPlaced, Total: placed.Total, Currency: placed.Currency,
-			ConsistencyToken: o.token(partition, offset),
+			ConsistencyToken: s.token(partition, offset),
 		},
-		Headers: PlaceOrder202ResponseHeaders{Location: strings.TrimRight(o.QueryURL, "/") + "/orders/" + id},
+		Headers: PlaceOrder202ResponseHeaders{Location: strings.TrimRight(s.cfg.QueryURL, "/") + "/orders/" + id},
 	}
 }
 
 // CancelOrder puts a request for cancellation into the log. Its id is made from the order's, so asking twice is asking once.
-func (o orders) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (CancelOrderResponseObject, error) {
-	found, ok, err := o.door.Find(ctx, req.ID, o.FindWithin)
-	now := o.now()
+func (s *Server) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (CancelOrderResponseObject, error) {
+	found, ok, err := s.door.Find(ctx, req.ID, s.cfg.FindWithin)
+	now := s.now()
 	switch {
 	case err != nil:
 		return nil, err
 	case !ok || found.State.Status == domain.Unplaced, !auth.CallerOf(ctx).Is(found.State.CustomerID):
 		// The order of another is answered as none would be: that it exists is not told.
 		return nil, fault.New(fault.NotFound, "there is no order with this id")
-	case !found.State.Cancellable(now, o.CancelWindow):
+	case !found.State.Cancellable(now, s.cfg.CancelWindow):
 		return nil, problem.New(http.StatusConflict, "cancel-window-closed", "Cancel window closed",
-			"an order can be cancelled for "+o.CancelWindow.String()+" after it was placed")
+			"an order can be cancelled for "+s.cfg.CancelWindow.String()+" after it was placed")
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(telemetry.Rejoin(ctx, found.TraceParent)), publishWithin)
 	defer done()
 	asked := event.Event{ID: event.MakeID(req.ID, "OrderCancellationRequested"), Subject: req.ID, Time: now}
-	partition, offset, err := o.publish(ctx, asked, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.New(now)})
+	partition, offset, err := s.publish(ctx, asked, &orderv1.OrderCancellationRequested{RequestedAt: timestamppb.New(now)})
 	if err != nil {
 		return nil, err
 	}
 	return CancelOrder202JSONResponse{
-		ID: req.ID, Status: OrderStatus(found.State.Status), ConsistencyToken: o.token(partition, offset),
+		ID: req.ID, Status: OrderStatus(found.State.Status), ConsistencyToken: s.token(partition, offset),
 	}, nil
 }
 
-func (o orders) publish(ctx context.Context, e event.Event, body proto.Message) (partition int, offset int64, err error) {
+func (s *Server) publish(ctx context.Context, e event.Event, body proto.Message) (partition int, offset int64, err error) {
 	data, err := event.Encode(body)
 	if err != nil {
 		return 0, 0, fault.As(fault.Permanent, err)
 	}
-	e.Type, e.Source, e.Data = event.TypeOf(body), o.Participant, data
+	e.Type, e.Source, e.Data = event.TypeOf(body), s.participant, data
 	e.TraceParent = telemetry.TraceParent(ctx)
-	return o.door.Publish(ctx, e)
+	return s.door.Publish(ctx, e)
 }
 
 // token names a place in the log. The offset is unknown (-1) when retention took the fact; then there is nothing to wait for.
-func (o orders) token(partition int, offset int64) string {
-	tp := broker.TopicPartition{Topic: participant.FactsTopic(o.Participant), Partition: partition}
+func (s *Server) token(partition int, offset int64) string {
+	tp := broker.TopicPartition{Topic: participant.FactsTopic(s.participant), Partition: partition}
 	return event.Token(tp, max(0, offset))
-}
-
-// now is in the resolution that every store and contract keeps.
-func (o orders) now() time.Time { return o.Now().UTC().Truncate(time.Millisecond) }
-
-func request(b *PlaceOrder) domain.Request {
-	r := domain.Request{CustomerID: b.CustomerID, Email: b.Email, Currency: b.Currency, PaymentMethod: b.PaymentMethod}
-	for _, l := range b.Lines {
-		r.Lines = append(r.Lines, domain.Line{SKU: l.Sku, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice})
-	}
-	return r
 }

@@ -27,7 +27,7 @@ var teaHash = func() []byte {
 	if err := json.Unmarshal([]byte(tea), &b); err != nil {
 		panic(err)
 	}
-	return request(&b).Hash()
+	return b.Hash()
 }()
 
 func admits(a admission.Decision[domain.Order]) *fakeDoor { return &fakeDoor{admission: a} }

@@ -114,9 +114,6 @@ type Outcome struct {
 // ReasonTimeout is the reason of a payment given up because its deadline had passed.
 const ReasonTimeout = "payment_timeout"
 
-// Wanted reports whether an order that was placed still asks for its charge.
-func (p Payment) Wanted() bool { return p.Status == Open }
-
 // Settle decides what the gateway's final word about the charge means. It is Permanent that the money taken is not the money
 // asked for: nobody but a person can put it right.
 func (p Payment) Settle(c Charge, o Outcome) (Fact, error) {
@@ -151,9 +148,8 @@ func (p Payment) GiveBack() (r Return, ok bool, err error) {
 		return Return{}, false, ErrOpen
 	case Succeeded:
 		return Return{IntentID: p.IntentID, Amount: p.Amount, Currency: p.Currency}, true, nil
-	default:
-		return Return{}, false, nil
 	}
+	return Return{}, false, nil
 }
 
 // Refund decides that the whole charge went back as the refund of that id.

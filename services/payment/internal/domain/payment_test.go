@@ -89,7 +89,7 @@ type event struct {
 // answer is what the participant does with an event, without its doors.
 func answer(p Payment, e event) (Fact, error) {
 	if e.placed {
-		if !p.Wanted() {
+		if p.Status != Open {
 			return nil, nil
 		}
 		return p.Settle(charge, e.outcome)

@@ -12,9 +12,6 @@ import (
 // metadataOrder is the metadata field by which an intent is found again.
 const metadataOrder = "order_id"
 
-// authenticationRequired is the reason when the customer's bank wants the customer's presence, which nobody here can give.
-const authenticationRequired = "authentication_required"
-
 // Charge charges, or finds out that this was done before: it creates the intent, or gets the one that exists, and
 // confirms it. It returns the gateway's final word. An error is of class Unavailable when the outcome is unknown and
 // the same must be asked again, Deferred when the gateway has not decided about this payment, Permanent when a person
@@ -47,7 +44,8 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 	}
 	now, err := g.read(ctx, pi.ID)
 	if err == nil && now.Status == stripe.PaymentIntentStatusRequiresAction {
-		return g.cancel(ctx, c, pi.ID, authenticationRequired)
+		// The customer's bank wants the customer's presence, which nobody here can give.
+		return g.cancel(ctx, c, pi.ID, "authentication_required")
 	}
 	return decided(now, err)
 }

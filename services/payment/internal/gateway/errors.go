@@ -25,9 +25,8 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 		return declineReason(e, "")
 	case ofMethod(e) && g.takesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
-	default:
-		return ""
 	}
+	return ""
 }
 
 // testModeLiveCard is said of every real card that is charged with a test key.
@@ -121,10 +120,11 @@ func (g *Stripe) failure(step string, err error) error {
 		// Not an answer of the API: no connection, a time-out, a proxy's page.
 		return fault.New(fault.Unavailable, "gateway: %s: outcome unknown: %w", step, err)
 	}
+	refusal := fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param) // nothing of a request
 	class := fault.Permanent
 	switch {
 	case ours(e):
-		g.standing.Refused(refusal(e))
+		g.standing.Refused(refusal)
 		class = fault.Unavailable
 	case replayed(e):
 		class = fault.Deferred
@@ -134,7 +134,7 @@ func (g *Stripe) failure(step string, err error) error {
 		class = fault.Transient
 	case ofMethod(e):
 		if g.runs.long() {
-			g.standing.Refused(refusal(e))
+			g.standing.Refused(refusal)
 		}
 		class = fault.Deferred
 	case e.Code == stripe.ErrorCodeBalanceInsufficient:
@@ -142,9 +142,4 @@ func (g *Stripe) failure(step string, err error) error {
 	}
 	return fault.New(class, "gateway: %s: HTTP %d, type %q, code %q, param %q, request %q: %s",
 		step, e.HTTPStatusCode, e.Type, e.Code, e.Param, e.RequestID, e.Msg)
-}
-
-// refusal is what of a refusal that is about us is shown.
-func refusal(e *stripe.Error) string {
-	return fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param)
 }

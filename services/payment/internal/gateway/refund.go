@@ -41,9 +41,8 @@ func (g *Stripe) Refund(ctx context.Context, r domain.Return) (string, error) {
 		return id, lookup
 	case err != nil:
 		return "", g.refundFailure("refund", err)
-	default:
-		return "", fault.New(fault.Transient, "gateway: refund %s is made and not in the list of refunds", refund.ID)
 	}
+	return "", fault.New(fault.Transient, "gateway: refund %s is made and not in the list of refunds", refund.ID)
 }
 
 // refunded looks up what was given back of an intent's charge. It returns the id of the first refund when all of the charge
@@ -73,9 +72,8 @@ func (g *Stripe) refunded(ctx context.Context, r domain.Return) (string, error) 
 		return "", fault.Defer(0, "gateway: refund %s is still %s", unfinished.ID, unfinished.Status)
 	case unfinished != nil:
 		return "", fault.New(fault.Permanent, "gateway: refund %s is %s (%s)", unfinished.ID, unfinished.Status, unfinished.FailureReason)
-	default:
-		return "", fault.New(fault.Permanent, "gateway: %d of %d went back, by refunds not made here", back, r.Amount)
 	}
+	return "", fault.New(fault.Permanent, "gateway: %d of %d went back, by refunds not made here", back, r.Amount)
 }
 
 // underway says that the gateway, or the customer, still works on a refund.

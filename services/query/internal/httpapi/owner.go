@@ -20,7 +20,7 @@ type sight struct {
 	mine map[string]bool
 }
 
-func (s reads) sight(ctx context.Context) *sight {
+func (s *Server) sight(ctx context.Context) *sight {
 	return &sight{s.model, auth.CallerOf(ctx), map[string]bool{}}
 }
 

@@ -21,7 +21,7 @@ import (
 const defaultWait = 2 * time.Second
 
 // GetOrder implements GET /orders/{id}.
-func (s reads) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
+func (s *Server) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
 	want := readmodel.Want{Settled: req.Params.Until == GetOrderParamsUntilSettled, Sees: auth.CallerOf(ctx).Sees}
 	var err error
 	if want.Wait, err = contract.Wait(req.Params.Prefer, defaultWait); err != nil {
@@ -59,7 +59,7 @@ func (o orderAnswer) VisitGetOrderResponse(w http.ResponseWriter) error {
 }
 
 // ListOrders implements GET /orders.
-func (s reads) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
+func (s *Server) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
 	p := req.Params
 	if caller := auth.CallerOf(ctx); !caller.Has(auth.Viewer) {
 		if p.CustomerID != "" && !caller.Is(p.CustomerID) {
@@ -84,7 +84,7 @@ const certainWithin = 2 * time.Second
 
 // GetOrderEvents implements GET /orders/{id}/events. That there is no such order is certain: all is folded then that the
 // log of its partition held when it was asked for.
-func (s reads) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
+func (s *Server) GetOrderEvents(ctx context.Context, req GetOrderEventsRequestObject) (GetOrderEventsResponseObject, error) {
 	sees := auth.CallerOf(ctx).Sees
 	found, err := s.model.Known(ctx, req.ID, sees)
 	if fault.ClassOf(err) == fault.NotFound {
@@ -123,7 +123,7 @@ func (s storyAnswer) VisitGetOrderEventsResponse(w http.ResponseWriter) error {
 }
 
 // GetStats implements GET /stats.
-func (s reads) GetStats(ctx context.Context, req GetStatsRequestObject) (GetStatsResponseObject, error) {
+func (s *Server) GetStats(ctx context.Context, req GetStatsRequestObject) (GetStatsResponseObject, error) {
 	minutes := int(req.Params.Minutes)
 	if minutes == 0 {
 		minutes = 15

@@ -3,19 +3,19 @@ package httpapi
 import "context"
 
 // GetRebuild implements GET /rebuild.
-func (s reads) GetRebuild(ctx context.Context, _ GetRebuildRequestObject) (GetRebuildResponseObject, error) {
+func (s *Server) GetRebuild(ctx context.Context, _ GetRebuildRequestObject) (GetRebuildResponseObject, error) {
 	now, err := s.model.Rebuild(ctx)
 	return GetRebuild200JSONResponse{RebuildNowJSONResponse(now)}, err
 }
 
 // StartRebuild implements POST /rebuild.
-func (s reads) StartRebuild(ctx context.Context, _ StartRebuildRequestObject) (StartRebuildResponseObject, error) {
+func (s *Server) StartRebuild(ctx context.Context, _ StartRebuildRequestObject) (StartRebuildResponseObject, error) {
 	now, err := s.model.StartRebuild(ctx)
 	return StartRebuild202JSONResponse{RebuildNowJSONResponse(now)}, err
 }
 
 // CancelRebuild implements DELETE /rebuild.
-func (s reads) CancelRebuild(ctx context.Context, _ CancelRebuildRequestObject) (CancelRebuildResponseObject, error) {
+func (s *Server) CancelRebuild(ctx context.Context, _ CancelRebuildRequestObject) (CancelRebuildResponseObject, error) {
 	now, err := s.model.CancelRebuild(ctx)
 	return CancelRebuild202JSONResponse{RebuildNowJSONResponse(now)}, err
 }

@@ -45,19 +45,14 @@ var access = auth.Table{
 	"DELETE /rebuild":         auth.Operator,
 }
 
-// Server is the HTTP door.
+// Server is the HTTP door: it answers the operations.
 type Server struct {
-	reads    reads
-	contract *contract.Contract
-}
-
-// reads answers the operations.
-type reads struct {
 	Config
-	model   *readmodel.Model
-	log     broker.Log
-	tail    *story.Tail
-	streams *httpdoor.Streams
+	model    *readmodel.Model
+	log      broker.Log
+	tail     *story.Tail
+	streams  *httpdoor.Streams
+	contract *contract.Contract
 }
 
 // New returns a server; it fails only when the contract it was built with cannot be read.
@@ -75,18 +70,17 @@ func New(model *readmodel.Model, log broker.Log, tail *story.Tail, cfg Config) (
 	if cfg.Patience == 0 {
 		cfg.Patience = 10 * time.Second
 	}
-	return &Server{contract: c, reads: reads{
-		Config: cfg, model: model, log: log, tail: tail, streams: httpdoor.NewStreams(cfg.MaxStreams, cfg.PerClient),
-	}}, err
+	streams := httpdoor.NewStreams(cfg.MaxStreams, cfg.PerClient)
+	return &Server{Config: cfg, model: model, log: log, tail: tail, streams: streams, contract: c}, err
 }
 
 // Handler routes the operations of the contract and whatever others adds (health, metrics). Every answer that is not a
 // success is a problem document.
 func (s *Server) Handler(others func(chi.Router)) http.Handler {
 	return s.contract.Router(func(r chi.Router) {
-		HandlerWithOptions(NewStrictHandlerWithOptions(s.reads, nil, StrictHTTPServerOptions{
+		HandlerWithOptions(NewStrictHandlerWithOptions(s, nil, StrictHTTPServerOptions{
 			RequestErrorHandlerFunc:  contract.Refuse,
 			ResponseErrorHandlerFunc: problem.Write,
 		}), ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: contract.Refuse})
-	}, others, s.reads.Guard.Routes(access))
+	}, others, s.Guard.Routes(access))
 }

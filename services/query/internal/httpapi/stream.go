@@ -26,7 +26,7 @@ var (
 const tailWithin = 5 * time.Second
 
 // StreamOrder implements GET /orders/{id}/stream.
-func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
+func (s *Server) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (StreamOrderResponseObject, error) {
 	sees := auth.CallerOf(ctx).Sees
 	_, err := s.model.Order(ctx, req.ID, readmodel.Want{Wait: defaultWait, Sees: sees})
 	if req.Params.Story && fault.ClassOf(err) == fault.NotFound {
@@ -39,7 +39,7 @@ func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (S
 	if err != nil {
 		return nil, err
 	}
-	f := follower{reads: s, id: req.ID, have: req.Params.LastEventID}
+	f := follower{Server: s, id: req.ID, have: req.Params.LastEventID}
 	if req.Params.Story { // all is heard before the first version is told, so that who reads it then misses nothing
 		if f.exceptions, err = s.listen(ctx); err != nil {
 			done()
@@ -57,7 +57,7 @@ func (s reads) StreamOrder(ctx context.Context, req StreamOrderRequestObject) (S
 
 // follower tells a reader of one order.
 type follower struct {
-	reads
+	*Server
 	id   string
 	have int64 // version of the order that the reader has
 	// exceptions of all orders; nil: the story is not told.
@@ -125,7 +125,7 @@ func (f *follower) tell(ctx context.Context, out *sse) error {
 }
 
 // StreamEvents implements GET /stream.
-func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+func (s *Server) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (StreamEventsResponseObject, error) {
 	ctx, done, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -143,14 +143,14 @@ func (s reads) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) (S
 }
 
 // listen joins the live tail.
-func (s reads) listen(ctx context.Context) (*story.Reader, error) {
+func (s *Server) listen(ctx context.Context) (*story.Reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, tailWithin)
 	defer cancel()
 	return s.tail.Watch(ctx)
 }
 
 // watch sends all events that the caller sees, and says how many it left out.
-func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error {
+func (s *Server) watch(ctx context.Context, out *sse, reader *story.Reader) error {
 	sees := s.sight(ctx)
 	beat := time.NewTicker(s.Heartbeat)
 	defer beat.Stop()
@@ -183,7 +183,7 @@ func (s reads) watch(ctx context.Context, out *sse, reader *story.Reader) error 
 }
 
 // enter takes a place among the streams, until done is called. The context returned ends with the caller's token.
-func (s reads) enter(ctx context.Context) (valid context.Context, done func(), err error) {
+func (s *Server) enter(ctx context.Context) (valid context.Context, done func(), err error) {
 	leave, err := s.streams.Enter(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -226,7 +226,7 @@ type sse struct {
 	patience time.Duration
 }
 
-func (s reads) sse(w http.ResponseWriter) *sse {
+func (s *Server) sse(w http.ResponseWriter) *sse {
 	return &sse{w: w, control: http.NewResponseController(w), patience: s.Patience}
 }
 

@@ -28,8 +28,6 @@ type Event struct {
 	Topic       string
 	Partition   int
 	Offset      int64
-	// Headers of the record, beside those that are the envelope.
-	Headers broker.Headers
 	// Body is protobuf JSON without what is private; nil when the body cannot be decoded.
 	Body json.RawMessage
 	// Gap since its cause; nil when the cause is not among the events.
@@ -49,8 +47,7 @@ func show(r broker.Record) (e Event, ok bool) {
 	if err != nil {
 		return Event{}, false
 	}
-	e = Event{Event: env, Kind: KindEvent, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Headers: r.Headers.Without(event.IsAttribute)}
+	e = Event{Event: env, Kind: KindEvent, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	if m, err := event.Decode(env); err == nil {
 		e.Body = body(m.Body)
 	}

@@ -18,7 +18,7 @@ export function hear(name, each) {
 // what came before that must be looked at.
 export function follow(order, each) {
   wish.orders.push(order);
-  for (const name of ['version', 'exception']) hear(name, (told) => { if (told.order === order) each(); });
+  hear('order', (told) => { if (told === order) each(); });
 }
 
 // Whose session has ended is told, and keeps what is on the page: another tab may sign in too.

@@ -25,7 +25,7 @@ function open() {
   const query = new URLSearchParams([...new Set(wishes.flatMap((w) => w.orders))].map((order) => ['order', order]));
   if (wishes.some((w) => w.flow)) query.set('flow', '');
   const mine = source = new EventSource(`/live?${query}`);
-  for (const name of ['pulse', 'flow', 'version', 'exception']) {
+  for (const name of ['pulse', 'flow', 'order']) {
     mine.addEventListener(name, (e) => tell(name, JSON.parse(e.data)));
   }
   mine.addEventListener('open', () => tell('open'));
