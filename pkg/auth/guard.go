@@ -56,10 +56,10 @@ func (g *Guard) Run(ctx context.Context) error {
 
 // Ready returns why no token can be judged, or nil.
 func (g *Guard) Ready() error {
-	if g.verifier == nil {
-		return nil
+	if g.verifier != nil && g.verifier.found.Load() == nil {
+		return errors.New("the issuer was not found yet")
 	}
-	return g.verifier.ready()
+	return nil
 }
 
 // Routes returns the middleware of a table. It belongs on routes, where chi knows the pattern, and before whatever
@@ -72,7 +72,7 @@ func (g *Guard) Routes(table Table) func(http.Handler) http.Handler {
 			})
 		}
 	}
-	ofAddress, ofSubject := g.cfg.limits()
+	ofAddress, ofSubject := limit(g.cfg.PerAddress, "address"), limit(g.cfg.PerSubject, "subject")
 	return func(next http.Handler) http.Handler {
 		return ofAddress(g.identify(table, ofSubject(next)))
 	}
@@ -162,16 +162,15 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
-func count(r *http.Request, err error) {
-	var why refusal
+// count counts a request that is not let in, by what its error says.
+func count(r *http.Request, err error) (why refusal) {
 	errors.As(err, &why)
 	telemetry.By(telemetry.Reason.String(why.reason)).Add(r.Context(), refused, 1)
+	return why
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	count(r, err)
-	var why refusal
-	errors.As(err, &why)
+	why := count(r, err)
 	challenge := `Bearer realm="troupe"`
 	if why.code != "" {
 		challenge += `, error="` + why.code + `"`
