@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -41,9 +42,7 @@ func New(spec func() (*openapi3.T, error), cfg Config) (*Contract, error) {
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "the built-in OpenAPI document: %w", err)
 	}
-	if cfg.MaxBody == 0 {
-		cfg.MaxBody = 64 << 10
-	}
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, 64<<10)
 	// For a 3.1 document the validator compiles each schema anew for each request. What comes in uses no keyword that
 	// means something else in 3.0 (a test of schemas/openapi sees to that), so the validator may take the document for
 	// such.
