@@ -162,15 +162,16 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
-// count counts a request that is not let in, by what its error says.
-func count(r *http.Request, err error) (why refusal) {
+func count(r *http.Request, err error) {
+	var why refusal
 	errors.As(err, &why)
 	telemetry.By(telemetry.Reason.String(why.reason)).Add(r.Context(), refused, 1)
-	return why
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
-	why := count(r, err)
+	count(r, err)
+	var why refusal
+	errors.As(err, &why)
 	challenge := `Bearer realm="troupe"`
 	if why.code != "" {
 		challenge += `, error="` + why.code + `"`
