@@ -4,6 +4,7 @@ package activity
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -63,9 +64,7 @@ func Parse(r broker.Record) (Activity, error) {
 	if err := json.Unmarshal(r.Value, &a); err != nil {
 		return bad("value", "must be a JSON object of an activity: %w", err)
 	}
-	switch a.Kind {
-	case Retried, Deduplicated, Held, Parked:
-	default:
+	if !slices.Contains([]Kind{Retried, Deduplicated, Held, Parked}, a.Kind) {
 		return bad("kind", "must be retried, deduplicated, held or parked, is %q", string(a.Kind))
 	}
 	if a.EventID == "" {

@@ -56,10 +56,10 @@ func (g *Guard) Run(ctx context.Context) error {
 
 // Ready returns why no token can be judged, or nil.
 func (g *Guard) Ready() error {
-	if g.verifier == nil {
-		return nil
+	if g.verifier != nil && g.verifier.found.Load() == nil {
+		return errors.New("the issuer was not found yet")
 	}
-	return g.verifier.ready()
+	return nil
 }
 
 // Routes returns the middleware of a table. It belongs on routes, where chi knows the pattern, and before whatever
@@ -72,7 +72,7 @@ func (g *Guard) Routes(table Table) func(http.Handler) http.Handler {
 			})
 		}
 	}
-	ofAddress, ofSubject := g.cfg.limits()
+	ofAddress, ofSubject := limit(g.cfg.PerAddress, "address"), limit(g.cfg.PerSubject, "subject")
 	return func(next http.Handler) http.Handler {
 		return ofAddress(g.identify(table, ofSubject(next)))
 	}

@@ -10,13 +10,9 @@ import (
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
-// limits count the requests of an address, before its token is read, and of a subject. Each instance counts its own.
-func (c Config) limits() (ofAddress, ofSubject func(http.Handler) http.Handler) {
-	return limit(c.PerAddress, "address"), limit(c.PerSubject, "subject")
-}
-
-// limit lets through so many requests a minute of each client, which is what httpdoor says at its place in the chain.
-// It says how many are left in the RateLimit fields of draft-ietf-httpapi-ratelimit-headers-06.
+// limit lets through so many requests a minute of each client, which is what httpdoor says at its place in the chain:
+// of an address before its token is read, of a subject behind that. Each instance counts its own. It says how many are
+// left in the RateLimit fields of draft-ietf-httpapi-ratelimit-headers-06.
 func limit(perMinute int, of string) func(http.Handler) http.Handler {
 	if perMinute == 0 {
 		return func(next http.Handler) http.Handler { return next }

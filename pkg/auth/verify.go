@@ -83,13 +83,6 @@ func (v *verifier) discover(ctx context.Context) {
 	}
 }
 
-func (v *verifier) ready() error {
-	if v.found.Load() == nil {
-		return errors.New("the issuer was not found yet")
-	}
-	return nil
-}
-
 // caller returns whose a token is. The error is errIssuerAway when that cannot be known, and otherwise what is wrong
 // with the token.
 func (v *verifier) caller(ctx context.Context, raw string) (Caller, error) {

@@ -11,7 +11,10 @@ import (
 // while the members of a rolling update listen to different topics. And it knows the partitions of its topics:
 // kafka-go's leader of a group takes a topic that its broker has not heard of yet for one without partitions, and
 // assigns nothing.
-type rangeAssignor struct{ partitions map[string]int }
+type rangeAssignor struct {
+	topics     []string
+	partitions int // of each
+}
 
 // ProtocolName implements kafka.GroupBalancer.
 func (rangeAssignor) ProtocolName() string { return "range" }
@@ -28,8 +31,8 @@ func (a rangeAssignor) AssignGroups(members []kafka.GroupMember, found []kafka.P
 	for _, p := range found {
 		counts[p.Topic] = max(counts[p.Topic], p.ID+1)
 	}
-	for topic, n := range a.partitions {
-		counts[topic] = n
+	for _, topic := range a.topics {
+		counts[topic] = a.partitions
 	}
 	assignments := kafka.GroupMemberAssignments{}
 	for i, m := range members {

@@ -39,7 +39,7 @@ type cluster struct {
 	refreshed time.Time
 }
 
-// destination is a broker, or the coordinator of a group, to which kmsg's requests are sent (kmsg.Requestor).
+// destination is a broker, the coordinator of a group, or anyone, to which kmsg's requests are sent (kmsg.Requestor).
 type destination struct {
 	cluster *cluster
 	name    string // in errors and in the log
@@ -54,6 +54,11 @@ func (c *cluster) broker(id int32) destination {
 // coordinator is where requests about a group go; kafka-go asks who that is, each time.
 func (c *cluster) coordinator(group string) destination {
 	return destination{c, "group " + group, func(x *exchange) kafka.Request { return toCoordinator{x, group} }}
+}
+
+// anyone is where requests go that every broker can answer: to one of those to start from.
+func (c *cluster) anyone() destination {
+	return destination{c, "metadata", func(x *exchange) kafka.Request { return x }}
 }
 
 // Request implements kmsg.Requestor.

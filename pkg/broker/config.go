@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -33,14 +34,14 @@ type Config struct {
 
 	Provisioned bool `env:"KAFKA_PROVISIONED" envDefault:"false" help:"topics are made by a provisioner (troupe provision): none is created here, and one that is missing is waited for. So it should be in production, where a service has no right to create"`
 
-	ReplicationFactor int    `env:"KAFKA_REPLICATION_FACTOR" envDefault:"3" help:"copies of each log, for topics that are created, and the least for those that exist. 3 or more makes every write wait for 2 copies; with less, the death of a broker can lose what was acknowledged: a demo setting"`
+	ReplicationFactor int    `env:"KAFKA_REPLICATION_FACTOR" envDefault:"3" min:"1" max:"32767" help:"copies of each log, for topics that are created, and the least for those that exist. 3 or more makes every write wait for 2 copies; with less, the death of a broker can lose what was acknowledged: a demo setting"`
 	ClientID          string `env:"KAFKA_CLIENT_ID" envDefault:"troupe" help:"name shown in the brokers' logs and quotas"`
-	Compression       string `env:"KAFKA_COMPRESSION" envDefault:"none" help:"of what is produced: none, gzip, snappy, lz4 or zstd"`
+	Compression       string `env:"KAFKA_COMPRESSION" envDefault:"none" oneof:"none gzip snappy lz4 zstd" help:"of what is produced"`
 
-	ProduceTimeout   time.Duration `env:"KAFKA_PRODUCE_TIMEOUT" envDefault:"10s" help:"how long a write waits for all its copies; after that its outcome is unknown and it is tried again. Delays a stop and a hand-over by as much"`
-	MaxWait          time.Duration `env:"KAFKA_MAX_WAIT" envDefault:"500ms" help:"how long a read waits at the end of the logs. Longer costs less when idle and delays a stop and a hand-over by as much"`
-	SessionTimeout   time.Duration `env:"KAFKA_SESSION_TIMEOUT" envDefault:"10s" help:"silence after which the group takes the partitions of an instance away. Brokers refuse less than 6s by default"`
-	RebalanceTimeout time.Duration `env:"KAFKA_REBALANCE_TIMEOUT" envDefault:"30s" help:"how long a rebalance waits for an instance to finish what it has in flight. Must exceed the produce time-out"`
+	ProduceTimeout   time.Duration `env:"KAFKA_PRODUCE_TIMEOUT" envDefault:"10s" min:"100ms" max:"5m" help:"how long a write waits for all its copies; after that its outcome is unknown and it is tried again. Delays a stop and a hand-over by as much"`
+	MaxWait          time.Duration `env:"KAFKA_MAX_WAIT" envDefault:"500ms" min:"10ms" max:"5s" help:"how long a read waits at the end of the logs. Longer costs less when idle and delays a stop and a hand-over by as much"`
+	SessionTimeout   time.Duration `env:"KAFKA_SESSION_TIMEOUT" envDefault:"10s" min:"1s" max:"5m" help:"silence after which the group takes the partitions of an instance away. Brokers refuse less than 6s by default"`
+	RebalanceTimeout time.Duration `env:"KAFKA_REBALANCE_TIMEOUT" envDefault:"30s" min:"100ms" max:"1h" help:"how long a rebalance waits for an instance to finish what it has in flight. Must exceed the produce time-out"`
 }
 
 // MinInsync is how many copies of a log a write waits for: 2 when there are 3 or more, so that one broker may die; else
@@ -73,38 +74,26 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate returns all that is wrong, each error naming its variable. It reads the files that are named.
+// Validate returns all that is wrong beyond the bounds in the tags, each error naming its variable. It reads the files
+// that are named.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	var errs []error
-	refuse := func(bad bool, variable, rule string, args ...any) {
-		if bad {
-			errs = append(errs, fault.Field(variable, rule, args...))
-		}
+	errs := []error{
+		fault.FieldIf(len(c.Brokers) == 0, "KAFKA_BROKERS", "must name at least one host:port"),
+		fault.FieldIf(c.RebalanceTimeout <= c.ProduceTimeout, "KAFKA_REBALANCE_TIMEOUT",
+			"must be longer than KAFKA_PRODUCE_TIMEOUT, is %v", c.RebalanceTimeout),
 	}
-	refuse(len(c.Brokers) == 0, "KAFKA_BROKERS", "must name at least one host:port")
 	for _, b := range c.Brokers {
 		host, port, err := net.SplitHostPort(b)
 		n, perr := strconv.ParseUint(port, 10, 16)
-		refuse(err != nil || perr != nil || host == "" || n == 0, "KAFKA_BROKERS", "%q is not host:port", b)
+		errs = append(errs, fault.FieldIf(err != nil || perr != nil || host == "" || n == 0, "KAFKA_BROKERS",
+			"%q is not host:port", b))
 	}
 	for variable, value := range map[string]string{
 		"KAFKA_CA_FILE": c.CAFile, "KAFKA_CERT_FILE": c.CertFile, "KAFKA_TLS_SERVER_NAME": c.ServerName,
 	} {
-		refuse(!c.TLS && value != "", variable, "is set, but KAFKA_TLS is false")
+		errs = append(errs, fault.FieldIf(!c.TLS && value != "", variable, "is set, but KAFKA_TLS is false"))
 	}
-	_, known := compressions[c.Compression]
-	refuse(!known, "KAFKA_COMPRESSION", "must be none, gzip, snappy, lz4 or zstd, not %q", c.Compression)
-	refuse(c.ReplicationFactor < 1 || c.ReplicationFactor > 1<<15-1, "KAFKA_REPLICATION_FACTOR",
-		"must be from 1 to 32767, not %d", c.ReplicationFactor)
-	refuse(c.MaxWait < 10*time.Millisecond || c.MaxWait > 5*time.Second, "KAFKA_MAX_WAIT",
-		"must be from 10ms to 5s, not %v", c.MaxWait)
-	refuse(c.ProduceTimeout < 100*time.Millisecond || c.ProduceTimeout > 5*time.Minute, "KAFKA_PRODUCE_TIMEOUT",
-		"must be from 100ms to 5m, not %v", c.ProduceTimeout)
-	refuse(c.SessionTimeout < time.Second || c.SessionTimeout > 5*time.Minute, "KAFKA_SESSION_TIMEOUT",
-		"must be from 1s to 5m, not %v", c.SessionTimeout)
-	refuse(c.RebalanceTimeout <= c.ProduceTimeout || c.RebalanceTimeout > time.Hour, "KAFKA_REBALANCE_TIMEOUT",
-		"must be longer than KAFKA_PRODUCE_TIMEOUT and at most 1h, not %v", c.RebalanceTimeout)
 	if c.TLS {
 		_, err := c.files().Read()
 		errs = append(errs, err)
@@ -119,13 +108,14 @@ func (c Config) files() tlsfiles.Files {
 
 // sasl returns nil for none.
 func (c Config) sasl() (sasl.Mechanism, error) {
-	switch _, known := mechanisms[c.SASLMechanism]; {
+	_, known := scrams[c.SASLMechanism]
+	switch {
 	case c.SASLMechanism == "none":
 		if c.SASLUser != "" {
 			return nil, fault.Field("KAFKA_SASL_USER", "is set, but KAFKA_SASL_MECHANISM is none")
 		}
 		return nil, nil
-	case !known:
+	case !known && c.SASLMechanism != plainText:
 		return nil, fault.Field("KAFKA_SASL_MECHANISM", "must be none, plain, scram-sha-256 or scram-sha-512, not %q",
 			c.SASLMechanism)
 	case c.SASLUser == "":
@@ -133,29 +123,21 @@ func (c Config) sasl() (sasl.Mechanism, error) {
 	case !c.SASLPassword.IsSet():
 		return nil, fault.Field("KAFKA_SASL_PASSWORD", "is required with KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
 	}
-	l := login{mechanisms[c.SASLMechanism], c.SASLUser, c.SASLPassword}
+	l := login{c.SASLMechanism, c.SASLUser, c.SASLPassword}
 	_, err := l.now()
 	return l, err
 }
 
-// mechanisms make a SASL mechanism of a user and a password.
-var mechanisms = map[string]func(user, password string) (sasl.Mechanism, error){
-	"plain": func(user, password string) (sasl.Mechanism, error) {
-		return plain.Mechanism{Username: user, Password: password}, nil
-	},
-	"scram-sha-256": func(user, password string) (sasl.Mechanism, error) {
-		return scram.Mechanism(scram.SHA256, user, password)
-	},
-	"scram-sha-512": func(user, password string) (sasl.Mechanism, error) {
-		return scram.Mechanism(scram.SHA512, user, password)
-	},
-}
+// plainText is the mechanism that sends the password as it is.
+const plainText = "plain"
+
+// scrams are the mechanisms that do not.
+var scrams = map[string]scram.Algorithm{"scram-sha-256": scram.SHA256, "scram-sha-512": scram.SHA512}
 
 // login is a mechanism with the password as it is when a connection is made.
 type login struct {
-	mechanism func(user, password string) (sasl.Mechanism, error)
-	user      string
-	password  config.Secret
+	mechanism, user string
+	password        config.Secret
 }
 
 func (l login) now() (sasl.Mechanism, error) {
@@ -163,7 +145,10 @@ func (l login) now() (sasl.Mechanism, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := l.mechanism(l.user, password)
+	if l.mechanism == plainText {
+		return plain.Mechanism{Username: l.user, Password: password}, nil
+	}
+	m, err := scram.Mechanism(scrams[l.mechanism], l.user, password)
 	if err != nil { // it quotes the password
 		return nil, fault.Field("KAFKA_SASL_PASSWORD",
 			"or KAFKA_SASL_USER holds a character that SASLprep (RFC 4013) forbids")
@@ -172,13 +157,7 @@ func (l login) now() (sasl.Mechanism, error) {
 }
 
 // Name implements sasl.Mechanism.
-func (l login) Name() string {
-	m, err := l.mechanism(l.user, "-")
-	if err != nil {
-		return ""
-	}
-	return m.Name()
-}
+func (l login) Name() string { return strings.ToUpper(l.mechanism) }
 
 // Start implements sasl.Mechanism.
 func (l login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {

@@ -52,14 +52,14 @@ func classify(doing string, err error) error {
 
 // code is classify for an error code of a response, with the message that came with it; nil for code 0.
 func code(doing string, c int16, message string) error {
-	switch {
-	case c == 0:
+	if c == 0 {
 		return nil
-	case message != "":
-		return fault.New(fault.ClassOf(classify(doing, kafka.Error(c))),
-			"%w: %s", classify(doing, kafka.Error(c)), message)
 	}
-	return classify(doing, kafka.Error(c))
+	err := classify(doing, kafka.Error(c))
+	if message != "" {
+		return fault.New(fault.ClassOf(err), "%w: %s", err, message)
+	}
+	return err
 }
 
 // network is true for a failure to get any answer, or to be let in at all, other than that nobody waits for it any

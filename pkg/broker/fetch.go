@@ -34,7 +34,7 @@ func (c *Client) Fetch(ctx context.Context, from []Position) ([]Fetched, error) 
 		pause(ctx, failurePause)
 		return nil, err
 	}
-	led, orphans := byLeader(m, from, Position.log)
+	led, orphans := byLeader(m, from)
 	for tp, err := range orphans {
 		c.refresh()
 		a.of(tp).Err = err

@@ -71,7 +71,7 @@ func (p *poll) request(turn int) *kmsg.FetchRequest {
 	r.IsolationLevel = readCommitted
 	r.SessionID, r.SessionEpoch = -1, -1 // no session: every request names all logs
 	first, total := turn%len(p.positions), 0
-	for _, positions := range byTopic(slices.Concat(p.positions[first:], p.positions[:first]), Position.log) {
+	for _, positions := range byTopic(slices.Concat(p.positions[first:], p.positions[:first])) {
 		t := kmsg.FetchRequestTopic{Topic: positions[0].Topic}
 		t.Partitions = make([]kmsg.FetchRequestTopicPartition, len(positions))
 		for i, from := range positions {
@@ -87,9 +87,6 @@ func (p *poll) request(turn int) *kmsg.FetchRequest {
 	r.MaxBytes = int32(min(total, wire.MaxResponse))
 	return r
 }
-
-// log of a position, for byLeader and byTopic.
-func (p Position) log() TopicPartition { return p.TopicPartition }
 
 // comparePosition orders positions by their logs.
 func comparePosition(p Position, tp TopicPartition) int { return compareLogs(p.TopicPartition, tp) }

@@ -47,17 +47,21 @@ type joining struct {
 	serve      func(context.Context, Generation) error
 }
 
-// member takes part in the group until ctx ends or something fails.
+// member takes part in the group, once all topics exist with the partitions that it shares out, until ctx ends or
+// something fails.
 func (j joining) member(ctx context.Context) error {
 	c, group := j.client, j.group
-	counts, err := j.counts(ctx)
-	if err != nil {
+	var topics []Topic
+	for _, name := range j.topics {
+		topics = append(topics, Topic{Name: name, Partitions: j.partitions})
+	}
+	if _, err := c.existing(ctx, topics); err != nil {
 		return err
 	}
 	asked := "group " + group
 	g, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: group, Brokers: c.cfg.Brokers, Dialer: c.dialer, Topics: j.topics,
-		GroupBalancers:    []kafka.GroupBalancer{rangeAssignor{counts}},
+		GroupBalancers:    []kafka.GroupBalancer{rangeAssignor{j.topics, j.partitions}},
 		HeartbeatInterval: c.cfg.heartbeatEvery(), SessionTimeout: c.cfg.SessionTimeout,
 		RebalanceTimeout: c.cfg.RebalanceTimeout, JoinGroupBackoff: failurePause, Timeout: answerWithin,
 		StartOffset: kafka.FirstOffset,
@@ -144,17 +148,4 @@ func (m *membership) leave(ctx context.Context) {
 		m.tell(ctx)
 	}
 	m.closing.Wait()
-}
-
-// counts is how many partitions of each topic the group shares out: the configured number of each, once all topics
-// exist.
-func (j joining) counts(ctx context.Context) (map[string]int, error) {
-	var topics []Topic
-	counts := map[string]int{}
-	for _, name := range j.topics {
-		topics = append(topics, Topic{Name: name, Partitions: j.partitions})
-		counts[name] = j.partitions
-	}
-	_, err := j.client.existing(ctx, topics)
-	return counts, err
 }

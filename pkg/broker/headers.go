@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"iter"
 	"slices"
 
@@ -25,7 +26,7 @@ func HeadersOf(pairs ...string) (h Headers) {
 // Append adds a header at the end. A nil value is null, which is not an empty one. As append does, it writes behind h
 // where there is room; behind the headers of a record that was read there is none.
 func (h Headers) Append(key string, value []byte) Headers {
-	return wire.AppendHeader(slices.Grow(h, wire.HeaderSize(key, value)), key, value)
+	return wire.AppendHeader(slices.Grow(h, len(key)+len(value)+2*binary.MaxVarintLen32), key, value)
 }
 
 // All are the keys and values, as views of h: whoever keeps one longer than its record clones it.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"math/rand/v2"
 
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
@@ -18,18 +17,11 @@ const identityVersion = 10
 func (c *Client) Identities(ctx context.Context, topics []string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	m, err := c.metadata(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(m.brokers) == 0 {
-		return nil, fault.New(fault.Unavailable, "topic ids: the cluster has no broker")
-	}
 	request := &kmsg.MetadataRequest{Version: identityVersion, Topics: []kmsg.MetadataRequestTopic{}}
 	for _, name := range topics {
 		request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: &name})
 	}
-	r, err := request.RequestWith(ctx, c.broker(m.brokers[rand.IntN(len(m.brokers))]))
+	r, err := request.RequestWith(ctx, c.anyone())
 	if err != nil {
 		return nil, err
 	}

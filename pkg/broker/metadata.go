@@ -84,17 +84,21 @@ func (m metadata) leader(tp TopicPartition) (int32, error) {
 	return -1, fault.New(fault.Unavailable, "%s/%d has no leader", tp.Topic, tp.Partition)
 }
 
+// ofLog is what concerns one log: a TopicPartition, and whatever embeds it.
+type ofLog interface{ log() TopicPartition }
+
+func (tp TopicPartition) log() TopicPartition { return tp }
+
 // byLeader groups what concerns logs by the broker that leads them; orphans are those without one, and why.
-func byLeader[T any](m metadata, all []T, log func(T) TopicPartition) (
-	led map[int32][]T, orphans map[TopicPartition]error) {
+func byLeader[T ofLog](m metadata, all []T) (led map[int32][]T, orphans map[TopicPartition]error) {
 	led = map[int32][]T{}
 	for _, x := range all {
-		leader, err := m.leader(log(x))
+		leader, err := m.leader(x.log())
 		if err != nil {
 			if orphans == nil {
 				orphans = map[TopicPartition]error{}
 			}
-			orphans[log(x)] = err
+			orphans[x.log()] = err
 			continue
 		}
 		led[leader] = append(led[leader], x)
@@ -104,9 +108,9 @@ func byLeader[T any](m metadata, all []T, log func(T) TopicPartition) (
 
 // byTopic groups what concerns logs as Kafka's requests want it. Logs of one topic that are not one behind the other
 // make several groups of it.
-func byTopic[T any](all []T, log func(T) TopicPartition) (groups [][]T) {
+func byTopic[T ofLog](all []T) (groups [][]T) {
 	for begin, i := 0, 1; i <= len(all); i++ {
-		if i == len(all) || log(all[i]).Topic != log(all[begin]).Topic {
+		if i == len(all) || all[i].log().Topic != all[begin].log().Topic {
 			groups = append(groups, all[begin:i])
 			begin = i
 		}

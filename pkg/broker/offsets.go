@@ -84,7 +84,7 @@ func (c *cluster) offsets(ctx context.Context, logs []TopicPartition, at int64) 
 		return nil, err
 	}
 	once := slices.Compact(slices.SortedFunc(slices.Values(logs), compareLogs)) // brokers refuse a log asked for twice
-	led, orphans := byLeader(m, once, itself)
+	led, orphans := byLeader(m, once)
 	for _, err := range orphans {
 		c.refresh()
 		return nil, err
@@ -112,7 +112,7 @@ func (c *cluster) offsets(ctx context.Context, logs []TopicPartition, at int64) 
 func (c *cluster) offsetsOf(ctx context.Context, leader int32, logs []TopicPartition, at int64) (
 	map[TopicPartition]int64, error) {
 	request := &kmsg.ListOffsetsRequest{Version: listOffsetsVersion, ReplicaID: -1}
-	for _, logs := range byTopic(logs, itself) {
+	for _, logs := range byTopic(logs) {
 		t := kmsg.ListOffsetsRequestTopic{Topic: logs[0].Topic}
 		for _, tp := range logs {
 			t.Partitions = append(t.Partitions, kmsg.ListOffsetsRequestTopicPartition{
@@ -148,6 +148,3 @@ func (c *cluster) offsetsOf(ctx context.Context, leader int32, logs []TopicParti
 func silent(tp TopicPartition) error {
 	return fault.New(fault.Unavailable, "%s/%d is missing in the answer of its leader", tp.Topic, tp.Partition)
 }
-
-// itself is a log, for byLeader and byTopic.
-func itself(tp TopicPartition) TopicPartition { return tp }

@@ -37,7 +37,7 @@ func (c *Client) Produce(ctx context.Context, batches []Batch, each func(Produce
 		answer(sound, err, each)
 		return
 	}
-	led, orphans := byLeader(m, sound, Batch.log)
+	led, orphans := byLeader(m, sound)
 	for tp, err := range orphans {
 		c.refresh()
 		each(Produced{TopicPartition: tp, Base: -1, Err: err})
@@ -48,9 +48,6 @@ func (c *Client) Produce(ctx context.Context, batches []Batch, each func(Produce
 	}
 	leaders.Wait()
 }
-
-// log of a batch, for byLeader and byTopic.
-func (b Batch) log() TopicPartition { return b.TopicPartition }
 
 // refuse says why a batch is not sent at all.
 func refuse(b Batch, seen map[TopicPartition]bool) error {
@@ -142,7 +139,7 @@ type produceRequest struct {
 // newProduceRequest is the request for batches that one broker leads.
 func newProduceRequest(cfg Config, batches []Batch) *produceRequest {
 	return &produceRequest{ProduceRequest: kmsg.ProduceRequest{Version: produceVersion, Acks: allInSync,
-		TimeoutMillis: int32(cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches, Batch.log),
+		TimeoutMillis: int32(cfg.ProduceTimeout.Milliseconds())}, topics: byTopic(batches),
 		how: compressions[cfg.Compression]}
 }
 

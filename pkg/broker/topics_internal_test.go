@@ -43,7 +43,7 @@ func TestSettingsThatCannotBeRight(t *testing.T) {
 
 // During a rolling update members listen to different topics; a partition still has one owner for all of them.
 func TestAssignmentKeepsPartitionsTogether(t *testing.T) {
-	b := rangeAssignor{map[string]int{"old": 5, "new": 5}}
+	b := rangeAssignor{[]string{"old", "new"}, 5}
 	got := b.AssignGroups([]kafka.GroupMember{{ID: "2", Topics: []string{"old", "new"}}, {ID: "1", Topics: []string{"old"}}}, nil)
 	if !slices.Equal(got["1"]["old"], []int{0, 1}) || len(got["1"]["new"]) > 0 {
 		t.Errorf("the old member has %v", got["1"])

@@ -61,13 +61,8 @@ func (c *Clock) Heard(witness string, theirs time.Time, resolution time.Duration
 	if c == nil {
 		return
 	}
-	var skew time.Duration
-	if ahead := asked.Sub(theirs.Add(resolution)); ahead > 0 {
-		skew = ahead
-	} else if behind := theirs.Sub(answered); behind > 0 {
-		skew = -behind
-	}
-	c.note(witness, skew)
+	ahead, behind := max(0, asked.Sub(theirs.Add(resolution))), max(0, theirs.Sub(answered))
+	c.note(witness, ahead-behind) // one of them is 0
 }
 
 // Record takes in when a record was written, by the clock of who wrote it: it cannot have been later than now.

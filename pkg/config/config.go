@@ -11,6 +11,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,47 +36,21 @@ func Load[C any](environ []string) (C, error) {
 		name, value, _ := strings.Cut(e, "=")
 		set[name] = value
 	}
-	files, err := readSecrets[C](set)
-	if err != nil {
-		return c, err
-	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: set}); err != nil {
 		return c, named[C](err, set)
 	}
-	var wrong []error
+	var unread, wrong []error
 	for _, v := range variables(reflect.TypeFor[C](), "") {
 		field := reflect.ValueOf(&c).Elem().FieldByIndex(v.index)
-		if file := files[v.name]; file != "" {
-			field.Set(reflect.ValueOf(Secret{func() (string, error) { return readSecret(v.name+fileSuffix, file) }}))
+		if secret, ok := field.Addr().Interface().(*Secret); ok {
+			unread = append(unread, secret.fromFile(v.name, set[v.name+fileSuffix]))
 		}
 		wrong = append(wrong, fault.FieldIf(!v.holds(field), v.name, "must be %s, is %s", v.rule(), render(field)))
 	}
-	return c, errors.Join(errors.Join(wrong...), validate(reflect.ValueOf(&c).Elem()))
-}
-
-// readSecrets puts what the files of the variables NAME_FILE hold, without the line break at the end, in the place of
-// NAME, and returns the files by NAME.
-func readSecrets[C any](set map[string]string) (map[string]string, error) {
-	var errs []error
-	files := map[string]string{}
-	for _, v := range variables(reflect.TypeFor[C](), "") {
-		variable := v.name + fileSuffix
-		file := set[variable]
-		if !v.secret || file == "" {
-			continue
-		}
-		if set[v.name] != "" {
-			errs = append(errs, fault.Field(variable, "and %s are both set; one of them is too many", v.name))
-			continue
-		}
-		text, err := readSecret(variable, file)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		set[v.name], files[v.name] = text, file
+	if err := errors.Join(unread...); err != nil { // Validate would say it again
+		return c, err
 	}
-	return files, errors.Join(errs...)
+	return c, errors.Join(errors.Join(wrong...), validate(reflect.ValueOf(&c).Elem()))
 }
 
 // named finds the variables behind an error of env, which names the struct's fields only: each variable is tried alone.
@@ -148,17 +123,11 @@ func Usage[C any]() string {
 		if rule := v.rule(); rule != "" {
 			b.WriteString(", " + rule)
 		}
-		switch {
-		case v.def != "":
-			fmt.Fprintf(&b, ", default %s", v.def)
-		default:
-			b.WriteString(", default empty")
-		}
+		b.WriteString(", default " + cmp.Or(v.def, "empty"))
 		if v.secret {
 			fmt.Fprintf(&b, ", secret; or a file that holds it, by %s%s", v.name, fileSuffix)
 		}
-		b.WriteString("\n")
-		wrap(&b, v.help, "      ", 100)
+		b.WriteString("\n" + wrapped(v.help, "      ", 100))
 	}
 	return b.String()
 }
@@ -175,20 +144,15 @@ func render(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// wrap writes a text in lines of at most width bytes, the indent included.
-func wrap(b *strings.Builder, text, indent string, width int) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(indent)+len(line)+1+len(word) > width {
-			b.WriteString(indent + line + "\n")
-			line = ""
+// wrapped is a text in lines of at most width bytes, the indent included.
+func wrapped(text, indent string, width int) string {
+	var lines []string
+	for word := range strings.FieldsSeq(text) {
+		if last := len(lines) - 1; last >= 0 && len(lines[last])+1+len(word) <= width {
+			lines[last] += " " + word
+		} else {
+			lines = append(lines, indent+word)
 		}
-		if line != "" {
-			line += " "
-		}
-		line += word
 	}
-	if line != "" {
-		b.WriteString(indent + line + "\n")
-	}
+	return strings.Join(append(lines, ""), "\n")
 }

@@ -34,6 +34,20 @@ func (s Secret) Read() (string, error) {
 	return s.read()
 }
 
+// fromFile has the secret of a variable read from a file, unless that is empty.
+func (s *Secret) fromFile(name, file string) error {
+	variable := name + fileSuffix
+	switch {
+	case file == "":
+		return nil
+	case s.IsSet():
+		return fault.Field(variable, "and %s are both set; one of them is too many", name)
+	}
+	s.read = func() (string, error) { return readSecret(variable, file) }
+	_, err := s.read()
+	return err
+}
+
 func readSecret(variable, file string) (string, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {

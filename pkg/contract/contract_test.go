@@ -2,18 +2,15 @@ package contract_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/contract"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
 )
 
@@ -44,19 +41,15 @@ paths:
                 name: { type: string, minLength: 1 }
                 any: { description: whatever }
                 count: { type: integer, format: int64, maximum: 200 }
-                tags: { type: array, maxItems: 2, items: { type: string%s } }
+                tags: { type: array, maxItems: 2, items: { type: string } }
       responses: { '200': { description: put } }
 `
 
-func load(extra string) func() (*openapi3.T, error) {
-	return func() (*openapi3.T, error) {
-		return openapi3.NewLoader().LoadFromData(fmt.Appendf(nil, document, extra))
-	}
-}
+func load() (*openapi3.T, error) { return openapi3.NewLoader().LoadFromData([]byte(document)) }
 
 func door(t *testing.T) http.Handler {
 	t.Helper()
-	c, err := contract.New(load(""), contract.Config{MaxBody: 200, Rules: map[string]string{"X-Key": "is a secret"}})
+	c, err := contract.New(load, contract.Config{MaxBody: 200, Rules: map[string]string{"X-Key": "is a secret"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,16 +135,6 @@ func TestRequestsAreHeldAgainstTheContract(t *testing.T) {
 		}
 		if w.Code != c.status || got != c.want {
 			t.Errorf("%s %s: %d %q, want %d %q", c.request, c.body, w.Code, got, c.status, c.want)
-		}
-	}
-}
-
-// The validator reads the document as OpenAPI 3.0: a keyword with another meaning there would not be held.
-func TestKeywordsThatMeanSomethingElseIn30AreRefused(t *testing.T) {
-	for _, extra := range []string{", const: x", ", exclusiveMinimum: 3", ", contentEncoding: base64", ", not: { type: string }"} {
-		_, err := contract.New(load(extra), contract.Config{})
-		if fault.ClassOf(err) != fault.Permanent || !slices.Contains(strings.Fields(err.Error()), strings.Trim(strings.Fields(extra)[1], ":")) {
-			t.Errorf("%s: %v", extra, err)
 		}
 	}
 }

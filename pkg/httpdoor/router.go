@@ -40,11 +40,8 @@ func NewRouter() *chi.Mux {
 
 // Param is a parameter of the path, without escapes.
 func Param(r *http.Request, name string) string {
-	raw := chi.URLParam(r, name)
-	if value, err := url.PathUnescape(raw); err == nil {
-		return value
-	}
-	return raw // a request whose URL could be read has none such
+	value, _ := url.PathUnescape(chi.URLParam(r, name)) // a request whose URL could be read has no bad escapes
+	return value
 }
 
 // escaped has routes found in the path as it was sent: where escapes were taken out before, "/" in a parameter would be

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,9 +38,7 @@ func Run(ctx context.Context, parts ...Part) error {
 	returned := make(chan *running, len(parts))
 	var started []*running
 	for _, p := range parts {
-		if p.StopWithin <= 0 {
-			p.StopWithin = DefaultStopWithin
-		}
+		p.StopWithin = cmp.Or(p.StopWithin, DefaultStopWithin)
 		started = append(started, start(context.WithoutCancel(ctx), p, returned))
 	}
 	if len(parts) > 0 {

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -56,10 +57,7 @@ type Problem struct {
 
 // Error is the detail, or the title when there is none, with the fields at fault.
 func (p *Problem) Error() string {
-	text := p.Detail
-	if text == "" {
-		text = p.Title
-	}
+	text := cmp.Or(p.Detail, p.Title)
 	for _, f := range p.Errors {
 		if line := f.Field + ": " + f.Detail; line != text {
 			text += "\n  " + line
@@ -87,7 +85,12 @@ func Is(err error, slug string) bool {
 // log, not for the caller.
 func From(err error) Problem {
 	var classified *fault.Error
-	errors.As(err, &classified)
+	if !errors.As(err, &classified) {
+		classified = &fault.Error{Class: fault.Transient}
+		if errors.Is(err, context.DeadlineExceeded) {
+			classified.Class = fault.Unavailable
+		}
+	}
 	var explicit *Problem
 	var tooLarge *http.MaxBytesError
 	var p Problem
@@ -98,17 +101,10 @@ func From(err error) Problem {
 	case errors.As(err, &tooLarge):
 		p = problem(http.StatusRequestEntityTooLarge, SlugTooLarge, "Body too large",
 			"the body must not be larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
-	case classified != nil:
-		p = ofClass(err, classified)
-	case errors.Is(err, context.DeadlineExceeded):
-		p = unavailable()
 	default:
-		p = problem(http.StatusInternalServerError, SlugInternal, "Internal error",
-			"Something went wrong on our side. It was logged under the trace id.")
+		p = ofClass(err, classified)
 	}
-	if p.RetryAfter == 0 && classified != nil {
-		p.RetryAfter = classified.RetryAfter
-	}
+	p.RetryAfter = cmp.Or(p.RetryAfter, classified.RetryAfter)
 	if p.RetryAfter == 0 && p.Status == http.StatusServiceUnavailable {
 		p.RetryAfter = time.Second
 	}
@@ -118,12 +114,6 @@ func From(err error) Problem {
 // problem is a document without fields.
 func problem(status int, slug, title, detail string) Problem {
 	return Problem{Type: TypePrefix + slug, Title: title, Status: status, Detail: detail}
-}
-
-// unavailable is what is said of every 503 that nobody explains: an outage is not the caller's to know.
-func unavailable() Problem {
-	return problem(http.StatusServiceUnavailable, SlugUnavailable, "Temporarily unavailable",
-		"Something this request needs is not available right now. Trying again is safe.")
 }
 
 // ofClass says what the class says: the text of the classified error itself, without what it was wrapped in on its way.
@@ -141,7 +131,8 @@ func ofClass(err error, e *fault.Error) Problem {
 	case fault.Conflict:
 		return problem(http.StatusConflict, SlugConflict, "Conflict", e.Error())
 	case fault.Unavailable, fault.NotYet, fault.Deferred:
-		return unavailable()
+		return problem(http.StatusServiceUnavailable, SlugUnavailable, "Temporarily unavailable",
+			"Something this request needs is not available right now. Trying again is safe.")
 	}
 	return problem(http.StatusInternalServerError, SlugInternal, "Internal error",
 		"Something went wrong on our side. It was logged under the trace id.")

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"mime"
@@ -28,14 +29,8 @@ func Read(resp *http.Response) error {
 		*p = Problem{}
 	}
 	p.Status = resp.StatusCode
-	if p.Type == "" {
-		p.Type = "about:blank"
-	}
-	if p.Title == "" {
-		if p.Title = http.StatusText(p.Status); p.Title == "" {
-			p.Title = "HTTP status " + strconv.Itoa(p.Status)
-		}
-	}
+	p.Type = cmp.Or(p.Type, "about:blank")
+	p.Title = cmp.Or(p.Title, http.StatusText(p.Status), "HTTP status "+strconv.Itoa(p.Status))
 	p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
 	switch class := classOf(p.Status); class {
 	case fault.Transient:

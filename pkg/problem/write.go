@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -18,9 +19,7 @@ import (
 // context.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	p := From(err)
-	if p.Instance == "" {
-		p.Instance = short(r.URL.EscapedPath())
-	}
+	p.Instance = cmp.Or(p.Instance, short(r.URL.EscapedPath()))
 	if p.TraceID == "" {
 		if span := trace.SpanContextFromContext(r.Context()); span.HasTraceID() {
 			p.TraceID = span.TraceID().String()

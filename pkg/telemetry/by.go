@@ -78,18 +78,14 @@ func (k *kept[K]) get(key K) (l *Labels, ok bool) {
 	return l, ok
 }
 
-func (k *kept[K]) set(key K, l *Labels) {
-	k.Lock()
-	defer k.Unlock()
-	k.labels[key] = l
-}
-
 // of makes the labels of a key that is met for the first time.
 func (k *kept[K]) of(key K, attrs []attribute.KeyValue) *Labels {
 	l, ok := k.get(key)
 	if !ok {
 		l = newLabels(attrs)
-		k.set(key, l)
+		k.Lock()
+		defer k.Unlock()
+		k.labels[key] = l
 	}
 	return l
 }

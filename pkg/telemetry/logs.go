@@ -4,37 +4,23 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"slices"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
 	otellog "go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The shapes of log lines.
-const (
-	Text = "text"
-	JSON = "json"
-)
-
 // Config of logs. Where spans, metrics and logs are exported to is read from OpenTelemetry's own variables (OTEL_*, see
 // Start); its zero value logs text from level info on.
 type Config struct {
-	LogFormat string     `env:"LOG_FORMAT" envDefault:"text" help:"shape of the log lines on stderr: text for people, json for machines"`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"text" oneof:"text json" help:"shape of the log lines on stderr: text for people, json for machines"`
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"least level that is logged: debug, info, warn or error"`
-}
-
-// Validate names the variable that is wrong. env has seen to the level.
-func (c Config) Validate() error {
-	return fault.FieldIf(!slices.Contains([]string{"", Text, JSON}, c.LogFormat), "LOG_FORMAT",
-		"must be text or json, is %q", c.LogFormat)
 }
 
 // newConsole writes log lines to w, each with the trace_id and span_id of its context.
 func newConsole(w io.Writer, cfg Config) slog.Handler {
 	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == JSON {
+	if cfg.LogFormat == "json" {
 		return traced{slog.NewJSONHandler(w, opts)}
 	}
 	return traced{slog.NewTextHandler(w, opts)}

@@ -20,7 +20,7 @@ func inSpan(t *testing.T) context.Context {
 
 func TestLogsCarryTheirTrace(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(newConsole(&out, Config{LogFormat: JSON})).With("service", "order")
+	log := slog.New(newConsole(&out, Config{LogFormat: "json"})).With("service", "order")
 	log.InfoContext(inSpan(t), "event answered", "order_id", "o-1")
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
@@ -43,7 +43,7 @@ func TestLogsCarryTheirTrace(t *testing.T) {
 
 func TestLogLevelAndText(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(newConsole(&out, Config{LogFormat: Text, LogLevel: slog.LevelWarn})).WithGroup("g")
+	log := slog.New(newConsole(&out, Config{LogFormat: "text", LogLevel: slog.LevelWarn})).WithGroup("g")
 	log.Info("dropped")
 	log.WarnContext(inSpan(t), "kept", "k", "v")
 	if got := out.String(); strings.Contains(got, "dropped") || !strings.Contains(got, "msg=kept g.k=v") {

@@ -33,7 +33,7 @@ func Send(ctx context.Context, to broker.TopicPartition, id, orderID string) (_ 
 // Sent measures one operation that sent n messages to a topic: a value for each message would cost as much as deciding
 // it.
 func Sent(topic string, n int, began time.Time, err error) {
-	by := sentBy.succeeded(err, topic, operationName.String(opSend), Topic.String(topic))
+	by := operation{name: opSend, topic: topic}.by(err)
 	by.Add(context.Background(), sent, int64(n))
 	by.Record(context.Background(), operations, time.Since(began).Seconds())
 }
@@ -62,8 +62,7 @@ func noSpan(error) {}
 
 // Processed measures how long a group took for a message of a topic, or for several that it takes together.
 func Processed(topic, groupName string, began time.Time, err error) {
-	by := processedBy.succeeded(err, heardBy{topic, groupName}, operationName.String(opProcess), Topic.String(topic),
-		group.String(groupName))
+	by := operation{opProcess, topic, groupName}.by(err)
 	by.Record(context.Background(), processes, time.Since(began).Seconds())
 }
 
@@ -72,15 +71,14 @@ func Processed(topic, groupName string, began time.Time, err error) {
 func Poll(ctx context.Context, groupName string) (ended func([]broker.Fetched, error)) {
 	start := time.Now()
 	return func(fetched []broker.Fetched, err error) {
-		by := labels(err, operationName.String(opPoll), group.String(groupName))
+		by := operation{name: opPoll, group: groupName}.by(err)
 		by.Record(ctx, operations, time.Since(start).Seconds())
 		n, ofTopic := 0, 0
 		for i := range fetched {
 			n, ofTopic = n+len(fetched[i].Records), ofTopic+len(fetched[i].Records)
 			topic := fetched[i].Topic
 			if ofTopic > 0 && (i == len(fetched)-1 || fetched[i+1].Topic != topic) { // logs of a topic are together
-				consumedBy.succeeded(nil, heardBy{topic, groupName}, operationName.String(opPoll), Topic.String(topic),
-					group.String(groupName)).Add(ctx, consumed, int64(ofTopic))
+				operation{opPoll, topic, groupName}.by(nil).Add(ctx, consumed, int64(ofTopic))
 				ofTopic = 0
 			}
 		}
@@ -105,36 +103,30 @@ func Commit(ctx context.Context, groupName string) (_ context.Context, ended fun
 	}
 	return ctx, func(err error) {
 		finish(span, err)
-		labels(err, operationName.String(opCommit), group.String(groupName)).
-			Record(ctx, operations, time.Since(start).Seconds())
+		operation{name: opCommit, group: groupName}.by(err).Record(ctx, operations, time.Since(start).Seconds())
 	}
 }
 
-// The labels of what is measured for every message and went well.
-var (
-	sentBy      = kept[string]{labels: map[string]*Labels{}} // by topic
-	processedBy = kept[heardBy]{labels: map[heardBy]*Labels{}}
-	consumedBy  = kept[heardBy]{labels: map[heardBy]*Labels{}}
-)
+// operation is what calls to the broker are measured by: its name and, where it has them, its topic and its group.
+type operation struct{ name, topic, group string }
 
-type heardBy struct{ topic, group string }
+// wentWell are the labels of operations that did: of every message the same few.
+var wentWell = kept[operation]{labels: map[operation]*Labels{}}
 
-// succeeded is labels, found by a key where there is no error.
-func (k *kept[K]) succeeded(err error, key K, attrs ...attribute.KeyValue) *Labels {
-	if l, ok := k.get(key); ok && err == nil {
+// by returns the labels of an operation that ended so.
+func (o operation) by(err error) *Labels {
+	if l, ok := wentWell.get(o); ok && err == nil {
 		return l
 	}
-	l := labels(err, attrs...)
-	if err == nil {
-		k.set(key, l)
+	attrs := append(make([]attribute.KeyValue, 0, maxBy), system, operationName.String(o.name))
+	if o.topic != "" {
+		attrs = append(attrs, Topic.String(o.topic))
 	}
-	return l
-}
-
-func labels(err error, attrs ...attribute.KeyValue) *Labels {
-	all := append(make([]attribute.KeyValue, 0, maxBy), attrs...) // on the stack
+	if o.group != "" {
+		attrs = append(attrs, group.String(o.group))
+	}
 	if err != nil {
-		all = append(all, errorType.String(fault.ClassOf(err).String()))
+		return By(append(attrs, errorType.String(fault.ClassOf(err).String()))...)
 	}
-	return By(append(all, system)...)
+	return wentWell.of(o, attrs)
 }

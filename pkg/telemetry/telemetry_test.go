@@ -145,11 +145,11 @@ func TestSpansAndLogsReachACollector(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	c, err := config.Load[telemetry.Config](nil)
-	if err != nil || c.LogFormat != telemetry.Text || c.LogLevel != slog.LevelInfo {
+	if err != nil || c.LogFormat != "text" || c.LogLevel != slog.LevelInfo {
 		t.Errorf("defaults: %+v, %v; want text, INFO", c, err)
 	}
 	c, err = config.Load[telemetry.Config]([]string{"LOG_FORMAT=json", "LOG_LEVEL=debug"})
-	if err != nil || c.LogFormat != telemetry.JSON || c.LogLevel != slog.LevelDebug {
+	if err != nil || c.LogFormat != "json" || c.LogLevel != slog.LevelDebug {
 		t.Errorf("set: %+v, %v; want json, DEBUG", c, err)
 	}
 	for _, bad := range []string{"LOG_FORMAT=xml", "LOG_LEVEL=loud"} {

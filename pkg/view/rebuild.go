@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -71,11 +72,8 @@ func shown(all []rebuild.Status, err error) (Rebuild, error) {
 		r.Folded += s.Folded
 		r.Of += s.Of
 		r.Partitions[i] = RebuildPartition{
-			Partition: s.Partition, State: string(s.State), RequestID: s.ID, Release: s.Release, Folded: s.Folded, Of: s.Of,
-			Clearing: s.Clearing, Requested: s.Requested, Began: s.Began, Ended: s.Ended,
-		}
-		if s.State == "" {
-			r.Partitions[i].State = none
+			Partition: s.Partition, State: cmp.Or(string(s.State), none), RequestID: s.ID, Release: s.Release,
+			Folded: s.Folded, Of: s.Of, Clearing: s.Clearing, Requested: s.Requested, Began: s.Began, Ended: s.Ended,
 		}
 	}
 	return r, err

@@ -100,13 +100,8 @@ func (s Share) become(is Share, w *projection.Writes, id string) {
 
 // find returns where an entry's place is in a share, or -1; it looks from next on first.
 func (s Share) find(e *Entry, next int) int {
-	for i := next; i < len(s); i++ {
-		if s[i].place == e.place {
-			return i
-		}
-	}
-	for i := range min(next, len(s)) {
-		if s[i].place == e.place {
+	for n := range s {
+		if i := (next + n) % len(s); s[i].place == e.place {
 			return i
 		}
 	}

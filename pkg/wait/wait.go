@@ -32,10 +32,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 // Backoff is the pause after so many tries, the first being 1: exponential from BackoffMin to BackoffMax, with jitter.
 func Backoff(tries int) time.Duration {
 	const doublings = 10 // after so many it is at its bound
-	if tries >= doublings {
-		return Jitter(BackoffMax)
-	}
-	return Jitter(min(BackoffMax, BackoffMin<<max(0, tries-1)))
+	return Jitter(min(BackoffMax, BackoffMin<<min(max(0, tries-1), doublings)))
 }
 
 // Jitter spreads a pause over its upper half, so that those who failed together do not come back together.

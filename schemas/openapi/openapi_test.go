@@ -106,20 +106,74 @@ func TestEveryErrorIsAProblemDocument(t *testing.T) {
 	}
 }
 
+// incoming calls f with every schema of what comes in.
+func incoming(doc *openapi3.T, f func(where string, s *openapi3.Schema)) {
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			name := method + " " + path + ": "
+			if op.RequestBody != nil {
+				for _, media := range op.RequestBody.Value.Content {
+					walk(media.Schema.Value, name+"body", f)
+				}
+			}
+			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+				walk(p.Value.Schema.Value, name+p.Value.Name, f)
+			}
+		}
+	}
+}
+
 // What comes in is bounded, and unknown fields are refused by name.
 func TestEverythingThatComesInIsBounded(t *testing.T) {
 	for door, doc := range loadAll(t) {
-		operations(doc, func(name string, op *openapi3.Operation) {
-			if op.RequestBody != nil {
-				for _, media := range op.RequestBody.Value.Content {
-					walk(media.Schema.Value, "", func(path string, s *openapi3.Schema) { bounded(t, door+": "+name+": body"+path, s) })
-				}
-			}
-			for _, p := range op.Parameters {
-				walk(p.Value.Schema.Value, "", func(path string, s *openapi3.Schema) { bounded(t, door+": "+name+": "+p.Value.Name+path, s) })
+		incoming(doc, func(where string, s *openapi3.Schema) { bounded(t, door+": "+where, s) })
+	}
+}
+
+// What checks requests takes the contracts for OpenAPI 3.0 (pkg/contract): a keyword that means something else there
+// would not be held.
+func TestWhatComesInMeansTheSameIn30(t *testing.T) {
+	for door, doc := range loadAll(t) {
+		incoming(doc, func(where string, s *openapi3.Schema) {
+			if other := otherIn30(t, s); other != "" {
+				t.Errorf("%s: %s: %s", door, where, other)
 			}
 		})
 	}
+	for text, want := range map[string]string{
+		`{"const": "x"}`: "const", `{"exclusiveMinimum": 3}`: "exclusiveMinimum", `{"not": {"type": "string"}}`: "not",
+		`{"contentEncoding": "base64"}`: "contentEncoding", `{"type": ["string", "null"]}`: "type", `{"type": "string"}`: "",
+	} {
+		var s openapi3.Schema
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		if got := otherIn30(t, &s); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// keywords mean the same in OpenAPI 3.0 and 3.1, or nothing to a validator.
+var keywords = strings.Fields("type minLength maxLength pattern minimum maximum minItems maxItems format description " +
+	"default enum example examples required properties additionalProperties items $ref")
+
+// otherIn30 is a keyword of a schema that means something else in OpenAPI 3.0, as a list of types does.
+func otherIn30(t *testing.T, s *openapi3.Schema) string {
+	t.Helper()
+	var uses map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(asJSON(t, s)), &uses); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Type.Slice()) > 1 {
+		return "type"
+	}
+	for keyword := range uses {
+		if !slices.Contains(keywords, keyword) && !strings.HasPrefix(keyword, "x-") {
+			return keyword
+		}
+	}
+	return ""
 }
 
 func bounded(t *testing.T, where string, s *openapi3.Schema) {

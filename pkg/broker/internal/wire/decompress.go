@@ -83,16 +83,9 @@ func (b *buffer) decompress(how compress.Compression, payload []byte, most int) 
 // minMemory is the least that is taken for what is decompressed, in bytes.
 const minMemory = 4 << 10
 
-// zstdDecoder takes no memory for the window of a frame, which is whatever the frame says.
-var zstdDecoder = must(zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true)))
-
-// must panics only if the options of zstdDecoder contradict each other.
-func must(d *zstd.Decoder, err error) *zstd.Decoder {
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
+// zstdDecoder takes no memory for the window of a frame, which is whatever the frame says. There is no error: it has
+// one option, which is right.
+var zstdDecoder, _ = zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true))
 
 // inOnePiece has a payload decoded into memory that decode does not exceed. A payload need not say how large it
 // becomes: while the memory may have been too little, it tries again with 8 times as much.

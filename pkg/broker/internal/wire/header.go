@@ -14,11 +14,6 @@ func AppendHeader(b []byte, key string, value []byte) []byte {
 	return appendBytes(b, value)
 }
 
-// HeaderSize is how many bytes AppendHeader appends.
-func HeaderSize(key string, value []byte) int {
-	return kbin.VarintLen(int32(len(key))) + len(key) + bytesSize(value)
-}
-
 // CutHeader takes the first header off. Key and value are views of b; a null key, which no broker takes, is read as an
 // empty one. It returns false when the header is cut short.
 func CutHeader(b []byte) (key string, value, rest []byte, ok bool) {
