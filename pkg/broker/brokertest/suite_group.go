@@ -166,9 +166,10 @@ func (s *suite) groupFencesTheSlow(t *testing.T) {
 	s.topics(t, 2, "a")
 	hold := make(chan struct{})
 	tp := s.log("a", 0)
-	late := make(chan error, 64)
+	late := make(chan error, 1)
+	var once sync.Once // what a later generation commits may be taken
 	slow := s.join(t, "slow", hold, []string{"a"}, func(g broker.Generation) error {
-		late <- g.Commit(s.ctx, map[broker.TopicPartition]int64{tp: 1})
+		once.Do(func() { late <- g.Commit(s.ctx, map[broker.TopicPartition]int64{tp: 1}) })
 		return nil
 	})
 	old := slow.await(2)
