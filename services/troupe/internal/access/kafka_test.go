@@ -163,6 +163,9 @@ func (s secured) wrong(t *testing.T) (wrong []string) {
 			resources["topic"] = append(resources["topic"], topic.Name)
 		}
 	}
+	for _, r := range s.choreography.Readers {
+		resources["topic"] = append(resources["topic"], r.Shows...)
+	}
 	for _, g := range s.choreography.Grants() {
 		may[g] = true
 		if g.Operation == "Read" || g.Operation == "Write" {
