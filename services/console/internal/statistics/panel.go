@@ -30,11 +30,7 @@ var shown = []Figure{
 // Panel is what the topic says of the last 7 days, today included, beside what query says.
 type Panel struct {
 	Since time.Time
-	// Last is when the newest record was written that could be read.
-	Last time.Time
-	// Passed counts the records that could not be read; Odd is where the newest of them lies, and what is wrong with it.
-	Passed int
-	Odd    string
+	Told
 	// Uncompared says why query's figures are not there; empty: they are.
 	Uncompared string
 	Figures    []Figure
@@ -80,12 +76,12 @@ func (t *Topic) totals(ctx context.Context, p *Panel) (map[key]row, error) {
 	defer cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.read(ctx, p.Since); err != nil {
+	if err := t.advance(ctx, p.Since); err != nil {
 		return nil, err
 	}
-	p.Last, p.Passed, p.Odd = t.last, t.passed, t.odd
+	p.Told = t.read.Told
 	all := map[key]row{}
-	for k, r := range t.rows {
+	for k, r := range t.read.rows {
 		if k.Figure == "orders" {
 			k.Since = time.Time{}
 			r = row{N: all[k].N + r.N}

@@ -54,19 +54,30 @@ type row struct {
 
 // Topic reads statistics.v1 on, each time that it is asked.
 type Topic struct {
-	log broker.Log
-
-	mu       sync.Mutex // held while the topic is read
-	identity string     // of the topic that was read; empty: there is none
-	next     int64
-	rows     map[key]row // the newest of each key
-	last     time.Time   // of the newest record that could be read
-	passed   int         // records that could not be read
-	odd      string      // which was the newest of them, and why
+	log  broker.Log
+	mu   sync.Mutex // held while the topic is read
+	read state
 
 	looking sync.Mutex
 	looked  time.Time
 	exists  bool
+}
+
+// state is what is known of the topic.
+type state struct {
+	identity string // empty: there was none
+	next     int64
+	rows     map[key]row // the newest of each key
+	Told
+}
+
+// Told is what the topic says of itself.
+type Told struct {
+	// Last is when the newest record was written that could be read.
+	Last time.Time
+	// Passed counts the records that could not be read; Odd is where the newest of them lies, and what is wrong with it.
+	Passed int
+	Odd    string
 }
 
 // New returns the topic; it asks for nothing yet.
@@ -79,79 +90,81 @@ func (t *Topic) Exists(ctx context.Context) bool {
 	if time.Since(t.looked) < lookEvery {
 		return t.exists
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin) // the answer is for other pages too
 	defer cancel()
-	ids, err := t.log.Identities(ctx, []string{place.Topic})
-	var ends map[broker.TopicPartition]int64
-	if err == nil && ids[place.Topic] != "" {
-		ends, err = t.log.Ends(ctx, []broker.TopicPartition{place})
-	}
-	t.exists, t.looked = err == nil && ends[place] > 0, time.Now()
+	_, _, err := t.end(ctx)
+	t.exists, t.looked = err == nil, time.Now()
 	return t.exists
 }
 
-// read reads what is new, and forgets rows from before a day. The caller holds mu.
-func (t *Topic) read(ctx context.Context, since time.Time) error {
-	maps.DeleteFunc(t.rows, func(k key, _ row) bool { return k.Since.Before(since) })
+// end returns which topic it is, and its end. The error is NotFound when there is none, or nothing in it.
+func (t *Topic) end(ctx context.Context) (identity string, end int64, err error) {
+	// First: to ask a missing topic for its end would be an outage to the client.
 	ids, err := t.log.Identities(ctx, []string{place.Topic})
 	if err != nil {
-		return err
+		return "", 0, err
 	}
-	id := ids[place.Topic]
-	if id == "" {
-		t.identity = ""
-		return fault.New(fault.NotFound, "there is no topic %s", place.Topic)
+	var ends map[broker.TopicPartition]int64
+	if ids[place.Topic] != "" {
+		if ends, err = t.log.Ends(ctx, []broker.TopicPartition{place}); err != nil {
+			return "", 0, err
+		}
 	}
-	ends, err := t.log.Ends(ctx, []broker.TopicPartition{place})
+	if ends[place] == 0 {
+		return "", 0, fault.New(fault.NotFound, "there is nothing in %s", place.Topic)
+	}
+	return ids[place.Topic], ends[place], nil
+}
+
+// advance reads what is new, and forgets rows from before a day. The caller holds mu.
+func (t *Topic) advance(ctx context.Context, since time.Time) error {
+	maps.DeleteFunc(t.read.rows, func(k key, _ row) bool { return k.Since.Before(since) })
+	id, end, err := t.end(ctx)
 	if err != nil {
 		return err
 	}
-	if id != t.identity {
+	if id != t.read.identity {
 		starts, err := t.log.Starts(ctx, []broker.TopicPartition{place})
 		if err != nil {
 			return err
 		}
-		t.identity, t.next, t.rows = id, starts[place], map[key]row{}
-		t.last, t.passed, t.odd = time.Time{}, 0, ""
+		t.read = state{identity: id, next: starts[place], rows: map[key]row{}}
 	}
-	for t.next < ends[place] {
-		fetched, err := t.log.Fetch(ctx, []broker.Position{{TopicPartition: place, Offset: t.next, MaxBytes: readBytes}})
+	for t.read.next < end {
+		fetched, err := t.log.Fetch(ctx, []broker.Position{{TopicPartition: place, Offset: t.read.next, MaxBytes: readBytes}})
 		for _, f := range fetched {
 			for _, r := range f.Records {
-				t.take(ctx, r, since)
+				t.read.take(ctx, r, since)
 			}
-			t.next = max(t.next, f.Next)
+			t.read.next = max(t.read.next, f.Next)
 			err = errors.Join(err, f.Err)
 		}
 		if errors.Is(err, broker.ErrOutOfRange) {
-			t.identity = "" // the next read begins anew
+			t.read.identity = "" // the next time it begins anew
 		}
 		if err != nil {
 			return err
 		}
-	}
-	if ends[place] == 0 {
-		return fault.New(fault.NotFound, "topic %s has no records", place.Topic)
 	}
 	return nil
 }
 
 // take takes in a record. One that cannot be read leaves what was known of its key.
-func (t *Topic) take(ctx context.Context, r broker.Record, since time.Time) {
+func (s *state) take(ctx context.Context, r broker.Record, since time.Time) {
 	k, v, err := parse(r)
 	if err != nil {
 		slog.WarnContext(ctx, "statistics passed over", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", err)
 		here.Add(ctx, undecodable, 1)
-		t.passed++
-		t.odd = fmt.Sprintf("%s/%d@%d: %v", r.Topic, r.Partition, r.Offset, err)
+		s.Passed++
+		s.Odd = fmt.Sprintf("%s/%d@%d: %v", r.Topic, r.Partition, r.Offset, err)
 		return
 	}
-	t.last = r.Time
+	s.Last = r.Time
 	switch {
 	case r.Value == nil: // the job takes the row back
-		delete(t.rows, k)
+		delete(s.rows, k)
 	case held(k) && !k.Since.Before(since):
-		t.rows[k] = v
+		s.rows[k] = v
 	}
 }
 
