@@ -63,7 +63,7 @@ func (c *Choreography) AccessOf(name string) Access {
 		a.Read = []string{p.Topic, letters, redrive}
 		a.Write = []string{p.Topic, letters, activity}
 	}
-	a.Read = append(a.Read, slices.Collect(maps.Keys(c.Subscriptions(name)))...)
+	a.Read = slices.Concat(a.Read, slices.Collect(maps.Keys(c.Subscriptions(name))), c.Readers[name].Shows)
 	for _, topic := range c.Readers[name].Listens {
 		if from, ok := c.writer(topic); ok { // what was parked of an order is part of its story
 			a.Checked = append(a.Checked, topic, lettersTopic(from))

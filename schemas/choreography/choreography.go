@@ -95,6 +95,8 @@ type Reader struct {
 	Operates bool `yaml:"operates"`
 	// Asks are the services whose REST it reads.
 	Asks []string `yaml:"asks"`
+	// Shows are topics of others than participants, which it reads where they are there.
+	Shows []string `yaml:"shows"`
 }
 
 // Load reads the choreography of this system. It does not Check it.
@@ -125,6 +127,7 @@ var (
 	word      = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	eventName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
 	topicName = regexp.MustCompile(`^([a-z][a-z0-9_]*)\.events\.(v[1-9][0-9]*)$`)
+	shownName = regexp.MustCompile(`^[a-z][a-z0-9_]*\.v[1-9][0-9]*$`)
 )
 
 // wellFormed is what every method relies on, so Parse insists on it.
@@ -146,6 +149,9 @@ func (c *Choreography) wellFormed() error {
 	for _, name := range sorted(c.Readers) {
 		for _, asks := range c.Readers[name].Asks {
 			insist(slices.Contains(c.Names(), asks), "readers.%s.asks: %q is no participant or reader", name, asks)
+		}
+		for _, topic := range c.Readers[name].Shows {
+			insist(shownName.MatchString(topic), "readers.%s.shows: must match %s, is %q", name, shownName, topic)
 		}
 	}
 	for _, name := range sorted(c.Participants) {

@@ -68,8 +68,9 @@ type Rig struct {
 	RedisAddr              string
 
 	control string // its address
-	order   string // URL of the first one, as the next two
+	order   string // URL of the first one, as the next three
 	query   string
+	console string
 	issuer  string       // empty unless Secure
 	kafka   *kafka       // nil unless Real
 	redis   *redisServer // nil unless Real
@@ -216,7 +217,8 @@ func (r *Rig) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Mailbox, r.Console, r.order, r.query, r.issuer = at.Mailbox, rest.NewConsole(at.Console), at.Order, at.Query, at.Issuer
+	r.Mailbox, r.Console, r.issuer = at.Mailbox, rest.NewConsole(at.Console), at.Issuer
+	r.order, r.query, r.console = at.Order, at.Query, at.Console
 	var as rest.Tokens
 	if r.issuer != "" {
 		as = tokens.Of(r.issuer, r.issuerSecret(), "admin")

@@ -4,8 +4,8 @@
 //	go run ./loadtest/prove -real … -then 'go run ./loadtest/prove/streams'
 //
 // The job of the totals is killed and goes on from a checkpoint, over copies, superseded facts and garbage that were
-// appended meanwhile; both times its figures must equal what query answers. Those of a job without the chain rule must
-// not. It exits with 0 when all of that is so.
+// appended meanwhile; both times its figures must equal what query answers, and the console must show so. Those of a job
+// without the chain rule must not. It exits with 0 when all of that is so.
 package main
 
 import (
@@ -44,16 +44,17 @@ func main() {
 type test struct {
 	log     *inspect.Plain
 	orders  *rest.Client
-	query   string // URL
 	brokers string
 	dir     string // for checkpoints, logs and patched SQL
 	began   time.Time
+
+	query, consoleURL string
 }
 
 func run(ctx context.Context) (err error) {
-	t := &test{query: os.Getenv("QUERY_URL"), brokers: os.Getenv("KAFKA_BROKERS"), began: time.Now()}
-	if t.brokers == "" || t.query == "" {
-		return errors.New("KAFKA_BROKERS, ORDER_URL and QUERY_URL must be set: prove -then does it")
+	t := &test{brokers: os.Getenv("KAFKA_BROKERS"), began: time.Now(), query: os.Getenv("QUERY_URL"), consoleURL: os.Getenv("TROUPE_CONSOLE_URL")}
+	if t.brokers == "" || t.query == "" || t.consoleURL == "" {
+		return errors.New("KAFKA_BROKERS, ORDER_URL, QUERY_URL and TROUPE_CONSOLE_URL must be set: prove -then does it")
 	}
 	if t.dir, err = os.MkdirTemp("", "troupe-streams-"); err != nil {
 		return err
@@ -70,7 +71,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer t.log.Close()
 	t.orders = rest.New(os.Getenv("ORDER_URL"), t.query)
-	for _, step := range []func(context.Context) error{t.missingTopic, t.killed, t.resumed, t.besides} {
+	for _, step := range []func(context.Context) error{t.missingTopic, t.killed, t.resumed, t.console, t.besides} {
 		if err := step(ctx); err != nil {
 			return err
 		}

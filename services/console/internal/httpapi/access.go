@@ -30,6 +30,7 @@ var access = auth.Table{
 	"GET /orders/{id}":   auth.Viewer,
 	"GET /dead-letters":  auth.Viewer,
 	"GET /dead-letters/{participant}/{order}": auth.Operator,
+	"GET /statistics":                         auth.Viewer,
 }
 
 // actor is who did it, for the audit trail: the token's subject. What the request says counts where no token is needed.

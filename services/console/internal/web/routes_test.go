@@ -74,6 +74,6 @@ func TestEveryTokenAndSessionAtEveryRouteOfTheConsole(t *testing.T) {
 
 		"GET /": sees, "GET /live": sees, "GET /orders": sees, "GET /orders/{id}": sees,
 		"GET /dead-letters": sees, "GET /dead-letters/{participant}/{order}": changes,
-		"GET /break": sees, "POST /break/{name}": auth.Breaker,
+		"GET /statistics": sees, "GET /break": sees, "POST /break/{name}": auth.Breaker,
 	}, "GET /static/*")
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
+	"github.com/troupe-dev/troupe/services/console/internal/statistics"
 )
 
 //go:embed templates static
@@ -59,6 +60,7 @@ type Pages struct {
 	cfg    Config
 	pages  map[string]*template.Template
 	chart  chart
+	totals *statistics.Topic
 	// streams has a place for each browser that is live.
 	streams *httpdoor.Streams
 }
@@ -67,7 +69,7 @@ type Pages struct {
 func New(model *letters.Model, query *orders.Query, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
 	p := &Pages{
 		model: model, orders: query, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{},
-		streams: httpdoor.NewStreams(maxStreams, maxOfOne),
+		streams: httpdoor.NewStreams(maxStreams, maxOfOne), totals: statistics.New(log),
 	}
 	if cfg.Choreography != nil {
 		p.chart = chartOf(cfg.Choreography)
@@ -97,6 +99,7 @@ func (p *Pages) Routes(r chi.Router) {
 	r.Get("/orders/{id}", p.order)
 	r.Get("/dead-letters", p.letters)
 	r.Get("/dead-letters/{participant}/{order}", p.letter)
+	r.Get("/statistics", p.statistics)
 }
 
 // Static adds what pages load, which holds nothing of what they show.
@@ -122,15 +125,16 @@ type layout struct {
 	Live  bool
 	// Caller is who looks.
 	Caller auth.Caller
-	// Breakable says that this is a playground.
-	Breakable bool
-	Page      any
+	// Breakable says that this is a playground, Statistics that somebody writes some.
+	Breakable, Statistics bool
+	Page                  any
 }
 
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
 	v := layout{Title: title, Here: here(name), Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.URL != ""}
+	v.Statistics = v.Caller.Has(auth.Viewer) && p.totals.Exists(r.Context())
 	v.Live = p.cfg.Pulse != nil && v.Caller.Has(auth.Viewer)
 	if v.Live {
 		sample, _ := p.cfg.Pulse.Look(r.Context())

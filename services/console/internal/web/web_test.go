@@ -279,3 +279,25 @@ func TestLongStoryStaysUsable(t *testing.T) {
 		t.Errorf("%d events in %d bytes", n, len(text))
 	}
 }
+
+// The page of statistics is there when somebody writes some.
+func TestStatisticsAreShownWhereThereAreSome(t *testing.T) {
+	p := open(t)
+	if text := p.get("/statistics", http.StatusNotFound); !strings.Contains(text, "docs/statistics.md") || strings.Contains(text, `href="/statistics"`) {
+		t.Error(text)
+	}
+	p = open(t)
+	if err := p.Log.Provision(t.Context(), []broker.Topic{{Name: "statistics.v1", Partitions: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	day := time.Now().UTC().Truncate(24 * time.Hour).Format(time.RFC3339)
+	for key, value := range map[string]string{
+		`{"figure":"revenue","kind":"EUR","since":"` + day + `"}`: `{"n":2,"amount":5000,"share":null}`,
+		hostile: `{}`,
+	} {
+		p.Log.Append(broker.TopicPartition{Topic: "statistics.v1"}, broker.Record{Key: []byte(key), Value: []byte(value), Time: time.Now()})
+	}
+	p.shows("/statistics", `<a href="/statistics" aria-current="page">`, "50.00 EUR from 2 confirmed", "different", "passed over: 1. The newest is statistics.v1/0@")
+	p.query.Down(true)
+	p.shows("/statistics", "50.00 EUR from 2 confirmed", "not compared")
+}

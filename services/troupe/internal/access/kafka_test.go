@@ -3,10 +3,15 @@ package access_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -38,8 +43,8 @@ func ask[R kmsg.Response](r kmsg.Request, code func(R) int16) func(context.Conte
 	}
 }
 
-// attempts are all operations that Kafka knows of topics, groups, transactions and the cluster, delegation tokens and
-// users of quotas apart, which are administered by Alter on the cluster.
+// attempts are the operations that Kafka knows of topics, groups, transactions and the cluster, but for those of brokers
+// among themselves (ClusterAction). Delegation tokens and users of quotas are administered by Alter on the cluster.
 var attempts = []attempt{
 	{"topic", "Read", topicRefused, func(ctx context.Context, c *kgo.Client, name string) (int16, error) {
 		r := kmsg.NewPtrFetchRequest()
@@ -146,9 +151,10 @@ func alterConfigs(kind kmsg.ConfigResourceType, name, setting string) func(conte
 	return ask(r, func(a *kmsg.IncrementalAlterConfigsResponse) int16 { return a.Resources[0].ErrorCode })
 }
 
-// Whatever is not generated is refused, and whatever is generated is not: everybody tries everything.
-func TestEverybodyMayDoAtKafkaWhatIsGrantedAndNothingElse(t *testing.T) {
-	s := prepared(t)
+// wrong names what a user may do that is not generated, or may not that is: everybody tries everything. It also names each
+// rule of Kafka's that is not generated, since no attempt meets one for a user, a name or an operation that is not tried.
+func (s secured) wrong(t *testing.T) (wrong []string) {
+	t.Helper()
 	resources := map[string][]string{"group": append(s.choreography.Names(), "stranger"),
 		"topic": {"stranger.events.v1"}, "transactional-id": {"stranger"}, "cluster": {"kafka-cluster"}}
 	may := map[choreography.Grant]bool{}
@@ -156,6 +162,9 @@ func TestEverybodyMayDoAtKafkaWhatIsGrantedAndNothingElse(t *testing.T) {
 		for _, topic := range s.choreography.OwnTopics(name, 0) {
 			resources["topic"] = append(resources["topic"], topic.Name)
 		}
+	}
+	for _, r := range s.choreography.Readers {
+		resources["topic"] = append(resources["topic"], r.Shows...)
 	}
 	for _, g := range s.choreography.Grants() {
 		may[g] = true
@@ -180,7 +189,8 @@ func TestEverybodyMayDoAtKafkaWhatIsGrantedAndNothingElse(t *testing.T) {
 					granted++
 				}
 				if allowed := code != a.refused; allowed != want {
-					t.Errorf("%s: %s of %s %s: allowed %t, want %t (%v)", user, a.operation, a.kind, on, allowed, want, kerr.ErrorForCode(code))
+					wrong = append(wrong, fmt.Sprintf("%s: %s of %s %s: allowed %t, want %t (%v)", user, a.operation, a.kind, on, allowed, want,
+						kerr.ErrorForCode(code)))
 				}
 			}
 		}
@@ -191,5 +201,95 @@ func TestEverybodyMayDoAtKafkaWhatIsGrantedAndNothingElse(t *testing.T) {
 	t.Logf("%d attempts, %d of them granted", tried, granted)
 	if !slices.Contains(resources["topic"], "order.events.v1") {
 		t.Error("the topics of the choreography were not tried")
+	}
+	generated := map[string]bool{}
+	for _, g := range s.choreography.Grants() {
+		generated[rule(t, g)] = true
+	}
+	for _, r := range s.rules(t) {
+		if !generated[r] {
+			wrong = append(wrong, "a rule that is not generated: "+r)
+		}
+	}
+	return wrong
+}
+
+// rules are those that Kafka has.
+func (s secured) rules(t *testing.T) (rules []string) {
+	t.Helper()
+	r := kmsg.NewPtrDescribeACLsRequest()
+	r.ResourceType, r.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
+	r.Operation, r.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
+	a, err := r.RequestWith(t.Context(), s.client(t, ""))
+	if err = errors.Join(err, kerr.ErrorForCode(a.ErrorCode)); err != nil {
+		t.Fatal(err)
+	}
+	for _, on := range a.Resources {
+		for _, acl := range on.ACLs {
+			rules = append(rules, fmt.Sprint(acl.PermissionType, " ", acl.Principal, " at ", acl.Host, ": ", acl.Operation, " of ",
+				on.ResourceType, " ", on.ResourcePatternType, " ", on.ResourceName))
+		}
+	}
+	return rules
+}
+
+// rule is a grant as rules has it.
+func rule(t *testing.T, g choreography.Grant) string {
+	t.Helper()
+	operation, err := kmsg.ParseACLOperation(g.Operation)
+	kind, kerr := kmsg.ParseACLResourceType(g.Kind)
+	if err = errors.Join(err, kerr); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint("ALLOW User:", g.Principal, " at *: ", operation, " of ", kind, " LITERAL ", g.Name)
+}
+
+func TestEverybodyMayDoAtKafkaWhatIsGrantedAndNothingElse(t *testing.T) {
+	for _, wrong := range prepared(t).wrong(t) {
+		t.Error(wrong)
+	}
+}
+
+// The control of that test: grants that are not generated.
+func TestAWrongGrantIsFound(t *testing.T) {
+	s := prepared(t)
+	admin, err := broker.Open(broker.Config{Brokers: []string{s.open}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close() }()
+	planted := map[broker.Grant]string{
+		{Principal: "payment", Kind: "topic", Name: "order.events.v1", Operation: "Write"}: "payment: Write of topic order.events.v1: allowed true",
+		{Principal: "payment", Kind: "group", Name: "order", Operation: "Read"}:            "payment: Read of group order: allowed true",
+		{Principal: "query", Kind: "topic", Name: "*", Operation: "Read"}:                  "query: Read of topic order.redrive.v1: allowed true",
+		{Principal: "payment", Kind: "cluster", Name: "kafka-cluster", Operation: "ClusterAction"}: "a rule that is not generated: " +
+			"ALLOW User:payment at *: CLUSTER_ACTION of CLUSTER LITERAL kafka-cluster",
+		{Principal: "shipping", Kind: "topic", Name: "order.events.v1", Operation: "Read"}: "a rule that is not generated: " +
+			"ALLOW User:shipping at *: READ of TOPIC LITERAL order.events.v1",
+	}
+	gone := kmsg.NewPtrDeleteACLsRequest()
+	for g := range planted {
+		name, user := g.Name, "User:"+g.Principal
+		filter := kmsg.DeleteACLsRequestFilter{ResourceName: &name, ResourcePatternType: kmsg.ACLResourcePatternTypeLiteral,
+			Principal: &user, PermissionType: kmsg.ACLPermissionTypeAllow}
+		if err := errors.Join(filter.ResourceType.UnmarshalText([]byte(g.Kind)), filter.Operation.UnmarshalText([]byte(g.Operation))); err != nil {
+			t.Fatal(err)
+		}
+		gone.Filters = append(gone.Filters, filter)
+	}
+	if err := admin.Allow(t.Context(), slices.Collect(maps.Keys(planted))); err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(s.wrong(t), "\n")
+	for grant, want := range planted {
+		if !strings.Contains(said, want) {
+			t.Errorf("%+v is not found, in:\n%s", grant, said)
+		}
+	}
+	if a, err := gone.RequestWith(t.Context(), s.client(t, "")); err != nil || len(a.Results) != len(planted) {
+		t.Fatalf("take the grants away: %+v, %v", a, err)
+	}
+	for _, wrong := range s.wrong(t) {
+		t.Error(wrong)
 	}
 }

@@ -73,6 +73,19 @@ func prepared(t *testing.T) secured {
 	if err := access.Provision(t.Context(), provision); err != nil {
 		t.Fatal(err)
 	}
+	// Those of others must be there too: of a missing topic that one may describe, Kafka does not refuse the deletion.
+	admin, err := broker.Open(broker.Config{Brokers: []string{s.open}, ReplicationFactor: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close() }()
+	for _, r := range s.choreography.Readers {
+		for _, topic := range r.Shows {
+			if err := admin.Provision(t.Context(), []broker.Topic{{Name: topic, Partitions: 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	return s
 }
 
