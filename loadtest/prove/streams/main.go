@@ -224,11 +224,11 @@ func (t *test) caughtUp(ctx context.Context, j *job, group string) error {
 		}
 		ends, err := t.log.Ends(ctx, inspect.FactTopics())
 		if err != nil {
-			return "", err
+			return err.Error(), nil
 		}
 		committed, err := t.log.Committed(ctx, group)
 		if err != nil {
-			return "", err
+			return err.Error(), nil
 		}
 		for at, end := range ends {
 			if end > 0 && committed[at] < end {
