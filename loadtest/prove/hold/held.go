@@ -1,9 +1,9 @@
 package hold
 
 import (
+	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // When says on which side of its effect a call is kept back.
@@ -79,21 +79,21 @@ func (h *Held) decide(drop bool) {
 	h.disarm()
 }
 
-// stay keeps a call until its verdict; cut is called when its caller is to be cut off meanwhile. false: drop it.
-func (h *Held) stay(got Hit, over <-chan struct{}, cut func()) bool {
+// stay keeps a call until its verdict, or the proxy's end. false: drop it.
+func (h *Held) stay(got Hit, d *doors, client net.Conn) bool {
 	h.mu.Lock()
 	h.got = got
 	closeOnce(h.hit)
 	h.mu.Unlock()
 	select {
 	case <-h.verdict:
-	case <-over:
+	case <-d.life.Done():
 		return false
 	case <-h.cut:
-		cut()
+		_ = client.Close()
 		select {
 		case <-h.verdict:
-		case <-over:
+		case <-d.life.Done():
 			return false
 		}
 	}
@@ -110,61 +110,77 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
+// call is what can be held.
+type call interface{ hit() Hit }
+
 // trap is an armed hold: it catches one call.
-type trap[T any] struct {
+type trap[T call] struct {
 	match func(T) bool
 	when  When
 	held  *Held
+	call  T // that was caught
+}
+
+// keep keeps what was caught back, on the side of its effect that the hold is for. false: its connections end. A nil trap keeps nothing.
+func (t *trap[T]) keep(when When, d *doors, client net.Conn) bool {
+	return t == nil || t.when != when || t.held.stay(t.call.hit(), d, client)
 }
 
 // gate has the armed holds of one proxy. Its zero value is ready.
-type gate[T any] struct {
-	n     atomic.Int32
+type gate[T call] struct {
 	mu    sync.Mutex
 	armed []*trap[T]
 }
 
-func (g *gate[T]) arm(match func(T) bool, when When) *Held {
-	t := &trap[T]{match, when, newHeld()}
-	t.held.disarm = func() { g.remove(t) }
-	g.add(t)
+// Hold keeps back the next call that matches, and what comes after it on the same connection. match must not block.
+func (g *gate[T]) Hold(match func(T) bool, when When) *Held {
+	t := &trap[T]{match: match, when: when, held: newHeld()}
+	t.held.disarm = func() { g.disarm(t) }
+	g.again(t)
 	return t.held
 }
 
 // idle is true when nothing is armed: the calls need not be understood then.
-func (g *gate[T]) idle() bool { return g.n.Load() == 0 }
-
-// catch returns the oldest hold that is for this call, which is armed no longer; nil when there is none.
-func (g *gate[T]) catch(call T) *trap[T] {
+func (g *gate[T]) idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, t := range g.armed {
-		if t.match(call) {
-			g.armed = slices.Delete(g.armed, i, i+1)
-			g.n.Add(-1)
-			return t
-		}
-	}
-	return nil
+	return len(g.armed) == 0
 }
 
-// add arms a hold, also again: the answer that it waited for will not come.
-func (g *gate[T]) add(t *trap[T]) {
+// catch returns the oldest hold that is for this call, which is armed no longer; nil when there is none.
+func (g *gate[T]) catch(c T) *trap[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.IndexFunc(g.armed, func(t *trap[T]) bool { return t.match(c) })
+	if i < 0 {
+		return nil
+	}
+	t := g.armed[i]
+	t.call = c
+	g.armed = slices.Delete(g.armed, i, i+1)
+	return t
+}
+
+// failed arms a hold again that waits for what has not happened.
+func (g *gate[T]) failed(t *trap[T]) {
+	if t != nil && t.when == After {
+		g.again(t)
+	}
+}
+
+// again arms a hold, unless its verdict is known.
+func (g *gate[T]) again(t *trap[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
 	case <-t.held.verdict:
 	default:
 		g.armed = append(g.armed, t)
-		g.n.Add(1)
 	}
 }
 
-func (g *gate[T]) remove(t *trap[T]) {
+func (g *gate[T]) disarm(t *trap[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.armed, t); i >= 0 {
-		g.armed = slices.Delete(g.armed, i, i+1)
-		g.n.Add(-1)
-	}
+	g.armed = slices.DeleteFunc(g.armed, func(other *trap[T]) bool { return other == t })
 }

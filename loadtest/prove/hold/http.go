@@ -24,9 +24,9 @@ type Call struct {
 
 // HTTP is a proxy in front of one HTTP server, such as the payment gateway.
 type HTTP struct {
+	*doors
+	gate[Call]
 	upstream string
-	doors    *doors
-	gate     gate[Call]
 	out      http.Transport
 }
 
@@ -34,21 +34,12 @@ type HTTP struct {
 func NewHTTP(upstream string) *HTTP {
 	// What the client does not reuse is not reused here: the server's death must look as it is.
 	h := &HTTP{upstream: upstream, out: http.Transport{DisableKeepAlives: true, DisableCompression: true}}
-	h.doors = newDoors(h.serve)
+	h.doors = newDoors(h.answer)
 	return h
 }
 
-// Addr is the address (host:port) for one client, by whose name its requests are known.
-func (h *HTTP) Addr(client string) (string, error) { return h.doors.open(client) }
-
-// Hold keeps back the next request that matches. match must not block.
-func (h *HTTP) Hold(match func(Call) bool, when When) *Held { return h.gate.arm(match, when) }
-
-// Close ends all connections and waits for them. What is held is dropped.
-func (h *HTTP) Close() { h.doors.close() }
-
-// serve answers one connection.
-func (h *HTTP) serve(name string, client net.Conn) {
+// answer answers what comes by one connection.
+func (h *HTTP) answer(name string, client net.Conn) {
 	once := &oneConn{conn: client, over: make(chan struct{})}
 	server := http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.pass(w, r, name, client) }),
@@ -69,24 +60,16 @@ func (h *HTTP) pass(w http.ResponseWriter, r *http.Request, name string, client 
 		return
 	}
 	call := Call{Client: name, Method: r.Method, Path: r.URL.Path, Header: r.Header, Body: string(body)}
-	var t *trap[Call]
-	if !h.gate.idle() {
-		t = h.gate.catch(call)
-	}
-	stay := func(when When) bool {
-		return t == nil || t.when != when || t.held.stay(call.hit(), h.doors.life.Done(), func() { _ = client.Close() })
-	}
-	if !stay(Before) {
+	t := h.catch(call)
+	if !t.keep(Before, h.doors, client) {
 		panic(http.ErrAbortHandler)
 	}
 	got, err := h.ask(r, body)
 	if err != nil {
-		if t != nil && t.when == After {
-			h.gate.add(t)
-		}
+		h.failed(t)
 		panic(http.ErrAbortHandler) // as the server did
 	}
-	if !stay(After) {
+	if !t.keep(After, h.doors, client) {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(w.Header(), got.header)
@@ -107,7 +90,7 @@ func (h *HTTP) ask(r *http.Request, body []byte) (reply, error) {
 	url.Scheme, url.Host = "http", h.upstream
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	defer context.AfterFunc(h.doors.life, cancel)()
+	defer context.AfterFunc(h.life, cancel)()
 	req, err := http.NewRequestWithContext(ctx, r.Method, url.String(), bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err

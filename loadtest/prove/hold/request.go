@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,17 +20,12 @@ type Log struct {
 type Request struct {
 	Client string
 	Key    kmsg.Key
-	// Group of OffsetCommit, Heartbeat, JoinGroup, SyncGroup and LeaveGroup.
+	// Group of OffsetCommit.
 	Group string
 	// Logs of Produce, Fetch and OffsetCommit, in the order of the request.
 	Logs []Log
 	// Body is the decoded request; nil for a kind that nothing here looks into.
 	Body kmsg.Request
-}
-
-// decoded are the kinds that holds and faults may look into.
-var decoded = []kmsg.Key{
-	kmsg.Produce, kmsg.Fetch, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.LeaveGroup,
 }
 
 // header is the start of every request.
@@ -109,9 +103,10 @@ func skipTags(src []byte) ([]byte, error) {
 	return src, err
 }
 
+// request takes apart what holds and faults may look into.
 func (h header) request() (Request, error) {
 	r := Request{Client: h.client, Key: kmsg.Key(h.key)}
-	if !slices.Contains(decoded, r.Key) {
+	if r.Key != kmsg.Produce && r.Key != kmsg.Fetch && r.Key != kmsg.OffsetCommit {
 		return r, nil
 	}
 	body, err := h.decode()
@@ -140,14 +135,6 @@ func (h header) request() (Request, error) {
 				log(t.Topic, p.Partition)
 			}
 		}
-	case *kmsg.HeartbeatRequest:
-		r.Group = b.Group
-	case *kmsg.JoinGroupRequest:
-		r.Group = b.Group
-	case *kmsg.SyncGroupRequest:
-		r.Group = b.Group
-	case *kmsg.LeaveGroupRequest:
-		r.Group = b.Group
 	}
 	return r, nil
 }
