@@ -67,6 +67,11 @@ var listeners = map[string]string{
 	"order.events.v1": "order,payment,notification", "payment.events.v1": "order,notification", "notification.events.v1": "nobody",
 }
 
+// mark is the header of what must be parked by all listeners to a topic.
+func mark(topic string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
+}
+
 // poison appends garbage of every kind to every topic of facts.
 func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -84,8 +89,7 @@ func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	n := 0
 	for _, topic := range inspect.FactTopics() {
-		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
-		records := oversize.Records(r, topic, in.partitions, mark)
+		records := oversize.Records(r, topic, in.partitions, mark(topic))
 		if err := in.outsize.Append(ctx, records); err != nil {
 			return "", err
 		}
@@ -106,11 +110,10 @@ func (in *intruder) garbage(r *rand.Rand, topic string) []*kgo.Record {
 	key := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
 	half := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
 	at := func(key []byte) int32 { return int32(broker.Partition(key, in.partitions)) }
-	mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
 	return []*kgo.Record{
-		{Topic: topic, Partition: at(key), Key: key, Value: bytes(), Headers: []kgo.RecordHeader{mark}},
-		{Topic: topic, Partition: int32(r.IntN(in.partitions)), Value: bytes(), Headers: []kgo.RecordHeader{mark}},
-		{Topic: topic, Partition: at(half), Key: half, Value: bytes(), Headers: []kgo.RecordHeader{mark,
+		{Topic: topic, Partition: at(key), Key: key, Value: bytes(), Headers: []kgo.RecordHeader{mark(topic)}},
+		{Topic: topic, Partition: int32(r.IntN(in.partitions)), Value: bytes(), Headers: []kgo.RecordHeader{mark(topic)}},
+		{Topic: topic, Partition: at(half), Key: half, Value: bytes(), Headers: []kgo.RecordHeader{mark(topic),
 			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_type", Value: bytes()}}},
 	}
 }

@@ -177,26 +177,20 @@ func (s *striker) hit(ctx context.Context, held *hold.Held) error {
 // outside breaks the payment gateway or the mail server for a while, and until somebody has ordered. They count nothing; that orders were answered meanwhile
 // says that there was something to do for them.
 func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error) {
-	base, settings := s.Gateway, map[string]any{}
-	switch f.Class {
-	case schedule.Outage:
-		settings["outage"] = true
-	case schedule.Delay:
-		settings["delay_ms"] = 1500
-	case schedule.Flap:
-		settings["flap_ms"] = 400
-	case schedule.Unsure:
-		settings["lose_answers_percent"] = 50
-	case schedule.Ours:
-		settings["refuse_parameters"] = true
-	case schedule.Pending:
-		settings["pend_refunds_ms"] = 2 * f.Length.Milliseconds() // asked again more than once
-	case schedule.NoMail:
-		base, settings["outage"] = s.Mailbox, true
-	case schedule.MailLag:
-		base, settings["delay_ms"] = s.Mailbox, 1500
-	case schedule.PutOff:
-		base, settings["defer_percent"] = s.Mailbox, 40
+	settings := map[schedule.Class]map[string]any{
+		schedule.Outage:  {"outage": true},
+		schedule.Delay:   {"delay_ms": 1500},
+		schedule.Flap:    {"flap_ms": 400},
+		schedule.Unsure:  {"lose_answers_percent": 50},
+		schedule.Ours:    {"refuse_parameters": true},
+		schedule.Pending: {"pend_refunds_ms": 2 * f.Length.Milliseconds()}, // asked again more than once
+		schedule.NoMail:  {"outage": true},
+		schedule.MailLag: {"delay_ms": 1500},
+		schedule.PutOff:  {"defer_percent": 40},
+	}[f.Class]
+	base := s.Gateway
+	if slices.Contains([]schedule.Class{schedule.NoMail, schedule.MailLag, schedule.PutOff}, f.Class) {
+		base = s.Mailbox
 	}
 	settings["reset_after_s"] = int((f.Length+s.hitWithin())/time.Second) + 5 // if we should not come to it
 	before := s.answered.Load()
@@ -204,9 +198,7 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		return "", err
 	}
 	ordered := func() int64 { return s.answered.Load() - before }
-	for waited := time.Duration(0); pause(ctx, sample) && (waited < f.Length || ordered() == 0 && waited < f.Length+s.hitWithin()); {
-		waited += sample
-	}
+	s.last(ctx, f.Length, func() bool { return ordered() > 0 })
 	meanwhile := ordered()
 	if err := rig.Put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
 		return "", err
@@ -215,6 +207,15 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		return "", errors.New("nobody ordered anything meanwhile")
 	}
 	return fmt.Sprintf("%d orders were placed meanwhile", meanwhile), nil
+}
+
+// last blocks for the length of a fault, and until somebody has met it.
+func (s *striker) last(ctx context.Context, length time.Duration, met func() bool) {
+	for waited := time.Duration(0); waited < length || !met() && waited < length+s.hitWithin(); waited += sample {
+		if !pause(ctx, sample) {
+			return
+		}
+	}
 }
 
 // pause waits; false means that ctx ended.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -142,8 +141,7 @@ var decidesInItsSleep = scene{Name: "decides in its sleep", Instances: 2, Act: f
 	s.after(tried.Drop)
 	orders := s.Processes("order")
 	for _, process := range orders { // or its answers have payment write the same once more
-		s.do(process, "pause")
-		s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), process, "resume") })
+		s.sleeps(process)
 	}
 	s.must(s.Member(s.ctx, "payment", sleeper.Client, false))
 	s.hit(tried)

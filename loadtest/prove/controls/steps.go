@@ -56,6 +56,12 @@ func (s *stage) pause(d time.Duration) {
 
 func (s *stage) do(process, action string) { s.must(s.Do(s.ctx, process, action)) }
 
+// sleeps pauses a process, which wakes up when the scene is over, if not before.
+func (s *stage) sleeps(process string) {
+	s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), process, "resume") })
+	s.do(process, "pause")
+}
+
 // kill blocks until another process is there.
 func (s *stage) kill(process string) { s.must(s.Kill(s.ctx, process)) }
 
