@@ -77,30 +77,12 @@ func (h header) decode() (kmsg.Request, error) {
 	return body, nil
 }
 
-// skipTags passes over the tagged fields of a flexible header.
+// skipTags passes over the tagged fields of a flexible header: Kafka has none so far.
 func skipTags(src []byte) ([]byte, error) {
-	uvarint := func() (int, error) {
-		v, n := binary.Uvarint(src)
-		if n <= 0 || v > uint64(len(src)) {
-			return 0, errShort
-		}
-		src = src[n:]
-		return int(v), nil
+	if len(src) == 0 || src[0] != 0 {
+		return nil, errors.New("a Kafka header with tagged fields")
 	}
-	count, err := uvarint()
-	for ; count > 0 && err == nil; count-- {
-		if _, err = uvarint(); err != nil {
-			break
-		}
-		var size int
-		if size, err = uvarint(); err == nil && size > len(src) {
-			err = errShort
-		}
-		if err == nil {
-			src = src[size:]
-		}
-	}
-	return src, err
+	return src[1:], nil
 }
 
 // request takes apart what holds and faults may look into.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 )
 
 // Mail is one message that was handed over whole, dot-stuffed as on the wire.
@@ -18,7 +17,7 @@ type Mail struct {
 func (m Mail) hit() Hit { return Hit{Client: m.Client, Partition: -1, What: "DATA"} }
 
 // SMTP is a proxy in front of one mail server. Commands are passed one by one; what is held is the end of a mail (Before), or that
-// the server has accepted it (After). After STARTTLS it sees nothing any more.
+// the server has accepted it (After). The server must not offer STARTTLS.
 type SMTP struct {
 	*doors
 	gate[Mail]
@@ -65,12 +64,8 @@ func (c *smtpSession) command() error {
 	if err := c.reply(); err != nil {
 		return err
 	}
-	switch verb := strings.ToUpper(strings.TrimSpace(string(line))); {
-	case verb == "DATA" && c.answered("354"):
+	if strings.EqualFold(strings.TrimSpace(string(line)), "DATA") && c.answered("354") {
 		return c.data()
-	case verb == "STARTTLS" && c.answered("220"):
-		c.blind()
-		return io.EOF
 	}
 	return nil
 }
@@ -133,16 +128,4 @@ func (c *smtpSession) read() error {
 			return nil
 		}
 	}
-}
-
-// blind passes everything until one side ends.
-func (c *smtpSession) blind() {
-	var both sync.WaitGroup
-	both.Go(func() {
-		_, _ = io.Copy(c.server, c.from)
-		_ = c.server.Close()
-	})
-	_, _ = io.Copy(c.client, c.to)
-	_ = c.client.Close()
-	both.Wait()
 }
