@@ -25,7 +25,7 @@ func (s *striker) process(ctx context.Context, f schedule.Fault) (string, error)
 		return "all instances were started again", each(s.Processes(service), func(p string) error { return s.Kill(ctx, p) })
 	case schedule.Rolling:
 		for _, p := range s.Processes(service) {
-			if err := s.Renew(ctx, p, "term"); err != nil {
+			if err := s.Term(ctx, p); err != nil {
 				return "", err
 			}
 			if err := s.member(ctx, service, p, true); err != nil {

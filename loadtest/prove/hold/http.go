@@ -12,12 +12,8 @@ import (
 // maxBody bounds a request or an answer of the gateway.
 const maxBody = 1 << 20
 
-// Call is one HTTP request on its way; Body is all of it.
-type Call struct {
-	Client, Method, Path string
-	Header               http.Header
-	Body                 string
-}
+// Call is one HTTP request on its way.
+type Call struct{ Client, Method, Path string }
 
 // HTTP is a proxy in front of one HTTP server, such as the payment gateway.
 type HTTP struct {
@@ -46,7 +42,7 @@ func (h *HTTP) serve(name string, client net.Conn) {
 		if err != nil {
 			return
 		}
-		t := h.catch(Call{Client: name, Method: req.Method, Path: req.URL.Path, Header: req.Header, Body: string(body)})
+		t := h.catch(Call{name, req.Method, req.URL.Path})
 		if !t.keep(Before, h.doors, client) {
 			return
 		}

@@ -73,7 +73,7 @@ func TestHTTPPasses(t *testing.T) {
 func TestHTTPHolds(t *testing.T) {
 	for when, reachedAtHit := range map[hold.When]int32{hold.Before: 0, hold.After: 1} {
 		p, url, reached := gateway(t)
-		confirm := func(c hold.Call) bool { return c.Body == "amount=1" && strings.HasSuffix(c.Path, "/confirm") }
+		confirm := func(c hold.Call) bool { return c.Method == http.MethodPost && strings.HasSuffix(c.Path, "/confirm") }
 		h := p.Hold(confirm, when)
 		got := post(url + "/v1/x/confirm")
 		if kept := hit(t, h); kept.Client != "payment-2" || kept.What != "POST /v1/x/confirm" || reached.Load() != reachedAtHit {

@@ -20,8 +20,13 @@ func (r *Rig) Do(ctx context.Context, process, action string) error {
 	})
 }
 
-// Renew ends a process, by kill or term, and blocks until another one is there in its place.
-func (r *Rig) Renew(ctx context.Context, process, action string) error {
+// Kill kills a process and blocks until another one is there in its place.
+func (r *Rig) Kill(ctx context.Context, process string) error { return r.renew(ctx, process, "kill") }
+
+// Term asks a process to end and blocks until another one is there in its place.
+func (r *Rig) Term(ctx context.Context, process string) error { return r.renew(ctx, process, "term") }
+
+func (r *Rig) renew(ctx context.Context, process, action string) error {
 	_, before, err := r.life(ctx, process)
 	if err != nil {
 		return err
@@ -37,9 +42,6 @@ func (r *Rig) Renew(ctx context.Context, process, action string) error {
 		return "it has no new process", nil
 	})
 }
-
-// Kill kills a process and blocks until another one is there in its place.
-func (r *Rig) Kill(ctx context.Context, process string) error { return r.Renew(ctx, process, "kill") }
 
 // life is the id of a process, 0 while there is none, and how often it was started again.
 func (r *Rig) life(ctx context.Context, process string) (pid, restarts int, err error) {

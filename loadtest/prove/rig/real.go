@@ -206,6 +206,6 @@ func answers(ctx context.Context, c *Child, addr string) error {
 		if err == nil {
 			return "", conn.Close()
 		}
-		return err.Error(), c.gone()
+		return err.Error(), c.Gone()
 	})
 }

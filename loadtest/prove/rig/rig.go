@@ -199,7 +199,7 @@ func (r *Rig) ready(ctx context.Context) error {
 		if _, err := os.Stat(filepath.Join(r.Dir, "playground.json")); err == nil {
 			return "", nil
 		}
-		return "it does not say where it is", r.play.gone()
+		return "it does not say where it is", r.play.Gone()
 	})
 }
 
@@ -297,11 +297,8 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Ended is closed when the process has ended.
 func (c *Child) Ended() <-chan struct{} { return c.ended }
 
-// Err is how the process ended, once it has.
-func (c *Child) Err() error { return c.err }
-
-// gone is an error once the process has ended.
-func (c *Child) gone() error {
+// Gone is an error once the process has ended.
+func (c *Child) Gone() error {
 	select {
 	case <-c.ended:
 		return fmt.Errorf("%s ended: %w", c.cmd.Path, c.err)
