@@ -35,10 +35,5 @@
 //	kill(h1.What().Client); h1.Drop()
 //	<-h2.Hit(); kill(h2.What().Client); h2.Drop()
 //
-// A late append is a hold that is cut: the client tries again, and Release delivers what it had sent first.
-//
-//	h := point.Arm(p, "payment", hold.Any) // before-publish
-//	<-h.Hit(); h.Cut(); …; h.Release()
-//
-// Kafka.Fault does the same and more (errors, delays, lost answers) to a share of all requests, drawn from a seed.
+// Kafka.Fault damages (errors, delays, lost answers, late appends) a share of all requests, drawn from a seed.
 package hold

@@ -1,7 +1,7 @@
 package hold
 
 import (
-	"net"
+	"context"
 	"slices"
 	"sync"
 )
@@ -30,16 +30,11 @@ type Hit struct {
 type Held struct {
 	disarm func()
 
-	mu      sync.Mutex
 	hit     chan struct{} // closed when a call is kept
-	got     Hit
-	cut     chan struct{} // closed by Cut
+	got     Hit           // known since then
+	decided sync.Once
 	verdict chan struct{} // closed by Release and Drop
-	dropped bool
-}
-
-func newHeld() *Held {
-	return &Held{hit: make(chan struct{}), cut: make(chan struct{}), verdict: make(chan struct{})}
+	dropped bool          // known since then
 }
 
 // Hit is closed when a call is kept: of After, when its answer has arrived. It stays open when the call never comes.
@@ -47,66 +42,39 @@ func (h *Held) Hit() <-chan struct{} { return h.hit }
 
 // What was caught; zero before Hit.
 func (h *Held) What() Hit {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.got
+	select {
+	case <-h.hit:
+		return h.got
+	default:
+		return Hit{}
+	}
 }
 
-// Release lets the call go on, also when its caller is dead by now or was cut off: then the call was on the wire when that
-// happened, and arrives late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
+// Release lets the call go on, also when its caller is dead by now: then the call was on the wire when that happened, and arrives
+// late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
 func (h *Held) Release() { h.decide(false) }
 
 // Drop ends both connections: a call held Before never happens, an answer held After never arrives. A hold that was not hit is
 // taken away.
 func (h *Held) Drop() { h.decide(true) }
 
-// Cut ends the caller's connection, so that it tries again, and still keeps the call: Release delivers it late, after others.
-func (h *Held) Cut() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	closeOnce(h.cut)
-}
-
 func (h *Held) decide(drop bool) {
-	h.mu.Lock()
-	select {
-	case <-h.verdict:
-	default:
+	h.decided.Do(func() {
 		h.dropped = drop
 		close(h.verdict)
-	}
-	h.mu.Unlock()
+	})
 	h.disarm()
 }
 
-// stay keeps a call until its verdict, or the proxy's end. false: drop it.
-func (h *Held) stay(got Hit, d *doors, client net.Conn) bool {
-	h.mu.Lock()
+// stay keeps a call, which is caught once, until its verdict or the end of life. false: drop it.
+func (h *Held) stay(life context.Context, got Hit) bool {
 	h.got = got
-	closeOnce(h.hit)
-	h.mu.Unlock()
+	close(h.hit)
 	select {
 	case <-h.verdict:
-	case <-d.life.Done():
+		return !h.dropped
+	case <-life.Done():
 		return false
-	case <-h.cut:
-		_ = client.Close()
-		select {
-		case <-h.verdict:
-		case <-d.life.Done():
-			return false
-		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return !h.dropped
-}
-
-func closeOnce(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-		close(c)
 	}
 }
 
@@ -122,8 +90,8 @@ type trap[T call] struct {
 }
 
 // keep keeps what was caught back, on the side of its effect that the hold is for. false: its connections end. A nil trap keeps nothing.
-func (t *trap[T]) keep(when When, d *doors, client net.Conn) bool {
-	return t == nil || t.when != when || t.held.stay(t.call.hit(), d, client)
+func (t *trap[T]) keep(life context.Context, when When) bool {
+	return t == nil || t.when != when || t.held.stay(life, t.call.hit())
 }
 
 // gate has the armed holds of one proxy. Its zero value is ready.
@@ -134,7 +102,7 @@ type gate[T call] struct {
 
 // Hold keeps back the next call that matches, and what comes after it on the same connection. match must not block.
 func (g *gate[T]) Hold(match func(T) bool, when When) *Held {
-	t := &trap[T]{match: match, when: when, held: newHeld()}
+	t := &trap[T]{match: match, when: when, held: &Held{hit: make(chan struct{}), verdict: make(chan struct{})}}
 	t.held.disarm = func() { g.disarm(t) }
 	g.again(t)
 	return t.held

@@ -43,7 +43,7 @@ func (h *HTTP) serve(name string, client net.Conn) {
 			return
 		}
 		t := h.catch(Call{name, req.Method, req.URL.Path})
-		if !t.keep(Before, h.doors, client) {
+		if !t.keep(h.life, Before) {
 			return
 		}
 		resp, err := h.ask(req, body)
@@ -51,7 +51,7 @@ func (h *HTTP) serve(name string, client net.Conn) {
 			h.failed(t)
 			return // as the server did
 		}
-		if !t.keep(After, h.doors, client) || resp.Write(client) != nil || resp.Close {
+		if !t.keep(h.life, After) || resp.Write(client) != nil || resp.Close {
 			return
 		}
 	}

@@ -71,7 +71,7 @@ func (k *Kafka) answer(client net.Conn, frame []byte, s server) ([]byte, bool) {
 		}
 		t = k.catch(r)
 	}
-	if !t.keep(Before, k.doors, client) {
+	if !t.keep(k.life, Before) {
 		return nil, false
 	}
 	answer, ok := s.ask(frame)
@@ -79,7 +79,7 @@ func (k *Kafka) answer(client net.Conn, frame []byte, s server) ([]byte, bool) {
 		k.failed(t)
 		return nil, false
 	}
-	if !t.keep(After, k.doors, client) {
+	if !t.keep(k.life, After) {
 		return nil, false
 	}
 	answer, err = k.rewrite(h.key, h.version, answer)

@@ -29,7 +29,7 @@ func (r *Redis) answer(name string, client net.Conn, frame []byte, s server) ([]
 	if !r.idle() {
 		t = r.catch(Command{name, arguments(frame)})
 	}
-	if !t.keep(Before, r.doors, client) {
+	if !t.keep(r.life, Before) {
 		return nil, false
 	}
 	answer, ok := s.ask(frame)
@@ -40,7 +40,7 @@ func (r *Redis) answer(name string, client net.Conn, frame []byte, s server) ([]
 	switch {
 	case !ok || t != nil && !t.call.done(answer):
 		r.failed(t)
-	case !t.keep(After, r.doors, client):
+	case !t.keep(r.life, After):
 		return nil, false
 	case asksTime(frame):
 		answer = r.clock.tell(name, answer)

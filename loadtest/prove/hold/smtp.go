@@ -88,7 +88,7 @@ func (c *smtpSession) data() error {
 		}
 	}
 	t := c.s.catch(Mail{c.name, data})
-	if !t.keep(Before, c.s.doors, c.client) {
+	if !t.keep(c.s.life, Before) {
 		return io.EOF
 	}
 	_, err := c.server.Write(data)
@@ -98,7 +98,7 @@ func (c *smtpSession) data() error {
 	switch {
 	case err != nil || !c.answered("250"):
 		c.s.failed(t)
-	case !t.keep(After, c.s.doors, c.client):
+	case !t.keep(c.s.life, After):
 		return io.EOF
 	}
 	if err == nil {
