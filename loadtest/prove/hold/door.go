@@ -8,12 +8,15 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
 	dialWithin = 2 * time.Second
 	// shakenWithin bounds it with a TLS handshake: a broker that has just started, and is asked by all, takes seconds for each.
 	shakenWithin = 15 * time.Second
+	acceptAgain  = 50 * time.Millisecond
 )
 
 // doors listens on loopback, one free port for each name, and ends all connections when it is closed.
@@ -60,14 +63,10 @@ func (d *doors) accept(name string, ln net.Listener) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
-			if d.life.Err() != nil {
+			if wait.Sleep(d.life, acceptAgain) != nil {
 				return
 			}
-			select { // out of descriptors, say
-			case <-d.life.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
-			continue
+			continue // it was out of descriptors, say
 		}
 		d.work.Go(func() {
 			defer context.AfterFunc(d.life, func() { _ = c.Close() })()
@@ -79,15 +78,13 @@ func (d *doors) accept(name string, ln net.Listener) {
 
 // dial opens a connection that ends with the proxy; done forgets it.
 func (d *doors) dial(addr string) (c net.Conn, done func(), err error) {
-	within, dialer := dialWithin, interface {
-		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-	}(&net.Dialer{})
+	within, dial := dialWithin, (&net.Dialer{}).DialContext
 	if d.tls != nil {
-		within, dialer = shakenWithin, &tls.Dialer{Config: d.tls}
+		within, dial = shakenWithin, (&tls.Dialer{Config: d.tls}).DialContext
 	}
 	ctx, cancel := context.WithTimeout(d.life, within)
 	defer cancel()
-	c, err = dialer.DialContext(ctx, "tcp", addr)
+	c, err = dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, nil, err
 	}
