@@ -127,10 +127,11 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 		return "", err
 	}
 	held := first.Arm(s.Proxies, f.Target, hold.Any)
-	if err := s.hit(ctx, held); err != nil {
+	hit, err := s.hit(ctx, held)
+	if err != nil {
 		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
 	}
-	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
+	next := point.Arm(s.Proxies, f.Target, hit.Partition)
 	before, err := s.die(ctx, held, false) // what it had done must stay as it is for the next to come by
 	if err != nil {
 		next.Drop()
@@ -146,10 +147,10 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 // die kills the process whose call is held, and lets the call arrive late, or never.
 func (s *striker) die(ctx context.Context, held *hold.Held, late bool) (string, error) {
 	defer held.Drop()
-	if err := s.hit(ctx, held); err != nil {
+	what, err := s.hit(ctx, held)
+	if err != nil {
 		return "", err
 	}
-	what := held.What()
 	if err := s.Kill(ctx, what.Client); err != nil {
 		return "", err
 	}
@@ -161,17 +162,10 @@ func (s *striker) die(ctx context.Context, held *hold.Held, late bool) (string, 
 	return fmt.Sprintf("%s died at %s; %s", what.Client, what.What, end), nil
 }
 
-func (s *striker) hit(ctx context.Context, held *hold.Held) error {
-	late := time.NewTimer(s.hitWithin())
-	defer late.Stop()
-	select {
-	case <-held.Hit():
-		return nil
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	held.Drop()
-	return errors.New("nobody came by")
+func (s *striker) hit(ctx context.Context, held *hold.Held) (hold.Hit, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.hitWithin())
+	defer cancel()
+	return held.Caught(ctx)
 }
 
 // outside breaks the payment gateway or the mail server for a while, and until somebody has ordered. They count nothing; that orders were answered meanwhile

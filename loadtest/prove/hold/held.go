@@ -2,6 +2,7 @@ package hold
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
@@ -40,13 +41,14 @@ type Held struct {
 // Hit is closed when a call is kept: of After, when its answer has arrived. It stays open when the call never comes.
 func (h *Held) Hit() <-chan struct{} { return h.hit }
 
-// What was caught; zero before Hit.
-func (h *Held) What() Hit {
+// Caught blocks until a call is kept, and says which. A hold that nobody has come by when ctx ends is taken away.
+func (h *Held) Caught(ctx context.Context) (Hit, error) {
 	select {
 	case <-h.hit:
-		return h.got
-	default:
-		return Hit{}
+		return h.got, nil
+	case <-ctx.Done():
+		h.Drop()
+		return Hit{}, errors.New("nobody came by")
 	}
 }
 

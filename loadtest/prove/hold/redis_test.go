@@ -21,13 +21,13 @@ const within = 30 * time.Second
 
 func hit(t *testing.T, h *hold.Held) hold.Hit {
 	t.Helper()
-	select {
-	case <-h.Hit():
-		return h.What()
-	case <-time.After(within):
-		t.Fatal("nothing was held")
-		panic("unreachable")
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	got, err := h.Caught(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return got
 }
 
 // until asks again and again until ok.
