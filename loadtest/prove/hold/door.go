@@ -37,7 +37,8 @@ func newDoors(serve func(name string, client net.Conn)) *doors {
 	return d
 }
 
-// Addr is the address (host:port) of a door, which is made when its name is new: that of the client, by which its calls are known.
+// Addr is the address (host:port) of a door, which is made when its name is new. The name is the client's, by which its calls are
+// known.
 func (d *doors) Addr(name string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -108,8 +109,9 @@ func (s server) ask(request []byte) (answer []byte, ok bool) {
 	return answer, ok
 }
 
-// relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as servers
-// do with those of one connection. It writes what answer returns, also to a client that is gone, and ends when that is false.
+// relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as
+// servers do with those of one connection. It writes what answer returns, also to a client that is gone, and ends when
+// that is false.
 func (d *doors) relay(client net.Conn, addr string, read read, answer func(request []byte, s server) ([]byte, bool)) {
 	conn, done, err := d.dial(addr)
 	if err != nil {

@@ -102,7 +102,8 @@ func (fs *faults) strike(r Request) Fault {
 	return Fault{}
 }
 
-// refusal is the answer with which a broker says no to all of a request; nil without an error, and for kinds that it is not known of.
+// refusal is the answer with which a broker says no to all of a request; nil without an error, and for kinds that it is not
+// known of.
 func refusal(body kmsg.Request, no *kerr.Error) kmsg.Response {
 	if no == nil {
 		return nil

@@ -52,8 +52,8 @@ func (h *Held) Caught(ctx context.Context) (Hit, error) {
 	}
 }
 
-// Release lets the call go on, also when its caller is dead by now: then the call was on the wire when that happened, and arrives
-// late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
+// Release lets the call go on, also when its caller is dead by now: then the call was on the wire when that happened, and
+// arrives late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
 func (h *Held) Release() { h.decide(false) }
 
 // Drop ends both connections: a call held Before never happens, an answer held After never arrives. A hold that was not hit is
@@ -91,7 +91,8 @@ type trap[T call] struct {
 	call  T // that was caught
 }
 
-// keep keeps what was caught back, on the side of its effect that the hold is for. false: its connections end. A nil trap keeps nothing.
+// keep keeps what was caught back, on the side of its effect that the hold is for. false: its connections end. A nil trap
+// keeps nothing.
 func (t *trap[T]) keep(life context.Context, when When) bool {
 	return t == nil || t.when != when || t.held.stay(life, t.call.hit())
 }

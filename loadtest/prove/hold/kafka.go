@@ -13,7 +13,8 @@ import (
 )
 
 // Kafka is a proxy in front of a Kafka cluster. It has one address per broker: those that answers name to the clients are
-// its own, so that clients stay behind it. Logins pass as they are. A produce request with acks=0, which nobody answers, does not.
+// its own, so that clients stay behind it. Logins pass as they are. A produce request with acks=0, which nobody answers,
+// does not.
 type Kafka struct {
 	*doors // by brokers
 	gate[Request]

@@ -16,7 +16,9 @@ type Redis struct {
 func NewRedis(upstream string) *Redis {
 	r := &Redis{}
 	r.doors = newDoors(func(name string, client net.Conn) {
-		r.relay(client, upstream, readValue, func(frame []byte, s server) ([]byte, bool) { return r.answer(name, client, frame, s) })
+		r.relay(client, upstream, readValue, func(frame []byte, s server) ([]byte, bool) {
+			return r.answer(name, client, frame, s)
+		})
 	})
 	return r
 }

@@ -16,8 +16,8 @@ type Mail struct {
 
 func (m Mail) hit() Hit { return Hit{Client: m.Client, Partition: -1, What: "DATA"} }
 
-// SMTP is a proxy in front of one mail server. Commands are passed one by one; what is held is the end of a mail (Before), or that
-// the server has accepted it (After). The server must not offer STARTTLS.
+// SMTP is a proxy in front of one mail server. Commands are passed one by one; what is held is the end of a mail (Before),
+// or that the server has accepted it (After). The server must not offer STARTTLS.
 type SMTP struct {
 	*doors
 	gate[Mail]

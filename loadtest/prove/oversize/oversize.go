@@ -19,8 +19,8 @@ const (
 	headersBytes = 100 << 10
 )
 
-// Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them, so that Kafka
-// takes what is larger than a batch may be.
+// Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them, so
+// that Kafka takes what is larger than a batch may be.
 func Append(ctx context.Context, brokers []string, records []*kgo.Record) error {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))

@@ -301,7 +301,7 @@ func (c *Child) Ended() <-chan struct{} { return c.ended }
 func (c *Child) Gone() error {
 	select {
 	case <-c.ended:
-		return fmt.Errorf("%s ended: %w", c.cmd.Path, c.err)
+		return fmt.Errorf("%s ended: %v", c.cmd.Path, c.err) // nil: it ended well
 	default:
 		return nil
 	}
