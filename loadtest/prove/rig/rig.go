@@ -301,7 +301,7 @@ func (c *Child) Ended() <-chan struct{} { return c.ended }
 func (c *Child) Gone() error {
 	select {
 	case <-c.ended:
-		return fmt.Errorf("%s ended: %v", c.cmd.Path, c.err) // nil: it ended well
+		return fmt.Errorf("%s ended: %s", c.cmd.Path, c.cmd.ProcessState)
 	default:
 		return nil
 	}
