@@ -46,7 +46,7 @@ func (h *HTTP) serve(name string, client net.Conn) {
 		if !t.keep(h.life, Before) {
 			return
 		}
-		resp, err := h.ask(req, body)
+		resp, err := h.ask(req, body) //nolint:bodyclose // ask has read and closed it
 		if err != nil {
 			h.failed(t)
 			return // as the server did

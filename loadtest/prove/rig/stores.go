@@ -131,7 +131,7 @@ func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
 	_ = wait.Sleep(ctx, length) // the caller looks at ctx
 	err := r.Store.ConfigSet(context.WithoutCancel(ctx), "maxmemory", "0").Err()
 	if !redis.HasErrorPrefix(said, "OOM") {
-		err = errors.Join(err, fmt.Errorf("a full Redis answers %v", said))
+		err = errors.Join(err, fmt.Errorf("a full Redis answers %q", fmt.Sprint(said)))
 	}
 	return err
 }
