@@ -25,6 +25,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
@@ -142,13 +143,10 @@ func (o options) place(ctx context.Context) error {
 
 func (o options) awaitStop(ctx context.Context, stopped chan<- struct{}) {
 	defer close(stopped)
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for ctx.Err() == nil {
+	for wait.Sleep(ctx, lookEvery) == nil {
 		if _, err := os.Stat(o.stopFile()); err == nil {
 			return
 		}
-		<-tick.C
 	}
 }
 
@@ -164,14 +162,7 @@ func (r *readers) run(ctx context.Context, c *rest.Client, promised func() ([]ch
 	if err != nil || len(there) == 0 {
 		return
 	}
-	tick := time.NewTicker(readEvery)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for n := 0; wait.Sleep(ctx, readEvery) == nil; n++ {
 		_, err := c.Order(ctx, there[n%len(there)].ID, rest.Read{})
 		if ctx.Err() != nil {
 			return

@@ -17,10 +17,9 @@ import (
 
 // intruder appends to the topics of facts what nobody has decided.
 type intruder struct {
-	log        *inspect.Plain
-	client     *kgo.Client
-	outsize    *oversize.Producer
-	partitions int
+	brokers []string
+	log     *inspect.Plain
+	client  *kgo.Client
 }
 
 const (
@@ -29,17 +28,10 @@ const (
 	poisonAtOnce = 2
 )
 
-func newIntruder(brokers []string, log *inspect.Plain, partitions int) (*intruder, error) {
+func newIntruder(brokers []string, log *inspect.Plain) (*intruder, error) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))
-	if err != nil {
-		return nil, err
-	}
-	o, err := oversize.New(brokers)
-	if err != nil {
-		return nil, err
-	}
-	return &intruder{log: log, client: c, outsize: o, partitions: partitions}, nil
+	return &intruder{brokers, log, c}, err
 }
 
 // copies appends old records again, as a producer does whose request was on its way for long.
@@ -47,7 +39,7 @@ func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var again []*kgo.Record
 	for _, topic := range inspect.FactTopics() {
-		old, err := in.log.Topic(ctx, topic, in.partitions)
+		old, err := in.log.Topic(ctx, topic, partitions)
 		if err != nil {
 			return "", err
 		}
@@ -67,6 +59,11 @@ var listeners = map[string]string{
 	"order.events.v1": "order,payment,notification", "payment.events.v1": "order,notification", "notification.events.v1": "nobody",
 }
 
+// mark is the header of what must be parked by all listeners to a topic.
+func mark(topic string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
+}
+
 // poison appends garbage of every kind to every topic of facts.
 func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -84,9 +81,8 @@ func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	n := 0
 	for _, topic := range inspect.FactTopics() {
-		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
-		records := oversize.Records(r, topic, in.partitions, mark)
-		if err := in.outsize.Append(ctx, records); err != nil {
+		records := oversize.Records(r, topic, partitions, mark(topic))
+		if err := oversize.Append(ctx, in.brokers, records); err != nil {
 			return "", err
 		}
 		n += len(records)
@@ -105,12 +101,11 @@ func (in *intruder) garbage(r *rand.Rand, topic string) []*kgo.Record {
 	}
 	key := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
 	half := []byte(uuid.NewSHA1(uuid.NameSpaceOID, bytes()).String())
-	at := func(key []byte) int32 { return int32(broker.Partition(key, in.partitions)) }
-	mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
+	at := func(key []byte) int32 { return int32(broker.Partition(key, partitions)) }
 	return []*kgo.Record{
-		{Topic: topic, Partition: at(key), Key: key, Value: bytes(), Headers: []kgo.RecordHeader{mark}},
-		{Topic: topic, Partition: int32(r.IntN(in.partitions)), Value: bytes(), Headers: []kgo.RecordHeader{mark}},
-		{Topic: topic, Partition: at(half), Key: half, Value: bytes(), Headers: []kgo.RecordHeader{mark,
+		{Topic: topic, Partition: at(key), Key: key, Value: bytes(), Headers: []kgo.RecordHeader{mark(topic)}},
+		{Topic: topic, Partition: int32(r.IntN(partitions)), Value: bytes(), Headers: []kgo.RecordHeader{mark(topic)}},
+		{Topic: topic, Partition: at(half), Key: half, Value: bytes(), Headers: []kgo.RecordHeader{mark(topic),
 			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_type", Value: bytes()}}},
 	}
 }

@@ -29,6 +29,7 @@ import (
 // options are the flags.
 type options struct {
 	troupe, kafka, redis, seed, only, report, then string
+	given                                          string // all that were set, but the seed
 
 	orders    int
 	rate      float64
@@ -83,6 +84,7 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
+	f.Visit(o.give)
 	return o, o.check(f.Args())
 }
 
@@ -138,23 +140,18 @@ func (o *options) seedNumber() uint64 {
 }
 
 // replay is the command that does the same again.
-func (o *options) replay() string {
-	cmd := fmt.Sprintf("go run ./loadtest/prove -seed %s -orders %d -rate %g -rounds %d -instances %d -payment-deadline %s",
-		o.seed, o.orders, o.rate, o.rounds, o.instances, o.deadline)
-	for flag, value := range map[string]string{"-faults": o.only, "-kafka": o.kafka, "-redis": o.redis} {
-		if value != "" {
-			cmd += " " + flag + " " + value
-		}
+func (o *options) replay() string { return "go run ./loadtest/prove -seed " + o.seed + o.given }
+
+// give notes a flag that was set, as a shell reads it. A report would take the place of the one before.
+func (o *options) give(f *flag.Flag) {
+	if f.Name == "seed" || f.Name == "report" {
+		return
 	}
-	for flag, set := range map[string]bool{"-real": o.real, "-secure": o.secure, "-poison": o.poison} {
-		if set {
-			cmd += " " + flag
-		}
+	value := f.Value.String()
+	if strings.Contains(value, " ") {
+		value = "'" + value + "'"
 	}
-	if o.then != "" {
-		cmd += " -then '" + o.then + "'"
-	}
-	return cmd + " -troupe " + o.troupe
+	o.given += " -" + f.Name + "=" + value
 }
 
 // faults makes the schedule for what runs.

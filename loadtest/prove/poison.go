@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,9 +55,8 @@ func (p *run) poisonOne(ctx context.Context, s *inspect.System, results *[]load.
 	id := r.Expected[0].ID
 	s.Parked[id] = true
 	for _, topic := range inspect.FactTopics() {
-		mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte(listeners[topic])}
 		garbage := kgo.Record{Topic: topic, Partition: int32(broker.Partition([]byte(id), partitions)), Key: []byte(id),
-			Value: []byte("poison"), Headers: []kgo.RecordHeader{mark}}
+			Value: []byte("poison"), Headers: []kgo.RecordHeader{mark(topic)}}
 		if err := p.intruder.append(ctx, []*kgo.Record{&garbage}); err != nil {
 			return err
 		}

@@ -113,10 +113,7 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 		return "", err
 	}
 	defer faulty.Remove()
-	// As long as it says, and until it has struck.
-	for waited := time.Duration(0); pause(ctx, sample) && (waited < f.Length || faulty.Hits() == 0 && waited < s.hitWithin()); {
-		waited += sample
-	}
+	s.last(ctx, f.Length, func() bool { return faulty.Hits() > 0 })
 	if faulty.Hits() == 0 {
 		return "", errors.New("no request came by")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
@@ -67,22 +68,21 @@ func (s *striker) duringRedrive(ctx context.Context, point hold.Point, f schedul
 // parked blocks until poison under a key is parked by a participant, and returns the key.
 func (s *striker) parked(ctx context.Context, service string, seed uint64) (order string, err error) {
 	r := rand.New(rand.NewPCG(seed, uint64(len(service))))
-	for {
-		var page rest.LetterPage
-		page, err = s.Console.Letters(ctx, rest.LetterFilter{Participant: service}, true, rest.Paging{})
+	err = rig.Until(ctx, "poison under a key at "+service, func() (string, error) {
+		page, err := s.Console.Letters(ctx, rest.LetterFilter{Participant: service}, true, rest.Paging{})
 		var keys []string
 		for _, l := range page.Letters {
 			if l.OrderID != "" && l.RetryAt.IsZero() { // what is deferred is no poison
 				keys = append(keys, l.OrderID)
 			}
 		}
-		if len(keys) > 0 {
-			return keys[r.IntN(len(keys))], nil
+		if len(keys) == 0 {
+			return fmt.Sprintf("nothing is parked (error: %v)", err), nil
 		}
-		if !pause(ctx, 100*time.Millisecond) {
-			return "", errors.Join(err, fmt.Errorf("nothing is parked by %s", service), ctx.Err())
-		}
-	}
+		order = keys[r.IntN(len(keys))]
+		return "", nil
+	})
+	return order, err
 }
 
 // discard takes the poison under a key away, the head of its chain first.
@@ -103,19 +103,19 @@ func (s *striker) discard(ctx context.Context, service, order string) error {
 
 // act asks for something and waits for what becomes of it. What is not there for a moment is asked again: the same asked twice is
 // harmless.
-func (s *striker) act(ctx context.Context, service, order, action string) (rest.RequestState, error) {
-	for {
-		state, err := s.ask(ctx, service, order, action)
+func (s *striker) act(ctx context.Context, service, order, action string) (state rest.RequestState, err error) {
+	err = rig.Until(ctx, action+" "+order+" at "+service, func() (string, error) {
+		var err error
+		state, err = s.ask(ctx, service, order, action)
 		for err == nil && state.State == "waiting" {
 			state, err = s.Console.Request(ctx, state.RequestID, rest.MaxWait)
 		}
-		if err == nil {
-			return state, nil
+		if err != nil && fault.ClassOf(err) == fault.Unavailable {
+			return err.Error(), nil
 		}
-		if fault.ClassOf(err) != fault.Unavailable || !pause(ctx, 100*time.Millisecond) {
-			return state, fmt.Errorf("%s %s at %s: %w", action, order, service, err)
-		}
-	}
+		return "", err
+	})
+	return state, err
 }
 
 func (s *striker) ask(ctx context.Context, service, order, action string) (rest.RequestState, error) {

@@ -79,12 +79,11 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 	}
 	fmt.Fprintf(out, "ready after %s\n", time.Since(began).Round(time.Millisecond))
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	in, err := newIntruder(r.KafkaAddrs, r.Log, partitions)
+	in, err := newIntruder(r.KafkaAddrs, r.Log)
 	if err != nil {
 		return false, err
 	}
 	defer in.client.Close()
-	defer in.outsize.Close()
 	p := &run{options: o, striker: &striker{Rig: r, intruder: in}, out: out, began: time.Now()}
 	kept, err = p.perform(ctx, dir)
 	return p.sealed(dir, out) && kept, err

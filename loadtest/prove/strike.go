@@ -127,10 +127,11 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 		return "", err
 	}
 	held := first.Arm(s.Proxies, f.Target, hold.Any)
-	if err := s.hit(ctx, held); err != nil {
+	hit, err := s.hit(ctx, held)
+	if err != nil {
 		return "", fmt.Errorf("%s, which comes first: %w", first.Name, err)
 	}
-	next := point.Arm(s.Proxies, f.Target, held.What().Partition)
+	next := point.Arm(s.Proxies, f.Target, hit.Partition)
 	before, err := s.die(ctx, held, false) // what it had done must stay as it is for the next to come by
 	if err != nil {
 		next.Drop()
@@ -146,10 +147,10 @@ func (s *striker) crash(ctx context.Context, f schedule.Fault) (string, error) {
 // die kills the process whose call is held, and lets the call arrive late, or never.
 func (s *striker) die(ctx context.Context, held *hold.Held, late bool) (string, error) {
 	defer held.Drop()
-	if err := s.hit(ctx, held); err != nil {
+	what, err := s.hit(ctx, held)
+	if err != nil {
 		return "", err
 	}
-	what := held.What()
 	if err := s.Kill(ctx, what.Client); err != nil {
 		return "", err
 	}
@@ -161,42 +162,29 @@ func (s *striker) die(ctx context.Context, held *hold.Held, late bool) (string, 
 	return fmt.Sprintf("%s died at %s; %s", what.Client, what.What, end), nil
 }
 
-func (s *striker) hit(ctx context.Context, held *hold.Held) error {
-	late := time.NewTimer(s.hitWithin())
-	defer late.Stop()
-	select {
-	case <-held.Hit():
-		return nil
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	held.Drop()
-	return errors.New("nobody came by")
+func (s *striker) hit(ctx context.Context, held *hold.Held) (hold.Hit, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.hitWithin())
+	defer cancel()
+	return held.Caught(ctx)
 }
 
 // outside breaks the payment gateway or the mail server for a while, and until somebody has ordered. They count nothing; that orders were answered meanwhile
 // says that there was something to do for them.
 func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error) {
-	base, settings := s.Gateway, map[string]any{}
-	switch f.Class {
-	case schedule.Outage:
-		settings["outage"] = true
-	case schedule.Delay:
-		settings["delay_ms"] = 1500
-	case schedule.Flap:
-		settings["flap_ms"] = 400
-	case schedule.Unsure:
-		settings["lose_answers_percent"] = 50
-	case schedule.Ours:
-		settings["refuse_parameters"] = true
-	case schedule.Pending:
-		settings["pend_refunds_ms"] = 2 * f.Length.Milliseconds() // asked again more than once
-	case schedule.NoMail:
-		base, settings["outage"] = s.Mailbox, true
-	case schedule.MailLag:
-		base, settings["delay_ms"] = s.Mailbox, 1500
-	case schedule.PutOff:
-		base, settings["defer_percent"] = s.Mailbox, 40
+	settings := map[schedule.Class]map[string]any{
+		schedule.Outage:  {"outage": true},
+		schedule.Delay:   {"delay_ms": 1500},
+		schedule.Flap:    {"flap_ms": 400},
+		schedule.Unsure:  {"lose_answers_percent": 50},
+		schedule.Ours:    {"refuse_parameters": true},
+		schedule.Pending: {"pend_refunds_ms": 2 * f.Length.Milliseconds()}, // asked again more than once
+		schedule.NoMail:  {"outage": true},
+		schedule.MailLag: {"delay_ms": 1500},
+		schedule.PutOff:  {"defer_percent": 40},
+	}[f.Class]
+	base := s.Gateway
+	if slices.Contains([]schedule.Class{schedule.NoMail, schedule.MailLag, schedule.PutOff}, f.Class) {
+		base = s.Mailbox
 	}
 	settings["reset_after_s"] = int((f.Length+s.hitWithin())/time.Second) + 5 // if we should not come to it
 	before := s.answered.Load()
@@ -204,9 +192,7 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		return "", err
 	}
 	ordered := func() int64 { return s.answered.Load() - before }
-	for waited := time.Duration(0); pause(ctx, sample) && (waited < f.Length || ordered() == 0 && waited < f.Length+s.hitWithin()); {
-		waited += sample
-	}
+	s.last(ctx, f.Length, func() bool { return ordered() > 0 })
 	meanwhile := ordered()
 	if err := rig.Put(context.WithoutCancel(ctx), base+"/control", map[string]any{}); err != nil {
 		return "", err
@@ -215,6 +201,15 @@ func (s *striker) outside(ctx context.Context, f schedule.Fault) (string, error)
 		return "", errors.New("nobody ordered anything meanwhile")
 	}
 	return fmt.Sprintf("%d orders were placed meanwhile", meanwhile), nil
+}
+
+// last blocks for the length of a fault, and until somebody has met it.
+func (s *striker) last(ctx context.Context, length time.Duration, met func() bool) {
+	for waited := time.Duration(0); waited < length || !met() && waited < length+s.hitWithin(); waited += sample {
+		if !pause(ctx, sample) {
+			return
+		}
+	}
 }
 
 // pause waits; false means that ctx ended.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -136,8 +135,7 @@ var letterOvertakes = scene{Name: "a letter beside a fact, Redis wiped", Forgets
 
 // heldAndDead: an event waits for a cause that cannot be read yet, and the process dies.
 var heldAndDead = scene{Name: "dies with an event held", Act: func(s *stage) {
-	s.do("notification", "pause")
-	s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), "notification", "resume") })
+	s.sleeps("notification")
 	id := s.order()
 	s.records("the order is confirmed", "order.events.v1", id, 2)
 	s.cancel(id)

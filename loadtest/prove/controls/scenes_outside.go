@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"time"
 
 	"github.com/troupe-dev/troupe/schemas/check"
@@ -18,13 +17,9 @@ var refusedForOurs = scene{Name: "the gateway refuses the shop", Act: func(s *st
 
 // oversleeps: payment, and then order, are paused until the deadline of an order has passed; payment wakes up first.
 var oversleeps = scene{Name: "paused past the deadline", Deadline: 3 * time.Second, Act: func(s *stage) {
-	s.after(func() { // whatever fails in between
-		_ = s.Control.Do(context.WithoutCancel(s.ctx), "payment", "resume")
-		_ = s.Control.Do(context.WithoutCancel(s.ctx), "order", "resume")
-	})
-	s.do("payment", "pause")
+	s.sleeps("payment")
 	id := s.order()
-	s.do("order", "pause")
+	s.sleeps("order")
 	s.pause(3*time.Second + elapse)
 	s.do("payment", "resume")
 	s.records("payment has given the order up", "payment.events.v1", id, 1)

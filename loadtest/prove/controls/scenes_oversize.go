@@ -13,10 +13,8 @@ import (
 var larger = scene{Name: "larger than may be written", Act: func(s *stage) {
 	s.place(load.Plan{Orders: 3})
 	s.rest()
-	p, err := oversize.New(s.KafkaAddrs)
-	s.must(err)
-	s.after(p.Close)
 	mark := kgo.RecordHeader{Key: check.PoisonHeader, Value: []byte("order,payment,notification")}
-	s.must(p.Append(s.ctx, oversize.Records(rand.New(rand.NewPCG(s.seed, 0)), "order.events.v1", partitions, mark)))
+	records := oversize.Records(rand.New(rand.NewPCG(s.seed, 0)), "order.events.v1", partitions, mark)
+	s.must(oversize.Append(s.ctx, s.KafkaAddrs, records))
 	s.place(load.Plan{Orders: 5})
 }}

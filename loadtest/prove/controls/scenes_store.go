@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,9 +30,9 @@ var wipedWhileIdle = scene{Name: "Redis wiped while idle", Forgets: true, Act: f
 var partlyWiped = scene{Name: "some keys lost while idle", Forgets: true, Act: func(s *stage) {
 	placed := s.place(load.Plan{Orders: 12})
 	s.rest()
-	keys, err := s.redis.Keys(s.ctx, "{order:*}:orders:*").Result()
+	keys, err := s.Store.Keys(s.ctx, "{order:*}:orders:*").Result()
 	s.must(err)
-	s.must(s.redis.Del(s.ctx, keys...).Err())
+	s.must(s.Store.Del(s.ctx, keys...).Err())
 	for _, e := range placed {
 		s.cancel(e.ID)
 	}
@@ -104,16 +103,16 @@ var foldedByOthers = scene{Name: "folded by older code", Act: func(s *stage) {
 	s.rest()
 	for _, e := range placed {
 		task := fmt.Sprintf("{order:%d}:", broker.Partition([]byte(e.ID), partitions))
-		orders, err := s.redis.Keys(s.ctx, task+"orders:*").Result()
+		orders, err := s.Store.Keys(s.ctx, task+"orders:*").Result()
 		s.must(err)
 		if len(orders) != 1 {
 			s.must(fmt.Errorf("%s keeps its orders in %q, not in one hash", task, orders))
 		}
-		text, err := s.redis.HGet(s.ctx, orders[0], e.ID).Result()
+		text, err := s.Store.HGet(s.ctx, orders[0], e.ID).Result()
 		s.must(err)
 		older := strings.Replace(text, `"status":"confirmed"`, `"status":"cancelled"`, 1) // of the same length, which the text says
-		s.must(s.redis.HSet(s.ctx, orders[0], e.ID, older).Err())
-		s.must(s.redis.HSet(s.ctx, task+"meta", "fold_version", "0.0").Err())
+		s.must(s.Store.HSet(s.ctx, orders[0], e.ID, older).Err())
+		s.must(s.Store.HSet(s.ctx, task+"meta", "fold_version", "0.0").Err())
 	}
 	s.kill("order")
 	for _, e := range placed {
@@ -142,8 +141,7 @@ var decidesInItsSleep = scene{Name: "decides in its sleep", Instances: 2, Act: f
 	s.after(tried.Drop)
 	orders := s.Processes("order")
 	for _, process := range orders { // or its answers have payment write the same once more
-		s.do(process, "pause")
-		s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), process, "resume") })
+		s.sleeps(process)
 	}
 	s.must(s.Member(s.ctx, "payment", sleeper.Client, false))
 	s.hit(tried)
@@ -155,7 +153,7 @@ var decidesInItsSleep = scene{Name: "decides in its sleep", Instances: 2, Act: f
 		return broker.Partition([]byte(e.ID), partitions) != sleeper.Partition
 	})
 	s.must(s.until("the other instance has published, and written how far", func() (bool, error) {
-		at, err := s.redis.HGet(s.ctx, fmt.Sprintf("{payment:%d}:meta", sleeper.Partition), "own:payment.events.v1").Int()
+		at, err := s.Store.HGet(s.ctx, fmt.Sprintf("{payment:%d}:meta", sleeper.Partition), "own:payment.events.v1").Int()
 		return at >= len(placed), err
 	}))
 	for _, process := range s.Processes("payment") {

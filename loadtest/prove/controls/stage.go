@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
@@ -47,7 +46,6 @@ type stage struct {
 	*rig.Rig
 	ctx    context.Context // of the scene, as a test's
 	ends   []func()        // what is undone when the scene is over, the last first
-	redis  *redis.Client
 	kafka  *kgo.Client
 	seed   uint64
 	placed []check.Expected
@@ -68,8 +66,6 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
 	s := &stage{Rig: r, ctx: ctx, parked: map[string]bool{}, mended: map[string]bool{}}
-	s.redis = redis.NewClient(&redis.Options{Addr: r.RedisAddr})
-	defer func() { err = errors.Join(err, s.redis.Close()) }()
 	if s.kafka, err = kgo.NewClient(kgo.SeedBrokers(r.KafkaAddrs...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,12 @@ func (s *stage) pause(d time.Duration) {
 
 func (s *stage) do(process, action string) { s.must(s.Do(s.ctx, process, action)) }
 
+// sleeps pauses a process, which wakes up when the scene is over, if not before.
+func (s *stage) sleeps(process string) {
+	s.after(func() { _ = s.Control.Do(context.WithoutCancel(s.ctx), process, "resume") })
+	s.do(process, "pause")
+}
+
 // kill blocks until another process is there.
 func (s *stage) kill(process string) { s.must(s.Kill(s.ctx, process)) }
 
@@ -124,14 +130,13 @@ func (s *stage) order() (id string) {
 func (s *stage) cancel(id string) {
 	within, cancel := context.WithTimeout(s.ctx, answerWithin)
 	defer cancel()
-	var err error
-	for within.Err() == nil {
-		_, err = s.Orders[0].Cancel(within, id)
-		if err == nil || fault.ClassOf(err) != fault.Unavailable && !errors.Is(err, context.DeadlineExceeded) {
-			break
+	err := rig.Until(within, "cancel", func() (string, error) {
+		_, err := s.Orders[0].Cancel(within, id)
+		if err != nil && (fault.ClassOf(err) == fault.Unavailable || errors.Is(err, context.DeadlineExceeded)) {
+			return err.Error(), nil
 		}
-		_ = wait.Sleep(within, askEvery) // the loop looks at within
-	}
+		return "", err
+	})
 	if err != nil {
 		s.broke(check.Lost, id, "cannot be cancelled: %v", err)
 		return
@@ -170,12 +175,9 @@ func (s *stage) arm(point, service string) *hold.Held {
 func (s *stage) hit(h *hold.Held) hold.Hit {
 	ctx, cancel := context.WithTimeout(s.ctx, hitWithin)
 	defer cancel()
-	select {
-	case <-h.Hit():
-	case <-ctx.Done():
-		s.must(errors.New("nobody came by"))
-	}
-	return h.What()
+	hit, err := h.Caught(ctx)
+	s.must(err)
+	return hit
 }
 
 // until asks until it is so.

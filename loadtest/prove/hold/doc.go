@@ -19,8 +19,7 @@
 //
 //	point, err := hold.Find("after-apply")
 //	held := point.Arm(p, "payment", hold.Any)
-//	<-held.Hit()                    // bounded by the caller: nothing may come by
-//	died := held.What()             // died.Client is the process to kill: payment or payment-2; died.Partition its task
+//	died, err := held.Caught(ctx)   // died.Client is the process to kill: payment or payment-2; died.Partition its task
 //	control.Do(ctx, died.Client, "kill")
 //	held.Drop()                     // or Release: what was on the wire when the process died arrives after all
 //
@@ -30,15 +29,10 @@
 //
 // A point with a First is reached only by who takes over from an instance that died at that other point. Arm both:
 //
-//	first := hold.Find(point.First); h1 := first.Arm(p, "payment", hold.Any); <-h1.Hit()
-//	h2 := point.Arm(p, "payment", h1.What().Partition)
-//	kill(h1.What().Client); h1.Drop()
-//	<-h2.Hit(); kill(h2.What().Client); h2.Drop()
+//	first := hold.Find(point.First); h1 := first.Arm(p, "payment", hold.Any); one := h1.Caught(ctx)
+//	h2 := point.Arm(p, "payment", one.Partition)
+//	kill(one.Client); h1.Drop()
+//	two := h2.Caught(ctx); kill(two.Client); h2.Drop()
 //
-// A late append is a hold that is cut: the client tries again, and Release delivers what it had sent first.
-//
-//	h := point.Arm(p, "payment", hold.Any) // before-publish
-//	<-h.Hit(); h.Cut(); …; h.Release()
-//
-// Kafka.Fault does the same and more (errors, delays, lost answers) to a share of all requests, drawn from a seed.
+// Kafka.Fault damages (errors, delays, lost answers, late appends) a share of all requests, drawn from a seed.
 package hold

@@ -1,20 +1,22 @@
 package hold
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 const (
 	dialWithin = 2 * time.Second
 	// shakenWithin bounds it with a TLS handshake: a broker that has just started, and is asked by all, takes seconds for each.
 	shakenWithin = 15 * time.Second
-	// drainWithin bounds the wait for the answers to what a dead caller had sent.
-	drainWithin = 30 * time.Second
+	acceptAgain  = 50 * time.Millisecond
 )
 
 // doors listens on loopback, one free port for each name, and ends all connections when it is closed.
@@ -35,8 +37,9 @@ func newDoors(serve func(name string, client net.Conn)) *doors {
 	return d
 }
 
-// open returns the address of a door, which is made when it is new.
-func (d *doors) open(name string) (string, error) {
+// Addr is the address (host:port) of a door, which is made when its name is new. The name is the client's, by which its calls are
+// known.
+func (d *doors) Addr(name string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.life.Err(); err != nil {
@@ -61,14 +64,10 @@ func (d *doors) accept(name string, ln net.Listener) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
-			if d.life.Err() != nil {
+			if wait.Sleep(d.life, acceptAgain) != nil {
 				return
 			}
-			select { // out of descriptors, say
-			case <-d.life.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
-			continue
+			continue // it was out of descriptors, say
 		}
 		d.work.Go(func() {
 			defer context.AfterFunc(d.life, func() { _ = c.Close() })()
@@ -80,15 +79,13 @@ func (d *doors) accept(name string, ln net.Listener) {
 
 // dial opens a connection that ends with the proxy; done forgets it.
 func (d *doors) dial(addr string) (c net.Conn, done func(), err error) {
-	within, dialer := dialWithin, interface {
-		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-	}(&net.Dialer{})
+	within, dial := dialWithin, (&net.Dialer{}).DialContext
 	if d.tls != nil {
-		within, dialer = shakenWithin, &tls.Dialer{Config: d.tls}
+		within, dial = shakenWithin, (&tls.Dialer{Config: d.tls}).DialContext
 	}
 	ctx, cancel := context.WithTimeout(d.life, within)
 	defer cancel()
-	c, err = dialer.DialContext(ctx, "tcp", addr)
+	c, err = dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,8 +93,61 @@ func (d *doors) dial(addr string) (c net.Conn, done func(), err error) {
 	return c, func() { stop(); _ = c.Close() }, nil
 }
 
-// close waits until nothing runs any more.
-func (d *doors) close() {
+// read reads one request, or one answer, whole.
+type read func(*bufio.Reader) ([]byte, error)
+
+// server is a connection to one.
+type server struct {
+	net.Conn
+	answers chan []byte // in order; closed when none comes any more
+}
+
+// ask sends a request and returns the next answer; false: none comes.
+func (s server) ask(request []byte) (answer []byte, ok bool) {
+	_, _ = s.Write(request) // where that fails, no answer comes either
+	answer, ok = <-s.answers
+	return answer, ok
+}
+
+// relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as
+// servers do with those of one connection. It writes what answer returns, also to a client that is gone, and ends when
+// that is false.
+func (d *doors) relay(client net.Conn, addr string, read read, answer func(request []byte, s server) ([]byte, bool)) {
+	conn, done, err := d.dial(addr)
+	if err != nil {
+		return
+	}
+	s := server{conn, make(chan []byte)}
+	go func() { // ends with the connection, below
+		defer func() {
+			close(s.answers)
+			_ = client.SetReadDeadline(time.Now()) // it is to see at once that the server is gone
+		}()
+		for in := bufio.NewReaderSize(conn, 64<<10); ; {
+			frame, err := read(in)
+			if err != nil {
+				return
+			}
+			s.answers <- frame
+		}
+	}()
+	for in, ok := bufio.NewReaderSize(client, 64<<10), true; ok; {
+		request, err := read(in)
+		if err != nil {
+			break
+		}
+		var said []byte
+		if said, ok = answer(request, s); ok {
+			_, _ = client.Write(said)
+		}
+	}
+	done()
+	for range s.answers { // nobody waits for them
+	}
+}
+
+// Close ends all connections and waits for them. What is held is dropped.
+func (d *doors) Close() {
 	d.end()
 	d.mu.Lock()
 	for _, ln := range d.byKey {
@@ -105,12 +155,4 @@ func (d *doors) close() {
 	}
 	d.mu.Unlock()
 	d.work.Wait()
-}
-
-// finish tells the server that nothing comes any more, and leaves it a while to answer what it has.
-func finish(server net.Conn) {
-	_ = server.SetReadDeadline(time.Now().Add(drainWithin))
-	if c, ok := server.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite()
-	}
 }

@@ -1,9 +1,10 @@
 package hold
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // When says on which side of its effect a call is kept back.
@@ -30,141 +31,127 @@ type Hit struct {
 type Held struct {
 	disarm func()
 
-	mu      sync.Mutex
 	hit     chan struct{} // closed when a call is kept
-	got     Hit
-	cut     chan struct{} // closed by Cut
+	got     Hit           // known since then
+	decided sync.Once
 	verdict chan struct{} // closed by Release and Drop
-	dropped bool
-}
-
-func newHeld() *Held {
-	return &Held{hit: make(chan struct{}), cut: make(chan struct{}), verdict: make(chan struct{})}
+	dropped bool          // known since then
 }
 
 // Hit is closed when a call is kept: of After, when its answer has arrived. It stays open when the call never comes.
 func (h *Held) Hit() <-chan struct{} { return h.hit }
 
-// What was caught; zero before Hit.
-func (h *Held) What() Hit {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.got
+// Caught blocks until a call is kept, and says which. A hold that nobody has come by when ctx ends is taken away.
+func (h *Held) Caught(ctx context.Context) (Hit, error) {
+	select {
+	case <-h.hit:
+		return h.got, nil
+	case <-ctx.Done():
+		h.Drop()
+		return Hit{}, errors.New("nobody came by")
+	}
 }
 
-// Release lets the call go on, also when its caller is dead by now or was cut off: then the call was on the wire when that
-// happened, and arrives late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
+// Release lets the call go on, also when its caller is dead by now: then the call was on the wire when that happened, and
+// arrives late. A hold that was not hit is taken away. Only the first of Release and Drop counts.
 func (h *Held) Release() { h.decide(false) }
 
 // Drop ends both connections: a call held Before never happens, an answer held After never arrives. A hold that was not hit is
 // taken away.
 func (h *Held) Drop() { h.decide(true) }
 
-// Cut ends the caller's connection, so that it tries again, and still keeps the call: Release delivers it late, after others.
-func (h *Held) Cut() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	closeOnce(h.cut)
-}
-
 func (h *Held) decide(drop bool) {
-	h.mu.Lock()
-	select {
-	case <-h.verdict:
-	default:
+	h.decided.Do(func() {
 		h.dropped = drop
 		close(h.verdict)
-	}
-	h.mu.Unlock()
+	})
 	h.disarm()
 }
 
-// stay keeps a call until its verdict; cut is called when its caller is to be cut off meanwhile. false: drop it.
-func (h *Held) stay(got Hit, over <-chan struct{}, cut func()) bool {
-	h.mu.Lock()
+// stay keeps a call, which is caught once, until its verdict or the end of life. false: drop it.
+func (h *Held) stay(life context.Context, got Hit) bool {
 	h.got = got
-	closeOnce(h.hit)
-	h.mu.Unlock()
+	close(h.hit)
 	select {
 	case <-h.verdict:
-	case <-over:
+		return !h.dropped
+	case <-life.Done():
 		return false
-	case <-h.cut:
-		cut()
-		select {
-		case <-h.verdict:
-		case <-over:
-			return false
-		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return !h.dropped
 }
 
-func closeOnce(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-		close(c)
-	}
-}
+// call is what can be held.
+type call interface{ hit() Hit }
 
 // trap is an armed hold: it catches one call.
-type trap[T any] struct {
+type trap[T call] struct {
 	match func(T) bool
 	when  When
 	held  *Held
+	call  T // that was caught
+}
+
+// keep keeps what was caught back, on the side of its effect that the hold is for. false: its connections end. A nil trap
+// keeps nothing.
+func (t *trap[T]) keep(life context.Context, when When) bool {
+	return t == nil || t.when != when || t.held.stay(life, t.call.hit())
 }
 
 // gate has the armed holds of one proxy. Its zero value is ready.
-type gate[T any] struct {
-	n     atomic.Int32
+type gate[T call] struct {
 	mu    sync.Mutex
 	armed []*trap[T]
 }
 
-func (g *gate[T]) arm(match func(T) bool, when When) *Held {
-	t := &trap[T]{match, when, newHeld()}
-	t.held.disarm = func() { g.remove(t) }
-	g.add(t)
+// Hold keeps back the next call that matches, and what comes after it on the same connection. match must not block.
+func (g *gate[T]) Hold(match func(T) bool, when When) *Held {
+	t := &trap[T]{match: match, when: when, held: &Held{hit: make(chan struct{}), verdict: make(chan struct{})}}
+	t.held.disarm = func() { g.disarm(t) }
+	g.again(t)
 	return t.held
 }
 
 // idle is true when nothing is armed: the calls need not be understood then.
-func (g *gate[T]) idle() bool { return g.n.Load() == 0 }
-
-// catch returns the oldest hold that is for this call, which is armed no longer; nil when there is none.
-func (g *gate[T]) catch(call T) *trap[T] {
+func (g *gate[T]) idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, t := range g.armed {
-		if t.match(call) {
-			g.armed = slices.Delete(g.armed, i, i+1)
-			g.n.Add(-1)
-			return t
-		}
-	}
-	return nil
+	return len(g.armed) == 0
 }
 
-// add arms a hold, also again: the answer that it waited for will not come.
-func (g *gate[T]) add(t *trap[T]) {
+// catch returns the oldest hold that is for this call, which is armed no longer; nil when there is none.
+func (g *gate[T]) catch(c T) *trap[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.IndexFunc(g.armed, func(t *trap[T]) bool { return t.match(c) })
+	if i < 0 {
+		return nil
+	}
+	t := g.armed[i]
+	t.call = c
+	g.armed = slices.Delete(g.armed, i, i+1)
+	return t
+}
+
+// failed arms a hold again that waits for what has not happened.
+func (g *gate[T]) failed(t *trap[T]) {
+	if t != nil && t.when == After {
+		g.again(t)
+	}
+}
+
+// again arms a hold, unless its verdict is known.
+func (g *gate[T]) again(t *trap[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
 	case <-t.held.verdict:
 	default:
 		g.armed = append(g.armed, t)
-		g.n.Add(1)
 	}
 }
 
-func (g *gate[T]) remove(t *trap[T]) {
+func (g *gate[T]) disarm(t *trap[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.armed, t); i >= 0 {
-		g.armed = slices.Delete(g.armed, i, i+1)
-		g.n.Add(-1)
-	}
+	g.armed = slices.DeleteFunc(g.armed, func(other *trap[T]) bool { return other == t })
 }

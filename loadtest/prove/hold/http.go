@@ -1,32 +1,25 @@
 package hold
 
 import (
+	"bufio"
 	"bytes"
-	"context"
-	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // maxBody bounds a request or an answer of the gateway.
 const maxBody = 1 << 20
 
-// Call is one HTTP request on its way; Body is all of it.
-type Call struct {
-	Client, Method, Path string
-	Header               http.Header
-	Body                 string
-}
+// Call is one HTTP request on its way.
+type Call struct{ Client, Method, Path string }
 
 // HTTP is a proxy in front of one HTTP server, such as the payment gateway.
 type HTTP struct {
+	*doors
+	gate[Call]
 	upstream string
-	doors    *doors
-	gate     gate[Call]
 	out      http.Transport
 }
 
@@ -38,88 +31,47 @@ func NewHTTP(upstream string) *HTTP {
 	return h
 }
 
-// Addr is the address (host:port) for one client, by whose name its requests are known.
-func (h *HTTP) Addr(client string) (string, error) { return h.doors.open(client) }
-
-// Hold keeps back the next request that matches. match must not block.
-func (h *HTTP) Hold(match func(Call) bool, when When) *Held { return h.gate.arm(match, when) }
-
-// Close ends all connections and waits for them. What is held is dropped.
-func (h *HTTP) Close() { h.doors.close() }
-
-// serve answers one connection.
+// serve answers what comes by one connection.
 func (h *HTTP) serve(name string, client net.Conn) {
-	once := &oneConn{conn: client, over: make(chan struct{})}
-	server := http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.pass(w, r, name, client) }),
-		ReadHeaderTimeout: time.Minute,
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed || state == http.StateHijacked {
-				once.end()
-			}
-		},
-	}
-	_ = server.Serve(once) // it ends with the connection
-}
-
-func (h *HTTP) pass(w http.ResponseWriter, r *http.Request, name string, client net.Conn) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		http.Error(w, "the request cannot be read: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	call := Call{Client: name, Method: r.Method, Path: r.URL.Path, Header: r.Header, Body: string(body)}
-	var t *trap[Call]
-	if !h.gate.idle() {
-		t = h.gate.catch(call)
-	}
-	stay := func(when When) bool {
-		return t == nil || t.when != when || t.held.stay(call.hit(), h.doors.life.Done(), func() { _ = client.Close() })
-	}
-	if !stay(Before) {
-		panic(http.ErrAbortHandler)
-	}
-	got, err := h.ask(r, body)
-	if err != nil {
-		if t != nil && t.when == After {
-			h.gate.add(t)
+	for in := bufio.NewReader(client); ; {
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
 		}
-		panic(http.ErrAbortHandler) // as the server did
+		body, err := io.ReadAll(http.MaxBytesReader(nil, req.Body, maxBody))
+		if err != nil {
+			return
+		}
+		t := h.catch(Call{name, req.Method, req.URL.Path})
+		if !t.keep(h.life, Before) {
+			return
+		}
+		resp, err := h.ask(req, body) //nolint:bodyclose // ask has read and closed it
+		if err != nil {
+			h.failed(t)
+			return // as the server did
+		}
+		if !t.keep(h.life, After) || resp.Write(client) != nil || resp.Close {
+			return
+		}
 	}
-	if !stay(After) {
-		panic(http.ErrAbortHandler)
-	}
-	maps.Copy(w.Header(), got.header)
-	w.WriteHeader(got.status)
-	_, _ = w.Write(got.body)
 }
 
-// reply is a whole answer.
-type reply struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// ask sends a request on, also when its client is gone.
-func (h *HTTP) ask(r *http.Request, body []byte) (reply, error) {
-	url := *r.URL
-	url.Scheme, url.Host = "http", h.upstream
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	defer context.AfterFunc(h.doors.life, cancel)()
-	req, err := http.NewRequestWithContext(ctx, r.Method, url.String(), bytes.NewReader(body))
+// ask sends a request on, also when its client is gone, and reads the whole answer.
+func (h *HTTP) ask(r *http.Request, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(h.life, r.Method, "http://"+h.upstream+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	req.Header, req.Host = r.Header, r.Host
 	resp, err := h.out.RoundTrip(req)
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	return reply{resp.StatusCode, resp.Header, answer}, err
+	said, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	resp.Body = io.NopCloser(bytes.NewReader(said))
+	return resp, err
 }
 
 func (c Call) hit() Hit { return Hit{Client: c.Client, Partition: -1, What: c.Method + " " + c.Path} }
@@ -128,22 +80,3 @@ func (c Call) hit() Hit { return Hit{Client: c.Client, Partition: -1, What: c.Me
 func (c Call) changes(end string) bool {
 	return c.Method == http.MethodPost && strings.HasSuffix(c.Path, end)
 }
-
-// oneConn is a listener with a single connection: its second Accept returns when that has ended.
-type oneConn struct {
-	conn net.Conn
-	over chan struct{}
-}
-
-func (o *oneConn) Accept() (net.Conn, error) {
-	if c := o.conn; c != nil {
-		o.conn = nil
-		return c, nil
-	}
-	<-o.over
-	return nil, errors.New("the connection has ended")
-}
-
-func (o *oneConn) end()           { closeOnce(o.over) }
-func (o *oneConn) Close() error   { return nil }
-func (o *oneConn) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,6 +1,7 @@
 package hold_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -39,10 +40,12 @@ type answer struct {
 	err    error
 }
 
-func post(url string) <-chan answer {
+func post(url string) <-chan answer { return postWithin(context.Background(), url) }
+
+func postWithin(ctx context.Context, url string) <-chan answer {
 	got := make(chan answer, 1)
 	go func() {
-		req, err := http.NewRequest(http.MethodPost, url, strings.NewReader("amount=1"))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("amount=1"))
 		if err != nil {
 			got <- answer{err: err}
 			return
@@ -73,7 +76,7 @@ func TestHTTPPasses(t *testing.T) {
 func TestHTTPHolds(t *testing.T) {
 	for when, reachedAtHit := range map[hold.When]int32{hold.Before: 0, hold.After: 1} {
 		p, url, reached := gateway(t)
-		confirm := func(c hold.Call) bool { return c.Body == "amount=1" && strings.HasSuffix(c.Path, "/confirm") }
+		confirm := func(c hold.Call) bool { return c.Method == http.MethodPost && strings.HasSuffix(c.Path, "/confirm") }
 		h := p.Hold(confirm, when)
 		got := post(url + "/v1/x/confirm")
 		if kept := hit(t, h); kept.Client != "payment-2" || kept.What != "POST /v1/x/confirm" || reached.Load() != reachedAtHit {
@@ -98,15 +101,16 @@ func TestHTTPHolds(t *testing.T) {
 	}
 }
 
-// The caller is cut off and gone; its request is still on the wire, and arrives.
+// The caller has given up and is gone; its request is still on the wire, and arrives.
 func TestHTTPDeliversLate(t *testing.T) {
 	p, url, reached := gateway(t)
 	h := p.Hold(func(hold.Call) bool { return true }, hold.Before)
-	got := post(url)
+	ctx, giveUp := context.WithCancel(t.Context())
+	got := postWithin(ctx, url)
 	hit(t, h)
-	h.Cut()
+	giveUp()
 	if got := <-got; got.err == nil || reached.Load() != 0 {
-		t.Errorf("cut off, but got %+v", got)
+		t.Errorf("given up, but got %+v", got)
 	}
 	h.Release()
 	until(t, "the late request arrives", func() bool { return reached.Load() == 1 })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -137,12 +136,7 @@ func (p *playground) reach(h *hold.Held) (hold.Hit, error) {
 		cancel()
 		ordering.Wait()
 	}()
-	select {
-	case <-h.Hit():
-		return h.What(), nil
-	case <-ctx.Done():
-		return hold.Hit{}, errors.New("nobody came by")
-	}
+	return h.Caught(ctx)
 }
 
 // Every point of every service is one that a service really comes by. What is held goes on, and all orders settle.

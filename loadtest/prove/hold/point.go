@@ -30,7 +30,7 @@ func NewProxies(kafka []string, redis, gateway, smtp string) *Proxies {
 func (p *Proxies) Secure(secrets string) error {
 	files := tlsfiles.Files{CA: filepath.Join(secrets, "ca.crt"), Cert: filepath.Join(secrets, "kafka.crt"), Key: filepath.Join(secrets, "kafka.key")}
 	config, err := files.Read()
-	p.secrets, p.Redis.doors.tls, p.Kafka.doors.tls = secrets, config, config
+	p.secrets, p.Redis.tls, p.Kafka.tls = secrets, config, config
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,17 +20,12 @@ type Log struct {
 type Request struct {
 	Client string
 	Key    kmsg.Key
-	// Group of OffsetCommit, Heartbeat, JoinGroup, SyncGroup and LeaveGroup.
+	// Group of OffsetCommit.
 	Group string
 	// Logs of Produce, Fetch and OffsetCommit, in the order of the request.
 	Logs []Log
 	// Body is the decoded request; nil for a kind that nothing here looks into.
 	Body kmsg.Request
-}
-
-// decoded are the kinds that holds and faults may look into.
-var decoded = []kmsg.Key{
-	kmsg.Produce, kmsg.Fetch, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.LeaveGroup,
 }
 
 // header is the start of every request.
@@ -83,35 +77,18 @@ func (h header) decode() (kmsg.Request, error) {
 	return body, nil
 }
 
-// skipTags passes over the tagged fields of a flexible header.
+// skipTags passes over the tagged fields of a flexible header: Kafka has none so far.
 func skipTags(src []byte) ([]byte, error) {
-	uvarint := func() (int, error) {
-		v, n := binary.Uvarint(src)
-		if n <= 0 || v > uint64(len(src)) {
-			return 0, errShort
-		}
-		src = src[n:]
-		return int(v), nil
+	if len(src) == 0 || src[0] != 0 {
+		return nil, errors.New("a Kafka header with tagged fields")
 	}
-	count, err := uvarint()
-	for ; count > 0 && err == nil; count-- {
-		if _, err = uvarint(); err != nil {
-			break
-		}
-		var size int
-		if size, err = uvarint(); err == nil && size > len(src) {
-			err = errShort
-		}
-		if err == nil {
-			src = src[size:]
-		}
-	}
-	return src, err
+	return src[1:], nil
 }
 
+// request takes apart what holds and faults may look into.
 func (h header) request() (Request, error) {
 	r := Request{Client: h.client, Key: kmsg.Key(h.key)}
-	if !slices.Contains(decoded, r.Key) {
+	if r.Key != kmsg.Produce && r.Key != kmsg.Fetch && r.Key != kmsg.OffsetCommit {
 		return r, nil
 	}
 	body, err := h.decode()
@@ -140,14 +117,6 @@ func (h header) request() (Request, error) {
 				log(t.Topic, p.Partition)
 			}
 		}
-	case *kmsg.HeartbeatRequest:
-		r.Group = b.Group
-	case *kmsg.JoinGroupRequest:
-		r.Group = b.Group
-	case *kmsg.SyncGroupRequest:
-		r.Group = b.Group
-	case *kmsg.LeaveGroupRequest:
-		r.Group = b.Group
 	}
 	return r, nil
 }

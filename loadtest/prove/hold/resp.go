@@ -51,15 +51,8 @@ func appendFrame(frame []byte, r *bufio.Reader) ([]byte, error) {
 	return frame, nil
 }
 
-// arguments takes a command apart: an array of bulk strings, or a line of words.
+// arguments takes an array of bulk strings apart, as commands are.
 func arguments(frame []byte) []string {
-	if len(frame) == 0 || frame[0] != '*' {
-		var words []string
-		for _, w := range bytes.Fields(frame) {
-			words = append(words, string(w))
-		}
-		return words
-	}
 	var args []string
 	_, rest, _ := bytes.Cut(frame, []byte("\r\n"))
 	for len(rest) > 0 {

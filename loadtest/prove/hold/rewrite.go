@@ -36,7 +36,7 @@ func (k *Kafka) rewrite(key, version int16, frame []byte) ([]byte, error) {
 		if *host == "" || *port <= 0 { // no coordinator, say
 			return
 		}
-		addr, err := k.doors.open(net.JoinHostPort(*host, strconv.Itoa(int(*port))))
+		addr, err := k.Addr(net.JoinHostPort(*host, strconv.Itoa(int(*port))))
 		if err != nil {
 			failed = err
 			return

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 )
 
 // Mail is one message that was handed over whole, dot-stuffed as on the wire.
@@ -15,32 +14,24 @@ type Mail struct {
 	Data   []byte
 }
 
-// SMTP is a proxy in front of one mail server. Commands are passed one by one. After STARTTLS it sees nothing any more.
+func (m Mail) hit() Hit { return Hit{Client: m.Client, Partition: -1, What: "DATA"} }
+
+// SMTP is a proxy in front of one mail server. Commands are passed one by one; what is held is the end of a mail (Before),
+// or that the server has accepted it (After). The server must not offer STARTTLS.
 type SMTP struct {
-	upstream string
-	doors    *doors
-	gate     gate[Mail]
+	*doors
+	gate[Mail]
 }
 
 // NewSMTP returns a proxy for the server at upstream (host:port), which need not run yet. Close it.
 func NewSMTP(upstream string) *SMTP {
-	s := &SMTP{upstream: upstream}
-	s.doors = newDoors(s.serve)
+	s := &SMTP{}
+	s.doors = newDoors(func(name string, client net.Conn) { s.pass(name, client, upstream) })
 	return s
 }
 
-// Addr is the address (host:port) for one client, by whose name its mails are known.
-func (s *SMTP) Addr(client string) (string, error) { return s.doors.open(client) }
-
-// Hold keeps back the end of the next mail that matches (Before), or that the server has accepted it (After). match must not
-// block.
-func (s *SMTP) Hold(match func(Mail) bool, when When) *Held { return s.gate.arm(match, when) }
-
-// Close ends all connections and waits for them. What is held is dropped.
-func (s *SMTP) Close() { s.doors.close() }
-
-func (s *SMTP) serve(name string, client net.Conn) {
-	server, done, err := s.doors.dial(s.upstream)
+func (s *SMTP) pass(name string, client net.Conn, upstream string) {
+	server, done, err := s.dial(upstream)
 	if err != nil {
 		return
 	}
@@ -73,12 +64,8 @@ func (c *smtpSession) command() error {
 	if err := c.reply(); err != nil {
 		return err
 	}
-	switch verb := strings.ToUpper(strings.TrimSpace(string(line))); {
-	case verb == "DATA" && c.answered("354"):
+	if strings.EqualFold(strings.TrimSpace(string(line)), "DATA") && c.answered("354") {
 		return c.data()
-	case verb == "STARTTLS" && c.answered("220"):
-		c.blind()
-		return io.EOF
 	}
 	return nil
 }
@@ -100,39 +87,24 @@ func (c *smtpSession) data() error {
 			break
 		}
 	}
-	var t *trap[Mail]
-	if !c.s.gate.idle() {
-		t = c.s.gate.catch(Mail{c.name, data})
-	}
-	stay := func(when When) bool {
-		hit := Hit{Client: c.name, Partition: -1, What: "DATA"}
-		return t == nil || t.when != when || t.held.stay(hit, c.s.doors.life.Done(), func() { _ = c.client.Close() })
-	}
-	if !stay(Before) {
+	t := c.s.catch(Mail{c.name, data})
+	if !t.keep(c.s.life, Before) {
 		return io.EOF
 	}
-	if _, err := c.server.Write(data); err != nil {
-		c.again(t)
-		return err
+	_, err := c.server.Write(data)
+	if err == nil {
+		err = c.read()
 	}
-	if err := c.read(); err != nil {
-		c.again(t)
-		return err
-	}
-	if !c.answered("250") {
-		c.again(t)
-	} else if !stay(After) {
+	switch {
+	case err != nil || !c.answered("250"):
+		c.s.failed(t)
+	case !t.keep(c.s.life, After):
 		return io.EOF
 	}
-	_, err := c.client.Write(c.answer)
+	if err == nil {
+		_, err = c.client.Write(c.answer)
+	}
 	return err
-}
-
-// again arms a hold whose mail was not accepted.
-func (c *smtpSession) again(t *trap[Mail]) {
-	if t != nil && t.when == After {
-		c.s.gate.add(t)
-	}
 }
 
 // reply passes one reply of the server.
@@ -156,16 +128,4 @@ func (c *smtpSession) read() error {
 			return nil
 		}
 	}
-}
-
-// blind passes everything until one side ends.
-func (c *smtpSession) blind() {
-	var both sync.WaitGroup
-	both.Go(func() {
-		_, _ = io.Copy(c.server, c.from)
-		_ = c.server.Close()
-	})
-	_, _ = io.Copy(c.client, c.to)
-	_ = c.client.Close()
-	both.Wait()
 }

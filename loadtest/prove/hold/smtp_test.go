@@ -2,6 +2,7 @@ package hold_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/smtp"
@@ -73,6 +74,23 @@ func send(addr, body string) <-chan error {
 	return done
 }
 
+// sendBy is the same by a connection that can be closed.
+func sendBy(conn net.Conn, body string) error {
+	c, err := smtp.NewClient(conn, "localhost")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.Mail("a@example.com"), c.Rcpt("b@example.com")); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, body)
+	return errors.Join(err, w.Close())
+}
+
 func TestSMTPHolds(t *testing.T) {
 	for when, accepted := range map[hold.When]int{hold.Before: 0, hold.After: 1} {
 		p, addr, box := openMailbox(t)
@@ -102,11 +120,17 @@ func TestSMTPHolds(t *testing.T) {
 func TestSMTPDeliversLate(t *testing.T) {
 	p, addr, box := openMailbox(t)
 	h := p.Hold(func(hold.Mail) bool { return true }, hold.Before)
-	done := send(addr, "x")
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	done := make(chan error, 1)
+	go func() { done <- sendBy(conn, "x") }()
 	hit(t, h)
-	h.Cut()
+	_ = conn.Close()
 	if err := <-done; err == nil || len(box.all()) != 0 {
-		t.Errorf("cut off: %v; the server has %q", err, box.all())
+		t.Errorf("its client is gone: %v; the server has %q", err, box.all())
 	}
 	h.Release()
 	until(t, "the late mail arrives", func() bool { return len(box.all()) == 1 })

@@ -19,26 +19,17 @@ const (
 	headersBytes = 100 << 10
 )
 
-// Producer compresses, so that Kafka takes what is larger than a batch may be.
-type Producer struct{ client *kgo.Client }
-
-// New connects when it first appends. Close it.
-func New(brokers []string) (*Producer, error) {
+// Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them, so
+// that Kafka takes what is larger than a batch may be.
+func Append(ctx context.Context, brokers []string, records []*kgo.Record) error {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Producer{c}, nil
-}
-
-// Close ends the connections.
-func (p *Producer) Close() { p.client.Close() }
-
-// Append appends each record in a batch of its own: one that cannot be read takes no other with it.
-func (p *Producer) Append(ctx context.Context, records []*kgo.Record) error {
+	defer c.Close()
 	for _, r := range records {
-		if err := p.client.ProduceSync(ctx, r).FirstErr(); err != nil {
+		if err := c.ProduceSync(ctx, r).FirstErr(); err != nil {
 			return err
 		}
 	}

@@ -21,57 +21,40 @@ func (r *Rig) Do(ctx context.Context, process, action string) error {
 }
 
 // Kill kills a process and blocks until another one is there in its place.
-func (r *Rig) Kill(ctx context.Context, process string) error {
-	before, err := r.starts(ctx, process)
+func (r *Rig) Kill(ctx context.Context, process string) error { return r.renew(ctx, process, "kill") }
+
+// Term asks a process to end and blocks until another one is there in its place.
+func (r *Rig) Term(ctx context.Context, process string) error { return r.renew(ctx, process, "term") }
+
+func (r *Rig) renew(ctx context.Context, process, action string) error {
+	_, before, err := r.life(ctx, process)
 	if err != nil {
 		return err
 	}
-	if err := r.Do(ctx, process, "kill"); err != nil {
+	if err := r.Do(ctx, process, action); err != nil {
 		return err
 	}
-	return r.Again(ctx, process, before)
-}
-
-// starts is how often a process was started again.
-func (r *Rig) starts(ctx context.Context, process string) (int, error) {
-	list, err := r.Control.Processes(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range list {
-		if p.Name == process {
-			return p.Restarts, nil
-		}
-	}
-	return 0, fmt.Errorf("no process %s", process)
-}
-
-// Again blocks until a process runs that was started again more often than before.
-func (r *Rig) Again(ctx context.Context, process string, before int) error {
 	return Until(ctx, process+" started again", func() (string, error) {
-		list, err := r.Control.Processes(ctx)
-		if err != nil {
+		pid, restarts, err := r.life(ctx, process)
+		if err != nil || pid != 0 && restarts > before {
 			return "", err
-		}
-		for _, p := range list {
-			if p.Name == process && p.PID != 0 && p.Restarts > before {
-				return "", nil
-			}
 		}
 		return "it has no new process", nil
 	})
 }
 
-// Term asks a process to end and blocks until another one is there in its place.
-func (r *Rig) Term(ctx context.Context, process string) error {
-	before, err := r.starts(ctx, process)
+// life is the id of a process, 0 while there is none, and how often it was started again.
+func (r *Rig) life(ctx context.Context, process string) (pid, restarts int, err error) {
+	list, err := r.Control.Processes(ctx)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	if err := r.Do(ctx, process, "term"); err != nil {
-		return err
+	for _, p := range list {
+		if p.Name == process {
+			return p.PID, p.Restarts, nil
+		}
 	}
-	return r.Again(ctx, process, before)
+	return 0, 0, fmt.Errorf("no process %s", process)
 }
 
 // Member blocks until a process is, or is not, a member of its service's consumer group.

@@ -9,9 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/control"
@@ -21,6 +21,8 @@ import (
 const (
 	kafkaVersion = "4.3.1"
 	startWithin  = 3 * time.Minute
+	// storeWithin bounds an answer of Redis: longer than it is silent.
+	storeWithin = 10 * time.Second
 )
 
 // stores starts what is to be started, and decides on the addresses of everything.
@@ -51,6 +53,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	if r.RedisAddr == "" {
 		r.RedisAddr = addr(1)
 	}
+	r.Store = redis.NewClient(&redis.Options{Addr: r.RedisAddr, ReadTimeout: storeWithin})
 	r.Gateway, r.SMTP = addr(2), addr(3)
 	r.control = addr(4)
 	r.Control = control.NewClient("http://" + r.control)
@@ -147,7 +150,7 @@ func (k *kafka) start(ctx context.Context) (err error) {
 
 // again kills it and starts it with the log that it has.
 func (k *kafka) again(ctx context.Context) error {
-	_ = k.stop(syscall.SIGKILL, startWithin)
+	k.Kill()
 	return k.start(ctx)
 }
 
@@ -181,7 +184,7 @@ func (s *redisServer) start(ctx context.Context) (err error) {
 
 // again kills it and starts it after a while: with the file that is there, or empty.
 func (s *redisServer) again(ctx context.Context, away time.Duration, file string) error {
-	_ = s.stop(syscall.SIGKILL, startWithin)
+	s.Kill()
 	dump := filepath.Join(s.dir, "dump.rdb")
 	err := os.Remove(dump)
 	if file != "" {
@@ -198,17 +201,11 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 func answers(ctx context.Context, c *Child, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for {
+	return Until(ctx, "something answers at "+addr, func() (string, error) {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
 		if err == nil {
-			return conn.Close()
+			return "", conn.Close()
 		}
-		select {
-		case <-c.ended:
-			return fmt.Errorf("%s ended: %w", c.cmd.Path, c.err)
-		case <-ctx.Done():
-			return fmt.Errorf("nothing answers at %s: %w", addr, err)
-		case <-time.After(askEvery):
-		}
-	}
+		return err.Error(), c.Gone()
+	})
 }

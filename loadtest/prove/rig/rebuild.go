@@ -15,7 +15,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
-	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/query"
@@ -43,23 +42,31 @@ func (r *Rig) Rebuild(ctx context.Context) (string, error) {
 func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
 	defer cancel()
-	var p *problem.Problem
-	at, err := of.StartRebuild(ctx)
-	for err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) { // a conflict: one is under way
-		if wait.Sleep(ctx, askEvery) != nil {
-			return "", err
+	var at rest.Rebuild
+	err := Until(ctx, "it has begun", func() (missing string, _ error) {
+		var err error
+		var p *problem.Problem
+		if at, err = of.StartRebuild(ctx); err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) {
+			missing = err.Error()
 		}
-		at, err = of.StartRebuild(ctx)
+		return missing, nil // a conflict: one is under way
+	})
+	if err != nil {
+		return "", err
 	}
 	clearing := func(p rest.RebuildPartition) bool { return p.Clearing }
-	for err != nil || at.Active || slices.ContainsFunc(at.Partitions, clearing) {
-		if wait.Sleep(ctx, askEvery) != nil {
-			return "", fmt.Errorf("%d of %d records were folded: %w", at.Folded, at.Of, errors.Join(err, ctx.Err()))
+	err = Until(ctx, "it has ended", func() (string, error) {
+		now, err := of.Rebuild(ctx)
+		if err != nil {
+			return err.Error(), nil
 		}
-		var now rest.Rebuild
-		if now, err = of.Rebuild(ctx); err == nil {
-			at = now
+		if at = now; at.Active || slices.ContainsFunc(at.Partitions, clearing) {
+			return fmt.Sprintf("%d of %d records were folded", at.Folded, at.Of), nil
 		}
+		return "", nil
+	})
+	if err != nil {
+		return "", err
 	}
 	for _, p := range at.Partitions {
 		if p.State != string(rebuild.Swapped) {
@@ -101,11 +108,9 @@ func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
 // on the order of writing. Left out is what a task keeps for itself, and the list of records that could not be read,
 // whose order is that of arrival.
 func (r *Rig) readModel(ctx context.Context) (found map[string]string, err error) {
-	c := redis.NewClient(&redis.Options{Addr: r.RedisAddr})
-	defer func() { err = errors.Join(err, c.Close()) }()
 	found = map[string]string{}
 	for _, name := range []string{query.Name, console.Name} {
-		err = errors.Join(err, addReadModel(ctx, c, name, found))
+		err = errors.Join(err, addReadModel(ctx, r.Store, name, found))
 	}
 	return found, err
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
@@ -60,6 +61,8 @@ type Rig struct {
 	// Orders has a client for every instance of the order service; all read from the first query service.
 	Orders []*rest.Client
 	Log    *inspect.Plain
+	// Store is Redis.
+	Store *redis.Client
 	// Console is the first console.
 	Console *rest.Console
 	// Gateway and Mailbox are base URLs, SMTP an address; KafkaAddrs and RedisAddr are those of the stores themselves.
@@ -193,18 +196,12 @@ func (r *Rig) Processes(service string) []string {
 func (r *Rig) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	for {
+	return Until(ctx, "the playground is ready", func() (string, error) {
 		if _, err := os.Stat(filepath.Join(r.Dir, "playground.json")); err == nil {
-			return nil
+			return "", nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the playground is not ready: %w", ctx.Err())
-		case <-r.play.ended:
-			return fmt.Errorf("the playground ended: %w", r.play.err)
-		case <-time.After(askEvery):
-		}
-	}
+		return "it does not say where it is", r.play.Gone()
+	})
 }
 
 // connect finds what the playground has chosen itself.
@@ -253,14 +250,17 @@ func (r *Rig) Stop() error {
 	if r.Log != nil {
 		r.Log.Close()
 	}
+	if r.Store != nil {
+		_ = r.Store.Close()
+	}
 	if r.Proxies != nil {
 		r.Proxies.Close()
 	}
 	if r.kafka != nil {
-		_ = r.kafka.stop(syscall.SIGKILL, stopWithin) // nobody reads it again
+		r.kafka.Kill() // nobody reads it again
 	}
 	if r.redis != nil {
-		_ = r.redis.stop(syscall.SIGKILL, stopWithin)
+		r.redis.Kill()
 	}
 	return errors.Join(errs...)
 }
@@ -299,13 +299,22 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Ended is closed when the process has ended.
 func (c *Child) Ended() <-chan struct{} { return c.ended }
 
-// Err is how the process ended, once it has.
-func (c *Child) Err() error { return c.err }
+// Gone is an error once the process has ended.
+func (c *Child) Gone() error {
+	select {
+	case <-c.ended:
+		return fmt.Errorf("%s ended: %s", c.cmd.Path, c.cmd.ProcessState)
+	default:
+		return nil
+	}
+}
 
-// Kill ends it with SIGKILL, and blocks until it is gone.
+// Kill ends it with SIGKILL, and blocks until it is gone. One that could not be started is nil.
 func (c *Child) Kill() {
-	_ = c.cmd.Process.Kill() // it may have ended
-	<-c.ended
+	if c != nil {
+		_ = c.cmd.Process.Kill() // it may have ended
+		<-c.ended
+	}
 }
 
 // stop sends a signal, insists after a while, and waits. It returns what the child ended with.
@@ -314,8 +323,7 @@ func (c *Child) stop(s syscall.Signal, within time.Duration) error {
 	select {
 	case <-c.ended:
 	case <-time.After(within):
-		_ = c.cmd.Process.Kill()
-		<-c.ended
+		c.Kill()
 		return fmt.Errorf("no end within %s", within)
 	}
 	return c.err

@@ -1,18 +1,14 @@
 package rig
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -64,14 +60,11 @@ func (r *Rig) EmptyRedis(ctx context.Context, away time.Duration) error {
 
 // FlushRedis wipes Redis, and says how many keys it had.
 func (r *Rig) FlushRedis(ctx context.Context) (keys int, err error) {
-	size, err := r.redisSays(ctx, "DBSIZE")
+	n, err := r.Store.DBSize(ctx).Result()
 	if err != nil {
 		return 0, err
 	}
-	if keys, err = strconv.Atoi(strings.TrimPrefix(size, ":")); err != nil {
-		return 0, fmt.Errorf("DBSIZE answers %q", size)
-	}
-	return keys, r.Control.FlushRedis(ctx)
+	return int(n), r.Control.FlushRedis(ctx)
 }
 
 // Snapshot remembers what Redis holds now.
@@ -86,8 +79,8 @@ func (r *Rig) Snapshot(ctx context.Context) (err error) {
 	if r.redis == nil {
 		return r.Control.SnapshotRedis(ctx)
 	}
-	if said, err := r.redisSays(ctx, "SAVE"); err != nil || said != "+OK" {
-		return errors.Join(err, fmt.Errorf("SAVE answers %q", said))
+	if err := r.Store.Save(ctx).Err(); err != nil {
+		return err
 	}
 	b, err := os.ReadFile(filepath.Join(r.redis.dir, "dump.rdb"))
 	if err != nil {
@@ -109,9 +102,7 @@ func (r *Rig) Restore(ctx context.Context) (age time.Duration, err error) {
 
 // ThinRedis deletes some of what Redis holds, drawn from a seed, and says how many keys of how many.
 func (r *Rig) ThinRedis(ctx context.Context, seed uint64) (lost, of int, err error) {
-	c := redis.NewClient(&redis.Options{Addr: r.RedisAddr})
-	defer func() { err = errors.Join(err, c.Close()) }()
-	all, err := c.Keys(ctx, "*").Result()
+	all, err := r.Store.Keys(ctx, "*").Result()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -121,7 +112,7 @@ func (r *Rig) ThinRedis(ctx context.Context, seed uint64) (lost, of int, err err
 	if len(keys) == 0 {
 		return 0, len(all), errors.New("there was nothing to lose")
 	}
-	n, err := c.Del(ctx, keys...).Result()
+	n, err := r.Store.Del(ctx, keys...).Result()
 	return int(n), len(all), err
 }
 
@@ -133,19 +124,16 @@ func noticed(key string) bool { return !unnoticed.MatchString(key) }
 
 // FillRedis leaves Redis no memory for a while. It is an error when Redis takes what it is given all the same.
 func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
-	if said, err := r.redisSays(ctx, "CONFIG", "SET", "maxmemory", "1"); err != nil || said != "+OK" {
-		return errors.Join(err, fmt.Errorf("CONFIG SET maxmemory answers %q", said))
+	if err := r.Store.ConfigSet(ctx, "maxmemory", "1").Err(); err != nil {
+		return err
 	}
-	said, err := r.redisSays(ctx, "SET", "prove", "full")
+	said := r.Store.Set(ctx, "prove", "full", 0).Err()
 	_ = wait.Sleep(ctx, length) // the caller looks at ctx
-	again, errAgain := r.redisSays(context.WithoutCancel(ctx), "CONFIG", "SET", "maxmemory", "0")
-	if errAgain == nil && again != "+OK" {
-		errAgain = fmt.Errorf("CONFIG SET maxmemory answers %q", again)
+	err := r.Store.ConfigSet(context.WithoutCancel(ctx), "maxmemory", "0").Err()
+	if !redis.HasErrorPrefix(said, "OOM") {
+		err = errors.Join(err, fmt.Errorf("a full Redis answers %q", fmt.Sprint(said)))
 	}
-	if err == nil && !strings.HasPrefix(said, "-OOM") {
-		err = fmt.Errorf("a full Redis answers %q", said)
-	}
-	return errors.Join(err, errAgain)
+	return err
 }
 
 // stopRedis stops its process where it is: whoever is connected stays so, and is not answered.
@@ -161,23 +149,4 @@ func (r *Rig) continueRedis(ctx context.Context) error {
 		return r.redis.cmd.Process.Signal(syscall.SIGCONT)
 	}
 	return r.Do(ctx, "redis", "resume")
-}
-
-// redisSays sends one command and returns the first line of its answer.
-func (r *Rig) redisSays(ctx context.Context, command ...string) (string, error) {
-	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.RedisAddr)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	frame := fmt.Appendf(nil, "*%d\r\n", len(command))
-	for _, part := range command {
-		frame = fmt.Appendf(frame, "$%d\r\n%s\r\n", len(part), part)
-	}
-	if _, err := c.Write(frame); err != nil {
-		return "", err
-	}
-	line, err := bufio.NewReader(c).ReadString('\n')
-	return strings.TrimSpace(line), err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -182,18 +181,17 @@ func verdict(readers map[string]*reader, rec broker.Record) string {
 
 // againstQuery holds the figures against those that query itself answers with.
 func (t *test) againstQuery(ctx context.Context, got figures) (wrong []string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.query+"/stats?minutes=60", nil)
+	query, err := queryapi.NewClientWithResponses(t.query)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := query.GetStatsWithResponse(ctx, &queryapi.GetStatsParams{Minutes: new(60)})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	var own queryapi.Stats
-	if err := json.NewDecoder(resp.Body).Decode(&own); err != nil {
-		return nil, err
+	own := resp.JSON200
+	if own == nil {
+		return nil, fmt.Errorf("GET /stats: %s", resp.HTTPResponse.Status)
 	}
 	orders, revenue := map[string]int64{}, map[string]int64{}
 	for name, r := range got {

@@ -27,11 +27,10 @@ func (j *job) failed() error {
 	if j == nil {
 		return nil
 	}
-	select {
-	case <-j.Ended():
-		said, _ := os.ReadFile(j.log)
-		return fmt.Errorf("the job ended by itself: %w: %s", j.Err(), said)
-	default:
+	err := j.Gone()
+	if err == nil {
 		return nil
 	}
+	said, _ := os.ReadFile(j.log)
+	return fmt.Errorf("the job ended by itself: %w: %s", err, said)
 }
