@@ -36,6 +36,9 @@ func (h *Health) Check(name string, f func() error) {
 	h.checks = append(h.checks, check{name, f})
 }
 
+// Stopping makes the program not ready for good.
+func (h *Health) Stopping() { h.stopping.Store(true) }
+
 // LastAnswers ends the connection behind each answer of next once the program stops. A client that kept it would send
 // its next request into a server that closes, and would not know whether it was read.
 func (h *Health) LastAnswers(next http.Handler) http.Handler {
@@ -52,7 +55,7 @@ func (h *Health) LastAnswers(next http.Handler) http.Handler {
 func (h *Health) Part(drain time.Duration) Part {
 	return Part{Name: "readiness", StopWithin: drain + time.Second, Run: func(ctx context.Context) error {
 		<-ctx.Done()
-		h.stopping.Store(true) // for good
+		h.Stopping()
 		<-time.After(drain)
 		return nil
 	}}

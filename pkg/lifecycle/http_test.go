@@ -39,7 +39,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("with a check that fails: %d %+v", code, s)
 	}
 	down = nil
-	h.stopping.Store(true)
+	h.Stopping()
 	if code, s := get("/readyz"); code != 503 || len(s.Unready) != 1 || s.Unready[0].Reason != "stopping" {
 		t.Errorf("stopping: %d %+v", code, s)
 	}
@@ -70,7 +70,7 @@ func TestAReplicaServesFromItsFirstReadinessUntilItStops(t *testing.T) {
 	if down = outage; get() != 200 {
 		t.Error("an outage of what all replicas stand on takes them out of the balancer")
 	}
-	if h.stopping.Store(true); get() != 503 {
+	if h.Stopping(); get() != 503 {
 		t.Error("it stops, and is sent requests")
 	}
 }

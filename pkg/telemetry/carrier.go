@@ -25,24 +25,35 @@ func Inject(ctx context.Context, headers broker.Headers) broker.Headers {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return headers
 	}
-	c := propagation.MapCarrier{}
-	w3c.Inject(ctx, c)
-	headers = headers.Without(func(key string) bool { return key == traceparent || key == tracestate })
-	headers = headers.Append(traceparent, []byte(c[traceparent]))
-	if state, ok := c[tracestate]; ok {
-		headers = headers.Append(tracestate, []byte(state))
-	}
-	return headers
+	c := carrier{headers.Without(func(key string) bool { return key == traceparent || key == tracestate })}
+	w3c.Inject(ctx, &c)
+	return c.headers
 }
 
 // Extract returns ctx with the remote span of the hop (traceparent) or, where a record has none, of the transmission's
 // start (ce_traceparent).
 func Extract(ctx context.Context, headers broker.Headers) context.Context {
-	c := propagation.MapCarrier{traceparent: header(headers, traceparent), tracestate: header(headers, tracestate)}
-	if c[traceparent] == "" {
-		c = propagation.MapCarrier{traceparent: header(headers, startparent)}
+	if hop, _ := headers.Last(traceparent); len(hop) == 0 {
+		return w3c.Extract(ctx, propagation.MapCarrier{traceparent: header(headers, startparent)})
 	}
-	return w3c.Extract(ctx, c)
+	return w3c.Extract(ctx, &carrier{headers})
+}
+
+// carrier is the headers of one record.
+type carrier struct{ headers broker.Headers }
+
+func (c *carrier) Get(key string) string { return header(c.headers, key) }
+
+func (c *carrier) Set(key, value string) {
+	c.headers = c.headers.Append(key, []byte(value))
+}
+
+func (c *carrier) Keys() []string {
+	var keys []string
+	for key := range c.headers.All() {
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // Rejoin returns ctx in the trace of a transmission that began earlier, as its ce_traceparent says: a later request

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/go-chi/chi/v5"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -14,11 +13,14 @@ import (
 func HTTP(service string) func(http.Handler) http.Handler {
 	return otelhttp.NewMiddleware(service,
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !slices.Contains(unmeasured, r.URL.Path) }))
+		otelhttp.WithFilter(func(r *http.Request) bool {
+			switch r.URL.Path {
+			case "/livez", "/readyz", "/servez", "/metrics":
+				return false
+			}
+			return true
+		}))
 }
-
-// unmeasured are the paths that machines ask every few seconds.
-var unmeasured = []string{"/livez", "/readyz", "/servez", "/metrics"}
 
 // Route is the first middleware of a chi router: it names the span after method and route, and gives the route to the
 // span and to the metrics of HTTP. Where no route matches, the span keeps the method alone as its name.
