@@ -51,6 +51,11 @@ func TestContractsAreValid(t *testing.T) {
 func TestSharedPartsAreTheSame(t *testing.T) {
 	console := load(t, "console.yaml").Components
 	order, query := load(t, "order.yaml").Components, load(t, "query.yaml").Components
+	for _, c := range []*openapi3.Components{console, order, query} {
+		for _, s := range c.Schemas { // what it is in Go is each service's own
+			maps.DeleteFunc(s.Value.Extensions, func(name string, _ any) bool { return strings.HasPrefix(name, "x-go-type") })
+		}
+	}
 	for _, name := range []string{"Problem", "FieldProblem", "OrderID", "OrderStatus", "ConsistencyToken", "Line"} {
 		if diff := cmp.Diff(asJSON(t, order.Schemas[name]), asJSON(t, query.Schemas[name])); diff != "" {
 			t.Errorf("schema %s (-order +query):\n%s", name, diff)
