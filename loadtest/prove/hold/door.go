@@ -99,7 +99,8 @@ type read func(*bufio.Reader) ([]byte, error)
 // server is a connection to one.
 type server struct {
 	net.Conn
-	answers chan []byte // in order; closed when none comes any more
+	requests *bufio.Reader // what the client sends
+	answers  chan []byte   // in order; closed when none comes any more
 }
 
 // ask sends a request and returns the next answer; false: none comes.
@@ -107,6 +108,21 @@ func (s server) ask(request []byte) (answer []byte, ok bool) {
 	_, _ = s.Write(request) // where that fails, no answer comes either
 	answer, ok = <-s.answers
 	return answer, ok
+}
+
+// stream passes everything on in both directions, from a request on that is answered by more than one answer, until either
+// side is gone.
+func (s server) stream(client net.Conn, request []byte) {
+	_, _ = s.Write(request)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		_, _ = s.requests.WriteTo(s.Conn)
+		_ = s.Close()
+	})
+	for answer := range s.answers {
+		_, _ = client.Write(answer)
+	}
+	asking.Wait()
 }
 
 // relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as
@@ -117,7 +133,7 @@ func (d *doors) relay(client net.Conn, addr string, read read, answer func(reque
 	if err != nil {
 		return
 	}
-	s := server{conn, make(chan []byte)}
+	s := server{conn, bufio.NewReaderSize(client, 64<<10), make(chan []byte)}
 	go func() { // ends with the connection, below
 		defer func() {
 			close(s.answers)
@@ -131,8 +147,8 @@ func (d *doors) relay(client net.Conn, addr string, read read, answer func(reque
 			s.answers <- frame
 		}
 	}()
-	for in, ok := bufio.NewReaderSize(client, 64<<10), true; ok; {
-		request, err := read(in)
+	for ok := true; ok; {
+		request, err := read(s.requests)
 		if err != nil {
 			break
 		}

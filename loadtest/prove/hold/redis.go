@@ -2,10 +2,12 @@ package hold
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 )
 
-// Redis is a proxy in front of one Redis server. It speaks RESP2 and RESP3, pipelines included; not publish/subscribe.
+// Redis is a proxy in front of one Redis server. It speaks RESP2 and RESP3, pipelines included. The connection of a subscriber
+// passes as it is from there on.
 type Redis struct {
 	*doors
 	gate[Command]
@@ -27,6 +29,10 @@ func readValue(in *bufio.Reader) ([]byte, error) { return appendFrame(nil, in) }
 
 // answer is that to one command. One that was refused has not happened, so its hold waits for another.
 func (r *Redis) answer(name string, client net.Conn, frame []byte, s server) ([]byte, bool) {
+	if subscribes(frame) {
+		s.stream(client, frame)
+		return nil, false
+	}
 	var t *trap[Command]
 	if !r.idle() {
 		t = r.catch(Command{name, arguments(frame)})
@@ -48,4 +54,10 @@ func (r *Redis) answer(name string, client net.Conn, frame []byte, s server) ([]
 		answer = r.clock.tell(name, answer)
 	}
 	return answer, ok
+}
+
+// subscribes is true for a command after which the connection is told of messages.
+func subscribes(frame []byte) bool {
+	lines := bytes.SplitN(frame, []byte("\r\n"), 4) // how many arguments, the length of the first, and the first
+	return len(lines) > 2 && (bytes.EqualFold(lines[2], []byte("SUBSCRIBE")) || bytes.EqualFold(lines[2], []byte("PSUBSCRIBE")))
 }

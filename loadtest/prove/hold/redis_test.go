@@ -305,3 +305,40 @@ func TestRedisShiftsTheTime(t *testing.T) {
 		}
 	}
 }
+
+// Who subscribes hears at once, however often it asks, and is answered while it does.
+func TestRedisSubscribersHearAtOnce(t *testing.T) {
+	_, through, beside := redisPair(t)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	sub := through.Subscribe(ctx, "one", "two")
+	defer func() { _ = sub.Close() }()
+	receive := func() any {
+		t.Helper()
+		got, err := sub.ReceiveTimeout(ctx, within)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for range 2 {
+		if s, ok := receive().(*redis.Subscription); !ok || s.Kind != "subscribe" {
+			t.Fatalf("not subscribed: %v", s)
+		}
+	}
+	for n := range 3 {
+		text := fmt.Sprint("message ", n)
+		if err := beside.Publish(ctx, "two", text).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := receive().(*redis.Message); !ok || m.Payload != text {
+			t.Errorf("heard %v, want %q", m, text)
+		}
+		if err := sub.Ping(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := receive().(*redis.Pong); !ok || p.Payload != text {
+			t.Errorf("answered %v, want %q", p, text)
+		}
+	}
+}
