@@ -60,7 +60,7 @@ func (t *partition) decide(o *order, d *delivery, body proto.Message) {
 		Order: o.ID, ID: fact.ID, Seq: fact.Sequence, Prev: fact.PreviousID, Record: rec, Ended: sent,
 	})
 	t.arm(o)
-	o.queue.settling = true
+	o.queue.storing = true
 	c.watch.event(eventsAnswered, d, "")
 	t.release(o)
 	finish(t, o, d)

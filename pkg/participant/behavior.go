@@ -50,7 +50,9 @@ type Behavior[S any] struct {
 	Deadline func(state S) (at time.Time, ok bool)
 }
 
-// FactsTopic is the topic of a participant's facts. Only its tasks write there, and package admission for it.
+// FactsTopic is the topic of a participant's facts. Only its tasks write there, and package admission for it: a secured
+// broker enforces that by the rules that schemas/choreography makes (access.go); what an unsecured one lets in is found
+// by the chains.
 func FactsTopic(name string) string { return name + ".events.v1" }
 
 // DeadLettersTopic is the topic of what a participant parked. Only it writes there.

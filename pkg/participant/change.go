@@ -47,8 +47,8 @@ func change(t *partition, ch *task.Change) {
 			t.source(d.topic()).markApplied(d)
 		}
 		for _, o := range touched {
-			if o.queue.settling && t.outbox.IsStored(o.entry) {
-				o.queue.settling = false
+			if o.queue.storing && t.outbox.IsStored(o.entry) {
+				o.queue.storing = false
 				t.resume(o)
 			}
 		}

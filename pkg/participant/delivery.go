@@ -3,7 +3,6 @@ package participant
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -22,15 +21,12 @@ type delivery struct {
 	bad   error // why the envelope cannot be read; nil: it was
 	order string
 
-	judged   bool  // valid by the chain table, and folded if it is a fact of the own topic
-	ready    bool  // the next change applies it
-	slot     int   // its number in the window of its source
-	entry    int64 // highest outbox number that must be settled before this offset may be committed
-	tries    int   // that failed
-	failed   error
-	failedAt time.Time         // of the first failure
-	heldAt   time.Time         // since when it waits for its cause; zero: it does not
-	span     trace.SpanContext // of the last attempt; not valid where its hop's goes on
+	judged bool  // valid by the chain table, and folded if it is a fact of the own topic
+	ready  bool  // the next change applies it
+	slot   int   // its number in the window of its source
+	entry  int64 // highest outbox number that must be settled before this offset may be committed
+	failures
+	span trace.SpanContext // of the last attempt; not valid where its hop's goes on
 
 	asks *redrive // what a request asks for; nil: it is none, or cannot be read
 
@@ -45,7 +41,7 @@ type delivery struct {
 // takes its next step when the store has what the last one did.
 type redrive struct {
 	deadletter.Request
-	automatic bool                 // the participant's own, in no log: see retry.go
+	automatic bool                 // the participant's own, in no log: made by retryOf (wake.go)
 	letter    *delivery            // in work; kept while the queue waits
 	held      map[string]*delivery // by topic, the dead letter that is not ready: those of its topic wait behind it
 }

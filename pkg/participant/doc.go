@@ -3,8 +3,9 @@
 //
 // An event's way: the engine (package task) fetches it, receive makes a delivery of it, load brings its order into
 // memory, the order's queue judges it and puts it to React on a worker, the answer becomes a fact in the outbox,
-// change writes all of that in one compare-and-swap, publishing sends the outbox, and the engine commits the offset
-// once that has left.
+// change gathers all of that for the engine to write in one compare-and-swap (task/apply.go), publishing sends the
+// outbox, and the engine commits the offset once that has left. The cycle is the engine's loop (task.Engine.Serve),
+// which does these steps for all partitions in turn.
 //
 // # Goroutines
 //

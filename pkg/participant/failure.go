@@ -38,6 +38,27 @@ func exceptionOf(err error) string {
 	return ""
 }
 
+// failures of a delivery. Each class is borne for a while of its own, which begins anew after another class: waiting
+// for a gateway that is away uses up no retries.
+type failures struct {
+	tries    int       // of any class
+	failedAt time.Time // the first of them
+	failed   error     // the last
+	class    fault.Class
+	inRow    int // of that class
+	since    time.Time
+}
+
+func (f *failures) add(err error, class fault.Class, now time.Time) {
+	if f.failedAt.IsZero() {
+		f.failedAt = now
+	}
+	if f.inRow == 0 || f.class != class {
+		f.class, f.inRow, f.since = class, 0, now
+	}
+	f.failed, f.tries, f.inRow = err, f.tries+1, f.inRow+1
+}
+
 // Limits of the retries of transient errors, after which the event is parked.
 const (
 	transientTries = 10

@@ -8,7 +8,8 @@ import (
 )
 
 // foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and
-// marks its cause as answered; it answers nothing itself.
+// marks its cause as answered; it answers nothing itself. One that Evolve cannot take stops its order alone: it is
+// parked, with those that follow it, and folded when it is redriven.
 func foldFact(t *partition, r broker.Record) error {
 	c := t.c
 	e, err := event.FromRecord(r)
@@ -37,6 +38,11 @@ func foldFact(t *partition, r broker.Record) error {
 		}
 		return nil
 	}
+	d := &delivery{rec: &r, ev: e, order: o.ID}
+	if o.behindUnfolded(e) {
+		park(t, o, d, nil)
+		return nil
+	}
 	if !o.Own().Precedes(orders.LinkOf(e)) {
 		c.watch.supersededFolded(r)
 		return nil
@@ -47,7 +53,8 @@ func foldFact(t *partition, r broker.Record) error {
 		m = event.Message{Event: e}
 	}
 	if err := o.evolve(c.b, m, r.Offset); err != nil {
-		return err
+		park(t, o, d, err)
+		return nil
 	}
 	answeredInLog(t, o, r, e.CausationID)
 	t.arm(o)

@@ -102,7 +102,7 @@ func (h handler) runQueues() {
 // that changed nothing here and what left the outbox may wait for a while: until they are written the position does
 // not pass them, and nothing is committed (ADR 10).
 func (h handler) Need(t *partition) task.Need {
-	// A source that holds as much as each may have, however many there are, may have no room.
+	// A source that holds what each may have when all are busy may be left out of the next fetch.
 	crowded := func(s *source) bool { return s.full(minWindowEvents) }
 	switch {
 	case t.outbox.HasUnstored() || t.evolved || len(t.ops) > 0:
@@ -146,7 +146,7 @@ func (h handler) Next(now time.Time) (next time.Time) {
 		if len(t.loading)+len(t.due)+len(t.dueSoon)+len(t.retryDue) > 0 {
 			sooner(now.Add(wait.BackoffMin))
 		}
-		for _, at := range t.retries {
+		for _, at := range t.resting {
 			sooner(at)
 		}
 		if at, ok := t.timers.Next(); ok {

@@ -32,17 +32,17 @@ func newOrder(id string, zero any) *order {
 
 // queue holds the events of one order: one is decided at a time. A held event holds back its own topic only.
 type queue struct {
-	list     []*delivery     // in order of arrival; per topic in log order
-	running  *delivery       // with React
-	settling bool            // an answer waits for its change: what follows must rest on it (ADR 2)
-	reading  bool            // its chain, or the event of a dead letter, is read back
-	held     map[string]bool // topics; nil: none
-	retryAt  time.Time       // end of the back-off; zero: it does not wait
-	waiting  bool            // for something unavailable
+	list    []*delivery     // in order of arrival; per topic in log order
+	running *delivery       // with React
+	storing bool            // an answer waits for its change: what follows must rest on it (ADR 2)
+	reading bool            // its chain, or the event of a dead letter, is read back
+	held    map[string]bool // topics; nil: none
+	retryAt time.Time       // end of the back-off; zero: it does not wait
+	waiting bool            // for something unavailable
 }
 
 // busy says that the first delivery is being decided.
-func (q *queue) busy() bool { return q.running != nil || q.settling || q.reading }
+func (q *queue) busy() bool { return q.running != nil || q.storing || q.reading }
 
 func (q *queue) empty() bool { return len(q.list) == 0 && !q.busy() }
 
@@ -90,6 +90,12 @@ func (o *order) evolve(b *behavior, fact event.Message, offset int64) error {
 	}
 	o.Changed = true
 	return nil
+}
+
+// behindUnfolded says that the fact before this one in the own topic is a dead letter that the state lacks: Evolve
+// could not take it.
+func (o *order) behindUnfolded(fact event.Event) bool {
+	return fact.PreviousID != o.Own().ID && o.Waits(fact.PreviousID)
 }
 
 // wakeAt is when the order is looked at although nothing of it arrives: one with dead letters when they are retried,

@@ -20,7 +20,8 @@ func park(t *partition, o *order, d *delivery, cause error) {
 		return
 	}
 	rec := whyParked(t.c.b.name, o, d, cause)
-	if t.full(o, rec.RetryAt.IsZero()) {
+	// A fold parks what the state of its order lacks, whatever the bound: nothing of that order may go on.
+	if !t.Restoring() && t.full(o, rec.RetryAt.IsZero()) {
 		stop(t, o)
 		return
 	}
@@ -31,7 +32,7 @@ func park(t *partition, o *order, d *delivery, cause error) {
 	letter := deadletter.Park(*d.rec, rec)
 	t.enqueue(o, &outbox.Entry{Order: o.ID, ID: id, Record: letter})
 	keepLetter(t, o, id, letter)
-	o.queue.settling = true
+	o.queue.storing = true
 	t.c.watch.parked(d, rec)
 	t.release(o)
 	finish(t, o, d)
@@ -78,7 +79,7 @@ func failAgain(t *partition, o *order, l *delivery, err error) {
 // closeRequest ends a request; class and message say what stopped it, if anything did. A retry is no request: nobody is
 // told, and its id, made from a time that is over, need not be remembered.
 func closeRequest(t *partition, o *order, d *delivery, class, message string) {
-	o.queue.settling = true
+	o.queue.storing = true
 	if !d.asks.automatic {
 		n := d.asks.outcome(deadletter.Record{
 			Kind: deadletter.Closed, ID: d.asks.Letter, Class: class, Message: message, LastFailure: time.Now(),
@@ -98,7 +99,7 @@ func closeRequest(t *partition, o *order, d *delivery, class, message string) {
 // chain.
 func finish(t *partition, o *order, d *delivery) {
 	if d.request != nil {
-		settle(t, o, d.request.asks, d.letter, d.request.asks.kind(d.letter))
+		takeOut(t, o, d.request.asks, d.letter, d.request.asks.kind(d.letter))
 		return
 	}
 	o.queue.remove(d)
@@ -113,8 +114,8 @@ func finish(t *partition, o *order, d *delivery) {
 	}
 }
 
-// settle takes a dead letter out of the chain, and tells what became of it after the fact that answers it.
-func settle(t *partition, o *order, q *redrive, id string, kind deadletter.Kind) {
+// takeOut takes a dead letter out of the chain, and tells what became of it after the fact that answers it.
+func takeOut(t *partition, o *order, q *redrive, id string, kind deadletter.Kind) {
 	dropLetter(t, o, id, kind)
 	o.Settled(id)
 	if !q.automatic { // how far a person's request has come is told when it is closed
@@ -123,7 +124,7 @@ func settle(t *partition, o *order, q *redrive, id string, kind deadletter.Kind)
 	tell(t, o, q.outcome(deadletter.Record{Kind: kind, ID: id}))
 	q.letter = nil
 	clear(q.held)
-	o.queue.settling = true
+	o.queue.storing = true
 	restart(t)
 }
 

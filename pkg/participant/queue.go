@@ -87,6 +87,8 @@ func (t *partition) foldOwn(o *order, d *delivery) bool {
 			t.c.Lose(t, "contradicted")
 			return false
 		}
+	case o.behindUnfolded(e):
+		return true // to be parked behind it
 	case o.Own().Precedes(orders.LinkOf(e)):
 		if err := t.evolve(o, d); err != nil {
 			park(t, o, d, err)

@@ -59,6 +59,9 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 	}
 	o.queue.running, o.queue.waiting = nil, false
 	t.resume(o)
+	if err == nil && d.inRow > 0 && d.class == fault.Unavailable {
+		t.c.wakeOthers()
+	}
 	switch {
 	case err != nil:
 	case fact == nil:
@@ -68,20 +71,15 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 		t.decide(o, d, fact)
 		return
 	}
-	now := time.Now()
-	if d.failedAt.IsZero() {
-		d.failedAt = now
-	}
-	d.failed = err
-	d.tries++
-	class := classOf(err)
+	class, now := classOf(err), time.Now()
+	d.add(err, class, now)
 	t.c.watch.failed(d, class, err)
 	switch class {
 	case fault.NotYet:
 		if d.request != nil {
 			d.request.asks.held[d.topic()] = d
 		} else {
-			hold(t, o, d, now)
+			hold(t, o, d)
 		}
 	case fault.Unavailable:
 		if d.request != nil && d.request.asks.automatic {
@@ -91,7 +89,7 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 		o.queue.waiting = true
 		t.backOff(o, d)
 	case fault.Transient:
-		if d.tries >= transientTries || now.Sub(d.failedAt) >= transientFor {
+		if d.inRow >= transientTries || now.Sub(d.since) >= transientFor {
 			park(t, o, d, err)
 			break
 		}
@@ -102,8 +100,7 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 }
 
 // hold lets an event wait for its cause, and those of its topic behind it.
-func hold(t *partition, o *order, d *delivery, now time.Time) {
-	d.heldAt = now
+func hold(t *partition, o *order, d *delivery) {
 	if o.queue.held == nil {
 		o.queue.held = map[string]bool{}
 	}

@@ -38,7 +38,7 @@ func nextRedrive(t *partition, o *order, d *delivery) {
 		if o.Saw(q.Letter) {
 			kind = deadletter.Redriven
 		}
-		settle(t, o, q, q.Letter, kind)
+		takeOut(t, o, q, q.Letter, kind)
 		closeRequest(t, o, d, "", "")
 	case q.Letter != "" && at != 0 && !begun:
 		closeRequest(t, o, d, fault.Conflict.String(), "the letter is not the head of the chain")
@@ -58,7 +58,7 @@ func runChain(t *partition, o *order, d *delivery) {
 	}
 	id := o.Parked[i].ID
 	if o.Saw(id) { // only its outcome is missing
-		settle(t, o, q, id, q.kind(id))
+		takeOut(t, o, q, id, q.kind(id))
 		return
 	}
 	if q.letter == nil || q.letter.letter != id {
@@ -138,7 +138,7 @@ func decideLetter(t *partition, o *order, l *delivery) {
 		}
 		return
 	}
-	// A fact that admission published and Evolve refused is parked without being folded.
+	// A fact that Evolve could not take is parked without being folded.
 	if l.topic() == t.c.b.facts && l.ev.Sequence > o.Own().Sequence && o.Own().Precedes(orders.LinkOf(l.ev)) {
 		if err := t.evolve(o, l); err != nil {
 			failAgain(t, o, l, err)

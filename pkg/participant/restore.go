@@ -8,7 +8,6 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -67,8 +66,8 @@ func (c restoring) readStored(ctx context.Context, t *partition) error {
 		return err
 	}
 	if err := t.outbox.Restore(list); err != nil {
-		key := c.Store.Key(t.Number, "outbox")
-		return fault.New(fault.Permanent, "redis key %s holds an entry that is none: %w", key, err)
+		c.watch.log.Error("redis holds an outbox that cannot be read", "partition", t.Number, "error", err)
+		return c.Refold(t.Partition)
 	}
 	at, err := c.Store.Scores(ctx, c.Store.Key(t.Number, "timers"))
 	if err != nil {

@@ -27,15 +27,13 @@ func (c *cycle) wake(ctx context.Context) {
 		if t.Lost() {
 			continue
 		}
-		for o, at := range t.retries {
+		for o, at := range t.resting {
 			if !at.After(now) {
-				delete(t.retries, o)
-				o.queue.retryAt = time.Time{}
-				t.resume(o)
+				t.goOn(o)
 			}
 		}
 		for d, o := range t.holds {
-			if now.Sub(d.heldAt) >= c.cfg.HoldLimit && !o.queue.busy() {
+			if now.Sub(d.since) >= c.cfg.HoldLimit && !o.queue.busy() {
 				park(t, o, d, fault.New(fault.NotYet, "the cause never came: %w", d.failed))
 				t.resume(o)
 			}
@@ -48,6 +46,8 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
+	defer cancel()
 	if c.cfg.Clock.Err() == nil {
 		c.fireDeadlines(ctx, now)
 	}
@@ -98,8 +98,6 @@ func (c *cycle) askForEnds(ctx context.Context) error {
 	if len(asking) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
-	defer cancel()
 	ends, err := c.cfg.Log.Ends(ctx, ask)
 	if err != nil {
 		return err

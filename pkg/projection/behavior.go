@@ -23,10 +23,10 @@ type Behavior[D any] struct {
 	// the log. Raising it, or adding topics at the end, is enough.
 	FoldVersion int
 	// Continues is the oldest fold version whose documents and indexes today's code can read and fold on; the
-	// topics must be the same, or new ones at the end (until those are read, State says Rebuilding). What such a
+	// topics must be the same, or new ones at the end (until those are read, State says Incomplete). What such a
 	// version folded goes on being read and folded while it is folded again beside; indexes and counters that it
 	// did not have lack what it folded until then. 0, and anything older or newer: it is deleted first, and State
-	// says Rebuilding until it is folded again.
+	// says Incomplete until it is folded again.
 	Continues int
 	// Topics it folds, with equal numbers of partitions.
 	Topics []string

@@ -186,7 +186,7 @@ func (c *cycle[D]) Change(t *partition[D], ch *task.Change) {
 		t.inputs[i].after = s.positions[i]
 	}
 	ch.Then = func() {
-		t.folded(s)
+		t.taken(s)
 		c.watch.applied(s)
 		if s.stored != nil {
 			s.stored()

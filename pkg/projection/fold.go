@@ -33,7 +33,7 @@ func (f *folder[D]) take(ctx context.Context, w *work[D]) error {
 	if err := f.write(w, s); err != nil {
 		return err
 	}
-	t.fold(s)
+	t.await(s)
 	return nil
 }
 

@@ -197,8 +197,8 @@ func (s *stage) shows(b Behavior[script], orders ...string) {
 			if err != nil {
 				return err.Error()
 			}
-			if d := cmp.Diff(want, got.Doc); d != "" || got.Version != version || state.Rebuilding {
-				return fmt.Sprintf("order %s: version %d, not %d; rebuilding %v; %s", id, got.Version, version, state.Rebuilding, d)
+			if d := cmp.Diff(want, got.Doc); d != "" || got.Version != version || state.Incomplete {
+				return fmt.Sprintf("order %s: version %d, not %d; rebuilding %v; %s", id, got.Version, version, state.Incomplete, d)
 			}
 		}
 		return ""

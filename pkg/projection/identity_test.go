@@ -36,7 +36,7 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 				r := NewReader(b, s.redis)
 				eventually(t, func() string {
 					found, state, err := r.Get(t.Context(), logOf(song, "o1").Partition, "o1")
-					if err != nil || state.Rebuilding || strings.Join(found.Doc.Song, " ") != "do re mi fa so" || len(found.Doc.Talk) != 2-len(topics) {
+					if err != nil || state.Incomplete || strings.Join(found.Doc.Song, " ") != "do re mi fa so" || len(found.Doc.Talk) != 2-len(topics) {
 						return fmt.Sprint("it shows ", found.Doc, state, err)
 					}
 					return ""

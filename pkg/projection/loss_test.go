@@ -58,14 +58,14 @@ func loses(t *testing.T, lost string, playing, news bool) {
 	eventually(t, func() string {
 		f, state, err := r.Get(t.Context(), p, "o")
 		switch {
-		case err == nil && f.Version == 0 && !state.Rebuilding:
+		case err == nil && f.Version == 0 && !state.Incomplete:
 			t.Fatal("a document that is lost is said not to exist")
 		case err == nil && f.Version > 0 && f.Doc.Talk[0] != "one":
 			t.Fatalf("a document begins in its middle: %v", f.Doc.Talk)
 		}
 		there := s.redis.Exists(t.Context(), key).Val()
-		if err != nil || state.Rebuilding || there == 0 || len(f.Doc.Talk) != said || s.words() != said {
-			return fmt.Sprint(f.Doc.Talk, state.Rebuilding, there, s.words(), err)
+		if err != nil || state.Incomplete || there == 0 || len(f.Doc.Talk) != said || s.words() != said {
+			return fmt.Sprint(f.Doc.Talk, state.Incomplete, there, s.words(), err)
 		}
 		return ""
 	})

@@ -68,7 +68,7 @@ func TestNotesHaveDocumentsOfTheirOwn(t *testing.T) {
 		t.Helper()
 		eventually(t, func() string {
 			f, state, err := r.Get(t.Context(), p, NoteID("bob"))
-			if got := strings.Join(f.Doc.Song, " "); got != "drinks sings sings" || f.Version != 3 || len(f.Doc.Talk) != 0 || state.Rebuilding {
+			if got := strings.Join(f.Doc.Song, " "); got != "drinks sings sings" || f.Version != 3 || len(f.Doc.Talk) != 0 || state.Incomplete {
 				return fmt.Sprint(got, " version ", f.Version, f.Doc.Talk, state, err)
 			}
 			f, _, err = r.Get(t.Context(), p, "q")

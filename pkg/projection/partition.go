@@ -91,11 +91,11 @@ func (t *partition[D]) behind() bool {
 	return false
 }
 
-// fold has a step wait for the store to take it.
-func (t *partition[D]) fold(s *step) { t.step, t.folding = s, s.items }
+// await makes s the step under way: its items stay the first in pending until the store has it.
+func (t *partition[D]) await(s *step) { t.step, t.folding = s, s.items }
 
-// folded takes off what was folded, and moves the positions: the store has the step.
-func (t *partition[D]) folded(s *step) {
+// taken takes off what was folded, and moves the positions: the store has the step.
+func (t *partition[D]) taken(s *step) {
 	for _, it := range t.pending[:s.items] {
 		t.inputs[it.input].pending--
 	}

@@ -33,11 +33,11 @@ func TestPendingIsSortedByTimeWithinTheOrderOfEachLog(t *testing.T) {
 				s.inputs[i].after = at
 			}
 			under = &step{items: n}
-			s.fold(under)
+			s.await(under)
 		}
 		follow := func() {
 			if under != nil {
-				s.folded(under)
+				s.taken(under)
 				under = nil
 			}
 		}

@@ -100,10 +100,10 @@ func (r *Reader[D]) follow(partition int, live, read string) bool {
 type State struct {
 	// Positions is the next offset to fold, by topic.
 	Positions map[string]int64
-	// Rebuilding: not everything that the logs held at the last takeover is folded, or nothing is known (Redis was
+	// Incomplete: not everything that the logs held at the last takeover is folded, or nothing is known (Redis was
 	// wiped and nobody took over yet, or what is stored is of no use to today's code). What is not found may exist.
-	// A rebuild beside a whole read model does not count.
-	Rebuilding bool
+	// Package rebuild never sets it: it builds beside a whole read model.
+	Incomplete bool
 }
 
 // Passed says whether the record at offset is folded.
@@ -155,7 +155,7 @@ func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Fo
 			return nil, State{}, err
 		}
 	}
-	if !states[0].Rebuilding {
+	if !states[0].Incomplete {
 		err = r.missed(ctx, partition, ids, found, known)
 	}
 	return found, states[0], err
@@ -193,12 +193,12 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 }
 
 func (r *Reader[D]) state(meta map[string]string) State {
-	s := State{Positions: map[string]int64{}, Rebuilding: r.b.use(meta[fieldVersion]) == useNothing}
+	s := State{Positions: map[string]int64{}, Incomplete: r.b.use(meta[fieldVersion]) == useNothing}
 	for _, topic := range r.b.topics() {
 		at, err1 := strconv.ParseInt(meta[task.PrefixInput+topic], 10, 64)
 		goal, err2 := strconv.ParseInt(meta[fieldGoal+topic], 10, 64)
 		s.Positions[topic] = at
-		s.Rebuilding = s.Rebuilding || err1 != nil || err2 != nil || at < goal
+		s.Incomplete = s.Incomplete || err1 != nil || err2 != nil || at < goal
 	}
 	return s
 }

@@ -229,8 +229,8 @@ func (s *stage) watchReads(b Behavior[script], ids []string) (stop func()) {
 		for reads := 0; reads < 100 || !isStopped(); reads++ {
 			id := ids[reads%len(ids)]
 			f, state, err := r.Get(context.Background(), logOf(talk, id).Partition, id)
-			if err != nil || state.Rebuilding {
-				s.t.Errorf("read %d: %v, rebuilding %v", reads, err, state.Rebuilding)
+			if err != nil || state.Incomplete {
+				s.t.Errorf("read %d: %v, rebuilding %v", reads, err, state.Incomplete)
 				return
 			}
 			if f.Version < versions[id] {

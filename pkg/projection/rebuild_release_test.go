@@ -38,7 +38,7 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 	r := NewReader(next, s.redis)
 	eventually(t, func() string {
 		f, state, err := r.Get(t.Context(), logOf(talk, "order-3").Partition, "order-3")
-		if got := strings.Join(f.Doc.Talk, " "); got != "one two three four!" || state.Rebuilding || err != nil {
+		if got := strings.Join(f.Doc.Talk, " "); got != "one two three four!" || state.Incomplete || err != nil {
 			return fmt.Sprint("what is live is not folded on: ", got, state, err)
 		}
 		return ""
@@ -47,7 +47,7 @@ func TestNewFoldVersionIsBuiltBeside(t *testing.T) {
 		t.Errorf("what a release needs can be cancelled: %v", err)
 	}
 	_, state, err := NewReader(b, s.redis).Get(t.Context(), 0, "nobody")
-	if err != nil || !state.Rebuilding {
+	if err != nil || !state.Incomplete {
 		t.Errorf("the old version takes what the new one folded on for its own: %v", err)
 	}
 	g.lift()
@@ -150,7 +150,7 @@ func TestWhatWasStoredBeforeThereWereCopiesIsFoldedAgain(t *testing.T) {
 		s.redis.Set(t.Context(), st.Key(p, "~old:order:x"), "nonsense", 0)
 	}
 	_, state, err := NewReader(b, s.redis).Get(t.Context(), 0, "x")
-	if err != nil || !state.Rebuilding {
+	if err != nil || !state.Incomplete {
 		t.Errorf("an order of which nothing is known: %v %v", state, err)
 	}
 	_, _ = s.play(b)

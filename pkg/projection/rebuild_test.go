@@ -214,7 +214,7 @@ func TestLostPointer(t *testing.T) {
 	}
 	for range 100 {
 		for _, id := range ids {
-			if f, state, err := r.Get(t.Context(), logOf(talk, id).Partition, id); err == nil && f.Version == 0 && !state.Rebuilding {
+			if f, state, err := r.Get(t.Context(), logOf(talk, id).Partition, id); err == nil && f.Version == 0 && !state.Incomplete {
 				t.Fatalf("order %s is said not to exist", id)
 			}
 		}

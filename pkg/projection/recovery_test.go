@@ -40,7 +40,7 @@ func TestWipeIsNoticedAndFoldedAgain(t *testing.T) {
 			}
 			if f.Version == 0 {
 				missing++
-				if !state.Rebuilding {
+				if !state.Incomplete {
 					t.Fatalf("order %s is not there, and the state says that this is all there is", id)
 				}
 			}
@@ -75,7 +75,7 @@ func TestOtherFoldVersionStartsOver(t *testing.T) {
 		return doc
 	}
 	_, state, err := NewReader(next, s.redis).Get(t.Context(), logOf(talk, "o").Partition, "o")
-	if err != nil || !state.Rebuilding {
+	if err != nil || !state.Incomplete {
 		t.Fatalf("what other code folded counts as whole: %v", err)
 	}
 	_, _ = s.play(next)
@@ -125,7 +125,7 @@ func TestRetentionIsPassedOver(t *testing.T) {
 	_, _ = s.play(b)
 	eventually(t, func() string {
 		_, state, err := NewReader(b, s.redis).Get(t.Context(), tp.Partition, "o")
-		if err != nil || state.Rebuilding || !state.Passed(talk, 5) || state.Passed(talk, 6) {
+		if err != nil || state.Incomplete || !state.Passed(talk, 5) || state.Passed(talk, 6) {
 			return fmt.Sprint(state, err)
 		}
 		return ""

@@ -62,6 +62,10 @@ func (w *watch) contradicted(partition int, orders []string) {
 	w.log.Warn("order contradicted, rebuilding its partition", "partition", partition, "order_id", orders[0])
 }
 
+func (w *watch) unstorable(order string, err error) {
+	w.log.Error("a document cannot be stored, and stays as it was", "order_id", order, "error", err)
+}
+
 func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
 
 // skipped counts records that retention took before they were folded: the read model lacks them for good, unless

@@ -67,8 +67,13 @@ func (f *folder[D]) meta(t *partition[D], cmd string, args ...string) Op {
 func (f *folder[D]) documents(w *work[D], s *step, in *Writes) (err error) {
 	text, ends := f.text[:0], make([]int, len(w.touched))
 	for i, of := range w.touched {
-		if text, err = f.b.append(text, &of.order.record); err != nil {
-			return err
+		begin := len(text)
+		if text, err = f.b.append(text, &of.order.record); err != nil { // as after a panic of Fold: it stays as it was
+			f.watch.unstorable(of.order.id, err)
+			of.order.Doc = of.before
+			if text, err = f.b.append(text[:begin], &of.order.record); err != nil {
+				return err
+			}
 		}
 		ends[i] = len(text)
 		if f.b.Index != nil {

@@ -37,8 +37,8 @@ func (s *tasks[T]) Leaving() bool { return s.leaving }
 // Tasks are those of this instance, by partition, lost ones among them.
 func (s *tasks[T]) Tasks() []T { return s.owned }
 
-// held are the tasks that are not lost.
-func (s *tasks[T]) held() iter.Seq2[T, *Partition] {
+// alive are the tasks that are not lost.
+func (s *tasks[T]) alive() iter.Seq2[T, *Partition] {
 	return func(yield func(T, *Partition) bool) {
 		for _, t := range s.owned {
 			if p := t.part(); !p.lost && !yield(t, p) {
@@ -95,7 +95,8 @@ func (s *tasks[T]) Reclaim(t T) { t.part().giveUp() }
 // errRefold: what the store keeps is not worth keeping (the log contradicts it, or it cannot be read).
 var errRefold = errors.New("the store is folded anew")
 
-// Refold has the store of a partition emptied at its next claim. Restore returns its error; anywhere else Lose follows.
+// Refold has the store of a partition emptied at its next claim. Restore returns its error; elsewhere call Lose too: alone
+// it only marks the partition.
 func (s *tasks[T]) Refold(p *Partition) error {
 	s.refold[p.Number] = true
 	return errRefold

@@ -63,7 +63,7 @@ func (v *View[D]) Whole(ctx context.Context) error {
 		return err
 	}
 	for _, s := range states {
-		if s.Rebuilding {
+		if s.Incomplete {
 			return v.Behind(ctx, s)
 		}
 	}
@@ -74,7 +74,7 @@ func (v *View[D]) Whole(ctx context.Context) error {
 func (v *View[D]) Behind(ctx context.Context, s projection.State) error {
 	behind.Add(ctx, 1)
 	detail := "what was asked for is not in the read model yet"
-	if s.Rebuilding {
+	if s.Incomplete {
 		detail = "the read model is being rebuilt and not whole yet"
 	}
 	return fault.Later(time.Second, "%w", problem.New(503, SlugBehind, "Read model behind", detail))
@@ -98,7 +98,7 @@ func (v *View[D]) Certain(
 		}
 		at := -1
 		for tp, end := range ends {
-			if s := states[tp.Partition]; s.Rebuilding || !s.Passed(tp.Topic, end-1) {
+			if s := states[tp.Partition]; s.Incomplete || !s.Passed(tp.Topic, end-1) {
 				at = tp.Partition
 			}
 		}

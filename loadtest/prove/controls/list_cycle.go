@@ -37,7 +37,7 @@ var positions = []Control{
 		ID: "position-past-a-held-event", Without: "the position does not wait for a held event", Breaks: nothingLost,
 		Schedules: 107,
 		Proof:     Proof{heldAndDead, []check.Guarantee{check.Lost}},
-		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if at.d != nil && !at.d.ready && at.d.heldAt.IsZero() {`}},
+		Edits:     []Edit{{"pkg/participant/source.go", `if at.d != nil && !at.d.ready {`, `if at.d != nil && !at.d.ready && at.d.failed == nil {`}},
 	},
 	{
 		ID: "position-past-what-is-not-applied", Without: "the position is where reading goes on", Breaks: nothingLost,

@@ -109,7 +109,7 @@ func (s *Stage[D]) Caught() {
 				if err != nil {
 					return err.Error()
 				}
-				if state.Rebuilding || !state.Passed(topic, ends[tp]-1) {
+				if state.Incomplete || !state.Passed(topic, ends[tp]-1) {
 					return fmt.Sprintf("%s/%d is folded to %d of %d", topic, p, state.Positions[topic], ends[tp])
 				}
 			}

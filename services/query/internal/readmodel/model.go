@@ -120,9 +120,9 @@ func (m *Model) try(ctx context.Context, id string, want Want, last bool) (f Fou
 	switch placed := f.Status() != ""; {
 	case passed && placed && (last || !want.Settled || f.Settled() != 0):
 		return f, true, nil
-	case !passed && last, passed && !placed && state.Rebuilding && last:
+	case !passed && last, passed && !placed && state.Incomplete && last:
 		return Found{}, false, m.Behind(ctx, state)
-	case passed && f.Version == 0 && !state.Rebuilding, passed && last:
+	case passed && f.Version == 0 && !state.Incomplete, passed && last:
 		return Found{}, false, fault.New(fault.NotFound, "there is no order %s", id)
 	}
 	return f, false, nil
@@ -146,7 +146,7 @@ func (m *Model) Known(ctx context.Context, id string, sees func(customer string)
 	switch {
 	case err != nil:
 		return Found{}, err
-	case !there && state.Rebuilding:
+	case !there && state.Incomplete:
 		return Found{}, m.Behind(ctx, state)
 	case !there:
 		return Found{}, fault.New(fault.NotFound, "there is no order %s", id)
