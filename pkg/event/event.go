@@ -229,6 +229,9 @@ func FromRecord(r broker.Record) (Event, error) {
 	if err := e.Time.UnmarshalText(when); err != nil {
 		return bad("time", "must be RFC 3339")
 	}
+	if y := e.Time.UTC().Year(); y < 1 || y > 9999 { // by its offset; JSON has no form for it
+		return bad("time", "must be of the years 1 to 9999 in UTC")
+	}
 	if len(seq) > 0 {
 		n, err := strconv.ParseUint(string(seq), 10, 64)
 		if err != nil || n == 0 {

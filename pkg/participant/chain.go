@@ -116,7 +116,7 @@ func (c *cycle) hasRead(r *reading) {
 		if r.err != nil {
 			d.tries++
 			o.queue.waiting = true
-			r.t.backOff(o, d)
+			r.t.backOff(o, d.tries)
 			continue
 		}
 		switch h, found := r.heads[id]; {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -250,5 +251,36 @@ func TestDoorAsksForAnEndOnceAtATime(t *testing.T) {
 		_, _, err := d.Find(t.Context(), "o1", 3*time.Second)
 		want(t, "after that, and nobody folds it", fault.ClassOf(err), fault.Unavailable)
 		early.Wait()
+	})
+}
+
+// A leader that does not answer keeps the requests of its own partitions waiting, and no others.
+func TestDoorOfASilentLeader(t *testing.T) {
+	mini := miniredis.RunT(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, mini)
+		p, stop := s.play(doorman())
+		defer stop()
+		s.eventually("ready", func() bool { return p.Ready() == nil })
+		answers := make(chan struct{})
+		silent := at("clerk.events.v1", "o1").Partition
+		s.log.OnProduce(func(b broker.Batch) brokertest.Fate {
+			if b.Partition == silent {
+				<-answers
+			}
+			return brokertest.Fate{}
+		})
+		d := admission.New(doorman(), s.config())
+		waits := make(chan error, 1)
+		go func() { _, err := place(t.Context(), d, "o1", "tea"); waits <- err }()
+		pass(time.Second)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := place(ctx, d, "o2", "tea")
+		want(t, "another partition", at("clerk.events.v1", "o2").Partition != silent, true)
+		want(t, "placed at once", []any{err, time.Since(began) < time.Second}, []any{nil, true})
+		close(answers)
+		want(t, "placed later", <-waits, nil)
 	})
 }

@@ -38,25 +38,29 @@ func exceptionOf(err error) string {
 	return ""
 }
 
-// failures of a delivery. Each class is borne for a while of its own, which begins anew after another class: waiting
-// for a gateway that is away uses up no retries.
+// failures of a delivery. Each class is borne for a while of its own: waiting for a gateway that is away uses up nothing
+// of what a transient error may take.
 type failures struct {
-	tries    int       // of any class
-	failedAt time.Time // the first of them
-	failed   error     // the last
-	class    fault.Class
-	inRow    int // of that class
-	since    time.Time
+	tries     int         // that failed
+	transient int         // of them, with a transient error
+	failedAt  time.Time   // the first
+	failed    error       // the last
+	class     fault.Class // of that
+	since     time.Time   // of that class in a row
 }
 
 func (f *failures) add(err error, class fault.Class, now time.Time) {
 	if f.failedAt.IsZero() {
 		f.failedAt = now
 	}
-	if f.inRow == 0 || f.class != class {
-		f.class, f.inRow, f.since = class, 0, now
+	if f.tries == 0 || f.class != class {
+		f.class, f.since = class, now
 	}
-	f.failed, f.tries, f.inRow = err, f.tries+1, f.inRow+1
+	f.failed = err
+	f.tries++
+	if class == fault.Transient {
+		f.transient++
+	}
 }
 
 // Limits of the retries of transient errors, after which the event is parked.

@@ -4,8 +4,13 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 )
+
+// maxUnfolded is how many facts a fold of one partition may park. Where there are more the fault is in Evolve, not in
+// them: the instance does not become ready, so that a rollout stops, and the release before it can take over.
+const maxUnfolded = 100
 
 // foldFact folds one record of the own topic: a fact evolves the state only when it is the next of its order, and
 // marks its cause as answered; it answers nothing itself. One that Evolve cannot take stops its order alone: it is
@@ -53,6 +58,9 @@ func foldFact(t *partition, r broker.Record) error {
 		m = event.Message{Event: e}
 	}
 	if err := o.evolve(c.b, m, r.Offset); err != nil {
+		if t.unfolded++; t.unfolded > maxUnfolded {
+			return fault.New(fault.Permanent, "more than %d facts cannot be folded, the last: %w", maxUnfolded, err)
+		}
 		park(t, o, d, err)
 		return nil
 	}
@@ -108,6 +116,11 @@ func foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	}
 	came := deadletter.Original(r)
 	if e, err := event.FromRecord(came); err == nil {
+		if own := came.Topic == t.c.b.facts && e.Sequence > 0; own && e.Sequence <= o.Own().Sequence &&
+			!t.c.b.subscribed[t.c.b.facts][e.Type] { // a release could not fold it; this one has, and there is no more to it
+			tellBack(t, o, n.ID)
+			return
+		}
 		o.Adopt(came.Topic, e)
 	}
 	o.Park(n.ID, n.Topic, n.RetryAt)

@@ -18,6 +18,7 @@ type order struct {
 	state any   // its State, decoded
 	queue queue // its events, one at a time
 	entry int64 // number of its latest outbox entry
+	bytes int   // it has as it is stored
 
 	touched  bool // the next change looks at it
 	runnable bool // it is in partition.runnable

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"google.golang.org/protobuf/proto"
@@ -162,4 +163,66 @@ func TestOneThatPassesWakesTheOthers(t *testing.T) {
 		s.eventually("all", func() bool { return answered() == orders })
 		want(t, "soon after the first", time.Since(first) < time.Second, true)
 	})
+}
+
+// mute is a log of which one topic cannot be read while on.
+type mute struct {
+	broker.Log
+	topic string
+	on    atomic.Bool
+}
+
+func (m *mute) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	got, err := m.Log.Fetch(ctx, from)
+	for i, f := range got {
+		if m.on.Load() && f.Topic == m.topic {
+			got[i] = broker.Fetched{TopicPartition: f.TopicPartition, Err: fault.New(fault.Unavailable, "no leader")}
+			got[i].Next = from[slices.IndexFunc(from, func(p broker.Position) bool {
+				return p.TopicPartition == f.TopicPartition
+			})].Offset
+		}
+	}
+	pass(50 * time.Millisecond) // as the client does before it tells an error again
+	return got, err
+}
+
+// An event is not given up while its cause may still come: while the input that the cause may be in cannot be read, or
+// is far behind after an outage, and while what came of its order waits for something unavailable.
+func TestHoldWaitsForWhatMayBring(t *testing.T) {
+	for name, unread := range map[string]bool{"an input that cannot be read": true, "an outage": false} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(t *testing.T, s *stage) {
+				var up atomic.Bool
+				up.Store(unread)
+				log := &mute{Log: s.log, topic: notes}
+				b := clerk(func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
+					switch {
+					case text(m) == "effect" && !slices.Contains(l.Stamped, "cause"):
+						return nil, fault.New(fault.NotYet, "its cause is missing")
+					case text(m) == "cause" && !up.Load():
+						return nil, fault.New(fault.Unavailable, "the mail server is away")
+					}
+					return stamp(ctx, l, m)
+				})
+				p, stop := s.playOn(log, b)
+				defer stop()
+				s.eventually("ready", func() bool { return p.Ready() == nil })
+				if log.on.Store(unread); unread {
+					s.hand(notes, "o1", "cause")
+					pass(time.Second)
+				}
+				s.hand(mails, "o1", "effect")
+				pass(time.Second)
+				if !unread { // so that the effect is met first
+					s.hand(notes, "o1", "cause")
+				}
+				pass(2 * s.config().HoldLimit)
+				want(t, "letters", len(s.letters("o1")), 0)
+				log.on.Store(false)
+				up.Store(true)
+				s.eventually("both", func() bool { return len(s.facts("o1")) == 2 })
+				want(t, "facts", s.facts("o1"), []string{"cause", "effect"})
+			})
+		})
+	}
 }

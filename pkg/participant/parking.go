@@ -63,7 +63,10 @@ func restart(t *partition) {
 // failAgain ends a request at a dead letter that cannot be answered this time either. It stays where it is, and all
 // behind it.
 func failAgain(t *partition, o *order, l *delivery, err error) {
-	redrives := o.Parked[o.Place(l.letter)].Redrives + 1
+	redrives := 1
+	if at := o.Place(l.letter); at >= 0 {
+		redrives += o.Parked[at].Redrives
+	}
 	n := l.request.asks.outcome(deadletter.Record{
 		Kind: deadletter.Failed, ID: l.letter,
 		Class: classOf(err).String(), Message: err.Error(), Exception: exceptionOf(err),

@@ -17,6 +17,10 @@ import (
 // more takes a tenth more of the processor's time (docs/performance.md).
 const maxIdleOrders = 2048
 
+// maxIdleBytes is how much such orders may take together, of all tasks of an instance, as they are stored. In memory it
+// is twice as much.
+const maxIdleBytes = 32 << 20
+
 // engine is the part of a participant that owns partitions, reads their inputs and writes their changes.
 type engine = task.Engine[*partition]
 
@@ -29,10 +33,11 @@ type cycle struct {
 	watch *watch
 	pool  *workers.Pool // React calls
 
-	turn     int    // the task that comes first where there is not room for all: of retries, of readings
-	readings int    // of logs, under way
-	inFlight int    // produce requests
-	packed   []byte // memory in which orders are packed
+	turn     int       // the task that comes first where there is not room for all: of retries, of readings
+	readings int       // of logs, under way
+	inFlight int       // produce requests
+	endsAt   time.Time // not before then it is asked again where inputs end
+	packed   []byte    // memory in which orders are packed
 }
 
 // partition is one partition of one participant: it alone decides the facts in this partition of the participant's own
@@ -43,6 +48,7 @@ type partition struct {
 	sources []*source
 	own     []*ownLog
 	orders  map[string]*order
+	bytes   int         // of these, as they are stored
 	loading []*delivery // whose orders are not in memory yet
 	outbox  outbox.Outbox
 	timers  timers.Timers // deadlines, and times of retry
@@ -76,8 +82,9 @@ type partition struct {
 	ops     []taskstore.Op
 	evolved bool // the state of an order, by a fact of the log
 
-	met    map[uint64]struct{} // while an emptied store is folded: hashes of the orders it may hold again; nil: any
-	folded int64               // see source.folded; never goes back
+	met      map[uint64]struct{} // while an emptied store is folded: hashes of the orders it may hold again; nil: any
+	unfolded int                 // facts that a fold could not take
+	folded   int64               // see source.folded; never goes back
 }
 
 // ownLog is one topic this task writes.
@@ -126,9 +133,9 @@ func (t *partition) resume(o *order) {
 	}
 }
 
-// backOff lets an order's queue rest until a delivery that failed may be tried again.
-func (t *partition) backOff(o *order, d *delivery) {
-	o.queue.retryAt = time.Now().Add(wait.Backoff(d.tries))
+// backOff lets an order's queue rest until a delivery that failed so often may be tried again.
+func (t *partition) backOff(o *order, tries int) {
+	o.queue.retryAt = time.Now().Add(wait.Backoff(tries))
 	t.resting[o] = o.queue.retryAt
 }
 
@@ -185,16 +192,27 @@ func (t *partition) arm(o *order) {
 
 // forget drops orders from memory with nothing under way, when there are many.
 func (t *partition) forget() {
-	excess := len(t.orders) - maxIdleOrders
-	for id, o := range t.orders {
-		if excess <= 0 {
+	bytes := maxIdleBytes / max(1, len(t.c.Tasks()))
+	for _, o := range t.orders {
+		if len(t.orders) <= maxIdleOrders && t.bytes <= bytes {
 			return
 		}
 		if o.idle(t.outbox.Settled()) {
-			delete(t.orders, id)
-			excess--
+			t.drop(o)
 		}
 	}
+}
+
+// weigh takes over how large an order is as it is stored.
+func (t *partition) weigh(o *order, bytes int) {
+	t.bytes += bytes - o.bytes
+	o.bytes = bytes
+}
+
+// drop takes an order out of memory.
+func (t *partition) drop(o *order) {
+	t.weigh(o, 0)
+	delete(t.orders, o.ID)
 }
 
 // someWaiting is how many queues may wait in any case.

@@ -59,7 +59,7 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 	}
 	o.queue.running, o.queue.waiting = nil, false
 	t.resume(o)
-	if err == nil && d.inRow > 0 && d.class == fault.Unavailable {
+	if err == nil && d.tries > 0 && d.class == fault.Unavailable {
 		t.c.wakeOthers()
 	}
 	switch {
@@ -87,13 +87,13 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 			break
 		}
 		o.queue.waiting = true
-		t.backOff(o, d)
+		t.backOff(o, d.tries)
 	case fault.Transient:
-		if d.inRow >= transientTries || now.Sub(d.since) >= transientFor {
+		if d.transient >= transientTries || now.Sub(d.since) >= transientFor {
 			park(t, o, d, err)
 			break
 		}
-		t.backOff(o, d)
+		t.backOff(o, d.transient)
 	default:
 		park(t, o, d, err)
 	}

@@ -115,7 +115,7 @@ func cannotOpen(t *partition, o *order, d *delivery, err error) {
 	default:
 		d.tries++
 		o.queue.waiting = true
-		t.backOff(o, d)
+		t.backOff(o, d.tries)
 	}
 	t.c.StoreDown(err)
 }
@@ -140,6 +140,10 @@ func decideLetter(t *partition, o *order, l *delivery) {
 	}
 	// A fact that Evolve could not take is parked without being folded.
 	if l.topic() == t.c.b.facts && l.ev.Sequence > o.Own().Sequence && o.Own().Precedes(orders.LinkOf(l.ev)) {
+		if l.edited {
+			failAgain(t, o, l, fault.New(fault.Invalid, "a fact is in the log as it is: the fold would not know the edited one"))
+			return
+		}
 		if err := t.evolve(o, l); err != nil {
 			failAgain(t, o, l, err)
 			return

@@ -72,6 +72,6 @@ func hasOriginal(t *partition, o *order, l *delivery, came *broker.Record, bad, 
 	default:
 		d.tries++
 		o.queue.waiting = true
-		t.backOff(o, d)
+		t.backOff(o, d.tries)
 	}
 }

@@ -3,11 +3,13 @@ package participant
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -190,9 +192,13 @@ func (c restoring) foldChunk(
 	if err := c.loadOrders(ctx, want); err != nil {
 		return nil, 0, err
 	}
+	others := slices.ContainsFunc(read.got, func(f broker.Fetched) bool { return f.Err == nil && len(f.Records) > 0 })
 	for _, f := range read.got {
 		t := byLog[f.TopicPartition]
 		l := t.log(topic)
+		if fault.ClassOf(f.Err) == fault.Unavailable && others {
+			continue // its leader is slow: it is asked again with the next chunk
+		}
 		if f.Err != nil { // out of range too: retention was faster, and trying again asks for the log's start
 			return nil, n, f.Err
 		}

@@ -1,9 +1,12 @@
 package participant_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
@@ -131,5 +134,42 @@ func TestUnreadableOutbox(t *testing.T) {
 		s.hand(notes, "o1", "b")
 		s.eventually("b", func() bool { return len(s.facts("o1")) == 2 })
 		want(t, "facts", s.facts("o1"), []string{"a", "b"})
+	})
+}
+
+// A release whose Evolve is wrong does not become ready and parks nothing: the one before takes over again.
+func TestReleaseThatCannotFold(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		b, broken := bombs()
+		broken.Store(false)
+		p, stop := s.play(b)
+		const orders = 2 * 150 // more than a fold may park, in each partition
+		for n := range orders {
+			s.hand(notes, fmt.Sprintf("o%d", n), "bomb")
+		}
+		s.hand(notes, "good", "a")
+		s.eventually("decided", func() bool { return len(s.facts(fmt.Sprintf("o%d", orders-1))) == 1 })
+		stop()
+		broken.Store(true)
+		b.FoldVersion++
+		p, stop = s.play(b)
+		s.hand(notes, "good", "b")
+		s.eventually("said", func() bool {
+			err := p.Ready()
+			return err != nil && strings.Contains(err.Error(), "facts cannot be folded")
+		})
+		pass(time.Minute)
+		want(t, "ready", p.Ready() == nil, false)
+		stop()
+		broken.Store(false)
+		b.FoldVersion--
+		p, stop = s.play(b)
+		defer stop()
+		s.eventually("goes on", func() bool { return len(s.facts("good")) == 2 && p.Ready() == nil })
+		letters := 0
+		for n := range orders {
+			letters += len(s.letters(fmt.Sprintf("o%d", n)))
+		}
+		want(t, "letters", letters, 0)
 	})
 }

@@ -33,7 +33,7 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 		for d, o := range t.holds {
-			if now.Sub(d.since) >= c.cfg.HoldLimit && !o.queue.busy() {
+			if now.Sub(d.since) >= c.cfg.HoldLimit && !o.queue.busy() && !o.queue.waiting && t.readPast(d) {
 				park(t, o, d, fault.New(fault.NotYet, "the cause never came: %w", d.failed))
 				t.resume(o)
 			}
@@ -46,20 +46,34 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
-	defer cancel()
 	if c.cfg.Clock.Err() == nil {
+		c.askForEnds(ctx, now)
 		c.fireDeadlines(ctx, now)
 	}
 	c.startRetries(ctx, now)
 }
 
+// readPast says whether all other inputs are applied up to the time of an event, as is its cause if there is one: after
+// an outage the input that the cause is in may be far behind.
+func (t *partition) readPast(d *delivery) bool {
+	for _, s := range t.sources {
+		_, oldest, _ := s.lag()
+		behind := s.Cursor < s.End
+		if !oldest.IsZero() {
+			behind = oldest.Before(d.rec.Time)
+		}
+		if s.Input != d.in && (behind || s.Err != nil) {
+			return false
+		}
+	}
+	return true
+}
+
 // fireDeadlines delivers the deadlines that have passed, as local events, once the inputs are read up to the ends they
 // had after the deadlines passed: after an outage, a waiting answer comes first.
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
-	if err := c.askForEnds(ctx); err != nil {
-		return
-	}
+	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
+	defer cancel()
 	for _, t := range c.Tasks() {
 		if t.Lost() || len(t.dueSoon) == 0 || !readUpTo(t, t.dueEnds) {
 			continue
@@ -83,8 +97,18 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	}
 }
 
+// endsWithin bounds the question where inputs end, and endsAgain is when it is asked again where a log did not answer:
+// nothing else goes on meanwhile.
+const (
+	endsWithin = time.Second
+	endsAgain  = 10 * time.Second
+)
+
 // askForEnds asks where the inputs end that deadlines wait for.
-func (c *cycle) askForEnds(ctx context.Context) error {
+func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
+	if now.Before(c.endsAt) {
+		return
+	}
 	var ask []broker.TopicPartition
 	var asking []*partition
 	for _, t := range c.Tasks() {
@@ -96,17 +120,19 @@ func (c *cycle) askForEnds(ctx context.Context) error {
 		}
 	}
 	if len(asking) == 0 {
-		return nil
+		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, endsWithin)
+	defer cancel()
 	ends, err := c.cfg.Log.Ends(ctx, ask)
 	if err != nil {
-		return err
+		c.endsAt = now.Add(endsAgain)
+		return
 	}
 	for _, t := range asking {
 		t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
 	}
 	c.SeldomNow() // they are inputs too
-	return nil
 }
 
 // readUpTo says whether every input is read, and in its queue, up to an end.
@@ -124,6 +150,8 @@ func readUpTo(t *partition, ends map[broker.TopicPartition]int64) bool {
 
 // startRetries begins the retries that are due, while there is room for them.
 func (c *cycle) startRetries(ctx context.Context, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
+	defer cancel()
 	free := maxRetrying
 	for _, t := range c.Tasks() {
 		if !t.Lost() {

@@ -93,7 +93,10 @@ func (c *cycle[D]) Restore(ctx context.Context, tasks []*partition[D]) error {
 
 // Room implements task.Handler.
 func (c *cycle[D]) Room() func(t *partition[D], input int) bool {
-	return func(t *partition[D], input int) bool { return t.inputs[input].pending < maxPending }
+	return func(t *partition[D], input int) bool {
+		in := &t.inputs[input]
+		return in.pending < maxPending && in.bytes < maxBytes
+	}
 }
 
 // Receive implements task.Handler.

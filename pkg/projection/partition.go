@@ -12,7 +12,8 @@ import (
 
 // Bounds of one task. What does not fit waits in the log.
 const (
-	maxPending = 2000 // records read ahead per log; a log at the bound is left out of the next fetch
+	maxPending = 2000    // records read ahead per log; a log at a bound is left out of the next fetch
+	maxBytes   = 2 << 20 // of those
 	fetchBytes = 256 << 10
 	stepItems  = 256 // records per script, so that it stays short in Redis
 )
@@ -42,6 +43,7 @@ type input struct {
 	applied int64 // next offset to fold, as stored
 	after   int64 // the same once the change under way is stored
 	pending int   // items that wait
+	bytes   int   // of those
 	newest  int64 // time of the newest record that was queued, in Unix milliseconds
 }
 
@@ -51,6 +53,13 @@ type item struct {
 	at    int64 // what it is sorted by: its time, or that of a newer one before it in its log
 	rec   *broker.Record
 	next  int64
+}
+
+func (it item) bytes() int {
+	if it.rec == nil {
+		return 0
+	}
+	return len(it.rec.Key) + len(it.rec.Value) + len(it.rec.Headers)
 }
 
 // step is what one change folds.
@@ -98,6 +107,7 @@ func (t *partition[D]) await(s *step) { t.step, t.folding = s, s.items }
 func (t *partition[D]) taken(s *step) {
 	for _, it := range t.pending[:s.items] {
 		t.inputs[it.input].pending--
+		t.inputs[it.input].bytes -= it.bytes()
 	}
 	clear(t.pending[:s.items])
 	t.pending, t.folding = t.pending[s.items:], 0
@@ -131,7 +141,9 @@ func (t *partition[D]) queue(input int, rec *broker.Record, next int64) {
 	if in.pending++; rec != nil {
 		in.newest = max(in.newest, rec.Time.UnixMilli())
 	}
-	t.pending = append(t.pending, item{input: input, at: in.newest, rec: rec, next: next})
+	it := item{input: input, at: in.newest, rec: rec, next: next}
+	in.bytes += it.bytes()
+	t.pending = append(t.pending, it)
 }
 
 func formatOffset(n int64) string { return strconv.FormatInt(n, 10) }

@@ -10,13 +10,15 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 )
 
-// appender is group commit: what arrives while a produce is under way shares the next one.
+// appender is group commit, each partition for itself: what arrives while a produce to it is under way shares its next
+// one, and a leader that does not answer keeps nobody else waiting.
 type appender struct {
-	log     broker.Log
-	status  refusals
+	log    broker.Log
+	status refusals
+
 	mu      sync.Mutex
-	waiting []*request
-	running bool
+	backlog int                // requests that wait, of all partitions
+	waiting map[int][]*request // by partition; absent: no produce to it is under way
 }
 
 type request struct {
@@ -32,16 +34,16 @@ const maxBacklog = 10_000
 func (a *appender) append(ctx context.Context, rec broker.Record) (int64, error) {
 	r := &request{rec: rec, done: make(chan struct{})}
 	a.mu.Lock()
-	if len(a.waiting) >= maxBacklog {
+	if a.backlog >= maxBacklog {
 		a.mu.Unlock()
 		return 0, fault.Later(time.Second, "too many requests wait for the broker")
 	}
-	a.waiting = append(a.waiting, r)
-	lead := !a.running
-	a.running = true
+	_, running := a.waiting[rec.Partition]
+	a.waiting[rec.Partition] = append(a.waiting[rec.Partition], r)
+	a.backlog++
 	a.mu.Unlock()
-	if lead {
-		go a.run() // ends when none waits; its produces are bounded by the client's time-out
+	if !running {
+		go a.run(rec.Partition) // ends when none waits; its produces are bounded by the client's time-out
 	}
 	select {
 	case <-r.done:
@@ -51,23 +53,25 @@ func (a *appender) append(ctx context.Context, rec broker.Record) (int64, error)
 	}
 }
 
-func (a *appender) run() {
+func (a *appender) run(partition int) {
 	for {
 		a.mu.Lock()
-		n := fitting(a.waiting)
-		batch := a.waiting[:n]
-		a.waiting = a.waiting[n:]
-		if len(batch) == 0 {
-			a.running = false
-			a.mu.Unlock()
-			return
+		waiting := a.waiting[partition]
+		n := fitting(waiting)
+		a.waiting[partition] = waiting[n:]
+		a.backlog -= n
+		if n == 0 {
+			delete(a.waiting, partition)
 		}
 		a.mu.Unlock()
-		a.produce(batch)
+		if n == 0 {
+			return
+		}
+		a.produce(waiting[:n])
 	}
 }
 
-// fitting is how many of the requests fit into one batch, whatever their logs are.
+// fitting is how many of the requests fit into one batch.
 func fitting(rs []*request) int {
 	size := 0
 	for i, r := range rs {
@@ -78,30 +82,17 @@ func fitting(rs []*request) int {
 	return len(rs)
 }
 
-func (a *appender) produce(batch []*request) {
-	byLog := map[broker.TopicPartition][]*request{}
-	var batches []broker.Batch
-	for _, r := range batch {
-		tp := broker.TopicPartition{Topic: r.rec.Topic, Partition: r.rec.Partition}
-		byLog[tp] = append(byLog[tp], r)
+// produce appends requests of one log as one batch.
+func (a *appender) produce(rs []*request) {
+	b := broker.Batch{TopicPartition: broker.TopicPartition{Topic: rs[0].rec.Topic, Partition: rs[0].rec.Partition}}
+	for _, r := range rs {
+		b.Records = append(b.Records, r.rec)
 	}
-	for tp, rs := range byLog {
-		b := broker.Batch{TopicPartition: tp}
-		for _, r := range rs {
-			b.Records = append(b.Records, r.rec)
-		}
-		batches = append(batches, b)
-	}
-	var mu sync.Mutex
-	var apart []*request
-	a.log.Produce(context.Background(), batches, func(p broker.Produced) {
-		rs := byLog[p.TopicPartition]
+	apart := false
+	a.log.Produce(context.Background(), []broker.Batch{b}, func(p broker.Produced) {
 		refused := fault.ClassOf(p.Err) == fault.Permanent
 		a.status.set(p.TopicPartition, p.Err, refused)
-		if refused && len(rs) > 1 { // one alone may be at fault
-			mu.Lock()
-			defer mu.Unlock()
-			apart = append(apart, rs...)
+		if apart = refused && len(rs) > 1; apart { // one alone may be at fault
 			return
 		}
 		for i, r := range rs {
@@ -111,7 +102,9 @@ func (a *appender) produce(batch []*request) {
 			close(r.done)
 		}
 	})
-	for _, r := range apart {
-		a.produce([]*request{r})
+	if apart {
+		for i := range rs {
+			a.produce(rs[i : i+1])
+		}
 	}
 }

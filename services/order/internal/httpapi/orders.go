@@ -131,6 +131,8 @@ func (s *Server) CancelOrder(ctx context.Context, req CancelOrderRequestObject) 
 	case !ok || found.State.Status == domain.Unplaced, !auth.CallerOf(ctx).Is(found.State.CustomerID):
 		// The order of another is answered as none would be: that it exists is not told.
 		return nil, fault.New(fault.NotFound, "there is no order with this id")
+	case s.clock.Err() != nil:
+		return nil, s.clock.Err()
 	case !found.State.Cancellable(now, s.cfg.CancelWindow):
 		return nil, problem.New(http.StatusConflict, "cancel-window-closed", "Cancel window closed",
 			"an order can be cancelled for "+s.cfg.CancelWindow.String()+" after it was placed")

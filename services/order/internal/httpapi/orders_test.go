@@ -169,6 +169,20 @@ func TestPlaceByAClockThatIsWrong(t *testing.T) {
 	}
 }
 
+// Nor does it say for good that an order can no longer be cancelled.
+func TestCancelByAClockThatIsWrong(t *testing.T) {
+	c, forget := clock.New(clock.Config{MaxSkew: 30 * time.Second})
+	defer forget()
+	old := folded(teaHash, domain.Confirmed, 41)
+	old.State.PlacedAt = morning.Add(-336*time.Hour - time.Millisecond)
+	h := serveBy(t, &fakeDoor{found: *old, ok: true}, c)
+	now := time.Now()
+	c.Heard(clock.Redis, now.Add(30*time.Minute), 0, now, now)
+	if w := do(h, "POST", "/orders/"+orderID+"/cancel", ""); w.Code != 503 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 func TestTheKeyBelongsToTheCustomer(t *testing.T) {
 	d := admits(admission.Decision[domain.Order]{New: true})
 	h := serve(t, d)
