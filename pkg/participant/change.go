@@ -73,7 +73,7 @@ func writeOrders(t *partition, ch *task.Change) {
 	var set, setParked, unparked []string
 	stored := func(o *order) string {
 		t.c.packed = o.Append(t.c.packed[:0])
-		t.weigh(o, len(t.c.packed))
+		weigh(t, o, len(t.c.packed))
 		return string(t.c.packed)
 	}
 	for _, o := range t.touched {

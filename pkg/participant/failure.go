@@ -38,8 +38,8 @@ func exceptionOf(err error) string {
 	return ""
 }
 
-// failures of a delivery. Each class is borne for a while of its own: waiting for a gateway that is away uses up nothing
-// of what a transient error may take.
+// failures of a delivery. Each class is borne for a while of its own: waiting for a gateway that is away uses up
+// nothing of what a transient error may take.
 type failures struct {
 	tries     int         // that failed
 	transient int         // of them, with a transient error

@@ -36,7 +36,7 @@ func (c *cycle) loadOrders(ctx context.Context, want []wanted) (err error) {
 		for _, w := range loading {
 			for _, id := range w.ids {
 				if err != nil {
-					w.t.drop(w.t.orders[id])
+					drop(w.t, w.t.orders[id])
 				}
 			}
 		}
@@ -91,7 +91,7 @@ func (t *partition) places() []string {
 
 // remember takes over what the store has of an order.
 func remember(t *partition, o *order, stored string) error {
-	t.weigh(o, len(stored))
+	weigh(t, o, len(stored))
 	err := o.Read(stored)
 	if err == nil && o.State != "" {
 		o.state, err = t.c.b.decode(o.State)

@@ -140,7 +140,7 @@ func (t *partition) backOff(o *order, tries int) {
 }
 
 // goOn ends an order's back-off.
-func (t *partition) goOn(o *order) {
+func goOn(t *partition, o *order) {
 	delete(t.resting, o)
 	o.queue.retryAt = time.Time{}
 	t.resume(o)
@@ -159,7 +159,7 @@ func (c *cycle) wakeOthers() {
 				return
 			}
 			if o.queue.waiting && !t.Lost() {
-				t.goOn(o)
+				goOn(t, o)
 				left--
 			}
 		}
@@ -198,20 +198,20 @@ func (t *partition) forget() {
 			return
 		}
 		if o.idle(t.outbox.Settled()) {
-			t.drop(o)
+			drop(t, o)
 		}
 	}
 }
 
 // weigh takes over how large an order is as it is stored.
-func (t *partition) weigh(o *order, bytes int) {
+func weigh(t *partition, o *order, bytes int) {
 	t.bytes += bytes - o.bytes
 	o.bytes = bytes
 }
 
 // drop takes an order out of memory.
-func (t *partition) drop(o *order) {
-	t.weigh(o, 0)
+func drop(t *partition, o *order) {
+	weigh(t, o, 0)
 	delete(t.orders, o.ID)
 }
 

@@ -29,11 +29,11 @@ func (c *cycle) wake(ctx context.Context) {
 		}
 		for o, at := range t.resting {
 			if !at.After(now) {
-				t.goOn(o)
+				goOn(t, o)
 			}
 		}
 		for d, o := range t.holds {
-			if now.Sub(d.since) >= c.cfg.HoldLimit && !o.queue.busy() && !o.queue.waiting && t.readPast(d) {
+			if now.Sub(d.since) >= c.cfg.HoldLimit && !o.queue.busy() && !o.queue.waiting && readPast(t, d) {
 				park(t, o, d, fault.New(fault.NotYet, "the cause never came: %w", d.failed))
 				t.resume(o)
 			}
@@ -55,7 +55,7 @@ func (c *cycle) wake(ctx context.Context) {
 
 // readPast says whether all other inputs are applied up to the time of an event, as is its cause if there is one: after
 // an outage the input that the cause is in may be far behind.
-func (t *partition) readPast(d *delivery) bool {
+func readPast(t *partition, d *delivery) bool {
 	for _, s := range t.sources {
 		_, oldest, _ := s.lag()
 		behind := s.Cursor < s.End

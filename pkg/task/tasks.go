@@ -95,8 +95,8 @@ func (s *tasks[T]) Reclaim(t T) { t.part().giveUp() }
 // errRefold: what the store keeps is not worth keeping (the log contradicts it, or it cannot be read).
 var errRefold = errors.New("the store is folded anew")
 
-// Refold has the store of a partition emptied at its next claim. Restore returns its error; elsewhere call Lose too: alone
-// it only marks the partition.
+// Refold has the store of a partition emptied at its next claim. Restore returns its error; elsewhere call Lose too:
+// alone it only marks the partition.
 func (s *tasks[T]) Refold(p *Partition) error {
 	s.refold[p.Number] = true
 	return errRefold

@@ -196,11 +196,11 @@ var publishing = []Control{
 		Schedules: 26,
 		Proof:     Proof{answeredAndDead, []check.Guarantee{check.Lost}},
 		Edits: []Edit{
-			{"pkg/participant/admission/append.go", `	byLog := map[broker.TopicPartition][]*request{}
-`, `	for _, r := range batch {
+			{"pkg/participant/admission/append.go", `	apart := false
+`, `	for _, r := range rs {
 		close(r.done)
 	}
-	byLog := map[broker.TopicPartition][]*request{}
+	apart := false
 `},
 			{"pkg/participant/admission/append.go", `			close(r.done)
 		}

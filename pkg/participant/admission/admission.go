@@ -75,7 +75,8 @@ func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
 			now:  present{topic: topic, ask: make(chan struct{}, 1)},
 			ends: ends{log: cfg.Log, topic: topic, next: map[int]*end{}, running: map[int]bool{}},
 		},
-		out: appender{log: cfg.Log, status: refusals{name: b.Name}, waiting: map[int][]*request{}}, waiting: make(chan struct{}, maxWaiting),
+		out:     appender{log: cfg.Log, status: refusals{name: b.Name}, waiting: map[int][]*request{}},
+		waiting: make(chan struct{}, maxWaiting),
 	}
 }
 
