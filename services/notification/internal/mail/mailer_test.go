@@ -121,6 +121,19 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 	}
 }
 
+// refused sends a mail to somebody and says whether the refusal is for good; the other class there may be is Deferred.
+func refused(t *testing.T, m *Mailer, to string) (forGood bool) {
+	t.Helper()
+	mail := confirmed()
+	mail.To = to
+	err := m.Send(t.Context(), mail)
+	refusal, ok := errors.AsType[*Refused](err)
+	if !ok || refusal.ForNow != (fault.ClassOf(err) == fault.Deferred) {
+		t.Fatalf("%v of class %s", err, fault.ClassOf(err))
+	}
+	return !refusal.ForNow
+}
+
 // A refusal by policy is the recipient's doing only while others' mails are taken: it may be that we may not relay at
 // all.
 func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
@@ -209,6 +222,58 @@ func TestASilentServerMeansUnavailableInTime(t *testing.T) {
 	cfg.Timeout = 100 * time.Millisecond
 	if err := open(t, cfg).Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
 		t.Errorf("%v", err)
+	}
+}
+
+// The server takes the mail whether or not its answer is waited for: who hangs up early sends it again, and again.
+func TestTheAnswerToAMessageIsWaitedForLongerThanOthers(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.hold = hold })
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	m := open(t, cfg)
+	sent := make(chan error, 1)
+	go func() { sent <- m.Send(t.Context(), confirmed()) }() // received below
+	<-s.arrived
+	select {
+	case err := <-sent:
+		t.Errorf("not waited for: %v", err)
+		close(hold)
+	case <-time.After(2 * cfg.Timeout):
+		close(hold)
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// All steps together may take longer than the time that each has.
+func TestEachStepHasATimeOfItsOwn(t *testing.T) {
+	s := serve(t, nil, nil)
+	s.slow = 600 * time.Millisecond
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	if err := open(t, cfg).Send(t.Context(), confirmed()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A relay that asks the recipient's own server first makes us wait for anybody's domain: that mail waits alone.
+func TestNoAnswerToARecipientIsOfThatMailAlone(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.holdRcpt = hold })
+	defer close(hold)
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	m := open(t, cfg)
+	if refused(t, m, "ada@tarpit.example") || m.Ready() != nil {
+		t.Errorf("for good, or not ready: %v", m.Ready())
+	}
+	s.with(func() { s.holdRcpt = nil })
+	if err := m.Send(t.Context(), confirmed()); err != nil {
+		t.Errorf("another's: %v", err)
 	}
 }
 

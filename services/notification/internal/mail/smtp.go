@@ -9,6 +9,7 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/textproto"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +25,10 @@ import (
 // errStale means that a connection kept from before turned out to be dead, before anything of the mail was said.
 var errStale = errors.New("connection was closed by the server")
 
+// takenWithin is how long the answer to a whole message is waited for, as RFC 5321, section 4.5.3.2.6, has it: the
+// server may scan the message first, and one that we hang up on delivers it all the same, and gets it again.
+const takenWithin = 10 * time.Minute
+
 // conn is one connection to the mail server.
 type conn struct {
 	smtp *smtp.Client
@@ -33,8 +38,11 @@ type conn struct {
 
 func (c *conn) close() { _ = c.raw.Close() } // nothing is lost with it: what counted was answered
 
+// within gives what is said next, and its answer, that long. On a closed connection saying it fails by itself.
+func (c *conn) within(d time.Duration) { _ = c.raw.SetDeadline(time.Now().Add(d)) }
+
 func (c *conn) quit() {
-	_ = c.raw.SetDeadline(time.Now().Add(time.Second))
+	c.within(time.Second)
 	_ = c.smtp.Quit() // a courtesy
 	c.close()
 }
@@ -89,6 +97,7 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 	unwatch := context.AfterFunc(ctx, c.close)
 	err := m.talk(c, to, body)
 	reply, answered := errors.AsType[*textproto.Error](err)
+	c.within(m.cfg.Timeout)
 	whole := err == nil || answered && reply.Code != 421 && c.smtp.Reset() == nil
 	if unwatch() && whole {
 		c.used = true
@@ -107,27 +116,32 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 
 // talk says MAIL, RCPT, DATA and the message, and gives the first answer that is not as it should be its meaning.
 func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
-	if err := c.smtp.UpdateDeadline(m.cfg.Timeout); err != nil {
-		return stale(c, fault.New(fault.Unavailable, "mail server: deadline: %w", err))
-	}
 	ascii := !strings.ContainsFunc(to.Address+m.from.Address, func(r rune) bool { return r >= utf8.RuneSelf })
 	if ok, _ := c.smtp.Extension("SMTPUTF8"); !ok && !ascii {
 		return &Refused{Reason: "the mail server takes no addresses outside ASCII"}
 	}
 	c.smtp.SkipSMTPUTF8(ascii) // asking for it needlessly makes mail undeliverable at hops without it
+	c.within(m.cfg.Timeout)
 	if err := c.smtp.Mail(envelope(m.from)); err != nil {
 		return stale(c, m.failed("MAIL FROM", err))
 	}
-	if err := c.smtp.Rcpt(envelope(to)); err != nil {
+	c.within(m.cfg.Timeout)
+	if err := c.smtp.Rcpt(envelope(to)); errors.Is(err, os.ErrDeadlineExceeded) {
+		// A server that answers others may wait for the recipient's own: anybody's domain can bring that about.
+		return putOff("RCPT TO", "no answer about the recipient within "+m.cfg.Timeout.String(), err)
+	} else if err != nil {
 		return m.refused("RCPT TO", err)
 	}
+	c.within(m.cfg.Timeout)
 	w, err := c.smtp.Data()
 	if err != nil {
 		return m.refused("DATA", err)
 	}
+	c.within(m.cfg.Timeout)
 	if _, err := w.Write(body); err != nil {
 		return fault.New(fault.Unavailable, "mail server: message: %w", err)
 	}
+	c.within(takenWithin)
 	if err := w.Close(); err != nil {
 		return m.refused("end of message", err)
 	}
@@ -179,17 +193,21 @@ func (m *Mailer) refused(step string, err error) error {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
 	said := quote(reply)
-	refusal := &Refused{Reason: fmt.Sprintf("%d %s", said.Code, said.Msg)}
+	reason := fmt.Sprintf("%d %s", said.Code, said.Msg)
 	switch {
 	case slices.Contains(notTheRecipient, reply.Code):
 		return m.failed(step, err)
 	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.standing.TakesOthers():
-		refusal.ForNow = true
-		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(refusal, said))
+		return putOff(step, reason, said)
 	case reply.Code/100 == 5:
-		return errors.Join(refusal, said)
+		return errors.Join(&Refused{Reason: reason}, said)
 	}
 	return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
+}
+
+// putOff is the error of a mail that waits alone.
+func putOff(step, reason string, err error) error {
+	return fault.Defer(0, "mail server: %s: %w", step, errors.Join(&Refused{Reason: reason, ForNow: true}, err))
 }
 
 var address = regexp.MustCompile(`\S*@\S*`)
