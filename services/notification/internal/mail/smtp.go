@@ -12,6 +12,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -105,11 +106,9 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 	} else {
 		pooled.Destroy()
 	}
-	_, refused := errors.AsType[*Refused](err)
 	if err == nil {
+		m.runs.End()
 		m.standing.Took()
-	} else if answered && refused {
-		m.standing.Accepted() // the server judged this one mail, so it listens to us
 	}
 	return err
 }
@@ -130,12 +129,12 @@ func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
 		// A server that answers others may wait for the recipient's own: anybody's domain can bring that about.
 		return putOff("RCPT TO", "no answer about the recipient within "+m.cfg.Timeout.String(), err)
 	} else if err != nil {
-		return m.refused("RCPT TO", err)
+		return m.refused("RCPT TO", to, err)
 	}
 	c.within(m.cfg.Timeout)
 	w, err := c.smtp.Data()
 	if err != nil {
-		return m.refused("DATA", err)
+		return m.refused("DATA", to, err)
 	}
 	c.within(m.cfg.Timeout)
 	if _, err := w.Write(body); err != nil {
@@ -143,7 +142,7 @@ func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
 	}
 	c.within(takenWithin)
 	if err := w.Close(); err != nil {
-		return m.refused("end of message", err)
+		return m.refused("end of message", to, err)
 	}
 	return nil
 }
@@ -181,28 +180,49 @@ func outage(err error) bool {
 // of 4xx are about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
 var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 
-// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that
-// it is put off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's
-// server said, so anybody's domain could make it say "the system is full". A server that puts everything off is met as
-// well as one that puts one mail off: each waits alone, nothing is lost, and what is tried again is less and less
-// often. A refusal by policy (5.7.x) may be ours to mend (relaying denied, our domain's records): while no mail has
-// been taken lately, it is put off like the others.
-func (m *Mailer) refused(step string, err error) error {
+// ofRecipient are the enhanced codes (RFC 3463) of an address (5.1) and its mailbox (5.2). 5.1.7 and 5.1.8 are of the
+// sender's.
+var ofRecipient = regexp.MustCompile(`^5\.(1\.([0-69]|10)|2\.\d+)\b`)
+
+// refused classifies what goes wrong once a recipient is named: 4xx means that this mail is put off, 5xx that it will
+// never get there, if that is about the recipient.
+//
+// The enhanced code does not decide about 4xx: a server may pass on what the recipient's server said, so anybody's
+// domain could make it say "the system is full". A server that puts everything off is met as well as one that puts one
+// mail off: each waits alone, nothing is lost, and what is tried again is less and less often.
+//
+// A 5xx that does not name the recipient may be ours to mend: we may not relay, or a record of our domain is wrong. By
+// policy (5.7.x) it is put off; otherwise only while others' mails are not taken. When several recipients meet one in a
+// row, an operator hears of it.
+func (m *Mailer) refused(step string, to *netmail.Address, err error) error {
 	reply, answered := errors.AsType[*textproto.Error](err)
 	if !answered {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
-	said := quote(reply)
-	reason := fmt.Sprintf("%d %s", said.Code, said.Msg)
-	switch {
-	case slices.Contains(notTheRecipient, reply.Code):
+	if slices.Contains(notTheRecipient, reply.Code) {
 		return m.failed(step, err)
-	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.standing.TakesOthers():
-		return putOff(step, reason, said)
-	case reply.Code/100 == 5:
-		return errors.Join(&Refused{Reason: reason}, said)
 	}
-	return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
+	said, class := quote(reply), reply.Code/100
+	if class != 4 && class != 5 {
+		return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
+	}
+	mayBeOurs := class == 5 && !ofRecipient.MatchString(reply.Msg)
+	if mayBeOurs {
+		m.runs.Add(strconv.Itoa(reply.Code), to.Address)
+	}
+	long := m.runs.Long()
+	switch {
+	case !long:
+		m.standing.Accepted() // the server judged this one mail, so it listens to us
+	case mayBeOurs:
+		m.standing.Refused(step + ": " + said.Error())
+	}
+	byPolicy := strings.HasPrefix(reply.Msg, "5.7.")
+	reason := fmt.Sprintf("%d %s", said.Code, said.Msg)
+	if class == 4 || mayBeOurs && (byPolicy || long || !m.standing.TakesOthers()) {
+		return putOff(step, reason, said)
+	}
+	return errors.Join(&Refused{Reason: reason}, said)
 }
 
 // putOff is the error of a mail that waits alone.
