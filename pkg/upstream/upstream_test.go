@@ -62,3 +62,38 @@ func TestASuccessIsForgottenAfterAnHour(t *testing.T) {
 		}
 	})
 }
+
+func TestARunIsSeveralWhoMeetOneRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r upstream.Runs
+		for n, met := range []struct{ reason, who string }{
+			{"550", "ada"}, {"550", "ada"}, {"550", "ada"}, {"554", "bob"}, {"550", "bob"}, {"550", "eve"},
+		} {
+			r.Add(met.reason, met.who)
+			if r.Long() != (n == 5) {
+				t.Errorf("after %d refusals: %v", n+1, r.Met())
+			}
+		}
+		time.Sleep(time.Hour - time.Second) //nolint:forbidigo // of a synctest bubble
+		if !r.Long() {
+			t.Error("forgotten too soon")
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // of a synctest bubble
+		if r.Long() || len(r.Met()) != 0 {
+			t.Errorf("remembered for longer than an hour: %v", r.Met())
+		}
+		for n := range 3 {
+			r.Add("550", fmt.Sprint(n))
+		}
+		if r.End(); r.Long() {
+			t.Errorf("after a success: %v", r.Met())
+		}
+		for n := range 2000 {
+			r.Add("550", fmt.Sprint(n))
+			r.Add(fmt.Sprint(n), "ada")
+		}
+		if met := r.Met(); len(met) != 50 || met["550"] != 1000 {
+			t.Errorf("%d reasons, %d met one", len(met), met["550"])
+		}
+	})
+}

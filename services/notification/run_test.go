@@ -103,6 +103,19 @@ func TestABusyMailServerIsWaitedForAndARefusalIsAFact(t *testing.T) {
 	}
 }
 
+// The answer to a mail may take minutes, which a stop does not: a part that is late is an error of Run.
+func TestAStopDoesNotWaitForASlowMailServer(t *testing.T) {
+	w := newWorld(t)
+	w.mail.held = make(chan chan struct{})
+	w.provision()
+	stop := w.start()
+	w.ready()
+	w.publish("order", "order-1", named(confirmed(), "first"), 1, "")
+	hold := <-w.mail.held
+	stop()
+	close(hold)
+}
+
 // Mails that are put off, however many, hold up nobody else's, keep the service ready, and come by themselves once they are taken.
 func TestMailsThatArePutOffWaitAlone(t *testing.T) {
 	w := newWorld(t)

@@ -35,6 +35,8 @@ type mailServer struct {
 	busy bool
 	off  bool           // later@… is put off
 	got  map[string]int // by Message-ID
+	// held, when set, gets a channel for each mail, which is answered once that is closed.
+	held chan chan struct{}
 }
 
 func serveMail(t *testing.T) *mailServer {
@@ -77,6 +79,11 @@ func (s *mailServer) Data(r io.Reader) error {
 	m, err := netmail.ReadMessage(r)
 	if err != nil {
 		return err
+	}
+	if s.held != nil {
+		hold := make(chan struct{})
+		s.held <- hold
+		<-hold
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

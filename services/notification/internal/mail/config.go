@@ -26,7 +26,7 @@ type Config struct {
 	Auth        string        `env:"SMTP_AUTH" envDefault:"auto" oneof:"auto plain login cram-md5 scram-sha-1 scram-sha-256" help:"how to log in"`
 	HELO        string        `env:"SMTP_HELO" help:"name to say in EHLO; empty for the host's name"`
 	Connections int           `env:"SMTP_CONNECTIONS" envDefault:"16" min:"1" max:"256" help:"connections at most; mails beyond wait for one"`
-	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" min:"100ms" max:"5m" help:"for one mail on a connection, and for opening one"`
+	Timeout     time.Duration `env:"SMTP_TIMEOUT" envDefault:"10s" min:"100ms" max:"5m" help:"for each answer on a connection, and for opening one; the answer to a whole message has 10 minutes (RFC 5321, section 4.5.3.2.6)"`
 }
 
 // Validate returns all that cannot be right.

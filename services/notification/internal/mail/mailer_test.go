@@ -121,24 +121,92 @@ func TestEachAnswerHasItsMeaning(t *testing.T) {
 	}
 }
 
-// A refusal by policy is the recipient's doing only while others' mails are taken: it may be that we may not relay at
-// all.
-func TestARefusalByPolicyIsForGoodWhileOthersAreTaken(t *testing.T) {
+// refused sends a mail to somebody and says whether the refusal is for good; the other class there may be is Deferred.
+func refused(t *testing.T, m *Mailer, to string) (forGood bool) {
+	t.Helper()
+	mail := confirmed()
+	mail.To = to
+	err := m.Send(t.Context(), mail)
+	refusal, ok := errors.AsType[*Refused](err)
+	if !ok || refusal.ForNow != (fault.ClassOf(err) == fault.Deferred) {
+		t.Fatalf("%v of class %s", err, fault.ClassOf(err))
+	}
+	return !refusal.ForNow
+}
+
+// A relay that is not ours any more, or a record of our domain that broke, refuses everybody by policy: nobody's mail
+// is given up for it, and the operator hears of it, until one is taken.
+func TestARefusalByPolicyWaitsAndIsLoudWhenManyMeetIt(t *testing.T) {
+	logged := captureLog(t)
 	s := serve(t, nil, nil)
 	m := open(t, configFor(s.addr))
-	denied := &gosmtp.SMTPError{Code: 554, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
-	s.with(func() { s.onRcpt = denied })
-	if err := m.Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Deferred {
-		t.Errorf("nobody's mail was taken: %v of class %s", err, fault.ClassOf(err))
+	if err := m.Send(t.Context(), confirmed()); err != nil {
+		t.Fatal(err)
+	}
+	s.with(func() {
+		s.onRcpt = &gosmtp.SMTPError{Code: 554, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
+	})
+	for n, to := range []string{"ada@example.com", "ada@example.com", "bob@example.com", "eve@example.com", "ada@example.com"} {
+		if refused(t, m, to) {
+			t.Errorf("refusal %d is for good", n+1)
+		}
+		if ready := m.Ready(); (ready == nil) != (n < 3) {
+			t.Errorf("after %d refusals: %v", n+1, ready)
+		}
+	}
+	// That an address is unknown is no sign that others are taken.
+	s.with(func() { s.onRcpt = answer(550, "5.1.1 no such user") })
+	if !refused(t, m, "bob@example.com") || m.Ready() == nil {
+		t.Errorf("an unknown address ends the trouble: %v", m.Ready())
+	}
+	if n := strings.Count(logged.String(), "level=ERROR"); n != 1 || strings.Contains(logged.String(), "accepts this service") {
+		t.Errorf("told the operator %d times: %s", n, logged)
+	}
+	s.with(func() { s.onRcpt = nil })
+	if err := m.Send(t.Context(), confirmed()); err != nil || m.Ready() != nil {
+		t.Errorf("afterwards: %v, ready: %v", err, m.Ready())
+	}
+}
+
+// "550 relay not permitted" and "550 unknown user" are the same without an enhanced code: it is the recipient's only
+// while others' mails are taken.
+func TestARefusalThatNamesNothingIsForGoodWhileOthersAreTaken(t *testing.T) {
+	s := serve(t, nil, nil)
+	m := open(t, configFor(s.addr))
+	s.with(func() { s.onRcpt = answer(550, "relay not permitted") })
+	if refused(t, m, "ada@example.com") {
+		t.Error("for good, and nobody's mail was ever taken")
 	}
 	s.with(func() { s.onRcpt = nil })
 	if err := m.Send(t.Context(), confirmed()); err != nil {
 		t.Fatal(err)
 	}
-	s.with(func() { s.onRcpt = denied })
-	var refused *Refused
-	if err := m.Send(t.Context(), confirmed()); !errors.As(err, &refused) || refused.ForNow {
-		t.Errorf("another mail was taken: %v", err)
+	s.with(func() { s.onRcpt = answer(550, "relay not permitted") })
+	for n, to := range []string{"ada@example.com", "bob@example.com", "eve@example.com", "ada@example.com"} {
+		if forGood := refused(t, m, to); forGood != (n < 2) || (m.Ready() == nil) != (n < 2) {
+			t.Errorf("refusal %d since a mail was taken: for good: %v, ready: %v", n+1, forGood, m.Ready())
+		}
+	}
+}
+
+// What the server says of an address is believed, however many are mistyped; what it says of the sender's is not the
+// recipient's.
+func TestARefusalNamesItsSide(t *testing.T) {
+	for text, ofRecipient := range map[string]bool{
+		"5.1.1 no such user": true, "5.1.10 null MX": true, "5.2.1 mailbox disabled": true, "5.2.2 mailbox full": true,
+		"5.1.8 sender's domain not found": false, "5.1.7 sender's address": false, "5.3.0 no": false, "5.7.26 no DKIM": false, "no": false,
+	} {
+		s := serve(t, nil, nil)
+		m := open(t, configFor(s.addr))
+		s.with(func() { s.onRcpt = answer(550, text) })
+		for _, to := range []string{"ada@example.com", "bob@example.com", "eve@example.com", "joe@example.com"} {
+			if refused(t, m, to) != ofRecipient {
+				t.Errorf("%s: for good: %v", text, !ofRecipient)
+			}
+		}
+		if (m.Ready() == nil) != ofRecipient {
+			t.Errorf("%s: ready: %v", text, m.Ready())
+		}
 	}
 }
 
@@ -209,6 +277,58 @@ func TestASilentServerMeansUnavailableInTime(t *testing.T) {
 	cfg.Timeout = 100 * time.Millisecond
 	if err := open(t, cfg).Send(t.Context(), confirmed()); fault.ClassOf(err) != fault.Unavailable {
 		t.Errorf("%v", err)
+	}
+}
+
+// The server takes the mail whether or not its answer is waited for: who hangs up early sends it again, and again.
+func TestTheAnswerToAMessageIsWaitedForLongerThanOthers(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.hold = hold })
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	m := open(t, cfg)
+	sent := make(chan error, 1)
+	go func() { sent <- m.Send(t.Context(), confirmed()) }() // received below
+	<-s.arrived
+	select {
+	case err := <-sent:
+		t.Errorf("not waited for: %v", err)
+		close(hold)
+	case <-time.After(2 * cfg.Timeout):
+		close(hold)
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// All steps together may take longer than the time that each has.
+func TestEachStepHasATimeOfItsOwn(t *testing.T) {
+	s := serve(t, nil, nil)
+	s.slow = 600 * time.Millisecond
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	if err := open(t, cfg).Send(t.Context(), confirmed()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A relay that asks the recipient's own server first makes us wait for anybody's domain: that mail waits alone.
+func TestNoAnswerToARecipientIsOfThatMailAlone(t *testing.T) {
+	s := serve(t, nil, nil)
+	hold := make(chan struct{})
+	s.with(func() { s.holdRcpt = hold })
+	defer close(hold)
+	cfg := configFor(s.addr)
+	cfg.Timeout = time.Second
+	m := open(t, cfg)
+	if refused(t, m, "ada@tarpit.example") || m.Ready() != nil {
+		t.Errorf("for good, or not ready: %v", m.Ready())
+	}
+	s.with(func() { s.holdRcpt = nil })
+	if err := m.Send(t.Context(), confirmed()); err != nil {
+		t.Errorf("another's: %v", err)
 	}
 }
 

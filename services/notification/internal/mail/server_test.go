@@ -28,8 +28,10 @@ type server struct {
 	mu   sync.Mutex
 	// What each step answers; nil: as it should be.
 	onAuth, onMail, onRcpt, onData error
-	// hold, when set, is received from before a mail is answered.
-	hold      chan struct{}
+	// hold, when set, is received from before a mail is answered; holdRcpt, before a recipient is.
+	hold, holdRcpt chan struct{}
+	// slow is how long each answer to a sender, a recipient or a message takes.
+	slow      time.Duration
 	password  string
 	dials     int
 	conns     map[net.Conn]bool
@@ -43,6 +45,17 @@ func (s *server) with(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
+}
+
+// pause lasts until an answer may be given.
+func (s *server) pause(hold *chan struct{}) {
+	s.mu.Lock()
+	held, slow := *hold, s.slow
+	s.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	<-time.After(slow)
 }
 
 // kick closes every connection, as a restart does.
@@ -124,6 +137,8 @@ func (c *session) Auth(string) (sasl.Server, error) {
 }
 
 func (c *session) Mail(_ string, o *gosmtp.MailOptions) error {
+	var held chan struct{}
+	c.s.pause(&held)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if o.UTF8 {
@@ -133,6 +148,7 @@ func (c *session) Mail(_ string, o *gosmtp.MailOptions) error {
 }
 
 func (c *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+	c.s.pause(&c.s.holdRcpt)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.to = append(c.to, to)
@@ -144,14 +160,10 @@ func (c *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	var hold chan struct{}
-	c.s.with(func() { hold = c.s.hold })
 	if c.s.arrived != nil {
 		c.s.arrived <- struct{}{}
 	}
-	if hold != nil {
-		<-hold
-	}
+	c.s.pause(&c.s.hold)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if c.s.onData == nil {

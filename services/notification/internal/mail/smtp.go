@@ -9,8 +9,10 @@ import (
 	"net"
 	netmail "net/mail"
 	"net/textproto"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,6 +26,10 @@ import (
 // errStale means that a connection kept from before turned out to be dead, before anything of the mail was said.
 var errStale = errors.New("connection was closed by the server")
 
+// takenWithin is how long the answer to a whole message is waited for, as RFC 5321, section 4.5.3.2.6, has it: the
+// server may scan the message first, and one that we hang up on delivers it all the same, and gets it again.
+const takenWithin = 10 * time.Minute
+
 // conn is one connection to the mail server.
 type conn struct {
 	smtp *smtp.Client
@@ -33,8 +39,11 @@ type conn struct {
 
 func (c *conn) close() { _ = c.raw.Close() } // nothing is lost with it: what counted was answered
 
+// within gives what is said next, and its answer, that long. On a closed connection saying it fails by itself.
+func (c *conn) within(d time.Duration) { _ = c.raw.SetDeadline(time.Now().Add(d)) }
+
 func (c *conn) quit() {
-	_ = c.raw.SetDeadline(time.Now().Add(time.Second))
+	c.within(time.Second)
 	_ = c.smtp.Quit() // a courtesy
 	c.close()
 }
@@ -89,6 +98,7 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 	unwatch := context.AfterFunc(ctx, c.close)
 	err := m.talk(c, to, body)
 	reply, answered := errors.AsType[*textproto.Error](err)
+	c.within(m.cfg.Timeout)
 	whole := err == nil || answered && reply.Code != 421 && c.smtp.Reset() == nil
 	if unwatch() && whole {
 		c.used = true
@@ -96,40 +106,43 @@ func (m *Mailer) deliver(ctx context.Context, pooled *puddle.Resource[*conn], to
 	} else {
 		pooled.Destroy()
 	}
-	_, refused := errors.AsType[*Refused](err)
 	if err == nil {
+		m.runs.End()
 		m.standing.Took()
-	} else if answered && refused {
-		m.standing.Accepted() // the server judged this one mail, so it listens to us
 	}
 	return err
 }
 
 // talk says MAIL, RCPT, DATA and the message, and gives the first answer that is not as it should be its meaning.
 func (m *Mailer) talk(c *conn, to *netmail.Address, body []byte) error {
-	if err := c.smtp.UpdateDeadline(m.cfg.Timeout); err != nil {
-		return stale(c, fault.New(fault.Unavailable, "mail server: deadline: %w", err))
-	}
 	ascii := !strings.ContainsFunc(to.Address+m.from.Address, func(r rune) bool { return r >= utf8.RuneSelf })
 	if ok, _ := c.smtp.Extension("SMTPUTF8"); !ok && !ascii {
 		return &Refused{Reason: "the mail server takes no addresses outside ASCII"}
 	}
 	c.smtp.SkipSMTPUTF8(ascii) // asking for it needlessly makes mail undeliverable at hops without it
+	c.within(m.cfg.Timeout)
 	if err := c.smtp.Mail(envelope(m.from)); err != nil {
 		return stale(c, m.failed("MAIL FROM", err))
 	}
-	if err := c.smtp.Rcpt(envelope(to)); err != nil {
-		return m.refused("RCPT TO", err)
+	c.within(m.cfg.Timeout)
+	if err := c.smtp.Rcpt(envelope(to)); errors.Is(err, os.ErrDeadlineExceeded) {
+		// A server that answers others may wait for the recipient's own: anybody's domain can bring that about.
+		return putOff("RCPT TO", "no answer about the recipient within "+m.cfg.Timeout.String(), err)
+	} else if err != nil {
+		return m.refused("RCPT TO", to, err)
 	}
+	c.within(m.cfg.Timeout)
 	w, err := c.smtp.Data()
 	if err != nil {
-		return m.refused("DATA", err)
+		return m.refused("DATA", to, err)
 	}
+	c.within(m.cfg.Timeout)
 	if _, err := w.Write(body); err != nil {
 		return fault.New(fault.Unavailable, "mail server: message: %w", err)
 	}
+	c.within(takenWithin)
 	if err := w.Close(); err != nil {
-		return m.refused("end of message", err)
+		return m.refused("end of message", to, err)
 	}
 	return nil
 }
@@ -167,29 +180,54 @@ func outage(err error) bool {
 // of 4xx are about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
 var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 
-// refused classifies what goes wrong once a recipient is named: 5xx means that this mail will never get there, 4xx that
-// it is put off. The enhanced code (RFC 3463) does not decide about 4xx: a server may pass on what the recipient's
-// server said, so anybody's domain could make it say "the system is full". A server that puts everything off is met as
-// well as one that puts one mail off: each waits alone, nothing is lost, and what is tried again is less and less
-// often. A refusal by policy (5.7.x) may be ours to mend (relaying denied, our domain's records): while no mail has
-// been taken lately, it is put off like the others.
-func (m *Mailer) refused(step string, err error) error {
+// ofRecipient are the enhanced codes (RFC 3463) of an address (5.1) and its mailbox (5.2). 5.1.7 and 5.1.8 are of the
+// sender's.
+var ofRecipient = regexp.MustCompile(`^5\.(1\.([0-69]|10)|2\.\d+)\b`)
+
+// refused classifies what goes wrong once a recipient is named: 4xx means that this mail is put off, 5xx that it will
+// never get there, if that is about the recipient.
+//
+// The enhanced code does not decide about 4xx: a server may pass on what the recipient's server said, so anybody's
+// domain could make it say "the system is full". A server that puts everything off is met as well as one that puts one
+// mail off: each waits alone, nothing is lost, and what is tried again is less and less often.
+//
+// A 5xx that does not name the recipient may be ours to mend: we may not relay, or a record of our domain is wrong. By
+// policy (5.7.x) it is put off; otherwise only while others' mails are not taken. When several recipients meet one in a
+// row, an operator hears of it.
+func (m *Mailer) refused(step string, to *netmail.Address, err error) error {
 	reply, answered := errors.AsType[*textproto.Error](err)
 	if !answered {
 		return fault.New(fault.Unavailable, "mail server: %s: %w", step, err)
 	}
-	said := quote(reply)
-	refusal := &Refused{Reason: fmt.Sprintf("%d %s", said.Code, said.Msg)}
-	switch {
-	case slices.Contains(notTheRecipient, reply.Code):
+	if slices.Contains(notTheRecipient, reply.Code) {
 		return m.failed(step, err)
-	case reply.Code/100 == 4 || reply.Code/100 == 5 && strings.HasPrefix(reply.Msg, "5.7.") && !m.standing.TakesOthers():
-		refusal.ForNow = true
-		return fault.Defer(0, "mail server: %s: %w", step, errors.Join(refusal, said))
-	case reply.Code/100 == 5:
-		return errors.Join(refusal, said)
 	}
-	return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
+	said, class := quote(reply), reply.Code/100
+	if class != 4 && class != 5 {
+		return fault.New(fault.Unavailable, "mail server: %s: %w", step, said)
+	}
+	mayBeOurs := class == 5 && !ofRecipient.MatchString(reply.Msg)
+	if mayBeOurs {
+		m.runs.Add(strconv.Itoa(reply.Code), to.Address)
+	}
+	long := m.runs.Long()
+	switch {
+	case !long:
+		m.standing.Accepted() // the server judged this one mail, so it listens to us
+	case mayBeOurs:
+		m.standing.Refused(step + ": " + said.Error())
+	}
+	byPolicy := strings.HasPrefix(reply.Msg, "5.7.")
+	reason := fmt.Sprintf("%d %s", said.Code, said.Msg)
+	if class == 4 || mayBeOurs && (byPolicy || long || !m.standing.TakesOthers()) {
+		return putOff(step, reason, said)
+	}
+	return errors.Join(&Refused{Reason: reason}, said)
+}
+
+// putOff is the error of a mail that waits alone.
+func putOff(step, reason string, err error) error {
+	return fault.Defer(0, "mail server: %s: %w", step, errors.Join(&Refused{Reason: reason, ForNow: true}, err))
 }
 
 var address = regexp.MustCompile(`\S*@\S*`)

@@ -33,7 +33,7 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 	params.SetIdempotencyKey(key)
 	confirmed, err := g.api.V1PaymentIntents.Confirm(ctx, pi.ID, params)
 	if err == nil && confirmed.Status == stripe.PaymentIntentStatusSucceeded {
-		g.runs.end()
+		g.runs.End()
 		return charged(confirmed), nil
 	}
 	if reason := g.declined(err, c); reason != "" {

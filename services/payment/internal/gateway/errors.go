@@ -19,7 +19,7 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 	if !ok || passing(e) || stale(err) {
 		return ""
 	}
-	g.runs.add(cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type)), c.CustomerID)
+	g.runs.Add(cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type)), c.CustomerID)
 	switch {
 	case ofCard(e):
 		return declineReason(e, "")
@@ -133,7 +133,7 @@ func (g *Stripe) failure(step string, err error) error {
 	case e.Type == stripe.ErrorTypeIdempotency:
 		class = fault.Transient
 	case ofMethod(e):
-		if g.runs.long() {
+		if g.runs.Long() {
 			g.standing.Refused(refusal)
 		}
 		class = fault.Deferred

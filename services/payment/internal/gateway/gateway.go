@@ -44,7 +44,7 @@ func (c Config) Validate() error {
 type Stripe struct {
 	api       *stripe.Client
 	standing  *upstream.Standing // it took somebody's request when it last created an intent
-	runs      runs
+	runs      upstream.Runs      // of customers, since one was charged: a key, a bank's outage, somebody who tries stolen cards
 	clock     *clock.Clock
 	transport *http.Transport
 	unwatch   func()
@@ -67,9 +67,8 @@ func Open(cfg Config, connections int, now *clock.Clock) *Stripe {
 	g := &Stripe{
 		api: stripe.NewClient("", stripe.WithBackends(backends)), clock: now, transport: transport,
 		standing: upstream.New("payment gateway (PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY)"),
-		runs:     runs{met: map[string]map[string]struct{}{}},
 	}
-	g.unwatch = telemetry.Gauges(g.runs.observe, telemetry.GatewayRefused)
+	g.unwatch = telemetry.Gauges(g.observe, telemetry.GatewayRefused)
 	return g
 }
 
