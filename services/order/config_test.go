@@ -30,6 +30,7 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		{"CURRENCIES", "EUR,XYZ1"},
 		{"CURRENCIES", "eur"},
 		{"CURRENCIES", "EUR, USD"},
+		{"FIND_WITHIN", "0s"},
 		{"FIND_WITHIN", "1m"},
 		{"DRAIN", "1h"},
 		{"RETENTION", "1h"},
