@@ -19,14 +19,21 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 	if !ok || passing(e) || stale(err) {
 		return ""
 	}
-	g.runs.add(cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type)), c.CustomerID)
+	g.runs.add(refusal(e), c.CustomerID)
 	switch {
 	case ofCard(e):
 		return declineReason(e, "")
+	case g.runs.long(refusal(e)):
+		return "" // no chance, and so not of this customer's payment method
 	case ofMethod(e) && g.takesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
 	}
 	return ""
+}
+
+// refusal names what an error is about, for runs.
+func refusal(e *stripe.Error) string {
+	return cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type))
 }
 
 // testModeLiveCard is said of every real card that is charged with a test key.
@@ -120,11 +127,11 @@ func (g *Stripe) failure(step string, err error) error {
 		// Not an answer of the API: no connection, a time-out, a proxy's page.
 		return fault.New(fault.Unavailable, "gateway: %s: outcome unknown: %w", step, err)
 	}
-	refusal := fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param) // nothing of a request
+	why := fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param) // nothing of a request
 	class := fault.Permanent
 	switch {
 	case ours(e):
-		g.standing.Refused(refusal)
+		g.standing.Refused(why)
 		class = fault.Unavailable
 	case replayed(e):
 		class = fault.Deferred
@@ -133,8 +140,8 @@ func (g *Stripe) failure(step string, err error) error {
 	case e.Type == stripe.ErrorTypeIdempotency:
 		class = fault.Transient
 	case ofMethod(e):
-		if g.runs.long() {
-			g.standing.Refused(refusal)
+		if g.runs.long(refusal(e)) {
+			g.standing.Refused(why)
 		}
 		class = fault.Deferred
 	case e.Code == stripe.ErrorCodeBalanceInsufficient:

@@ -62,6 +62,8 @@ func check(t *testing.T, rows []row, ask func(*Stripe) func(context.Context, dom
 var (
 	created = pi(create, "requires_confirmation", "")
 	decline = step{want: confirm, status: http.StatusPaymentRequired, body: `{"error":` + cardError + `}`}
+
+	unknown = failing(create, 400, invalidType, "resource_missing", "payment_method")
 )
 
 func TestCharge(t *testing.T) {
@@ -79,8 +81,7 @@ func TestCharge(t *testing.T) {
 		{name: "a real card and a test key", steps: []step{created, failing(confirm, 402, "card_error", "test_mode_live_card", "")}, fails: true, class: fault.Unavailable},
 		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
 		{name: "currency refused", steps: []step{failing(create, 400, invalidType, "", "currency")}, fails: true, class: fault.Permanent},
-		{name: "payment method unknown, nobody's is known to work", steps: []step{failing(create, 400, invalidType, "resource_missing", "payment_method")},
-			fails: true, class: fault.Deferred},
+		{name: "payment method unknown, nobody's is known to work", steps: []step{unknown}, fails: true, class: fault.Deferred},
 		{name: "payment method refused by confirm", steps: []step{created, failing(confirm, 400, invalidType, "payment_method_invalid_parameter", "payment_method")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_method_invalid_parameter"}},
 
@@ -144,6 +145,7 @@ func TestAbandon(t *testing.T) {
 		{name: "cancel: answer lost", steps: []step{created, {want: cancel, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "create: answer lost", steps: []step{{want: create, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "payment method unknown", steps: []step{unknown}, fails: true, class: fault.Deferred},
 		{name: "old: charged", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: open", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(cancel, "canceled", "")}, want: gone},
 		{name: "old: nothing there, a call may still be on the wire", forgotten: true, steps: []step{found(0), created, pi(cancel, "canceled", "")}, want: gone},
@@ -278,7 +280,6 @@ func TestRefusedAccountIsLoggedOnce(t *testing.T) {
 
 // A payment method that the gateway does not know is the customer's fault only where others are known.
 func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
-	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
 	g, _ := play(t, unknown, created, pi(confirm, "succeeded", ""), unknown, unknown, unknown)
 	if o, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Deferred {
 		t.Errorf("nobody's is known: %+v, %v of class %s", o, err, fault.ClassOf(err))
@@ -303,7 +304,6 @@ func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
 // readiness and in the metric of the alert, until somebody is charged.
 func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	telemetrytest.Record()
-	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
 	g, _ := play(t, unknown, unknown, unknown, unknown, created, pi(confirm, "succeeded", ""))
 	for n, customer := range []string{"ada", "ada", "bob", "eve"} {
 		c := asked
@@ -323,6 +323,22 @@ func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	}
 	if got, ok := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); got != 0 || !ok {
 		t.Errorf("%v customers in the metric afterwards", got)
+	}
+}
+
+// Cards that several customers' banks decline say nothing of the payment method that the next one names.
+func TestARunOfDeclinedCardsIsNotOneOfUnknownMethods(t *testing.T) {
+	g, _ := play(t, created, decline, created, decline, created, decline, unknown)
+	for _, customer := range []string{"ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID = customer
+		if o, err := g.Charge(t.Context(), c); err != nil || o != poor {
+			t.Fatalf("%s: %+v, %v", customer, o, err)
+		}
+	}
+	o, err := g.Charge(t.Context(), asked)
+	if err != nil || o.Reason != "resource_missing" || g.Ready() != nil {
+		t.Errorf("%+v, %v, ready: %v", o, err, g.Ready())
 	}
 }
 

@@ -11,10 +11,8 @@ import (
 // Ready returns nil, or why the gateway takes nothing from this service until somebody changes a setting here or there.
 func (g *Stripe) Ready() error { return g.standing.Ready() }
 
-// takesOthers says that the gateway has taken somebody's payment method lately, and has not refused many since.
-func (g *Stripe) takesOthers() bool {
-	return g.standing.TakesOthers() && !g.runs.long()
-}
+// takesOthers says that the gateway has taken somebody's payment method lately.
+func (g *Stripe) takesOthers() bool { return g.standing.TakesOthers() }
 
 // Bounds of what runs remember. longRun is how many customers must meet a refusal before it is taken for more than
 // theirs.
@@ -61,16 +59,11 @@ func (r *runs) end() {
 	clear(r.met)
 }
 
-// long says that some refusal was met by several customers.
-func (r *runs) long() bool {
+// long says that several customers were refused for the reason.
+func (r *runs) long(reason string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, customers := range r.met {
-		if len(customers) >= longRun {
-			return true
-		}
-	}
-	return false
+	return len(r.met[reason]) >= longRun
 }
 
 func (r *runs) observe(_ context.Context, observe telemetry.Observe) {
