@@ -12,8 +12,9 @@ import (
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
-// declined returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
-// method while it takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
+// declined returns the reason when the gateway has declined this customer's card, does not take this order's amount, or
+// knows nothing of this one payment method while it takes others; "" for everything else. Nothing else is the
+// customer's to hear: see failure.
 func (g *Stripe) declined(err error, c domain.Charge) string {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok || passing(e) || stale(err) {
@@ -23,6 +24,8 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 	switch {
 	case ofCard(e):
 		return declineReason(e, "")
+	case ofAmount(e):
+		return cmp.Or(string(e.Code), "invalid_amount")
 	case g.runs.long(refusal(e)):
 		return "" // no chance, and so not of this customer's payment method
 	case ofMethod(e) && g.takesOthers():
@@ -52,6 +55,18 @@ func ofCard(e *stripe.Error) bool {
 
 func testKey(e *stripe.Error) bool {
 	return e.Code == testModeLiveCard || e.DeclineCode == testModeLiveCard
+}
+
+// amountCodes are about the amount, whatever parameter is named.
+var amountCodes = []stripe.ErrorCode{
+	stripe.ErrorCodeAmountTooSmall, stripe.ErrorCodeAmountTooLarge, stripe.ErrorCodeInvalidChargeAmount,
+}
+
+// ofAmount says that an error is about the order's amount: below the gateway's least, above its most, or, in a currency
+// of three decimals, not divisible by ten (docs.stripe.com/currencies).
+func ofAmount(e *stripe.Error) bool {
+	named := e.Param == "amount" || slices.Contains(amountCodes, e.Code)
+	return e.Type == stripe.ErrorTypeInvalidRequest && named && !ours(e)
 }
 
 // ofMethod says that an error is about the payment method that the customer named, which may be at fault or only
@@ -119,7 +134,7 @@ func replayed(e *stripe.Error) bool {
 //   - Unavailable: an outage; or our account, key, mode or parameters, which every order meets. That is loud, and waits for an operator.
 //   - Deferred: this order alone, and it may come right by itself: a payment method that is unknown while nobody's is known to work, a
 //     failure that is remembered for the key, a refund for which our balance does not reach.
-//   - Permanent: this order alone, and a person must look: an amount or a currency that our API takes and the gateway does not, or a
+//   - Permanent: this order alone, and a person must look: a currency that our API takes and the gateway does not, or a
 //     refusal that names nothing.
 func (g *Stripe) failure(step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)

@@ -63,7 +63,8 @@ var (
 	created = pi(create, "requires_confirmation", "")
 	decline = step{want: confirm, status: http.StatusPaymentRequired, body: `{"error":` + cardError + `}`}
 
-	unknown = failing(create, 400, invalidType, "resource_missing", "payment_method")
+	tooSmall = failing(create, 400, invalidType, "amount_too_small", "amount")
+	unknown  = failing(create, 400, invalidType, "resource_missing", "payment_method")
 )
 
 func TestCharge(t *testing.T) {
@@ -79,7 +80,14 @@ func TestCharge(t *testing.T) {
 		{name: "failed authentication", steps: []step{created, failing(confirm, 400, invalidType, "payment_intent_authentication_failure", "")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_intent_authentication_failure"}},
 		{name: "a real card and a test key", steps: []step{created, failing(confirm, 402, "card_error", "test_mode_live_card", "")}, fails: true, class: fault.Unavailable},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "amount too small", steps: []step{tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "amount too large, says confirm", steps: []step{created, failing(confirm, 400, invalidType, "amount_too_large", "amount")},
+			want: domain.Outcome{IntentID: "pi_1", Reason: "amount_too_large"}},
+		{name: "amount too small, no parameter named", steps: []step{failing(create, 400, invalidType, "amount_too_small", "")},
+			want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "amount refused without a code", steps: []step{failing(create, 400, invalidType, "", "amount")}, want: domain.Outcome{Reason: "invalid_amount"}},
+		{name: "amount missing, which is ours", steps: []step{failing(create, 400, invalidType, "parameter_missing", "amount")}, fails: true, class: fault.Unavailable},
+		{name: "amount of an old order too small", forgotten: true, steps: []step{found(0), tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
 		{name: "currency refused", steps: []step{failing(create, 400, invalidType, "", "currency")}, fails: true, class: fault.Permanent},
 		{name: "payment method unknown, nobody's is known to work", steps: []step{unknown}, fails: true, class: fault.Deferred},
 		{name: "payment method refused by confirm", steps: []step{created, failing(confirm, 400, invalidType, "payment_method_invalid_parameter", "payment_method")},
@@ -144,7 +152,7 @@ func TestAbandon(t *testing.T) {
 		{name: "a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "", "payment_method_types")}, fails: true, class: fault.Unavailable},
 		{name: "cancel: answer lost", steps: []step{created, {want: cancel, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "create: answer lost", steps: []step{{want: create, drop: true}}, fails: true, class: fault.Unavailable},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "amount too small", steps: []step{tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
 		{name: "payment method unknown", steps: []step{unknown}, fails: true, class: fault.Deferred},
 		{name: "old: charged", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: open", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(cancel, "canceled", "")}, want: gone},
