@@ -35,6 +35,7 @@ const (
 type row struct {
 	name      string
 	forgotten bool
+	overdue   bool
 	steps     []step
 	want      domain.Outcome
 	fails     bool
@@ -47,7 +48,7 @@ func check(t *testing.T, rows []row, ask func(*Stripe) func(context.Context, dom
 		t.Run(tc.name, func(t *testing.T) {
 			g, _ := play(t, tc.steps...)
 			c := asked
-			c.KeysForgotten = tc.forgotten
+			c.KeysForgotten, c.Overdue = tc.forgotten, tc.overdue
 			got, err := ask(g)(t.Context(), c)
 			if (err != nil) != tc.fails || tc.fails && fault.ClassOf(err) != tc.class {
 				t.Errorf("error %v of class %s; want failing: %t, class %s", err, fault.ClassOf(err), tc.fails, tc.class)
@@ -154,6 +155,13 @@ func TestAbandon(t *testing.T) {
 		{name: "create: answer lost", steps: []step{{want: create, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "amount too small", steps: []step{tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
 		{name: "payment method unknown", steps: []step{unknown}, fails: true, class: fault.Deferred},
+		{name: "payment method unknown, overdue: nothing there", overdue: true, steps: []step{unknown, found(0)}, want: domain.Outcome{Reason: domain.ReasonTimeout}},
+		{name: "payment method unknown, overdue: charged", overdue: true, steps: []step{unknown, found(1), pi(read, "succeeded", "")}, want: done},
+		{name: "payment method unknown, overdue: open", overdue: true, steps: []step{unknown, found(1), pi(read, "requires_payment_method", ""), pi(cancel, "canceled", "")},
+			want: gone},
+		{name: "payment method unknown, overdue: look-up fails", overdue: true, steps: []step{unknown, {want: search, drop: true}}, fails: true, class: fault.Unavailable},
+		{name: "overdue: a parameter of ours is wrong", overdue: true, steps: []step{failing(create, 400, invalidType, "", "payment_method_types")},
+			fails: true, class: fault.Unavailable},
 		{name: "old: charged", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: open", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(cancel, "canceled", "")}, want: gone},
 		{name: "old: nothing there, a call may still be on the wire", forgotten: true, steps: []step{found(0), created, pi(cancel, "canceled", "")}, want: gone},
@@ -170,10 +178,30 @@ func TestAbandonByAClockThatIsWrong(t *testing.T) {
 			t.Errorf("ahead by %s: %+v, %v of class %s", ahead, o, err, fault.ClassOf(err))
 		}
 	}
-	g, s := play(t, created, pi(cancel, "canceled", ""))
+	late := asked
+	late.Overdue = true
+	g, s := play(t, unknown)
+	s.ahead = 30 * time.Minute
+	if o, err := g.Abandon(t.Context(), late); fault.ClassOf(err) != fault.Deferred || o != (domain.Outcome{}) {
+		t.Errorf("overdue: %+v, %v of class %s", o, err, fault.ClassOf(err))
+	}
+	g, s = play(t, created, pi(cancel, "canceled", ""))
 	s.ahead = 10 * time.Second
 	if o, err := g.Abandon(t.Context(), asked); err != nil || o != gone {
 		t.Errorf("within the bound: %+v, %v", o, err)
+	}
+}
+
+// Unknown methods of several customers may be a key of another account, in which no charge is found that was made.
+func TestAbandonGivesNothingUpInARun(t *testing.T) {
+	g, _ := play(t, unknown, found(0), unknown, found(0), unknown)
+	for n, customer := range []string{"ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID, c.Overdue = customer, true
+		o, err := g.Abandon(t.Context(), c)
+		if given := err == nil && o.Reason == domain.ReasonTimeout; given != (n < 2) || n == 2 && fault.ClassOf(err) != fault.Deferred {
+			t.Errorf("%s: %+v, %v of class %s", customer, o, err, fault.ClassOf(err))
+		}
 	}
 }
 
