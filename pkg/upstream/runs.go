@@ -52,15 +52,8 @@ func (r *Runs) End() {
 	clear(r.met)
 }
 
-// Long says that some refusal was met by several.
-func (r *Runs) Long() bool {
-	for _, n := range r.Met() {
-		if n >= longRun {
-			return true
-		}
-	}
-	return false
-}
+// Long says that several met a refusal.
+func (r *Runs) Long(reason string) bool { return r.Met()[reason] >= longRun }
 
 // Met returns how many met each refusal.
 func (r *Runs) Met() map[string]int {

@@ -70,22 +70,22 @@ func TestARunIsSeveralWhoMeetOneRefusal(t *testing.T) {
 			{"550", "ada"}, {"550", "ada"}, {"550", "ada"}, {"554", "bob"}, {"550", "bob"}, {"550", "eve"},
 		} {
 			r.Add(met.reason, met.who)
-			if r.Long() != (n == 5) {
+			if r.Long("550") != (n == 5) {
 				t.Errorf("after %d refusals: %v", n+1, r.Met())
 			}
 		}
 		time.Sleep(time.Hour - time.Second) //nolint:forbidigo // of a synctest bubble
-		if !r.Long() {
+		if !r.Long("550") {
 			t.Error("forgotten too soon")
 		}
 		time.Sleep(time.Second) //nolint:forbidigo // of a synctest bubble
-		if r.Long() || len(r.Met()) != 0 {
+		if r.Long("550") || len(r.Met()) != 0 {
 			t.Errorf("remembered for longer than an hour: %v", r.Met())
 		}
 		for n := range 3 {
 			r.Add("550", fmt.Sprint(n))
 		}
-		if r.End(); r.Long() {
+		if r.End(); r.Long("550") {
 			t.Errorf("after a success: %v", r.Met())
 		}
 		for n := range 2000 {

@@ -30,6 +30,10 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		{"CURRENCIES", "EUR,XYZ1"},
 		{"CURRENCIES", "eur"},
 		{"CURRENCIES", "EUR, USD"},
+		{"CURRENCIES", "EUR,ISK"},
+		{"CURRENCIES", "UGX"},
+		{"CURRENCIES", "MGA"},
+		{"FIND_WITHIN", "0s"},
 		{"FIND_WITHIN", "1m"},
 		{"DRAIN", "1h"},
 		{"RETENTION", "1h"},
@@ -43,6 +47,14 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.variable+": ") {
 			t.Errorf("%s=%s: %v", tc.variable, tc.value, err)
 		}
+	}
+}
+
+func TestACurrencyInAnotherUnitIsRefusedAndSaysWhy(t *testing.T) {
+	_, err := config.Load[Config]([]string{"CURRENCIES=EUR,ISK,KWD"})
+	const want = `CURRENCIES: "ISK" cannot be taken: the gateway counts it in another unit than ISO 4217`
+	if err == nil || strings.Count(err.Error(), "CURRENCIES") != 1 || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

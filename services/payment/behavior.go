@@ -42,6 +42,9 @@ type Gateway interface {
 	Refund(ctx context.Context, r Return) (refundID string, err error)
 }
 
+// searchLag is how late the gateway's search by order id may be, in an outage.
+const searchLag = time.Hour
+
 // Behavior is what payment does. keyMemory is the age of an event from which on the gateway may have forgotten the
 // idempotency keys made from it; undecidedFor the age from which on a person must look at what the gateway has not
 // decided.
@@ -90,8 +93,9 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 	ask := r.gateway.Charge
 	// A clock that is wrong gives nothing up. A charge that should not have been made any more is refunded: the order's
 	// own deadline cancels the order.
-	if participant.Now(ctx).After(body.GetPaymentDeadline().AsTime()) && !participant.Skewed(ctx) {
+	if late := participant.Now(ctx).Sub(body.GetPaymentDeadline().AsTime()); late > 0 && !participant.Skewed(ctx) {
 		ask = r.gateway.Abandon
+		c.Overdue = late >= searchLag
 	}
 	outcome, err := ask(ctx, c)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 var placedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const (
+	deadline     = 15 * time.Minute
 	keyMemory    = 23 * time.Hour
 	undecidedFor = 336 * time.Hour
 )
@@ -90,7 +91,7 @@ func (g *fakeGateway) Refund(_ context.Context, r Return) (string, error) {
 
 func placed() event.Message {
 	return event.Message{Event: event.Event{ID: "e-1", Subject: "o-1", Time: placedAt}, Body: &orderv1.OrderPlaced{
-		CustomerId: "c-1", Total: 2500, Currency: "EUR", PaymentMethod: "pm_card_visa", PaymentDeadline: timestamppb.New(placedAt.Add(15 * time.Minute)),
+		CustomerId: "c-1", Total: 2500, Currency: "EUR", PaymentMethod: "pm_card_visa", PaymentDeadline: timestamppb.New(placedAt.Add(deadline)),
 	}}
 }
 
@@ -186,6 +187,9 @@ func TestAClockThatIsWrongGivesNothingUp(t *testing.T) {
 	if _, ok := fact.(*paymentv1.PaymentSucceeded); !ok || err != nil || !g.asked.KeysForgotten {
 		t.Errorf("after the deadline: %v, %v, asked %+v", fact, err, g.asked)
 	}
+	if _, err := Behavior(g, keyMemory, undecidedFor).React(wrong(deadline+searchLag), domain.Payment{}, placed()); err != nil || g.asked.Overdue {
+		t.Errorf("long after the deadline: %v, asked %+v", err, g.asked)
+	}
 	g.err = fault.Defer(0, "pending")
 	if _, err := Behavior(g, keyMemory, undecidedFor).React(wrong(2*undecidedFor), paid, cancelled()); fault.ClassOf(err) != fault.Deferred {
 		t.Errorf("refund: %v of class %s", err, fault.ClassOf(err))
@@ -195,7 +199,6 @@ func TestAClockThatIsWrongGivesNothingUp(t *testing.T) {
 // What the gateway has not decided about waits alone: a charge not beyond the payment deadline, and nothing beyond what
 // is worth waiting.
 func TestWhatIsNotDecidedWaitsAlone(t *testing.T) {
-	const deadline = 15 * time.Minute
 	for _, tc := range []struct {
 		name   string
 		state  domain.Payment
@@ -230,7 +233,11 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 		age       time.Duration
 		edited    bool
 		forgotten bool
-	}{{0, false, false}, {0, true, true}, {keyMemory - 1, false, false}, {keyMemory, false, true}, {48 * time.Hour, false, true}} {
+		overdue   bool
+	}{
+		{age: 0}, {age: 0, edited: true, forgotten: true}, {age: deadline + searchLag - 1}, {age: deadline + searchLag, overdue: true},
+		{age: keyMemory - 1, overdue: true}, {age: keyMemory, forgotten: true, overdue: true}, {age: 48 * time.Hour, forgotten: true, overdue: true},
+	} {
 		edited := func(ctx context.Context) context.Context {
 			if tc.edited {
 				return participant.WithEdited(ctx)
@@ -240,7 +247,8 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 		if _, err := b.React(edited(at(t, tc.age)), domain.Payment{}, placed()); err != nil {
 			t.Fatal(err)
 		}
-		want := Charge{EventID: "e-1", OrderID: "o-1", CustomerID: "c-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa", KeysForgotten: tc.forgotten}
+		want := Charge{EventID: "e-1", OrderID: "o-1", CustomerID: "c-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa",
+			KeysForgotten: tc.forgotten, Overdue: tc.overdue}
 		if g.asked != want {
 			t.Errorf("age %s: asked for %+v, want %+v", tc.age, g.asked, want)
 		}

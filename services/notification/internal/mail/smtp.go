@@ -12,7 +12,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -180,6 +179,9 @@ func outage(err error) bool {
 // of 4xx are about our log-in and TLS (RFC 4954, RFC 3207), and 421 is about the connection.
 var notTheRecipient = []int{421, 432, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 
+// maybeOurs is why a run of refusals that do not name the recipient is remembered, whatever their codes.
+const maybeOurs = "does not name the recipient"
+
 // ofRecipient are the enhanced codes (RFC 3463) of an address (5.1) and its mailbox (5.2). 5.1.7 and 5.1.8 are of the
 // sender's.
 var ofRecipient = regexp.MustCompile(`^5\.(1\.([0-69]|10)|2\.\d+)\b`)
@@ -208,9 +210,9 @@ func (m *Mailer) refused(step string, to *netmail.Address, err error) error {
 	}
 	mayBeOurs := class == 5 && !ofRecipient.MatchString(reply.Msg)
 	if mayBeOurs {
-		m.runs.Add(strconv.Itoa(reply.Code), to.Address)
+		m.runs.Add(maybeOurs, to.Address)
 	}
-	long := m.runs.Long()
+	long := m.runs.Long(maybeOurs)
 	switch {
 	case !long:
 		m.standing.Accepted() // the server judged this one mail, so it listens to us

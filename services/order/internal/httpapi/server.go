@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -21,13 +22,17 @@ var access = auth.Table{
 	"POST /orders/{id}/cancel": auth.AnyCaller,
 }
 
+// otherUnits are the currencies that the gateway counts in another unit than ISO 4217 (docs.stripe.com/currencies): ISK and
+// UGX in hundredths, of which ISO has none, and MGA without the decimals that ISO gives it.
+var otherUnits = []string{"ISK", "MGA", "UGX"}
+
 // Config says on what terms orders are taken, and where customers read them.
 type Config struct {
 	QueryURL        string        `env:"QUERY_PUBLIC_URL" envDefault:"http://127.0.0.1:8084" help:"public address of the query service: what Location of a placed order begins with"`
 	PaymentDeadline time.Duration `env:"PAYMENT_DEADLINE" envDefault:"15m" min:"1s" max:"23h" help:"how long an order waits for its payment before it is cancelled; carried by each order from when it is placed. The gateway forgets its idempotency keys after 24h"`
 	CancelWindow    time.Duration `env:"CANCEL_WINDOW" envDefault:"336h" help:"how long after it was placed an order can be cancelled; must stay well below RETENTION, since a refund needs the facts of the order"`
-	Currencies      []string      `env:"CURRENCIES" envDefault:"EUR,USD,GBP,CHF,SEK,NOK,DKK,PLN,CZK,CAD,AUD,JPY" help:"currencies that are taken, ISO 4217, separated by commas; amounts are in minor units of each"`
-	FindWithin      time.Duration `env:"FIND_WITHIN" envDefault:"2s" min:"0s" max:"10s" help:"how long a request waits until its order can be known for certain (start, rebalance, wiped store) before it gets 503"`
+	Currencies      []string      `env:"CURRENCIES" envDefault:"EUR,USD,GBP,CHF,SEK,NOK,DKK,PLN,CZK,CAD,AUD,JPY" help:"currencies that are taken, ISO 4217, separated by commas; amounts are in minor units of each. ISK, MGA and UGX cannot be taken: the gateway counts them in another unit"`
+	FindWithin      time.Duration `env:"FIND_WITHIN" envDefault:"2s" min:"100ms" max:"10s" help:"how long a request waits until its order can be known for certain (start, rebalance, wiped store) before it gets 503"`
 }
 
 // Validate returns all that cannot be right.
@@ -37,7 +42,10 @@ func (c Config) Validate() error {
 	for _, code := range c.Currencies {
 		unit, unknown := currency.ParseISO(code)
 		err = errors.Join(err,
-			fault.FieldIf(unknown != nil || unit.String() != code, "CURRENCIES", "%q is no currency of ISO 4217", code))
+			fault.FieldIf(unknown != nil || unit.String() != code, "CURRENCIES", "%q is no currency of ISO 4217", code),
+			fault.FieldIf(slices.Contains(otherUnits, code), "CURRENCIES",
+				"%q cannot be taken: the gateway counts it in another unit than ISO 4217, and would charge another amount",
+				code))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/stripe/stripe-go/v84"
@@ -53,7 +54,8 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 // Abandon makes sure that the order is not charged from now on: it creates the intent, or gets the one that exists, and
 // cancels it. A look-up alone would not do, since a call may still be on the wire. When the charge was made already,
 // that is the outcome. Errors are those of Charge. It gives nothing up while the clock that says so is wrong, which the
-// answer about the intent may be the first to tell: then the error is Unavailable.
+// answer about the intent may be the first to tell: then the error is Unavailable, or the refusal of the payment
+// method.
 func (g *Stripe) Abandon(ctx context.Context, c domain.Charge) (domain.Outcome, error) {
 	pi, outcome, err := g.intent(ctx, c)
 	if pi == nil {
@@ -90,16 +92,23 @@ func (g *Stripe) intent(ctx context.Context, c domain.Charge) (*stripe.PaymentIn
 	if reason := g.declined(err, c); reason != "" {
 		return nil, domain.Outcome{Reason: reason}, nil
 	}
-	if !stale(err) {
+	// With an unknown payment method no intent can be made that could be cancelled: overdue, it is enough that none is
+	// found. Not in a run of them: with the key of another account or mode nothing is found of a charge that was made.
+	e, ok := errors.AsType[*stripe.Error](err)
+	giveUp := c.Overdue && ok && ofMethod(e) && !g.runs.Long(refusal(e)) && g.clock.Err() == nil
+	if !stale(err) && !giveUp {
 		return nil, domain.Outcome{}, g.failure("create", err)
 	}
-	// The key was used for another request (an edited event), or its first answer was a failure that Stripe repeats for ever: what
-	// exists must be found, and never a second one started.
+	// Or the key was used for another request (an edited event), or its first answer was a failure that Stripe repeats
+	// for ever: in each case what exists must be found, and never a second one started.
 	found, lookup := g.find(ctx, c.OrderID)
-	if lookup == nil && found == nil {
-		return nil, domain.Outcome{}, g.failure("create", err)
+	switch {
+	case lookup != nil || found != nil:
+		return judged(found, lookup, c)
+	case giveUp:
+		return nil, domain.Outcome{Reason: domain.ReasonTimeout}, nil
 	}
-	return judged(found, lookup, c)
+	return nil, domain.Outcome{}, g.failure("create", err)
 }
 
 // judged turns an intent that was found into an outcome when it is final, and refuses one that is not for this charge.

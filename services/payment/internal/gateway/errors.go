@@ -12,21 +12,31 @@ import (
 	"github.com/troupe-dev/troupe/services/payment/internal/domain"
 )
 
-// declined returns the reason when the gateway has declined this customer's card, or knows nothing of this one payment
-// method while it takes others; "" for everything else. Nothing else is the customer's to hear: see failure.
+// declined returns the reason when the gateway has declined this customer's card, does not take this order's amount, or
+// knows nothing of this one payment method while it takes others; "" for everything else. Nothing else is the
+// customer's to hear: see failure.
 func (g *Stripe) declined(err error, c domain.Charge) string {
 	e, ok := errors.AsType[*stripe.Error](err)
 	if !ok || passing(e) || stale(err) {
 		return ""
 	}
-	g.runs.Add(cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type)), c.CustomerID)
+	g.runs.Add(refusal(e), c.CustomerID)
 	switch {
 	case ofCard(e):
 		return declineReason(e, "")
+	case ofAmount(e):
+		return cmp.Or(string(e.Code), "invalid_amount")
+	case g.runs.Long(refusal(e)):
+		return "" // no chance, and so not of this customer's payment method
 	case ofMethod(e) && g.takesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
 	}
 	return ""
+}
+
+// refusal names what an error is about, for runs.
+func refusal(e *stripe.Error) string {
+	return cmp.Or(string(e.DeclineCode), string(e.Code), e.Param, string(e.Type))
 }
 
 // testModeLiveCard is said of every real card that is charged with a test key.
@@ -45,6 +55,18 @@ func ofCard(e *stripe.Error) bool {
 
 func testKey(e *stripe.Error) bool {
 	return e.Code == testModeLiveCard || e.DeclineCode == testModeLiveCard
+}
+
+// amountCodes are about the amount, whatever parameter is named.
+var amountCodes = []stripe.ErrorCode{
+	stripe.ErrorCodeAmountTooSmall, stripe.ErrorCodeAmountTooLarge, stripe.ErrorCodeInvalidChargeAmount,
+}
+
+// ofAmount says that an error is about the order's amount: below the gateway's least, above its most, or, in a currency
+// of three decimals, not divisible by ten (docs.stripe.com/currencies).
+func ofAmount(e *stripe.Error) bool {
+	named := e.Param == "amount" || slices.Contains(amountCodes, e.Code)
+	return e.Type == stripe.ErrorTypeInvalidRequest && named && !ours(e)
 }
 
 // ofMethod says that an error is about the payment method that the customer named, which may be at fault or only
@@ -112,7 +134,7 @@ func replayed(e *stripe.Error) bool {
 //   - Unavailable: an outage; or our account, key, mode or parameters, which every order meets. That is loud, and waits for an operator.
 //   - Deferred: this order alone, and it may come right by itself: a payment method that is unknown while nobody's is known to work, a
 //     failure that is remembered for the key, a refund for which our balance does not reach.
-//   - Permanent: this order alone, and a person must look: an amount or a currency that our API takes and the gateway does not, or a
+//   - Permanent: this order alone, and a person must look: a currency that our API takes and the gateway does not, or a
 //     refusal that names nothing.
 func (g *Stripe) failure(step string, err error) error {
 	e, ok := errors.AsType[*stripe.Error](err)
@@ -120,11 +142,11 @@ func (g *Stripe) failure(step string, err error) error {
 		// Not an answer of the API: no connection, a time-out, a proxy's page.
 		return fault.New(fault.Unavailable, "gateway: %s: outcome unknown: %w", step, err)
 	}
-	refusal := fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param) // nothing of a request
+	why := fmt.Sprintf("HTTP %d, code %q, param %q", e.HTTPStatusCode, e.Code, e.Param) // nothing of a request
 	class := fault.Permanent
 	switch {
 	case ours(e):
-		g.standing.Refused(refusal)
+		g.standing.Refused(why)
 		class = fault.Unavailable
 	case replayed(e):
 		class = fault.Deferred
@@ -133,8 +155,8 @@ func (g *Stripe) failure(step string, err error) error {
 	case e.Type == stripe.ErrorTypeIdempotency:
 		class = fault.Transient
 	case ofMethod(e):
-		if g.runs.Long() {
-			g.standing.Refused(refusal)
+		if g.runs.Long(refusal(e)) {
+			g.standing.Refused(why)
 		}
 		class = fault.Deferred
 	case e.Code == stripe.ErrorCodeBalanceInsufficient:

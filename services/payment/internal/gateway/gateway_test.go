@@ -35,6 +35,7 @@ const (
 type row struct {
 	name      string
 	forgotten bool
+	overdue   bool
 	steps     []step
 	want      domain.Outcome
 	fails     bool
@@ -47,7 +48,7 @@ func check(t *testing.T, rows []row, ask func(*Stripe) func(context.Context, dom
 		t.Run(tc.name, func(t *testing.T) {
 			g, _ := play(t, tc.steps...)
 			c := asked
-			c.KeysForgotten = tc.forgotten
+			c.KeysForgotten, c.Overdue = tc.forgotten, tc.overdue
 			got, err := ask(g)(t.Context(), c)
 			if (err != nil) != tc.fails || tc.fails && fault.ClassOf(err) != tc.class {
 				t.Errorf("error %v of class %s; want failing: %t, class %s", err, fault.ClassOf(err), tc.fails, tc.class)
@@ -62,6 +63,9 @@ func check(t *testing.T, rows []row, ask func(*Stripe) func(context.Context, dom
 var (
 	created = pi(create, "requires_confirmation", "")
 	decline = step{want: confirm, status: http.StatusPaymentRequired, body: `{"error":` + cardError + `}`}
+
+	tooSmall = failing(create, 400, invalidType, "amount_too_small", "amount")
+	unknown  = failing(create, 400, invalidType, "resource_missing", "payment_method")
 )
 
 func TestCharge(t *testing.T) {
@@ -77,10 +81,16 @@ func TestCharge(t *testing.T) {
 		{name: "failed authentication", steps: []step{created, failing(confirm, 400, invalidType, "payment_intent_authentication_failure", "")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_intent_authentication_failure"}},
 		{name: "a real card and a test key", steps: []step{created, failing(confirm, 402, "card_error", "test_mode_live_card", "")}, fails: true, class: fault.Unavailable},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "amount too small", steps: []step{tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "amount too large, says confirm", steps: []step{created, failing(confirm, 400, invalidType, "amount_too_large", "amount")},
+			want: domain.Outcome{IntentID: "pi_1", Reason: "amount_too_large"}},
+		{name: "amount too small, no parameter named", steps: []step{failing(create, 400, invalidType, "amount_too_small", "")},
+			want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "amount refused without a code", steps: []step{failing(create, 400, invalidType, "", "amount")}, want: domain.Outcome{Reason: "invalid_amount"}},
+		{name: "amount missing, which is ours", steps: []step{failing(create, 400, invalidType, "parameter_missing", "amount")}, fails: true, class: fault.Unavailable},
+		{name: "amount of an old order too small", forgotten: true, steps: []step{found(0), tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
 		{name: "currency refused", steps: []step{failing(create, 400, invalidType, "", "currency")}, fails: true, class: fault.Permanent},
-		{name: "payment method unknown, nobody's is known to work", steps: []step{failing(create, 400, invalidType, "resource_missing", "payment_method")},
-			fails: true, class: fault.Deferred},
+		{name: "payment method unknown, nobody's is known to work", steps: []step{unknown}, fails: true, class: fault.Deferred},
 		{name: "payment method refused by confirm", steps: []step{created, failing(confirm, 400, invalidType, "payment_method_invalid_parameter", "payment_method")},
 			want: domain.Outcome{IntentID: "pi_1", Reason: "payment_method_invalid_parameter"}},
 
@@ -143,7 +153,15 @@ func TestAbandon(t *testing.T) {
 		{name: "a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "", "payment_method_types")}, fails: true, class: fault.Unavailable},
 		{name: "cancel: answer lost", steps: []step{created, {want: cancel, drop: true}}, fails: true, class: fault.Unavailable},
 		{name: "create: answer lost", steps: []step{{want: create, drop: true}}, fails: true, class: fault.Unavailable},
-		{name: "amount refused", steps: []step{failing(create, 400, invalidType, "amount_too_small", "amount")}, fails: true, class: fault.Permanent},
+		{name: "amount too small", steps: []step{tooSmall}, want: domain.Outcome{Reason: "amount_too_small"}},
+		{name: "payment method unknown", steps: []step{unknown}, fails: true, class: fault.Deferred},
+		{name: "payment method unknown, overdue: nothing there", overdue: true, steps: []step{unknown, found(0)}, want: domain.Outcome{Reason: domain.ReasonTimeout}},
+		{name: "payment method unknown, overdue: charged", overdue: true, steps: []step{unknown, found(1), pi(read, "succeeded", "")}, want: done},
+		{name: "payment method unknown, overdue: open", overdue: true, steps: []step{unknown, found(1), pi(read, "requires_payment_method", ""), pi(cancel, "canceled", "")},
+			want: gone},
+		{name: "payment method unknown, overdue: look-up fails", overdue: true, steps: []step{unknown, {want: search, drop: true}}, fails: true, class: fault.Unavailable},
+		{name: "overdue: a parameter of ours is wrong", overdue: true, steps: []step{failing(create, 400, invalidType, "", "payment_method_types")},
+			fails: true, class: fault.Unavailable},
 		{name: "old: charged", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: open", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(cancel, "canceled", "")}, want: gone},
 		{name: "old: nothing there, a call may still be on the wire", forgotten: true, steps: []step{found(0), created, pi(cancel, "canceled", "")}, want: gone},
@@ -160,10 +178,30 @@ func TestAbandonByAClockThatIsWrong(t *testing.T) {
 			t.Errorf("ahead by %s: %+v, %v of class %s", ahead, o, err, fault.ClassOf(err))
 		}
 	}
-	g, s := play(t, created, pi(cancel, "canceled", ""))
+	late := asked
+	late.Overdue = true
+	g, s := play(t, unknown)
+	s.ahead = 30 * time.Minute
+	if o, err := g.Abandon(t.Context(), late); fault.ClassOf(err) != fault.Deferred || o != (domain.Outcome{}) {
+		t.Errorf("overdue: %+v, %v of class %s", o, err, fault.ClassOf(err))
+	}
+	g, s = play(t, created, pi(cancel, "canceled", ""))
 	s.ahead = 10 * time.Second
 	if o, err := g.Abandon(t.Context(), asked); err != nil || o != gone {
 		t.Errorf("within the bound: %+v, %v", o, err)
+	}
+}
+
+// Unknown methods of several customers may be a key of another account, in which no charge is found that was made.
+func TestAbandonGivesNothingUpInARun(t *testing.T) {
+	g, _ := play(t, unknown, found(0), unknown, found(0), unknown)
+	for n, customer := range []string{"ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID, c.Overdue = customer, true
+		o, err := g.Abandon(t.Context(), c)
+		if given := err == nil && o.Reason == domain.ReasonTimeout; given != (n < 2) || n == 2 && fault.ClassOf(err) != fault.Deferred {
+			t.Errorf("%s: %+v, %v of class %s", customer, o, err, fault.ClassOf(err))
+		}
 	}
 }
 
@@ -278,7 +316,6 @@ func TestRefusedAccountIsLoggedOnce(t *testing.T) {
 
 // A payment method that the gateway does not know is the customer's fault only where others are known.
 func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
-	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
 	g, _ := play(t, unknown, created, pi(confirm, "succeeded", ""), unknown, unknown, unknown)
 	if o, err := g.Charge(t.Context(), asked); fault.ClassOf(err) != fault.Deferred {
 		t.Errorf("nobody's is known: %+v, %v of class %s", o, err, fault.ClassOf(err))
@@ -303,7 +340,6 @@ func TestAnUnknownPaymentMethodIsADeclineWhileOthersAreTaken(t *testing.T) {
 // readiness and in the metric of the alert, until somebody is charged.
 func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	telemetrytest.Record()
-	unknown := failing(create, 400, invalidType, "resource_missing", "payment_method")
 	g, _ := play(t, unknown, unknown, unknown, unknown, created, pi(confirm, "succeeded", ""))
 	for n, customer := range []string{"ada", "ada", "bob", "eve"} {
 		c := asked
@@ -323,6 +359,22 @@ func TestTheSameRefusalOfManyIsLoud(t *testing.T) {
 	}
 	if got, ok := telemetrytest.Gauge(t, telemetry.GatewayRefused, ""); got != 0 || !ok {
 		t.Errorf("%v customers in the metric afterwards", got)
+	}
+}
+
+// Cards that several customers' banks decline say nothing of the payment method that the next one names.
+func TestARunOfDeclinedCardsIsNotOneOfUnknownMethods(t *testing.T) {
+	g, _ := play(t, created, decline, created, decline, created, decline, unknown)
+	for _, customer := range []string{"ada", "bob", "eve"} {
+		c := asked
+		c.CustomerID = customer
+		if o, err := g.Charge(t.Context(), c); err != nil || o != poor {
+			t.Fatalf("%s: %+v, %v", customer, o, err)
+		}
+	}
+	o, err := g.Charge(t.Context(), asked)
+	if err != nil || o.Reason != "resource_missing" || g.Ready() != nil {
+		t.Errorf("%+v, %v, ready: %v", o, err, g.Ready())
 	}
 }
 
