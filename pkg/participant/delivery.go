@@ -65,6 +65,11 @@ func (d *delivery) read(in *task.Input, r *broker.Record, requests string) {
 	}
 }
 
+// deliveryOf is a fact of the own topic that a fold parks.
+func deliveryOf(r broker.Record, e event.Event) *delivery {
+	return &delivery{rec: &r, ev: e, order: e.Subject}
+}
+
 // id is the event's, or where it lies when that cannot be read.
 func (d *delivery) id() string {
 	if d.ev.ID != "" && d.bad == nil {

@@ -43,9 +43,8 @@ func foldFact(t *partition, r broker.Record) error {
 		}
 		return nil
 	}
-	d := &delivery{rec: &r, ev: e, order: o.ID}
 	if o.behindUnfolded(e) {
-		park(t, o, d, nil)
+		park(t, o, deliveryOf(r, e), nil)
 		return nil
 	}
 	if !o.Own().Precedes(orders.LinkOf(e)) {
@@ -61,7 +60,7 @@ func foldFact(t *partition, r broker.Record) error {
 		if t.unfolded++; t.unfolded > maxUnfolded {
 			return fault.New(fault.Permanent, "more than %d facts cannot be folded, the last: %w", maxUnfolded, err)
 		}
-		park(t, o, d, err)
+		park(t, o, deliveryOf(r, e), err)
 		return nil
 	}
 	answeredInLog(t, o, r, e.CausationID)
