@@ -104,7 +104,8 @@ func (o options) record(sys system, n int, due time.Time) *kgo.Record {
 // joined is how long after its start a worker has joined its groups: Kafka Streams takes the longest.
 const joined = 12 * time.Second
 
-// place puts count orders into the log: at once, or from joined on at a rate, each when it is due, however slow the others are.
+// place puts count orders into the log: at once, or from joined on at a rate, each when it is due, however slow the
+// others are.
 func (b *testBroker) place(ctx context.Context, o options, sys system, from, count, rate int) error {
 	appended := make(chan error, count)
 	begin := time.Now()

@@ -81,7 +81,8 @@ func door(ctx context.Context, o options) error {
 		return name + "\t"
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%d/s\tp50\tp95\tp99\tmost\t\n%s\n%s\ntimes", o.rate, row("bare append", appended), row("POST /orders", posted))
+	fmt.Fprintf(w, "%d/s\tp50\tp95\tp99\tmost\t\n", o.rate)
+	fmt.Fprintf(w, "%s\n%s\ntimes", row("bare append", appended), row("POST /orders", posted))
 	for _, share := range shares {
 		fmt.Fprintf(w, "\t%.1f", posted.At(share).Seconds()/appended.At(share).Seconds())
 	}

@@ -31,8 +31,8 @@ type Run struct {
 	Duplicates int
 }
 
-// compare runs all systems in turns and prints the table. Before that, each runs once uncounted, unless it runs only once: a broker whose code
-// is not compiled yet takes several times as long, and whoever came first would pay for it.
+// compare runs all systems in turns and prints the table. Before that, each runs once uncounted, unless it runs only once:
+// a broker whose code is not compiled yet takes several times as long, and whoever came first would pay for it.
 func compare(ctx context.Context, o options) error {
 	var runs []Run
 	first := 1

@@ -68,7 +68,8 @@ func (p part) build(ctx context.Context, root, dir string) (worker string, err e
 		return "", err
 	}
 	worker = filepath.Join(dir, "worker")
-	build := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(root, "loadtest", "bench"), "-overlay", changed, "-o", worker, ".")
+	bench := filepath.Join(root, "loadtest", "bench")
+	build := exec.CommandContext(ctx, "go", "build", "-C", bench, "-overlay", changed, "-o", worker, ".")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)

@@ -90,8 +90,8 @@ func (o options) run(ctx context.Context) (err error) {
 			return err
 		}
 		warm := n < len(rigs)
-		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s%s\n", name(closed), ms(t.posts.At(.5)), ms(t.posts.At(.99)), t.drain,
-			map[bool]string{true: "   not counted"}[warm])
+		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s%s\n", name(closed),
+			ms(t.posts.At(.5)), ms(t.posts.At(.99)), t.drain, map[bool]string{true: "   not counted"}[warm])
 		if !warm {
 			turns[closed] = append(turns[closed], t)
 		}
@@ -152,9 +152,9 @@ func quiet(ctx context.Context, r *rig.Rig, placed []check.Expected) error {
 }
 
 // place places orders at the rate, however long the answers take, each tried once.
-func place(ctx context.Context, r *rig.Rig, orders int, rate float64) (placed []check.Expected, took measure.Times, err error) {
-	placed = make([]check.Expected, orders)
-	took, err = measure.OpenLoop(ctx, orders, rate, func(n int) error {
+func place(ctx context.Context, r *rig.Rig, orders int, rate float64) ([]check.Expected, measure.Times, error) {
+	placed := make([]check.Expected, orders)
+	took, err := measure.OpenLoop(ctx, orders, rate, func(n int) error {
 		a, err := r.Orders[0].Place(ctx, uuid.NewString(), rest.PlaceOrder{
 			CustomerID: fmt.Sprintf("c-%d", n%100), Email: "cost@example.com", Currency: "EUR", PaymentMethod: "pm_card_visa",
 			Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1, UnitPrice: 100}},

@@ -201,7 +201,8 @@ func judge(ctx context.Context) error {
 	}
 	defer log.Close()
 	troupe := rig.Rig{
-		Orders: []*rest.Client{client}, Log: log, RedisAddr: "redis:6379", Gateway: "http://gateway:8090", Mailbox: "http://smtp:8025",
+		Orders: []*rest.Client{client}, Log: log, RedisAddr: "redis:6379",
+		Gateway: "http://gateway:8090", Mailbox: "http://smtp:8025",
 	}
 	report, err := rig.Judge(ctx, troupe.System(), expected, quietWithin, nil)
 	if err != nil {

@@ -16,8 +16,8 @@ type Times []time.Duration
 // At is the time within which a share of them was over: .5 is the median.
 func (t Times) At(share float64) time.Duration { return t[int(share*float64(len(t)-1))] }
 
-// OpenLoop does something n times at a rate, each time when it is due, however long those before take, and returns how long after that each
-// was done. An error is the first of them; all have ended then.
+// OpenLoop does something n times at a rate, each time when it is due, however long those before take, and returns how
+// long after that each was done. An error is the first of them; all have ended then.
 func OpenLoop(ctx context.Context, n int, perSecond float64, do func(n int) error) (Times, error) {
 	took, errs := make(Times, n), make([]error, n)
 	began := time.Now()

@@ -68,7 +68,8 @@ func open(ctx context.Context, troupe, dir string) (s *stage, err error) {
 		return s, err
 	}
 	// What Troupe keeps in Redis comes from its log; the engine keeps what there is of an order.
-	ofTwin, err := rig.StartRedis(ctx, filepath.Join(dir, "twin-redis"), ports[1], "--appendonly", "yes", "--appendfsync", "always")
+	ofTwin, err := rig.StartRedis(ctx, filepath.Join(dir, "twin-redis"), ports[1],
+		"--appendonly", "yes", "--appendfsync", "always")
 	s.ends = append(s.ends, ofTwin.Kill)
 	if err != nil {
 		return s, err

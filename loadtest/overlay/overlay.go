@@ -1,5 +1,5 @@
-// Package overlay has the compiler read some files of the product with pieces of their text replaced. The product has no switch for any of
-// it, and nothing is written to its source.
+// Package overlay has the compiler read some files of the product with pieces of their text replaced. The product has no
+// switch for any of it, and nothing is written to its source.
 package overlay
 
 import (

@@ -266,7 +266,9 @@ func (p *run) progress(over <-chan struct{}) {
 }
 
 // judge waits for rest and says what is wrong, also at the door where customers were answered.
-func (p *run) judge(ctx context.Context, s inspect.System, expected []check.Expected, door []string) (*check.Report, error) {
+func (p *run) judge(
+	ctx context.Context, s inspect.System, expected []check.Expected, door []string,
+) (*check.Report, error) {
 	said := time.Now()
 	found, err := rig.Judge(ctx, s, expected, p.quiet, func(missing string) {
 		if time.Since(said) > sayEvery {

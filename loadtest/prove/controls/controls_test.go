@@ -102,7 +102,8 @@ func compile(t *testing.T, look importer.Lookup, dir string, changed map[string]
 	}
 }
 
-// A control that nobody can find, or that is missing without a reason, shows nothing. A scene that no control has is played by nobody.
+// A control that nobody can find, or that is missing without a reason, shows nothing. A scene that no control has is played
+// by nobody.
 func TestControlsAreWhole(t *testing.T) {
 	seen, played := map[string]bool{}, map[string]bool{}
 	for _, c := range controls(t) {
@@ -114,7 +115,7 @@ func TestControlsAreWhole(t *testing.T) {
 			t.Errorf("%s: the simulation finds it after %d schedules, and does not: %q", c.ID, c.Schedules, c.Unseen)
 		}
 		if (len(c.Red) == 0) != (c.Scene == "") || c.Scene == "" && c.Schedules == 0 {
-			t.Errorf("%s: the proof plays %q and sees %v; the simulation finds it after %d schedules", c.ID, c.Scene, c.Red, c.Schedules)
+			t.Errorf("%s: the proof plays %q and sees %v, the simulation after %d schedules", c.ID, c.Scene, c.Red, c.Schedules)
 		}
 		played[c.Scene] = true
 		for _, v := range c.Red {

@@ -109,7 +109,8 @@ func (o options) build(ctx context.Context, dir string, plays []Control) built {
 		b.err = fmt.Errorf("control %s: %w", c.ID, err)
 		return b
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s", "-o", b.program, "-overlay", changed, "./services/troupe/cmd/troupe")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s", "-o", b.program, "-overlay", changed,
+		"./services/troupe/cmd/troupe")
 	cmd.Dir, cmd.Env = o.root, append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		b.err = fmt.Errorf("build control %s: %w\n%s", c.ID, err, said)

@@ -20,8 +20,8 @@ func customers(s *stage) {
 	s.place(load.Plan{Orders: 20, TwiceOneIn: 1, CancelledOneIn: 4, DeclinedOneIn: 6})
 }
 
-// dies is a scene in which a process is killed while a call is held at a crash point, and Redis may forget at the same time. What the
-// process marks, commits or answers too early is so by then.
+// dies is a scene in which a process is killed while a call is held at a crash point, and Redis may forget at the same
+// time. What the process marks, commits or answers too early is so by then.
 func dies(name, point, service string, deadline time.Duration, wiped bool) scene {
 	return scene{Name: name, Deadline: deadline, Forgets: wiped, Act: func(s *stage) {
 		held := s.arm(point, service)
@@ -58,14 +58,16 @@ var deliveredAgain = scene{Name: "delivered again, Redis wiped", Forgets: true, 
 }}
 
 // backAfterTheDeadline: the gateway has charged, and nobody knows until the deadline has passed.
-var backAfterTheDeadline = scene{Name: "charged and dead, back after the deadline", Deadline: 4 * time.Second, Act: func(s *stage) {
-	held := s.arm("after-charge", "payment")
-	s.order()
-	died := s.hit(held)
-	s.do(died.Client, "pause")
-	s.pause(4*time.Second + elapse)
-	s.kill(died.Client)
-}}
+var backAfterTheDeadline = scene{
+	Name: "charged and dead, back after the deadline", Deadline: 4 * time.Second, Act: func(s *stage) {
+		held := s.arm("after-charge", "payment")
+		s.order()
+		died := s.hit(held)
+		s.do(died.Client, "pause")
+		s.pause(4*time.Second + elapse)
+		s.kill(died.Client)
+	},
+}
 
 // answeredAndDead: the process dies that took an order, while it is on its way to the broker.
 var answeredAndDead = scene{Name: "the door's process dies", Act: func(s *stage) {

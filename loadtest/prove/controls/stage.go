@@ -38,9 +38,9 @@ type scene struct {
 
 // scenes that controls name.
 var scenes = []scene{
-	everyday, foldedAnew, diesAtWork, diesAtWorkWiped, diesWithAnOutbox, diesWhenItHasCharged, backAfterTheDeadline, deliveredAgain,
-	answeredAndDead, sleepsBeforeApply, letterOvertakes, heldAndDead, restoredUnnoticed,
-	wipedWhileIdle, partlyWiped, readModelRestored, lateDecision, behindALetter, redriven, foldedByOthers, decidesInItsSleep,
+	everyday, foldedAnew, diesAtWork, diesAtWorkWiped, diesWithAnOutbox, diesWhenItHasCharged, backAfterTheDeadline,
+	deliveredAgain, answeredAndDead, sleepsBeforeApply, letterOvertakes, heldAndDead, restoredUnnoticed, wipedWhileIdle,
+	partlyWiped, readModelRestored, lateDecision, behindALetter, redriven, foldedByOthers, decidesInItsSleep,
 	refusedForOurs, oversleeps, putOff, refundsPend, larger, silent, skewed, anew, foreign,
 }
 

@@ -128,7 +128,9 @@ func (s server) stream(client net.Conn, request []byte) {
 // relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as
 // servers do with those of one connection. It writes what pass returns, also to a client that is gone, and ends when
 // that is false.
-func (d *doors) relay(client net.Conn, addr string, request, answer read, pass func(request []byte, s server) ([]byte, bool)) {
+func (d *doors) relay(
+	client net.Conn, addr string, request, answer read, pass func(request []byte, s server) ([]byte, bool),
+) {
 	conn, done, err := d.dial(addr)
 	if err != nil {
 		return

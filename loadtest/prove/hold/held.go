@@ -155,8 +155,8 @@ type proxy[T call] struct {
 	gate[T]
 }
 
-// exchange passes a call on, unless a hold that is armed for it keeps it back, and returns its answer. By that done says whether what was
-// called for has happened: where it has not, the hold waits for another call. false: both connections end.
+// exchange passes a call on, unless a hold that is armed for it keeps it back, and returns its answer. By that done says
+// whether what was called for has happened: where it has not, the hold waits for another call. false: both connections end.
 func (p *proxy[T]) exchange(c T, request []byte, s server, done func(answer []byte) bool) (answer []byte, ok bool) {
 	t := p.catch(c)
 	if !t.keep(p.life, Before) {

@@ -27,7 +27,9 @@ type Kafka struct {
 func NewKafka(upstream ...string) *Kafka {
 	k := &Kafka{upstream: slices.Clone(upstream)}
 	k.doors = newDoors(func(broker string, client net.Conn) {
-		k.relay(client, broker, readSized, readSized, func(frame []byte, s server) ([]byte, bool) { return k.answer(client, frame, s) })
+		k.relay(client, broker, readSized, readSized, func(frame []byte, s server) ([]byte, bool) {
+			return k.answer(client, frame, s)
+		})
 	})
 	return k
 }

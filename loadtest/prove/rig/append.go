@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them, so
-// that Kafka takes what is larger than a batch may be.
+// Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them,
+// so that Kafka takes what is larger than a batch may be.
 func Append(ctx context.Context, brokers []string, records ...*kgo.Record) error {
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))
@@ -44,8 +44,9 @@ const (
 	headersBytes = 100 << 10
 )
 
-// Oversized are records, for one topic, that are larger, once they are read, than what may be written or kept: a decompression bomb, a
-// record too large for a letter, a key and headers that are longer than those of an event may be. mark is a header that all of them have.
+// Oversized are records, for one topic, that are larger, once they are read, than what may be written or kept: a
+// decompression bomb, a record too large for a letter, a key and headers that are longer than those of an event may be.
+// mark is a header that all of them have.
 func Oversized(r *rand.Rand, topic string, mark kgo.RecordHeader) []*kgo.Record {
 	id := make([]byte, 16)
 	for i := range id {
@@ -53,8 +54,10 @@ func Oversized(r *rand.Rand, topic string, mark kgo.RecordHeader) []*kgo.Record 
 	}
 	key := []byte(uuid.NewSHA1(uuid.NameSpaceOID, id).String())
 	of := func(key []byte, value int, headers ...kgo.RecordHeader) *kgo.Record {
-		return &kgo.Record{Topic: topic, Partition: int32(broker.Partition(key, Partitions)), Key: key, Value: make([]byte, value),
-			Headers: append([]kgo.RecordHeader{mark}, headers...)}
+		return &kgo.Record{
+			Topic: topic, Partition: int32(broker.Partition(key, Partitions)), Key: key, Value: make([]byte, value),
+			Headers: append([]kgo.RecordHeader{mark}, headers...),
+		}
 	}
 	return []*kgo.Record{
 		of(key, bombBytes), of(key, largeBytes), of(bytes.Repeat(key, event.MaxName/len(key)+1), 1),

@@ -16,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 )
 
-// System is the troupe as it is looked at from outside.
+// System is the troupe as it is looked at from outside: by Log, Orders, RedisAddr, Gateway and Mailbox.
 func (r *Rig) System() inspect.System {
 	redis := taskstore.Config{Addrs: []string{r.RedisAddr}}
 	return inspect.System{
@@ -32,9 +32,11 @@ func (r *Rig) System() inspect.System {
 // readWithin bounds the reading of what never came to rest: it may not be readable either.
 const readWithin = 30 * time.Second
 
-// Judge waits until a system is at rest, reads all of it, and says what is wrong. What has no rest within a time is stuck; missing, when
-// set, is told now and then what is.
-func Judge(ctx context.Context, s inspect.System, placed []check.Expected, within time.Duration, missing func(string)) (*check.Report, error) {
+// Judge waits until a system is at rest, reads all of it, and says what is wrong. What has no rest within a time is stuck;
+// missing, when set, is told now and then what is.
+func Judge(
+	ctx context.Context, s inspect.System, placed []check.Expected, within time.Duration, missing func(string),
+) (*check.Report, error) {
 	quiet, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	stuck := inspect.Quiet(quiet, s, placed, missing)

@@ -71,8 +71,8 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	return err
 }
 
-// startKafka starts a real one of our own: one broker in KRaft mode, with its data in a directory, so that it can be killed and started
-// again with its log. Its programs are those of scripts/kafka.
+// startKafka starts a real one of our own: one broker in KRaft mode, with its data in a directory, so that it can be killed
+// and started again with its log. Its programs are those of scripts/kafka.
 func startKafka(ctx context.Context, dir string, port, controller int, l *locks) (*Server, error) {
 	fetch := exec.CommandContext(ctx, "scripts/kafka", "fetch", kafkaVersion)
 	fetch.Stderr = os.Stderr
