@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -15,8 +14,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 	"github.com/troupe-dev/troupe/loadtest/bench/peers"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -100,50 +101,27 @@ func (o options) record(sys system, n int, due time.Time) *kgo.Record {
 	return k
 }
 
-// place puts count orders into the log.
-func (b *testBroker) place(ctx context.Context, o options, sys system, from, count int) error {
-	failed := make(chan error, 1)
-	now := time.Now()
-	for n := range count {
-		b.client.Produce(ctx, o.record(sys, from+n, now), func(_ *kgo.Record, err error) {
-			if err != nil {
-				select {
-				case failed <- err:
-				default:
-				}
-			}
-		})
-	}
-	err := b.client.Flush(ctx)
-	select {
-	case other := <-failed:
-		return errors.Join(err, other)
-	default:
-		return err
-	}
-}
-
 // joined is how long after its start a worker has joined its groups: Kafka Streams takes the longest.
 const joined = 12 * time.Second
 
-// send puts orders into the log when they are due, however slow the others are. Time counts from when an order was due.
-func (b *testBroker) send(ctx context.Context, o options, sys system) error {
-	failed := make(chan error, o.orders)
-	begin := time.Now().Add(joined)
-	for n := range o.orders {
-		due := begin.Add(time.Duration(n) * time.Second / time.Duration(o.rate))
-		if wait := time.Until(due); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
+// place puts count orders into the log: at once, or from joined on at a rate, each when it is due, however slow the
+// others are.
+func (b *testBroker) place(ctx context.Context, o options, sys system, from, count, rate int) error {
+	appended := make(chan error, count)
+	begin := time.Now()
+	for n := range count {
+		due := begin
+		if rate > 0 {
+			due = begin.Add(joined + time.Duration(n)*time.Second/time.Duration(rate))
+			if err := wait.Sleep(ctx, time.Until(due)); err != nil {
+				return err
 			}
 		}
-		b.client.Produce(ctx, o.record(sys, n, due), func(_ *kgo.Record, err error) { failed <- err })
+		b.client.Produce(ctx, o.record(sys, from+n, due), func(_ *kgo.Record, err error) { appended <- err })
 	}
 	var all error
-	for range o.orders {
-		all = errors.Join(all, <-failed)
+	for range count {
+		all = errors.Join(all, <-appended)
 	}
 	return all
 }
@@ -234,16 +212,13 @@ func listener(addr string) int {
 	return pid
 }
 
-// cpuOf is the processor time that a process has used, in steps of 10 ms (proc(5)); 0 when it is not known.
-func cpuOf(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// cpu is the processor time that the broker has used, in steps of 10 ms; 0 when it is not known.
+func (b *testBroker) cpu() time.Duration {
+	used, _, err := measure.Usage(b.pid)
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return used
 }
 
 func cpuOfRedis(ctx context.Context, rdb *redis.Client) time.Duration {

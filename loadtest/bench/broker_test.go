@@ -70,7 +70,7 @@ func TestTransactions(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b, o := embedded(ctx, t), options{orders: 50}
-	if err := b.place(ctx, o, system{}, 0, o.orders); err != nil {
+	if err := b.place(ctx, o, system{}, 0, o.orders, 0); err != nil {
 		t.Fatal(err)
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})

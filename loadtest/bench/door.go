@@ -9,15 +9,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 	"github.com/troupe-dev/troupe/loadtest/bench/peers"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -57,36 +57,37 @@ func door(ctx context.Context, o options) error {
 	if err := ready(ctx, client, url); err != nil {
 		return err
 	}
-	posted, appended := histogram(), histogram()
+	var posted, appended measure.Times
 	for round := range o.rounds + 1 {
-		if err := o.openLoop(ctx, posted, func(n int) error { return post(ctx, client, url, n) }); err != nil {
+		posts, err := measure.OpenLoop(ctx, o.orders, float64(o.rate), func(n int) error { return post(ctx, client, url, n) })
+		if err != nil {
 			return fmt.Errorf("POST: %w", err)
 		}
-		if err := o.openLoop(ctx, appended, func(n int) error { return bare(ctx, o, log, n) }); err != nil {
+		appends, err := measure.OpenLoop(ctx, o.orders, float64(o.rate), func(n int) error { return bare(ctx, o, log, n) })
+		if err != nil {
 			return fmt.Errorf("append: %w", err)
 		}
-		if round == 0 { // it opened the connections
-			posted.Reset()
-			appended.Reset()
+		if round > 0 { // the first one opened the connections
+			posted, appended = append(posted, posts...), append(appended, appends...)
 		}
+	}
+	slices.Sort(posted)
+	slices.Sort(appended)
+	shares := []float64{.5, .95, .99}
+	row := func(name string, took measure.Times) string {
+		for _, share := range append(shares, 1) {
+			name += "\t" + rounded(took.At(share))
+		}
+		return name + "\t"
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%d/s\tp50\tp95\tp99\tmost\t\n", o.rate)
-	for _, h := range []struct {
-		name string
-		*hdrhistogram.Histogram
-	}{{"bare append", appended}, {"POST /orders", posted}} {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", h.name, micros(h.ValueAtQuantile(50)), micros(h.ValueAtQuantile(95)), micros(h.ValueAtQuantile(99)), micros(h.Max()))
+	fmt.Fprintf(w, "%s\n%s\ntimes", row("bare append", appended), row("POST /orders", posted))
+	for _, share := range shares {
+		fmt.Fprintf(w, "\t%.1f", posted.At(share).Seconds()/appended.At(share).Seconds())
 	}
-	times := func(q float64) float64 {
-		return float64(posted.ValueAtQuantile(q)) / float64(appended.ValueAtQuantile(q))
-	}
-	fmt.Fprintf(w, "times\t%.1f\t%.1f\t%.1f\t\t\n", times(50), times(95), times(99))
+	fmt.Fprint(w, "\t\t\n")
 	return w.Flush()
-}
-
-func histogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
 }
 
 // serve runs the order service as it is, with its defaults.
@@ -132,33 +133,6 @@ func ready(ctx context.Context, client *http.Client, url string) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// openLoop does something orders times, each when it is due; what is late counts from then.
-func (o options) openLoop(ctx context.Context, took *hdrhistogram.Histogram, do func(n int) error) error {
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	var first error
-	begin := time.Now()
-	for n := range o.orders {
-		due := begin.Add(time.Duration(n) * time.Second / time.Duration(o.rate))
-		select {
-		case <-time.After(time.Until(due)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		all.Go(func() {
-			err := do(n)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil && first == nil {
-				first = err
-			}
-			_ = took.RecordValue(max(1, time.Since(due).Microseconds())) // beyond a minute: there is a time-out before
-		})
-	}
-	all.Wait()
-	return first
 }
 
 func post(ctx context.Context, client *http.Client, url string, n int) error {

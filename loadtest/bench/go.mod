@@ -10,6 +10,7 @@ require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/segmentio/kafka-go v0.4.51
+	github.com/troupe-dev/troupe/loadtest v0.0.0
 	github.com/troupe-dev/troupe/pkg v0.0.0
 	github.com/troupe-dev/troupe/schemas v0.0.0
 	github.com/troupe-dev/troupe/services/notification v0.0.0
@@ -19,6 +20,7 @@ require (
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
+	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/sync v0.24.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -39,7 +41,7 @@ require (
 	github.com/getkin/kin-openapi v0.152.0 // indirect
 	github.com/go-chi/chi/v5 v5.5.0 // indirect
 	github.com/go-chi/httprate v0.16.1 // indirect
-	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
+	github.com/go-jose/go-jose/v4 v4.1.9 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v1.0.1 // indirect
@@ -108,8 +110,8 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.1 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
-	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/oauth2 v0.37.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/oauth2 v0.38.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.14.0 // indirect
@@ -119,6 +121,7 @@ require (
 )
 
 replace (
+	github.com/troupe-dev/troupe/loadtest => ../
 	github.com/troupe-dev/troupe/pkg => ../../pkg
 	github.com/troupe-dev/troupe/schemas => ../../schemas
 	github.com/troupe-dev/troupe/services/console => ../../services/console
@@ -126,4 +129,5 @@ replace (
 	github.com/troupe-dev/troupe/services/order => ../../services/order
 	github.com/troupe-dev/troupe/services/payment => ../../services/payment
 	github.com/troupe-dev/troupe/services/query => ../../services/query
+	github.com/troupe-dev/troupe/services/troupe => ../../services/troupe
 )

@@ -68,48 +68,33 @@ type options struct {
 	streams     string
 	threads     int
 	commit      time.Duration
-	out         string
 	profile     string
 	price       bool
 	door        bool
 }
 
-func main() { os.Exit(start()) }
-
-func start() int {
+func main() {
 	o := flags()
 	if err := o.validate(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 2
+		os.Exit(2)
 	}
-	run := measure
+	run := compare
 	switch {
 	case o.worker:
 		run = work
 	case o.door:
 		run = door
+	case o.price:
+		run = price
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if o.price {
-		dir, err := os.MkdirTemp("", "price")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		names, err := priced(ctx, dir)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		o.system = strings.Join(names, ",")
-	}
-	if err := run(ctx, o); err != nil {
+	err := run(ctx, o)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	return 0
 }
 
 func flags() (o options) {
@@ -133,7 +118,6 @@ func flags() (o options) {
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile and one of allocations of each system's last run; empty: none")
 	flag.BoolVar(&o.price, "price", false, "measure Troupe beside itself with one thing taken out: what each costs; run it in the root of the repository")
 	flag.BoolVar(&o.door, "door", false, "measure how long POST /orders takes, beside a bare append to Kafka, at -rate")
-	flag.StringVar(&o.out, "out", "", "directory for results.json and chart.svg; empty: only the table")
 	flag.Parse()
 	return o
 }

@@ -17,26 +17,23 @@ import (
 
 // Run is one measured run.
 type Run struct {
-	System string        `json:"system"`
-	Round  int           `json:"round"`
-	Orders int           `json:"orders"`
-	Took   time.Duration `json:"took"`
-	// CPU of the measured process and of the broker, from the first charge to the last document.
-	CPU       time.Duration `json:"cpu"`
-	BrokerCPU time.Duration `json:"broker_cpu"`
-	RedisCPU  time.Duration `json:"redis_cpu"`
+	System string
+	Orders int
+	Took   time.Duration
+	// CPU of the measured process and of its neighbours, from the first charge to the last document.
+	CPU, BrokerCPU, RedisCPU time.Duration
 	// RSS is the most memory the process ever held, in bytes.
-	RSS int64 `json:"rss"`
+	RSS int64
 	// Back is how long it took from the wipe of Redis until orders placed then were done.
-	Back    time.Duration `json:"back,omitempty"`
-	Settled *Quantiles    `json:"settled,omitempty"`
+	Back    time.Duration
+	Settled *Quantiles
 	// Duplicates are events that the log holds twice.
-	Duplicates int `json:"duplicates"`
+	Duplicates int
 }
 
-// measure runs all systems in turns and prints the table. Before that, each runs once uncounted, unless it runs only once: a broker whose code
-// is not compiled yet takes several times as long, and whoever came first would pay for it.
-func measure(ctx context.Context, o options) error {
+// compare runs all systems in turns and prints the table. Before that, each runs once uncounted, unless it runs only once:
+// a broker whose code is not compiled yet takes several times as long, and whoever came first would pay for it.
+func compare(ctx context.Context, o options) error {
 	var runs []Run
 	first := 1
 	if o.rounds > 1 {
@@ -47,7 +44,7 @@ func measure(ctx context.Context, o options) error {
 			if systems[name].raw && o.rate > 0 {
 				continue
 			}
-			r, err := one(ctx, o, name, round)
+			r, err := one(ctx, o, name)
 			if err != nil {
 				return fmt.Errorf("%s, round %d: %w", name, round, err)
 			}
@@ -68,7 +65,7 @@ func (r Run) wiped() string {
 }
 
 // one prepares the broker and Redis, starts a worker, and verifies what it did.
-func one(ctx context.Context, o options, name string, round int) (Run, error) {
+func one(ctx context.Context, o options, name string) (Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
 	sys := systems[name]
@@ -83,7 +80,7 @@ func one(ctx context.Context, o options, name string, round int) (Run, error) {
 		return Run{}, err
 	}
 	if o.rate == 0 {
-		if err := b.place(ctx, o, sys, 0, o.orders); err != nil {
+		if err := b.place(ctx, o, sys, 0, o.orders, 0); err != nil {
 			return Run{}, err
 		}
 	}
@@ -97,7 +94,7 @@ func one(ctx context.Context, o options, name string, round int) (Run, error) {
 		fmt.Fprintf(os.Stderr, "all topics read by a client that only counts: %s\n", time.Since(began).Round(time.Millisecond))
 	}
 	return Run{
-		System: name, Round: round, Orders: o.orders, Took: last.At.Sub(first.At), CPU: last.CPU - first.CPU,
+		System: name, Orders: o.orders, Took: last.At.Sub(first.At), CPU: last.CPU - first.CPU,
 		BrokerCPU: last.broker - first.broker, RedisCPU: last.redis - first.redis, RSS: last.RSS, Settled: last.Settled, Duplicates: duplicates, Back: back,
 	}, err
 }
@@ -167,7 +164,7 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 			sent <- nil
 			return
 		}
-		sent <- b.send(ctx, o, systems[name])
+		sent <- b.place(ctx, o, systems[name], 0, o.orders, o.rate)
 	}()
 	var wiped time.Time
 	var before sample
@@ -176,7 +173,7 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return first, last, back, errors.Join(fmt.Errorf("the worker said %q: %w", lines.Text(), err), cmd.Cancel(), cmd.Wait(), <-sent)
 		}
-		s := sample{Reading: r, broker: cpuOf(b.pid), redis: cpuOfRedis(ctx, rdb)}
+		s := sample{Reading: r, broker: b.cpu(), redis: cpuOfRedis(ctx, rdb)}
 		if o.every > 0 && r.Event != "back" {
 			if r.Event != "first" {
 				s.tell(o.every, before)
@@ -190,7 +187,7 @@ func perform(ctx context.Context, o options, b *testBroker, rdb *redis.Client, n
 			last = s
 			if o.flush > 0 {
 				wiped = time.Now()
-				if err := errors.Join(rdb.FlushAll(ctx).Err(), b.place(ctx, o, systems[name], o.orders, o.flush)); err != nil {
+				if err := errors.Join(rdb.FlushAll(ctx).Err(), b.place(ctx, o, systems[name], o.orders, o.flush, 0)); err != nil {
 					return first, last, back, errors.Join(err, cmd.Cancel(), cmd.Wait(), <-sent)
 				}
 			}

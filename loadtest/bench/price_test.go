@@ -1,12 +1,20 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/troupe-dev/troupe/loadtest/overlay"
+)
 
 // What is taken out must be where it is said to be; whether the rest compiles, -price finds out.
 func TestPartsAreFound(t *testing.T) {
-	for _, p := range parts {
-		if _, err := p.changed("../.."); err != nil {
-			t.Errorf("%s: %v", p.name, err)
+	all, err := parts()
+	if err != nil || len(all) == 0 {
+		t.Fatal(len(all), err)
+	}
+	for _, p := range all {
+		if _, err := overlay.Apply("../..", p.Edits); err != nil || len(p.Edits) == 0 {
+			t.Errorf("%s: %d edits, %v", p.Name, len(p.Edits), err)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 )
 
 // Reading is what a worker says when the first order is worked on, when every so many have reached the read model, when the last one has,
@@ -32,26 +33,17 @@ type Reading struct {
 }
 
 // Quantiles of a distribution, in microseconds.
-type Quantiles struct {
-	P50, P95, P99, Max int64
-}
+type Quantiles struct{ P50, P99 int64 }
 
 func read(what string) (Reading, error) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return Reading{}, err
 	}
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return Reading{}, err
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
-		return Reading{}, fmt.Errorf("/proc/self/statm: %w", err)
-	}
+	_, holds, err := measure.Usage(os.Getpid()) // its processor time is in steps of 10 ms
 	return Reading{
-		Event: what, At: time.Now(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), RSS: u.Maxrss << 10, Holds: resident * int64(os.Getpagesize()),
-	}, nil
+		Event: what, At: time.Now(), CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), RSS: u.Maxrss << 10, Holds: holds,
+	}, err
 }
 
 // work performs with one peer until all orders are in the read model, then says what it took. Only the worker's own process is measured.
@@ -164,8 +156,7 @@ func (c *counting) say(what string) {
 	defer c.mu.Unlock()
 	r, err := read(what)
 	if what == "last" && c.settled.TotalCount() > 0 {
-		q := c.settled.ValueAtQuantile
-		r.Settled = &Quantiles{P50: q(50), P95: q(95), P99: q(99), Max: c.settled.Max()}
+		r.Settled = &Quantiles{P50: c.settled.ValueAtQuantile(50), P99: c.settled.ValueAtQuantile(99)}
 	}
 	c.err = errors.Join(c.err, err, json.NewEncoder(os.Stdout).Encode(r))
 }

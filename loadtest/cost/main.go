@@ -14,11 +14,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
@@ -44,8 +43,8 @@ type options struct {
 
 // turn is what one troupe has done.
 type turn struct {
-	posts []time.Duration // sorted
-	drain float64         // orders a second
+	posts measure.Times
+	drain float64 // orders a second
 }
 
 func main() {
@@ -91,8 +90,8 @@ func (o options) run(ctx context.Context) (err error) {
 			return err
 		}
 		warm := n < len(rigs)
-		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s%s\n", name(closed), ms(t.at(50)), ms(t.at(99)), t.drain,
-			map[bool]string{true: "   not counted"}[warm])
+		fmt.Printf("%-6s  POST p50 %8s  p99 %8s   drain %6.0f orders/s%s\n", name(closed),
+			ms(t.posts.At(.5)), ms(t.posts.At(.99)), t.drain, map[bool]string{true: "   not counted"}[warm])
 		if !warm {
 			turns[closed] = append(turns[closed], t)
 		}
@@ -101,34 +100,20 @@ func (o options) run(ctx context.Context) (err error) {
 		name string
 		of   func(turn) float64
 	}{
-		{"POST p50, ms", func(t turn) float64 { return 1e3 * t.at(50).Seconds() }},
-		{"POST p99, ms", func(t turn) float64 { return 1e3 * t.at(99).Seconds() }},
+		{"POST p50, ms", func(t turn) float64 { return 1e3 * t.posts.At(.5).Seconds() }},
+		{"POST p99, ms", func(t turn) float64 { return 1e3 * t.posts.At(.99).Seconds() }},
 		{"drain, orders/s", func(t turn) float64 { return t.drain }},
 	} {
-		open, shut := sorted(turns[false], figure.of), sorted(turns[true], figure.of)
-		half, last := o.rounds/2, o.rounds-1
+		open, shut := measure.SpreadOf(turns[false], figure.of), measure.SpreadOf(turns[true], figure.of)
 		fmt.Printf("%-16s open %.1f (%.1f to %.1f), closed %.1f (%.1f to %.1f), closed ÷ open %.2f\n", figure.name,
-			open[half], open[0], open[last], shut[half], shut[0], shut[last], shut[half]/open[half])
+			open.Middle, open.Least, open.Most, shut.Middle, shut.Least, shut.Most, shut.Middle/open.Middle)
 	}
 	return nil
-}
-
-func sorted(turns []turn, of func(turn) float64) (figures []float64) {
-	for _, t := range turns {
-		figures = append(figures, of(t))
-	}
-	slices.Sort(figures)
-	return figures
 }
 
 func name(closed bool) string { return map[bool]string{true: "closed", false: "open"}[closed] }
 
 func ms(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
-
-// at is a percentile.
-func (t turn) at(percent int) time.Duration {
-	return t.posts[min(len(t.posts)*percent/100, len(t.posts)-1)]
-}
 
 func (o options) turn(ctx context.Context, r *rig.Rig) (t turn, err error) {
 	if _, _, err = place(ctx, r, o.orders/10+1, o.rate); err != nil { // connections, tokens
@@ -167,29 +152,15 @@ func quiet(ctx context.Context, r *rig.Rig, placed []check.Expected) error {
 }
 
 // place places orders at the rate, however long the answers take, each tried once.
-func place(ctx context.Context, r *rig.Rig, orders int, rate float64) (placed []check.Expected, took []time.Duration, err error) {
-	placed, took = make([]check.Expected, orders), make([]time.Duration, orders)
-	errs := make([]error, orders)
-	var wg sync.WaitGroup
-	due := time.Now()
-	for i := range orders {
-		time.Sleep(time.Until(due))
-		begun := due
-		wg.Go(func() {
-			order := rest.PlaceOrder{CustomerID: fmt.Sprintf("c-%d", i%100), Email: "cost@example.com", Currency: "EUR",
-				PaymentMethod: "pm_card_visa", Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1, UnitPrice: 100}}}
-			a, err := r.Orders[0].Place(ctx, uuid.NewString(), order)
-			took[i], errs[i] = time.Since(begun), err
-			placed[i] = check.Expected{ID: a.ID, Total: 100, Currency: "EUR"}
+func place(ctx context.Context, r *rig.Rig, orders int, rate float64) ([]check.Expected, measure.Times, error) {
+	placed := make([]check.Expected, orders)
+	took, err := measure.OpenLoop(ctx, orders, rate, func(n int) error {
+		a, err := r.Orders[0].Place(ctx, uuid.NewString(), rest.PlaceOrder{
+			CustomerID: fmt.Sprintf("c-%d", n%100), Email: "cost@example.com", Currency: "EUR", PaymentMethod: "pm_card_visa",
+			Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 1, UnitPrice: 100}},
 		})
-		due = due.Add(time.Duration(float64(time.Second) / rate))
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	slices.Sort(took)
-	return placed, took, nil
+		placed[n] = check.Expected{ID: a.ID, Total: 100, Currency: "EUR"}
+		return err
+	})
+	return placed, took, err
 }

@@ -23,11 +23,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/check"
-	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -36,16 +34,21 @@ import (
 const (
 	readEvery = 50 * time.Millisecond
 	lookEvery = 100 * time.Millisecond
+	// quietWithin bounds the wait for rest.
+	quietWithin = 3 * time.Minute
+	// dir keeps what was promised.
+	dir      = "/tmp"
+	stopFile = dir + "/stop"
 )
 
-// options are the flags, and where everything is.
-type options struct {
-	order, query, gateway, mailbox, kafka, redis, dir string
+// client comes by the services' names in the cluster.
+var client = rest.New("http://order", "http://query")
 
-	orders, partitions int
-	rate               float64
-	retries            bool
-	quiet              time.Duration
+// options are the flags.
+type options struct {
+	orders  int
+	rate    float64
+	retries bool
 }
 
 func main() {
@@ -61,18 +64,9 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var o options
 	f := flag.NewFlagSet("customers", flag.ContinueOnError)
-	f.StringVar(&o.order, "order", "http://order", "base URL of the order service")
-	f.StringVar(&o.query, "query", "http://query", "base URL of the query service")
-	f.StringVar(&o.gateway, "gateway", "http://gateway:8090", "base URL of the gateway simulator")
-	f.StringVar(&o.mailbox, "mailbox", "http://smtp:8025", "base URL of the mailbox")
-	f.StringVar(&o.kafka, "kafka", "kafka:9092", "brokers")
-	f.StringVar(&o.redis, "redis", "redis:6379", "address of Redis")
-	f.StringVar(&o.dir, "dir", "/tmp", "folder that keeps what was promised")
-	f.IntVar(&o.partitions, "partitions", 12, "partitions of every topic")
 	f.IntVar(&o.orders, "orders", 0, "orders to place; 0: until told to stop")
 	f.Float64Var(&o.rate, "rate", 50, "orders a second")
 	f.BoolVar(&o.retries, "retries", false, "requests may fail, and are sent again")
-	f.DurationVar(&o.quiet, "quiet", 3*time.Minute, "how long to wait for quiet")
 	if len(args) == 0 {
 		return errors.New("needs one of orders, stop, check and wait")
 	}
@@ -83,9 +77,9 @@ func run(ctx context.Context, args []string) error {
 	case "orders":
 		return o.place(ctx)
 	case "stop":
-		return os.WriteFile(o.stopFile(), nil, 0o600)
+		return os.WriteFile(stopFile, nil, 0o600)
 	case "check":
-		return o.check(ctx)
+		return judge(ctx)
 	case "wait":
 		<-ctx.Done()
 		return nil
@@ -93,11 +87,9 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("needs one of orders, stop, check and wait, not %q", args[0])
 }
 
-func (o options) stopFile() string { return filepath.Join(o.dir, "stop") }
-
 // place lets customers order, some of whom cancel or have a bad card, and reads an order all the while.
 func (o options) place(ctx context.Context) error {
-	if err := os.Remove(o.stopFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(stopFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	seed := uint64(time.Now().UnixNano())
@@ -107,14 +99,13 @@ func (o options) place(ctx context.Context) error {
 	if o.orders == 0 {
 		stopped := make(chan struct{})
 		plan.Orders, plan.More, plan.MorePerSecond = 1, stopped, o.rate
-		go o.awaitStop(ctx, stopped) // ends with the file or with ctx
+		go awaitStop(ctx, stopped) // ends with the file or with ctx
 	}
-	client := rest.New(o.order, o.query)
 	reading, end := context.WithCancel(ctx)
 	defer end()
 	var reads readers
 	var work sync.WaitGroup
-	work.Go(func() { reads.run(reading, client, o.promised) })
+	work.Go(func() { reads.run(reading) })
 	began := time.Now()
 	result, err := plan.Run(ctx, []*rest.Client{client}, nil)
 	end()
@@ -126,7 +117,7 @@ func (o options) place(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(o.dir, "promised-"+strconv.FormatUint(seed, 16)+".json")
+	name := filepath.Join(dir, "promised-"+strconv.FormatUint(seed, 16)+".json")
 	if err := os.WriteFile(name, kept, 0o600); err != nil {
 		return err
 	}
@@ -141,10 +132,10 @@ func (o options) place(ctx context.Context) error {
 	return nil
 }
 
-func (o options) awaitStop(ctx context.Context, stopped chan<- struct{}) {
+func awaitStop(ctx context.Context, stopped chan<- struct{}) {
 	defer close(stopped)
 	for wait.Sleep(ctx, lookEvery) == nil {
-		if _, err := os.Stat(o.stopFile()); err == nil {
+		if _, err := os.Stat(stopFile); err == nil {
 			return
 		}
 	}
@@ -157,13 +148,13 @@ type readers struct {
 }
 
 // run reads what was promised by earlier runs, one order after the other, until ctx ends; nothing when there is none.
-func (r *readers) run(ctx context.Context, c *rest.Client, promised func() ([]check.Expected, error)) {
+func (r *readers) run(ctx context.Context) {
 	there, err := promised()
 	if err != nil || len(there) == 0 {
 		return
 	}
 	for n := 0; wait.Sleep(ctx, readEvery) == nil; n++ {
-		_, err := c.Order(ctx, there[n%len(there)].ID, rest.Read{})
+		_, err := client.Order(ctx, there[n%len(there)].ID, rest.Read{})
 		if ctx.Err() != nil {
 			return
 		}
@@ -174,8 +165,8 @@ func (r *readers) run(ctx context.Context, c *rest.Client, promised func() ([]ch
 }
 
 // promised is what all runs were answered.
-func (o options) promised() ([]check.Expected, error) {
-	files, err := filepath.Glob(filepath.Join(o.dir, "promised-*.json"))
+func promised() ([]check.Expected, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "promised-*.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -194,37 +185,26 @@ func (o options) promised() ([]check.Expected, error) {
 	return all, nil
 }
 
-// check holds the log, the gateway's ledger, the mailbox and the read model against each other and against what was
+// judge holds the log, the gateway's ledger, the mailbox and the read model against each other and against what was
 // promised.
-func (o options) check(ctx context.Context) (err error) {
-	expected, err := o.promised()
+func judge(ctx context.Context) error {
+	expected, err := promised()
 	if err != nil {
 		return err
 	}
 	if len(expected) == 0 {
 		return errors.New("no order was promised: there is nothing to check")
 	}
-	log, err := inspect.NewPlain(strings.Split(o.kafka, ","))
+	log, err := inspect.NewPlain([]string{"kafka:9092"})
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	redis := taskstore.Config{Addrs: strings.Split(o.redis, ",")}
-	s := inspect.System{
-		Log: log, Partitions: o.partitions, Orders: rest.New(o.order, o.query), Gateway: o.gateway, Mailbox: o.mailbox,
-		Parked: map[string]bool{},
-		Read: func(ctx context.Context, id string) (any, bool, error) {
-			doc, ok, err := query.ReadOrder(ctx, redis, o.partitions, id)
-			return doc, ok, err
-		},
-		Fold: func(records []broker.Record) any { return query.FoldOrder(records) },
+	troupe := rig.Rig{
+		Orders: []*rest.Client{client}, Log: log, RedisAddr: "redis:6379",
+		Gateway: "http://gateway:8090", Mailbox: "http://smtp:8025",
 	}
-	quiet, done := context.WithTimeout(ctx, o.quiet)
-	defer done()
-	if err := inspect.Quiet(quiet, s, expected, nil); err != nil {
-		return err
-	}
-	report, err := inspect.Run(ctx, s, expected)
+	report, err := rig.Judge(ctx, troupe.System(), expected, quietWithin, nil)
 	if err != nil {
 		return err
 	}

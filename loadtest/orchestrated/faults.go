@@ -59,9 +59,9 @@ var breakages = []breakage{
 		return errors.Join(append(errs, s.put(ctx, control{}))...)
 	}},
 	{"store-down", func(ctx context.Context, _ *stage, sys *system) error {
-		sys.redis.stop()
+		sys.redis.Kill()
 		_ = wait.Sleep(ctx, storeAway)
-		return sys.redis.start(ctx)
+		return sys.redis.Start(ctx)
 	}},
 	{"store-wiped", func(ctx context.Context, _ *stage, sys *system) error {
 		if err := sys.store.FlushAll(ctx).Err(); err != nil {

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
-	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 )
@@ -26,30 +24,18 @@ func (s *system) round(ctx context.Context, orders int, rate float64) (f figures
 	if err != nil {
 		return f, err
 	}
-	took, failed := make([]time.Duration, orders), make([]error, orders)
-	run, began := time.Now().UnixNano(), time.Now()
-	var wg sync.WaitGroup
-	for n := range orders {
-		due := began.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-		if err := wait.Sleep(ctx, time.Until(due)); err != nil {
-			return f, err
-		}
-		wg.Go(func() {
-			failed[n] = load.Settle(ctx, s.orders, fmt.Sprintf("round-%d-%06d", run, n))
-			took[n] = time.Since(due)
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(failed...); err != nil {
+	run := time.Now().UnixNano()
+	took, err := measure.OpenLoop(ctx, orders, rate, func(n int) error {
+		return load.Settle(ctx, s.orders, fmt.Sprintf("round-%d-%06d", run, n))
+	})
+	if err != nil {
 		return f, err
 	}
 	if err := wait.Sleep(ctx, mailsWithin); err != nil {
 		return f, err
 	}
 	after, err := s.cpu(ctx)
-	slices.Sort(took)
-	at := func(p float64) time.Duration { return took[int(p*float64(orders-1))] }
-	return figures{at(.5), at(.99), (after - before) / time.Duration(orders)}, err
+	return figures{took.At(.5), took.At(.99), (after - before) / time.Duration(orders)}, err
 }
 
 // compare measures both systems in turns, after a round that is not counted, and then while they have nothing to do.
@@ -73,12 +59,9 @@ func (s *stage) compare(
 		rounds, orders, rate, runtime.NumCPU(), runtime.GOARCH)
 	for _, sys := range both {
 		say := func(which func(figures) time.Duration) string {
-			var all []time.Duration
-			for _, f := range of[sys] {
-				all = append(all, which(f).Round(10*time.Microsecond))
-			}
-			slices.Sort(all)
-			return fmt.Sprintf("%v (%v to %v)", all[len(all)/2], all[0], all[len(all)-1])
+			all := measure.SpreadOf(of[sys], func(f figures) float64 { return float64(which(f)) })
+			ms := func(ns float64) time.Duration { return time.Duration(ns).Round(10 * time.Microsecond) }
+			return fmt.Sprintf("%v (%v to %v)", ms(all.Middle), ms(all.Least), ms(all.Most))
 		}
 		fmt.Fprintf(w, "%-13s settled p50 %s, p99 %s, CPU per order %s\n", sys.name,
 			say(func(f figures) time.Duration { return f.p50 }), say(func(f figures) time.Duration { return f.p99 }),

@@ -4,33 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-const (
-	startWithin  = 30 * time.Second
-	restartAfter = 200 * time.Millisecond
-	// paymentDeadline of Troupe's orders; the twin has none.
-	paymentDeadline = 10 * time.Minute
-)
+// paymentDeadline of Troupe's orders; the twin has none.
+const paymentDeadline = 10 * time.Minute
 
 // system is one of the two that perform orders.
 type system struct {
 	name   string
 	orders *rest.Client
-	redis  *process
+	redis  *rig.Server
 	store  *redis.Client
 	// pids are its processes, without what both stand on, and without Troupe's console, which has no like in the twin.
 	pids func(context.Context) ([]int, error)
@@ -67,19 +62,21 @@ func open(ctx context.Context, troupe, dir string) (s *stage, err error) {
 	if ports == nil {
 		return s, errors.New("no free ports")
 	}
-	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
-	// What Troupe keeps in Redis comes from its log; the engine keeps what there is of an order.
-	ofTroupe, err := s.startRedis(ctx, filepath.Join(dir, "troupe-redis"), addr(0), "no")
+	ofTroupe, err := rig.StartRedis(ctx, filepath.Join(dir, "troupe-redis"), ports[0])
+	s.ends = append(s.ends, ofTroupe.Kill)
 	if err != nil {
 		return s, err
 	}
-	ofTwin, err := s.startRedis(ctx, filepath.Join(dir, "twin-redis"), addr(1), "yes")
+	// What Troupe keeps in Redis comes from its log; the engine keeps what there is of an order.
+	ofTwin, err := rig.StartRedis(ctx, filepath.Join(dir, "twin-redis"), ports[1],
+		"--appendonly", "yes", "--appendfsync", "always")
+	s.ends = append(s.ends, ofTwin.Kill)
 	if err != nil {
 		return s, err
 	}
 	r, err := rig.Start(ctx, rig.Config{
 		Troupe: troupe, Dir: filepath.Join(dir, "play"), Instances: 1, PaymentDeadline: paymentDeadline,
-		Redis: addr(0), Direct: true,
+		Redis: ofTroupe.Addr, Direct: true,
 	})
 	if err != nil {
 		return s, err
@@ -91,7 +88,7 @@ func open(ctx context.Context, troupe, dir string) (s *stage, err error) {
 	s.troupe = s.performing("Troupe", ofTroupe, r.Orders[0])
 	s.troupe.pids = func(ctx context.Context) ([]int, error) {
 		list, err := r.Control.Processes(ctx)
-		pids := []int{ofTroupe.pid()}
+		pids := []int{ofTroupe.PID()}
 		for _, p := range list {
 			if slices.Contains([]string{"order", "payment", "notification", "query", "broker"}, p.Name) {
 				pids = append(pids, p.PID)
@@ -108,39 +105,39 @@ func open(ctx context.Context, troupe, dir string) (s *stage, err error) {
 		return errors.Join(errs...)
 	}
 	s.troupe.afterWipe = func(context.Context) error { return nil }
-	return s, s.openTwin(ctx, dir, addr(2), ofTwin, r)
+	return s, s.openTwin(ctx, dir, fmt.Sprintf("127.0.0.1:%d", ports[2]), ofTwin, r)
 }
 
-func (s *stage) openTwin(ctx context.Context, dir, listen string, store *process, r *rig.Rig) error {
+func (s *stage) openTwin(ctx context.Context, dir, listen string, store *rig.Server, r *rig.Rig) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	args := func(release string) []string {
 		return []string{
-			self, "serve", "-listen", listen, "-redis", store.addr, "-gateway", r.Gateway, "-smtp", r.SMTP,
+			self, "serve", "-listen", listen, "-redis", store.Addr, "-gateway", r.Gateway, "-smtp", r.SMTP,
 			"-carrier", s.carrier.URL, "-release", release,
 		}
 	}
-	p := &process{log: filepath.Join(dir, "twin.log"), addr: listen, args: args(releaseFirst)}
-	if err := p.start(ctx); err != nil {
+	p := &rig.Server{Addr: listen, Log: filepath.Join(dir, "twin.log"), Args: args(releaseFirst), Revived: true}
+	s.ends = append(s.ends, p.Kill)
+	if err := p.Start(ctx); err != nil {
 		return err
 	}
-	s.ends = append(s.ends, p.stop)
 	s.diagnostics = "http://" + listen + "/engine"
 	s.twin = s.performing("orchestrated", store, rest.New("http://"+listen, "http://"+listen))
-	s.twin.pids = func(context.Context) ([]int, error) { return []int{store.pid(), p.pid()}, nil }
-	s.twin.kill = p.again
+	s.twin.pids = func(context.Context) ([]int, error) { return []int{store.PID(), p.PID()}, nil }
+	s.twin.kill = p.Again
 	s.twin.release = func(ctx context.Context, release string) error {
-		p.args = args(release)
-		return p.again(ctx)
+		p.Args = args(release)
+		return p.Again(ctx)
 	}
-	s.twin.afterWipe = p.again
+	s.twin.afterWipe = p.Again
 	return nil
 }
 
-func (s *stage) performing(name string, store *process, orders *rest.Client) *system {
-	c := redis.NewClient(&redis.Options{Addr: store.addr})
+func (s *stage) performing(name string, store *rig.Server, orders *rest.Client) *system {
+	c := redis.NewClient(&redis.Options{Addr: store.Addr})
 	s.ends = append(s.ends, func() { _ = c.Close() })
 	return &system{name: name, orders: orders, redis: store, store: c}
 }
@@ -151,96 +148,12 @@ func (s *stage) close() {
 	}
 }
 
-func (s *stage) startRedis(ctx context.Context, dir, addr, appendonly string) (*process, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	_, port, _ := net.SplitHostPort(addr)
-	p := &process{log: filepath.Join(dir, "log"), addr: addr, args: []string{
-		"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", dir,
-		"--save", "", "--appendonly", appendonly, "--appendfsync", "always",
-	}}
-	s.ends = append(s.ends, p.stop)
-	return p, p.start(ctx)
-}
-
-// process is a child that listens at an address. One that ends by itself is started again, as a supervisor would.
-type process struct {
-	log, addr string
-	args      []string
-
-	mu      sync.Mutex
-	child   *rig.Child
-	stopped bool // on purpose
-}
-
-// start blocks until it listens.
-func (p *process) start(ctx context.Context) error {
-	p.mu.Lock()
-	p.stopped = false
-	err := p.spawn()
-	p.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return rig.Until(ctx, p.args[0]+" listens", func() (string, error) {
-		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
-		if err != nil {
-			return err.Error(), nil
-		}
-		return "", conn.Close()
-	})
-}
-
-// spawn starts the child; p.mu is held.
-func (p *process) spawn() error {
-	child, err := rig.StartChild(p.log, nil, p.args[0], p.args[1:]...)
-	if err != nil {
-		return err
-	}
-	p.child = child
-	go func() { // ends a while after the child
-		<-child.Ended()
-		time.Sleep(restartAfter)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !p.stopped && p.child == child {
-			_ = p.spawn() // customers find out
-		}
-	}()
-	return nil
-}
-
-func (p *process) pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.child.PID()
-}
-
-// stop kills it.
-func (p *process) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stopped = true
-	if p.child != nil {
-		p.child.Kill()
-	}
-}
-
-// again kills it and starts it.
-func (p *process) again(ctx context.Context) error {
-	p.stop()
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
-	return p.start(ctx)
-}
-
 // cpu is the processor time that the system's processes have used.
 func (s *system) cpu(ctx context.Context) (time.Duration, error) {
 	pids, err := s.pids(ctx)
 	if err != nil {
 		return 0, err
 	}
-	used, _, err := rig.Usage(pids...)
+	used, _, err := measure.Usage(pids...)
 	return used, err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
@@ -43,7 +44,7 @@ func (h history) waitsFor() string {
 // whereIsOrder asks both systems for an order whose charge takes its time, and again when it is settled.
 func whereIsOrder(t *testing.T, s *stage) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := s.put(ctx, control{DelayMS: 1500}); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -68,13 +67,11 @@ func (p *run) renewTopics(ctx context.Context, s inspect.System, seed uint64) (f
 	if ctx.Err() != nil {
 		return nil, "", ctx.Err()
 	}
-	stuck := p.quietly(ctx, s, result.Expected)
-	if found, err = inspect.Run(ctx, s, result.Expected); err != nil {
-		return nil, "", errors.Join(stuck, err)
+	if found, err = p.judge(ctx, s, result.Expected, result.Violations); err != nil {
+		return nil, "", err
 	}
 	if unanswered != nil {
-		stuck = fmt.Errorf("%d of %d customers have no answer", plan.Orders-len(result.Expected), plan.Orders)
+		found.Violation(check.Stuck, "", "%d of %d customers have no answer", plan.Orders-len(result.Expected), plan.Orders)
 	}
-	besides(found, stuck, result.Violations)
 	return found, seen, nil
 }

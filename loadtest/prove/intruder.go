@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/troupe-dev/troupe/loadtest/prove/oversize"
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/schemas/check"
@@ -19,20 +18,13 @@ import (
 type intruder struct {
 	brokers []string
 	log     *inspect.Plain
-	client  *kgo.Client
 }
 
 const (
 	copiesAtOnce = 25
-	maxCopy      = 900 << 10 // what a client that does not compress can append
+	maxCopy      = 900 << 10 // what is larger is appended by oversize
 	poisonAtOnce = 2
 )
-
-func newIntruder(brokers []string, log *inspect.Plain) (*intruder, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()))
-	return &intruder{brokers, log, c}, err
-}
 
 // copies appends old records again, as a producer does whose request was on its way for long.
 func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
@@ -51,7 +43,7 @@ func (in *intruder) copies(ctx context.Context, seed uint64) (string, error) {
 	if len(again) == 0 {
 		return "", fmt.Errorf("there are no records to copy")
 	}
-	return fmt.Sprintf("%d records are there again", len(again)), in.append(ctx, again)
+	return fmt.Sprintf("%d records are there again", len(again)), in.append(ctx, again...)
 }
 
 // listeners to the topics of facts: each must park what it cannot read.
@@ -73,21 +65,17 @@ func (in *intruder) poison(ctx context.Context, seed uint64) (string, error) {
 			all = append(all, in.garbage(r, topic)...)
 		}
 	}
-	return fmt.Sprintf("%d records", len(all)), in.append(ctx, all)
+	return fmt.Sprintf("%d records", len(all)), in.append(ctx, all...)
 }
 
 // oversize appends what is larger than may be written to every topic of facts.
 func (in *intruder) oversize(ctx context.Context, seed uint64) (string, error) {
 	r := rand.New(rand.NewPCG(seed, 0))
-	n := 0
+	var all []*kgo.Record
 	for _, topic := range inspect.FactTopics() {
-		records := oversize.Records(r, topic, partitions, mark(topic))
-		if err := oversize.Append(ctx, in.brokers, records); err != nil {
-			return "", err
-		}
-		n += len(records)
+		all = append(all, rig.Oversized(r, topic, mark(topic))...)
 	}
-	return fmt.Sprintf("%d records", n), nil
+	return fmt.Sprintf("%d records", len(all)), in.append(ctx, all...)
 }
 
 // garbage returns records that no reader can understand: bytes under a key, bytes without a key, half an envelope.
@@ -110,6 +98,6 @@ func (in *intruder) garbage(r *rand.Rand, topic string) []*kgo.Record {
 	}
 }
 
-func (in *intruder) append(ctx context.Context, records []*kgo.Record) error {
-	return in.client.ProduceSync(ctx, records...).FirstErr()
+func (in *intruder) append(ctx context.Context, records ...*kgo.Record) error {
+	return rig.Append(ctx, in.brokers, records...)
 }

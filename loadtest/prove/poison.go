@@ -57,7 +57,7 @@ func (p *run) poisonOne(ctx context.Context, s *inspect.System, results *[]load.
 	for _, topic := range inspect.FactTopics() {
 		garbage := kgo.Record{Topic: topic, Partition: int32(broker.Partition([]byte(id), partitions)), Key: []byte(id),
 			Value: []byte("poison"), Headers: []kgo.RecordHeader{mark(topic)}}
-		if err := p.intruder.append(ctx, []*kgo.Record{&garbage}); err != nil {
+		if err := p.intruder.append(ctx, &garbage); err != nil {
 			return err
 		}
 	}

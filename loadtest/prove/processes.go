@@ -108,10 +108,7 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 	fault.Match = func(r hold.Request) bool {
 		return r.Key == key && (f.Target == "" || strings.HasPrefix(r.Client, f.Target))
 	}
-	faulty, err := s.Proxies.Kafka.Fault(fault)
-	if err != nil {
-		return "", err
-	}
+	faulty := s.Proxies.Kafka.Fault(fault)
 	defer faulty.Remove()
 	s.last(ctx, f.Length, func() bool { return faulty.Hits() > 0 })
 	if faulty.Hits() == 0 {

@@ -79,12 +79,7 @@ func prove(ctx context.Context, o options, out io.Writer) (kept bool, err error)
 	}
 	fmt.Fprintf(out, "ready after %s\n", time.Since(began).Round(time.Millisecond))
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	in, err := newIntruder(r.KafkaAddrs, r.Log)
-	if err != nil {
-		return false, err
-	}
-	defer in.client.Close()
-	p := &run{options: o, striker: &striker{Rig: r, intruder: in}, out: out, began: time.Now()}
+	p := &run{options: o, striker: &striker{Rig: r, intruder: &intruder{r.KafkaAddrs, r.Log}}, out: out, began: time.Now()}
 	kept, err = p.perform(ctx, dir)
 	return p.sealed(dir, out) && kept, err
 }
@@ -110,14 +105,9 @@ func (p *run) perform(ctx context.Context, dir string) (bool, error) {
 	}
 	expected, door := all(results)
 	p.say("%d orders are answered; waiting for quiet", len(expected))
-	stuck := p.quietly(ctx, s, expected)
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	if rep.Found, err = inspect.Run(ctx, s, expected); err != nil {
+	if rep.Found, err = p.judge(ctx, s, expected, door); err != nil {
 		return false, err
 	}
-	besides(rep.Found, stuck, door)
 	rep.Found.Violations = append(rep.Found.Violations, p.wrong...)
 	if err := p.FoldedAnew(ctx, rep.Found); err != nil {
 		return false, err
@@ -152,16 +142,6 @@ func (p *run) used(ctx context.Context, found *check.Report) error {
 	said, err := os.ReadFile(log)
 	fmt.Fprintf(p.out, "%s\n", said)
 	return errors.Join(err, ctx.Err())
-}
-
-// besides adds what the checker itself does not see.
-func besides(found *check.Report, stuck error, door []string) {
-	if stuck != nil {
-		found.Violation(check.Stuck, "", "%s", stuck)
-	}
-	for _, v := range door {
-		found.Violation(check.Choreography, "", "at the door: %s", v)
-	}
 }
 
 func all(results []load.Result) (expected []check.Expected, door []string) {
@@ -285,19 +265,22 @@ func (p *run) progress(over <-chan struct{}) {
 	}
 }
 
-// quietly waits for quiet; the error is what did not come to rest.
-func (p *run) quietly(ctx context.Context, s inspect.System, expected []check.Expected) error {
-	ctx, cancel := context.WithTimeout(ctx, p.quiet)
-	defer cancel()
+// judge waits for rest and says what is wrong, also at the door where customers were answered.
+func (p *run) judge(
+	ctx context.Context, s inspect.System, expected []check.Expected, door []string,
+) (*check.Report, error) {
 	said := time.Now()
-	err := inspect.Quiet(ctx, s, expected, func(missing string) {
+	found, err := rig.Judge(ctx, s, expected, p.quiet, func(missing string) {
 		if time.Since(said) > sayEvery {
 			said = time.Now()
 			p.say("not quiet: %s", missing)
 		}
 	})
-	if err == nil {
-		p.say("quiet")
+	if err != nil {
+		return nil, err
 	}
-	return err
+	for _, text := range door {
+		found.Violation(check.Choreography, "", "at the door: %s", text)
+	}
+	return found, nil
 }

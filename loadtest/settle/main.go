@@ -11,12 +11,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/loadtest/prove/rig"
+	"github.com/troupe-dev/troupe/loadtest/measure"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -41,26 +39,14 @@ func run(c *rest.Client, playground *control.Client, orders int, every, idle tim
 	if orders < 1 || every <= 0 || idle <= 0 {
 		return errors.New("-orders must be 1 at least, -every and -idle more than 0")
 	}
-	took := make([]time.Duration, orders)
-	failed := make([]error, orders)
-	var wg sync.WaitGroup
 	run := strconv.FormatInt(time.Now().UnixNano(), 36)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for i := range orders {
-		<-tick.C
-		wg.Go(func() {
-			began := time.Now()
-			failed[i] = load.Settle(ctx, c, fmt.Sprintf("settle-%s-%06d", run, i))
-			took[i] = time.Since(began)
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(failed...); err != nil {
+	took, err := measure.OpenLoop(ctx, orders, 1/every.Seconds(), func(n int) error {
+		return load.Settle(ctx, c, fmt.Sprintf("settle-%s-%06d", run, n))
+	})
+	if err != nil {
 		return err
 	}
-	slices.Sort(took)
-	at := func(p float64) time.Duration { return took[int(p*float64(orders-1))].Round(100 * time.Microsecond) }
+	at := func(share float64) time.Duration { return took.At(share).Round(100 * time.Microsecond) }
 	fmt.Printf("%d orders, one every %v: from POST to confirmed in the read model p50 %v, p99 %v, minimum %v, maximum %v\n",
 		orders, every, at(.5), at(.99), at(0), at(1))
 
@@ -89,5 +75,5 @@ func cost(ctx context.Context, c *control.Client) (used time.Duration, memory in
 	for _, p := range list {
 		pids = append(pids, p.PID)
 	}
-	return rig.Usage(pids...)
+	return measure.Usage(pids...)
 }

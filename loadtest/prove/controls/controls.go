@@ -1,94 +1,52 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	_ "embed"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 
+	"github.com/troupe-dev/troupe/loadtest/overlay"
 	"github.com/troupe-dev/troupe/schemas/check"
+	"go.yaml.in/yaml/v4"
 )
 
-// Control is the product without one of its guards. Whoever looks for broken promises must find it.
+// Control is the product without one of its guards, as controls.yaml says it.
 type Control struct {
-	// ID names it: in -only, in reports, in the README.
-	ID string
-	// Without says what is missing.
-	Without string
-	// Breaks is the promise that the guard keeps.
-	Breaks string
-	Edits  []Edit
-	// Schedules after which the simulation finds it, as measured; 0: it does not, because of Unseen.
+	ID, Without, Breaks string
+
+	// Schedules after which the simulation finds it; 0: it does not, because of Unseen.
 	Schedules int
 	Unseen    string
-	// Proof says how `make prove` is made to see it; without one it cannot, because of Unproven.
-	Proof    Proof
-	Unproven string
+	// Outside names why the simulation does not play it; empty: it does.
+	Outside string
+	// Scene is the name of what is played; empty: it is left to the simulation.
+	Scene string
+	Red   []check.Guarantee
+	Edits []overlay.Edit
 }
 
-// Edit replaces a piece of a file's text by another.
-type Edit struct {
-	// File is relative to the repository.
-	File string
-	// Old is in the file exactly once.
-	Old, New string
-}
+func (c Control) plays(s scene) bool { return s.Name == c.Scene }
 
-// Proof is what is played to see it.
-type Proof struct {
-	Scene scene
-	// Red are the verdicts of which one at least must be violated.
-	Red []check.Guarantee
-}
+//go:embed controls.yaml
+var list []byte
 
-// Changed returns the files that the control changes, by their names in the repository at root, and what is in them then.
-func (c Control) Changed(root string) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for _, e := range c.Edits {
-		text, ok := files[e.File]
-		if !ok {
-			var err error
-			if text, err = os.ReadFile(filepath.Join(root, e.File)); err != nil {
-				return nil, err
-			}
+// readList returns all controls, in the order of the cycle.
+func readList() ([]Control, error) {
+	var all struct {
+		Outside  map[string]string
+		Controls []Control
+	}
+	if err := yaml.Load(list, &all, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
+		return nil, fmt.Errorf("controls.yaml: %w", err)
+	}
+	for i := range all.Controls {
+		c := &all.Controls[i]
+		if c.Outside != "" {
+			c.Unseen = all.Outside[c.Outside]
 		}
-		if n := bytes.Count(text, []byte(e.Old)); n != 1 {
-			return nil, fmt.Errorf("control %s: %s holds %d times, not once:\n%s", c.ID, e.File, n, e.Old)
+		if c.Scene != "" && !slices.ContainsFunc(scenes, c.plays) {
+			return nil, fmt.Errorf("controls.yaml: %s: no scene %q", c.ID, c.Scene)
 		}
-		files[e.File] = bytes.Replace(text, []byte(e.Old), []byte(e.New), 1)
 	}
-	return files, nil
-}
-
-// Overlay writes the changed files into dir and returns the overlay for go build -overlay. root is absolute.
-func (c Control) Overlay(root, dir string) (string, error) {
-	files, err := c.Changed(root)
-	if err != nil {
-		return "", err
-	}
-	replace := map[string]string{}
-	for file, text := range files {
-		changed := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(changed, text, 0o600); err != nil {
-			return "", err
-		}
-		replace[filepath.Join(root, file)] = changed
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, overlay, 0o600)
-}
-
-// Controls lists all, in the order of the cycle.
-func Controls() []Control {
-	var all []Control
-	for _, of := range [][]Control{positions, storeChecks, chains, publishing, parking, folding, doors, outside} {
-		all = append(all, of...)
-	}
-	return all
+	return all.Controls, nil
 }

@@ -15,15 +15,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-dev/troupe/loadtest/overlay"
 	"github.com/troupe-dev/troupe/schemas/check"
 )
 
 const root = "../../.."
 
+func controls(t *testing.T) []Control {
+	t.Helper()
+	all, err := readList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // Every control takes away a guard that is still there, and what is left compiles: otherwise it would be red for no reason.
 func TestControlsApplyAndCompile(t *testing.T) {
 	var dirs []string
-	for _, c := range Controls() {
+	for _, c := range controls(t) {
 		for _, e := range c.Edits {
 			if dir := "./" + filepath.Dir(e.File); !slices.Contains(dirs, dir) {
 				dirs = append(dirs, dir)
@@ -31,9 +41,9 @@ func TestControlsApplyAndCompile(t *testing.T) {
 		}
 	}
 	look := exports(t, dirs)
-	for _, c := range Controls() {
+	for _, c := range controls(t) {
 		t.Run(c.ID, func(t *testing.T) {
-			changed, err := c.Changed(root)
+			changed, err := overlay.Apply(root, c.Edits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,10 +102,11 @@ func compile(t *testing.T, look importer.Lookup, dir string, changed map[string]
 	}
 }
 
-// A control that nobody can find, or that is missing without a reason, shows nothing.
+// A control that nobody can find, or that is missing without a reason, shows nothing. A scene that no control has is played
+// by nobody.
 func TestControlsAreWhole(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range Controls() {
+	seen, played := map[string]bool{}, map[string]bool{}
+	for _, c := range controls(t) {
 		if c.ID == "" || c.Without == "" || c.Breaks == "" || len(c.Edits) == 0 || seen[c.ID] {
 			t.Errorf("%q: without a name of its own, a promise or an edit", c.ID)
 		}
@@ -103,13 +114,19 @@ func TestControlsAreWhole(t *testing.T) {
 		if (c.Schedules == 0) == (c.Unseen == "") {
 			t.Errorf("%s: the simulation finds it after %d schedules, and does not: %q", c.ID, c.Schedules, c.Unseen)
 		}
-		if (len(c.Proof.Red) == 0) == (c.Unproven == "") {
-			t.Errorf("%s: the proof sees %v, and cannot: %q", c.ID, c.Proof.Red, c.Unproven)
+		if (len(c.Red) == 0) != (c.Scene == "") || c.Scene == "" && c.Schedules == 0 {
+			t.Errorf("%s: the proof plays %q and sees %v, the simulation after %d schedules", c.ID, c.Scene, c.Red, c.Schedules)
 		}
-		for _, v := range c.Proof.Red {
+		played[c.Scene] = true
+		for _, v := range c.Red {
 			if !slices.Contains(check.Guarantees, v) || v == check.NotProven {
 				t.Errorf("%s: %q is no promise", c.ID, v)
 			}
+		}
+	}
+	for _, s := range scenes {
+		if !played[s.Name] {
+			t.Errorf("no control is played by %q", s.Name)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type options struct {
 	root, only, report string
 	sample, simulate   int
 	seed               uint64
+	controls           []Control // all that there are
 }
 
 func main() {
@@ -81,8 +82,11 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	if _, err := os.Stat(filepath.Join(o.root, "go.work")); err != nil {
 		return o, fmt.Errorf("run it from the repository's root: %w", err)
 	}
+	if o.controls, err = readList(); err != nil {
+		return o, err
+	}
 	var known []string
-	for _, c := range Controls() {
+	for _, c := range o.controls {
 		known = append(known, c.ID)
 	}
 	for _, id := range o.ids() {
@@ -100,7 +104,9 @@ func (o options) ids() []string {
 // chosen are the controls that are asked for and of use.
 func (o options) chosen(of func(Control) bool) []Control {
 	ids := o.ids()
-	all := slices.DeleteFunc(Controls(), func(c Control) bool { return !of(c) || len(ids) > 0 && !slices.Contains(ids, c.ID) })
+	all := slices.DeleteFunc(slices.Clone(o.controls), func(c Control) bool {
+		return !of(c) || len(ids) > 0 && !slices.Contains(ids, c.ID)
+	})
 	if o.sample > 0 && o.sample < len(all) {
 		r := rand.New(rand.NewPCG(o.seed, 0))
 		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/loadtest/overlay"
 	"github.com/troupe-dev/troupe/schemas/check"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // prove plays the scenes: on the product as it is, and on each control.
 func (o options) prove(ctx context.Context, out io.Writer) (passed bool, err error) {
-	chosen := o.chosen(func(c Control) bool { return len(c.Proof.Red) > 0 })
+	chosen := o.chosen(func(c Control) bool { return c.Scene != "" })
 	if len(chosen) == 0 {
 		return false, errors.New("no control is left: what was asked for cannot be proven this way, or is not there")
 	}
@@ -40,13 +41,12 @@ func (o options) prove(ctx context.Context, out io.Writer) (passed bool, err err
 		if b.err != nil {
 			return false, b.err
 		}
-		if b.control.ID == "" {
-			t.unchanged(ctx, chosen, b, dir)
-		} else {
-			t.control(ctx, b, dir)
-		}
-		if ctx.Err() != nil {
-			return false, ctx.Err()
+		for _, c := range b.plays {
+			t.play(ctx, c, b, dir)
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			b.took = 0 // for the first of them
 		}
 		if err := os.Remove(b.program); err != nil {
 			return false, err
@@ -55,9 +55,20 @@ func (o options) prove(ctx context.Context, out io.Writer) (passed bool, err err
 	return t.end(o.report)
 }
 
-// built is a program to play on: the product, or without a guard.
+// unchanged are the scenes of the chosen controls on the product as it is: they alone break nothing.
+func unchanged(chosen []Control) (all []Control) {
+	for _, c := range chosen {
+		same := func(other Control) bool { return other.Scene == c.Scene }
+		if !slices.ContainsFunc(all, same) {
+			all = append(all, Control{ID: "unchanged", Scene: c.Scene})
+		}
+	}
+	return all
+}
+
+// built is a program, and what is played on it.
 type built struct {
-	control Control
+	plays   []Control // of the same edits
 	program string
 	took    time.Duration
 	err     error
@@ -67,12 +78,16 @@ type built struct {
 func (o options) buildAll(ctx context.Context, dir string, chosen []Control) (_ <-chan built, end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ready, done := make(chan built), make(chan struct{})
+	programs := [][]Control{unchanged(chosen)}
+	for _, c := range chosen {
+		programs = append(programs, []Control{c})
+	}
 	go func() {
 		defer close(done)
 		defer close(ready)
-		for _, c := range append([]Control{{}}, chosen...) {
+		for _, plays := range programs {
 			select {
-			case ready <- o.build(ctx, dir, c):
+			case ready <- o.build(ctx, dir, plays):
 			case <-ctx.Done():
 				return
 			}
@@ -81,102 +96,70 @@ func (o options) buildAll(ctx context.Context, dir string, chosen []Control) (_ 
 	return ready, func() { cancel(); <-done }
 }
 
-func (o options) build(ctx context.Context, dir string, c Control) built {
+func (o options) build(ctx context.Context, dir string, plays []Control) built {
 	began := time.Now()
-	b := built{control: c, program: filepath.Join(dir, "troupe-"+c.ID)}
-	args := []string{"build", "-ldflags=-s", "-o", b.program}
-	if c.ID != "" {
-		changed := filepath.Join(dir, c.ID)
-		if b.err = os.Mkdir(changed, 0o755); b.err != nil {
-			return b
-		}
-		var overlay string
-		if overlay, b.err = c.Overlay(o.root, changed); b.err != nil {
-			return b
-		}
-		args = append(args, "-overlay", overlay)
+	c := plays[0]
+	b := built{plays: plays, program: filepath.Join(dir, "troupe-"+c.ID)}
+	files := filepath.Join(dir, c.ID)
+	if b.err = os.Mkdir(files, 0o755); b.err != nil {
+		return b
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./services/troupe/cmd/troupe")...)
+	changed, err := overlay.Write(o.root, files, c.Edits)
+	if err != nil {
+		b.err = fmt.Errorf("control %s: %w", c.ID, err)
+		return b
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s", "-o", b.program, "-overlay", changed,
+		"./services/troupe/cmd/troupe")
 	cmd.Dir, cmd.Env = o.root, append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
-		b.err = fmt.Errorf("build control %q: %w\n%s", c.ID, err, said)
+		b.err = fmt.Errorf("build control %s: %w\n%s", c.ID, err, said)
 	}
 	b.took = time.Since(began)
 	return b
 }
 
-// unchanged plays every scene of the chosen controls on the product as it is: the scenes alone break nothing.
-func (t *table) unchanged(ctx context.Context, chosen []Control, b built, dir string) {
-	var played []string
-	for _, c := range chosen {
-		sc := c.Proof.Scene
-		if slices.Contains(played, sc.Name) {
-			continue
-		}
-		played = append(played, sc.Name)
-		began := time.Now()
-		found, err := playScene(ctx, sc, b.program, dir, restWithin)
-		r := row{ID: "unchanged", Scene: sc.Name, Took: time.Since(began)}
-		switch {
-		case err != nil:
-			r.Why = err.Error()
-		case len(found.Violations) > 0:
-			r.Broken, r.Why = verdicts(found), "breaks promises without any help: "+found.Violations[0].String()
-		default:
-			r.Passed = true
-		}
-		t.add(r)
-	}
-}
-
-// control plays the scene of a control, which must be red for the reason that it states.
-func (t *table) control(ctx context.Context, b built, dir string) {
+// play plays the scene of a control, which must break one of the promises that it states: none, where it states none.
+func (t *table) play(ctx context.Context, c Control, b built, dir string) {
 	began := time.Now()
-	c := b.control
-	found, err := playScene(ctx, c.Proof.Scene, b.program, dir, restWithin)
-	r := row{ID: c.ID, Without: c.Without, Scene: c.Proof.Scene.Name, Expected: c.Proof.Red, Built: b.took, Took: time.Since(began)}
+	found, err := playScene(ctx, c, b.program, dir)
+	r := row{ID: c.ID, Without: c.Without, Scene: c.Scene, Expected: c.Red, Built: b.took, Took: time.Since(began)}
 	if err != nil {
 		r.Why = err.Error()
 		t.add(r)
 		return
 	}
-	r.Broken = verdicts(found)
 	for _, v := range found.Violations {
-		if slices.Contains(r.Expected, v.Guarantee) {
-			r.Passed, r.Why = true, v.String()
-			break
+		if !slices.Contains(r.Broken, v.Guarantee) {
+			r.Broken = append(r.Broken, v.Guarantee)
 		}
 	}
-	if !r.Passed {
+	stated := func(v check.Violation) bool { return slices.Contains(c.Red, v.Guarantee) }
+	i := slices.IndexFunc(found.Violations, stated)
+	switch {
+	case i >= 0:
+		r.Passed, r.Why = true, found.Violations[i].String()
+	case len(found.Violations) > 0:
+		r.Why = "red, but not for a stated reason: " + found.Violations[0].String()
+	case len(c.Red) > 0:
 		r.Why = "not found"
-		if len(found.Violations) > 0 {
-			r.Why = "red, but not for the stated reason: " + found.Violations[0].String()
-		}
+	default:
+		r.Passed = true
 	}
 	t.add(r)
 }
 
 // playScene plays a scene, and once more when it did not come to what it is about.
-func playScene(ctx context.Context, sc scene, program, dir string, rest time.Duration) (found *check.Report, err error) {
+func playScene(ctx context.Context, c Control, program, dir string) (found *check.Report, err error) {
 	for range tries {
 		var stage string
 		if stage, err = os.MkdirTemp(dir, "stage-"); err != nil {
 			return nil, err
 		}
-		if found, err = perform(ctx, sc, program, stage, rest); err == nil || ctx.Err() != nil {
+		found, err = perform(ctx, scenes[slices.IndexFunc(scenes, c.plays)], program, stage)
+		if err == nil || ctx.Err() != nil {
 			return found, err
 		}
 	}
 	return nil, err
-}
-
-// verdicts are the promises that were broken.
-func verdicts(found *check.Report) []check.Guarantee {
-	var broken []check.Guarantee
-	for _, v := range found.Violations {
-		if !slices.Contains(broken, v.Guarantee) {
-			broken = append(broken, v.Guarantee)
-		}
-	}
-	return broken
 }

@@ -20,38 +20,33 @@ func customers(s *stage) {
 	s.place(load.Plan{Orders: 20, TwiceOneIn: 1, CancelledOneIn: 4, DeclinedOneIn: 6})
 }
 
-// diesAtWork: a process dies while the answer of an event is under way. With flush, Redis forgets at the same time.
-func diesAtWork(flush bool) scene {
-	name := "dies at work"
-	if flush {
-		name = "dies at work, Redis wiped"
-	}
-	return scene{Name: name, Deadline: 5 * time.Second, Forgets: flush, Act: func(s *stage) {
-		held := s.arm("before-charge", "payment")
+// dies is a scene in which a process is killed while a call is held at a crash point, and Redis may forget at the same
+// time. What the process marks, commits or answers too early is so by then.
+func dies(name, point, service string, deadline time.Duration, wiped bool) scene {
+	return scene{Name: name, Deadline: deadline, Forgets: wiped, Act: func(s *stage) {
+		held := s.arm(point, service)
 		s.order()
 		died := s.hit(held)
-		s.pause(elapse) // what is marked or committed too early is so by now
-		s.dies(died.Client, flush)
+		s.pause(elapse)
+		s.dies(died.Client, wiped)
 	}}
 }
 
-// dies kills a process, and with flush wipes Redis before another takes its place.
-func (s *stage) dies(process string, flush bool) {
-	if flush {
+var (
+	diesAtWork           = dies("dies at work", "before-charge", "payment", 5*time.Second, false)
+	diesAtWorkWiped      = dies("dies at work, Redis wiped", "before-charge", "payment", 5*time.Second, true)
+	diesWithAnOutbox     = dies("dies with an outbox, Redis wiped", "before-publish", "payment", 5*time.Second, true)
+	diesWhenItHasCharged = dies("charged and dead", "after-charge", "payment", 0, false) // and nobody knows
+)
+
+// dies kills a process, and wipes Redis, when that is asked for, before another takes its place.
+func (s *stage) dies(process string, wiped bool) {
+	if wiped {
 		s.do(process, "pause")
 		s.flush()
 	}
 	s.kill(process)
 }
-
-// diesWithAnOutbox: what was decided is in the outbox and nowhere else when process and Redis go.
-var diesWithAnOutbox = scene{Name: "dies with an outbox, Redis wiped", Deadline: 5 * time.Second, Forgets: true, Act: func(s *stage) {
-	held := s.arm("before-publish", "payment")
-	s.order()
-	died := s.hit(held)
-	s.pause(elapse)
-	s.dies(died.Client, true)
-}}
 
 // deliveredAgain: an event is answered, its offset not committed, and Redis wiped.
 var deliveredAgain = scene{Name: "delivered again, Redis wiped", Forgets: true, Act: func(s *stage) {
@@ -62,23 +57,16 @@ var deliveredAgain = scene{Name: "delivered again, Redis wiped", Forgets: true, 
 	s.dies(died.Client, true)
 }}
 
-// chargedAndDead: the gateway has charged, and nobody knows. With late, the process comes back when the deadline has passed.
-func chargedAndDead(late bool) scene {
-	sc := scene{Name: "charged and dead"}
-	if late {
-		sc.Name, sc.Deadline = "charged and dead, back after the deadline", 4*time.Second
-	}
-	sc.Act = func(s *stage) {
+// backAfterTheDeadline: the gateway has charged, and nobody knows until the deadline has passed.
+var backAfterTheDeadline = scene{
+	Name: "charged and dead, back after the deadline", Deadline: 4 * time.Second, Act: func(s *stage) {
 		held := s.arm("after-charge", "payment")
 		s.order()
 		died := s.hit(held)
-		if late {
-			s.do(died.Client, "pause")
-			s.pause(sc.Deadline + elapse)
-		}
+		s.do(died.Client, "pause")
+		s.pause(4*time.Second + elapse)
 		s.kill(died.Client)
-	}
-	return sc
+	},
 }
 
 // answeredAndDead: the process dies that took an order, while it is on its way to the broker.

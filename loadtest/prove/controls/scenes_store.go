@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/loadtest/prove/hold"
+	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
@@ -65,7 +66,7 @@ var lateDecision = scene{Name: "a late fact", Forgets: true, Act: func(s *stage)
 		e.ID, e.CausationID, e.Type = uuid.NewString(), uuid.NewString(), event.TypeOf(body)
 		e.Data, err = event.Encode(body)
 		s.must(err)
-		s.append(event.ToRecord(e, r.Topic, r.Partition))
+		s.append(rig.Record(event.ToRecord(e, r.Topic, r.Partition)))
 		return
 	}
 	s.must(fmt.Errorf("order %s has no second fact", id))
@@ -93,7 +94,7 @@ var redriven = scene{Name: "redriven after a fix", Act: func(s *stage) {
 		ID: uuid.NewString(), Action: deadletter.Redrive, Order: id, By: "controls", Reason: "the gateway is right again",
 		Partition: broker.Partition([]byte(id), partitions), At: time.Now(),
 	}
-	s.append(request.Record("payment"))
+	s.append(rig.Record(request.Record("payment")))
 	s.records("the redrive is closed", "payment.dead-letters.v1", id, 3)
 }}
 

@@ -11,24 +11,19 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/schemas/check"
-	"github.com/troupe-dev/troupe/services/troupe/inspect"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
 	partitions = rig.Partitions
 	// answerWithin bounds what customers wait for their answers, hitWithin what a scene waits for a call or a state to come.
 	answerWithin, hitWithin = 20 * time.Second, 15 * time.Second
-	// readWithin bounds the reading of everything.
-	readWithin = 20 * time.Second
-	askEvery   = 50 * time.Millisecond
 	// elapse is how long a scene lets a service do what it does several times a second.
 	elapse = 1500 * time.Millisecond
 )
 
 // scene is one fault, aimed at one guard: a few orders, and what befalls them at the moment at which the guard counts.
 type scene struct {
-	// Name is for reports.
+	// Name is what controls have, and reports.
 	Name string
 	// Instances of each service; 0 is 1.
 	Instances int
@@ -41,12 +36,19 @@ type scene struct {
 	Act  func(s *stage)
 }
 
+// scenes that controls name.
+var scenes = []scene{
+	everyday, foldedAnew, diesAtWork, diesAtWorkWiped, diesWithAnOutbox, diesWhenItHasCharged, backAfterTheDeadline,
+	deliveredAgain, answeredAndDead, sleepsBeforeApply, letterOvertakes, heldAndDead, restoredUnnoticed, wipedWhileIdle,
+	partlyWiped, readModelRestored, lateDecision, behindALetter, redriven, foldedByOthers, decidesInItsSleep,
+	refusedForOurs, oversleeps, putOff, refundsPend, larger, silent, skewed, anew, foreign,
+}
+
 // stage is a troupe on which a scene is played.
 type stage struct {
 	*rig.Rig
 	ctx    context.Context // of the scene, as a test's
 	ends   []func()        // what is undone when the scene is over, the last first
-	kafka  *kgo.Client
 	seed   uint64
 	placed []check.Expected
 	gone   check.Gone
@@ -55,8 +57,8 @@ type stage struct {
 	wrong  []check.Violation
 }
 
-// perform plays a scene on a program and looks at everything afterwards. quiet bounds the wait for rest: what has none is stuck.
-func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Duration) (found *check.Report, err error) {
+// perform plays a scene on a program and looks at everything afterwards.
+func perform(ctx context.Context, sc scene, troupe, dir string) (found *check.Report, err error) {
 	r, err := rig.Start(ctx, rig.Config{
 		Troupe: troupe, Dir: filepath.Join(dir, "play"), Instances: max(1, sc.Instances),
 		PaymentDeadline: cmp.Or(sc.Deadline, 20*time.Second),
@@ -66,30 +68,13 @@ func perform(ctx context.Context, sc scene, troupe, dir string, quiet time.Durat
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
 	s := &stage{Rig: r, ctx: ctx, parked: map[string]bool{}, mended: map[string]bool{}}
-	if s.kafka, err = kgo.NewClient(kgo.SeedBrokers(r.KafkaAddrs...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
-		return nil, err
-	}
-	defer s.kafka.Close()
 	if err := s.play(sc); err != nil {
 		return nil, fmt.Errorf("%s was not played: %w", sc.Name, err)
 	}
-	stuck := s.quiet(quiet)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	within, cancel := context.WithTimeout(ctx, readWithin)
-	defer cancel()
-	found, err = inspect.Run(within, s.system(), s.placed)
-	switch {
-	case err != nil && stuck == nil:
+	if found, err = rig.Judge(ctx, s.system(), s.placed, restWithin, nil); err != nil {
 		return nil, err
-	case err != nil: // what never comes to rest may not be readable either
-		found, stuck = &check.Report{}, fmt.Errorf("%w; %w", stuck, err)
 	}
-	if stuck != nil {
-		found.Violation(check.Stuck, "", "%v", stuck)
-	}
-	if sc.Anew && stuck == nil {
+	if sc.Anew && len(found.Of(check.Stuck)) == 0 {
 		if err := r.FoldedAnew(ctx, found); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/load"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // over ends a scene: with an error, because it cannot be played on; without, because a customer who must be answered was not, which is a
@@ -213,12 +214,10 @@ func (s *stage) count(topic string) (map[string]int, error) {
 
 // poison appends what nobody can read to a topic, under an order's key. by says who must park it.
 func (s *stage) poison(topic, id, by string) {
-	s.append(broker.Record{
+	s.append(rig.Record(broker.Record{
 		Topic: topic, Partition: broker.Partition([]byte(id), partitions), Key: []byte(id), Value: []byte("poison"),
 		Headers: broker.HeadersOf(check.PoisonHeader, by),
-	})
+	}))
 }
 
-func (s *stage) append(r broker.Record) {
-	s.must(s.kafka.ProduceSync(s.ctx, rig.Record(r)).FirstErr())
-}
+func (s *stage) append(records ...*kgo.Record) { s.must(rig.Append(s.ctx, s.KafkaAddrs, records...)) }

@@ -19,9 +19,11 @@ type Op struct {
 	Args     []string
 }
 
+func (c Command) is(name string) bool { return len(c.Args) > 0 && strings.EqualFold(c.Args[0], name) }
+
 // script returns the keys and arguments of EVALSHA and EVAL.
 func (c Command) script() (keys, args []string) {
-	if len(c.Args) < 3 || !strings.EqualFold(c.Args[0], "EVALSHA") && !strings.EqualFold(c.Args[0], "EVAL") {
+	if len(c.Args) < 3 || !c.is("EVALSHA") && !c.is("EVAL") {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(c.Args[2])

@@ -126,9 +126,11 @@ func (s server) stream(client net.Conn, request []byte) {
 }
 
 // relay passes the requests of a client on, one after the other: the next is read when the one before was answered, as
-// servers do with those of one connection. It writes what answer returns, also to a client that is gone, and ends when
+// servers do with those of one connection. It writes what pass returns, also to a client that is gone, and ends when
 // that is false.
-func (d *doors) relay(client net.Conn, addr string, read read, answer func(request []byte, s server) ([]byte, bool)) {
+func (d *doors) relay(
+	client net.Conn, addr string, request, answer read, pass func(request []byte, s server) ([]byte, bool),
+) {
 	conn, done, err := d.dial(addr)
 	if err != nil {
 		return
@@ -140,7 +142,7 @@ func (d *doors) relay(client net.Conn, addr string, read read, answer func(reque
 			_ = client.SetReadDeadline(time.Now()) // it is to see at once that the server is gone
 		}()
 		for in := bufio.NewReaderSize(conn, 64<<10); ; {
-			frame, err := read(in)
+			frame, err := answer(in)
 			if err != nil {
 				return
 			}
@@ -148,12 +150,12 @@ func (d *doors) relay(client net.Conn, addr string, read read, answer func(reque
 		}
 	}()
 	for ok := true; ok; {
-		request, err := read(s.requests)
+		asked, err := request(s.requests)
 		if err != nil {
 			break
 		}
 		var said []byte
-		if said, ok = answer(request, s); ok {
+		if said, ok = pass(asked, s); ok {
 			_, _ = client.Write(said)
 		}
 	}

@@ -1,7 +1,6 @@
 package hold
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -15,9 +14,9 @@ import (
 // Fault is what happens to requests on their way. More than one of its effects may be set, except that Err makes the broker not
 // asked at all.
 type Fault struct {
-	// Match says which requests; nil is all of the kinds that a Request decodes.
+	// Match says which requests, of the kinds that a Request decodes.
 	Match func(Request) bool
-	// Probability of each of them being hit, up to 1. Zero means 1. Drawn from Seed.
+	// Probability of each of them being hit, up to 1. Drawn from Seed.
 	Probability float64
 	Seed        uint64
 	// Delay before the request reaches the broker; what comes after it on its connection waits too.
@@ -49,29 +48,18 @@ func (f *Faulty) Remove() {
 	f.owner.all = slices.DeleteFunc(f.owner.all, func(other *Faulty) bool { return other == f })
 }
 
-// Fault begins one. It is refused when it would do nothing, or cannot be.
-func (k *Kafka) Fault(f Fault) (*Faulty, error) {
-	switch {
-	case f.Probability < 0 || f.Probability > 1:
-		return nil, fmt.Errorf("fault: Probability must be 0 to 1, is %g", f.Probability)
-	case f.Delay < 0 || f.Late < 0:
-		return nil, fmt.Errorf("fault: Delay and Late must not be negative, are %v and %v", f.Delay, f.Late)
-	case f.Delay == 0 && f.Late == 0 && !f.LoseAnswer && f.Err == nil:
-		return nil, fmt.Errorf("fault: one of Delay, Late, LoseAnswer and Err must be set")
-	}
-	if f.Probability == 0 {
-		f.Probability = 1
-	}
+// Fault begins one.
+func (k *Kafka) Fault(f Fault) *Faulty {
 	faulty := &Faulty{fault: f, owner: &k.faults, draw: rand.New(rand.NewPCG(f.Seed, f.Seed))}
 	k.faults.mu.Lock()
 	defer k.faults.mu.Unlock()
 	k.faults.all = append(k.faults.all, faulty)
-	return faulty, nil
+	return faulty
 }
 
 // hit says whether it hits this request.
 func (f *Faulty) hit(r Request) bool {
-	if r.Body == nil || f.fault.Match != nil && !f.fault.Match(r) || f.draw.Float64() >= f.fault.Probability {
+	if r.Body == nil || !f.fault.Match(r) || f.draw.Float64() >= f.fault.Probability {
 		return false
 	}
 	f.hits.Add(1)
@@ -82,12 +70,6 @@ func (f *Faulty) hit(r Request) bool {
 type faults struct {
 	mu  sync.Mutex
 	all []*Faulty
-}
-
-func (fs *faults) idle() bool {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	return len(fs.all) == 0
 }
 
 // strike returns the first fault that hits a request; zero when none does.

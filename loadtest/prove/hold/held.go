@@ -111,13 +111,6 @@ func (g *gate[T]) Hold(match func(T) bool, when When) *Held {
 	return t.held
 }
 
-// idle is true when nothing is armed: the calls need not be understood then.
-func (g *gate[T]) idle() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.armed) == 0
-}
-
 // catch returns the oldest hold that is for this call, which is armed no longer; nil when there is none.
 func (g *gate[T]) catch(c T) *trap[T] {
 	g.mu.Lock()
@@ -154,4 +147,24 @@ func (g *gate[T]) disarm(t *trap[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.armed = slices.DeleteFunc(g.armed, func(other *trap[T]) bool { return other == t })
+}
+
+// proxy stands in front of servers of one protocol, whose calls it can hold.
+type proxy[T call] struct {
+	*doors
+	gate[T]
+}
+
+// exchange passes a call on, unless a hold that is armed for it keeps it back, and returns its answer. By that done says
+// whether what was called for has happened: where it has not, the hold waits for another call. false: both connections end.
+func (p *proxy[T]) exchange(c T, request []byte, s server, done func(answer []byte) bool) (answer []byte, ok bool) {
+	t := p.catch(c)
+	if !t.keep(p.life, Before) {
+		return nil, false
+	}
+	if answer, ok = s.ask(request); !ok || t != nil && !done(answer) {
+		p.failed(t)
+		return answer, ok
+	}
+	return answer, t.keep(p.life, After)
 }

@@ -16,10 +16,9 @@ import (
 // its own, so that clients stay behind it. Logins pass as they are. A produce request with acks=0, which nobody answers,
 // does not.
 type Kafka struct {
-	*doors // by brokers
-	gate[Request]
-	upstream []string
-	faults   faults
+	proxy[Request] // with a door for each broker
+	upstream       []string
+	faults         faults
 
 	unreadable atomic.Pointer[string] // a topic; nil: none
 }
@@ -28,7 +27,9 @@ type Kafka struct {
 func NewKafka(upstream ...string) *Kafka {
 	k := &Kafka{upstream: slices.Clone(upstream)}
 	k.doors = newDoors(func(broker string, client net.Conn) {
-		k.relay(client, broker, readSized, func(frame []byte, s server) ([]byte, bool) { return k.answer(client, frame, s) })
+		k.relay(client, broker, readSized, readSized, func(frame []byte, s server) ([]byte, bool) {
+			return k.answer(client, frame, s)
+		})
 	})
 	return k
 }
@@ -52,35 +53,22 @@ func (k *Kafka) answer(client net.Conn, frame []byte, s server) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	var f Fault
-	var t *trap[Request]
-	if !k.idle() || !k.faults.idle() {
-		r, err := h.request()
-		if err != nil {
-			return nil, false
-		}
-		f = k.faults.strike(r)
-		if f.Late > 0 {
-			_ = client.Close()
-		}
-		if wait.Sleep(k.life, f.Delay+f.Late) != nil {
-			return nil, false
-		}
-		if no := refusal(r.Body, f.Err); no != nil {
-			no.SetVersion(h.version)
-			return respond(h.correlation, no), true
-		}
-		t = k.catch(r)
-	}
-	if !t.keep(k.life, Before) {
+	r, err := h.request()
+	if err != nil {
 		return nil, false
 	}
-	answer, ok := s.ask(frame)
+	f := k.faults.strike(r)
+	if f.Late > 0 {
+		_ = client.Close()
+	}
+	if wait.Sleep(k.life, f.Delay+f.Late) != nil {
+		return nil, false
+	}
+	if no := refusal(r.Body, f.Err); no != nil {
+		return respond(h.correlation, no), true
+	}
+	answer, ok := k.exchange(r, frame, s, func([]byte) bool { return !f.LoseAnswer })
 	if !ok || f.LoseAnswer {
-		k.failed(t)
-		return nil, false
-	}
-	if !t.keep(k.life, After) {
 		return nil, false
 	}
 	answer, err = k.rewrite(h.key, h.version, answer)

@@ -1,7 +1,6 @@
 package hold
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"sync"
@@ -28,8 +27,6 @@ func (r *Redis) ToldTime(client string) bool {
 	defer r.clock.mu.Unlock()
 	return r.clock.told[client]
 }
-
-func asksTime(frame []byte) bool { return bytes.EqualFold(frame, []byte("*1\r\n$4\r\nTIME\r\n")) }
 
 // tell changes an answer to TIME: seconds and microseconds.
 func (c *shiftedClock) tell(client string, answer []byte) []byte {

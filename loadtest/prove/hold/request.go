@@ -1,11 +1,11 @@
 package hold
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -36,53 +36,35 @@ type header struct {
 	body         []byte
 }
 
-var errShort = errors.New("a Kafka request ends within its header")
-
-func parseHeader(frame []byte) (h header, err error) {
-	if len(frame) < 10 {
-		return h, errShort
+func parseHeader(frame []byte) (header, error) {
+	b := kbin.Reader{Src: frame}
+	h := header{key: b.Int16(), version: b.Int16(), correlation: b.Int32()}
+	if client := b.NullableString(); client != nil {
+		h.client = *client
 	}
-	h.key = int16(binary.BigEndian.Uint16(frame))
-	h.version = int16(binary.BigEndian.Uint16(frame[2:]))
-	h.correlation = int32(binary.BigEndian.Uint32(frame[4:]))
-	n := int(int16(binary.BigEndian.Uint16(frame[8:])))
-	rest := frame[10:]
-	if n > len(rest) {
-		return h, errShort
-	}
-	if n > 0 {
-		h.client, rest = string(rest[:n]), rest[n:]
-	}
-	h.body = rest
-	return h, nil
+	h.body = b.Src
+	return h, b.Complete()
 }
 
-// decode reads the body.
-func (h header) decode() (kmsg.Request, error) {
-	body := kmsg.RequestForKey(h.key)
-	if body == nil {
-		return nil, fmt.Errorf("Kafka request %d is unknown", h.key)
-	}
-	body.SetVersion(h.version)
-	src := h.body
+// message is the body of a request or an answer.
+type message interface {
+	Key() int16
+	SetVersion(version int16)
+	IsFlexible() bool
+	ReadFrom(src []byte) error
+}
+
+// decode reads a body behind its header, the end of which are tagged fields in flexible versions.
+func decode(body message, version int16, src []byte) error {
+	body.SetVersion(version)
+	b := kbin.Reader{Src: src}
 	if body.IsFlexible() {
-		var err error
-		if src, err = skipTags(src); err != nil {
-			return nil, err
-		}
+		kmsg.SkipTags(&b)
 	}
-	if err := body.ReadFrom(src); err != nil {
-		return nil, fmt.Errorf("%s v%d: %w", kmsg.NameForKey(h.key), h.version, err)
+	if err := errors.Join(b.Complete(), body.ReadFrom(b.Src)); err != nil {
+		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(body.Key()), version, err)
 	}
-	return body, nil
-}
-
-// skipTags passes over the tagged fields of a flexible header: Kafka has none so far.
-func skipTags(src []byte) ([]byte, error) {
-	if len(src) == 0 || src[0] != 0 {
-		return nil, errors.New("a Kafka header with tagged fields")
-	}
-	return src[1:], nil
+	return nil
 }
 
 // request takes apart what holds and faults may look into.
@@ -91,13 +73,12 @@ func (h header) request() (Request, error) {
 	if r.Key != kmsg.Produce && r.Key != kmsg.Fetch && r.Key != kmsg.OffsetCommit {
 		return r, nil
 	}
-	body, err := h.decode()
-	if err != nil {
+	r.Body = kmsg.RequestForKey(h.key)
+	if err := decode(r.Body, h.version, h.body); err != nil {
 		return r, err
 	}
-	r.Body = body
 	log := func(topic string, p int32) { r.Logs = append(r.Logs, Log{topic, int(p)}) }
-	switch b := body.(type) {
+	switch b := r.Body.(type) {
 	case *kmsg.ProduceRequest:
 		for _, t := range b.Topics {
 			for _, p := range t.Partitions {

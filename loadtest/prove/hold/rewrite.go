@@ -2,7 +2,6 @@ package hold
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"strconv"
 
@@ -17,16 +16,8 @@ func (k *Kafka) rewrite(key, version int16, frame []byte) ([]byte, error) {
 		return frame, nil
 	}
 	body := kmsg.ResponseForKey(key)
-	body.SetVersion(version)
-	src := frame[8:]
-	if body.IsFlexible() {
-		var err error
-		if src, err = skipTags(src); err != nil {
-			return nil, err
-		}
-	}
-	if err := body.ReadFrom(src); err != nil {
-		return nil, fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
+	if err := decode(body, version, frame[8:]); err != nil {
+		return nil, err
 	}
 	if hidden {
 		hide(body.(*kmsg.FetchResponse), *k.unreadable.Load())
@@ -108,8 +99,8 @@ func each(body kmsg.Response, f func(host *string, port *int32)) {
 // respond makes the frame of an answer.
 func respond(correlation int32, body kmsg.Response) []byte {
 	frame := binary.BigEndian.AppendUint32(make([]byte, 4, 64), uint32(correlation))
-	if body.IsFlexible() && body.Key() != kmsg.ApiVersions.Int16() {
-		frame = append(frame, 0)
+	if body.IsFlexible() {
+		frame = append(frame, 0) // no tagged fields
 	}
 	frame = body.AppendTo(frame)
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))

@@ -3,9 +3,7 @@ package hold
 import (
 	"bufio"
 	"bytes"
-	"io"
 	"net"
-	"strings"
 )
 
 // Mail is one message that was handed over whole, dot-stuffed as on the wire.
@@ -18,114 +16,53 @@ func (m Mail) hit() Hit { return Hit{Client: m.Client, Partition: -1, What: "DAT
 
 // SMTP is a proxy in front of one mail server. Commands are passed one by one; what is held is the end of a mail (Before),
 // or that the server has accepted it (After). The server must not offer STARTTLS.
-type SMTP struct {
-	*doors
-	gate[Mail]
-}
+type SMTP struct{ proxy[Mail] }
 
 // NewSMTP returns a proxy for the server at upstream (host:port), which need not run yet. Close it.
 func NewSMTP(upstream string) *SMTP {
-	s := &SMTP{}
-	s.doors = newDoors(func(name string, client net.Conn) { s.pass(name, client, upstream) })
-	return s
+	p := &SMTP{}
+	p.doors = newDoors(func(name string, client net.Conn) {
+		const greeting, command, mail = 0, 1, 2
+		next := greeting // that the server greets is its answer to nothing
+		request := func(in *bufio.Reader) ([]byte, error) {
+			switch next {
+			case greeting:
+				return nil, nil
+			case mail:
+				return readLines(in, func(line []byte) bool { return string(line) == ".\r\n" })
+			}
+			return in.ReadBytes('\n')
+		}
+		p.relay(client, upstream, request, readReply, func(request []byte, s server) (answer []byte, ok bool) {
+			if next == mail {
+				answer, ok = p.exchange(Mail{name, request}, request, s, accepted)
+			} else {
+				answer, ok = s.ask(request)
+			}
+			next = command
+			if bytes.HasPrefix(answer, []byte("354")) { // DATA may come
+				next = mail
+			}
+			return answer, ok
+		})
+	})
+	return p
 }
 
-func (s *SMTP) pass(name string, client net.Conn, upstream string) {
-	server, done, err := s.dial(upstream)
-	if err != nil {
-		return
-	}
-	defer done()
-	c := smtpSession{s: s, name: name, client: client, server: server, from: bufio.NewReader(client), to: bufio.NewReader(server)}
-	if c.reply() != nil { // the greeting
-		return
-	}
-	for c.command() == nil {
-	}
+func accepted(reply []byte) bool { return bytes.HasPrefix(reply, []byte("250")) }
+
+// readReply reads one reply of a server, of several lines perhaps.
+func readReply(in *bufio.Reader) ([]byte, error) {
+	return readLines(in, func(line []byte) bool { return len(line) < 4 || line[3] != '-' })
 }
 
-type smtpSession struct {
-	s              *SMTP
-	name           string
-	client, server net.Conn
-	from, to       *bufio.Reader
-	answer         []byte // the last reply of the server
-}
-
-// command passes one command and its reply.
-func (c *smtpSession) command() error {
-	line, err := c.from.ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	if _, err := c.server.Write(line); err != nil {
-		return err
-	}
-	if err := c.reply(); err != nil {
-		return err
-	}
-	if strings.EqualFold(strings.TrimSpace(string(line)), "DATA") && c.answered("354") {
-		return c.data()
-	}
-	return nil
-}
-
-func (c *smtpSession) answered(code string) bool { return bytes.HasPrefix(c.answer, []byte(code)) }
-
-// data passes a message; its end is what makes the server take it.
-func (c *smtpSession) data() error {
-	var data []byte
+// readLines reads to the end of the last line.
+func readLines(in *bufio.Reader, last func(line []byte) bool) (lines []byte, err error) {
 	for {
-		line, err := c.from.ReadBytes('\n')
-		if err != nil {
-			return err // the server sees it end without its end
-		}
-		if data = append(data, line...); len(data) > maxFrame {
-			return io.ErrShortBuffer
-		}
-		if string(line) == ".\r\n" {
-			break
-		}
-	}
-	t := c.s.catch(Mail{c.name, data})
-	if !t.keep(c.s.life, Before) {
-		return io.EOF
-	}
-	_, err := c.server.Write(data)
-	if err == nil {
-		err = c.read()
-	}
-	switch {
-	case err != nil || !c.answered("250"):
-		c.s.failed(t)
-	case !t.keep(c.s.life, After):
-		return io.EOF
-	}
-	if err == nil {
-		_, err = c.client.Write(c.answer)
-	}
-	return err
-}
-
-// reply passes one reply of the server.
-func (c *smtpSession) reply() error {
-	if err := c.read(); err != nil {
-		return err
-	}
-	_, err := c.client.Write(c.answer)
-	return err
-}
-
-// read reads one reply of the server, of several lines perhaps.
-func (c *smtpSession) read() error {
-	c.answer = nil
-	for {
-		line, err := c.to.ReadBytes('\n')
-		if err != nil {
-			return err
-		}
-		if c.answer = append(c.answer, line...); len(line) < 4 || line[3] != '-' {
-			return nil
+		line, err := in.ReadBytes('\n')
+		lines = append(lines, line...)
+		if err != nil || last(line) {
+			return lines, err
 		}
 	}
 }

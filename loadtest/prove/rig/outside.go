@@ -11,12 +11,12 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
+	"github.com/troupe-dev/troupe/schemas/check"
 	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// System is the troupe as it is looked at from outside.
+// System is the troupe as it is looked at from outside: by Log, Orders, RedisAddr, Gateway and Mailbox.
 func (r *Rig) System() inspect.System {
 	redis := taskstore.Config{Addrs: []string{r.RedisAddr}}
 	return inspect.System{
@@ -29,13 +29,31 @@ func (r *Rig) System() inspect.System {
 	}
 }
 
-// Record makes a record to append, byte for byte the same.
-func Record(r broker.Record) *kgo.Record {
-	k := &kgo.Record{Topic: r.Topic, Partition: int32(r.Partition), Key: r.Key, Value: r.Value}
-	for key, value := range r.Headers.All() {
-		k.Headers = append(k.Headers, kgo.RecordHeader{Key: key, Value: value})
+// readWithin bounds the reading of what never came to rest: it may not be readable either.
+const readWithin = 30 * time.Second
+
+// Judge waits until a system is at rest, reads all of it, and says what is wrong. What has no rest within a time is stuck;
+// missing, when set, is told now and then what is.
+func Judge(
+	ctx context.Context, s inspect.System, placed []check.Expected, within time.Duration, missing func(string),
+) (*check.Report, error) {
+	quiet, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	stuck := inspect.Quiet(quiet, s, placed, missing)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	return k
+	if stuck == nil {
+		return inspect.Run(ctx, s, placed)
+	}
+	ctx, end := context.WithTimeout(ctx, readWithin)
+	defer end()
+	found, err := inspect.Run(ctx, s, placed)
+	if err != nil {
+		found, stuck = &check.Report{}, fmt.Errorf("%w; %w", stuck, err)
+	}
+	found.Violation(check.Stuck, "", "%v", stuck)
+	return found, nil
 }
 
 var client = &http.Client{Timeout: 10 * time.Second}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 
 const (
 	kafkaVersion = "4.3.1"
-	startWithin  = 3 * time.Minute
 	// storeWithin bounds an answer of Redis: longer than it is silent.
 	storeWithin = 10 * time.Second
 )
@@ -42,7 +42,7 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 		if r.kafka, err = startKafka(ctx, filepath.Join(r.Dir, "kafka"), ports[0], ports[5], r.locks); err != nil {
 			return err
 		}
-		if r.redis, err = startRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1], r.locks); err != nil {
+		if r.redis, err = StartRedis(ctx, filepath.Join(r.Dir, "redis"), ports[1], r.locks.arguments()...); err != nil {
 			return err
 		}
 		r.KafkaAddrs, r.RedisAddr = []string{addr(0)}, addr(1)
@@ -71,15 +71,9 @@ func (r *Rig) stores(ctx context.Context) (err error) {
 	return err
 }
 
-// kafka is a real one of our own: one broker in KRaft mode, with its data in the rig's directory, so that it can be killed and
-// started again with its log. Its programs are those of scripts/kafka.
-type kafka struct {
-	*Child
-	addr, dir string
-	java      []string
-}
-
-func startKafka(ctx context.Context, dir string, port, controller int, l *locks) (*kafka, error) {
+// startKafka starts a real one of our own: one broker in KRaft mode, with its data in a directory, so that it can be killed
+// and started again with its log. Its programs are those of scripts/kafka.
+func startKafka(ctx context.Context, dir string, port, controller int, l *locks) (*Server, error) {
 	fetch := exec.CommandContext(ctx, "scripts/kafka", "fetch", kafkaVersion)
 	fetch.Stderr = os.Stderr
 	if err := fetch.Run(); err != nil {
@@ -95,21 +89,23 @@ func startKafka(ctx context.Context, dir string, port, controller int, l *locks)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	k := &kafka{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, java: []string{"-cp", filepath.Join(libs, "*")}}
-	if err := os.WriteFile(filepath.Join(dir, "server.properties"), []byte(k.properties(controller, l)), 0o644); err != nil {
+	addr, settings := fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "server.properties")
+	if err := os.WriteFile(settings, []byte(properties(addr, dir, controller, l)), 0o644); err != nil {
 		return nil, err
 	}
-	id, err := k.tool(ctx, "random-uuid")
+	java := []string{"java", "-Xms512m", "-Xmx1g", "-cp", filepath.Join(libs, "*")}
+	id, err := storage(ctx, java, "random-uuid")
+	if err == nil {
+		_, err = storage(ctx, java, "format", "-t", strings.TrimSpace(id), "-c", settings)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if _, err := k.tool(ctx, "format", "-t", strings.TrimSpace(id), "-c", filepath.Join(dir, "server.properties")); err != nil {
-		return nil, err
-	}
-	return k, k.start(ctx)
+	k := &Server{Addr: addr, Log: filepath.Join(dir, "server.log"), Args: append(java, "kafka.Kafka", settings)}
+	return k, k.Start(ctx)
 }
 
-func (k *kafka) properties(controller int, l *locks) string {
+func properties(addr, dir string, controller int, l *locks) string {
 	listener, protocol, further := l.properties()
 	return fmt.Sprintf(`process.roles=broker,controller
 node.id=1
@@ -126,11 +122,13 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-%[6]s`, k.addr, controller, k.dir, listener, protocol, further)
+%[6]s`, addr, controller, dir, listener, protocol, further)
 }
 
-func (k *kafka) tool(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "java", append(append(k.java, "kafka.tools.StorageTool"), args...)...)
+// storage runs Kafka's tool for what is stored, and returns what it says.
+func storage(ctx context.Context, java []string, args ...string) (string, error) {
+	tool := append(slices.Clip(java), "kafka.tools.StorageTool")
+	cmd := exec.CommandContext(ctx, tool[0], append(tool[1:], args...)...)
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -140,28 +138,8 @@ func (k *kafka) tool(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-func (k *kafka) start(ctx context.Context) (err error) {
-	args := append([]string{"-Xms512m", "-Xmx1g"}, append(k.java, "kafka.Kafka", filepath.Join(k.dir, "server.properties"))...)
-	if k.Child, err = StartChild(filepath.Join(k.dir, "server.log"), nil, "java", args...); err != nil {
-		return err
-	}
-	return answers(ctx, k.Child, k.addr)
-}
-
-// again kills it and starts it with the log that it has.
-func (k *kafka) again(ctx context.Context) error {
-	k.Kill()
-	return k.start(ctx)
-}
-
-// redisServer is a real one of our own. It writes nothing by itself.
-type redisServer struct {
-	*Child
-	addr, dir string
-	locks     *locks
-}
-
-func startRedis(ctx context.Context, dir string, port int, l *locks) (*redisServer, error) {
+// StartRedis starts a real one, which writes nothing by itself unless settings say so, with its files in a directory.
+func StartRedis(ctx context.Context, dir string, port int, settings ...string) (*Server, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -169,23 +147,19 @@ func startRedis(ctx context.Context, dir string, port int, l *locks) (*redisServ
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s := &redisServer{addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, locks: l}
-	return s, s.start(ctx)
+	s := &Server{Addr: fmt.Sprintf("127.0.0.1:%d", port), Log: filepath.Join(dir, "server.log"), Args: append([]string{
+		"redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "",
+	}, settings...)}
+	return s, s.Start(ctx)
 }
 
-func (s *redisServer) start(ctx context.Context) (err error) {
-	_, port, _ := net.SplitHostPort(s.addr)
-	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.locks.arguments()...)
-	if s.Child, err = StartChild(filepath.Join(s.dir, "server.log"), nil, "redis-server", args...); err != nil {
-		return err
-	}
-	return answers(ctx, s.Child, s.addr)
-}
+// redisFile is one in the directory of our own Redis.
+func (r *Rig) redisFile(name string) string { return filepath.Join(filepath.Dir(r.redis.Log), name) }
 
-// again kills it and starts it after a while: with the file that is there, or empty.
-func (s *redisServer) again(ctx context.Context, away time.Duration, file string) error {
-	s.Kill()
-	dump := filepath.Join(s.dir, "dump.rdb")
+// redisAgain kills our own Redis and starts it after a while: with what the file holds, or empty.
+func (r *Rig) redisAgain(ctx context.Context, away time.Duration, file string) error {
+	r.redis.Kill()
+	dump := r.redisFile("dump.rdb")
 	err := os.Remove(dump)
 	if file != "" {
 		err = os.Link(file, dump)
@@ -194,18 +168,5 @@ func (s *redisServer) again(ctx context.Context, away time.Duration, file string
 		return err
 	}
 	_ = wait.Sleep(ctx, away) // the caller looks at ctx
-	return s.start(ctx)
-}
-
-// answers waits until something accepts connections there.
-func answers(ctx context.Context, c *Child, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
-	return Until(ctx, "something answers at "+addr, func() (string, error) {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			return "", conn.Close()
-		}
-		return err.Error(), c.Gone()
-	})
+	return r.redis.Start(ctx)
 }

@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -74,11 +74,11 @@ type Rig struct {
 	order   string // URL of the first one, as the next three
 	query   string
 	console string
-	issuer  string       // empty unless Secure
-	kafka   *kafka       // nil unless Real
-	redis   *redisServer // nil unless Real
-	locks   *locks       // nil unless Secure
-	exports *collector   // nil unless Secure, and nil when Direct
+	issuer  string           // empty unless Secure
+	kafka   *Server          // nil unless Real
+	redis   *Server          // nil unless Real
+	locks   *locks           // nil unless Secure
+	exports *httptest.Server // nil unless Secure, and nil when Direct
 	play    *Child
 
 	stored   sync.Mutex // held while Redis is stopped, saved or restored
@@ -108,7 +108,7 @@ func Start(ctx context.Context, c Config) (r *Rig, err error) {
 		if r.exports, err = collect(c.Dir); err != nil {
 			return r, err
 		}
-		env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.exports.endpoint}
+		env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + r.exports.URL}
 	}
 	if r.play, err = StartChild(filepath.Join(c.Dir, "play.log"), env, c.Troupe, args...); err != nil {
 		return r, err
@@ -245,7 +245,7 @@ func (r *Rig) Stop() error {
 		}
 	}
 	if r.exports != nil {
-		r.exports.stop()
+		r.exports.Close()
 	}
 	if r.Log != nil {
 		r.Log.Close()
@@ -263,68 +263,4 @@ func (r *Rig) Stop() error {
 		r.redis.Kill()
 	}
 	return errors.Join(errs...)
-}
-
-// Child is a process of its own group with its output in a file.
-type Child struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-	err   error // how it ended
-}
-
-// StartChild starts a program with further variables of its environment. What it says goes to the end of the file log.
-func StartChild(log string, env []string, program string, args ...string) (*Child, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = out.Close() }() // the child has its own
-	c := &Child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
-	c.cmd.Stdout, c.cmd.Stderr = out, out
-	c.cmd.Env = append(os.Environ(), env...)
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us: we stop it in order
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { // ends with the child, for whose end stop waits
-		c.err = c.cmd.Wait()
-		close(c.ended)
-	}()
-	return c, nil
-}
-
-// PID is that of the process, also when it has ended.
-func (c *Child) PID() int { return c.cmd.Process.Pid }
-
-// Ended is closed when the process has ended.
-func (c *Child) Ended() <-chan struct{} { return c.ended }
-
-// Gone is an error once the process has ended.
-func (c *Child) Gone() error {
-	select {
-	case <-c.ended:
-		return fmt.Errorf("%s ended: %s", c.cmd.Path, c.cmd.ProcessState)
-	default:
-		return nil
-	}
-}
-
-// Kill ends it with SIGKILL, and blocks until it is gone. One that could not be started is nil.
-func (c *Child) Kill() {
-	if c != nil {
-		_ = c.cmd.Process.Kill() // it may have ended
-		<-c.ended
-	}
-}
-
-// stop sends a signal, insists after a while, and waits. It returns what the child ended with.
-func (c *Child) stop(s syscall.Signal, within time.Duration) error {
-	_ = c.cmd.Process.Signal(s) // it may have ended; what it ended with counts
-	select {
-	case <-c.ended:
-	case <-time.After(within):
-		c.Kill()
-		return fmt.Errorf("no end within %s", within)
-	}
-	return c.err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"syscall"
@@ -36,7 +35,7 @@ func (r *Rig) Cannot() []schedule.Class {
 // RestartBroker kills the broker and blocks until it is there again, with its log.
 func (r *Rig) RestartBroker(ctx context.Context) error {
 	if r.kafka != nil {
-		return r.kafka.again(ctx)
+		return r.kafka.Again(ctx)
 	}
 	return r.Kill(ctx, "broker")
 }
@@ -46,7 +45,7 @@ func (r *Rig) EmptyRedis(ctx context.Context, away time.Duration) error {
 	r.stored.Lock()
 	defer r.stored.Unlock()
 	if r.redis != nil {
-		return r.redis.again(ctx, away, "")
+		return r.redisAgain(ctx, away, "")
 	}
 	if away == 0 {
 		return r.Kill(ctx, "redis")
@@ -82,11 +81,11 @@ func (r *Rig) Snapshot(ctx context.Context) (err error) {
 	if err := r.Store.Save(ctx).Err(); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(filepath.Join(r.redis.dir, "dump.rdb"))
+	b, err := os.ReadFile(r.redisFile("dump.rdb"))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.redis.dir, "snapshot"), b, 0o600)
+	return os.WriteFile(r.redisFile("snapshot"), b, 0o600)
 }
 
 // Restore puts the last snapshot in the place of what Redis holds, and says how old that is.
@@ -97,7 +96,7 @@ func (r *Rig) Restore(ctx context.Context) (age time.Duration, err error) {
 	if r.redis == nil {
 		return age, r.Control.RestoreRedis(ctx)
 	}
-	return age, r.redis.again(ctx, 0, filepath.Join(r.redis.dir, "snapshot"))
+	return age, r.redisAgain(ctx, 0, r.redisFile("snapshot"))
 }
 
 // ThinRedis deletes some of what Redis holds, drawn from a seed, and says how many keys of how many.
@@ -139,14 +138,14 @@ func (r *Rig) FillRedis(ctx context.Context, length time.Duration) error {
 // stopRedis stops its process where it is: whoever is connected stays so, and is not answered.
 func (r *Rig) stopRedis(ctx context.Context) error {
 	if r.redis != nil {
-		return r.redis.cmd.Process.Signal(syscall.SIGSTOP)
+		return r.redis.signal(syscall.SIGSTOP)
 	}
 	return r.Do(ctx, "redis", "pause")
 }
 
 func (r *Rig) continueRedis(ctx context.Context) error {
 	if r.redis != nil {
-		return r.redis.cmd.Process.Signal(syscall.SIGCONT)
+		return r.redis.signal(syscall.SIGCONT)
 	}
 	return r.Do(ctx, "redis", "resume")
 }

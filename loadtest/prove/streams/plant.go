@@ -41,13 +41,8 @@ func (t *test) plant(ctx context.Context) error {
 		return fmt.Errorf("there are no facts among %d records", len(log))
 	}
 	all = append(all, unreadable()...)
-	c, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(t.brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	t.say("%d more orders; %d copies, superseded facts and garbage appended", placed, len(all))
-	return c.ProduceSync(ctx, all...).FirstErr()
+	return rig.Append(ctx, strings.Split(t.brokers, ","), all...)
 }
 
 // place places orders, some of which are declined or cancelled, and blocks until they are at rest.

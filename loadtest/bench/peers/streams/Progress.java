@@ -45,7 +45,7 @@ final class Progress {
     settled[n++] = now.getEpochSecond() * 1_000_000 + now.getNano() / 1000 - placedAt;
     if (n == settled.length) {
       Arrays.sort(settled);
-      var quantiles = "{\"P50\":%d,\"P95\":%d,\"P99\":%d,\"Max\":%d}".formatted(at(.5), at(.95), at(.99), at(1));
+      var quantiles = "{\"P50\":%d,\"P99\":%d}".formatted(at(.5), at(.99));
       say("last", ",\"settled\":" + quantiles);
       over.complete(null);
     } else if (every > 0 && n % every == 0) {

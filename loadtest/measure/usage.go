@@ -1,4 +1,4 @@
-package rig
+package measure
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ticksPerSecond is the unit of processor time in /proc/PID/stat on Linux (sysconf _SC_CLK_TCK, 100 on every platform Go
-// runs on).
+// ticksPerSecond is the unit of processor time in /proc/PID/stat on Linux (sysconf _SC_CLK_TCK, 100 on every platform
+// Go runs on).
 const ticksPerSecond = 100
 
 // Usage returns the processor time that processes have used and their resident memory in bytes, all together. It reads
@@ -20,7 +20,8 @@ func Usage(pids ...int) (processor time.Duration, memory int64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		// proc(5): after the command's name in parentheses, fields 14 and 15 are utime and stime, 24 is the resident set in pages.
+		// proc(5): after the command's name in parentheses, fields 14 and 15 are utime and stime, 24 is the resident set
+		// in pages.
 		var user, system, pages int64
 		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		if len(f) < 22 {
