@@ -14,7 +14,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Config of the embedded broker.
@@ -39,7 +38,7 @@ func Run(ctx context.Context, cfg Config) error {
 		kfake.NumBrokers(nodes),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { // called once per broker, in order
 			next++
-			return lns[next-1], nil
+			return lingering{lns[next-1]}, nil
 		}),
 		kfake.ClusterID("troupe-playground"),
 		kfake.GroupMinSessionTimeout(time.Second),
@@ -56,23 +55,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("open the broker's data in %q: %w", cfg.Dir, err)
 	}
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	parts := []lifecycle.Part{{Name: "sessions", Run: func(ctx context.Context) error {
-		watchSessions(cluster).run(ctx, client)
+	if cfg.ControlAddr == "" {
+		<-ctx.Done()
 		return nil
-	}}}
-	if cfg.ControlAddr != "" {
-		ln, err := control.Listen(cfg.ControlAddr)
-		if err != nil {
-			return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
-		}
-		parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, moves(cluster, nodes)))
 	}
-	return lifecycle.Run(ctx, parts...)
+	ln, err := control.Listen(cfg.ControlAddr)
+	if err != nil {
+		return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
+	}
+	return lifecycle.Run(ctx, lifecycle.HTTP("control", ln, httpdoor.Config{}, moves(cluster, nodes)))
 }
 
 // listenAll opens the addresses of all brokers, or none.
