@@ -3,8 +3,10 @@
 package supervise
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os/exec"
@@ -24,6 +26,8 @@ const (
 	steady  = 10 * time.Second
 	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
 	drainWithin = time.Second
+	// maxLine bounds a line of output, in bytes; what is longer is cut into several.
+	maxLine = 64 << 10
 )
 
 // Spec is one process to keep running.
@@ -149,11 +153,14 @@ func (p *Process) away(ctx context.Context, exit string) bool {
 
 // once runs the process to its end and says how it ended.
 func (p *Process) once(ctx context.Context) string {
-	lines := &lineWriter{emit: func(line []byte) { p.out(p.spec.Name, line) }}
-	defer lines.flush()
+	read, written := io.Pipe()
+	var output sync.WaitGroup
+	output.Go(func() { p.lines(read) })
+	defer output.Wait()
+	defer func() { _ = written.Close() }() // ends its lines
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	cmd.Env = slices.Concat(p.spec.Env, []string{parentVariable + "=3"})
-	cmd.Stdout, cmd.Stderr = lines, lines
+	cmd.Stdout, cmd.Stderr = written, written
 	cmd.WaitDelay = drainWithin
 	cmd.SysProcAttr = attributes()
 	leash, err := leashed(cmd)
@@ -184,6 +191,18 @@ func (p *Process) once(ctx context.Context) string {
 		return err.Error()
 	}
 	return "exit status 0"
+}
+
+// lines gives out the process's output line by line, until that ends.
+func (p *Process) lines(output io.Reader) {
+	lines := bufio.NewReaderSize(output, maxLine)
+	for {
+		line, _, err := lines.ReadLine()
+		if err != nil {
+			return
+		}
+		p.out(p.spec.Name, line)
+	}
 }
 
 // end waits for ctx, then ends the process, kindly first. It returns when the process is gone.
