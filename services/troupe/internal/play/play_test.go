@@ -270,10 +270,10 @@ func TestLogsHaveOneShape(t *testing.T) {
 	} {
 		l.line(line.name, []byte(line.raw))
 	}
-	want := "03:04:05.006 order     INFO  order placed order_id=o-1 n=3 text=\"a b\" c={…} e=\"\"\n" +
+	want := "03:04:05.006 order     INFO  order placed c={…} e=\"\" n=3 order_id=\"o-1\" text=\"a b\"\n" +
 		"03:04:05.006 payment-2       panic: �[31mred\n" +
 		"03:04:05.006 query           {\"level\":\"INFO\"}\n" +
-		"03:04:05.006 query     WARN  evil �[2J k=\"\\x1b\"\n" +
+		"03:04:05.006 query     WARN  evil �[2J k=\"\\u001b\"\n" +
 		"03:04:05.006 query           {\"time\":\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
