@@ -110,8 +110,8 @@ func (o *Options) stores(at Playground) []process {
 		list = append(list, p)
 	}
 	if len(o.KafkaBrokers) == 0 {
-		env := []string{"BROKER_ADDR=" + at.Kafka[0], "BROKER_CONTROL_ADDR=" + local(o.brokerControl),
-			"BROKER_DIR=" + filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES=" + strconv.FormatBool(o.SyncWrites)}
+		env := []string{"BROKER_ADDR=" + at.Kafka[0], "BROKER_DIR=" + filepath.Join(o.Dir, "kafka"),
+			"BROKER_SYNC_WRITES=" + strconv.FormatBool(o.SyncWrites)}
 		if len(at.Kafka) > 1 {
 			env = append(env, "BROKER_FURTHER_ADDRS="+strings.Join(at.Kafka[1:], ","))
 		}

@@ -213,15 +213,15 @@ func (p *Process) end(ctx context.Context, gone <-chan struct{}) {
 	case <-ctx.Done():
 	}
 	p.set(func(s *Status) { s.State = Stopping })
-	_ = p.signal(syscall.SIGTERM) // may be gone in this moment
-	_ = p.signal(syscall.SIGCONT) // a paused process cannot end kindly
+	_ = p.Signal(syscall.SIGTERM) // may be gone in this moment
+	_ = p.Signal(syscall.SIGCONT) // a paused process cannot end kindly
 	late := time.NewTimer(p.spec.StopWithin)
 	defer late.Stop()
 	select {
 	case <-gone:
 	case <-late.C:
 		p.log.Error("process did not stop in time, killing it", "within", p.spec.StopWithin.String())
-		_ = p.signal(syscall.SIGKILL)
+		_ = p.Signal(syscall.SIGKILL)
 		<-gone
 	}
 }

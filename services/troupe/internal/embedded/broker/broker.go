@@ -7,28 +7,36 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// Signals that make a cluster of several brokers move what they lead.
+const (
+	MoveLeaders      = syscall.SIGUSR1 // every partition gets a leader drawn anew
+	MoveCoordinators = syscall.SIGUSR2 // every consumer group gets another coordinator
 )
 
 // Config of the embedded broker.
 type Config struct {
-	Addr        string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
-	Further     []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
-	ControlAddr string   `env:"BROKER_CONTROL_ADDR" help:"loopback address on which the broker can be told to fail; empty: it cannot"`
-	Dir         string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
-	SyncWrites  bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
-	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+	Addr       string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
+	Further    []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
+	Dir        string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
+	SyncWrites bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
+	LogFormat  string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 }
 
 // Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by
 // default, so that a killed service is missed within a second or two.
 func Run(ctx context.Context, cfg Config) error {
+	moves := make(chan os.Signal, 1)
+	signal.Notify(moves, MoveLeaders, MoveCoordinators)
+	defer signal.Stop(moves)
 	lns, err := listenAll(cfg)
 	if err != nil {
 		return err
@@ -55,15 +63,19 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("open the broker's data in %q: %w", cfg.Dir, err)
 	}
 	defer cluster.Close()
-	if cfg.ControlAddr == "" {
-		<-ctx.Done()
-		return nil
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-moves:
+			if s == MoveLeaders {
+				cluster.ShufflePartitionLeaders()
+			} else {
+				cluster.RehashCoordinators()
+			}
+			slog.Info("moved", "signal", s.String())
+		}
 	}
-	ln, err := control.Listen(cfg.ControlAddr)
-	if err != nil {
-		return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
-	}
-	return lifecycle.Run(ctx, lifecycle.HTTP("control", ln, httpdoor.Config{}, moves(cluster, nodes)))
 }
 
 // listenAll opens the addresses of all brokers, or none.
