@@ -159,17 +159,15 @@ func (p *Process) once(ctx context.Context) string {
 	defer output.Wait()
 	defer func() { _ = written.Close() }() // ends its lines
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
-	cmd.Env = slices.Concat(p.spec.Env, []string{parentVariable + "=3"})
+	cmd.Env = slices.Concat(p.spec.Env, []string{followVariable + "=1"})
 	cmd.Stdout, cmd.Stderr = written, written
 	cmd.WaitDelay = drainWithin
 	cmd.SysProcAttr = attributes()
-	leash, err := leashed(cmd)
-	if err != nil {
-		return err.Error()
+	if _, err := cmd.StdinPipe(); err != nil { // it ends with this process
+		return "cannot start: " + err.Error()
 	}
-	defer leash()
 	p.mu.Lock()
-	err = cmd.Start()
+	err := cmd.Start()
 	if err == nil {
 		p.cmd = cmd
 		p.status.PID, p.status.State = cmd.Process.Pid, Running
