@@ -24,8 +24,6 @@ const (
 	minWait = 200 * time.Millisecond
 	maxWait = 5 * time.Second
 	steady  = 10 * time.Second
-	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
-	drainWithin = time.Second
 	// maxLine bounds a line of output, in bytes; what is longer is cut into several.
 	maxLine = 64 << 10
 )
@@ -158,10 +156,11 @@ func (p *Process) once(ctx context.Context) string {
 	output.Go(func() { p.lines(read) })
 	defer output.Wait()
 	defer func() { _ = written.Close() }() // ends its lines
-	cmd := exec.Command(p.spec.Path, p.spec.Args...)
+	cmd := exec.CommandContext(ctx, p.spec.Path, p.spec.Args...)
 	cmd.Env = slices.Concat(p.spec.Env, []string{followVariable + "=1"})
 	cmd.Stdout, cmd.Stderr = written, written
-	cmd.WaitDelay = drainWithin
+	cmd.Cancel = p.ask
+	cmd.WaitDelay = p.spec.StopWithin // then it is killed
 	cmd.SysProcAttr = attributes()
 	if _, err := cmd.StdinPipe(); err != nil { // it ends with this process
 		return "cannot start: " + err.Error()
@@ -176,19 +175,15 @@ func (p *Process) once(ctx context.Context) string {
 	if err != nil {
 		return "cannot start: " + err.Error()
 	}
-	gone := make(chan struct{})
-	var ender sync.WaitGroup
-	ender.Go(func() { p.end(ctx, gone) })
-	err = cmd.Wait()
+	_ = cmd.Wait() // its state says how it ended
 	p.mu.Lock()
 	p.cmd, p.status.PID = nil, 0
 	p.mu.Unlock()
-	close(gone)
-	ender.Wait()
-	if err != nil {
-		return err.Error()
+	exit := cmd.ProcessState.String()
+	if ctx.Err() != nil && exit == "signal: killed" {
+		p.log.Error("process did not stop in time and was killed", "within", p.spec.StopWithin.String())
 	}
-	return "exit status 0"
+	return exit
 }
 
 // lines gives out the process's output line by line, until that ends.
@@ -203,25 +198,12 @@ func (p *Process) lines(output io.Reader) {
 	}
 }
 
-// end waits for ctx, then ends the process, kindly first. It returns when the process is gone.
-func (p *Process) end(ctx context.Context, gone <-chan struct{}) {
-	select {
-	case <-gone:
-		return
-	case <-ctx.Done():
-	}
+// ask asks the process to end.
+func (p *Process) ask() error {
 	p.set(func(s *Status) { s.State = Stopping })
 	_ = p.Signal(syscall.SIGTERM) // may be gone in this moment
 	_ = p.Signal(syscall.SIGCONT) // a paused process cannot end kindly
-	late := time.NewTimer(p.spec.StopWithin)
-	defer late.Stop()
-	select {
-	case <-gone:
-	case <-late.C:
-		p.log.Error("process did not stop in time, killing it", "within", p.spec.StopWithin.String())
-		_ = p.Signal(syscall.SIGKILL)
-		<-gone
-	}
+	return nil
 }
 
 func (p *Process) set(f func(*Status)) {
