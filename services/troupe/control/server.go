@@ -1,6 +1,6 @@
 // Package control is the control API of the playground: it shows the supervised processes and breaks them from outside,
-// for tests and for people who want to see nothing get lost. It answers on loopback only, and never to a web page of
-// another origin.
+// for tests and for people who want to see nothing get lost. It never answers a web page of another origin, and belongs on
+// loopback: who reaches it can stop all.
 package control
 
 import (
@@ -8,16 +8,13 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
@@ -48,28 +45,18 @@ type List struct {
 	Processes []supervise.Status `json:"processes"`
 }
 
-// Listen opens the control API's address, which must be a loopback one. The error names the address.
-func Listen(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	ip, _ := netip.ParseAddr(host)
-	if err != nil || host != "localhost" && !ip.IsLoopback() {
-		return nil, fault.New(fault.Invalid, "control address %q: must be host:port of loopback: who reaches it can stop all", addr)
-	}
-	return lifecycle.Listen(addr)
-}
-
 // Stores is what can be done to what the services stand on.
 type Stores struct {
 	// Flush wipes Redis; Snapshot remembers what it holds, and Restore brings that back.
 	Flush, Snapshot, Restore func(context.Context) error
-	// Broker serves /leaders/move and /coordinators/move; nil when the broker is not the embedded one.
-	Broker http.Handler
+	// MoveLeaders and MoveCoordinators make the brokers change what they lead; it is done when they come to it.
+	MoveLeaders, MoveCoordinators func(context.Context) error
 }
 
 // Handler serves the API over processes in the order given, and what others adds.
 func Handler(processes []Process, stores Stores, others ...func(chi.Router)) *chi.Mux {
 	mux := httpdoor.NewRouter()
-	mux.Use(Guard)
+	mux.Use(guard)
 	for _, add := range others {
 		add(mux)
 	}
@@ -87,34 +74,25 @@ func Handler(processes []Process, stores Stores, others ...func(chi.Router)) *ch
 		}
 		Reply(w, r, status, err)
 	})
-	for action, do := range map[string]func(context.Context) error{
-		"flush": stores.Flush, "snapshot": stores.Snapshot, "restore": stores.Restore,
+	for path, do := range map[string]func(context.Context) error{
+		"/redis/flush": stores.Flush, "/redis/snapshot": stores.Snapshot, "/redis/restore": stores.Restore,
+		"/broker/leaders/move": stores.MoveLeaders, "/broker/coordinators/move": stores.MoveCoordinators,
 	} {
-		mux.Post("/redis/"+action, func(w http.ResponseWriter, r *http.Request) {
+		mux.Post(path, func(w http.ResponseWriter, r *http.Request) {
 			if err := do(r.Context()); err != nil {
 				Reply(w, r, nil, err)
 				return
 			}
-			slog.Info("redis was treated", "action", action)
+			slog.Info("a store was treated", "path", path)
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
-	mux.Handle("/broker/*", broker(stores.Broker))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, fault.New(fault.NotFound, "no %s %s here; there are GET /processes, "+
 			"POST /processes/{name}/{kill|term|pause|resume|stop|start}, POST /redis/{flush|snapshot|restore}, "+
 			"POST /broker/{leaders|coordinators}/move, GET /breaks, POST and DELETE /breaks/{name}", r.Method, r.URL.Path))
 	})
 	return mux
-}
-
-func broker(h http.Handler) http.Handler {
-	if h != nil {
-		return http.StripPrefix("/broker", h)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, fault.New(fault.Conflict, "only the embedded broker can be told to move anything: this playground runs on another"))
-	})
 }
 
 func act(processes []Process, name, action string) (supervise.Status, error) {
@@ -147,9 +125,9 @@ func Reply(w http.ResponseWriter, r *http.Request, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // the caller is gone; nobody to tell
 }
 
-// Guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that
+// guard keeps web pages out, beside what the guard of every API does: no request may bear an Origin, and one that
 // changes something must bear Header.
-func Guard(next http.Handler) http.Handler {
+func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Origin") != "":

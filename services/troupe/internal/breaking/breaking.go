@@ -55,7 +55,6 @@ type Status struct {
 // Stage breaks and mends. Make it with New; Run must run.
 type Stage struct {
 	breaks []Break
-	wake   chan struct{} // something is broken until another time
 
 	mu sync.Mutex
 	on map[string]*Status
@@ -63,7 +62,7 @@ type Stage struct {
 
 // newStage returns a stage where these can be broken.
 func newStage(breaks []Break) *Stage {
-	return &Stage{breaks: breaks, wake: make(chan struct{}, 1), on: map[string]*Status{}}
+	return &Stage{breaks: breaks, on: map[string]*Status{}}
 }
 
 // List returns everything that can be broken, always in the same order.
@@ -95,7 +94,8 @@ func (s *Stage) Begin(ctx context.Context, name, option string) (Status, error) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if is := s.on[name]; is != nil && is.On && is.Option != option {
+	before := s.on[name]
+	if before != nil && before.On && before.Option != option {
 		if err := b.end(ctx); err != nil {
 			return Status{}, err
 		}
@@ -104,14 +104,15 @@ func (s *Stage) Begin(ctx context.Context, name, option string) (Status, error) 
 	if err != nil {
 		return Status{}, err
 	}
-	ends := time.Now().Add(time.Duration(b.LastsS) * time.Second)
+	if before != nil {
+		before.On = false // its time does not count any more
+	}
 	is := &Status{Break: b, On: b.LastsS > 0, Option: option, Order: order}
 	if is.On {
-		is.EndsAt = &ends
+		s.mendIn(is, time.Duration(b.LastsS)*time.Second)
 	}
 	s.on[name] = is
 	slog.InfoContext(ctx, "broken on request", "break", name, "option", option, "for_s", b.LastsS)
-	s.poke()
 	return *is, nil
 }
 
@@ -124,9 +125,7 @@ func (s *Stage) End(ctx context.Context, name string) (Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if is := s.on[name]; is != nil && is.On {
-		err := s.mend(ctx, is)
-		s.poke() // it ends at another time
-		if err != nil {
+		if err := s.mend(ctx, is); err != nil {
 			return Status{}, err
 		}
 		return *is, nil
@@ -152,11 +151,11 @@ func (b Break) values() []string {
 	return values
 }
 
-// mend is called with the lock.
+// mend is called with the lock. It is tried again when it fails.
 func (s *Stage) mend(ctx context.Context, is *Status) error {
 	if err := is.end(ctx); err != nil {
-		again := time.Now().Add(retryAfter)
-		is.Error, is.EndsAt = err.Error(), &again
+		is.Error = err.Error()
+		s.mendIn(is, retryAfter)
 		slog.WarnContext(ctx, "not mended yet", "break", is.Name, "error", err)
 		return err
 	}
@@ -165,43 +164,30 @@ func (s *Stage) mend(ctx context.Context, is *Status) error {
 	return nil
 }
 
-func (s *Stage) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // it is awake already
-	}
+// mendIn mends it by itself, unless it is mended before, or to be mended at another time.
+func (s *Stage) mendIn(is *Status, d time.Duration) {
+	ends := time.Now().Add(d)
+	is.EndsAt = &ends
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if is.On && is.EndsAt == &ends {
+			_ = s.mend(context.Background(), is) // the status says why it failed
+		}
+	})
 }
 
-// Run mends what has been broken for long enough, until ctx ends; then it mends everything.
+// Run waits until ctx ends, and mends everything.
 func (s *Stage) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		var due <-chan time.Time
-		if next, some := s.due(ctx, time.Now()); some {
-			due = time.After(time.Until(next))
-		}
-		select {
-		case <-ctx.Done():
-		case <-s.wake:
-		case <-due:
-		}
-	}
+	<-ctx.Done()
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryAfter)
 	defer cancel()
-	s.due(within, time.Now().Add(time.Hour))
-	return nil
-}
-
-// due mends what ends by now, and returns when the next ends.
-func (s *Stage) due(ctx context.Context, now time.Time) (next time.Time, some bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, is := range s.on {
-		if is.On && !is.EndsAt.After(now) {
-			_ = s.mend(ctx, is) // it is tried again, and the status says why
-		}
-		if is.On && (!some || is.EndsAt.Before(next)) {
-			next, some = *is.EndsAt, true
+		if is.On {
+			_ = s.mend(within, is) // there is no later time
 		}
 	}
-	return next, some
+	return nil
 }

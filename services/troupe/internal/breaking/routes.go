@@ -13,7 +13,7 @@ type List struct {
 	Breaks []Status `json:"breaks"`
 }
 
-// Routes adds GET /breaks, and POST and DELETE /breaks/{name}. It guards nothing: control.Guard must stand before it.
+// Routes adds GET /breaks, and POST and DELETE /breaks/{name}. It guards nothing: control.Handler does.
 func (s *Stage) Routes(mux chi.Router) {
 	mux.Get("/breaks", func(w http.ResponseWriter, r *http.Request) { control.Reply(w, r, List{s.List()}, nil) })
 	mux.Post("/breaks/{name}", func(w http.ResponseWriter, r *http.Request) {

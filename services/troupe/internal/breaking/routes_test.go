@@ -9,10 +9,12 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/control"
 )
 
-// The playground's control door, as troupe play puts it together; below /broker is another door, with routes of its own.
+// The playground's control door, as troupe play puts it together.
 func TestEveryRouteOfTheControlIsADoors(t *testing.T) {
 	nothing := func(context.Context) error { return nil }
 	stage := New(World{Flush: nothing})
-	h := control.Handler(nil, control.Stores{Flush: nothing, Snapshot: nothing, Restore: nothing}, stage.Routes)
-	httpdoortest.Routes(t, httpdoor.Config{}, h, httpdoortest.Header{Name: control.Header, Value: "1"}, "/broker")
+	h := control.Handler(nil, control.Stores{
+		Flush: nothing, Snapshot: nothing, Restore: nothing, MoveLeaders: nothing, MoveCoordinators: nothing,
+	}, stage.Routes)
+	httpdoortest.Routes(t, httpdoor.Config{}, h, httpdoortest.Header{Name: control.Header, Value: "1"})
 }

@@ -18,9 +18,6 @@ const (
 	failed                = "failed"
 )
 
-// recentMax bounds what the page shows.
-const recentMax = 50
-
 // intent is a payment intent as it is after a change. It is never changed, only replaced.
 type intent struct {
 	ID         string            `json:"id"`
@@ -31,7 +28,6 @@ type intent struct {
 	Status     string            `json:"status"`
 	Created    time.Time         `json:"created"`
 	CanceledAt time.Time         `json:"canceled_at,omitzero"`
-	CancelWhy  string            `json:"cancel_why,omitempty"`
 	// SettlesAt is when an intent that is processing succeeds.
 	SettlesAt time.Time `json:"settles_at,omitzero"`
 	LastError *apiError `json:"last_error,omitempty"`
@@ -44,7 +40,6 @@ type refund struct {
 	Charge    string            `json:"charge"`
 	Amount    int64             `json:"amount"`
 	Currency  string            `json:"currency"`
-	Reason    string            `json:"reason,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	Created   time.Time         `json:"created"`
 	SettlesAt time.Time         `json:"settles_at,omitzero"` // pending until then; zero: succeeded at once
@@ -70,13 +65,6 @@ type entry struct {
 	Refund *refund   `json:"refund,omitempty"`
 }
 
-// movement is one line of the page.
-type movement struct {
-	At                                        time.Time
-	Kind, OrderID, Intent, ID, Currency, What string
-	Amount                                    int64
-}
-
 // book is everything the ledger says, in memory.
 type book struct {
 	intents  map[string]*intent
@@ -84,8 +72,6 @@ type book struct {
 	refunds  map[string]*refund
 	ofIntent map[string][]string // ids of refunds as they were created
 	answers  map[string]*answer
-	expiry   []*answer // as they were given
-	recent   []movement
 }
 
 func newBook() *book {
@@ -107,69 +93,31 @@ func (b *book) replay(e entry) error {
 // apply takes over an entry that is decided.
 func (b *book) apply(e entry) {
 	if i := e.Intent; i != nil {
-		old := b.intents[i.ID]
-		if old == nil {
+		if b.intents[i.ID] == nil {
 			b.byOrder[i.orderID()] = append(b.byOrder[i.orderID()], i.ID)
 		}
 		b.intents[i.ID] = i
-		b.noteIntent(old, i, e.At)
 	}
 	if r := e.Refund; r != nil {
 		b.refunds[r.ID] = r
 		b.ofIntent[r.Intent] = append(b.ofIntent[r.Intent], r.ID)
-		b.note(movement{At: e.At, Kind: "refund", OrderID: b.intents[r.Intent].orderID(), Intent: r.Intent, ID: r.ID,
-			Currency: r.Currency, Amount: r.Amount, What: r.status(e.At)})
 	}
 	if a := e.Answer; a != nil {
 		a.at, a.intent, a.refund = e.At, e.Intent, e.Refund
 		b.answers[a.Key] = a
-		b.expiry = append(b.expiry, a)
 	}
 }
 
-// forget drops answers given before a moment.
-func (b *book) forget(before time.Time) {
-	n := 0
-	for n < len(b.expiry) && b.expiry[n].at.Before(before) {
-		if a := b.expiry[n]; b.answers[a.Key] == a {
-			delete(b.answers, a.Key)
-		}
-		b.expiry[n] = nil
-		n++
+// answer is the first answer to a key that is not forgotten, or nil.
+func (b *book) answer(key string, now time.Time) *answer {
+	if a := b.answers[key]; a != nil && now.Sub(a.at) <= keysKeptFor {
+		return a
 	}
-	b.expiry = b.expiry[n:]
-}
-
-func (b *book) noteIntent(old, i *intent, at time.Time) {
-	m := movement{At: at, OrderID: i.orderID(), Intent: i.ID, ID: i.ID, Currency: i.Currency, Amount: i.Amount}
-	switch {
-	case old != nil && len(i.Charges) > len(old.Charges):
-		c := i.Charges[len(i.Charges)-1]
-		m.Kind, m.ID, m.What = "charge", c.ID, c.Status
-		if c.Reason != "" {
-			m.What += ": " + c.Reason
-		}
-		b.note(m)
-	case i.Status == canceled && (old == nil || old.Status != canceled):
-		m.Kind, m.What = "cancel", canceled
-		b.note(m)
-	}
-}
-
-func (b *book) note(m movement) {
-	if len(b.recent) == recentMax {
-		b.recent = slices.Delete(b.recent, 0, 1)
-	}
-	b.recent = append(b.recent, m)
+	return nil
 }
 
 // orderID is the order that the intent is for, by its metadata; empty when it does not say.
-func (i *intent) orderID() string {
-	if i == nil {
-		return ""
-	}
-	return i.Metadata["order_id"]
-}
+func (i *intent) orderID() string { return i.Metadata["order_id"] }
 
 // as is the intent as it is at a moment: what was processing may have succeeded.
 func (i *intent) as(now time.Time) *intent {

@@ -17,13 +17,15 @@ import (
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/troupe/internal/journal"
+	"github.com/troupe-dev/troupe/services/troupe/internal/switches"
+	"golang.org/x/net/netutil"
 )
 
 // ledgerFile in the simulator's folder is a journal with an entry for each change.
 const ledgerFile = "ledger.jsonl"
 
-// maxInFlight bounds the requests that are worked on at the same time; more are told to come back (429).
-const maxInFlight = 4096
+// maxConnections bounds the requests that are worked on at the same time; more wait.
+const maxConnections = 4096
 
 // keysKeptFor is how long Stripe remembers idempotency keys at least.
 const keysKeptFor = 24 * time.Hour
@@ -83,8 +85,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "ledger", Run: s.ledger.Watch}, // what the book says then is not what the disk says
-		lifecycle.HTTP("http", ln, cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
-		lifecycle.Part{Name: "pauses", Run: s.endPauses},
+		lifecycle.HTTP("http", netutil.LimitListener(ln, maxConnections), cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
 	)
 }
 
@@ -92,27 +93,22 @@ func Run(ctx context.Context, cfg Config) (err error) {
 type Simulator struct {
 	now     func() time.Time
 	ledger  *journal.Journal
+	control *switches.Switches[Control]
 	health  *lifecycle.Health
-	slots   chan struct{}
-	pauses  context.Context // ends all of them
-	release context.CancelFunc
 
 	mu      sync.Mutex
 	book    *book
 	running map[string]bool // idempotency keys of requests being worked on
-	control control
 }
 
 // New opens the ledger in cfg.Dir, which it creates if missing, and reads it. The error names the file and, for a ledger that is
 // damaged other than by a torn last line, the line.
 func New(cfg Config) (*Simulator, error) {
-	s := &Simulator{
-		now: cfg.Now, book: newBook(), running: map[string]bool{}, health: lifecycle.NewHealth(), slots: make(chan struct{}, maxInFlight),
-	}
-	s.pauses, s.release = context.WithCancel(context.Background())
+	s := &Simulator{now: cfg.Now, book: newBook(), running: map[string]bool{}, health: lifecycle.NewHealth()}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.control = switches.New[Control](s.now)
 	l, err := journal.Open(filepath.Join(cfg.Dir, ledgerFile), s.book.replay)
 	if err != nil {
 		return nil, err
@@ -122,29 +118,16 @@ func New(cfg Config) (*Simulator, error) {
 	return s, nil
 }
 
-// Close ends pauses and closes the ledger. Requests in flight fail.
-func (s *Simulator) Close() error {
-	s.release()
-	return s.ledger.Close()
-}
+// Close closes the ledger. Requests in flight fail.
+func (s *Simulator) Close() error { return s.ledger.Close() }
 
-// endPauses lets requests that are made to wait end before the HTTP server waits for them.
-func (s *Simulator) endPauses(ctx context.Context) error {
-	<-ctx.Done()
-	s.release()
-	return nil
-}
-
-// Handler serves Stripe's API below /v1, and beside it the ledger, the switches and a page for people.
+// Handler serves Stripe's API below /v1, and beside it the ledger and the switches.
 func (s *Simulator) Handler() http.Handler {
 	r := httpdoor.NewRouter()
 	s.health.Routes(r)
-	r.Get("/", s.page)
-	r.Get("/page.css", s.style)
+	r.Get("/", http.RedirectHandler("/ledger", http.StatusFound).ServeHTTP)
 	r.Get("/ledger", s.getLedger)
-	r.Get("/control", s.getControl)
-	r.Put("/control", s.putControl)
-	r.Delete("/control", s.deleteControl)
+	s.control.Routes(r)
 	r.Route("/v1", func(r chi.Router) {
 		r.Use(identify, s.admit)
 		r.Post("/payment_intents", s.post(s.createIntent, "amount", "currency", "payment_method", "payment_method_types[]", "metadata[]"))
@@ -152,8 +135,8 @@ func (s *Simulator) Handler() http.Handler {
 		r.Get("/payment_intents/{id}", s.get(s.getIntent))
 		r.Post("/payment_intents/{id}/confirm",
 			s.post(s.confirmIntent, "payment_method", "error_on_requires_action", "return_url", "off_session"))
-		r.Post("/payment_intents/{id}/cancel", s.post(s.cancelIntent, "cancellation_reason"))
-		r.Post("/refunds", s.post(s.createRefund, "payment_intent", "amount", "reason", "metadata[]"))
+		r.Post("/payment_intents/{id}/cancel", s.post(s.cancelIntent))
+		r.Post("/refunds", s.post(s.createRefund, "payment_intent", "amount", "metadata[]"))
 		r.Get("/refunds", s.get(s.listRefunds, "payment_intent"))
 		r.NotFound(unknownURL)
 		r.MethodNotAllowed(unknownURL)

@@ -23,19 +23,17 @@ var currencies = strings.Fields(`
 	rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf
 	yer zar zmw`)
 
-func (s *Simulator) createIntent(p params, _ string) (*operation, *apiError) {
+func (s *Simulator) createIntent(p *params, _ string) (*operation, *apiError) {
 	if e := checkMethod(p); e != nil {
 		return nil, e
 	}
-	in, e := newIntent(p)
-	if e != nil {
-		return nil, e
-	}
+	in := newIntent(p)
 	return &operation{execute: func(now time.Time) (entry, *apiError) {
-		if s.control.refuses(in.Metadata["order_id"]) {
+		wrong := s.control.Now()
+		if wrong.refuses(in.orderID()) {
 			return entry{}, refused("The simulator refuses this order, as its control says.")
 		}
-		if s.control.RefuseParameters {
+		if wrong.RefuseParameters {
 			return entry{}, invalid("", "payment_method_types", "The simulator refuses this parameter, as its control says.")
 		}
 		in.Created = now
@@ -43,35 +41,31 @@ func (s *Simulator) createIntent(p params, _ string) (*operation, *apiError) {
 	}}, nil
 }
 
-func newIntent(p params) (*intent, *apiError) {
-	if p.get("amount") == "" {
-		return nil, invalid("parameter_missing", "amount", "Missing required param: amount.")
-	}
-	amount, e := p.integer("amount")
-	currency := strings.ToLower(p.get("currency"))
-	switch {
-	case e != nil:
-		return nil, e
-	case amount < 1:
-		return nil, invalid("parameter_invalid_integer", "amount", "This value must be greater than or equal to 1.")
-	case amount < minAmount:
-		return nil, invalid("amount_too_small", "amount", fmt.Sprintf("Amount must be at least %d, in minor units.", minAmount))
-	case amount > maxAmount:
-		return nil, invalid("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d, in minor units.", maxAmount))
-	case currency == "":
-		return nil, invalid("parameter_missing", "currency", "Missing required param: currency.")
-	case !slices.Contains(currencies, currency):
-		return nil, invalid("", "currency", "Invalid currency: "+currency)
-	}
-	in := &intent{ID: newID("pi"), Amount: amount, Currency: currency, Method: p.get("payment_method"), Status: requiresConfirmation}
+// newIntent reads one; p says what of it is wrong.
+func newIntent(p *params) *intent {
+	in := &intent{ID: newID("pi"), Amount: p.integer("amount"), Currency: strings.ToLower(p.get("currency")),
+		Method: p.get("payment_method"), Metadata: p.metadata(), Status: requiresConfirmation}
 	if in.Method == "" {
 		in.Status = requiresPaymentMethod
 	}
-	in.Metadata, e = p.metadata()
-	return in, e
+	switch {
+	case p.get("amount") == "":
+		p.refuse("parameter_missing", "amount", "Missing required param: amount.")
+	case in.Amount < 1:
+		p.refuse("parameter_invalid_integer", "amount", "This value must be greater than or equal to 1.")
+	case in.Amount < minAmount:
+		p.refuse("amount_too_small", "amount", fmt.Sprintf("Amount must be at least %d, in minor units.", minAmount))
+	case in.Amount > maxAmount:
+		p.refuse("amount_too_large", "amount", fmt.Sprintf("Amount must be no more than %d, in minor units.", maxAmount))
+	case in.Currency == "":
+		p.refuse("parameter_missing", "currency", "Missing required param: currency.")
+	case !slices.Contains(currencies, in.Currency):
+		p.refuse("", "currency", "Invalid currency: "+in.Currency)
+	}
+	return in
 }
 
-func checkMethod(p params) *apiError {
+func checkMethod(p *params) *apiError {
 	m := p.get("payment_method")
 	if m == "" {
 		return nil
@@ -85,14 +79,11 @@ func checkMethod(p params) *apiError {
 	return nil
 }
 
-func (s *Simulator) confirmIntent(p params, id string) (*operation, *apiError) {
+func (s *Simulator) confirmIntent(p *params, id string) (*operation, *apiError) {
 	if e := checkMethod(p); e != nil {
 		return nil, e
 	}
-	refuseAction, e := p.boolean("error_on_requires_action")
-	if e != nil {
-		return nil, e
-	}
+	refuseAction := p.boolean("error_on_requires_action")
 	in := s.intent(id)
 	if in == nil {
 		return nil, missing("payment_intent", "intent", id)
@@ -107,9 +98,10 @@ func (s *Simulator) confirmIntent(p params, id string) (*operation, *apiError) {
 		case method == "":
 			return entry{}, invalid("payment_intent_unexpected_state", "payment_method", "The payment intent needs a payment method.")
 		}
-		e := in.confirm(method, s.control.declines(in.ID, q), refuseAction, now)
-		if s.control.DoubleChargeNext > 0 && e.Intent.Status == succeeded {
-			s.control.DoubleChargeNext--
+		wrong := s.control.Now()
+		e := in.confirm(method, wrong.declines(in.ID, q), refuseAction, now)
+		if wrong.DoubleChargeNext > 0 && e.Intent.Status == succeeded {
+			s.control.Update(func(c *Control) { c.DoubleChargeNext-- })
 			e.Intent.chargeAgain()
 		}
 		return e, nil
@@ -155,13 +147,9 @@ func (i *intent) chargeAgain() {
 	i.Charges = append(i.Charges, again)
 }
 
-func (s *Simulator) cancelIntent(p params, id string) (*operation, *apiError) {
+func (s *Simulator) cancelIntent(_ *params, id string) (*operation, *apiError) {
 	if s.intent(id) == nil {
 		return nil, missing("payment_intent", "intent", id)
-	}
-	why, e := p.oneOf("cancellation_reason", "duplicate", "fraudulent", "requested_by_customer", "abandoned")
-	if e != nil {
-		return nil, e
 	}
 	return &operation{execute: func(now time.Time) (entry, *apiError) {
 		in := s.book.intents[id].as(now)
@@ -169,7 +157,7 @@ func (s *Simulator) cancelIntent(p params, id string) (*operation, *apiError) {
 			return unexpectedState(in, "cancel"), nil
 		}
 		next := *in
-		next.Status, next.CanceledAt, next.CancelWhy = canceled, now, why
+		next.Status, next.CanceledAt = canceled, now
 		return entry{Intent: &next}, nil
 	}}, nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -9,7 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/pkg/lifecycle"
 )
 
 const maxKey = 255
@@ -42,18 +43,10 @@ func identify(next http.Handler) http.Handler {
 	})
 }
 
-// admit bounds the requests in flight and plays an outage.
+// admit plays an outage.
 func (s *Simulator) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-		default:
-			fail(w, &apiError{Status: http.StatusTooManyRequests, Type: typeInvalid, Code: "rate_limit",
-				Message: "Too many requests are being worked on."})
-			return
-		}
-		if s.switches().outAt(s.now()) {
+		if s.control.Now().outAt(s.now()) {
 			fail(w, unavailable("The simulator plays an outage."))
 			return
 		}
@@ -63,12 +56,13 @@ func (s *Simulator) admit(next http.Handler) http.Handler {
 
 // post answers a POST, with its parameters and the id in its path, by what prepare says is to be done: once per idempotency key,
 // and not before the ledger on disk knows it.
-func (s *Simulator) post(prepare func(p params, id string) (*operation, *apiError), allowed ...string) http.HandlerFunc {
+func (s *Simulator) post(prepare func(p *params, id string) (*operation, *apiError), allowed ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, e := readParams(w, r, allowed...)
 		var op *operation
 		if e == nil {
 			op, e = prepare(p, httpdoor.Param(r, "id"))
+			e = cmp.Or(p.wrong, e)
 		}
 		key := r.Header.Get("Idempotency-Key")
 		if e == nil && len(key) > maxKey {
@@ -79,7 +73,7 @@ func (s *Simulator) post(prepare func(p params, id string) (*operation, *apiErro
 			return
 		}
 		w.Header().Set("Idempotency-Key", key)
-		a, replayed, e := s.once(key, fingerprint(r, p), op)
+		a, replayed, e := s.once(r, key, fingerprint(r, p), op)
 		if e == nil && s.ledger.Wait(a.number) != nil {
 			e = unwritable()
 		}
@@ -87,9 +81,9 @@ func (s *Simulator) post(prepare func(p params, id string) (*operation, *apiErro
 			fail(w, e)
 			return
 		}
-		if !replayed && (op.quirks.hang || op.quirks.drop || s.switches().loses()) {
+		if !replayed && (op.quirks.hang || op.quirks.drop || s.control.Now().loses()) {
 			if op.quirks.hang {
-				s.hang(r)
+				hang(r)
 			}
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
@@ -101,11 +95,10 @@ func (s *Simulator) post(prepare func(p params, id string) (*operation, *apiErro
 }
 
 // once executes an operation, or returns the first answer to its key.
-func (s *Simulator) once(key, print string, op *operation) (a *answer, replayed bool, e *apiError) {
+func (s *Simulator) once(r *http.Request, key, print string, op *operation) (a *answer, replayed bool, e *apiError) {
 	s.mu.Lock()
 	if key != "" {
-		s.book.forget(s.now().Add(-keysKeptFor))
-		switch a := s.book.answers[key]; {
+		switch a := s.book.answer(key, s.now()); {
 		case s.running[key]:
 			s.mu.Unlock()
 			return nil, false, &apiError{Status: http.StatusConflict, Type: typeIdempotency, Code: "idempotency_key_in_use",
@@ -120,10 +113,9 @@ func (s *Simulator) once(key, print string, op *operation) (a *answer, replayed 
 		}
 		s.running[key] = true
 	}
-	delay := op.quirks.slow + s.control.delay()
+	delay := op.quirks.slow + s.control.Now().delay()
 	s.mu.Unlock()
-	// Goes on when the caller has gone: what is on the wire arrives.
-	finished := s.pause(delay)
+	finished := pause(r, delay)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, key)
@@ -167,14 +159,30 @@ func (s *Simulator) enter(key, print string, op *operation) (*answer, bool, *api
 	return a, false, nil
 }
 
-// pause waits, and reports false when the simulator stops meanwhile.
-func (s *Simulator) pause(d time.Duration) bool { return d <= 0 || wait.Sleep(s.pauses, d) == nil }
+// pause waits, and reports false when the server stops meanwhile. It goes on when the caller has gone: what is on the wire
+// arrives.
+func pause(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	over := time.NewTimer(d)
+	defer over.Stop()
+	select {
+	case <-over.C:
+		return true
+	case <-lifecycle.Draining(r.Context()):
+		return false
+	}
+}
 
-func (s *Simulator) hang(r *http.Request) {
+// hang waits until the caller has had enough.
+func hang(r *http.Request) {
 	ctx, done := context.WithTimeout(r.Context(), hangFor)
 	defer done()
-	defer context.AfterFunc(s.pauses, done)()
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-lifecycle.Draining(ctx):
+	}
 }
 
 func (a *answer) write(w http.ResponseWriter) {

@@ -36,10 +36,10 @@ func TestRestartForgetsNothing(t *testing.T) {
 	poor := create(t, h, "o-2", "pm_card_chargeDeclined")
 	decline := ask(t, h, "POST", "/v1/payment_intents/"+poor+"/confirm", "d").want(402)
 	late := create(t, h, "o-3", "pm_card_visa")
-	ask(t, h, "POST", "/v1/payment_intents/"+late+"/cancel", "c", "cancellation_reason=abandoned").want(200)
+	ask(t, h, "POST", "/v1/payment_intents/"+late+"/cancel", "c").want(200)
 	read := func(h http.Handler) string {
 		var all []string
-		for _, path := range []string{"/ledger", search("o-1"), "/v1/refunds?payment_intent=" + paid, "/v1/payment_intents/" + poor, "/"} {
+		for _, path := range []string{"/ledger", search("o-1"), "/v1/refunds?payment_intent=" + paid, "/v1/payment_intents/" + poor} {
 			all = append(all, ask(t, h, "GET", path, "").want(200).body)
 		}
 		return strings.Join(all, "\n")

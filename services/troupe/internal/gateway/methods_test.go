@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -186,25 +185,4 @@ func await(t *testing.T, done func() bool) {
 		case <-tick.C:
 		}
 	}
-}
-
-// Pauses end when the simulator stops: nothing was done, and the key is free.
-func TestStopEndsPauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := open(t, t.TempDir(), nil)
-		h := s.Handler()
-		id := create(t, h, "o-1", "pm_sim_slow_60s")
-		began := time.Now()
-		answer := make(chan answered, 1)
-		go func() { answer <- ask(t, h, "POST", "/v1/payment_intents/"+id+"/confirm", "k") }()
-		synctest.Wait()
-		s.release()
-		(<-answer).want(503)
-		if time.Since(began) != 0 {
-			t.Errorf("took %s", time.Since(began))
-		}
-		if len(s.running) != 0 || len(s.book.intents[id].Charges) != 0 {
-			t.Errorf("running %v, charges %v", s.running, s.book.intents[id].Charges)
-		}
-	})
 }

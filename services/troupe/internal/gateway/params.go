@@ -21,14 +21,24 @@ const (
 	maxMetadataValue = 500
 )
 
-// params are a request's form or query parameters; names may be nested, as in metadata[order_id].
-type params url.Values
+// params are a request's form or query parameters; names may be nested, as in metadata[order_id]. wrong is the first that
+// could not be read.
+type params struct {
+	form  url.Values
+	wrong *apiError
+}
 
-func (p params) get(name string) string { return url.Values(p).Get(name) }
+func (p *params) get(name string) string { return p.form.Get(name) }
+
+func (p *params) refuse(code, name, message string) {
+	if p.wrong == nil {
+		p.wrong = invalid(code, name, message)
+	}
+}
 
 // readParams reads a POST's form and refuses what is not allowed, malformed or given twice. A name that ends in [] allows
 // every name nested in it.
-func readParams(w http.ResponseWriter, r *http.Request, allowed ...string) (params, *apiError) {
+func readParams(w http.ResponseWriter, r *http.Request, allowed ...string) (*params, *apiError) {
 	if r.URL.RawQuery != "" {
 		return nil, invalid("", "", "Parameters of a POST belong in its body.")
 	}
@@ -51,7 +61,7 @@ func readParams(w http.ResponseWriter, r *http.Request, allowed ...string) (para
 	return checked(form, allowed)
 }
 
-func readQuery(r *http.Request, allowed ...string) (params, *apiError) {
+func readQuery(r *http.Request, allowed ...string) (*params, *apiError) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, invalid("", "", "The query is not form-encoded.")
@@ -59,7 +69,7 @@ func readQuery(r *http.Request, allowed ...string) (params, *apiError) {
 	return checked(q, allowed)
 }
 
-func checked(form url.Values, allowed []string) (params, *apiError) {
+func checked(form url.Values, allowed []string) (*params, *apiError) {
 	for name, values := range form {
 		root, _, nested := strings.Cut(name, "[")
 		if nested {
@@ -75,47 +85,33 @@ func checked(form url.Values, allowed []string) (params, *apiError) {
 			return nil, invalid("", name, "Parameter given more than once: "+name)
 		}
 	}
-	return params(form), nil
+	return &params{form: form}, nil
 }
 
 // integer reads a whole number; missing is 0.
-func (p params) integer(name string) (int64, *apiError) {
+func (p *params) integer(name string) int64 {
 	text := p.get(name)
 	if text == "" {
-		return 0, nil
+		return 0
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, invalid("parameter_invalid_integer", name, "Invalid integer: "+text)
+		p.refuse("parameter_invalid_integer", name, "Invalid integer: "+text)
 	}
-	return n, nil
+	return n
 }
 
-// oneOf reads one of some values; missing is empty.
-func (p params) oneOf(name string, values ...string) (string, *apiError) {
-	value := p.get(name)
-	if value != "" && !slices.Contains(values, value) {
-		return "", invalid("", name, "Invalid "+name+": "+value)
+func (p *params) boolean(name string) bool {
+	text := p.get(name)
+	if !slices.Contains([]string{"", "true", "false"}, text) {
+		p.refuse("", name, "Invalid boolean: "+text)
 	}
-	return value, nil
+	return text == "true"
 }
 
-func (p params) boolean(name string) (bool, *apiError) {
-	switch p.get(name) {
-	case "":
-		return false, nil
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	default:
-		return false, invalid("", name, "Invalid boolean: "+p.get(name))
-	}
-}
-
-func (p params) metadata() (map[string]string, *apiError) {
+func (p *params) metadata() map[string]string {
 	m := map[string]string{}
-	for name, values := range p {
+	for name, values := range p.form {
 		key, ok := strings.CutPrefix(name, "metadata[")
 		if !ok {
 			continue
@@ -123,22 +119,22 @@ func (p params) metadata() (map[string]string, *apiError) {
 		key, ok = strings.CutSuffix(key, "]")
 		switch {
 		case !ok || key == "" || strings.ContainsAny(key, "[]"):
-			return nil, invalid("", name, "Metadata must be given as metadata[key].")
+			p.refuse("", name, "Metadata must be given as metadata[key].")
 		case utf8.RuneCountInString(key) > maxMetadataKey:
-			return nil, invalid("", name, "Metadata keys can have up to 40 characters.")
+			p.refuse("", name, "Metadata keys can have up to 40 characters.")
 		case utf8.RuneCountInString(values[0]) > maxMetadataValue:
-			return nil, invalid("", name, "Metadata values can have up to 500 characters.")
+			p.refuse("", name, "Metadata values can have up to 500 characters.")
 		}
 		m[key] = values[0]
 	}
 	if len(m) > maxMetadata {
-		return nil, invalid("", "metadata", "Metadata can have up to 50 keys.")
+		p.refuse("", "metadata", "Metadata can have up to 50 keys.")
 	}
-	return m, nil
+	return m
 }
 
 // fingerprint tells requests apart for idempotency: where to, and all parameters, in whatever order they came.
-func fingerprint(r *http.Request, p params) string {
-	sum := sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "?" + url.Values(p).Encode()))
+func fingerprint(r *http.Request, p *params) string {
+	sum := sha256.Sum256([]byte(r.Method + " " + r.URL.Path + "?" + p.form.Encode()))
 	return hex.EncodeToString(sum[:])
 }

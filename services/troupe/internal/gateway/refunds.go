@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func (s *Simulator) createRefund(p params, _ string) (*operation, *apiError) {
+func (s *Simulator) createRefund(p *params, _ string) (*operation, *apiError) {
 	id := p.get("payment_intent")
 	if id == "" {
 		return nil, invalid("parameter_missing", "payment_intent", "Missing required param: payment_intent.")
@@ -14,24 +14,13 @@ func (s *Simulator) createRefund(p params, _ string) (*operation, *apiError) {
 	if s.intent(id) == nil {
 		return nil, missing("payment_intent", "payment_intent", id)
 	}
-	amount, e := p.integer("amount")
-	if e != nil {
-		return nil, e
-	}
+	amount, metadata := p.integer("amount"), p.metadata()
 	if p.get("amount") != "" && (amount < 1 || amount > maxAmount) {
-		return nil, invalid("", "amount", fmt.Sprintf("Amount must be from 1 to %d.", maxAmount))
-	}
-	why, e := p.oneOf("reason", "duplicate", "fraudulent", "requested_by_customer")
-	if e != nil {
-		return nil, e
-	}
-	metadata, e := p.metadata()
-	if e != nil {
-		return nil, e
+		p.refuse("", "amount", fmt.Sprintf("Amount must be from 1 to %d.", maxAmount))
 	}
 	return &operation{execute: func(now time.Time) (entry, *apiError) {
-		re := &refund{ID: newID("re"), Intent: id, Amount: amount, Reason: why, Metadata: metadata, Created: now}
-		if ms := s.control.PendRefundsMS; ms > 0 {
+		re := &refund{ID: newID("re"), Intent: id, Amount: amount, Metadata: metadata, Created: now}
+		if ms := s.control.Now().PendRefundsMS; ms > 0 {
 			re.SettlesAt = now.Add(time.Duration(ms) * time.Millisecond)
 		}
 		return s.book.giveBack(re), nil
@@ -66,7 +55,7 @@ func (b *book) giveBack(re *refund) entry {
 }
 
 // listRefunds answers with all refunds of an intent, the newest first.
-func (s *Simulator) listRefunds(q params, _ string, now time.Time) (any, *apiError) {
+func (s *Simulator) listRefunds(q *params, _ string, now time.Time) (any, *apiError) {
 	id := q.get("payment_intent")
 	if s.book.intents[id] == nil {
 		return nil, missing("payment_intent", "payment_intent", id)

@@ -53,7 +53,7 @@ func (s *Simulator) getLedger(w http.ResponseWriter, r *http.Request) {
 	}
 	s.show(w, func(now time.Time) (any, *apiError) {
 		orders := s.book.byOrder
-		if _, one := q["order_id"]; one {
+		if q.form.Has("order_id") {
 			id := q.get("order_id")
 			orders = map[string][]string{id: orders[id]}
 		}

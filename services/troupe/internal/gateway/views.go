@@ -17,7 +17,6 @@ type intentView struct {
 	AmountCapturable   int64             `json:"amount_capturable"`
 	AmountReceived     int64             `json:"amount_received"`
 	CanceledAt         *int64            `json:"canceled_at"`
-	CancellationReason *string           `json:"cancellation_reason"`
 	CaptureMethod      string            `json:"capture_method"`
 	ConfirmationMethod string            `json:"confirmation_method"`
 	Created            int64             `json:"created"`
@@ -35,7 +34,7 @@ func (i *intent) view() *intentView {
 	v := &intentView{
 		ID: i.ID, Object: "payment_intent", Amount: i.Amount, CaptureMethod: "automatic", ConfirmationMethod: "automatic",
 		Created: i.Created.Unix(), Currency: i.Currency, LastPaymentError: i.LastError.shown(), Metadata: i.Metadata,
-		CancellationReason: text(i.CancelWhy), PaymentMethod: text(i.Method), PaymentMethodTypes: []string{"card"}, Status: i.Status,
+		PaymentMethod: text(i.Method), PaymentMethodTypes: []string{"card"}, Status: i.Status,
 	}
 	if v.Metadata == nil {
 		v.Metadata = map[string]string{}
@@ -71,13 +70,12 @@ type refundView struct {
 	Currency      string            `json:"currency"`
 	Metadata      map[string]string `json:"metadata"`
 	PaymentIntent string            `json:"payment_intent"`
-	Reason        *string           `json:"reason"`
 	Status        string            `json:"status"`
 }
 
 func (r *refund) view(now time.Time) *refundView {
 	v := &refundView{ID: r.ID, Object: "refund", Amount: r.Amount, Charge: r.Charge, Created: r.Created.Unix(), Currency: r.Currency,
-		Metadata: r.Metadata, PaymentIntent: r.Intent, Reason: text(r.Reason), Status: r.status(now)}
+		Metadata: r.Metadata, PaymentIntent: r.Intent, Status: r.status(now)}
 	if v.Metadata == nil {
 		v.Metadata = map[string]string{}
 	}
@@ -92,7 +90,7 @@ type listing struct {
 	Data    []any  `json:"data"`
 }
 
-func (s *Simulator) getIntent(_ params, id string, now time.Time) (any, *apiError) {
+func (s *Simulator) getIntent(_ *params, id string, now time.Time) (any, *apiError) {
 	if in := s.book.intents[id]; in != nil {
 		return in.as(now).view(), nil
 	}
@@ -104,7 +102,7 @@ var searchByOrder = regexp.MustCompile(`^metadata\[(?:'order_id'|"order_id")\]:(
 
 var escaped = regexp.MustCompile(`\\(.)`)
 
-func (s *Simulator) searchIntents(q params, _ string, now time.Time) (any, *apiError) {
+func (s *Simulator) searchIntents(q *params, _ string, now time.Time) (any, *apiError) {
 	m := searchByOrder.FindStringSubmatch(q.get("query"))
 	if m == nil {
 		return nil, invalid("", "query", "The simulator searches by metadata['order_id']:'…' only.")
@@ -117,10 +115,10 @@ func (s *Simulator) searchIntents(q params, _ string, now time.Time) (any, *apiE
 }
 
 // get answers a GET of the API, with its parameters and the id in its path.
-func (s *Simulator) get(look func(q params, id string, now time.Time) (any, *apiError), allowed ...string) http.HandlerFunc {
+func (s *Simulator) get(look func(q *params, id string, now time.Time) (any, *apiError), allowed ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, e := readQuery(r, allowed...)
-		if e == nil && !s.pause(s.switches().delay()) {
+		if e == nil && !pause(r, s.control.Now().delay()) {
 			e = unavailable("The simulator stops.")
 		}
 		if e != nil {

@@ -23,14 +23,14 @@ var ErrClosed = errors.New("journal: closed")
 // Journal is open for appending. Whoever waits for an entry writes and syncs all that were added meanwhile, so that one
 // sync serves many. Its methods may be called by many goroutines.
 type Journal struct {
-	file   file
-	broken chan struct{} // closed with the first failure
+	file  file
+	alive context.Context // ends with the first failure, which is its cause
+	fail  context.CancelCauseFunc
 
 	mu      sync.Mutex // of what follows
 	pending []byte
 	added   uint64 // number of the last entry added
 	durable uint64 // number of the last entry on disk
-	err     error  // the first failure; for good
 
 	flushing sync.Mutex // held by the one who writes; taken before mu
 }
@@ -65,7 +65,8 @@ func Open[E any](path string, replay func(E) error) (*Journal, error) {
 }
 
 func newJournal(f file, entries uint64) *Journal {
-	return &Journal{file: f, broken: make(chan struct{}), added: entries, durable: entries}
+	alive, fail := context.WithCancelCause(context.Background())
+	return &Journal{file: f, alive: alive, fail: fail, added: entries, durable: entries}
 }
 
 // read returns the number of entries and the offset behind the last of them.
@@ -168,7 +169,7 @@ func (j *Journal) Wait(number uint64) error {
 	j.flushing.Lock()
 	defer j.flushing.Unlock()
 	j.mu.Lock()
-	lines, upTo, err, done := j.pending, j.added, j.err, j.durable >= number
+	lines, upTo, done := j.pending, j.added, j.durable >= number
 	if !done {
 		j.pending = nil
 	}
@@ -176,10 +177,11 @@ func (j *Journal) Wait(number uint64) error {
 	if done {
 		return nil
 	}
-	if err != nil {
+	if err := j.Err(); err != nil {
 		return err
 	}
-	if _, err = j.file.Write(lines); err == nil {
+	_, err := j.file.Write(lines)
+	if err == nil {
 		err = j.file.Sync()
 	}
 	if err != nil {
@@ -193,30 +195,21 @@ func (j *Journal) Wait(number uint64) error {
 
 // Fail ends the journal: what is kept beside it could not be written. It returns the first failure.
 func (j *Journal) Fail(err error) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.err == nil {
-		j.err = err
-		close(j.broken)
-	}
-	return j.err
+	j.fail(err)
+	return j.Err()
 }
 
 // Watch blocks until ctx ends or the journal cannot be written any more, and returns why it cannot.
 func (j *Journal) Watch(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-	case <-j.broken:
+	case <-j.alive.Done():
 	}
 	return j.Err()
 }
 
 // Err is why the journal cannot be written any more, or nil.
-func (j *Journal) Err() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.err
-}
+func (j *Journal) Err() error { return context.Cause(j.alive) }
 
 // Close makes every later Wait for something new fail.
 func (j *Journal) Close() error {

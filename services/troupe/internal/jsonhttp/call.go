@@ -1,3 +1,4 @@
+// Package jsonhttp is a client of services that speak JSON by HTTP.
 package jsonhttp
 
 import (

@@ -1,13 +1,17 @@
 package mailbox
 
 import (
-	"encoding/json"
+	"context"
+	"net"
 	"net/http"
 	"net/smtp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/troupe-dev/troupe/services/troupe/internal/switches"
 )
 
 func (b *box) put(body string) {
@@ -17,160 +21,102 @@ func (b *box) put(body string) {
 	}
 }
 
-func TestAnOutageEndsConnectionsAndBeginsNone(t *testing.T) {
+func TestAnOutageHangsUpOnEverybody(t *testing.T) {
 	b := start(t, nil)
-	open := b.dial()
-	if err := open.Noop(); err != nil {
+	open, fresh := b.dial(), b.dial()
+	if err := open.Noop(); err != nil { // and so has said hello
 		t.Fatal(err)
 	}
 	b.put(`{"outage": true}`)
-	if err := open.Noop(); err == nil {
-		t.Error("a connection survived")
+	for name, c := range map[string]*smtp.Client{"a connection of before": open, "a new one": fresh} {
+		if got := send(c, rawMail("x"), "a@example.com"); code(got) != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
-	if c, err := smtp.Dial(b.smtp); err == nil {
-		_ = c.Close()
-		t.Error("a connection was made")
-	}
-	if resp, _ := b.do(http.MethodDelete, "/control", "", ""); resp.StatusCode != 204 {
-		t.Errorf("DELETE: %d", resp.StatusCode)
-	}
-	if err := send(b.dial(), rawMail("x"), "a@example.com"); err != nil {
+	b.put(`{}`)
+	if err := send(b.dial(), rawMail("y"), "a@example.com"); err != nil {
 		t.Errorf("after the outage: %v", err)
 	}
-}
-
-func TestAnOutageInterruptsWhatIsHeldBack(t *testing.T) {
-	b := start(t, nil)
-	b.put(`{"delay_ms": 60000}`)
-	c := b.dial()
-	answer := make(chan error, 1)
-	go func() { answer <- send(c, rawMail("x"), "a@example.com") }() // received below
-	b.untilHeldBack()
-	b.put(`{"outage": true}`)
-	if got := code(<-answer); got != 421 {
-		t.Errorf("answered %d", got)
-	}
-	if l := b.list(""); l.Total != 0 {
+	if l := b.list(""); l.Total != 1 {
 		t.Errorf("%+v", l)
 	}
 }
 
-// untilHeldBack returns when a mail is held back.
-func (b *box) untilHeldBack() {
-	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		var state State
-		_, body := b.do(http.MethodGet, "/control", "", "")
-		if err := json.Unmarshal([]byte(body), &state); err != nil {
-			b.t.Fatal(err)
-		}
-		if state.Waiting > 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatal("no mail is held back")
-		}
-	}
+// oneConn is a listener to which only those connections come that are put in.
+type oneConn struct {
+	conns  chan net.Conn
+	closed sync.Once
 }
 
-func TestAMailInFlightIsFinishedBeforeTheStop(t *testing.T) {
-	b := start(t, nil)
-	b.put(`{"delay_ms": 60000}`)
-	idle, c := b.dial(), b.dial()
-	answer := make(chan error, 1)
-	go func() { answer <- send(c, rawMail("x"), "a@example.com") }() // received below
-	b.untilHeldBack()
-	if err := b.stop(); err != nil {
-		t.Fatal(err)
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c, ok := <-l.conns; ok {
+		return c, nil
 	}
-	if err := <-answer; err != nil {
-		t.Errorf("the mail in flight: %v", err)
-	}
-	if err := idle.Noop(); err == nil {
-		t.Error("an idle connection survived the stop")
-	}
+	return nil, net.ErrClosed
 }
 
-func TestAPercentageOfRecipientsIsRefusedForGood(t *testing.T) {
-	refused := 0
-	for i := range 10_000 {
-		to := string(rune('a'+i%26)) + strings.Repeat("x", i/26) + "@example.com"
-		if chosen(to, 20) {
-			refused++
-			if !chosen(strings.ToUpper(to), 20) || !chosen(to, 100) || chosen(to, 0) {
-				t.Errorf("%s is not refused for good", to)
-			}
-		}
-	}
-	if refused < 1700 || refused > 2300 {
-		t.Errorf("%d of 10000 refused", refused)
-	}
-	b := start(t, nil)
-	b.put(`{"refuse_percent": 100}`)
-	if got := code(send(b.dial(), rawMail("x"), "a@example.com")); got != 550 {
-		t.Errorf("answered %d", got)
-	}
+func (l *oneConn) Close() error {
+	l.closed.Do(func() { close(l.conns) })
+	return nil
 }
 
-func TestSomeRecipientsArePutOffWhileItLasts(t *testing.T) {
-	b := start(t, nil)
-	b.put(`{"defer_percent": 100}`)
-	if got := code(send(b.dial(), rawMail("x"), "a@example.com")); got != 450 {
-		t.Errorf("answered %d", got)
-	}
-	b.put(`{}`)
-	if err := send(b.dial(), rawMail("x"), "a@example.com"); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
-}
+func (*oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestTheControlResetsItself(t *testing.T) {
+// An outage that begins while a mail waits takes it with it.
+func TestADelayedMailIsNotStoredInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c control
-		c.set(Settings{Outage: true, ResetAfterS: 5})
-		time.Sleep(5*time.Second - 1) //nolint:forbidigo // in a synctest bubble
-		if !c.now().Outage || c.now().ResetsAt == nil {
-			t.Errorf("%+v", c.now())
+		store, err := openStore(t.TempDir(), 10)
+		if err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(time.Nanosecond) //nolint:forbidigo // in a synctest bubble
-		if c.now() != (State{}) {
-			t.Errorf("%+v", c.now())
+		c := switches.New[Control](time.Now)
+		c.Set(Control{DelayMS: 60_000})
+		here, there := net.Pipe()
+		ln := &oneConn{conns: make(chan net.Conn, 1)}
+		ln.conns <- there
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- serveSMTP(ctx, ln, store, c) }() // received below
+		answer := make(chan error, 1)
+		go func() { // received below
+			client, err := smtp.NewClient(here, "mailbox")
+			if err == nil {
+				err = send(client, rawMail("x"), "a@example.com")
+			}
+			answer <- err
+		}()
+		synctest.Wait() // it is held back
+		c.Set(Control{Outage: true})
+		if err := <-answer; code(err) != 0 {
+			t.Errorf("answered %v", err)
+		}
+		if len(store.all()) != 0 {
+			t.Error("it was stored")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
 
-func TestTheControlTakesNoNonsense(t *testing.T) {
+func TestSomeRecipientsAreRefusedAndSomePutOff(t *testing.T) {
 	b := start(t, nil)
-	const good = `{"outage":false,"delay_ms":5,"refuse_percent":7,"defer_percent":9,"reset_after_s":0}`
-	b.put(good)
-	for _, tc := range []struct {
-		body, field string
-	}{
-		{`{"delay_ms": -1}`, "/delay_ms"},
-		{`{"delay_ms": 60001}`, "/delay_ms"},
-		{`{"delay_ms": "5"}`, "/delay_ms"},
-		{`{"delay_ms": 1.5}`, "/delay_ms"},
-		{`{"outage": 1}`, "/outage"},
-		{`{"refuse_percent": 101}`, "/refuse_percent"},
-		{`{"defer_percent": 101}`, "/defer_percent"},
-		{`{"reset_after_s": 3601}`, "/reset_after_s"},
-		{`{"resets_at": "2026-01-02T15:04:05Z"}`, "/resets_at"},
-		{`{"outrage": true}`, "/outrage"},
-		{`[]`, ""}, {`null`, ""}, {``, ""}, {`{"outage": true`, ""}, {`{} {}`, ""}, {`true`, ""},
-	} {
-		resp, body := b.do(http.MethodPut, "/control", "application/json; charset=utf-8", tc.body)
-		if resp.StatusCode != 400 || !strings.Contains(body, `"field":"`+tc.field) && tc.field != "" {
-			t.Errorf("%s: %d %s", tc.body, resp.StatusCode, body)
+	for control, want := range map[string]int{`{"refuse_percent": 100}`: 550, `{"defer_percent": 100}`: 450, `{}`: 250} {
+		b.put(control)
+		if got := code(send(b.dial(), rawMail("x"), "a@example.com")); got != want {
+			t.Errorf("%s: answered %d", control, got)
 		}
 	}
-	if resp, _ := b.do(http.MethodPut, "/control", "application/json", `{"outage": `+strings.Repeat(" ", 5000)+`true}`); resp.StatusCode != 413 {
-		t.Errorf("large: %d", resp.StatusCode)
-	}
-	_, body := b.do(http.MethodGet, "/control", "", "")
-	var got, want State
-	if json.Unmarshal([]byte(body), &got) != nil || json.Unmarshal([]byte(good), &want) != nil || got != want {
-		t.Errorf("something of it stuck: %s", body)
+}
+
+func TestTheControlTakesNoNonsense(t *testing.T) {
+	b := start(t, nil)
+	for field, value := range map[string]string{"outage": "1", "delay_ms": "60001", "refuse_percent": "101", "defer_percent": "101"} {
+		resp, body := b.do(http.MethodPut, "/control", "application/json", `{"`+field+`":`+value+`}`)
+		if resp.StatusCode != 400 || !strings.Contains(body, `"field":"/`+field+`"`) {
+			t.Errorf("%s: %d %s", field, resp.StatusCode, body)
+		}
 	}
 }
 

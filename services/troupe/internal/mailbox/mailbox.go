@@ -1,7 +1,5 @@
 // Package mailbox is a mail server that delivers nowhere: it takes mail by SMTP, keeps it on disk, and shows it on a web page
-// and by a JSON API. What it said 250 to survives kill -9.
-//
-// The recipient refused@… is refused for good (550), with or without a "+tag" before the @. The control API breaks more.
+// and by a JSON API. What it said 250 to survives kill -9. It misbehaves as its Control says.
 package mailbox
 
 import (
@@ -13,13 +11,11 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/services/troupe/internal/switches"
 )
 
-// stopWithin bounds the wait for mails that are coming in when the mailbox stops.
-const stopWithin = 5 * time.Second
-
-// Run runs the mailbox until ctx ends; then mails in flight are finished, stored and answered. An address in use, a
-// directory that cannot be used, a damaged store, or a disk that fails is an error.
+// Run runs the mailbox until ctx ends. An address in use, a directory that cannot be used, a damaged store, or a disk that
+// fails is an error.
 func Run(ctx context.Context, cfg Config) error {
 	// Both addresses are opened before the store: a second mailbox on the same directory fails here and touches nothing.
 	mailIn, err := lifecycle.Listen(cfg.SMTPAddr)
@@ -34,22 +30,21 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return errors.Join(err, mailIn.Close(), webIn.Close())
 	}
-	control := &control{}
-	smtp := newServer(mailIn, store, control)
+	control := switches.New[Control](time.Now)
 	if cfg.Listening != nil {
 		cfg.Listening(mailIn.Addr(), webIn.Addr())
 	}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "store", Run: store.run},
-		lifecycle.HTTP("http", webIn, cfg.door(), routes(store, control, smtp)),
-		lifecycle.Part{Name: "smtp", Run: smtp.run, StopWithin: stopWithin + time.Second},
+		lifecycle.HTTP("http", webIn, cfg.door(), routes(store, control)),
+		lifecycle.Part{Name: "smtp", Run: func(ctx context.Context) error { return serveSMTP(ctx, mailIn, store, control) }},
 	)
 }
 
-func routes(store *store, control *control, smtp *server) http.Handler {
+func routes(store *store, control *switches.Switches[Control]) http.Handler {
 	r := httpdoor.NewRouter()
 	lifecycle.NewHealth().Routes(r)
 	web{store}.routes(r)
-	control.routes(r, smtp.cutOff)
+	control.Routes(r)
 	return r
 }

@@ -134,7 +134,7 @@ const multipartMail = "Message-ID: <abc@troupe.example>\r\nDate: Mon, 02 Jan 200
 	"--b1\r\nContent-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+R3LDvMOfZTwvYj48c2NyaXB0PmFsZXJ0KDEpPC9zY3JpcHQ+\r\n" +
 	"--b1--\r\n"
 
-func TestAMailCanBeReadAsItCame(t *testing.T) {
+func TestAMailCanBeRead(t *testing.T) {
 	b := start(t, nil)
 	if err := send(b.dial(), []byte(multipartMail), "ada@example.com", "bob@example.com"); err != nil {
 		t.Fatal(err)
@@ -150,10 +150,6 @@ func TestAMailCanBeReadAsItCame(t *testing.T) {
 	mail := decode(m, []byte(multipartMail))
 	if mail.Text != "Grüße <script>" || mail.HTML != "<b>Grüße</b><script>alert(1)</script>" {
 		t.Errorf("%+v", mail)
-	}
-	resp, raw := b.do(http.MethodGet, "/messages/1/raw", "", "")
-	if raw != multipartMail || resp.Header.Get("Content-Type") != "message/rfc822" {
-		t.Errorf("raw: %q %v", raw, resp.Header)
 	}
 }
 
@@ -175,21 +171,12 @@ func TestTheStoreComesBackAfterARestart(t *testing.T) {
 	}
 }
 
-func TestRecipientsThatMisbehaveOnPurpose(t *testing.T) {
+func TestAFullMailboxAnswersSo(t *testing.T) {
 	b := start(t, func(c *Config) { c.MaxMessages = 1 })
 	c := b.dial()
-	for i, tc := range []struct {
-		to   string
-		id   string
-		code int
-	}{
-		{"refused@example.com", "1", 550},
-		{"Refused+42@example.com", "1", 550},
-		{"refusedly@example.com", "2", 250},
-		{"a@example.com", "3", 452}, // full
-	} {
-		if got := code(send(c, rawMail(tc.id), tc.to)); got != tc.code {
-			t.Errorf("%d: %s answered %d, want %d", i, tc.to, got, tc.code)
+	for _, want := range []int{250, 452} {
+		if got := code(send(c, rawMail("x"), "a@example.com")); got != want {
+			t.Errorf("answered %d, want %d", got, want)
 		}
 	}
 	if l := b.list(""); l.Total != 1 {
@@ -229,11 +216,9 @@ func TestAMailThatNobodyCanReadIsKept(t *testing.T) {
 	if l := b.list(""); l.Total != 4 {
 		t.Errorf("%+v", l)
 	}
-	for _, path := range []string{"/messages/%d", "/messages/%d/html", "/messages/%d/raw"} {
-		for id := range 4 {
-			if resp, body := b.do(http.MethodGet, fmt.Sprintf(path, id+1), "", ""); resp.StatusCode != 200 {
-				t.Errorf(path+": %d %s", id+1, resp.StatusCode, body)
-			}
+	for id := range 4 {
+		if resp, body := b.do(http.MethodGet, fmt.Sprint("/messages/", id+1), "", ""); resp.StatusCode != 200 {
+			t.Errorf("%d: %d %s", id+1, resp.StatusCode, body)
 		}
 	}
 }

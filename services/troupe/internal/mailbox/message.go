@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime"
-	netmail "net/mail"
 	"strings"
 
 	"github.com/emersion/go-message"
@@ -21,17 +19,14 @@ const (
 // describe reads the header fields a list shows. Whatever a mail lacks, or has in a form that nobody can read, stays empty.
 func describe(from string, to []string, raw []byte) Message {
 	m := Message{From: from, To: to, Size: len(raw)}
-	parsed, err := netmail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
+	e, _ := message.Read(bytes.NewReader(raw))
+	if e == nil {
 		return m
 	}
-	m.MessageID = cut(strings.Trim(strings.TrimSpace(parsed.Header.Get("Message-Id")), "<>"))
-	m.Date = cut(parsed.Header.Get("Date"))
-	m.Subject = parsed.Header.Get("Subject")
-	if s, err := new(mime.WordDecoder).DecodeHeader(m.Subject); err == nil {
-		m.Subject = s
-	}
-	m.Subject = cut(m.Subject)
+	m.MessageID = cut(strings.Trim(strings.TrimSpace(e.Header.Get("Message-Id")), "<>"))
+	m.Date = cut(e.Header.Get("Date"))
+	subject, _ := e.Header.Text("Subject") // what could not be decoded is in it as it came
+	m.Subject = cut(subject)
 	return m
 }
 
@@ -43,47 +38,33 @@ func cut(s string) string {
 type Mail struct {
 	Message
 	Text, HTML string
-	// Unreadable says what of the mail could not be decoded; empty when all could.
-	Unreadable string
+	// Unreadable says what of the mail could not be decoded; nil when all could.
+	Unreadable error
 }
 
 func decode(m Message, raw []byte) Mail {
 	mail := Mail{Message: m}
 	e, err := message.Read(bytes.NewReader(raw))
-	if err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
-		mail.Unreadable = err.Error()
+	if e == nil {
+		mail.Unreadable = err
 		return mail
 	}
 	parts := 0
-	err = e.Walk(func(_ []int, part *message.Entity, err error) error {
+	mail.Unreadable = e.Walk(func(_ []int, part *message.Entity, err error) error {
 		if parts++; parts > maxParts {
 			return errors.New("too many parts")
 		}
 		if err != nil {
 			return err
 		}
-		return mail.take(part)
-	})
-	if err != nil {
-		mail.Unreadable = err.Error()
-	}
-	return mail
-}
-
-// take keeps a part's text, when it is the first of its kind and not an attachment.
-func (mail *Mail) take(part *message.Entity) error {
-	media, _, err := part.Header.ContentType()
-	if err != nil {
+		media, _, _ := part.Header.ContentType() // a broken one is none, so text
+		into := map[string]*string{"text/plain": &mail.Text, "text/html": &mail.HTML, "": &mail.Text}[media]
+		if into == nil || *into != "" {
+			return nil
+		}
+		text, err := io.ReadAll(part.Body)
+		*into = strings.ToValidUTF8(string(text), "\uFFFD")
 		return err
-	}
-	if disposition, _, _ := part.Header.ContentDisposition(); disposition == "attachment" {
-		return nil
-	}
-	into := map[string]*string{"text/plain": &mail.Text, "text/html": &mail.HTML, "": &mail.Text}[media]
-	if into == nil || *into != "" {
-		return nil
-	}
-	text, err := io.ReadAll(part.Body)
-	*into = strings.ToValidUTF8(string(text), "\uFFFD")
-	return err
+	})
+	return mail
 }

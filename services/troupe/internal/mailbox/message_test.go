@@ -26,14 +26,14 @@ func FuzzMessage(f *testing.F) {
 				t.Errorf("not UTF-8: %q", text)
 			}
 		}
-		var page bytes.Buffer
-		for name, view := range map[string]any{"read.html": mail, "list.html": listView{Messages: []Message{m}}} {
-			if err := pages.ExecuteTemplate(&page, name, view); err != nil {
-				t.Errorf("%s: %v", name, err)
+		var shown bytes.Buffer
+		for _, v := range []view{{Mail: &mail}, {Messages: []Message{m}}} {
+			if err := page.Execute(&shown, v); err != nil {
+				t.Error(err)
 			}
 		}
-		if strings.Contains(strings.ToLower(page.String()), "<script") {
-			t.Errorf("%s", page.String())
+		if strings.Contains(strings.ToLower(shown.String()), "<script") {
+			t.Errorf("%s", shown.String())
 		}
 	})
 }

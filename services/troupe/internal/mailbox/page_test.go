@@ -40,7 +40,7 @@ func TestMailsAreFound(t *testing.T) {
 	for path, field := range map[string]string{
 		"/api/messages?limit=0": "limit", "/api/messages?limit=10001": "limit", "/api/messages?after=-1": "after",
 		"/api/messages?from=x": "from", "/api/messages?after=1&after=2": "after",
-		"/messages/x": "id", "/?before=x": "before",
+		"/messages/x": "id",
 	} {
 		resp, body := b.do(http.MethodGet, path, "", "")
 		if resp.StatusCode != 400 || !strings.Contains(body, `"field":"`+field+`"`) {
@@ -68,27 +68,20 @@ func TestThePageIsNotWhatStrangersWrite(t *testing.T) {
 		if resp.StatusCode != 200 || strings.Contains(body, "<script") || !strings.Contains(body, "&lt;script&gt;alert(1)") {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
-		if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self';") {
+		if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'unsafe-inline';") {
 			t.Errorf("%s: %s", path, csp)
 		}
 	}
-	if _, body := b.do(http.MethodGet, "/messages/1", "", ""); !strings.Contains(body, `<iframe sandbox title="The mail as HTML" src="/messages/1/html">`) {
-		t.Errorf("no sandbox: %s", body)
-	}
-	resp, body := b.do(http.MethodGet, "/messages/1/html", "", "")
-	csp := resp.Header.Get("Content-Security-Policy")
-	if !strings.Contains(body, "<b>Grüße</b>") || !strings.HasPrefix(csp, "sandbox; default-src 'none';") || strings.Contains(csp, "script-src") {
-		t.Errorf("%s %s", csp, body)
-	}
-	if resp, body := b.do(http.MethodGet, "/static/style.css", "", ""); resp.StatusCode != 200 || !strings.Contains(body, "iframe") {
-		t.Errorf("style: %d", resp.StatusCode)
+	const framed = `<iframe sandbox title="The mail as HTML" srcdoc="&lt;b&gt;Grüße&lt;/b&gt;&lt;script&gt;alert(1)&lt;/script&gt;">`
+	if _, body := b.do(http.MethodGet, "/messages/1", "", ""); !strings.Contains(body, framed) {
+		t.Errorf("not in a sandbox: %s", body)
 	}
 }
 
 func TestThePageListsTheNewestFirst(t *testing.T) {
 	b := start(t, nil)
 	c := b.dial()
-	for i := range pageSize + 1 {
+	for i := range listed + 1 {
 		if err := send(c, rawMail(fmt.Sprint("m", i)), "a@example.com"); err != nil {
 			t.Fatal(err)
 		}
@@ -100,10 +93,7 @@ func TestThePageListsTheNewestFirst(t *testing.T) {
 	if strings.Contains(body, "about m0<") || strings.Index(body, "about m100<") > strings.Index(body, "about m99<") {
 		t.Errorf("%s", body)
 	}
-	if !strings.Contains(body, `href="/?to=A%40example.com&amp;before=2"`) {
-		t.Errorf("no way to older mails: %s", body)
-	}
-	if _, body := b.do(http.MethodGet, "/?before=2", "", ""); !strings.Contains(body, "about m0<") || strings.Contains(body, "about m1<") {
-		t.Errorf("%s", body)
+	if !strings.Contains(body, "101 mails, the newest 100 of them here") {
+		t.Errorf("does not say that there are more: %s", body)
 	}
 }

@@ -2,9 +2,11 @@ package mailbox
 
 import (
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/httpdoor/httpdoortest"
+	"github.com/troupe-dev/troupe/services/troupe/internal/switches"
 )
 
 func TestEveryRouteIsADoors(t *testing.T) {
@@ -12,5 +14,5 @@ func TestEveryRouteIsADoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	httpdoortest.Routes(t, httpdoor.Config{}, routes(s, &control{}, &server{}), httpdoortest.Header{})
+	httpdoortest.Routes(t, httpdoor.Config{}, routes(s, switches.New[Control](time.Now)), httpdoortest.Header{})
 }

@@ -50,7 +50,6 @@ type store struct {
 	journal *journal.Journal
 
 	mu       sync.Mutex
-	taken    int       // mails, with those on their way to the disk
 	messages []Message // by id, without gaps; the journal says how many of them are on disk
 }
 
@@ -68,7 +67,6 @@ func openStore(dir string, limit int) (*store, error) {
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "mailbox: %w", err)
 	}
-	s.taken = len(s.messages)
 	return s, nil
 }
 
@@ -101,7 +99,7 @@ func (s *store) removeOthers() error {
 // append stores a mail and returns when it is on disk. An error means that it is not stored; any other than errFull
 // ends the mailbox.
 func (s *store) append(from string, to []string, raw []byte) error {
-	if !s.reserve() {
+	if s.full() {
 		return errFull
 	}
 	m := describe(from, to, raw)
@@ -116,15 +114,11 @@ func (s *store) append(from string, to []string, raw []byte) error {
 	return s.journal.Wait(number)
 }
 
-// reserve returns false when the mailbox is full.
-func (s *store) reserve() bool {
+// full may be late by the mails that are on their way, one for each connection.
+func (s *store) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken >= s.max {
-		return false
-	}
-	s.taken++
-	return true
+	return len(s.messages) >= s.max
 }
 
 func (s *store) enter(m Message) (number uint64, err error) {

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,52 +50,26 @@ func (l *logs) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// parse reads a line of slog's JSON handler, keys in their order.
+// parse reads a line of slog's JSON handler.
 func parse(raw []byte) (at time.Time, level, text string, ok bool) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	var line struct {
+		Time       time.Time
+		Level, Msg string
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(raw, &line) != nil || json.Unmarshal(raw, &keys) != nil || line.Time.IsZero() {
 		return at, "", "", false
 	}
-	var message string
-	var pairs strings.Builder
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return at, "", "", false
-		}
-		var value json.RawMessage
-		if d.Decode(&value) != nil {
-			return at, "", "", false
-		}
-		switch key {
-		case "time":
-			ok = json.Unmarshal(value, &at) == nil
-		case "level":
-			_ = json.Unmarshal(value, &level)
-		case "msg":
-			_ = json.Unmarshal(value, &message)
-		case "service": // the column says it
-		default:
-			fmt.Fprintf(&pairs, " %s=%s", key, plain(value))
-		}
+	for _, shown := range []string{"time", "level", "msg", "service"} { // in columns of their own
+		delete(keys, shown)
 	}
-	return at, level, terminal.Clean(message + pairs.String()), ok
-}
-
-// plain is a JSON value as people like to read it: strings without quotes where that is clear, the inside of objects left out.
-func plain(value json.RawMessage) string {
-	switch value[0] {
-	case '"':
-		var s string
-		if json.Unmarshal(value, &s) != nil {
-			return string(value)
+	text = line.Msg
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		value := string(keys[key])
+		if value[0] == '{' {
+			value = "{…}"
 		}
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || !strconv.IsPrint(r) }) {
-			return strconv.Quote(s)
-		}
-		return s
-	case '{':
-		return "{…}"
+		text += " " + key + "=" + value
 	}
-	return string(value)
+	return line.Time, line.Level, terminal.Clean(text), true
 }

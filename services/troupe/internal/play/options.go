@@ -46,9 +46,8 @@ type Options struct {
 	// Ready, when set, is called once, when everything answers.
 	Ready func(Playground)
 
-	taken         ports
-	further       []int // ports of the embedded brokers beside the first
-	brokerControl int   // port on which the embedded broker can be told to fail
+	taken   ports
+	further []int // ports of the embedded brokers beside the first
 }
 
 // Ports where things listen, on 127.0.0.1.

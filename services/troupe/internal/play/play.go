@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/breaking"
+	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	ln, err := control.Listen(local(o.Ports.Control))
+	ln, err := lifecycle.Listen(local(o.Ports.Control))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 	for i, p := range running {
 		processes[i] = p
 	}
-	stores := o.controlled(at)
+	stores := o.controlled(at, running)
 	stage := breaking.New(breaking.World{
 		Processes: processes, Gateway: at.Gateway, Orders: rest.New(at.Order, at.Query).As(at.Tokens("admin")), Brokers: at.Kafka, Topics: protocol.Topics(), Flush: stores.Flush,
 	})
@@ -106,25 +106,23 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 }
 
 // controlled is what can be done to the stores from outside.
-func (o *Options) controlled(at Playground) control.Stores {
+func (o *Options) controlled(at Playground, running []*supervise.Process) control.Stores {
 	snapshots := &redis.Snapshots{}
-	s := control.Stores{
-		Flush:    func(ctx context.Context) error { return redis.Flush(ctx, at.Redis) },
-		Snapshot: func(ctx context.Context) error { return snapshots.Take(ctx, at.Redis) },
-		Restore:  func(ctx context.Context) error { return snapshots.Restore(ctx, at.Redis) },
-	}
-	if len(o.KafkaBrokers) == 0 {
-		s.Broker = &httputil.ReverseProxy{
-			Rewrite: func(r *httputil.ProxyRequest) {
-				r.SetURL(&url.URL{Scheme: "http", Host: local(o.brokerControl)})
-			},
-			ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-				problem.Write(w, r, problem.New(http.StatusServiceUnavailable, problem.SlugUnavailable, "Temporarily unavailable",
-					"the broker does not answer: "+err.Error()))
-			},
+	move := func(signal syscall.Signal) func(context.Context) error {
+		return func(context.Context) error {
+			if o.Brokers < 2 || len(o.KafkaBrokers) > 0 {
+				return fault.New(fault.Conflict, "only several embedded brokers can move anything: see troupe play --brokers")
+			}
+			return running[0].Signal(signal) // the broker starts first
 		}
 	}
-	return s
+	return control.Stores{
+		Flush:            func(ctx context.Context) error { return redis.Flush(ctx, at.Redis) },
+		Snapshot:         func(ctx context.Context) error { return snapshots.Take(ctx, at.Redis) },
+		Restore:          func(ctx context.Context) error { return snapshots.Restore(ctx, at.Redis) },
+		MoveLeaders:      move(broker.MoveLeaders),
+		MoveCoordinators: move(broker.MoveCoordinators),
+	}
 }
 
 func width(list []process) int {

@@ -60,8 +60,7 @@ func (o *Options) settlePorts() (err error) {
 		}
 		o.further = append(o.further, n)
 	}
-	o.brokerControl, err = o.taken.free("broker control")
-	return err
+	return nil
 }
 
 // instance is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one

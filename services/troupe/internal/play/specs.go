@@ -110,8 +110,8 @@ func (o *Options) stores(at Playground) []process {
 		list = append(list, p)
 	}
 	if len(o.KafkaBrokers) == 0 {
-		env := []string{"BROKER_ADDR=" + at.Kafka[0], "BROKER_CONTROL_ADDR=" + local(o.brokerControl),
-			"BROKER_DIR=" + filepath.Join(o.Dir, "kafka"), "BROKER_SYNC_WRITES=" + strconv.FormatBool(o.SyncWrites)}
+		env := []string{"BROKER_ADDR=" + at.Kafka[0], "BROKER_DIR=" + filepath.Join(o.Dir, "kafka"),
+			"BROKER_SYNC_WRITES=" + strconv.FormatBool(o.SyncWrites)}
 		if len(at.Kafka) > 1 {
 			env = append(env, "BROKER_FURTHER_ADDRS="+strings.Join(at.Kafka[1:], ","))
 		}
@@ -127,14 +127,21 @@ func (o *Options) stores(at Playground) []process {
 	return list
 }
 
+// process has the variables of each process: the later ones win.
 func (o *Options) process(name, service string, instance int, env, more []string) process {
-	all := environ(o.inherited(), slices.Concat([]string{"LOG_FORMAT=json"}, more, env))
-	for _, e := range o.envOf(name, service) {
-		all = environ(all, []string{e})
-	}
 	return process{Spec: supervise.Spec{
-		Name: name, Service: service, Instance: instance, Path: o.Program, Args: []string{"run", service}, Env: all,
+		Name: name, Service: service, Instance: instance, Path: o.Program, Args: []string{"run", service},
+		Env: slices.Concat([]string{"KAFKA_REPLICATION_FACTOR=1"}, o.Environ, []string{"LOG_FORMAT=json"}, more, env,
+			o.envOf(name, service)),
 	}}
+}
+
+// unsecured takes away what makes sense for a real Kafka or Redis only.
+var unsecured = map[string][]string{
+	"kafka": {"KAFKA_TLS=", "KAFKA_TLS_SERVER_NAME=", "KAFKA_CA_FILE=", "KAFKA_CERT_FILE=", "KAFKA_KEY_FILE=",
+		"KAFKA_SASL_MECHANISM=", "KAFKA_SASL_USER=", "KAFKA_SASL_PASSWORD=", "KAFKA_SASL_PASSWORD_FILE="},
+	"redis": {"REDIS_TLS=", "REDIS_CA_FILE=", "REDIS_CERT_FILE=", "REDIS_KEY_FILE=",
+		"REDIS_USERNAME=", "REDIS_PASSWORD=", "REDIS_PASSWORD_FILE="},
 }
 
 // serviceEnviron is the configuration that all services share.
@@ -148,44 +155,12 @@ func (o *Options) serviceEnviron(at Playground) []string {
 		"PAYMENT_DEADLINE="+o.PaymentDeadline.String(),
 	)
 	if len(o.KafkaBrokers) == 0 {
+		env = append(env, unsecured["kafka"]...)
 		// The embedded broker allows short sessions: a killed service is missed soon.
-		return append(env, "KAFKA_REPLICATION_FACTOR=1", "KAFKA_SESSION_TIMEOUT=3s")
-	}
-	if !slices.ContainsFunc(o.Environ, func(e string) bool { return strings.HasPrefix(e, "KAFKA_REPLICATION_FACTOR=") }) {
-		env = append(env, "KAFKA_REPLICATION_FACTOR=1")
-	}
-	return env
-}
-
-// secured are variables that make sense for a real broker or Redis only.
-var secured = map[bool][]string{
-	true:  {"KAFKA_TLS", "KAFKA_CA_FILE", "KAFKA_CERT_FILE", "KAFKA_KEY_FILE", "KAFKA_SASL_"},
-	false: {"REDIS_TLS", "REDIS_CA_FILE", "REDIS_USERNAME", "REDIS_PASSWORD"},
-}
-
-// inherited is the environment without what would keep the services from the embedded stores.
-func (o *Options) inherited() []string {
-	var drop []string
-	if len(o.KafkaBrokers) == 0 {
-		drop = append(drop, secured[true]...)
+		env = append(env, "KAFKA_REPLICATION_FACTOR=1", "KAFKA_SESSION_TIMEOUT=3s")
 	}
 	if o.RedisAddr == "" {
-		drop = append(drop, secured[false]...)
+		env = append(env, unsecured["redis"]...)
 	}
-	return slices.DeleteFunc(slices.Clone(o.Environ), func(e string) bool {
-		return slices.ContainsFunc(drop, func(prefix string) bool { return strings.HasPrefix(e, prefix) })
-	})
-}
-
-// environ returns base with the variables of set in place of its own.
-func environ(base, set []string) []string {
-	own := map[string]bool{}
-	for _, e := range set {
-		name, _, _ := strings.Cut(e, "=")
-		own[name] = true
-	}
-	return append(slices.DeleteFunc(slices.Clone(base), func(e string) bool {
-		name, _, _ := strings.Cut(e, "=")
-		return own[name]
-	}), set...)
+	return env
 }

@@ -3,8 +3,10 @@
 package supervise
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os/exec"
@@ -22,8 +24,8 @@ const (
 	minWait = 200 * time.Millisecond
 	maxWait = 5 * time.Second
 	steady  = 10 * time.Second
-	// drainWithin bounds the wait for output that a grandchild keeps open after the process's death.
-	drainWithin = time.Second
+	// maxLine bounds a line of output, in bytes; what is longer is cut into several.
+	maxLine = 64 << 10
 )
 
 // Spec is one process to keep running.
@@ -149,20 +151,22 @@ func (p *Process) away(ctx context.Context, exit string) bool {
 
 // once runs the process to its end and says how it ended.
 func (p *Process) once(ctx context.Context) string {
-	lines := &lineWriter{emit: func(line []byte) { p.out(p.spec.Name, line) }}
-	defer lines.flush()
-	cmd := exec.Command(p.spec.Path, p.spec.Args...)
-	cmd.Env = slices.Concat(p.spec.Env, []string{parentVariable + "=3"})
-	cmd.Stdout, cmd.Stderr = lines, lines
-	cmd.WaitDelay = drainWithin
+	read, written := io.Pipe()
+	var output sync.WaitGroup
+	output.Go(func() { p.lines(read) })
+	defer output.Wait()
+	defer func() { _ = written.Close() }() // ends its lines
+	cmd := exec.CommandContext(ctx, p.spec.Path, p.spec.Args...)
+	cmd.Env = slices.Concat(p.spec.Env, []string{followVariable + "=1"})
+	cmd.Stdout, cmd.Stderr = written, written
+	cmd.Cancel = p.ask
+	cmd.WaitDelay = p.spec.StopWithin // then it is killed
 	cmd.SysProcAttr = attributes()
-	leash, err := leashed(cmd)
-	if err != nil {
-		return err.Error()
+	if _, err := cmd.StdinPipe(); err != nil { // it ends with this process
+		return "cannot start: " + err.Error()
 	}
-	defer leash()
 	p.mu.Lock()
-	err = cmd.Start()
+	err := cmd.Start()
 	if err == nil {
 		p.cmd = cmd
 		p.status.PID, p.status.State = cmd.Process.Pid, Running
@@ -171,40 +175,35 @@ func (p *Process) once(ctx context.Context) string {
 	if err != nil {
 		return "cannot start: " + err.Error()
 	}
-	gone := make(chan struct{})
-	var ender sync.WaitGroup
-	ender.Go(func() { p.end(ctx, gone) })
-	err = cmd.Wait()
+	_ = cmd.Wait() // its state says how it ended
 	p.mu.Lock()
 	p.cmd, p.status.PID = nil, 0
 	p.mu.Unlock()
-	close(gone)
-	ender.Wait()
-	if err != nil {
-		return err.Error()
+	exit := cmd.ProcessState.String()
+	if ctx.Err() != nil && exit == "signal: killed" {
+		p.log.Error("process did not stop in time and was killed", "within", p.spec.StopWithin.String())
 	}
-	return "exit status 0"
+	return exit
 }
 
-// end waits for ctx, then ends the process, kindly first. It returns when the process is gone.
-func (p *Process) end(ctx context.Context, gone <-chan struct{}) {
-	select {
-	case <-gone:
-		return
-	case <-ctx.Done():
+// lines gives out the process's output line by line, until that ends.
+func (p *Process) lines(output io.Reader) {
+	lines := bufio.NewReaderSize(output, maxLine)
+	for {
+		line, _, err := lines.ReadLine()
+		if err != nil {
+			return
+		}
+		p.out(p.spec.Name, line)
 	}
+}
+
+// ask asks the process to end.
+func (p *Process) ask() error {
 	p.set(func(s *Status) { s.State = Stopping })
-	_ = p.signal(syscall.SIGTERM) // may be gone in this moment
-	_ = p.signal(syscall.SIGCONT) // a paused process cannot end kindly
-	late := time.NewTimer(p.spec.StopWithin)
-	defer late.Stop()
-	select {
-	case <-gone:
-	case <-late.C:
-		p.log.Error("process did not stop in time, killing it", "within", p.spec.StopWithin.String())
-		_ = p.signal(syscall.SIGKILL)
-		<-gone
-	}
+	_ = p.Signal(syscall.SIGTERM) // may be gone in this moment
+	_ = p.Signal(syscall.SIGCONT) // a paused process cannot end kindly
+	return nil
 }
 
 func (p *Process) set(f func(*Status)) {

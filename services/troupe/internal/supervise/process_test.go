@@ -253,8 +253,8 @@ func TestChildEndsWithThePipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "TEST_ROLE=stubborn", "TROUPE_PARENT_FD=3")
-	cmd.ExtraFiles = []*os.File{r}
+	cmd.Env = append(os.Environ(), "TEST_ROLE=stubborn", "TROUPE_FOLLOW_PARENT=1")
+	cmd.Stdin = r
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,10 +7,10 @@ import (
 )
 
 // Kill ends the process at once (SIGKILL); it is started again. Conflict when there is no process.
-func (p *Process) Kill() error { return p.signal(syscall.SIGKILL) }
+func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 
 // Term asks the process to end (SIGTERM); it is started again. Conflict when there is no process.
-func (p *Process) Term() error { return p.signal(syscall.SIGTERM) }
+func (p *Process) Term() error { return p.Signal(syscall.SIGTERM) }
 
 // Stop asks the process to end (SIGTERM) and keeps it from being started again until Start. Stopping what is stopped changes
 // nothing. Conflict when there is no process, as right after a death: then it will be started again.
@@ -52,7 +52,7 @@ func (p *Process) Pause() error { return p.turn(syscall.SIGSTOP, Running, Paused
 func (p *Process) Resume() error { return p.turn(syscall.SIGCONT, Paused, Running) }
 
 func (p *Process) turn(s syscall.Signal, from, to State) error {
-	if err := p.signal(s); err != nil {
+	if err := p.Signal(s); err != nil {
 		return err
 	}
 	p.set(func(st *Status) {
@@ -63,7 +63,8 @@ func (p *Process) turn(s syscall.Signal, from, to State) error {
 	return nil
 }
 
-func (p *Process) signal(s syscall.Signal) error {
+// Signal sends the process a signal. Conflict when there is no process.
+func (p *Process) Signal(s syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.signalLocked(s)

@@ -7,29 +7,36 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/pkg/lifecycle"
-	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Signals that make a cluster of several brokers move what they lead.
+const (
+	MoveLeaders      = syscall.SIGUSR1 // every partition gets a leader drawn anew
+	MoveCoordinators = syscall.SIGUSR2 // every consumer group gets another coordinator
 )
 
 // Config of the embedded broker.
 type Config struct {
-	Addr        string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
-	Further     []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
-	ControlAddr string   `env:"BROKER_CONTROL_ADDR" help:"loopback address on which the broker can be told to fail; empty: it cannot"`
-	Dir         string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
-	SyncWrites  bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
-	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+	Addr       string   `env:"BROKER_ADDR" envDefault:"127.0.0.1:9092" help:"address to listen on, host:port; clients are sent to this address too"`
+	Further    []string `env:"BROKER_FURTHER_ADDRS" help:"addresses of further brokers of the same cluster, host:port separated by commas; they live in the same process"`
+	Dir        string   `env:"BROKER_DIR" help:"directory where records, topics and offsets are kept; empty keeps them in memory only, and the broker's death loses every order"`
+	SyncWrites bool     `env:"BROKER_SYNC_WRITES" envDefault:"false" help:"write every batch through to the disk before it is acknowledged. Without it a killed broker loses nothing, a power cut may"`
+	LogFormat  string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 }
 
 // Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by
 // default, so that a killed service is missed within a second or two.
 func Run(ctx context.Context, cfg Config) error {
+	moves := make(chan os.Signal, 1)
+	signal.Notify(moves, MoveLeaders, MoveCoordinators)
+	defer signal.Stop(moves)
 	lns, err := listenAll(cfg)
 	if err != nil {
 		return err
@@ -39,7 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 		kfake.NumBrokers(nodes),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { // called once per broker, in order
 			next++
-			return lns[next-1], nil
+			return lingering{lns[next-1]}, nil
 		}),
 		kfake.ClusterID("troupe-playground"),
 		kfake.GroupMinSessionTimeout(time.Second),
@@ -56,23 +63,19 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("open the broker's data in %q: %w", cfg.Dir, err)
 	}
 	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	parts := []lifecycle.Part{{Name: "sessions", Run: func(ctx context.Context) error {
-		watchSessions(cluster).run(ctx, client)
-		return nil
-	}}}
-	if cfg.ControlAddr != "" {
-		ln, err := control.Listen(cfg.ControlAddr)
-		if err != nil {
-			return fault.Field("BROKER_CONTROL_ADDR", "%w", err)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-moves:
+			if s == MoveLeaders {
+				cluster.ShufflePartitionLeaders()
+			} else {
+				cluster.RehashCoordinators()
+			}
+			slog.Info("moved", "signal", s.String())
 		}
-		parts = append(parts, lifecycle.HTTP("control", ln, httpdoor.Config{}, moves(cluster, nodes)))
 	}
-	return lifecycle.Run(ctx, parts...)
 }
 
 // listenAll opens the addresses of all brokers, or none.

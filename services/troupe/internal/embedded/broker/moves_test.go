@@ -2,15 +2,11 @@ package broker_test
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/control"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,21 +14,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// breakable starts brokers and returns a client of them, and one of what makes them move.
-func breakable(t *testing.T, brokers int) (*kgo.Client, *control.Client) {
+// three starts as many brokers and returns a client of them.
+func three(t *testing.T) *kgo.Client {
 	t.Helper()
-	cfg := broker.Config{Addr: free(t), ControlAddr: free(t)}
-	for range brokers - 1 {
-		cfg.Further = append(cfg.Further, free(t))
-	}
+	cfg := broker.Config{Addr: free(t), Further: []string{free(t), free(t)}}
 	stop := running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	for _, addr := range []string{cfg.Addr, cfg.ControlAddr} {
-		if err := supervise.Dialable(ctx, addr); err != nil {
-			t.Fatal(err)
-		}
+	if err := supervise.Dialable(ctx, cfg.Addr); err != nil {
+		t.Fatal(err)
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(cfg.Addr), kgo.RequestRetries(0), kgo.RecordRetries(0), kgo.DisableIdempotentWrite(),
 		kgo.MaxVersions(kversion.V2_8_0())) // topics by name
@@ -47,11 +38,7 @@ func breakable(t *testing.T, brokers int) (*kgo.Client, *control.Client) {
 	if _, err := create.RequestWith(ctx, client); err != nil {
 		t.Fatal(err)
 	}
-	door := httptest.NewServer(control.Handler(nil, control.Stores{Broker: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: cfg.ControlAddr})
-	}}}))
-	t.Cleanup(door.Close)
-	return client, control.NewClient(door.URL)
+	return client
 }
 
 func produce(t *testing.T, client *kgo.Client) error {
@@ -71,7 +58,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestBrokerMovesLeadersAndCoordinators(t *testing.T) {
-	client, c := breakable(t, 3)
+	client := three(t)
+	move := func(s syscall.Signal) {
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	leaders := func() (list []int32) {
 		meta, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
 		if err != nil || len(meta.Brokers) != 3 {
@@ -86,9 +78,7 @@ func TestBrokerMovesLeadersAndCoordinators(t *testing.T) {
 	}
 	before := leaders()
 	eventually(t, "a leader moves", func() bool {
-		if err := c.MoveLeaders(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		move(broker.MoveLeaders)
 		for i, leader := range leaders() {
 			if leader != before[i] {
 				return true
@@ -108,36 +98,7 @@ func TestBrokerMovesLeadersAndCoordinators(t *testing.T) {
 	}
 	was := coordinator()
 	eventually(t, "the coordinator moves", func() bool {
-		if err := c.MoveCoordinators(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		move(broker.MoveCoordinators)
 		return coordinator() != was
 	})
-}
-
-func TestOneBrokerMovesNothing(t *testing.T) {
-	_, c := breakable(t, 1)
-	for _, err := range []error{c.MoveLeaders(t.Context()), c.MoveCoordinators(t.Context())} {
-		if fault.ClassOf(err) != fault.Conflict {
-			t.Errorf("one broker: %v", err)
-		}
-	}
-}
-
-func TestBrokersControlIsNotForWebPages(t *testing.T) {
-	cfg := broker.Config{Addr: free(t), ControlAddr: free(t)}
-	defer running(t, func(ctx context.Context) error { return broker.Run(ctx, cfg) })()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if err := supervise.Dialable(ctx, cfg.ControlAddr); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post("http://"+cfg.ControlAddr+"/coordinators/move", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusForbidden {
-		t.Errorf("status %d", resp.StatusCode)
-	}
 }
