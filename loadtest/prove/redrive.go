@@ -11,7 +11,6 @@ import (
 	"github.com/troupe-dev/troupe/loadtest/prove/rig"
 	"github.com/troupe-dev/troupe/loadtest/prove/schedule"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -124,7 +123,7 @@ func (s *striker) ask(ctx context.Context, service, order, action string) (rest.
 		return rest.RequestState{}, err
 	}
 	if len(chain.Letters) == 0 {
-		return rest.RequestState{RequestState: consoleapi.RequestState{State: "done"}}, nil
+		return rest.RequestState{State: "done"}, nil
 	}
 	a := rest.Act{By: operator, Reason: "poison"}
 	if action == "discard" {

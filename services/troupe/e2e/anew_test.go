@@ -61,7 +61,7 @@ func TestTroupeOutlivesItsTopics(t *testing.T) {
 	}
 	second := visitors("second")
 	p.buy(t, again, second)
-	p.letters(t, 0, "list", "nothing is parked")
+	p.letters(t, 0, "list", "nothing found")
 
 	p.restart(t, func() { o.delete(t) })
 	dead, again = append(dead, second[1]), slices.Concat(again, kept(second[2:]))

@@ -14,9 +14,7 @@ import (
 func (p *playground) as(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), "TROUPE_ORDER_URL="+p.Order, "TROUPE_QUERY_URL="+p.Query,
-		"TROUPE_CONTROL_URL="+p.Control,
-		"TROUPE_CONSOLE_URL="+p.Console, "TROUPE_DIR="+p.dir)
+	cmd.Env = append(os.Environ(), "TROUPE_DIR="+p.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -35,7 +33,7 @@ func TestPlaygroundGivesItsOwnTokens(t *testing.T) {
 		t.Fatalf("place: %d, %s", code, out)
 	}
 	id := strings.TrimSuffix(strings.Fields(out)[1], ",")
-	if out, code := p.as(t, "list", "--customer", "bob"); code != 0 || !strings.Contains(out, "no orders") {
+	if out, code := p.as(t, "list", "--customer", "bob"); code != 0 || !strings.Contains(out, "nothing found") {
 		t.Errorf("another's list: %d, %s", code, out)
 	}
 	for _, command := range []string{"show", "follow", "cancel"} {

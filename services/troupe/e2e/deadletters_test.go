@@ -94,7 +94,7 @@ func TestDeadLettersByHand(t *testing.T) {
 	want := func(id string, cancelled bool) {
 		expected = append(expected, check.Expected{ID: id, Total: 2500, Currency: "EUR", CancelAsked: cancelled})
 	}
-	p.letters(t, 0, "list", "nothing is parked")
+	p.letters(t, 0, "list", "nothing found")
 	p.letters(t, 5, "redrive 00000000-0000-5000-8000-000000000000")
 
 	wrong := p.place(t, "--payment-method", "pm_sim_refused")
@@ -107,9 +107,9 @@ func TestDeadLettersByHand(t *testing.T) {
 		t.Errorf("behind: %+v", behind)
 	}
 	p.letters(t, 0, "list", "payment/"+wrong, "OrderPlaced", "permanent", "refuses this payment method")
-	p.letters(t, 0, "list --groups", "payment/permanent/OrderPlaced", "3 letters in all")
-	p.letters(t, 0, "show "+wrong, `"payment_method": "pm_sim_refused"`, "2. OrderCancellationRequested", "3. OrderCancelled", "order.events.v1", "The order so far")
-	p.letters(t, 4, "redrive "+wrong, "failed again", "3 letters still wait")
+	p.letters(t, 0, "list --groups", "payment", "permanent", "OrderPlaced")
+	p.letters(t, 0, "show "+wrong, "payment_method: pm_sim_refused", "type: troupe.order.v1.OrderCancellationRequested", "position: 3", "topic: order.events.v1")
+	p.letters(t, 4, "redrive "+wrong, "redrive failed: 0 came back, 3 wait")
 
 	file := filepath.Join(t.TempDir(), "payload.json")
 	payload := slices.Clone(chain.Letters[0].Payload)
@@ -121,13 +121,13 @@ func TestDeadLettersByHand(t *testing.T) {
 	edit(`"payment_method"`, `"payment_mathod"`)
 	p.letters(t, 1, "edit "+wrong+" --reason typing --payload "+file, "(422)", "payment_mathod")
 	edit("pm_sim_refused", "pm_card_visa")
-	p.letters(t, 0, "edit "+wrong+" --reason wrong-method --by ada --payload "+file, "3 letters came back")
+	p.letters(t, 0, "edit "+wrong+" --reason wrong-method --by ada --payload "+file, "edit done: 3 came back, 0 wait")
 	if o := p.settled(t, wrong); o.Status != "cancelled" || o.Payment.Status != "refunded" {
 		t.Errorf("after the edit: %s, payment %s", o.Status, o.Payment.Status)
 	}
 	want(wrong, true)
-	p.letters(t, 5, "show "+wrong, "log --order")
-	p.letters(t, 0, "show payment/"+wrong, "nothing waits any more", "ada", "wrong-method")
+	p.letters(t, 5, "show "+wrong, "dead-letters log "+wrong)
+	p.letters(t, 0, "log payment/"+wrong, "ada", "wrong-method")
 
 	p.gateway(t, `{"refuse_percent":100}`)
 	for range 3 {
@@ -140,11 +140,11 @@ func TestDeadLettersByHand(t *testing.T) {
 	p.settled(t, charged)
 	want(charged, false)
 	p.gateway(t, `{"refuse_percent":100}`)
-	p.letters(t, 0, "redrive --group payment/permanent/OrderPlaced --dry-run", "would redrive 3 orders", "refuses this order")
-	p.letters(t, 4, "redrive --all", "3 failed again", "still parked")
+	p.letters(t, 0, "redrive --participant payment --class permanent --type OrderPlaced --dry-run", "refuses this order")
+	p.letters(t, 4, "redrive --all", "redrive failed", "0 of 3 orders done", "still parked")
 	p.gateway(t, `{}`)
-	p.letters(t, 0, "redrive --group payment/permanent/OrderPlaced --limit 1 --reason fixed", "1 order done")
-	p.letters(t, 0, "redrive --group payment/permanent/OrderPlaced --reason fixed", "2 orders done")
+	p.letters(t, 0, "redrive --participant payment --limit 1 --reason fixed", "redrive done: 1 came back")
+	p.letters(t, 0, "redrive --participant payment --reason fixed", "2 of 2 orders done")
 	for _, e := range expected[1:] {
 		if o := p.settled(t, e.ID); o.Status != "confirmed" {
 			t.Errorf("after the fix: %s", o.Status)
@@ -153,13 +153,13 @@ func TestDeadLettersByHand(t *testing.T) {
 
 	lost := p.place(t, "--payment-method", "pm_sim_refused")
 	p.parked(t, lost, 1)
-	p.letters(t, 2, "discard "+lost, "--reason")
-	p.letters(t, 0, "discard "+lost+" --reason test", "discarded")
-	p.letters(t, 0, "list", "nothing is parked")
-	p.letters(t, 1, "discard payment/"+lost+" --letter "+chain.Letters[0].LetterID+" --reason again", "(409)")
+	p.letters(t, 2, "discard "+lost, `"reason"`)
+	p.letters(t, 0, "discard "+lost+" --reason test", "discard done")
+	p.letters(t, 0, "list", "nothing found")
+	p.letters(t, 5, "discard payment/"+lost+" --letter "+chain.Letters[0].LetterID+" --reason again", "nothing of order")
 
-	log := p.letters(t, 0, "log --page-size 200", "operator", "ada asked to edit", "fixed", "test", "failed again", "came back")
-	if n := strings.Count(log, "asked to"); n < 9 {
+	log := p.letters(t, 0, "log --page-size 200", "operator", "ada", "edit", "fixed", "test", "failed", "redriven")
+	if n := strings.Count(log, "request"); n < 9 {
 		t.Errorf("the log tells of %d requests\n%s", n, log)
 	}
 	p.letters(t, 1, "list --console-url http://127.0.0.1:1", "Is the playground running?")

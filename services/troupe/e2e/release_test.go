@@ -111,7 +111,7 @@ func (r release) goOn(t *testing.T, stored bool) {
 	eventually(t, 30*time.Second, "what was parked is brought back", func() error {
 		out, code := p.troupe(t, "dead-letters", "redrive", "--all", "--reason", "a new release")
 		list, _ := p.troupe(t, "dead-letters", "list")
-		if code != 0 || !strings.Contains(list, "nothing is parked") {
+		if code != 0 || !strings.Contains(list, "nothing found") {
 			return fmt.Errorf("exit code %d: %s\n%s", code, out, list)
 		}
 		return nil

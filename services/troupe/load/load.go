@@ -189,7 +189,7 @@ func (w *crowd) serve(ctx context.Context, c customer) {
 		}
 	}
 	if a.Total != c.total || a.Status != "placed" || a.ConsistencyToken == "" {
-		w.result.Violations = append(w.result.Violations, fmt.Sprintf("%s was answered %s, total should be %d", c.key, a.Raw, c.total))
+		w.result.Violations = append(w.result.Violations, fmt.Sprintf("%s was answered %+v, total should be %d", c.key, a, c.total))
 	}
 	w.result.Expected = append(w.result.Expected, e)
 	if w.each != nil {

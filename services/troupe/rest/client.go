@@ -22,8 +22,10 @@ import (
 )
 
 const (
-	// callWithin bounds a call beside what it asks the server to wait.
-	callWithin = 15 * time.Second
+	// MaxWait is the longest that a service waits for something in one call.
+	MaxWait = 30 * time.Second
+	// callWithin bounds a call, with the longest wait in it.
+	callWithin = MaxWait + 15*time.Second
 	// maxAnswer bounds what is read of one answer.
 	maxAnswer = 16 << 20
 	// perHost bounds the connections to one service.
@@ -32,9 +34,10 @@ const (
 
 // Client of one order service and one query service. It keeps connections open and may be used by many goroutines.
 type Client struct {
-	doer  doer
-	order *orderapi.Client
-	query *queryapi.Client
+	doer    doer
+	order   *orderapi.Client
+	query   *queryapi.Client
+	streams *queryapi.Client
 }
 
 // Tokens gives the bearer token of a subject; an empty one is whomever the client acts for. Nil: no request has a token.
@@ -46,7 +49,12 @@ func New(orderURL, queryURL string) *Client {
 }
 
 func newClient(order, query string, d doer) *Client {
-	return &Client{d, &orderapi.Client{Server: order, Client: d}, &queryapi.Client{Server: query, Client: d}}
+	endless := doer{ // a stream has no end
+		&http.Client{Transport: d.http.Transport}, d.tokens,
+	}
+	return &Client{
+		d, &orderapi.Client{Server: order, Client: d}, &queryapi.Client{Server: query, Client: d}, &queryapi.Client{Server: query, Client: endless},
+	}
 }
 
 // As returns the client with tokens in its requests: that of its customer for an order that is placed, and otherwise that
@@ -76,7 +84,7 @@ type doer struct {
 func newDoer() doer {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = perHost, perHost
-	return doer{http: &http.Client{Transport: t}}
+	return doer{http: &http.Client{Transport: t, Timeout: callWithin}}
 }
 
 func (d doer) as(tokens Tokens) doer { return doer{d.http, tokens} }
@@ -109,23 +117,20 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// call decodes an answer into a document, and returns it as it came. The server may take wait beyond the usual.
-func call(ctx context.Context, wait time.Duration, into any, send func(context.Context) (*http.Response, error)) (json.RawMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+callWithin)
-	defer cancel()
-	resp, err := send(ctx)
+// read decodes the document in an answer.
+func read[T any](resp *http.Response, err error) (document T, _ error) {
 	if err != nil {
-		return nil, err
+		return document, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "read the answer: %w", err)
+		return document, fault.New(fault.Unavailable, "read the answer: %w", err)
 	}
-	return raw, decode(raw, into)
+	return document, decode(raw, &document)
 }
 
-func decode(raw json.RawMessage, into any) error {
+func decode(raw []byte, into any) error {
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("the answer is not as the contract says: %w", err)
 	}
@@ -139,39 +144,33 @@ func prefer(wait time.Duration) *string {
 }
 
 // Place sends POST /orders. Sending the same again with the same key is safe.
-func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (a Accepted, err error) {
+func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accepted, error) {
 	customers := func(_ context.Context, req *http.Request) error { return c.doer.authorize(req, order.CustomerID) }
-	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) {
-		return c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers)
-	})
-	return a, err
+	return read[Accepted](c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers))
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
-func (c *Client) Cancel(ctx context.Context, id string) (a Accepted, err error) {
+func (c *Client) Cancel(ctx context.Context, id string) (Accepted, error) {
 	// net/http may send it again on another connection when a server closed the one it kept; nothing of it is on the wire.
 	repeatable := func(_ context.Context, req *http.Request) error {
 		req.Header["Idempotency-Key"] = nil
 		return nil
 	}
-	a.Raw, err = call(ctx, 0, &a, func(ctx context.Context) (*http.Response, error) {
-		return c.order.CancelOrder(ctx, id, repeatable)
-	})
-	return a, err
+	return read[Accepted](c.order.CancelOrder(ctx, id, repeatable))
 }
 
 // Read says what to wait for before an order is answered.
 type Read struct {
 	// Token of a write that the answer must show; empty for none.
 	Token string
-	// Wait at most, whole seconds up to 30; zero means the service's default of 2 s.
+	// Wait at most, whole seconds up to MaxWait; zero means the service's default of 2 s.
 	Wait time.Duration
 	// UntilSettled waits for the outcome too.
 	UntilSettled bool
 }
 
 // Order reads GET /orders/{id}.
-func (c *Client) Order(ctx context.Context, id string, r Read) (o Order, err error) {
+func (c *Client) Order(ctx context.Context, id string, r Read) (Order, error) {
 	p := queryapi.GetOrderParams{ConsistencyToken: client.Given(r.Token)}
 	if r.Wait > 0 {
 		p.Prefer = prefer(r.Wait)
@@ -179,8 +178,7 @@ func (c *Client) Order(ctx context.Context, id string, r Read) (o Order, err err
 	if r.UntilSettled {
 		p.Until = client.Given("settled")
 	}
-	o.Raw, err = call(ctx, r.Wait, &o, func(ctx context.Context) (*http.Response, error) { return c.query.GetOrder(ctx, id, &p) })
-	return o, err
+	return read[Order](c.query.GetOrder(ctx, id, &p))
 }
 
 // Filter of a list; zero values do not filter. PageSize 0 means the service's default.
@@ -190,16 +188,13 @@ type Filter struct {
 }
 
 // List reads one page of GET /orders.
-func (c *Client) List(ctx context.Context, f Filter) (p Page, err error) {
-	q := queryapi.ListOrdersParams{
+func (c *Client) List(ctx context.Context, f Filter) (Page, error) {
+	return read[Page](c.query.ListOrders(ctx, &queryapi.ListOrdersParams{
 		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
-	}
-	p.Raw, err = call(ctx, 0, &p, func(ctx context.Context) (*http.Response, error) { return c.query.ListOrders(ctx, &q) })
-	return p, err
+	}))
 }
 
 // Story reads GET /orders/{id}/events.
-func (c *Client) Story(ctx context.Context, id string) (s Story, err error) {
-	_, err = call(ctx, 0, &s, func(ctx context.Context) (*http.Response, error) { return c.query.GetOrderEvents(ctx, id) })
-	return s, err
+func (c *Client) Story(ctx context.Context, id string) (Story, error) {
+	return read[Story](c.query.GetOrderEvents(ctx, id))
 }

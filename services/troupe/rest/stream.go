@@ -45,7 +45,7 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough
 }
 
 func (c *Client) stream(ctx context.Context, id string, version *int64, each func(Order) bool) (enough bool, err error) {
-	resp, err := c.query.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: client.Given(*version)})
+	resp, err := c.streams.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: client.Given(*version)})
 	if err != nil {
 		return false, err
 	}
@@ -57,8 +57,8 @@ func (c *Client) stream(ctx context.Context, id string, version *int64, each fun
 		if e.Type != "order" {
 			continue
 		}
-		o := Order{Raw: []byte(e.Data)}
-		if err := decode(o.Raw, &o); err != nil {
+		var o Order
+		if err := decode([]byte(e.Data), &o); err != nil {
 			return false, err
 		}
 		*version = o.Version

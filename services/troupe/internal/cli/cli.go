@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,14 +31,6 @@ const (
 	exitParked   = 4
 	exitNotThere = 5
 )
-
-// codedError ends the program with a code of its own.
-type codedError struct {
-	error
-	code int
-}
-
-func (e codedError) Unwrap() error { return e.error }
 
 // usageError is a mistake in the command line.
 type usageError struct{ error }
@@ -65,27 +59,34 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	began := false // what is wrong before that is the command line
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		err := cmp.Or(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups())
+		began = err == nil
+		return err
+	}
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	explain(errs, terminal.StyleOf(errs), err)
+	explain(errs, err)
 	var usage usageError
-	var coded codedError
 	switch {
-	case errors.As(err, &coded):
-		return coded.code
-	case errors.As(err, &usage):
-		fmt.Fprintln(errs, "See troupe --help, or troupe COMMAND --help.")
+	case !began, errors.As(err, &usage):
+		fmt.Fprintf(errs, "Usage: %s\nSee %s --help.\n", cmd.UseLine(), cmd.CommandPath())
 		return exitUsage
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errStillParked):
+		return exitParked
+	case errors.Is(err, errNotDone), errors.Is(err, context.DeadlineExceeded):
 		return exitTimeout
+	case fault.ClassOf(err) == fault.NotFound:
+		return exitNotThere
 	}
 	return exitFailed
 }
 
 func command() *cobra.Command {
-	root := group(&cobra.Command{
+	root := &cobra.Command{
 		Use:   "troupe",
 		Short: "Play a whole troupe of event-driven services on this machine, and place orders with it",
 		Long: `Troupe performs orders by choreography over Kafka: nobody conducts.
@@ -96,46 +97,31 @@ func command() *cobra.Command {
   troupe dead-letters   what is stuck, why, and the ways to bring it back
   troupe events   the records of any Kafka, decoded
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long. Those of dead-letters go on: 4 still parked, 5 not there.`,
-		SilenceUsage: true, SilenceErrors: true,
-	}, playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
-		eventsCommand(), deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(), versionCommand(),
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 took too long, 4 still parked (dead-letters), 5 not there.`,
+		SilenceUsage: true, SilenceErrors: true, Version: lifecycle.Version(),
+	}
+	root.AddCommand(playCommand(), demoCommand(), placeCommand(), cancelCommand(), showCommand(), followCommand(), listCommand(),
+		eventsCommand(), deadLettersCommand(), rebuildCommand(), loginCommand(), logoutCommand(), tokenCommand(),
 		partCommand("gateway", "Run the payment gateway simulator alone"),
 		partCommand("grant", "Make the services' users at Kafka, and allow each what choreography.yaml has it do"),
 		partCommand("provision", "Create the topics at Kafka"))
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root
 }
 
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Say what was built", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "troupe", lifecycle.Version())
-			return err
-		},
-	}
-}
-
 // explain prints an error for people: a problem document with its fields, anything else as it is.
-func explain(w io.Writer, style terminal.Style, err error) {
-	head := style.Paint(terminal.Red, "troupe:")
+func explain(w io.Writer, err error) {
 	var p *problem.Problem
 	if !errors.As(err, &p) {
-		fmt.Fprintln(w, head, err)
+		fmt.Fprintln(w, "troupe:", err)
 		if fault.ClassOf(err) == fault.Unavailable {
 			fmt.Fprintln(w, "Is the playground running? Start it with: troupe play")
 		}
 		return
 	}
-	fmt.Fprintf(w, "%s %s (%d)\n", head, terminal.Clean(p.Title), p.Status)
-	said := len(p.Errors) > 0 && p.Detail == p.Errors[0].Field+": "+p.Errors[0].Detail
-	if p.Detail != "" && !said {
-		fmt.Fprintln(w, "  "+terminal.Clean(p.Detail))
-	}
-	for _, f := range p.Errors {
-		fmt.Fprintf(w, "  %s: %s\n", terminal.Clean(f.Field), terminal.Clean(f.Detail))
+	fmt.Fprintf(w, "troupe: %s (%d)\n", terminal.Clean(p.Title), p.Status)
+	for line := range strings.SplitSeq(p.Error(), "\n") {
+		fmt.Fprintf(w, "  %s\n", terminal.Clean(strings.TrimSpace(line)))
 	}
 	if p.RetryAfter > 0 {
 		fmt.Fprintf(w, "  Try again in %s; that is safe.\n", p.RetryAfter)

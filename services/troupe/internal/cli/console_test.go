@@ -61,11 +61,6 @@ func serve(t *testing.T, answers map[string]func(*http.Request) (int, string)) *
 			r.With(c.note, requests.Check).Method(method, path, h)
 		}
 	}
-	// The order's story, at the customers' door.
-	r.Get("/orders/{id}/events", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"order_id":"o-1","events":[{"id":"e-1","type":"troupe.order.v1.OrderPlaced","source":"order",`+
-			`"time":"2026-03-01T02:40:00Z","data":{"total":"2500","currency":"EUR","lines":[{"name":"Green tea","quantity":2}]}}]}`)
-	})
 	srv := httptest.NewServer(r)
 	t.Cleanup(srv.Close)
 	c.url = srv.URL
@@ -131,9 +126,4 @@ func (c *console) run(in string, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
 	code = execute(c.t.Context(), args, strings.NewReader(in), &o, &e)
 	return code, o.String(), e.String()
-}
-
-// since is a time that far in the past, for JSON.
-func since(d time.Duration) string {
-	return time.Now().Add(-d - time.Second).UTC().Format(time.RFC3339)
 }

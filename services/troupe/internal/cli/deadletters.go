@@ -3,32 +3,34 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os/user"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 func deadLettersCommand() *cobra.Command {
-	return group(&cobra.Command{
+	cmd := &cobra.Command{
 		Use: "dead-letters", Short: "See what is stuck and why, and bring it back: list, show, redrive, edit, discard, log",
 		Long: `What a service cannot answer is parked with everything behind it of the same order; every other order flows. These
-commands talk to the console. A chain is named PARTICIPANT/ORDER, such as payment/0f8f…; ORDER alone will do
-while only one participant has parked something of it.
+commands talk to the console. ORDER is PARTICIPANT/ORDER too, such as payment/0f8f…: where several participants have parked something
+of one order, it says which of these chains is meant.
 
-Exit codes: 0 done; 1 failed or refused; 2 wrong usage; 3 took too long (--timeout): what was asked for goes on; 4 it failed
-again, and something is still parked; 5 nothing of that name is parked.`,
-		Example: `  troupe dead-letters list                                  what is stuck
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 took too long (--timeout): what was asked for goes on; 4 it failed again or was
+refused, and something is still parked; 5 nothing of that name is parked.`,
+		Example: `  troupe dead-letters list                                  what is stuck; --groups counts it by cause
   troupe dead-letters show ORDER                            why, and what stands behind it
   troupe dead-letters redrive ORDER                         after a fix
-  troupe dead-letters redrive --group payment/permanent/OrderPlaced --dry-run
+  troupe dead-letters redrive --participant payment --class permanent --type OrderPlaced --dry-run
   troupe dead-letters edit ORDER --reason 'wrong method'    in $EDITOR
   troupe dead-letters discard ORDER --reason 'a test'
   troupe dead-letters log                                   who did what, and why`,
-	}, lettersListCommand(), lettersShowCommand(), redriveCommand(), editCommand(), discardCommand(), lettersLogCommand())
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(lettersListCommand(), lettersShowCommand(), redriveCommand(), editCommand(), discardCommand(), lettersLogCommand())
+	return cmd
 }
 
 // consoleAPI are the flags of every command that talks to the console.
@@ -37,93 +39,95 @@ type consoleAPI struct {
 	url string
 }
 
-func (d *consoleAPI) flags(cmd *cobra.Command) {
-	urlFlag(cmd, &d.url, "console", "http://127.0.0.1:8080", "the console")
-	d.asking.flags(cmd)
+func (d *consoleAPI) flags(cmd *cobra.Command, within time.Duration) {
+	urlFlag(cmd, &d.url, "console", playground().Console, "the console")
+	d.asking.flags(cmd, within)
 }
 
 // operator is one command's conversation with the console, and where it is told.
 type operator struct {
 	*rest.Console
-	*printer
+	printer
 }
 
-// with calls f as asking does. What is not there has an exit code of its own.
-func (d *consoleAPI) with(cmd *cobra.Command, unbounded bool, f func(context.Context, operator) error) error {
-	return d.asking.with(cmd, unbounded, func(ctx context.Context, p *printer) error {
-		err := f(ctx, operator{rest.NewConsole(d.url).As(tokens(admin, d.url)), p})
-		if fault.ClassOf(err) == fault.NotFound {
-			return codedError{err, exitNotThere}
-		}
-		return err
+func (d *consoleAPI) with(cmd *cobra.Command, f func(context.Context, operator) error) error {
+	return d.asking.with(cmd, func(ctx context.Context, p printer) error {
+		return f(ctx, operator{rest.NewConsole(d.url).As(tokens(admin, d.url)), p})
 	})
 }
 
-// run is the RunE of a command that takes no longer than its timeout.
+// run is the RunE of a command.
 func (d *consoleAPI) run(f func(ctx context.Context, o operator, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		return d.with(cmd, false, func(ctx context.Context, o operator) error { return f(ctx, o, args) })
+		return d.with(cmd, func(ctx context.Context, o operator) error { return f(ctx, o, args) })
 	}
 }
 
-// chainName is PARTICIPANT/ORDER.
-type chainName struct{ participant, order string }
+// filterFlags choose chains by their heads.
+func filterFlags(cmd *cobra.Command, f *rest.LetterFilter) {
+	cmd.Flags().StringVar(&f.Participant, "participant", "", "only what this service parked")
+	cmd.Flags().StringVar(&f.Class, "class", "", "only what failed so: invalid, not_found, conflict, permanent, transient, not_yet, deferred")
+	cmd.Flags().StringVar(&f.Type, "type", "", "only chains with an event of this type at their head, such as OrderPlaced")
+}
 
-func (c chainName) String() string { return terminal.Clean(c.participant + "/" + c.order) }
-
-func nameOf(l rest.Letter) chainName { return chainName{l.Participant, l.OrderID} }
-
-// chain makes the name of a chain from an argument, and asks who has parked something of the order when it does not say.
-func (o operator) chain(ctx context.Context, arg string) (chainName, error) {
-	if participant, order, ok := strings.Cut(arg, "/"); ok {
-		if participant == "" || order == "" {
-			return chainName{}, usageError{fmt.Errorf("%q is no PARTICIPANT/ORDER", arg)}
+// narrow adds to a filter what an argument says, if there is one: ORDER, or PARTICIPANT/ORDER.
+func narrow(f *rest.LetterFilter, args []string) error {
+	for _, arg := range args {
+		f.OrderID = arg
+		if participant, order, ok := strings.Cut(arg, "/"); ok {
+			f.Participant, f.OrderID = participant, order
 		}
-		return chainName{participant, order}, nil
-	}
-	page, err := o.Letters(ctx, rest.LetterFilter{OrderID: arg}, true, rest.Paging{})
-	if err != nil {
-		return chainName{}, err
-	}
-	var found []string
-	for _, l := range page.Letters {
-		found = append(found, nameOf(l).String())
-	}
-	switch len(found) {
-	case 0:
-		return chainName{}, fault.New(fault.NotFound,
-			"nothing of order %s is parked; what was done about it: troupe dead-letters log --order %s", arg, arg)
-	case 1:
-		return nameOf(page.Letters[0]), nil
-	}
-	return chainName{}, usageError{fmt.Errorf("several participants have parked something of this order; say which: %s",
-		strings.Join(found, ", "))}
-}
-
-// oneChain takes exactly one argument, a chain's name.
-var oneChain = exactlyOne("PARTICIPANT/ORDER, or one ORDER")
-
-// who says who asks, for ever, where the console takes no tokens.
-type who struct{ by, reason string }
-
-func (w *who) flags(cmd *cobra.Command, reason string) {
-	cmd.Flags().StringVar(&w.by, "by", variable("USER", systemUser()), "who asks, kept for ever in the log")
-	cmd.Flags().StringVar(&w.reason, "reason", "", reason+"; kept for ever in the log")
-}
-
-func systemUser() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return ""
-}
-
-func (w *who) check(reasonNeeded bool) error {
-	switch {
-	case strings.TrimSpace(w.by) == "":
-		return usageError{fault.Field("--by", "must say who asks")}
-	case reasonNeeded && strings.TrimSpace(w.reason) == "":
-		return usageError{fault.Field("--reason", "must say why: it is kept for ever")}
+		if f.OrderID == "" {
+			return usageError{fmt.Errorf("%q names no order", arg)}
+		}
 	}
 	return nil
 }
+
+// heads lists the first letters of the chains that are meant, the longest waiting first; at most so many, 0 means all.
+func (o operator) heads(ctx context.Context, f rest.LetterFilter, most uint) ([]rest.Letter, error) {
+	var heads []rest.Letter
+	seen := map[string]bool{} // a chain that moves while the list is read may come twice
+	for paging := (rest.Paging{Size: 200}); ; {
+		page, err := o.Letters(ctx, f, true, paging)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range page.Letters {
+			if !seen[nameOf(l)] {
+				heads = append(heads, l)
+			}
+			seen[nameOf(l)] = true
+		}
+		switch paging.Token = page.NextPageToken; {
+		case most > 0 && uint(len(heads)) >= most:
+			return heads[:most], nil
+		case paging.Token != "":
+		case len(heads) == 0 && f.OrderID != "":
+			return nil, fault.New(fault.NotFound,
+				"nothing of order %s is parked; what was done about it: troupe dead-letters log %s", f.OrderID, f.OrderID)
+		default:
+			return heads, nil
+		}
+	}
+}
+
+// head is the first letter of the one chain that an argument names.
+func (o operator) head(ctx context.Context, args []string) (rest.Letter, error) {
+	var f rest.LetterFilter
+	if err := narrow(&f, args); err != nil {
+		return rest.Letter{}, err
+	}
+	heads, err := o.heads(ctx, f, 0)
+	if err != nil {
+		return rest.Letter{}, err
+	}
+	if len(heads) > 1 {
+		return rest.Letter{}, usageError{fmt.Errorf("several participants have parked something of this order: say which, as in %s",
+			nameOf(heads[0]))}
+	}
+	return heads[0], nil
+}
+
+// nameOf is the chain of a letter.
+func nameOf(l rest.Letter) string { return l.Participant + "/" + l.OrderID }

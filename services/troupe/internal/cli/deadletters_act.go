@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,191 +13,197 @@ import (
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"golang.org/x/sync/errgroup"
 )
 
-// errStillParked is what was asked for and failed again; the outcome is printed by then.
+// errStillParked is what was asked for and did not bring everything back; the outcome is printed by then.
 var errStillParked = errors.New("still parked")
+
+// askAgain is the pause before the console is asked again.
+const askAgain = 250 * time.Millisecond
+
+// actFlags say who asks and why. reason says what the reason is of.
+func actFlags(cmd *cobra.Command, a *rest.Act, reason string) {
+	cmd.Flags().StringVar(&a.By, "by", os.Getenv("USER"), "who asks, where the console takes no tokens; kept for ever in the log")
+	cmd.Flags().StringVar(&a.Reason, "reason", "", reason+"; kept for ever in the log")
+}
 
 func redriveCommand() *cobra.Command {
 	var d consoleAPI
-	var w who
-	var b bulk
+	var f rest.LetterFilter
+	var a rest.Act
+	var all, dryRun bool
+	var rate, limit uint
 	cmd := &cobra.Command{
-		Use: "redrive ORDER | --group PARTICIPANT/CLASS/TYPE | --all", Short: "Bring an order back, or a group, or all: first in, first out, until one fails again",
+		Use: "redrive [ORDER]", Short: "Bring an order back, or a group, or all: first in, first out, until one fails again", Args: cobra.MaximumNArgs(1),
 		Long: `Runs the chain of an order from its first event, through the service that parked it, and says what became of it. At the first
 event that fails again it stops; that one and all behind it wait on. What happened already does not happen again.
 
-With --group or --all it does so with every chain meant, one by one, at most --rate a second, and shows how far it is. Ctrl-C stops it;
-the same command goes on with what is left. A chain whose head failed five redrives is passed over without --force.`,
-		Example: `  troupe dead-letters redrive payment/0f8fad5b-d9cb-569f-a165-70867728950e
-  troupe dead-letters redrive --group payment/permanent/OrderPlaced --dry-run
+With --participant, --class and --type, or --all, it does so with every chain meant, one by one, at most --rate a second. Ctrl-C stops
+it; the same command goes on with what is left. A chain whose head failed five redrives is refused without --force.`,
+		Example: `  troupe dead-letters redrive 0f8fad5b-d9cb-569f-a165-70867728950e
+  troupe dead-letters redrive --participant payment --class permanent --dry-run
   troupe dead-letters redrive --all --rate 200 --reason 'gateway account put right'`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(b.check(cmd, args), w.check(false)); err != nil {
+		RunE: d.run(func(ctx context.Context, o operator, args []string) error {
+			switch err := narrow(&f, args); {
+			case err != nil:
+				return err
+			case all == (f != rest.LetterFilter{}):
+				return usageError{errors.New("either --all, or an ORDER, --participant, --class or --type must say what is meant")}
+			case rate < 1 || rate > 1000:
+				return usageError{fault.Field("--rate", "must be 1 to 1000, is %d", rate)}
+			}
+			heads, err := o.heads(ctx, f, limit)
+			if err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				return b.run(cmd, &d, "redrive", w)
+			if dryRun {
+				return o.printLetters(rest.LetterPage{Letters: heads})
 			}
-			return d.with(cmd, false, func(ctx context.Context, o operator) error {
-				name, err := o.chain(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				return o.act(ctx, name, "redrive", rest.Act{By: w.by, Reason: w.reason, Force: b.force})
-			})
-		},
+			return o.redrive(ctx, heads, a, rate)
+		}),
 	}
-	d.flags(cmd)
-	b.flags(cmd)
-	w.flags(cmd, "why it will go well now")
-	cmd.Flags().BoolVar(&b.force, "force", false, "also when the head failed five redrives")
+	d.flags(cmd, 0)
+	filterFlags(cmd, &f)
+	actFlags(cmd, &a, "why it will go well now")
+	cmd.Flags().BoolVar(&a.Force, "force", false, "also when the head failed five redrives")
+	cmd.Flags().BoolVar(&all, "all", false, "everything that is parked")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only list what would be redriven")
+	cmd.Flags().UintVar(&rate, "rate", 50, "orders a second at most, 1 to 1000")
+	cmd.Flags().UintVar(&limit, "limit", 0, "at most so many orders, the longest waiting first; 0 is no limit")
 	return cmd
+}
+
+// redrive asks for each chain, at most rate a second, and says meanwhile what becomes of them, in the same order.
+func (o operator) redrive(ctx context.Context, heads []rest.Letter, a rest.Act, rate uint) error {
+	asked := make(chan rest.RequestState, len(heads))
+	var g errgroup.Group
+	g.Go(func() error {
+		defer close(asked)
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for _, head := range heads {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			s, err := o.ask(ctx, head, a)
+			if err != nil {
+				return fmt.Errorf("%s: %w", nameOf(head), err)
+			}
+			asked <- s
+		}
+		return nil
+	})
+	done := 0
+	var unknown error
+	for s := range asked {
+		switch err := o.outcome(ctx, s); {
+		case err == nil:
+			done++
+		case !errors.Is(err, errStillParked):
+			unknown = err
+		}
+	}
+	err := cmp.Or(g.Wait(), unknown)
+	if ctx.Err() != nil {
+		return errors.New("stopped before the end; the same command goes on with what is left")
+	}
+	if len(heads) != 1 && !o.json {
+		_, _ = fmt.Fprintf(o.out, "%d of %d orders done\n", done, len(heads))
+	}
+	if err == nil && done < len(heads) {
+		err = errStillParked
+	}
+	return err
+}
+
+// ask asks for the redrive of one chain. That it is refused is an outcome too.
+func (o operator) ask(ctx context.Context, head rest.Letter, a rest.Act) (s rest.RequestState, err error) {
+	err = steadily(ctx, func() error {
+		s, err = o.Act(ctx, head.Participant, head.OrderID, "redrive", a, 0)
+		return err
+	})
+	if class := fault.ClassOf(err); class == fault.NotFound || class == fault.Conflict {
+		return rest.RequestState{Participant: head.Participant, OrderID: head.OrderID, Action: "redrive", State: "refused", Message: err.Error()}, nil
+	}
+	return s, err
+}
+
+// steadily tries again while the console is away, which forgets nothing, until ctx ends.
+func steadily(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if fault.ClassOf(err) != fault.Unavailable || wait.Sleep(ctx, askAgain) != nil {
+			return err
+		}
+	}
+}
+
+// outcome waits for what becomes of a request until ctx ends, and says it. The error is errStillParked unless it was
+// done.
+func (o operator) outcome(ctx context.Context, s rest.RequestState) error {
+	for s.State == "waiting" && ctx.Err() == nil {
+		err := steadily(ctx, func() error {
+			next, err := o.Request(ctx, s.RequestID, rest.MaxWait)
+			if err == nil {
+				s = next
+			}
+			return err
+		})
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
+		case s.State == "waiting":
+			_ = wait.Sleep(ctx, askAgain) // the console stops, and is started again
+		}
+	}
+	var err error
+	if o.json {
+		err = o.document(s)
+	} else {
+		why := s.LetterID + " " + s.Class + " " + s.Message
+		if s.State == "waiting" {
+			why = "request " + s.RequestID + " is in the log and goes on"
+		}
+		_, err = fmt.Fprintf(o.out, "%s  %s %s: %d came back, %d wait  %s\n", terminal.Clean(s.Participant+"/"+s.OrderID),
+			terminal.Clean(s.Action), terminal.Clean(s.State), s.Redriven, s.Waiting, terminal.Cut(why, 500))
+	}
+	if s.State != "done" {
+		return errStillParked
+	}
+	return err
+}
+
+// act asks for something of one chain, and says what becomes of it.
+func (o operator) act(ctx context.Context, head rest.Letter, action string, a rest.Act) error {
+	s, err := o.Act(ctx, head.Participant, head.OrderID, action, a, 0)
+	if err != nil {
+		return err
+	}
+	return o.outcome(ctx, s)
 }
 
 func discardCommand() *cobra.Command {
 	var d consoleAPI
-	var w who
-	var b bulk
-	var letter string
+	var a rest.Act
 	cmd := &cobra.Command{
-		Use: "discard ORDER | --group PARTICIPANT/CLASS/TYPE | --all", Short: "Give an event up for good; what stands behind it waits for a redrive",
+		Use: "discard ORDER", Short: "Give an event up for good; what stands behind it waits for a redrive", Args: cobra.ExactArgs(1),
 		Long: `Takes one event out of its chain, the first unless --letter names another: it counts as seen from then on, and no answer to it
-will ever come. It stays in the log with who did it and why. With --group or --all it does so with the first event of every chain
-meant, and asks before unless --yes is given.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(b.check(cmd, args), w.check(!b.dryRun)); err != nil {
+will ever come. It stays in the log with who did it and why.`,
+		RunE: d.run(func(ctx context.Context, o operator, args []string) error {
+			head, err := o.head(ctx, args)
+			if err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				if letter != "" {
-					return usageError{fault.Field("--letter", "goes with one order")}
-				}
-				return b.run(cmd, &d, "discard", w)
-			}
-			return d.with(cmd, false, func(ctx context.Context, o operator) error {
-				name, err := o.chain(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				id := letter
-				if id == "" {
-					head, err := o.head(ctx, name)
-					if err != nil {
-						return err
-					}
-					id = head.LetterID
-				}
-				return o.act(ctx, name, "discard", rest.Act{By: w.by, Reason: w.reason, LetterID: id})
-			})
-		},
+			a.LetterID = cmp.Or(a.LetterID, head.LetterID)
+			return o.act(ctx, head, "discard", a)
+		}),
 	}
-	d.flags(cmd)
-	b.flags(cmd)
-	w.flags(cmd, "why nobody will miss it")
-	cmd.Flags().StringVar(&letter, "letter", "", "id of the event, where it is not the first")
-	cmd.Flags().BoolVar(&b.yes, "yes", false, "do not ask before discarding a group, or all")
+	d.flags(cmd, readWithin)
+	actFlags(cmd, &a, "why nobody will miss it")
+	_ = cmd.MarkFlagRequired("reason")
+	cmd.Flags().StringVar(&a.LetterID, "letter", "", "id of the event, where it is not the first")
 	return cmd
-}
-
-// head is the first letter of a chain.
-func (o operator) head(ctx context.Context, name chainName) (rest.ChainLetter, error) {
-	c, err := o.Chain(ctx, name.participant, name.order, rest.Paging{Size: 1})
-	if err != nil {
-		return rest.ChainLetter{}, err
-	}
-	if len(c.Letters) == 0 {
-		return rest.ChainLetter{}, fault.New(fault.NotFound, "nothing of %s waits any more", name)
-	}
-	return c.Letters[0], nil
-}
-
-// act asks, waits for the outcome until ctx ends, and says it.
-func (o operator) act(ctx context.Context, name chainName, action string, a rest.Act) error {
-	s, err := o.outcome(ctx, name, action, a)
-	switch {
-	case err == nil:
-		return o.printOutcome(name, s)
-	case s.RequestID == "":
-		return err
-	case ctx.Err() == nil:
-		return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
-	case o.json:
-		o.document(s.Raw)
-	}
-	return fmt.Errorf("request %s is in the log and goes on; what became of it: troupe dead-letters show %s", terminal.Clean(s.RequestID), name)
-}
-
-// outcome asks, and waits for the outcome until ctx ends. With an error, the request is in the log if its id is
-// returned.
-func (o operator) outcome(ctx context.Context, name chainName, action string, a rest.Act) (rest.RequestState, error) {
-	s, err := o.Act(ctx, name.participant, name.order, action, a, patience(ctx))
-	for err == nil && s.State == "waiting" {
-		s, err = o.again(ctx, s)
-	}
-	return s, err
-}
-
-// askEvery is how often the console is asked how far something is.
-const askEvery = 250 * time.Millisecond
-
-// again asks what became of a request; a console that is away for a moment has forgotten nothing.
-func (o operator) again(ctx context.Context, s rest.RequestState) (rest.RequestState, error) {
-	wait := patience(ctx)
-	if wait < time.Second {
-		pause(ctx)
-	}
-	next, err := o.Request(ctx, s.RequestID, wait)
-	if err == nil {
-		return next, nil
-	}
-	if ctx.Err() == nil && fault.ClassOf(err) == fault.Unavailable {
-		pause(ctx)
-		err = nil
-	}
-	return s, err
-}
-
-// patience is how long a call may wait: what the console allows, and less when ctx ends before, so that the answer is
-// still heard.
-func patience(ctx context.Context) time.Duration {
-	if ends, ok := ctx.Deadline(); ok {
-		return max(0, min(rest.MaxWait, time.Until(ends)-time.Second))
-	}
-	return rest.MaxWait
-}
-
-// pause waits for a moment, or until ctx ends.
-func pause(ctx context.Context) { _ = wait.Sleep(ctx, askEvery) } // who called looks at ctx
-
-func (o operator) printOutcome(name chainName, s rest.RequestState) error {
-	if o.json {
-		o.document(s.Raw)
-	} else {
-		o.f("%s  %s\n", o.style.Paint(terminal.Bold, name.String()), o.became(s))
-		if s.Waiting > 0 && s.State != "refused" {
-			o.f("%s; look: troupe dead-letters show %s\n", count(s.Waiting, "letter still waits", "letters still wait"), name)
-		}
-	}
-	switch s.State {
-	case "done":
-		return nil
-	case "failed":
-		return codedError{errStillParked, exitParked}
-	}
-	return fmt.Errorf("%s: %s", terminal.Clean(s.State), terminal.Cut(s.Message, 500))
-}
-
-func (o operator) became(s rest.RequestState) string {
-	back := count(s.Redriven, "letter came back", "letters came back")
-	switch {
-	case s.State == "done" && s.Action == "discard":
-		return o.style.Paint(terminal.Green, "discarded")
-	case s.State == "done":
-		return o.style.Paint(terminal.Green, back)
-	case s.State == "failed":
-		return fmt.Sprintf("%s, then %s %s (%s): %s", back, terminal.Clean(s.LetterID), o.style.Paint(terminal.Red, "failed again"),
-			terminal.Clean(s.Class), terminal.Cut(s.Message, 500))
-	}
-	return o.style.Paint(terminal.Red, "not done")
 }

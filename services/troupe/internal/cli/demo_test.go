@@ -1,54 +1,47 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
-	"net/http"
-	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 
 	"github.com/troupe-dev/troupe/services/troupe/internal/play"
 )
 
-// A demo stack has no control API: then URLs say where to play, or the documented ports do.
+// A demo stack has no directory: then URLs say where to play, or the documented ports do.
 func TestDemoFindsItsStage(t *testing.T) {
-	playground := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"processes":[{"service":"order","instance":1,"addresses":{"http":"http://o"}},
-			{"service":"query","instance":1,"addresses":{"http":"http://q"}},{"service":"gateway","instance":1,"addresses":{"http":"http://g"}},
-			{"service":"mailbox","instance":1,"addresses":{"http":"http://m"}}]}`))
-	}))
-	defer playground.Close()
-	gone := httptest.NewServer(nil)
-	gone.Close()
-	whole := play.Playground{Order: "http://o", Query: "http://q", Gateway: "http://g", Mailbox: "http://m"}
-	two := play.Playground{Order: "http://o", Query: "http://q"}
-	ports := defaults
-	defer func() { defaults = ports }()
-
+	dir, whole := t.TempDir(), play.Playground{Order: "http://o", Query: "http://q", Gateway: "http://g", Mailbox: "http://m"}
+	text, err := json.Marshal(whole)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "playground.json"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := play.Playground{Order: "http://elsewhere", Query: "http://there"}
+	ports := play.Playground{
+		Order: "http://127.0.0.1:8081", Query: "http://127.0.0.1:8084", Console: "http://127.0.0.1:8080",
+		Gateway: "http://127.0.0.1:8090", Mailbox: "http://127.0.0.1:8025",
+	}
 	for name, c := range map[string]struct {
-		stage   stage
-		control string // at the port where a playground has it
-		want    play.Playground
-		fails   bool
+		dir        string
+		said, want play.Playground
+		fails      bool
 	}{
-		"playground":                    {control: playground.URL, want: whole},
-		"named playground":              {stage: stage{Control: playground.URL, Order: "http://elsewhere"}, control: gone.URL, want: whole},
-		"stack on its ports":            {control: gone.URL, want: ports},
-		"stack by URLs":                 {stage: stage(whole), control: playground.URL, want: whole},
-		"no ledger and no mails":        {stage: stage{Order: "http://o", Query: "http://q"}, want: two},
-		"order without query":           {stage: stage{Order: "http://o"}, control: playground.URL, fails: true},
-		"ledger of nobody":              {stage: stage{Gateway: "http://g"}, control: playground.URL, fails: true},
-		"named playground is not there": {stage: stage{Control: gone.URL}, fails: true},
+		"playground":          {dir: dir, want: whole},
+		"stack on its ports":  {dir: t.TempDir(), want: ports},
+		"by URLs":             {dir: dir, said: elsewhere, want: elsewhere},
+		"order without query": {dir: dir, said: play.Playground{Order: "http://o"}, fails: true},
+		"ledger of nobody":    {dir: dir, said: play.Playground{Gateway: "http://g"}, fails: true},
 	} {
-		defaults.Control = c.control
-		got, err := c.stage.find(t.Context())
-		got.Control, c.want.Control = "", ""
-		if (err != nil) != c.fails || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
-		}
+		t.Setenv("TROUPE_DIR", c.dir)
+		got, err := stage(c.said)
 		var usage usageError
-		if c.fails && c.stage.Control == "" && !errors.As(err, &usage) {
-			t.Errorf("%s: %v, want a mistake in the command line", name, err)
+		if errors.As(err, &usage) != c.fails || !c.fails && !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -20,10 +21,10 @@ import (
 
 func eventsCommand() *cobra.Command {
 	var q events.Query
-	var brokers, since, until, descriptors string
+	var brokers, since, until string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "events", Short: "Read events from any Kafka: as they come, of an order, of a time span", Args: none,
+		Use: "events", Short: "Read events from any Kafka: as they come, of an order, of a time span", Args: cobra.NoArgs,
 		Long: `Prints each record with its payload decoded. Without a flag it waits for what comes, until Ctrl-C. With --order, --since or --until it
 reads what is there, and ends, unless --follow says to go on; the events of one order come by time, all others in the order of their
 partitions. It joins no consumer group and commits nothing.
@@ -49,11 +50,7 @@ bytes in base64 and the reason; then the exit code is 1.`,
 			if err != nil {
 				return usageError{err}
 			}
-			schemas, err := events.Read(descriptors)
-			if err != nil {
-				return usageError{fmt.Errorf("--descriptors: %w", err)}
-			}
-			return tail(cmd, cfg, q, schemas, asJSON)
+			return tail(cmd, cfg, q, asJSON)
 		},
 	}
 	f := cmd.Flags()
@@ -63,7 +60,6 @@ bytes in base64 and the reason; then the exit code is 1.`,
 	f.StringVar(&since, "since", "", "from then on: RFC 3339, or how long ago, such as 15m; the log's start when missing")
 	f.StringVar(&until, "until", "", "up to then, likewise; the log's end when missing")
 	f.BoolVar(&q.Follow, "follow", false, "go on with what comes, until Ctrl-C")
-	f.StringVar(&descriptors, "descriptors", "", "file with a descriptor set of further events, as buf build writes it")
 	f.BoolVar(&asJSON, "json", false, "one JSON object a line, with all headers")
 	return cmd
 }
@@ -96,7 +92,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 }
 
 // tail prints the lines of a query.
-func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, schemas events.Schemas, asJSON bool) error {
+func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, asJSON bool) error {
 	c, err := choreography.Load()
 	if err != nil {
 		return err
@@ -109,18 +105,17 @@ func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, schemas events.
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	p, lines, bad := newPrinter(cmd, asJSON), 0, 0
-	err = events.Run(cmd.Context(), log, q, schemas, func(l events.Line) error {
+	p, lines, bad := printer{cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON}, 0, 0
+	err = events.Run(cmd.Context(), log, q, func(l events.Line) error {
 		lines++
 		if l.Error != "" {
 			bad++
 		}
 		if p.json {
-			p.value(l)
-		} else {
-			p.f("%s", plainLine(p.style, l))
+			return p.document(l)
 		}
-		return p.err
+		_, err := io.WriteString(p.out, plainLine(terminal.StyleOf(p.out), l))
+		return err
 	})
 	if err != nil && (!q.Follow || cmd.Context().Err() == nil) {
 		return err
@@ -132,11 +127,10 @@ func tail(cmd *cobra.Command, cfg broker.Config, q events.Query, schemas events.
 }
 
 func plainLine(style terminal.Style, l events.Line) string {
-	name := l.Type()[strings.LastIndexByte(l.Type(), '.')+1:]
 	data := terminal.Clean(string(l.Data))
 	if l.Error != "" {
 		data = strings.TrimSpace(data + " " + base64.StdEncoding.EncodeToString(l.DataBase64) + " " + style.Paint(terminal.Red, terminal.Clean(l.Error)))
 	}
 	return fmt.Sprintf("%s  %s/%d@%d  %s  %s  %s\n", l.Happened().Local().Format("2006-01-02 15:04:05.000"), terminal.Clean(l.Topic),
-		l.Partition, l.Offset, style.Paint(terminal.Bold, terminal.Clean(name)), terminal.Clean(string(l.Key)), data)
+		l.Partition, l.Offset, style.Paint(terminal.Bold, terminal.Clean(short(l.Type()))), terminal.Clean(string(l.Key)), data)
 }

@@ -2,14 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
 func variable(name, otherwise string) string {
@@ -25,10 +24,13 @@ func urlFlag(cmd *cobra.Command, to *string, name, otherwise, of string) {
 	cmd.Flags().StringVar(to, name+"-url", variable(v, otherwise), "base URL of "+of+" ["+v+"]")
 }
 
-func pageFlags(cmd *cobra.Command, p *rest.Paging) {
-	cmd.Flags().IntVar(&p.Size, "page-size", 0, "at most so many; 0 is the service's default")
-	cmd.Flags().StringVar(&p.Token, "page-token", "", "what the page before named as more")
+func pageFlags(cmd *cobra.Command, size *int, token *string) {
+	cmd.Flags().IntVar(size, "page-size", 0, "at most so many; 0 is the service's default")
+	cmd.Flags().StringVar(token, "page-token", "", "what the page before named as more")
 }
+
+// errNotDone is what took longer than --timeout.
+var errNotDone = errors.New("not done")
 
 // asking are the flags of every command that asks a service.
 type asking struct {
@@ -36,58 +38,21 @@ type asking struct {
 	timeout time.Duration
 }
 
-func (a *asking) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON as the service gives it")
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 30*time.Second, "give up after this time, with exit code 3")
+func (a *asking) flags(cmd *cobra.Command, within time.Duration) {
+	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON, as the contract has it")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", within, "give up after this time, with exit code 3; 0s: never")
 }
 
-// with calls f with a context that ends after the timeout, or with the command when unbounded.
-func (a *asking) with(cmd *cobra.Command, unbounded bool, f func(context.Context, *printer) error) error {
-	if a.timeout <= 0 {
-		return usageError{fault.Field("--timeout", "must be more than 0, is %s", a.timeout)}
-	}
+// with calls f with a context that ends after the timeout, or with the command.
+func (a *asking) with(cmd *cobra.Command, f func(context.Context, printer) error) error {
 	ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
-	if !unbounded {
+	if a.timeout != 0 {
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 	}
 	defer cancel()
-	p := newPrinter(cmd, a.json)
-	err := f(ctx, p)
-	switch {
-	case err == nil:
-		return p.err
-	case ctx.Err() != nil && cmd.Context().Err() == nil: // whatever class the error has, the service was there
-		return codedError{fmt.Errorf("not done after %s: %s", a.timeout, err.Error()), exitTimeout}
+	err := f(ctx, printer{cmd.OutOrStdout(), cmd.ErrOrStderr(), a.json})
+	if err != nil && ctx.Err() != nil && cmd.Context().Err() == nil { // whatever class the error has, the service was there
+		return fmt.Errorf("%w after %s: %s", errNotDone, a.timeout, err.Error())
 	}
 	return err
-}
-
-// exactlyOne takes one argument.
-func exactlyOne(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usageError{fmt.Errorf("needs one %s; got %d arguments", what, len(args))}
-		}
-		return nil
-	}
-}
-
-func none(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
-	}
-	return nil
-}
-
-// group makes a command of others, which does nothing itself.
-func group(cmd *cobra.Command, of ...*cobra.Command) *cobra.Command {
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return usageError{fmt.Errorf("unknown command %q", strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "troupe "))}
-		}
-		return nil
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	cmd.AddCommand(of...)
-	return cmd
 }

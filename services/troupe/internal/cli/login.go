@@ -22,7 +22,7 @@ func loginCommand() *cobra.Command {
 		Short: "Sign in at the issuer, by a page in any browser; the other commands act as whoever did",
 		Long: `Asks the issuer for a token (device authorization grant), prints the address of the page where to sign in, and keeps the token in the
 user's configuration folder, readable by its owner alone. The other commands use it where TROUPE_TOKEN is not set, at https and on loopback only.`,
-		Args: none,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.Issuer == "" {
 				at, err := play.Find(playDir())
@@ -54,7 +54,7 @@ user's configuration folder, readable by its owner alone. The other commands use
 
 func logoutCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "logout", Short: "Forget the token of troupe login", Args: none,
+		Use: "logout", Short: "Forget the token of troupe login", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			had, err := login.Forget()
 			said := "Nobody was signed in."

@@ -2,9 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,30 +23,28 @@ type ordersAPI struct {
 }
 
 func (d *ordersAPI) flags(cmd *cobra.Command) {
-	urlFlag(cmd, &d.order, "order", "http://127.0.0.1:8081", "the order service")
-	urlFlag(cmd, &d.query, "query", "http://127.0.0.1:8084", "the query service")
+	at := playground()
+	urlFlag(cmd, &d.order, "order", at.Order, "the order service")
+	urlFlag(cmd, &d.query, "query", at.Query, "the query service")
 	cmd.Flags().StringVar(&d.customer, "customer", variable("TROUPE_CUSTOMER", "c-1001"),
 		"customer to act for; in a playground the token is this one's [TROUPE_CUSTOMER]")
-	d.asking.flags(cmd)
+	d.asking.flags(cmd, readWithin)
 }
 
-// talk is one command's conversation with the services, and where it is told.
-type talk struct {
+// customer is one command's conversation with the services, and where it is told.
+type customer struct {
 	*rest.Client
-	*printer
+	printer
 }
 
 // run is the RunE of a command.
-func (d *ordersAPI) run(f func(ctx context.Context, t talk, args []string) error) func(*cobra.Command, []string) error {
+func (d *ordersAPI) run(f func(ctx context.Context, c customer, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		return d.with(cmd, false, func(ctx context.Context, p *printer) error {
-			return f(ctx, talk{rest.New(d.order, d.query).As(tokens(d.customer, d.order, d.query)), p}, args)
+		return d.with(cmd, func(ctx context.Context, p printer) error {
+			return f(ctx, customer{rest.New(d.order, d.query).As(tokens(d.customer, d.order, d.query)), p}, args)
 		})
 	}
 }
-
-// oneOrder takes exactly one argument, an order's id.
-var oneOrder = exactlyOne("order id")
 
 func placeCommand() *cobra.Command {
 	var d ordersAPI
@@ -54,11 +53,11 @@ func placeCommand() *cobra.Command {
 	var lines []string
 	var wait bool
 	cmd := &cobra.Command{
-		Use: "place", Short: "Place an order", Args: none,
+		Use: "place", Short: "Place an order", Args: cobra.NoArgs,
 		Long: `Places an order: two boxes of green tea for Ada, unless flags say otherwise. Payment methods of the simulator: pm_card_visa
 succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are declined.`,
 		Example: "  troupe place --line 'TEA-250:Green tea:2:1250' --line 'CUP:Cup:1:990' --wait",
-		RunE: d.run(func(ctx context.Context, t talk, _ []string) (err error) {
+		RunE: d.run(func(ctx context.Context, c customer, _ []string) (err error) {
 			o.CustomerID = d.customer
 			if o.Lines, err = parseLines(lines); err != nil {
 				return usageError{err}
@@ -66,25 +65,18 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 			if key == "" {
 				key = uuid.NewString()
 			}
-			a, err := t.Place(ctx, key, o)
+			a, err := c.Place(ctx, key, o)
 			if err != nil {
-				fmt.Fprintf(t.errs, "idempotency key %s; the same key and order again is safe\n", key)
+				_, _ = fmt.Fprintf(c.errs, "idempotency key %s; the same key and order again is safe\n", key)
 				return err
 			}
-			id := t.style.Paint(terminal.Bold, terminal.Clean(a.ID))
+			if !c.json {
+				_, _ = fmt.Fprintf(c.out, "order %s, idempotency key %s\n", terminal.Clean(a.ID), key)
+			}
 			if wait {
-				if !t.json {
-					t.f("order %s, idempotency key %s\n", id, key)
-				}
-				return t.follow(ctx, a.ID, a.ConsistencyToken, ended)
+				return c.follow(ctx, a.ID, a.ConsistencyToken, ended)
 			}
-			if t.json {
-				t.document(a.Raw)
-				return nil
-			}
-			t.f("order %s taken, %s\n  idempotency key  %s\n  watch it         troupe follow %s\n",
-				id, terminal.Money(a.Total, a.Currency), key, terminal.Clean(a.ID))
-			return nil
+			return c.document(a)
 		}),
 	}
 	d.flags(cmd)
@@ -99,22 +91,19 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 	return cmd
 }
 
-// parseLines reads SKU:NAME:QUANTITY:UNIT_PRICE; the name may have colons.
+// lineForm is SKU:NAME:QUANTITY:UNIT_PRICE; the name may have colons.
+var lineForm = regexp.MustCompile(`^([^:]*):(.*):(\d{1,9}):(\d{1,18})$`)
+
 func parseLines(args []string) ([]rest.Line, error) {
 	var lines []rest.Line
 	for _, a := range args {
-		bad := fault.Field("--line", "must be SKU:NAME:QUANTITY:UNIT_PRICE, such as 'TEA-250:Green tea:2:1250'; %q is not", a)
-		part := strings.Split(a, ":")
-		if len(part) < 4 {
-			return nil, bad
+		part := lineForm.FindStringSubmatch(a)
+		if part == nil {
+			return nil, fault.Field("--line", "must be SKU:NAME:QUANTITY:UNIT_PRICE, such as 'TEA-250:Green tea:2:1250'; %q is not", a)
 		}
-		n := len(part)
-		quantity, err1 := strconv.Atoi(part[n-2])
-		price, err2 := strconv.ParseInt(part[n-1], 10, 64)
-		if err1 != nil || err2 != nil {
-			return nil, bad
-		}
-		lines = append(lines, rest.Line{SKU: part[0], Name: strings.Join(part[1:n-2], ":"), Quantity: quantity, UnitPrice: price})
+		quantity, _ := strconv.Atoi(part[3]) // they have so few digits that they fit
+		price, _ := strconv.ParseInt(part[4], 10, 64)
+		lines = append(lines, rest.Line{SKU: part[1], Name: part[2], Quantity: quantity, UnitPrice: price})
 	}
 	return lines, nil
 }
@@ -123,20 +112,16 @@ func cancelCommand() *cobra.Command {
 	var d ordersAPI
 	var wait bool
 	cmd := &cobra.Command{
-		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: oneOrder,
-		RunE: d.run(func(ctx context.Context, t talk, args []string) error {
-			a, err := t.Cancel(ctx, args[0])
-			switch {
-			case err != nil:
+		Use: "cancel ORDER", Short: "Ask for an order's cancellation; what was charged is refunded", Args: cobra.ExactArgs(1),
+		RunE: d.run(func(ctx context.Context, c customer, args []string) error {
+			a, err := c.Cancel(ctx, args[0])
+			if err != nil {
 				return err
-			case wait: // it may be settled still, as it was before
-				return t.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
-			case t.json:
-				t.document(a.Raw)
-			default:
-				t.f("cancellation of order %s asked for; it was %s\n", t.style.Paint(terminal.Bold, terminal.Clean(a.ID)), terminal.Clean(a.Status))
 			}
-			return nil
+			if wait { // it may be settled still, as it was before
+				return c.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+			}
+			return c.document(a)
 		}),
 	}
 	d.flags(cmd)
@@ -147,10 +132,10 @@ func cancelCommand() *cobra.Command {
 func followCommand() *cobra.Command {
 	var d ordersAPI
 	cmd := &cobra.Command{
-		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: oneOrder,
+		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: cobra.ExactArgs(1),
 		Long: `Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order
 after a change.`,
-		RunE: d.run(func(ctx context.Context, t talk, args []string) error { return t.follow(ctx, args[0], "", ended) }),
+		RunE: d.run(func(ctx context.Context, c customer, args []string) error { return c.follow(ctx, args[0], "", ended) }),
 	}
 	d.flags(cmd)
 	return cmd
@@ -160,19 +145,21 @@ after a change.`,
 func ended(o rest.Order) bool { return o.Settled && o.Told() }
 
 // follow tells an order's story from the write of a token until end.
-func (t talk) follow(ctx context.Context, id, token string, end func(rest.Order) bool) error {
-	if _, err := t.Order(ctx, id, rest.Read{Token: token, Wait: 10 * time.Second}); err != nil {
+func (c customer) follow(ctx context.Context, id, token string, end func(rest.Order) bool) error {
+	if _, err := c.Order(ctx, id, rest.Read{Token: token, Wait: 10 * time.Second}); err != nil {
 		return err
 	}
-	if t.json {
-		return t.Follow(ctx, id, func(o rest.Order) bool {
-			t.document(o.Raw)
-			return t.err != nil || end(o)
+	if c.json {
+		var failed error
+		err := c.Follow(ctx, id, func(o rest.Order) bool {
+			failed = c.document(o)
+			return failed != nil || end(o)
 		})
+		return errors.Join(err, failed)
 	}
-	o, err := narrate.New(t.out, t.style, t.Client, id).Until(ctx, end)
+	o, err := narrate.New(c.out, c.Client, id).Until(ctx, end)
 	if err == nil {
-		t.f("  %s\n", outcome(t.style, o))
+		_, err = fmt.Fprintf(c.out, "  %s\n", outcome(o))
 	}
 	return err
 }

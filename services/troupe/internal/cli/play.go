@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,16 +21,18 @@ func playCommand() *cobra.Command {
 		Long: `Starts an embedded Kafka-protocol broker, an embedded Redis, a gateway simulator, a mailbox and the five services as separate
 processes, starts each again when it dies, and stops all of them on Ctrl-C. The broker's log, the ledger and the mails are kept in
 --dir from one time to the next. Each --NAME-port can be set by TROUPE_NAME_PORT too. Other variables reach the services as they are.`,
-		Args: none,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := settlePorts(cmd, &o, ports); err != nil {
 				return usageError{err}
 			}
-			if err := prepare(&o); err != nil {
-				return err
+			o.Environ = os.Environ()
+			var err error
+			if o.Program, err = os.Executable(); err != nil {
+				return fmt.Errorf("find this program to run it again: %w", err)
 			}
 			o.Out, o.Style = cmd.OutOrStdout(), terminal.StyleOf(cmd.OutOrStdout())
-			err := play.Run(cmd.Context(), o)
+			err = play.Run(cmd.Context(), o)
 			var e *fault.Error
 			if errors.As(err, &e) && e.Class == fault.Invalid && e.Field != "" {
 				return usageError{err}
@@ -60,32 +61,20 @@ processes, starts each again when it dies, and stops all of them on Ctrl-C. The 
 	return cmd
 }
 
-// prepare fills what the system knows.
-func prepare(o *play.Options) (err error) {
-	o.Environ = os.Environ()
-	if o.Program, err = os.Executable(); err != nil {
-		return fmt.Errorf("find this program to run it again: %w", err)
-	}
-	return nil
-}
-
 // settlePorts lets the flag win over the variable over the default, which is a free port with auto.
 func settlePorts(cmd *cobra.Command, o *play.Options, mode string) error {
 	if mode != "fixed" && mode != "auto" {
 		return fault.Field("--ports", "must be fixed or auto, is %q", mode)
 	}
+	f := cmd.Flags()
 	for _, p := range play.PortList {
-		if cmd.Flags().Changed(p.Flag()) {
-			continue
-		}
-		n := p.Of(&o.Ports)
-		if v := os.Getenv(p.Variable()); v != "" {
-			var err error
-			if *n, err = strconv.Atoi(v); err != nil || *n < 0 || *n > 65535 {
-				return fault.Field(p.Variable(), "must be 0 to 65535, is %q", v)
+		if v := os.Getenv(p.Variable()); v != "" && !f.Changed(p.Flag()) {
+			if err := f.Set(p.Flag(), v); err != nil {
+				return fault.Field(p.Variable(), "%w", err)
 			}
-		} else if mode == "auto" {
-			*n = 0
+		}
+		if mode == "auto" && !f.Changed(p.Flag()) {
+			*p.Of(&o.Ports) = 0
 		}
 	}
 	return nil

@@ -1,99 +1,88 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"go.yaml.in/yaml/v4"
 )
 
-// printer is where a command tells what it has found, and how. It keeps the first error of many lines.
+// printer is where a command says what it has found: as JSON, or for people.
 type printer struct {
-	out, errs   io.Writer
-	style       terminal.Style
-	interactive bool // out is a terminal
-	json        bool
-	err         error
+	out, errs io.Writer
+	json      bool
 }
 
-func newPrinter(cmd *cobra.Command, asJSON bool) *printer {
-	out := cmd.OutOrStdout()
-	return &printer{out: out, errs: cmd.ErrOrStderr(), style: terminal.StyleOf(out), interactive: terminal.Is(out), json: asJSON}
+// document prints what a service said: as a line of JSON, or as YAML for people.
+func (p printer) document(v any) error {
+	text, err := json.Marshal(v)
+	if err == nil && !p.json {
+		text, err = asYAML(text)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(p.out, strings.TrimSuffix(string(text), "\n"))
+	}
+	return err
 }
 
-func (p *printer) f(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.out, format, args...)
+// asYAML writes JSON in blocks. What a terminal would obey is escaped, as YAML has it.
+func asYAML(text []byte) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Load(text, &doc); err != nil {
+		return nil, err
+	}
+	inBlocks(&doc)
+	return yaml.Dump(&doc, yaml.WithLineWidth(-1))
+}
+
+func inBlocks(n *yaml.Node) {
+	n.Style = 0
+	for _, of := range n.Content {
+		inBlocks(of)
 	}
 }
 
-// document prints JSON as a service gave it.
-func (p *printer) document(raw json.RawMessage) { p.f("%s\n", bytes.TrimSpace(raw)) }
+// maxCell bounds the text in a column of a table.
+const maxCell = 110
 
-// value prints as JSON what no service has said.
-func (p *printer) value(v any) {
-	raw, err := json.Marshal(v)
-	p.err = cmp.Or(p.err, err)
-	p.document(raw)
+// table prints the items of a document under a head, a row each, or with --json the document as it is. next is the token
+// of its next page.
+func table[T any](p printer, document any, next, head string, items []T, row func(T) []any) error {
+	if p.json {
+		return p.document(document)
+	}
+	if len(items) == 0 {
+		_, err := fmt.Fprintln(p.out, "nothing found")
+		return err
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, head) // Flush returns the first error
+	for _, item := range items {
+		var cells []string
+		for _, cell := range row(item) {
+			cells = append(cells, terminal.Cut(fmt.Sprint(cell), maxCell))
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	err := w.Flush()
+	if err == nil && next != "" {
+		_, err = fmt.Fprintf(p.out, "more: the same command with --page-token %s\n", terminal.Clean(next))
+	}
+	return err
 }
 
-// progress shows how far something is: in a terminal in the place of what it showed before, elsewhere on a line.
-func (p *printer) progress(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if p.interactive {
-		text = "\r\x1b[K" + text
-	} else {
-		text += "\n"
+// when is a time in a table; the zero time is none.
+func when(at time.Time) string {
+	if at.IsZero() {
+		return ""
 	}
-	fmt.Fprint(p.errs, text)
-}
-
-// endProgress makes room for what follows.
-func (p *printer) endProgress() {
-	if p.interactive {
-		fmt.Fprint(p.errs, "\r\x1b[K")
-	}
-}
-
-// more says how to see the next page, if there is one.
-func (p *printer) more(command, token, note string) {
-	if token != "" {
-		p.f("more: troupe %s --page-token %s%s\n", command, terminal.Clean(token), note)
-	}
+	return at.Local().Format(time.DateTime)
 }
 
 // short is an event type without its package.
-func short(eventType string) string {
-	if eventType == "" {
-		return "(no type)"
-	}
-	return terminal.Clean(eventType[strings.LastIndexByte(eventType, '.')+1:])
-}
-
-// ago is a time in the past in the largest unit that is whole.
-func ago(at time.Time) string {
-	d := time.Since(at)
-	for _, u := range []struct {
-		of   time.Duration
-		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}} {
-		if d >= u.of {
-			return fmt.Sprintf("%d %s", d/u.of, u.name)
-		}
-	}
-	return fmt.Sprintf("%d s", max(0, d/time.Second))
-}
-
-// count is a number with its noun.
-func count[N int | int64](n N, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
+func short(eventType string) string { return eventType[strings.LastIndexByte(eventType, '.')+1:] }

@@ -29,19 +29,19 @@ func TestRebuild(t *testing.T) {
 		code    int
 		says    string // on either output
 	}{
-		"begins":               {"", answers{startRebuild: under}, exitOK, "1 partition folding\n1 partition swapped\n50 of 90 records\n1 partition is still deleting"},
-		"waits":                {"--wait", answers{startRebuild: under, getRebuild: ended}, exitOK, "2 partitions swapped\n90 of 90 records"},
+		"begins":               {"", answers{startRebuild: under}, exitOK, "1          folding  10       50  true\n"},
+		"waits":                {"--wait", answers{startRebuild: under, getRebuild: ended}, exitOK, "1          swapped  50       50  false\n"},
 		"shows how far it is":  {"--wait", answers{startRebuild: under, getRebuild: ended}, exitOK, "50 of 90 records\n"},
 		"joins":                {"--wait", answers{startRebuild: running, getRebuild: ended}, exitOK, "swapped"},
 		"is refused":           {"", answers{startRebuild: running}, exitFailed, "(409)"},
-		"shows":                {"--status", answers{getRebuild: ended}, exitOK, "2 partitions swapped"},
-		"shows JSON":           {"--status --json", answers{getRebuild: ended}, exitOK, rebuilds(false, 90, "swapped") + "\n"},
-		"is given up":          {"--cancel", answers{cancelRebuild: says(202, rebuilds(false, 50, "cancelled"))}, exitOK, "1 partition cancelled"},
+		"shows":                {"--status", answers{getRebuild: ended}, exitOK, "1          swapped  50       50  false\n"},
+		"shows JSON":           {"--status --json", answers{getRebuild: ended}, exitOK, `{"clearing":false,"folded":50,"of":50,"partition":1,"state":"swapped"}`},
+		"is given up":          {"--cancel", answers{cancelRebuild: says(202, rebuilds(false, 50, "cancelled"))}, exitOK, "1          cancelled"},
 		"was given up":         {"--wait", answers{startRebuild: under, getRebuild: says(200, rebuilds(false, 50, "cancelled"))}, exitFailed, "it was cancelled"},
 		"was wiped":            {"--wait", answers{startRebuild: under, getRebuild: says(200, rebuilds(false, 40, "none"))}, exitFailed, "Redis was wiped"},
 		"takes too long":       {"--wait --timeout 300ms", answers{startRebuild: under, getRebuild: says(200, rebuilds(true, 50, "folding"))}, exitTimeout, "goes on"},
-		"wrong usage":          {"--status --wait", answers{}, exitUsage, "go with no other"},
-		"unexpected arguments": {"orders", answers{}, exitUsage, "orders"},
+		"wrong usage":          {"--status --wait", answers{}, exitUsage, "none of the others can be"},
+		"unexpected arguments": {"orders", answers{}, exitUsage, `unknown command "orders"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, door := c, serve(t, c.answers)

@@ -15,6 +15,17 @@ import (
 // playDir is where a playground is looked for.
 func playDir() string { return variable("TROUPE_DIR", ".play") }
 
+// playground is that of TROUPE_DIR; where none runs, the ports that a playground has, and the demo stack.
+func playground() play.Playground {
+	if at, err := play.Find(playDir()); err == nil {
+		return at
+	}
+	return play.Playground{
+		Order: "http://127.0.0.1:8081", Query: "http://127.0.0.1:8084", Console: "http://127.0.0.1:8080",
+		Gateway: "http://127.0.0.1:8090", Mailbox: "http://127.0.0.1:8025",
+	}
+}
+
 // admin is the subject as which operators' commands act in a playground.
 const admin = "admin"
 
@@ -47,21 +58,12 @@ func tokens(subject string, urls ...string) rest.Tokens {
 	return nil
 }
 
-// demoTokens are those of the demo's customer.
-func demoTokens(at play.Playground) rest.Tokens {
-	const customer = "c-1001"
-	if at.Dir != "" { // a playground of the demo's own
-		return at.Tokens(customer)
-	}
-	return tokens(customer, at.Order, at.Query)
-}
-
 func tokenCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "token SUBJECT",
 		Short:   "Print a token of the playground for a customer, or for viewer, operator, breaker or admin",
 		Example: "  export TROUPE_TOKEN=$(troupe token c-1001)",
-		Args:    exactlyOne("subject"),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := play.Find(playDir())
 			if err != nil {

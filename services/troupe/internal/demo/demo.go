@@ -27,7 +27,6 @@ type Demo struct {
 	// gateway keeps no ledger that is read by order, and another mail server no mails.
 	Gateway, Mailbox string
 	Out              io.Writer
-	Style            terminal.Style
 }
 
 // act is one order and what must be true of it at the end.
@@ -58,12 +57,12 @@ func acts() []*act {
 func (d Demo) Run(ctx context.Context) (ok bool, err error) {
 	list := acts()
 	for i, a := range list {
-		d.say("\n%s\n", d.Style.Paint(terminal.Bold, fmt.Sprintf("%d. %s", i+1, a.title)))
+		d.say("\n%s\n", terminal.StyleOf(d.Out).Paint(terminal.Bold, fmt.Sprintf("%d. %s", i+1, a.title)))
 		if err := d.perform(ctx, a); err != nil {
 			return false, fmt.Errorf("%s: %w", strings.ToLower(a.title), err)
 		}
 	}
-	d.say("\n%s\n", d.Style.Paint(terminal.Bold, "What should be true now"))
+	d.say("\n%s\n", terminal.StyleOf(d.Out).Paint(terminal.Bold, "What should be true now"))
 	ok = true
 	for i, a := range list {
 		claims, err := d.claims(ctx, a)
@@ -71,9 +70,9 @@ func (d Demo) Run(ctx context.Context) (ok bool, err error) {
 			return false, err
 		}
 		for _, c := range claims {
-			mark := d.Style.Paint(terminal.Green, "✓")
+			mark := terminal.StyleOf(d.Out).Paint(terminal.Green, "✓")
 			if !c.holds {
-				mark, ok = d.Style.Paint(terminal.Red, "✗"), false
+				mark, ok = terminal.StyleOf(d.Out).Paint(terminal.Red, "✗"), false
 			}
 			d.say("  %s %d. %-11s %s\n", mark, i+1, c.where, terminal.Clean(c.text))
 		}
@@ -85,9 +84,9 @@ func (d Demo) Run(ctx context.Context) (ok bool, err error) {
 		d.say("  - the mailbox was not looked at: nobody said where it is\n")
 	}
 	if ok {
-		d.say("\n%s\n\n", d.Style.Paint(terminal.Green, "All of it is."))
+		d.say("\n%s\n\n", terminal.StyleOf(d.Out).Paint(terminal.Green, "All of it is."))
 	} else {
-		d.say("\n%s\n\n", d.Style.Paint(terminal.Red, "Not all of it is."))
+		d.say("\n%s\n\n", terminal.StyleOf(d.Out).Paint(terminal.Red, "Not all of it is."))
 	}
 	return ok, nil
 }
@@ -107,11 +106,11 @@ func (d Demo) perform(ctx context.Context, a *act) error {
 	if err != nil {
 		return err
 	}
-	d.say("  %s\n", d.Style.Paint(terminal.Dim, "POST /orders → 202, order "+terminal.Clean(placed.ID)))
+	d.say("  %s\n", terminal.StyleOf(d.Out).Paint(terminal.Dim, "POST /orders → 202, order "+terminal.Clean(placed.ID)))
 	if _, err := d.Orders.Order(ctx, placed.ID, rest.Read{Token: placed.ConsistencyToken, Wait: 30 * time.Second}); err != nil {
 		return err
 	}
-	n := narrate.New(d.Out, d.Style, d.Orders, placed.ID)
+	n := narrate.New(d.Out, d.Orders, placed.ID)
 	ended := func(o rest.Order) bool { return o.Settled && o.Told() }
 	if a.order, err = n.Until(ctx, ended); err != nil || !a.cancel {
 		return err
@@ -119,7 +118,7 @@ func (d Demo) perform(ctx context.Context, a *act) error {
 	if _, err := d.Orders.Cancel(ctx, placed.ID); err != nil {
 		return err
 	}
-	d.say("  %s\n", d.Style.Paint(terminal.Dim, "POST /orders/"+terminal.Clean(placed.ID)+"/cancel → 202"))
+	d.say("  %s\n", terminal.StyleOf(d.Out).Paint(terminal.Dim, "POST /orders/"+terminal.Clean(placed.ID)+"/cancel → 202"))
 	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
 	return err
 }

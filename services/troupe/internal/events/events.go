@@ -32,7 +32,7 @@ type span struct{ from, to int64 }
 
 // Run hands the lines of a query to each, in the order of their partitions; those of one order by time, as far as they
 // are in the log at the start. It returns when all are read or ctx ends, and the first error of each.
-func Run(ctx context.Context, log *broker.Client, q Query, s Schemas, each func(Line) error) error {
+func Run(ctx context.Context, log *broker.Client, q Query, each func(Line) error) error {
 	spans, err := q.spans(ctx, log)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func Run(ctx context.Context, log *broker.Client, q Query, s Schemas, each func(
 	if q.Order != "" {
 		var story []Line
 		err := read(ctx, log, spans, q.Order, func(r broker.Record) error {
-			story = append(story, s.Line(r))
+			story = append(story, LineOf(r))
 			return nil
 		})
 		slices.SortStableFunc(story, func(a, b Line) int { return a.Happened().Compare(b.Happened()) })
@@ -59,7 +59,7 @@ func Run(ctx context.Context, log *broker.Client, q Query, s Schemas, each func(
 			spans[tp] = span{max(told.from, told.to), forever}
 		}
 	}
-	return read(ctx, log, spans, q.Order, func(r broker.Record) error { return each(s.Line(r)) })
+	return read(ctx, log, spans, q.Order, func(r broker.Record) error { return each(LineOf(r)) })
 }
 
 // forever is the end of a log that is followed.

@@ -6,21 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protopath"
 	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/descriptorpb"
-	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // Line is a record as it is printed. Nothing of the record is left out.
@@ -87,41 +82,8 @@ func (l Line) Happened() time.Time {
 	return l.Time
 }
 
-// Schemas knows the messages of events.
-type Schemas struct{ further *dynamicpb.Types }
-
-// Read adds the messages of a descriptor set in a file, such as buf build or protoc --include_imports write. They are
-// preferred to those of the same name that this program knows. An empty name adds nothing.
-func Read(file string) (Schemas, error) {
-	if file == "" {
-		return Schemas{}, nil
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return Schemas{}, fault.As(fault.Invalid, err)
-	}
-	set := &descriptorpb.FileDescriptorSet{}
-	if err := proto.Unmarshal(raw, set); err != nil || len(set.GetFile()) == 0 {
-		return Schemas{}, fault.New(fault.Invalid, "%s is no descriptor set, as buf build writes it", file)
-	}
-	files, err := protodesc.NewFiles(set)
-	if err != nil {
-		return Schemas{}, fault.New(fault.Invalid, "%s lacks what it imports: %w", file, err)
-	}
-	return Schemas{dynamicpb.NewTypes(files)}, nil
-}
-
-func (s Schemas) find(name string) (protoreflect.MessageType, error) {
-	if s.further != nil {
-		if found, err := s.further.FindMessageByName(protoreflect.FullName(name)); err == nil {
-			return found, nil
-		}
-	}
-	return protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
-}
-
-// Line decodes a record. One that cannot be decoded is a line too, with its bytes and the reason.
-func (s Schemas) Line(r broker.Record) Line {
+// LineOf decodes a record. One that cannot be decoded is a line too, with its bytes and the reason.
+func LineOf(r broker.Record) Line {
 	l := Line{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC(), Key: text(r.Key), Headers: headers(r.Headers),
 	}
@@ -129,7 +91,7 @@ func (s Schemas) Line(r broker.Record) Line {
 	if r.Unreadable != nil {
 		err = r.Unreadable
 	} else {
-		l.Data, err = s.decode(l.Type(), r.Value)
+		l.Data, err = decode(l.Type(), r.Value)
 	}
 	if err != nil {
 		l.DataBase64, l.Error = r.Value, err.Error()
@@ -137,8 +99,8 @@ func (s Schemas) Line(r broker.Record) Line {
 	return l
 }
 
-func (s Schemas) decode(name string, value []byte) (json.RawMessage, error) {
-	message, err := s.find(name)
+func decode(name string, value []byte) (json.RawMessage, error) {
+	message, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(name))
 	switch {
 	case err != nil && len(value) == 0: // its headers say everything
 		return nil, nil

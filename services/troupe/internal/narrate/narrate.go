@@ -27,8 +27,8 @@ type Narrator struct {
 }
 
 // New returns a narrator of an order that has told nothing yet.
-func New(out io.Writer, style terminal.Style, client *rest.Client, orderID string) *Narrator {
-	return &Narrator{out: out, style: style, client: client, id: orderID, told: map[string]bool{}}
+func New(out io.Writer, client *rest.Client, orderID string) *Narrator {
+	return &Narrator{out: out, style: terminal.StyleOf(out), client: client, id: orderID, told: map[string]bool{}}
 }
 
 // Until follows the order's live stream and tells each event as it arrives, until enough says so of the order, or ctx ends; it

@@ -43,7 +43,7 @@ func TestTellsEachEventOnce(t *testing.T) {
 	}))
 	defer srv.Close()
 	var out strings.Builder
-	n := narrate.New(&out, false, rest.New("", srv.URL), "o1")
+	n := narrate.New(&out, rest.New("", srv.URL), "o1")
 	last, err := n.Until(t.Context(), func(o rest.Order) bool { return o.Settled })
 	if err != nil || last.Version != 4 {
 		t.Fatalf("got %+v, %v", last, err)
