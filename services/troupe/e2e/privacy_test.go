@@ -63,7 +63,7 @@ func TestMailAddressesLieWhereItSays(t *testing.T) {
 	}
 
 	silent := map[string]string{"what was exported": told(), "files beside the log's and the mailbox's": p.files(t)}
-	list, err := console.Letters(t.Context(), rest.LetterFilter{}, false, rest.Paging{})
+	list, err := console.Letters(t.Context(), rest.LetterFilter{}, rest.Paging{})
 	if err != nil || len(list.Letters) == 0 {
 		t.Fatal(list, err)
 	}

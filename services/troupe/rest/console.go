@@ -55,11 +55,11 @@ func (c *Console) Groups(ctx context.Context, f LetterFilter) (g Groups, err err
 	return g, err
 }
 
-// Letters reads one page of the dead letters; headOnly leaves out what stands behind others.
-func (c *Console) Letters(ctx context.Context, f LetterFilter, headOnly bool, page Paging) (l LetterPage, err error) {
+// Letters reads one page of the chains that wait, by their heads.
+func (c *Console) Letters(ctx context.Context, f LetterFilter, page Paging) (l LetterPage, err error) {
 	p := consoleapi.ListLettersParams{
 		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
-		HeadOnly: client.Given(headOnly), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
+		PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}
 	l.Raw, err = call(ctx, 0, &l, func(ctx context.Context) (*http.Response, error) { return c.api.ListLetters(ctx, &p) })
 	return l, err

@@ -81,7 +81,7 @@ func (o operator) chain(ctx context.Context, arg string) (chainName, error) {
 		}
 		return chainName{participant, order}, nil
 	}
-	page, err := o.Letters(ctx, rest.LetterFilter{OrderID: arg}, true, rest.Paging{})
+	page, err := o.Letters(ctx, rest.LetterFilter{OrderID: arg}, rest.Paging{})
 	if err != nil {
 		return chainName{}, err
 	}

@@ -113,7 +113,7 @@ func (b *bulk) run(cmd *cobra.Command, d *consoleAPI, action string, w who) erro
 func (b *bulk) heads(ctx context.Context, o operator, action string) (heads []rest.Letter, passedOver int, err error) {
 	seen := map[chainName]bool{} // a chain that moves while the list is read may come twice
 	for paging := (rest.Paging{Size: listSize}); ; {
-		page, err := o.Letters(ctx, b.LetterFilter, true, paging)
+		page, err := o.Letters(ctx, b.LetterFilter, paging)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -26,18 +26,18 @@ func lettersListCommand() *cobra.Command {
 	var d consoleAPI
 	var f rest.LetterFilter
 	var p rest.Paging
-	var groups, orders, behind bool
+	var groups, orders bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "What is stuck: orders, the longest waiting first, or groups of them", Args: none,
 		Long: `Lists the orders that wait behind a dead letter, the longest waiting first, each by the head of its chain: what must be put
 right first. When more than 20 wait and no flag chooses among them, it lists groups by participant, class and event type instead.
 With --json it does so only with --groups.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if groups && (orders || behind || p != rest.Paging{}) {
-				return usageError{errors.New("--groups does not go with --orders, --behind, --page-size and --page-token")}
+			if groups && (orders || p != rest.Paging{}) {
+				return usageError{errors.New("--groups does not go with --orders, --page-size and --page-token")}
 			}
 			return d.with(cmd, false, func(ctx context.Context, o operator) error {
-				one := orders || behind || p != rest.Paging{} || f != rest.LetterFilter{}
+				one := orders || p != rest.Paging{} || f != rest.LetterFilter{}
 				if groups || !one && !o.json {
 					g, err := o.Groups(ctx, f)
 					if err != nil {
@@ -48,7 +48,7 @@ With --json it does so only with --groups.`,
 						return nil
 					}
 				}
-				page, err := o.Letters(ctx, f, !behind, p)
+				page, err := o.Letters(ctx, f, p)
 				if err == nil {
 					o.printLetters(page)
 				}
@@ -61,7 +61,6 @@ With --json it does so only with --groups.`,
 	pageFlags(cmd, &p)
 	cmd.Flags().BoolVar(&groups, "groups", false, "groups, however few wait")
 	cmd.Flags().BoolVar(&orders, "orders", false, "orders, however many wait")
-	cmd.Flags().BoolVar(&behind, "behind", false, "what stands behind the heads too")
 	return cmd
 }
 
@@ -112,12 +111,8 @@ func (p *printer) printLetters(page rest.LetterPage) {
 		return
 	}
 	for _, l := range page.Letters {
-		place := ""
-		if l.Position > 1 {
-			place = fmt.Sprintf(", no. %d of its chain", l.Position)
-		}
-		p.f("%s  %s  %s, waits %s%s%s\n    %s\n", p.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
-			p.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), place, terminal.Cut(l.Message, 110))
+		p.f("%s  %s  %s, waits %s%s\n    %s\n", p.style.Paint(terminal.Bold, nameOf(l).String()), short(l.Type),
+			p.style.Paint(terminal.Yellow, terminal.Clean(l.Class)), ago(l.FirstFailure), redrives(l.Redrives)+retry(l.RetryAt), terminal.Cut(l.Message, 110))
 	}
 	p.more("dead-letters list", page.NextPageToken, ", with the same flags")
 	first := nameOf(page.Letters[0])
