@@ -68,7 +68,7 @@ func (s *striker) duringRedrive(ctx context.Context, point hold.Point, f schedul
 func (s *striker) parked(ctx context.Context, service string, seed uint64) (order string, err error) {
 	r := rand.New(rand.NewPCG(seed, uint64(len(service))))
 	err = rig.Until(ctx, "poison under a key at "+service, func() (string, error) {
-		page, err := s.Console.Letters(ctx, rest.LetterFilter{Participant: service}, true, rest.Paging{})
+		page, err := s.Console.Letters(ctx, rest.LetterFilter{Participant: service}, rest.Paging{})
 		var keys []string
 		for _, l := range page.Letters {
 			if l.OrderID != "" && l.RetryAt.IsZero() { // what is deferred is no poison

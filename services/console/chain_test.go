@@ -12,7 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
-	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	parked "github.com/troupe-dev/troupe/services/console/internal/letters"
 	"pgregory.net/rapid"
@@ -28,7 +27,7 @@ func outcome(d deadletter.Record, order string, partition int) broker.Record {
 func chainOf(t testing.TB, records []broker.Record) (c parked.Chain) {
 	t.Helper()
 	for _, r := range records {
-		_, fold, err := console.Behavior().Note(r)
+		_, fold, err := parked.Behavior().Note(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,3 +1,5 @@
+// Package console is the operators' side: it folds dead letters and what operators ask about them into a read model in
+// Redis, shows both and the whole system to people, and lets them redrive, edit and discard.
 package console
 
 import (
@@ -12,9 +14,13 @@ import (
 	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/services/console/internal/playground"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
 	"github.com/troupe-dev/troupe/services/console/internal/web"
 )
+
+// Name of the service.
+const Name = letters.Name
 
 // Run runs the service until ctx ends, then stops it in order. Kafka, Redis and query may be missing: what needs them says so,
 // and the service is not ready without the first two.
@@ -33,23 +39,20 @@ func open(s *service.Service, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	p := projection.New(Behavior(), projection.Config{
+	p := projection.New(letters.Behavior(), projection.Config{
 		Log: s.Log, Redis: s.Redis, Partitions: cfg.Partitions, Retention: cfg.Retention,
 	})
 	feed := projection.NewFeed(s.Redis, Name, cfg.Partitions)
-	model := letters.New(Behavior(), feed, s.Redis, cfg.Partitions)
+	model := letters.New(feed, s.Redis, cfg.Partitions)
 	query := orders.New(cfg.QueryURL, cfg.Auth.Issuer, cfg.Credentials)
-	playground := web.Playground{URL: cfg.ControlURL}
-	beat := pulse.New(pulse.Config{
-		Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL,
-		Stopped: playground.Stopped,
-	})
+	world := playground.Playground{Gateway: cfg.GatewayURL, Mailbox: cfg.MailboxURL, Control: cfg.ControlURL}
+	beat := pulse.New(pulse.Config{Log: s.Log, Groups: s.Log, Choreography: protocol, Partitions: cfg.Partitions, Playground: world})
 	api, err := httpapi.New(model, query, s.Log, beat, cfg.Partitions)
 	if err != nil {
 		return err
 	}
 	pages, err := web.New(model, query, s.Log, api, web.Config{
-		QueryURL: strings.TrimRight(cfg.QueryURL, "/"), TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: playground,
+		QueryURL: strings.TrimRight(cfg.QueryURL, "/"), TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: world,
 	})
 	if err != nil {
 		return err

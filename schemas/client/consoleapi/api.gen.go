@@ -191,11 +191,17 @@ type Invariant struct {
 	// Orders A few that contradict it.
 	Orders []string `json:"orders,omitempty,omitzero"`
 
+	// Promise What must hold.
+	Promise string `json:"promise"`
+
 	// State unchecked: nobody can be asked, or it does not answer.
 	State string `json:"state"`
 
 	// Text What was compared.
 	Text string `json:"text"`
+
+	// Title Examples: Nothing lost
+	Title string `json:"title"`
 }
 
 // Letter defines model for Letter.
@@ -312,8 +318,10 @@ type Problem struct {
 
 // Pulse defines model for Pulse.
 type Pulse struct {
-	At                   time.Time `json:"at"`
-	DuplicatesLastMinute int       `json:"duplicates_last_minute"`
+	At time.Time `json:"at"`
+
+	// Duplicates Events that lie in the log more than once, in what is looked at.
+	Duplicates int `json:"duplicates"`
 
 	// Error Why Kafka could not be asked. What it did not say is left out then.
 	Error  string                `json:"error,omitempty,omitzero"`
@@ -323,22 +331,20 @@ type Pulse struct {
 	InFlight   int         `json:"in_flight"`
 	Invariants []Invariant `json:"invariants"`
 
+	// Orders Orders that are looked at.
+	Orders int `json:"orders"`
+
 	// OrdersPerSecond Over the last five seconds.
 	OrdersPerSecond float64 `json:"orders_per_second"`
 
 	// Parked Orders of which something waits behind a dead letter.
 	Parked int `json:"parked"`
 
-	// RetriesLastMinute Absent where participants do not tell (`ACTIVITY=false`).
-	RetriesLastMinute *int `json:"retries_last_minute,omitempty"`
-
-	// SettleMS From placed to settled, of the orders that settled in the last minute.
+	// SettleMS From placed to settled, of the 100 orders that settled last. Absent while none has.
 	SettleMS struct {
 		P50 int64 `json:"p50"`
 		P95 int64 `json:"p95"`
-		P99 int64 `json:"p99"`
-	} `json:"settle_ms"`
-	SettledLastMinute int `json:"settled_last_minute"`
+	} `json:"settle_ms,omitempty,omitzero"`
 
 	// TopicsPerSecond Events appended to each topic.
 	TopicsPerSecond map[string]float64 `json:"topics_per_second"`
@@ -507,9 +513,6 @@ type ListLettersParams struct {
 
 	// OrderID Only of this order.
 	OrderID *FilterOrder `form:"order_id,omitempty" json:"order_id,omitempty"`
-
-	// HeadOnly Only the head of each chain.
-	HeadOnly *bool `form:"head_only,omitempty" json:"head_only,omitempty"`
 
 	// PageSize At most so many; 0 means 50, more than 200 means 200. A page may be shorter without being the last.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
@@ -685,9 +688,9 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListLetters List the letters that wait, chain by chain, the longest waiting first
+	// ListLetters List the chains that wait by their heads, the longest waiting first
 	//
-	// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice.
+	// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice. What stands behind a head is in its chain.
 	//
 	// Corresponds with GET /api/dead-letters (the `ListLetters` operationId).
 	ListLetters(ctx context.Context, params *ListLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -794,9 +797,9 @@ type ClientInterface interface {
 	StartRebuild(ctx context.Context, params *StartRebuildParams, body StartRebuildJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListLetters List the letters that wait, chain by chain, the longest waiting first
+// ListLetters List the chains that wait by their heads, the longest waiting first
 //
-// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice.
+// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice. What stands behind a head is in its chain.
 //
 // Corresponds with GET /api/dead-letters (the `ListLetters` operationId).
 func (c *Client) ListLetters(ctx context.Context, params *ListLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1129,18 +1132,6 @@ func NewListLettersRequest(server string, params *ListLettersParams) (*http.Requ
 		if params.OrderID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order_id", *params.OrderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.HeadOnly != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "head_only", *params.HeadOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -1950,9 +1941,9 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListLettersWithResponse List the letters that wait, chain by chain, the longest waiting first
+	// ListLettersWithResponse List the chains that wait by their heads, the longest waiting first
 	//
-	// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice.
+	// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice. What stands behind a head is in its chain.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3323,9 +3314,9 @@ func (r StartRebuildResponse) ContentType() string {
 	return ""
 }
 
-// ListLettersWithResponse List the letters that wait, chain by chain, the longest waiting first
+// ListLettersWithResponse List the chains that wait by their heads, the longest waiting first
 //
-// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice.
+// Pages as in AIP-158. A chain that moves while one pages may be missed or come twice. What stands behind a head is in its chain.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -49,11 +49,11 @@ func (c *Console) Groups(ctx context.Context, f LetterFilter) (Groups, error) {
 	}))
 }
 
-// Letters reads one page of the dead letters; headOnly leaves out what stands behind others.
-func (c *Console) Letters(ctx context.Context, f LetterFilter, headOnly bool, page Paging) (LetterPage, error) {
+// Letters reads one page of the chains that wait, by their heads.
+func (c *Console) Letters(ctx context.Context, f LetterFilter, page Paging) (LetterPage, error) {
 	return read[LetterPage](c.api.ListLetters(ctx, &consoleapi.ListLettersParams{
 		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
-		HeadOnly: client.Given(headOnly), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
+		PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}))
 }
 

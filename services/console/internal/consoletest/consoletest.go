@@ -7,7 +7,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/schemas/storiestest"
-	"github.com/troupe-dev/troupe/services/console"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
 
@@ -34,6 +33,6 @@ type Stage struct {
 
 // New returns an empty stage; nothing is folded before Play.
 func New(t testing.TB) *Stage {
-	s := viewtest.New(t, console.Behavior(), Topics...)
-	return &Stage{s, writer(s.Events), letters.New(console.Behavior(), s.Feed, s.Redis, viewtest.Partitions)}
+	s := viewtest.New(t, letters.Behavior(), Topics...)
+	return &Stage{s, writer(s.Events), letters.New(s.Feed, s.Redis, viewtest.Partitions)}
 }

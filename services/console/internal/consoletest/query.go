@@ -37,7 +37,6 @@ func NewQuery(t testing.TB) *Query {
 	mux.HandleFunc("GET /orders/{id}", q.order)
 	mux.HandleFunc("GET /orders/{id}/events", q.story)
 	mux.HandleFunc("GET /orders/{id}/stream", q.stream)
-	mux.HandleFunc("GET /stats", q.stats)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	q.URL = srv.URL
@@ -132,19 +131,6 @@ func (q *Query) story(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		q.refuse(w, http.StatusNotFound, "not-found", "there is no such order")
 		return
-	}
-	q.answer(w, s)
-}
-
-func (q *Query) stats(w http.ResponseWriter, _ *http.Request) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s := queryapi.Stats{Minutes: []queryapi.Minute{}}
-	for _, o := range q.orders {
-		s.Orders.Placed++ // in all
-		if o.Settled {
-			s.Orders.Settled++
-		}
 	}
 	q.answer(w, s)
 }

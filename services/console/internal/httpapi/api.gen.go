@@ -406,48 +406,10 @@ type Problem struct {
 }
 
 // Pulse defines model for Pulse.
-type Pulse struct {
-	At                   time.Time `json:"at"`
-	DuplicatesLastMinute int       `json:"duplicates_last_minute"`
-
-	// Error Why Kafka could not be asked. What it did not say is left out then.
-	Error  string                `json:"error,omitempty,omitzero"`
-	Groups map[string]PulseGroup `json:"groups"`
-
-	// InFlight Orders without an outcome that are not parked.
-	InFlight   int         `json:"in_flight"`
-	Invariants []Invariant `json:"invariants"`
-
-	// OrdersPerSecond Over the last five seconds.
-	OrdersPerSecond float64 `json:"orders_per_second"`
-
-	// Parked Orders of which something waits behind a dead letter.
-	Parked int `json:"parked"`
-
-	// RetriesLastMinute Absent where participants do not tell (`ACTIVITY=false`).
-	RetriesLastMinute *int `json:"retries_last_minute,omitempty"`
-
-	// SettleMs From placed to settled, of the orders that settled in the last minute.
-	SettleMs struct {
-		P50 int64 `json:"p50"`
-		P95 int64 `json:"p95"`
-		P99 int64 `json:"p99"`
-	} `json:"settle_ms"`
-	SettledLastMinute int `json:"settled_last_minute"`
-
-	// TopicsPerSecond Events appended to each topic.
-	TopicsPerSecond map[string]float64 `json:"topics_per_second"`
-}
+type Pulse = pulse.Sample
 
 // PulseGroup defines model for PulseGroup.
-type PulseGroup struct {
-	// LagMs How old the oldest event is that was not consumed.
-	LagMs      int64 `json:"lag_ms"`
-	LagRecords int64 `json:"lag_records"`
-
-	// Stopped Why nobody consumes.
-	Stopped string `json:"stopped,omitempty,omitzero"`
-}
+type PulseGroup = pulse.Group
 
 // ReadModel defines model for ReadModel.
 type ReadModel string
@@ -582,9 +544,6 @@ type ListLettersParams struct {
 	// OrderID Only of this order.
 	OrderID FilterOrder `form:"order_id,omitempty" json:"order_id,omitempty,omitzero"`
 
-	// HeadOnly Only the head of each chain.
-	HeadOnly bool `form:"head_only,omitempty" json:"head_only,omitempty,omitzero"`
-
 	// PageSize At most so many; 0 means 50, more than 200 means 200. A page may be shorter without being the last.
 	PageSize PageSize `form:"page_size,omitempty" json:"page_size,omitempty,omitzero"`
 
@@ -687,7 +646,7 @@ type StartRebuildJSONRequestBody = StartRebuild
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListLetters List the letters that wait, chain by chain, the longest waiting first
+	// ListLetters List the chains that wait by their heads, the longest waiting first
 	// (GET /api/dead-letters)
 	ListLetters(w http.ResponseWriter, r *http.Request, params ListLettersParams)
 	// ListGroups What waits, by participant, error class and event type of the heads
@@ -729,7 +688,7 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ListLetters List the letters that wait, chain by chain, the longest waiting first
+// ListLetters List the chains that wait by their heads, the longest waiting first
 // (GET /api/dead-letters)
 func (_ Unimplemented) ListLetters(w http.ResponseWriter, r *http.Request, params ListLettersParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -867,19 +826,6 @@ func (siw *ServerInterfaceWrapper) ListLetters(w http.ResponseWriter, r *http.Re
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "order_id"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "order_id", Err: err})
-		}
-		return
-	}
-
-	// ------------- Optional query parameter "head_only" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "head_only", r.URL.Query(), &params.HeadOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
-	if err != nil {
-		var requiredError *runtime.RequiredParameterError
-		if errors.As(err, &requiredError) {
-			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "head_only"})
-		} else {
-			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "head_only", Err: err})
 		}
 		return
 	}
@@ -3251,7 +3197,7 @@ func (response StartRebuilddefaultApplicationProblemPlusJSONResponse) VisitStart
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListLetters List the letters that wait, chain by chain, the longest waiting first
+	// ListLetters List the chains that wait by their heads, the longest waiting first
 	// (GET /api/dead-letters)
 	ListLetters(ctx context.Context, request ListLettersRequestObject) (ListLettersResponseObject, error)
 	// ListGroups What waits, by participant, error class and event type of the heads
@@ -3680,128 +3626,128 @@ func (sh *strictHandler) StartRebuild(w http.ResponseWriter, r *http.Request, pa
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39c9s2tui/guHbmbbvUR927CSWZ2eem02a7KZJxk6bubfOWhB5JGJNAVwAlKJ2/L/fOQcASUmkJbuJ",
-	"2+7tL20skcDBwfn+0i9RouaFkiCtiUa/RBnwFDT981nG8xzkDPCPFEyiRWGFktEoOn/xjD1+cjzsR3Fk",
-	"kgzmHJ+Z80+vQc5sFo0Ojx/HkV0VEI0iY7WQs+jmJo5eq4S7JTZXfJ8BK7jN2DIDDcwqxs014zMu5Pom",
-	"24ueg9Wrs6kFvb3sBSRKpgbXW3Jh2QSmCpfPgBk+B6bh3yUYy4RhBqRt23AupJiX82h0UJ1ISAsz0NEN",
-	"bl9wzedgPdJeiNyCfpZzY7aheSvzFUsyLqRhy0wZYIhuNuUih5Qthc2YzYRhCb6OUAh8698l6FUUR5LP",
-	"cXP6cg3Cv2iYRqPo/wzqqxy4b83AQYJwOsje6rQNTwSZmrrtFT7TtT19eSXSvSF4g+/VALzj2opEFFza",
-	"HWAY0AuRQBcgRWOhfWFpbl6D9J5udc/LQvx4AGGBJIM0cUoUhRAxjoRIf+bcWJYqy5Yiz1mqug5CRLXv",
-	"CZ7jngQwwk+3SQhuZSi6q68Mw42q3ZHLWq8TeUFoSKOR1SXc+Xrf8RlciJ9bQDmzbK6MZUaxOZerUzZk",
-	"c+DSsONhzOaOH7lkh8Pw+eFw2GdnrOAzYHO+YhNgJlMaEYtMokpkZCFnFZq7aWQGVwaBah4nhSkvcxuN",
-	"jodxNFV6zq1j6keHUVzz+7CF390x36tr6JBhEj7ZK9rW4kOOVsAdxQmfPqOrsRloVssONi8NnqoWTdzg",
-	"vzXcejbapEsIHwwPj1A+WQsaF/jnT2e9/+a9n4e9k6vex//7l6hNRN/Knwi5Z0u8M4sHuIbU3QPgPqaD",
-	"zta59X6ktsm97zRM24QZaqcnh0fDPsn8v74ZsUwtifSY2dAHU+V4VZU2UYh0R6oxG+Ijj4ZxRXDCsgOi",
-	"SnqPDi8Mk4qZMsmYLOcT0PiJhmlpID0NN0wwgkzAMK6BiZlUGlLEEnzi8yJH5BCYxwFxTgXXqPPHvIum",
-	"vUEUm0JJA6SGzqRZAuEb9b204C6XF0UunEYe/Ms4tbzfVZw7vXlhuQW33zahBN265IZxD8ApGxt8Z8wM",
-	"Xxm8l350E0ffQibkbdAVWk1ymP+/u0H5zr3VBuBYA097c5VC3pvQ7uMRUQJ+zuhzvE33laNvNYuZ0l7y",
-	"aJiUIrd9Ni4lX3CR80kO4xE7h5Q0KPsHn15zlipAIrEeAbQAcTUubpVic6Qeq1iqkPaUTOAUTSDJ+Br+",
-	"rELZUJSTXJgMUqRGLxiFDNAxCQvQNoMcjIkZlynaNClCK7xlE+BhGddzpMGGuUdmVK+yo9rw6p8eNCwu",
-	"Qu0zJae5SOyDXqCTNz2pbA/5R8iZv0H3BaGa53mQwKTJ4/pCiI1RJMxJJo9xHZtBD884HjGF2h/fI6Wf",
-	"cIm4hlRYSPtsrCHVYgGyZ5XqqakF6fdu2nNTsUByoieJJHCnUzaeKp3AuP5GuHt3gCA3vFB6ItLUqZgH",
-	"w+c07OqPogrQtBeTAKlBglQ5YirRypie0mIm8FnulJuaMi6dzHNfEYEippOMyxkgrm2GxIjk78iTLF5+",
-	"iVLK4EZI1V4NGi5SJ2Xr9Z1xKlE1XhvC1Cu54LlIvTS6A7q87CXCn6zwvwuel952sVzkqPUNq/RUHIHW",
-	"Chnlp84npgLyNBpFg8kquvmIwtxYLhMUzANeiEGKEsdryUHBV3OQdjCcPp3y9HjSS0+SSe/48cm0xw8e",
-	"H/eeDJ8+fvLk8OnJ8RAGnlRQBVhuSxONjoZonQhL6sNjIQgMVOuaJ4BW3Sg6mkxPDqePjp88mTw6Svlj",
-	"/iiBk8OTdAhDOHry6HFtBJRajqxWZQEjj66RcCv3wspEN7+e1DaWHY8Y8CRjhEAUg2SekXrlc0jj4BkB",
-	"02UOSCUTDdyTwBtlX6jygZUHCosp7up4xYnzYAsQlffZG5TGjo6Xmchhp3ZhXx8PH31Dhwp7P+CZzgJ7",
-	"Qm6cGDonFZe+UcvPaDbQkt0WA32Npq/w5pWzDy6syPMPTsr/JjaMME1Fi7KrVuqQshXYDW3ajHTcpkqr",
-	"5wiA90q95tpFXB6MmCcqXZEiy3FrL/3xQzw1faa9g8a+F9/SffwgeWkzkBahgoflvXJ97w0OdF6XuyDm",
-	"9QqZAoGgLJsplXolpDQ+lis5cwGPxgV++PChd9bYaNdF1tEyAvoHacqiQJ81/R5SwUOM4QHRVAHQmyME",
-	"PRTzzdsNqnaTg/pRLeUJFd+utn2sD5nyajheczkPn5IHXf297n/+8/Ly03DYu7z8dDC9vPz0ZNrqhcbR",
-	"MzTWcNNCoxlihdPUXnniP4WFudkZ/MJlXtNLuOqcf3rlXjsc1s4915qv8OsN1337zM/nhV0565xMEWHq",
-	"OA++t4kLcr+3zlZFXLaDmXHk/dCW2KGXVsYZTmgYTSDhc28YwTwmWCQsUVxNhUYntvHJ4XB4ypQTYfSt",
-	"t6pkviKPfR90vlaz59Lq1R64LNajCFvnpO+DfLxTCAZtIKVXt0SQvcEfgl/0OFoV5AWUxqo5aPMVS5XS",
-	"MRvQY2bwi0hvBhTQI5LeAnhZK5/1bR15mQ03Q0nyPRDHtN5do0x1gOSnjdBJI2BXI7GGL66YpEFMAWfb",
-	"NP6x2l1N/gWJrZjPcw2KqTx/OyW791baCFy2ybMp5GIBWrTR9Eu1ZOQ9EepcOJW8XS0gDbF64T5zkaY7",
-	"4zKO4FMCRXfSwVieXJP3wgouRdJ6+zM0i9vfT5Q05Rw0o2ecy+IcwNaVGhpmw/4yDSQgY9ehJ0vRZ09g",
-	"7nr35tmXLph0s82ibqErNZ0asJts+PhoJ179+1YVImnTD+DzLO45JqyBfMpyAeYU/2AV9To5yu0aC7Ui",
-	"r+CrXHGSnDxN6WWev2uQm4smbl8SYfUr4/QeEpNWVk3KKfv7xds3fXY2oeQPSXaB2JdoJ0yApZCoFD0Q",
-	"AyhcaPcr8gQb8HnOiaNPvZnq+Q9JkZ7z5fdgDEejoILevd+GsVWtm1tAUNrnxsiSGZEjbJVyFhoFMnnA",
-	"tbF8RQYr4pkuqBWdmjct++cyUSmJuGjCDRAFbGNysrJQCbsmWmPcz73Ybw0sN0Va4AIHwwYtbZLmtoz6",
-	"iFKqPcXmXcsYLb0rctFiZFEKT8WsAD3nyCAxs5pLI+if+OgK7Gnwx6aEam5Rdag0fBqiGzUDNnT946Pb",
-	"zB7e+7kj4B5HfxMm4foWmp7y3EC8IVVdzOI2xv+2yeTO2tidxsFb4qbba2m6TniX5+7pzeudrKJqpSYM",
-	"bdrmeSrsFzo8BdrWEj5+uQ3JmxsVrLpbIngNqp4olQOX90LwvWXYMlM5mXPtUizeZEqE9R5S6osSQH38",
-	"VlKocptrEbqfIheV6ru89OKgT2nPdzlPgBZqZkPQGO1mxCr/1e/kxxcC8rQRf9m0Zlzor80SoOAUKTJn",
-	"ZEOeVoGqlo18uHDLDqDbZIVCVauZkFZVaiGkDygu5mwWJ0nx8yqXuFv8uq3jcJq2u/guWDzr50+C1N06",
-	"TsM322SvPOQGPYkar+NN7E2bRhzM5dhlkpfptrW3h1Uy95TcqV69P9Rg89bbcY+12jWyYx3nV63BnHIL",
-	"PSvm0LaFytPbt6C1iaDQujcuTmHsfbfT7YbnM1/iIGzm4peOqO6B+11On22ts1jzqv2hM26YJAMHT++z",
-	"L9pDdTttr3tLoVjG11h4HKw5Se4WqhuvSejj7bIz5LsdpzS+64l5oTShgHLgo2gmbFZO+omaD5wo66Ww",
-	"8P8c+Hy6GaAnoXIYEONLng8CkDeBH802Q86qz/dyBxywa/77wbDNgW+w8x2pYAedVfR8ZwLbuGh/8pZL",
-	"bZNn3g/awp83dVsFOqWEfFyxyLmQzMIn224HSF+Es0X0jbxSc/1XwVh2lO//jZ6QLmE3ldN2YfG2876S",
-	"C66F58T1IwdQmxqWJ4kqpaU8VpKhR2HIwBV5E527hckZm8LSc62SVvNUJJa5y64ItEMw1MRHJQLbi5cy",
-	"ySC5hnTEpApuEkUwzbX3kITdTLlTpYVEkvopylSe4rkm2pfNVCu2HhJvu008cxeRQPbiGtK9b8sdy6+7",
-	"Q7oUZW6g/yNoROAXkS60g6vKrGI9G7xRVWVs84ZI1wMSviKmGavxar1VvXbbEaTVrlDFlRrWxM+t2i3n",
-	"93qrab3fdkhf6lfp4tZD3Wp7iCosxJ6VlnHLjodD704LyXJhOla9d4Dm1kDzlwzQFsqI9oDbK2tQkiZV",
-	"2QrZgafsIMTS2yyP9R0P2nYMPlp7iJEqv6pyi9rou+OxNFi9uuK3WWwNrNYbVudkk5UPg62HnBpc5Aw9",
-	"F8wpQFM2Zl8Db2ckzhFxLqCd0NrNs/cbLuUpg9pgWwuW3cc+a0Sz17zEQEGV5RYMucBj4bjrUXDPK5tS",
-	"ZEM8NOilTXU6cfjOc/Kvy0D9vpJPG1dRG8H7pAWq7M8WUnjSzu1vp3UVW1MN1+UskAq8rdTHwNqUMLf7",
-	"i3MXGOpWNlvg3eIAXreqvrNwntPNHBx6K56Jic3Z16FIbBTUYl0E6QrJRj4OThERekIDScf0lHmU4D8d",
-	"kH4VfEPJb07R2ElyZdDuId6WqQsItOI71AUFkDzqydyrdkK2oa2I3XDp1gtZ05n768AK2zFbOnWYivQU",
-	"YQ7H8B8bq4qi41L+eLqwDqdth9/DZbThKiClqlwOIRSitwlPru+lwbrUZON2ss+pMYnwuvBeKaz9s61t",
-	"mDFW5HmrS3nXTCvxPImcuFtPNQ51qxLqkKHtegWkDSnSz52K/y00SzjOfpolNLA0Njk+ONwzjjvqCuRu",
-	"NDI0vV1ffLkRO96Zwxn2Tjo3qwPG270IJ0fHTxCJ+4WSzyYu5+tqXVvFYKhF3ZNY1kLam7GfbYKp61Z3",
-	"lVg0dE3FdqUWvarnoQ34UMJK9+048/jkpMGnR8NWYeKrXVtz+CgT0WiGBegV88VUTh9upEEa0qeqkd1c",
-	"8oWgFpFm+Z9k9LirvsnVjCzoJnkMeye8N/34y6PDm7/sb1xfWD7Joc+2S2/ZVOW5WqIXvapD/tZlJTnC",
-	"Jzy7piopkZobLSVE5HuU837c/942GNxb5e5OqjttY+53FGbYthnvYNalpStQA3NFdvxcyNI2o23Nao/u",
-	"5LrryEhUmbvqzRA46rMPPnaRCveN4a72EaaWOWYE2V0XYrpzeTvK9xA1VUR2C3NCXk1zMcva+iQp/FYV",
-	"iHBZNTC5knkNdI66ZmYbUSIECPeXI3VMsSVm5yKCVwXoK9dk1QL1otkZSclV34+17uSqcpI3CMH1VnlD",
-	"7BrSTnSoKVtmIsmYUXNwxczOYA4ZfJYCTxsJ/HYfX2zT2aaEDr67XnP5kRcJ7xbynH09Pnv2/tWPr97/",
-	"118p7Tz+pmXLZmDPXIuipwpHRT2fAPQ5a5SbYG0OV/MW6+2FVnMXV0mZVcw9mcZrlXA+8u6/q6qZ8Sbc",
-	"Obc1VHE8bDW1WyI+J8d7P3my15ObUYPjYeS2cUu0SRp/tN0ygoy2TVLtYuA9yHLDnKIiQsaLAmTqLoS6",
-	"GzbrcALgGyfllbm5BmH78ZpU0RQYFat0Cs82LMR1TqUhHTqFekeKOOezViKlYr/cZXld0s0HpESVFHJx",
-	"e19R156BbKlD47MrDYnSqdmTBr2H2a4lQmbBAWF2B7T8edcBaUPaOfD0e5VCvlaSUrX1Bm89/O0D9q0+",
-	"+HnlVW4doM/+AYWtrCHfPLPMlC8cdppszZ5He+s+Vdqhm6M1ILRoM3dQQ63V/ZUypajnqj2rNkVCSduK",
-	"oQnNzH1fT224a1Rg2r20VbT6qSNST6IzRZW9WosFaheeEnvfI5fZ8Bj3178e3+8qX3NLDW/KEncPFR7p",
-	"xGtb78hCLQQs++Ga75+EKq5nA1zKj+vYOEVL3mnG5dVdLMQkB65bAwYf6kZt1+bBSgOpa77CK0whB7tm",
-	"IzXIjwT4nQCpCfZepHhfGrpXYCoHbtoy02gZz3gjWzHyCQkJS7YATa2a3rTw6UXfGJ3w0gDjbMqTZv4X",
-	"fMMCCniHoHZ07wgX+a/veCMduWSpJFRpZHID6JBKAjNCJuAbuRHkpSjQSai2d2FbtZSgfaEKmlUuG7IC",
-	"22dmico/HdWn9t3i5FSIBfRZgg52nq89lJNBbPnKNIO3CGjUOLznZlfr73dCbREWbNEXbRkYH6sKKel1",
-	"AVGx0x3Ew7vGqp9JTrgswR+3NnTfUsquEsp2I6LRtHhLJuZeuZZdiRKXaqCnggDwObX+HbPrG0s2awhu",
-	"ycnsTi6QkeNHcFBGoR/dtQVrVzagO2z/8vPG6m8Vhh1izQfOR9vtqSwliedTUfiH68FHqeePRH8jmTRS",
-	"1sK4fG+/SkNVXQYB4zRYgoxLn53yNifP8+B5C9sPt1KBgBA6MMIQFscv6Jr6i27KwbrBKXUSscpV+YVb",
-	"KbozkbB1V83mk8+YUljLFnTmFDzfhmvtYvxGxfVnNP1/fbvmheXaNryBW+X1Vvg29O66iI1VLMmUMtDu",
-	"KhtISi3s6gKlZzAXuXblS+5fL8J1/f3D+60eljO2NpdJGFNSlTUbn/3w/uXVq4uLH56fj2ua5GUqQLqC",
-	"FffI2Q9/e/X8zbPn45gZMZMuQnt+cXj8OGbP8X9oCz1P/3Zx1meu9oLeG7vJYdPYFbbiiQG8KUSqgJSH",
-	"O0p18MzawoU2qJG5vQ3XQ+HqS8KwKcO+Hg/wm56Q429ixo3re3ZTpTwSqmJ1j4YZ90KA7D1XcHzK1AK0",
-	"r39EeKi5MVeqQMEWs7FX4x7EsY+muqEfphGKo3ZjilFOtZpvjfWgmSEjNr6ApPcCbJL1LoSFMVmW47du",
-	"2EjsFjF8xUw9Ti1R6lpAPS/p6uqlMra3DleNU16If8DK9UwLOVWdFX5dkUMnNxFtS75yo3m0H7JDsp69",
-	"cxl9lyzwrU4UkzWZWkp/BSv8JGaFFgtuAQ1PGgjUv5SXMvSU0owaIX21vGv5KtzYsKrMCPcgSRL7vl4h",
-	"w79Uaf1t+JQBRblNNcduma0Y9xKPjhszoy6lCwI5OqD5eEg6gbaoQIt9j5LTz8bDgwWdSBBOVoxUTS4M",
-	"UZfQ9FZjJFFjuBEJK55kyBZsyo03A+Sl3KynSrhkll8DYehMrg23Y0GK4PEEaX6RZOEDH5T5il3D6pT2",
-	"xr/r6Dl+7u+b504xGja+hlUOxozGBDbV39O1fIU79NnZpaxTMlRYWk+4mZSWHSBhHBw+DQomZqmYEY5T",
-	"hf/NVkUG0qGZoiAmURrZ1g0QrLePmZhW88Zo1ME3dHlaWAvyUo41X3ogqU+EKolLTYOPiIRXFkxoH5S+",
-	"/wIvrTF5D2XXOOMmqxcSml28POuhPEPGh088hUTMed5nr31HZ0qXfyk9KPXouiVf9dmF6kQ1NX2AXECu",
-	"CtioIGvcXcLRoUF6qhofc766lF9XyHEdQb5te3EwePL/jw5R2gnDCC388MfjyXc//pz8XCyS+XmeiOM8",
-	"nf9Ypi+/L9N/PV+8GZ4Nv5+NiXyIrt5nQI3h3nYi7s5VwvOMpsJZxXiaajAGPDn77hwkBUrJjZ+9fXPx",
-	"9vXzq5dvL95fjE/xAdc36B45Ojxg41JeS7WUPVx03L+kHimRgHTuuEhBWjEVqNOis4InGfQO+8NawDU+",
-	"q/Oi0XuSd9TtSHHDOPK+ejSKDvpD97AqQPJCRKPoUf+A1kS/jNTo1owiai+AluzTO9IvnM579upd7+D4",
-	"aZ+deUFClDpXCzB+7A0JLXrDTyybC2MgpQImylgt/ZDPauDUqzQaRa+Fsa+rArXmkNWOTvT6kcH2pNGb",
-	"eM+X/LzUfR93kzj3fdoNX8XHW0aNVg6mmrqEQdUH3Tb9EZ+8UjJftU+29LbWpk+6B6TVGM89n3WzMG8+",
-	"bkwcPBwOP9ugnkZBZsukk7eevmgwzZHbtm21CrzBxtQweu1g92ubQ2/ovUe736vHud3E0fE+b/hxiHRU",
-	"f6G7XqlHwcSRKedzrleeiZrDOesK9rguSfYjK9xwI9dh5t0mZ0eg6cRnVFOQK3UdfcQ9tiea1blwLzS2",
-	"+fm7kF76j2LnL0n6HmMd06kcyv3VUdOOH/3SZ2Hm7kE8HA7deGJTzp21RgY9z/M/OWabY2rbP0beaBig",
-	"MaPaEh/+olBJNf85uJNk5+7JL7madWrYcwo0opvkR465ocGN6XFoQJiNAT/BqHbQPcKbD7bvulKJg3OH",
-	"/98slqCxEcEKlM0nfR0BktA1FPbUe5KFSAiSuYEc1f41QNGYvDmPq4hEh5ZXs4cUCbUS/gNqQl8/+qca",
-	"vBNTv/eBHMus5iIfrTPKXsO09mTqsPDglzrwd9OpE78De17V5m8wQEuFD8WjyC8JbkejALNl5vZa7LF7",
-	"5PbeJbBV1W3X8PDdbOJGWXfxyO13Ww2xvomjw+Hh7hfWpkb+EbjiaHi0+41q4OmDs9FZ+EWOTZbhzdGz",
-	"e3DJLw21ejP4JQTCbzr14ZpzGVISTKol/lGlOaxSVcx7DT6BBpGPGPnoQ9CL9AiuvFR1ZYphX7eELkrD",
-	"JzmqvtU3lPfFV1wMzGnCal5BnT0wTfi2td93YN2kw7uqv9+hanIH6TBUnSsbftIBZGoYcJ1XXYRVF5RB",
-	"m3bpjNn+nzz763mWLEmkTG/4EXsUzQB1VX+QUvGDYlOut/n47hR6J9Os/iETGu61v8gYpPX8rAeDkBpU",
-	"W/S5n+Xlmz7vjLKmciRK/lalq8/GoGHQ2M16ihKtgZs/1fFnYe2j4cnuF6ofS8AXDvaAqRoKTS8c73P4",
-	"ltnDD29082todsWq0jpPcKZUehoG7FFeqqoSqEoIGgKIJ/audsQA/FC531wiPE+F/X2KA5q796cs+N8q",
-	"C44ODx90HHloPfOmh59DHnrf/WR2lBYtUwxPb/15iP5vYVS5ISbNIzTrh75yOXaXIdRlY9TJr5Rruq6J",
-	"/M1Fm6/PvKcD82WFW6gd/VO+/WnrPIhAaPK4C9yHQpuYldKK3P/+hAtcNGc1T2nGWpdYKEL3bGtY5EOo",
-	"3/I5f5p2r0VBhUbG5QyW3CYZMzlAETLyddW7GTV+EICoTijJlvyafpaqNWDh+nm/YCDhnZ9L1hpI8CFZ",
-	"Q23O/f/4RNRMAVrDTKplHIo4qZiErGdXDFfqhViAa313eRwXfwrD7joCcrou13Q9MNsS/hn1FNTtPxtX",
-	"vocYbPyE0ANLs5MH/j2onsfneNQcXEq95hOo2z3We97Y2/AkZ74fx/feuJqo38C0+Q5pqSwcgTWBPa0+",
-	"qvtUGtQVyOnjTXxLrqODkoa/X0p6+EQVtWSHX8KqBm2ExG/c6J8M+ekwKa3lKm5NKn3wkfCwdudPPk/3",
-	"/nniusf1pmk5bme3TeilzHOXRhZz6LMPmUgy+t20MISEGq3q2XouOj+BmZAUyhSScT9E4NQPk64o1u0Q",
-	"pjt4uhX1kC2X/FahILdq0kL2zbhhCS9nmWVl0YXzbf24Vgj/ZUzbtS32sm/vIad/98bqyQP/Viyhp6dL",
-	"Kd3vjPpBM81W5rXfhWU8R75a9f/TLd8XoaW/UZvicoQTMCL1PwGDnFd1HJklL1rFVbO/g8RV6Oz46SP6",
-	"rFUTxE8fUbYY0It2uYZb+mOFct246lhgvmiy1LlvsBgNBgeHT/rD/rB/MHo6fDokt9SDF8YlO/Npu3Sz",
-	"GgjobDWfl8/VDPWlIlG29RvZbkTx0g+dMXzlTfVGiYKvFnZlW9T9ElQBdW6c+oro9VaSmHp9xpOV+3Xl",
-	"fi3BeWI7YG/+HCWn7txqrq+aufvyQ5Y3e+2rIgMvij7e/E8AAAD//w==",
+	"7D1rcxs3kn8FNbdVSe6GD8mSbVF1Vad47di7ju2SnLjqIq8IzjRJrIbALIAhzaT036+6AcyDnBEpxVaS",
+	"vXxJLHIGaDT6/eIvUaIWuZIgrYlGv0Rz4Clo+uezOc8ykDPAP1IwiRa5FUpGo+j8xTP2+MnxsB/FkUnm",
+	"sOD4zIJ/eg1yZufR6PD4cRzZdQ7RKDJWCzmLbm7i6LVKuFtic8X3c2A5t3O2moMGZhXj5prxGReyucn2",
+	"oudg9fpsakFvL3sBiZKpwfVWXFg2ganC5efADF8A0/CvAoxlwjAD0rZtuBBSLIpFNDooTySkhRno6Aa3",
+	"z7nmC7AeaS9EZkE/y7gx29C8ldmaJXMupGGruTLAEN1sykUGKVsJO2d2LgxL8HWEQuBb/ypAr6M4knyB",
+	"m9OXDQj/omEajaL/GFRXOXDfmoGDBOF0kL3VaRueCDI1ddsrfKZre/rySqR7Q/AG36sAeMe1FYnIubQ7",
+	"wDCglyKBLkDy2kL7wlLfvALpPd3qnpeF+PEAwhJJBmnilCgKIWIcCZH+zLixLFWWrUSWsVR1HYSIat8T",
+	"PMc9CWCEn26TENzKUHRXXxmGG5W7I5e1XifygtCQRiOrC7jz9b7jM7gQP7eAcmbZQhnLjGILLtenbMgW",
+	"wKVhx8OYLRw/cskOh+Hzw+Gwz85YzmfAFnzNJsDMXGlELDKJKpCRhZyVaO6mkRlcGQSqfpwUprzIbDQ6",
+	"HsbRVOkFt46pHx1GccXvwxZ+d8d8r66hQ4ZJ+GSvaFuLDzlaAXcUJ3z6jK7GzkGzSnawRWHwVJVo4gb/",
+	"reHWs9EmXUL4YHh4hPLJWtC4wD9+Ouv9L+/9POydXPU+/udfojYRfSt/IuSeLfHOLB7gGlJ3D4D7mA46",
+	"a3Lr/Uhtk3vfaZi2CTPUTk8Oj4Z9kvn//WbE5mpFpMfMhj6YKserqrCJQqQ7Uo3ZEB95NIxLghOWHRBV",
+	"0nt0eGGYVMwUyZzJYjEBjZ9omBYG0tNwwwQjyAQM4xqYmEmlIUUswSe+yDNEDoF5HBDnVHCFOn/Mu2ja",
+	"G0SxyZU0QGroTJoVEL5R30sL7nJ5nmfCaeTBP41Ty/tdxbnTmxeWW3D7bRNK0K0rbhj3AJyyscF3xszw",
+	"tcF76Uc3cfQtzIW8Dbpcq0kGi/+6G5Tv3FttAI418LS3UClkvQntPh4RJeDnjD7H23RfOfpWs5gp7SWP",
+	"hkkhMttn40LyJRcZn2QwHrFzSEmDsr/z6TVnqQIkEusRQAsQV+PiVim2QOqxiqUKaU/JBE7RBJKMN/Bn",
+	"FcqGvJhkwswhRWr0glHIAB2TsARt55CBMTHjMkWbJkVohbdsAjxszvUCabBm7pEZ1SvtqDa8+qcHNYuL",
+	"UPtMyWkmEvugF+jkTU8q20P+EXLmb9B9QajmWRYkMGnyuLoQYmMUCQuSyWNcx86hh2ccj5hC7Y/vkdJP",
+	"uERcQyospH021pBqsQTZs0r11NSC9HvX7bmpWCI50ZNEErjTKRtPlU5gXH0j3L07QJAbXig9EWnqVMyD",
+	"4XMadvVHUTlo2otJgNQgQaoMMZVoZUxPaTET+Cx3yk1NGZdO5rmviEAR08mcyxkgru0ciRHJ35EnWbz8",
+	"EqWUwY2Qqr0aNFykTspW6zvjVKJqvDaEqVdyyTOReml0B3R52UuEP1njf5c8K7ztYrnIUOsbVuqpOAKt",
+	"FTLKT51PTAVkaTSKBpN1dPMRhbmxXCYomAc8F4MUJY7XkoOcrxcg7WA4fTrl6fGkl54kk97x45Npjx88",
+	"Pu49GT59/OTJ4dOT4yEMPKmgCrDcFiYaHQ3ROhGW1IfHQhAYqNY1TwCtulF0NJmeHE4fHT95Mnl0lPLH",
+	"/FECJ4cn6RCGcPTk0ePKCCi0HFmtihxGHl0j4VbuhZWJbn49qW0sOx4x4MmcEQJRDJJ5RuqVLyCNg2cE",
+	"TBcZIJVMNHBPAm+UfaGKB1YeKCymuKvjFSfOgy1AVN5nb1AaOzpezUUGO7UL+/p4+OgbOlTY+wHPdBbY",
+	"EzLjxNA5qbj0jVp9RrOBluy2GOhrNH2FN6+cfXBhRZZ9cFL+N7FhhKkrWpRdlVKHlK3BbmjTeqTjNlVa",
+	"PkcAvFfqNdcu4vJgxDxR6ZoUWYZbe+mPH+Kp6TPtHTT2vfiW7uMHyQs7B2kRKnhY3iuae29woPO63AUx",
+	"r1fIFAgEZdlMqdQrIaXxsUzJmQt41C7ww4cPvbPaRrsusoqWEdA/SFPkOfqs6feQCh5iDA+IphKA3gIh",
+	"6KGYr99uULWbHNSPKilPqPh2ve1jfZgrr4bjhst5+JQ86PLvpv/5j8vLT8Nh7/Ly08H08vLTk2mrFxpH",
+	"z9BYw01zjWaIFU5Te+WJ/xQWFmZn8AuXeU0v4aoL/umVe+1wWDn3XGu+xq83XPftMz9f5HbtrHMyRYSp",
+	"4jz43iYuyP3eOlsZcdkOZsaR90NbYodeWhlnOKFhNIGEL7xhBIuYYJGwQnE1FRqd2Nonh8PhKVNOhNG3",
+	"3qqS2Zo89n3Q+VrNnkur13vgMm9GEbbOSd8H+XinEAzaQEqvb4kge4M/BL/ocbQqyAsojFUL0OYrliql",
+	"Yzagx8zgF5HeDCigRyS9BfCqUj7NbR15mQ03Q0nyPRDHtN5do0xVgOSnjdBJLWBXIbGCLy6ZpEZMAWfb",
+	"NP6x3F1N/gmJLZnPcw2KqSx7OyW791baCFy2ybMpZGIJWrTR9Eu1YuQ9EepcOJW8XS0gDbF64T5zkaY7",
+	"4zKO4FMCeXfSwVieXJP3wnIuRdJ6+zM0i9vfT5Q0xQI0o2ecy+IcwNaVahpmw/4yNSQgY1ehJ0vRZ09g",
+	"7nr35tmXLph0s82ibqErNZ0asJts+PhoJ179+1blImnTD+DzLO45JqyBbMoyAeYU/2Al9To5ym2DhVqR",
+	"l/N1pjhJTp6m9DLP3tXIzUUTty+JsPqVcXoPiUkrqybFlP3t4u2bPjubUPKHJLtA7Eu0EybAUkhUih6I",
+	"ARQutPsVeYI1+DznxNGn3kz1/IekSM/56nswhqNRUELv3m/D2LrSzS0gKO1zY2TJjMgRtko5C40CmTzg",
+	"2li+JoMV8UwX1IpOzeuW/XOZqJREXDThBogCtjE5WVsohV0drTHu517stwaW6yItcIGDYYOWNklzW0Z9",
+	"RCnVnmLzrmWMlt4VuWgxsiiFp2KWg15wZJCYWc2lEfRPfHQN9jT4Y1NCNbeoOlQaPg3RjYoBa7r+8dFt",
+	"Zg/v/dwRcI+jvwqTcH0LTU95ZiDekKouZnEb439bZ3JnbexO4+AtcdPttdRdJ7zLc/f05vVO1lG5Uh2G",
+	"Nm3zPBX2Cx2eAm2NhI9fbkPyZkYFq+6WCF6NqidKZcDlvRB8bxm2mquMzLl2KRZvMiXCeg8p9UUJoDp+",
+	"KymUuc1GhO6nyEWl+i4vvTzoU9rzXcYToIXq2RA0RrsZscx/9Tv58YWALK3FXzatGRf6a7MEKDhFiswZ",
+	"2ZClZaCqZSMfLtyyA+g2Wa5Q1WompFWlWgjpA4qLOZvFSVL8vMwl7ha/bus4nKbtLr4LFk/z/EmQulvH",
+	"qflmm+yVhdygJ1HjdbyJvWlTi4O5HLtMsiLdtvb2sEoWnpI71av3h2ps3no77rFWu0Z2rOP8qgbMKbfQ",
+	"s2IBbVuoLL19C1qbCAqte+PiFMbedzvdbng+8yUOws5d/NIR1T1wv8vps611Fg2v2h96zg2TZODg6X32",
+	"RXuobqftprcUimV8jYXHQcNJcrdQ3nhFQh9vl50h3+04pfZdTyxypQkFlAMfRTNh58Wkn6jFwImyXgpL",
+	"/8+Bz6ebAXoSKoMBMb7k2SAAeRP40Wwz5Kz8fC93wAHb8N8Phm0OfI2d70gFO+ispOc7E9jGRfuTt1xq",
+	"mzzzftAW/ryp2yrQKSXk44p5xoVkFj7ZdjtA+iKcLaKv5ZXq678KxrKjfP9v9IR0AbupnLYLi7ed95Vc",
+	"ci08JzaPHECta1ieJKqQlvJYyRw9CkMGrsjq6NwtTM7YFFaea5W0mqciscxddkmgHYKhFj3SaiFMqxDn",
+	"PkU4V1m74Kbygu03C5nMIbmGdMSkCi4WRT/NtfeuhN1M11OVhkRy/CnCDREnE+1LbsoVWxGElNIB/4ob",
+	"hqzJdYfu8Xm95g29US49kyljW3Zspw+3UoXQgB4P3w4JlxeZgf6PoPESv4iEox1cZWgZb9rgz7IyZJs/",
+	"RdoMiviqnHq8yJsWrWjutmVIs16hmi00NETgrRo24/d6q+5B3HZIX25Y2gOth7rV/hFlaIo9Kyzjlh0P",
+	"h96lF5JlwnSseu8g0a3B7i8ZJM6VEe1Bv1fWoDRPytIZskVP2UGI57dZP80dD9p2DH5ie5iTqs/Kko/K",
+	"8LzjsTRYvb7it1mNNaxWG5bnZJO1D8U1w141LnLGpgso5aApI7SvkbkzGuiIOBPQTmjtJuL7Dbf2lEFl",
+	"NDYCdvexEWsR9YanGiiotB6DMRl4LBy3GYn3vLIpRTbEQ41e2tS3E4fvPCf/uizY7ysBtnEVlSG+T2qi",
+	"zEBtIYUn7dz+dlpV0tXVeVVSA6nA20p9HK5NmXO7vzh3waluZbMF3i1O6HWr6jsL5zndzAOix+SZmNic",
+	"fR0K1UZBLVaFmK6YbeRj8RSVoSc0kHRMT5lHCf7TAelXwTeU/OYUjaYkUwbtJ+JtmbqgRCu+Q21SAMmj",
+	"nkzOcidkG9qK2A2Xbr2Qhs7cXweW2I7ZyqnDVKSnCHM4hv/YWJXnHZfyx9OFVUhvOwUQLqMNVwEpZfV0",
+	"COMQvU14cn0vDdalJmu3M/+cGpMIrwvvpcLaP+PbhhljRZa1urV3zfYSz5PIibv1VO1QtyqhDhnarldA",
+	"2pCm/dzlAL+FZgnH2U+zhCaa2ibHB4d7xpJHXcHkjWaKuj/nC0A34tc780jD3knnZlXQersf4uTo+Ek/",
+	"ivcMZ59NXN7Z1du2isFQD7snsTTC6pvxp22CqWpnd5V51HRNyXaFFr2y76IrSFAYf9+OM49PTmp8ejRs",
+	"FSalZ95SR4AyEY1mWIJeM1/Q5fThRiqmJn3KOt3NJV8IalOplyBKRo+7CqBMzciCrpPHsHfCe9OPvzw6",
+	"vPnL/sb1heWTDPpsu/yXTVWWqRV60esq7WBdZpQjfMKza6qSAqm51tZCRL5HSfHH/e9tg8G9VR5iHP5O",
+	"25j7HYUZtm3GO5h1aeGK5NoUF+WtfGQzE42WjKq7TckEKEe+8q1DmVLXkDJeDyjWy1a6qwRca0miisyV",
+	"oYYoVp998AGQVLhvDHdFnDC1zHE0yO4CF9OdlNxRh4j4LUPLW+gX8mqaidm8reGT4ohlpQviyXdiudp/",
+	"DXSOqvhnG1EiRDr3F0ZVcLQl+NgV2vSglnDtuD+3zFUO+so1nbWsuKx3ilKy2fenNR1uVUyyGlG6XjNv",
+	"FF5D2gmqmrLVXCRzZtQCXPTQGe+hooGlwNNaQUNLrR1Ym8HVogUfL7RauEBKyqxi7sm0TEMfDIeuBM+j",
+	"zH/v2jWr0IPIwGV65txs66f8eNhqaLfEe06O93pyMxJwPIzcy21ygyyrzTvsYpA97qtVbPA8B5k6JFIb",
+	"xGbBToBnA3Re2oQNCGv5kIrvSlJpCLK2A8ZVXqXGWHsFii9cO+OXjRPXRM12YITPWimVygwzl1926T4f",
+	"hhJlOspF/X0tX3vus6UCjs+uNCRKp2ZPKvV+ZbtYD3kJB4TZHcby520CstdVfbmcZXVT58DT71UKWaMC",
+	"p+xiDoGB8LdfqdXdPy8d2C2s9dnfIbel4eV7hVZz5euknb5ruA5o2t2nKD00r7TGnpZtlhXqsUaZYyFT",
+	"CrCu25OIU6TOtK32m+6Wue+rIRV3DUBMu5e2ilY/dZzh+WKmqJBZa7FE5cFTElL3SN3WnNP9tbTH97vS",
+	"rd1S1psS0d1DiUc6cWPrHcyxFLDqh2u+P3fk17MBLuXZYOMULSmuGZdXdzFGkwy4bo1NfKj60l1XCysM",
+	"pK7XDK8whQxsw5KqkR+poTsBUhHsvUjxvjR0rxhYBrwtpfwK7ecZryVGRj73IWHFlqCpM9UbNV7u+T7w",
+	"hBcGGGdTntTT3eD7M1CrOAS1o3tHZMp/fccb6Uh/o4lVZr7JWaBDouFlhEzA960jyCuRoytRbu8ixGol",
+	"Qfu6HDTmXOJlDbbPzApNmHRUndo3x5PrIZbQZwn68lnWeCgje9fytanHiRHQqHZ4z82utcHvhNoiLLg7",
+	"FV4Pi4Xsd1NAlOx0B/HwrrbqZ5ITLiHxxy2F3bdytKtitM0Cb/Ro3pL0uVdaZ1dOxmU16KkgAHz6rn/H",
+	"RP7GkvVyhVvSP7vzGGTk+IkjlLzoR3ftONuVeOjOELz8vGmBW4Vhh1jzMfrRdjcuS0ni+awX/uFGDqDU",
+	"80eiv5FMatlxYVxquV9mvMqmioBxmqNBxqVPhHmbk2dZcKyF7YdbKUFACB0YYeaM4xcmJPMXXZeDVT9X",
+	"6iRimRbzC7dSdGfOYuuu6r02nzF70UhMdKYvPN+Ga+1i/FqB+Wc0/X99d+qF5drWvIFb5fVWpDi0KruA",
+	"jFUsmStloN3hN5AUWtj1BUrPYC5y7Sql3L9ehOv624f3Wy07Z6wxhkoYU1BRORuf/fD+5dWri4sfnp+P",
+	"K5rkRSpAutoY98jZD3999fzNs+fjmBkxky4YfH5xePw4Zs/xf2gLPU//enHWZ67Mg94bu0Fp09hFd/DE",
+	"AN4UIlVAysMdpTz43NrcRZ2ob7u969hD4UpZwmwtw74eD/CbnpDjb2LGjWvzdkO0PBLK2nyPhhn3QoDs",
+	"PVdffcrUErQv90R4qJczUypHwRazsVfjHsSxj7m6GSemFmmjKkWKZE61WmxNMaERKSM2voCk9wJsMu9d",
+	"CAtjsizHb91sldgtYviamWp6XKLUtYBqPNTV1UtlbK8JV4VTnou/w9q1iAs5VZ1FiV2BQSc3EW0rvnaT",
+	"iLSfKUSynr1zxQMuL+E7uyhCauZqJf0VrPGTmOVaLLkFNDxp/lH/Ul7K0EJLI3mE9M0BrsMtd1PSyoom",
+	"3IMkSezbmIUM/1KF9bfhsxMUCzfl2L7VfM24l3h03JgZdSldvMvRAY0DRNIJtEW1YOx7lJx+FCAeLOhE",
+	"gnCyZqRqMmGIuoSmt2oTmGqznEhY8WSObMGm3HgzQF7KzdKthEtm+TUQhs5kY5YfC1IEjydI84tkHj7w",
+	"kaCv2DWsT2lv/LuKsePn/r555hSjYeNrWGdgzGhMYFO7AV3LV7hDn51dyir7Q7Ww1UCfSWHZARLGweHT",
+	"oGBilooZ4ThV+N/5Op+DdGimKIhJlEa2dfMSq+1jJqbleDWa7PANXZ4W1oK8lGPNVx5IaouhwulC05wn",
+	"IuG1BRO6JaVvN8FLqw0aRNk1nnMzrxYSml28POuhPEPGh088hUQseNZnr30Da0qXfyk9KNWkvhVf99mF",
+	"6kQ19biAXEKmctgoVqvdXcLRoUF6Kvs8M76+lF+XyHENUL5LfXkwePI/R4co7YRhhBZ++OPx5Lsff05+",
+	"zpfJ4jxLxHGWLn4s0pffF+k/ny/fDM+G38/GRD5EV+/nQH3w3nYi7s5UwrM5DcGzivE01WAMeHL2zUhI",
+	"CpT9Gz97++bi7evnVy/fXry/GJ/iA65N0j1ydHjAxoW8lmole7jouH9JLWEiAenccZGCtGIqUKdFZzlP",
+	"5tA77A8rAVf7rErBRu9J3lFzJ8UN48j76tEoOugP3cMqB8lzEY2iR/0DWhP9MlKjWyOZqJsCWnJU70i/",
+	"cDrv2at3vYPjp3125gUJUepCLcH4ZAYJLXrDD2hbCGMgpVopymutRAJNOVVK3SCpfOdu2QhdjuJ6lUaj",
+	"6LUw9nVZNlcfP9vRo189MtiewXoT7/mSnyS77+NuRum+T7uxtHs8Xk4Z3fNZN6rz5uPGQMTD4fCzzRGq",
+	"1Wq2DGJ56+mB5uYcuW3bVivBG2wMNaPXDna/tjmTh957tPu9atrcTRwd7/OGn9ZIR/XRhF2vVJNq4sgU",
+	"iwXXa0/JlRtS6w3y6rdSpS6f7trfvJPjtD4aOnxGxQaZUtfRR9xhe9xald/2LL7NUt+FvNe/FUd9ScL3",
+	"GOsYneVQ7q+OOor8XJo+CwOBD+LhcOhmJ5ti4WwrMr95lv3JL9v8UlnqMXJIzVyMGdWL+GAVBTbK4dTB",
+	"+SNW2pNfMjXr1IfnFBZEp8ZXubiJxrXRdqjuzcb0oWACO+ge4c0HSxUBpMy3H57jXTH8/2blAmnGYLPJ",
+	"+pO+1gBJ6Bpye+r9vlwkBMnCQIZK+hogr40FXcRl/KBD0arZQ4qEP7Qe9IWlfyrBOzH1ex92scxqLrJR",
+	"k1H2mvS1J1OHhQe/VGG6m06d+B3Y87Jof4MBWiqBKHpEXkRwEmqVmS0DwRuRwu554HvXxpbluF2TzXez",
+	"iZuz3cUjt99tOWH7Jo4Oh4e7X2iMtPwjcMXR8Gj3G+U01gdno7PwcyGbLMPrc3H34JJfamr1ZvBLCFvf",
+	"dOrDhisYEghMqhX+USYlrFJlhLoBn0CDyMd3fKwg6EV6BFdeqaqOxLCvWwINheGTDFXf+hvK0uIrzqp2",
+	"mrAcplDF+k0dvm3t9x1YN4bxrurvd6ia3EE6DFXnZoffmwD0yIHrrGwvLNujDNq0K2fM9v/k2V/Ps2RJ",
+	"ImV6w4/YI6+Hk8tqgZRKFRSbcr3Nx3en0DuZZtWvrNDksf1FxiCthns9GITUudqiz/2gMd8NemeU1ZUj",
+	"UfK3Kl1/NgYNU9BumglFtAZu/lTHn4W1j4Ynu18of8kBXzjYA6ZyYjW9cLzP4VsGIz+80c2vod4uqwrr",
+	"PMGZUulpmP5Xj87WOl9rAogn9q52xAD8xLvfXCI8T4X9fYoDGgr4pyz4/yoLjg4PH3RWeuhJ86aHH5Ie",
+	"muL92HiUFi0jFk9v/e2K/m9hVLnpJvUj1Kt9vnIZcZfP00VtBsqvlGu6qmD8zUWbr6a8pwPzZYVbqPT8",
+	"U779aes8iECo87gL3IeymJgV0orM/ziGC1zUB0lPaQBcl1jIQ1tta1jkQ6i28hl6GsWvRU5lQcblDFbc",
+	"JnNmMoDclM2AoUbdjGq/VkBUJ5RkK35Nv5nVGrBwjb5fMJDwzrc3tQYSfEjWUB9c/98+ETVTgNYwk2oV",
+	"h5JLKv1YlVP6TKGXYgmuJ97lcVz8KUzT6wjI6aq40nWsbEv4Z9QBUDXrbFz5HmKw9vtGDyzNTh74x6p6",
+	"Hp/jUX2qKvWPT6Bqzmh2qLG34UnOfPeM75RxFUy/gWnzHdJSkZct9CWwp1VXfdlVUqOuQE4fb+Jbch0d",
+	"lDT8/VLSwyeqqFM9/ExXOYEjJH7jWrdjyE+HEWotV3FrUumDj4SHtTt/j3q6928nVx2pN3XLcTu7bULn",
+	"Y5a5NLJYUMmWSOb0o25hOgm1RVVD91x0fgIzISmUKSTjvqP/1E+6LinW7RAmNni6FdX0LZf8VqF8tmyp",
+	"8q3yLOHFbG5ZkXfhfFs/NsrWv4xp29hiL/v2HnL6d2+snjzwD9kSenq6kNL9CKqfQFNvPG78aC3jGfLV",
+	"uv/vbvm+CF3/tdoUlyOcgBGp/30a5LyyP8iseN4qrurdGCSuQh/GTx/RZy1bFn76iLLFgF62yzXc0h8r",
+	"FNfGZX8B/R5XFEeFznw7xGgwODh80h/2h/2D0dPh0yG5pR68MMvZmU8IRsekQGer+bx8pmaoLxWJsq0f",
+	"8HYzkFd+kIzha2+q10oUfG2vK9uiXpWgCqjP4tTXLzcbP2LqzBlP1u6nn/uVBOeJ7YC9/luZnHppy4G/",
+	"aubuy09x3uyML4sMvCj6ePN/AQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -137,17 +137,22 @@ func TestGroupsAndLetters(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]int{
-		"": 15, "?head_only=true": 8, "?class=permanent": 4, "?participant=payment&head_only=true": 7, "?order_id=" + ids[0]: 3,
+		"": 8, "?class=permanent": 2, "?participant=payment": 7, "?type=OrderPlaced": 8, "?type=Placed": 0, "?order_id=" + ids[0]: 2,
+		"?order_id=" + ids[0] + "&participant=payment": 1, "?order_id=" + ids[0] + "&class=permanent": 0,
 	} {
 		for _, size := range []int{1, 2, 3, 7, 200} {
 			if got := d.pages(query, size); len(got) != want {
-				t.Errorf("%s by %d: %d letters, not %d: %v", query, size, len(got), want, got)
+				t.Errorf("%s by %d: %d heads, not %d: %v", query, size, len(got), want, got)
 			}
 		}
 	}
 	first := get[httpapi.LetterPage](d, "?page_size=2")
-	if l := first.Letters[1]; l.OrderID != ids[0] || l.Position != 2 || l.Class != "behind" || l.Behind != first.Letters[0].LetterID || l.Topic != "order.events.v1" {
+	if l := first.Letters[0]; l.OrderID != ids[0] || l.Position != 1 || l.Class != "invalid" || l.Topic != "order.events.v1" {
 		t.Errorf("%+v", l)
+	}
+	behind := get[httpapi.Chain](d, "/payment/"+ids[0]).Letters[1]
+	if behind.Position != 2 || behind.Class != "behind" || behind.Behind != first.Letters[0].LetterID {
+		t.Errorf("%+v", behind)
 	}
 	if got := refused(d, "GET", "?class=invalid&page_token="+first.NextPageToken, "", 400); got != "invalid-request page_token" {
 		t.Error(got)
@@ -157,7 +162,7 @@ func TestGroupsAndLetters(t *testing.T) {
 	}
 }
 
-// pages reads all letters page by page; each must come once.
+// pages reads all heads page by page; each must come once.
 func (d *desk) pages(query string, size int) (seen []string) {
 	d.T.Helper()
 	join := "?"

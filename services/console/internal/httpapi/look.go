@@ -44,30 +44,22 @@ func (s *Server) ListGroups(ctx context.Context, req ListGroupsRequestObject) (L
 func (s *Server) ListLetters(ctx context.Context, req ListLettersRequestObject) (ListLettersResponseObject, error) {
 	p := req.Params
 	f := letters.Waiting{Participant: p.Participant, Class: p.Class, Type: p.Type, Order: p.OrderID}
-	found, next, err := s.model.Letters(ctx, f, p.HeadOnly, int(p.PageSize), p.PageToken)
-	if err != nil {
-		return nil, err
+	chains, next, err := s.model.Chains(ctx, f, int(p.PageSize), p.PageToken)
+	page := ListLetters200JSONResponse{Letters: []Letter{}, NextPageToken: next}
+	for _, c := range chains {
+		page.Letters = append(page.Letters, letter(c, 0))
 	}
-	page := ListLetters200JSONResponse{Letters: make([]Letter, len(found)), NextPageToken: next}
-	for i, l := range found {
-		page.Letters[i] = letter(l.Chain, l.Position)
-	}
-	return page, nil
+	return page, err
 }
 
 // GetChain implements GET /api/dead-letters/{participant}/{order_id}.
 func (s *Server) GetChain(ctx context.Context, req GetChainRequestObject) (GetChainResponseObject, error) {
-	page, err := s.page(ctx, req.Participant, req.OrderID, int(req.Params.PageSize), req.Params.PageToken)
+	page, err := s.Chain(ctx, req.Participant, req.OrderID, int(req.Params.PageSize), req.Params.PageToken)
 	return GetChain200JSONResponse(page), err
 }
 
-// Chain is what GET /api/dead-letters/{participant}/{order_id} answers, its first page; errors as there.
-func (s *Server) Chain(ctx context.Context, participant, order string) (Chain, error) {
-	return s.page(ctx, participant, order, 0, "")
-}
-
-// page reads one page of a chain, and logs who was shown the payloads.
-func (s *Server) page(ctx context.Context, participant, order string, size int, token string) (Chain, error) {
+// Chain reads one page of a chain, and logs who was shown the payloads.
+func (s *Server) Chain(ctx context.Context, participant, order string, size int, token string) (Chain, error) {
 	chain, err := s.chain(ctx, participant, order)
 	if err != nil {
 		return Chain{}, err
@@ -98,8 +90,12 @@ func (s *Server) page(ctx context.Context, participant, order string, size int, 
 	if last < len(chain.Letters) {
 		answer.NextPageToken = chain.PageToken(last)
 	}
-	if first == 0 {
-		answer.Outcomes, err = s.entries(ctx, chain.Trail(maxOutcomes), chain.Order)
+	if first > 0 {
+		return answer, nil
+	}
+	trail, _, err := s.model.Log(ctx, letters.Trail{Participant: chain.Participant, Order: chain.Order}, maxOutcomes, "")
+	if err == nil {
+		answer.Outcomes, err = s.entries(ctx, trail, chain.Order)
 	}
 	return answer, err
 }

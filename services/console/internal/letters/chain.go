@@ -12,22 +12,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/view"
 )
 
-// Participants that park letters, in the order that places in the log refer to them by. A change needs a new fold version.
-var Participants = []string{"order", "payment", "notification"}
-
-// Notes are the topics of dead letters and of requests about them: for each participant the one, then the other.
-var Notes = notes()
-
-func notes() (topics []string) {
-	for _, p := range Participants {
-		topics = append(topics, deadletter.Topic(p), deadletter.RedriveTopic(p))
-	}
-	return topics
-}
-
-// Moment is a time as chains keep it.
-type Moment = view.Moment
-
 // Chain is what one participant parked of one order. What was folded from the letters' topic and what
 // from the requests' is kept apart, so that no order of arrival can corrupt it.
 type Chain struct {
@@ -43,7 +27,7 @@ type Chain struct {
 	Told  []Told  `json:"t,omitempty"`
 	Asked []Asked `json:"a,omitempty"`
 	// Updated is the time of the newest record.
-	Updated Moment `json:"u,omitempty"`
+	Updated view.Moment `json:"u,omitempty"`
 }
 
 // Bounds of a chain's document. A participant parks 1,000 letters of an order at most.
@@ -65,22 +49,22 @@ type Letter struct {
 	Partition int    `json:"p"`
 	Offset    int64  `json:"o"`
 	// Type of the event; empty when it has none that is plain text.
-	Type     string `json:"y,omitempty"`
-	Class    string `json:"c"`
-	Message  string `json:"m,omitempty"`
-	First    Moment `json:"f"`
-	Last     Moment `json:"l"`
-	Redrives int    `json:"r,omitempty"`
+	Type     string      `json:"y,omitempty"`
+	Class    string      `json:"c"`
+	Message  string      `json:"m,omitempty"`
+	First    view.Moment `json:"f"`
+	Last     view.Moment `json:"l"`
+	Redrives int         `json:"r,omitempty"`
 	// Retry is when the participant redrives the chain by itself, should this letter not have come out by then; zero: it waits for a person.
-	Retry  Moment `json:"n,omitempty"`
-	Behind string `json:"b,omitempty"`
+	Retry  view.Moment `json:"n,omitempty"`
+	Behind string      `json:"b,omitempty"`
 }
 
 // Told is one record of the letters' topic.
 type Told struct {
 	At     int64           `json:"o"`
 	Kind   deadletter.Kind `json:"k"`
-	Moment Moment          `json:"t"`
+	Moment view.Moment     `json:"t"`
 	// Request that was answered; of closed, how many letters came back, how many still waited, and whether something stopped it.
 	Request  string `json:"r,omitempty"`
 	Redriven int    `json:"d,omitempty"`
@@ -95,7 +79,7 @@ type Asked struct {
 	ID     string            `json:"i"`
 	At     int64             `json:"o"`
 	Action deadletter.Action `json:"c"`
-	Moment Moment            `json:"t"`
+	Moment view.Moment       `json:"t"`
 }
 
 // known is false of the zero Chain, which is none.
@@ -135,8 +119,8 @@ func (c Chain) gone(letter string) bool {
 	return false
 }
 
-// WithRequest returns the chain after a request was put to it.
-func (c Chain) WithRequest(r deadletter.Request, at int64) Chain {
+// withRequest returns the chain after a request was put to it.
+func (c Chain) withRequest(r deadletter.Request, at int64) Chain {
 	id := deadletter.NameOf(r.ID)
 	if slices.ContainsFunc(c.Asked, func(a Asked) bool { return a.ID == id }) {
 		return c
@@ -147,9 +131,9 @@ func (c Chain) WithRequest(r deadletter.Request, at int64) Chain {
 	return c
 }
 
-// WithRecord returns the chain after a record of the letters' topic. A letter that is there already, or came out before, and an
+// withRecord returns the chain after a record of the letters' topic. A letter that is there already, or came out before, and an
 // outcome that says what is known, change nothing.
-func (c Chain) WithRecord(r deadletter.Record, typ string, rec broker.Record) Chain {
+func (c Chain) withRecord(r deadletter.Record, typ string, rec broker.Record) Chain {
 	id := deadletter.NameOf(r.ID)
 	at := view.At(when(r, rec))
 	i := c.Find(id)

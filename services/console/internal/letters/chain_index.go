@@ -12,31 +12,35 @@ import (
 
 // Keys of what waits, per partition.
 const (
-	// KeyAll is the sorted set of the chains of which nothing waits, by the millisecond of their newest record.
-	KeyAll    = "all"
+	keyAll    = "all"            // sorted set of the chains of which nothing waits, by the millisecond of their newest record
 	keyGroups = "letters:groups" // sorted set of groups, by how many letters wait in their chains
 	keyGroup  = "letters:group:" // + group: sorted set of its chains, by the millisecond in which the head failed first
 	keyLog    = "letters:log"    // sorted set of places of requests and outcomes, by millisecond
 	keyAsked  = "letters:asked:" // + request id: the chain that it was put to
 )
 
-// Kept are those of them that have fixed names: that one of them is lost is noticed at once.
-var Kept = []string{KeyAll, keyGroups, keyLog}
+// kept are those of them that have fixed names: that one of them is lost is noticed at once.
+var kept = []string{keyAll, keyGroups, keyLog}
 
-// Index says what to write when a chain changes.
-var Index = view.Index(addTo)
+// index says what to write when a chain changes.
+var index = view.Index(addTo)
 
-// group is how chains are grouped: by their heads.
-type group struct{ participant, class, typ string }
+// Cause is how chains are grouped: by their heads. Its parts are plain text, which holds no separator.
+type Cause struct {
+	Participant string `json:"participant"`
+	Class       string `json:"class"`
+	// Type of the event; empty when it cannot be read.
+	Type string `json:"type"`
+}
 
-func groupOf(c Chain) group { return group{c.Participant, c.Letters[0].Class, c.Letters[0].Type} }
+// cause of a chain that waits.
+func (c Chain) cause() Cause { return Cause{c.Participant, c.Letters[0].Class, c.Letters[0].Type} }
 
-// The parts are plain text, which holds no such separator.
-func (g group) String() string { return g.participant + "|" + g.class + "|" + g.typ }
+func (c Cause) String() string { return c.Participant + "|" + c.Class + "|" + c.Type }
 
-func parseGroup(text string) group {
+func parseCause(text string) Cause {
 	part := append(strings.Split(text, "|"), "", "", "")
-	return group{part[0], part[1], part[2]}
+	return Cause{part[0], part[1], part[2]}
 }
 
 // placeForm names a record of a chain: partition, place of the topic in Notes, offset. Its order is that of the text only by chance.
@@ -59,9 +63,9 @@ func addTo(s *view.Share, c Chain) {
 		return
 	}
 	if c.Head() == nil {
-		s.Member(named(KeyAll), c.Updated.Time().UnixMilli())
+		s.Member(named(keyAll), c.Updated.Time().UnixMilli())
 	} else {
-		g := groupOf(c).String()
+		g := c.cause().String()
 		s.Member(projection.Name{Text: keyGroup, Of: g}, c.Letters[0].First.Time().UnixMilli())
 		s.Rank(named(keyGroups), named(g), int64(len(c.Letters)))
 	}

@@ -9,7 +9,7 @@ type chainPage struct {
 }
 
 // Page returns which letters are on a page of the chain: from first to before last. A token whose letter came out meanwhile goes on
-// at the head. Sizes and errors as those of List.
+// at the head. Sizes and errors as those of Model.Chains.
 func (c Chain) Page(size int, token string) (first, last int, err error) {
 	after, err := view.ParsePage(token, chainPage{c.ID(), c.Partition})
 	if err != nil {

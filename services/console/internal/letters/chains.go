@@ -22,16 +22,14 @@ type Waiting struct {
 	Order string `json:"o,omitempty"`
 }
 
-func (f Waiting) passes(g group) bool {
-	return (f.Participant == "" || f.Participant == g.participant) && (f.Class == "" || f.Class == g.class) &&
-		(f.Type == "" || f.Type == g.typ || strings.HasSuffix(g.typ, "."+f.Type))
+func (f Waiting) passes(c Cause) bool {
+	return (f.Participant == "" || f.Participant == c.Participant) && (f.Class == "" || f.Class == c.Class) &&
+		(f.Type == "" || f.Type == c.Type || strings.HasSuffix(c.Type, "."+f.Type))
 }
 
 // Group is the schema Group of the contract: chains whose heads are alike.
 type Group struct {
-	Participant string `json:"participant"`
-	Class       string `json:"class"`
-	Type        string `json:"type"`
+	Cause
 	// Orders are chains, Letters all that wait in them.
 	Orders  int64 `json:"orders"`
 	Letters int64 `json:"letters"`
@@ -42,12 +40,6 @@ type Group struct {
 	Message string `json:"message"`
 }
 
-// WaitingChain is a chain with its place in the list of those that wait.
-type WaitingChain struct {
-	Chain
-	Place view.Cursor
-}
-
 // Groups returns the groups that pass, the largest first. A read model that is being rebuilt is the problem view.SlugBehind; other
 // errors are Unavailable.
 func (m *Model) Groups(ctx context.Context, f Waiting) ([]Group, error) {
@@ -55,30 +47,34 @@ func (m *Model) Groups(ctx context.Context, f Waiting) ([]Group, error) {
 		return nil, err
 	}
 	if f.Order != "" {
-		chains, err := m.ofOrder(ctx, f)
-		return groupsOf(chains), err
+		return m.groupsOf(ctx, f)
 	}
-	letters, err := m.groups(ctx, f)
+	letters, err := m.causes(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	groups := make([]Group, 0, len(letters))
-	for g, n := range letters {
-		groups = append(groups, Group{Participant: g.participant, Class: g.class, Type: g.typ, Letters: n})
+	for c, n := range letters {
+		groups = append(groups, Group{Cause: c, Letters: n})
 	}
-	sortGroups(groups)
+	slices.SortFunc(groups, func(a, b Group) int {
+		return cmp.Or(cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.String(), b.String()))
+	})
 	return m.describe(ctx, groups)
 }
 
-func sortGroups(groups []Group) {
-	slices.SortFunc(groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.Participant, b.Participant), cmp.Compare(a.Class, b.Class),
-			cmp.Compare(a.Type, b.Type))
-	})
+// groupsOf returns the groups of one order: its chains.
+func (m *Model) groupsOf(ctx context.Context, f Waiting) (groups []Group, err error) {
+	chains, _, err := m.Chains(ctx, f, 0, "")
+	for _, c := range chains {
+		first := c.Head().First.Time()
+		groups = append(groups, Group{c.cause(), 1, int64(len(c.Letters)), first, first, c.Head().Message})
+	}
+	return groups, err
 }
 
-// groups returns how many letters wait in each group that passes.
-func (m *Model) groups(ctx context.Context, f Waiting) (map[group]int64, error) {
+// causes returns how many letters wait in each group that passes.
+func (m *Model) causes(ctx context.Context, f Waiting) (map[Cause]int64, error) {
 	var sets []*redis.ZSliceCmd
 	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
 		sets = nil
@@ -86,14 +82,14 @@ func (m *Model) groups(ctx context.Context, f Waiting) (map[group]int64, error) 
 			sets = append(sets, pipe.ZRangeWithScores(ctx, keys(p, keyGroups), 0, -1))
 		}
 	})
-	letters := map[group]int64{}
+	letters := map[Cause]int64{}
 	if err != nil {
 		return nil, err
 	}
 	for _, set := range sets {
 		for _, z := range set.Val() {
-			if g := parseGroup(z.Member.(string)); f.passes(g) {
-				letters[g] += int64(z.Score)
+			if c := parseCause(z.Member.(string)); f.passes(c) {
+				letters[c] += int64(z.Score)
 			}
 		}
 	}
@@ -111,7 +107,7 @@ func (m *Model) describe(ctx context.Context, groups []Group) ([]Group, error) {
 		looks = nil
 		for _, g := range groups {
 			for _, p := range m.Every() {
-				key := keys(p, keyGroup+g.key())
+				key := keys(p, keyGroup+g.String())
 				looks = append(looks, look{pipe.ZCard(ctx, key), pipe.ZRangeWithScores(ctx, key, 0, 0), pipe.ZRevRangeWithScores(ctx, key, 0, 0)})
 			}
 		}
@@ -147,77 +143,78 @@ func (m *Model) describe(ctx context.Context, groups []Group) ([]Group, error) {
 	return slices.DeleteFunc(groups, func(g Group) bool { return g.Orders == 0 }), nil
 }
 
-func (g Group) key() string { return group{g.Participant, g.Class, g.Type}.String() }
-
-func groupsOf(chains []WaitingChain) []Group {
-	byKey := map[group]*Group{}
-	for _, c := range chains { // the oldest first
-		g, head := groupOf(c.Chain), c.Head()
-		if byKey[g] == nil {
-			byKey[g] = &Group{Participant: g.participant, Class: g.class, Type: g.typ, Oldest: head.First.Time()}
+// Chains returns one page of the chains that pass, those that wait longest first, and the token of the next page. Size is
+// as view.PageSize has it. Errors as those of Groups; Invalid for a token of another list.
+func (m *Model) Chains(ctx context.Context, f Waiting, size int, token string) (page []Chain, next string, err error) {
+	after, err := view.ParsePage(token, f)
+	if err == nil {
+		err = m.Whole(ctx)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	size = view.PageSize(size)
+	places, err := m.waiting(ctx, f, after, size+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(places) > size {
+		places = places[:size]
+		next = view.EncodePage(places[size-1], f)
+	}
+	found, err := m.Documents(ctx, places)
+	for _, d := range found {
+		if d.Doc.Head() != nil { // otherwise it moved between two looks
+			page = append(page, d.Doc)
 		}
-		byKey[g].Orders++
-		byKey[g].Letters += int64(len(c.Letters))
-		byKey[g].Newest, byKey[g].Message = head.First.Time(), head.Message
 	}
-	var groups []Group
-	for _, g := range byKey {
-		groups = append(groups, *g)
-	}
-	sortGroups(groups)
-	return groups
+	return page, next, err
 }
 
-// Chains returns the next n chains that pass after a place, nil being before the first; those that wait longest come
-// first. Errors as those of Groups.
-func (m *Model) Chains(ctx context.Context, f Waiting, after *view.Cursor, n int) ([]WaitingChain, error) {
-	if err := m.Whole(ctx); err != nil {
-		return nil, err
-	}
-	if f.Order != "" {
-		all, err := m.ofOrder(ctx, f)
-		all = slices.DeleteFunc(all, func(c WaitingChain) bool { return after != nil && c.Place.Compare(*after) <= 0 })
-		return all[:min(n, len(all))], err
-	}
-	letters, err := m.groups(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	w := view.List{Upwards: true}
-	for g := range letters {
-		w.Keys = append(w.Keys, keyGroup+g.String())
-	}
-	refs, err := m.Places(ctx, w, after, n)
-	if err != nil {
-		return nil, err
-	}
-	found, err := m.Documents(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	chains := make([]WaitingChain, len(refs))
-	for i, d := range found { // one that moved in between is passed over by whoever looks at its head
-		chains[i] = WaitingChain{d.Doc, refs[i]}
-	}
-	return chains, nil
-}
-
-// ofOrder returns all chains of one order that pass.
-func (m *Model) ofOrder(ctx context.Context, f Waiting) ([]WaitingChain, error) {
-	var chains []WaitingChain
-	for _, participant := range Participants {
-		found, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, f.Order))
+// waiting says where the next n chains that pass are after a place, nil being before the first.
+func (m *Model) waiting(ctx context.Context, f Waiting, after *view.Cursor, n int) ([]view.Cursor, error) {
+	list := view.List{Upwards: true}
+	if f.Order == "" {
+		letters, err := m.causes(ctx, f)
 		if err != nil {
 			return nil, err
 		}
-		for p, d := range found {
-			if c := d.Doc; c.Head() != nil && f.passes(groupOf(c)) {
-				at := view.Cursor{Score: c.Letters[0].First.Time().UnixMilli(), ID: projection.NoteID(c.ID()), Partition: p}
-				chains = append(chains, WaitingChain{c, at})
+		for c := range letters {
+			list.Keys = append(list.Keys, keyGroup+c.String())
+		}
+		return m.Places(ctx, list, after, n)
+	}
+	var all []view.Cursor
+	chains, err := m.ofOrder(ctx, f.Order)
+	for _, c := range chains {
+		if c.Head() != nil && f.passes(c.cause()) {
+			first := c.Head().First.Time().UnixMilli()
+			all = append(all, view.Cursor{Score: first, ID: projection.NoteID(c.ID()), Partition: c.Partition})
+		}
+	}
+	return pageOf(list, all, after, n), err
+}
+
+// pageOf is the next n of all places of a list after one.
+func pageOf(list view.List, all []view.Cursor, after *view.Cursor, n int) []view.Cursor {
+	all = slices.DeleteFunc(all, func(c view.Cursor) bool { return after != nil && list.Compare(*after, c) >= 0 })
+	slices.SortFunc(all, list.Compare)
+	return all[:min(n, len(all))]
+}
+
+// ofOrder returns all chains of one order, of which nothing need wait any more.
+func (m *Model) ofOrder(ctx context.Context, order string) (chains []Chain, err error) {
+	for _, participant := range Participants {
+		found, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, order))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			if d.Doc.known() {
+				chains = append(chains, d.Doc)
 			}
 		}
 	}
-	slices.SortFunc(chains, func(a, b WaitingChain) int { return a.Place.Compare(b.Place) })
 	return chains, nil
 }
 

@@ -1,9 +1,10 @@
 // Package letters is what the console knows of dead letters: one document for each chain of letters that wait, indexes to
-// list them, and the audit trail. The projection writes it; this package says what it looks like, and reads it.
+// list them, and the audit trail. It says how records become chains, what these look like, and reads them.
 //
+//   - note.go: which record changes which chain
 //   - chain.go: the document, and what each record changes in it
 //   - chain_index.go: what a document adds to indexes
-//   - chain_page.go, chains.go, letters.go: chains and letters in groups and pages
+//   - chain_page.go, chains.go: letters of a chain in pages, chains in groups and pages
 //   - requests.go: what became of a request; the audit trail
 package letters
 
@@ -17,6 +18,6 @@ import (
 type Model struct{ *view.View[Chain] }
 
 // New returns a model. The feed must run.
-func New(b projection.Behavior[Chain], feed *projection.Feed, rdb redis.UniversalClient, partitions int) *Model {
-	return &Model{view.New(b, feed, rdb, partitions)}
+func New(feed *projection.Feed, rdb redis.UniversalClient, partitions int) *Model {
+	return &Model{view.New(Behavior(), feed, rdb, partitions)}
 }

@@ -109,7 +109,7 @@ type Trail struct {
 }
 
 // Log returns one page of the places where requests and what became of them lie, the newest first, and the token of the next
-// page. Sizes and errors as those of List.
+// page. Sizes and errors as those of Chains.
 func (m *Model) Log(ctx context.Context, f Trail, size int, token string) (page []projection.At, next string, err error) {
 	after, err := view.ParsePage(token, f)
 	if err != nil {
@@ -154,41 +154,21 @@ func (m *Model) trail(ctx context.Context, f Trail, after *view.Cursor, n int) (
 		return m.Places(ctx, w, after, n)
 	}
 	var all []view.Cursor
-	for _, participant := range Participants {
-		found, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, f.Order))
-		if err != nil {
-			return nil, err
-		}
-		for p, d := range found {
-			all = append(all, d.Doc.trail(p)...)
-		}
+	chains, err := m.ofOrder(ctx, f.Order)
+	for _, c := range chains {
+		all = append(all, c.trail()...)
 	}
-	all = slices.DeleteFunc(all, func(c view.Cursor) bool { return after != nil && w.Compare(*after, c) >= 0 })
-	slices.SortFunc(all, w.Compare)
-	return all[:min(n, len(all))], nil
+	return pageOf(w, all, after, n), err
 }
 
-// trail is what a chain adds to the audit trail, which is kept in a partition.
-func (c Chain) trail(partition int) (all []view.Cursor) {
+// trail is what a chain adds to the audit trail.
+func (c Chain) trail() (all []view.Cursor) {
 	var s view.Share
 	addTo(&s, c)
 	for _, e := range s {
 		if e.Key.Text == keyLog {
-			all = append(all, view.Cursor{Score: e.N, ID: e.Name.Text, Partition: partition})
+			all = append(all, view.Cursor{Score: e.N, ID: e.Name.Text, Partition: c.Partition})
 		}
 	}
 	return all
-}
-
-// Trail returns where the newest n requests to a chain, and what became of them, lie, the newest first.
-func (c Chain) Trail(n int) []projection.At {
-	all := c.trail(c.Partition)
-	slices.SortFunc(all, view.List{}.Compare)
-	var places []projection.At
-	for _, e := range all[:min(n, len(all))] {
-		if at, ok := parsePlace(e.ID); ok {
-			places = append(places, at)
-		}
-	}
-	return places
 }

@@ -92,15 +92,6 @@ func (q *Query) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) 
 	return answer[queryapi.OrderPage](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.ListOrders(ctx, &p) })
 }
 
-// Open returns how many orders are not settled.
-func (q *Query) Open(ctx context.Context) (int64, error) {
-	s, err := answer[queryapi.Stats](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.GetStats(ctx, &queryapi.GetStatsParams{Minutes: new(1)})
-	})
-	n := s.Orders
-	return n.Placed + n.Confirmed + n.Cancelled - n.Settled, err
-}
-
 // Rebuild returns the last rebuild of query's read model, StartRebuild begins one, CancelRebuild gives it up.
 func (q *Query) Rebuild(ctx context.Context) (view.Rebuild, error) {
 	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetRebuild(ctx) })

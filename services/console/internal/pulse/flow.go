@@ -2,18 +2,18 @@ package pulse
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
 
 // flowsKept is over how many samples a rate is measured.
 const flowsKept = 4
 
-// flow is where everybody stood at a moment. Commits were asked for before the ends: what is committed in it has its answers before
-// the ends.
+// flow is where everybody stood at a moment. Commits were asked for before the ends: what is committed in it has its answers
+// before the ends.
 type flow struct {
 	at        time.Time
 	standings map[string]broker.Standing // by group
@@ -39,26 +39,26 @@ func (c Config) logsOf(topic string) []broker.TopicPartition {
 	return logs
 }
 
+// logs are those that the journal reads.
+func (c Config) logs() (logs []broker.TopicPartition) {
+	for _, topic := range topics {
+		logs = append(logs, c.logsOf(topic)...)
+	}
+	for _, participant := range letters.Participants {
+		logs = append(logs, c.logsOf(deadletter.Topic(participant))...)
+	}
+	return logs
+}
+
 // stand asks Kafka where everybody stands.
-func (p *Pulse) stand(ctx context.Context) (flow, error) {
-	f := flow{at: time.Now(), standings: map[string]broker.Standing{}}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var errs []error
+func (p *Pulse) stand(ctx context.Context) (f flow, err error) {
+	f = flow{at: time.Now(), standings: map[string]broker.Standing{}}
 	for g, logs := range p.cfg.listens() {
-		wg.Go(func() {
-			s, err := p.cfg.Groups.Group(ctx, g, logs)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-			f.standings[g] = s
-		})
+		if f.standings[g], err = p.cfg.Groups.Group(ctx, g, logs); err != nil {
+			return f, err
+		}
 	}
-	wg.Wait()
-	err := errors.Join(errs...)
-	if err == nil {
-		f.ends, err = p.cfg.Log.Ends(ctx, p.journal.logs)
-	}
+	f.ends, err = p.cfg.Log.Ends(ctx, p.cfg.logs())
 	return f, err
 }
 
@@ -66,35 +66,31 @@ func (p *Pulse) stand(ctx context.Context) (flow, error) {
 func (p *Pulse) rates(s *Sample, f flow) {
 	before := p.flows[0]
 	took := f.at.Sub(before.at).Seconds()
-	each := func(n int64) float64 {
-		if took <= 0 || n <= 0 {
-			return 0
-		}
-		return float64(n) / took
-	}
 	for _, topic := range p.cfg.Choreography.Topics() {
 		n := int64(0)
 		for _, tp := range p.cfg.logsOf(topic) {
 			n += f.ends[tp] - before.ends[tp]
 		}
-		s.Topics[topic] = each(n)
+		if took > 0 {
+			s.Topics[topic] = float64(max(0, n)) / took
+		}
 	}
 	for g, logs := range p.cfg.listens() {
-		standing := f.standings[g]
-		r := Reader{Topics: map[string]float64{}}
+		standing, lag := f.standings[g], time.Duration(0)
+		s.Groups[g] = &Group{}
 		if standing.Members == 0 {
-			r.Stopped = "nobody consumes"
+			s.Groups[g].Stopped = "nobody consumes"
 		}
 		for _, tp := range logs {
-			at := standing.Committed[tp]
-			r.Topics[tp.Topic] += each(max(at, 0) - max(before.standings[g].Committed[tp], 0))
-			if at = max(at, p.journal.starts[tp]); at < f.ends[tp] {
-				r.Records += f.ends[tp] - at
-				if since, ok := p.journal.timeOf(tp, at); ok {
-					r.Lag = max(r.Lag, f.at.Sub(since))
-				}
+			log, known := p.journal.places[tp] // the journal knows the topics of orders alone
+			if !known {
+				continue
+			}
+			if at := max(standing.Committed[tp], log.start); at < f.ends[tp] {
+				s.Groups[g].LagRecords += f.ends[tp] - at
+				lag = max(lag, log.age(at, f.at))
 			}
 		}
-		s.Readers[g] = r
+		s.Groups[g].LagMS = lag.Milliseconds()
 	}
 }

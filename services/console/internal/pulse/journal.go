@@ -3,6 +3,7 @@ package pulse
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,37 +21,36 @@ const (
 	// maxMarks bounds the times of records that are remembered for each log.
 	maxMarks  = 8192
 	readBytes = 256 << 10
-	seconds   = 64
-	settles   = 4096
+	// settles is how many orders the time to settle is measured of.
+	settles = 100
 )
 
-// Topics of facts, in the order in which the journal refers to them.
-var Topics = []string{"order.events.v1", "payment.events.v1", "notification.events.v1"}
+// topics of facts, in the order in which the journal refers to them.
+var topics = []string{"order.events.v1", "payment.events.v1", "notification.events.v1"}
 
 // journal is what the log says, read by whoever has no part in it.
 type journal struct {
-	log        broker.Log
-	logs       []broker.TopicPartition
-	partitions int
-	rested     bool // it has not read for a while
-
-	starts, next, ends map[broker.TopicPartition]int64 // ends as they were known last
-	from               map[broker.TopicPartition]int64
-	marks              map[broker.TopicPartition][]mark
-	cut                map[broker.TopicPartition]bool // its beginning was left out
+	log    broker.Log
+	places map[broker.TopicPartition]*place
 
 	// since is the time before which orders are not judged; zero: all are.
 	since   time.Time
 	orders  map[string]*order
-	ages    []string                   // ids of orders as they came
-	letters map[string]map[string]bool // by participant and order: those that wait (true) and those that came out again
-	given   map[string]bool            // orders of which an operator discarded something
-	mails   map[string]string          // ids of orders by the Message-ID of what was sent
-	changed map[string]bool            // orders to look up at the gateway again
+	ages    []string                 // ids of orders as they came
+	chains  map[string]letters.Chain // of dead letters, those too of which nothing waits any more
+	mails   map[string]string        // ids of orders by the Message-ID of what was sent
+	changed map[string]bool          // orders to look up at the gateway again
+	copies  int                      // of events
+	took    []time.Duration          // from placed to settled, of those that settled last
+}
 
-	perSecond [seconds]second
-	took      [settles]settle
-	tookNext  int
+// place is how far one log is read.
+type place struct {
+	start int64 // of the log, as it was known last
+	next  int64
+	begun int64 // where the log ended when the journal was begun
+	cut   bool  // its beginning is left out, and the first record was not read yet
+	marks []mark
 }
 
 // mark is when a record was appended.
@@ -59,54 +59,33 @@ type mark struct {
 	at     time.Time
 }
 
-type second struct {
-	unix                  int64
-	orders, copies        int
-	retried, deduplicated int // as participants tell
+// begin takes the places in the logs.
+func begin(ctx context.Context, cfg Config) (*journal, error) {
+	starts, err := cfg.Log.Starts(ctx, cfg.logs())
+	if err != nil {
+		return nil, err
+	}
+	ends, err := cfg.Log.Ends(ctx, cfg.logs())
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{
+		log: cfg.Log, places: map[broker.TopicPartition]*place{}, orders: map[string]*order{}, chains: map[string]letters.Chain{},
+		mails: map[string]string{}, changed: map[string]bool{},
+	}
+	for tp, start := range starts {
+		next := max(start, ends[tp]-window)
+		j.places[tp] = &place{start: start, next: next, begun: ends[tp], cut: next > start}
+	}
+	return j, nil
 }
 
-type settle struct {
-	at   time.Time
-	took time.Duration
-}
-
-func newJournal(cfg Config) *journal {
-	j := &journal{log: cfg.Log, partitions: cfg.Partitions}
-	for _, topic := range Topics {
-		j.logs = append(j.logs, cfg.logsOf(topic)...)
-	}
-	for _, participant := range letters.Participants {
-		j.logs = append(j.logs, cfg.logsOf(deadletter.Topic(participant))...)
-	}
-	return j
-}
-
-// begin forgets everything and takes its places in the logs.
-func (j *journal) begin(starts, ends map[broker.TopicPartition]int64) {
-	*j = journal{
-		log: j.log, logs: j.logs, partitions: j.partitions, starts: starts, ends: ends,
-		next: map[broker.TopicPartition]int64{}, from: map[broker.TopicPartition]int64{}, marks: map[broker.TopicPartition][]mark{},
-		cut: map[broker.TopicPartition]bool{}, orders: map[string]*order{}, letters: map[string]map[string]bool{},
-		given: map[string]bool{}, mails: map[string]string{}, changed: map[string]bool{},
-	}
-	for _, tp := range j.logs {
-		j.next[tp] = max(starts[tp], ends[tp]-window)
-		j.from[tp] = j.next[tp]
-		j.cut[tp] = j.next[tp] > starts[tp]
-	}
-}
-
-// read reads once, waiting a moment for something new, and returns how many events of each type came. When it has slept for long, or the log
-// does not hold its place any more, it begins anew.
+// read reads once, waiting a moment for something new, and returns how many events of each type were appended since the
+// journal was begun. The error is broker.ErrOutOfRange when a log does not hold the journal's place any more.
 func (j *journal) read(ctx context.Context) (seen map[string]int64, err error) {
-	if j.rested || j.next == nil {
-		if err := j.wakeUp(ctx); err != nil {
-			return nil, err
-		}
-	}
-	from := make([]broker.Position, len(j.logs))
-	for i, tp := range j.logs {
-		from[i] = broker.Position{TopicPartition: tp, Offset: j.next[tp], MaxBytes: readBytes}
+	var from []broker.Position
+	for tp, at := range j.places {
+		from = append(from, broker.Position{TopicPartition: tp, Offset: at.next, MaxBytes: readBytes})
 	}
 	fetched, err := j.log.Fetch(ctx, from)
 	if err != nil {
@@ -115,76 +94,45 @@ func (j *journal) read(ctx context.Context) (seen map[string]int64, err error) {
 	seen = map[string]int64{}
 	var errs []error
 	for _, f := range fetched {
-		if errors.Is(f.Err, broker.ErrOutOfRange) {
-			j.next = nil
-			return seen, nil
-		}
 		if f.Err != nil {
 			errs = append(errs, f.Err)
 			continue
 		}
+		at := j.places[f.TopicPartition]
 		for _, r := range f.Records {
-			if typ := j.take(r); typ != "" {
+			if typ := j.take(at, r); typ != "" && r.Offset >= at.begun {
 				seen[typ]++
 			}
 		}
-		j.next[f.TopicPartition], j.ends[f.TopicPartition] = f.Next, f.End
-		j.starts[f.TopicPartition] = f.Start
+		at.start, at.next = f.Start, f.Next
 	}
 	j.forget()
 	return seen, errors.Join(errs...)
 }
 
-func (j *journal) wakeUp(ctx context.Context) error {
-	starts, err := j.log.Starts(ctx, j.logs)
-	if err != nil {
-		return err
-	}
-	ends, err := j.log.Ends(ctx, j.logs)
-	if err != nil {
-		return err
-	}
-	far := func(tp broker.TopicPartition) bool {
-		return j.next[tp] < starts[tp] || j.next[tp] > ends[tp] || ends[tp]-j.next[tp] > window
-	}
-	if j.next == nil || slices.ContainsFunc(j.logs, far) {
-		j.begin(starts, ends)
-	}
-	j.rested = false
-	return nil
-}
-
-// share is how much of what was there has been read, up to 1.
-func (j *journal) share() float64 {
-	if j.next == nil {
-		return 0
-	}
-	read, all := int64(0), int64(0)
-	for _, tp := range j.logs {
-		read, all = read+j.next[tp]-j.from[tp], all+j.ends[tp]-j.from[tp]
-	}
-	if all == 0 {
-		return 1
-	}
-	return min(1, float64(read)/float64(all))
-}
-
 // passed says that everything before ends has been read.
 func (j *journal) passed(ends map[broker.TopicPartition]int64) bool {
-	return j.next != nil && !slices.ContainsFunc(j.logs, func(tp broker.TopicPartition) bool { return j.next[tp] < ends[tp] })
+	if j == nil {
+		return false
+	}
+	for tp, at := range j.places {
+		if at.next < ends[tp] {
+			return false
+		}
+	}
+	return true
 }
 
 // take takes in a record, and returns the type of an event that is no copy.
-func (j *journal) take(r broker.Record) string {
-	tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-	if j.marks[tp] = append(j.marks[tp], mark{r.Offset, r.Time}); len(j.marks[tp]) >= 2*maxMarks {
-		j.marks[tp] = slices.Clone(j.marks[tp][maxMarks:])
+func (j *journal) take(at *place, r broker.Record) string {
+	if at.marks = append(at.marks, mark{r.Offset, r.Time}); len(at.marks) >= 2*maxMarks {
+		at.marks = slices.Clone(at.marks[maxMarks:])
 	}
-	if j.cut[tp] { // what was appended before this was left out
-		delete(j.cut, tp)
+	if at.cut { // what was appended before this was left out
+		at.cut = false
 		j.judgeFrom(r.Time)
 	}
-	topic := slices.Index(Topics, r.Topic)
+	topic := slices.Index(topics, r.Topic)
 	if topic < 0 {
 		j.letter(r)
 		return ""
@@ -194,7 +142,7 @@ func (j *journal) take(r broker.Record) string {
 		return ""
 	}
 	if !j.event(topic, e, r) {
-		j.at(r.Time).copies++
+		j.copies++
 		return ""
 	}
 	return e.Type
@@ -206,50 +154,58 @@ func (j *journal) judgeFrom(t time.Time) {
 	}
 }
 
-// timeOf is when the record at an offset was appended, or the next that is known; ok is false when none is.
-func (j *journal) timeOf(tp broker.TopicPartition, offset int64) (at time.Time, ok bool) {
-	i, _ := slices.BinarySearchFunc(j.marks[tp], offset, func(m mark, offset int64) int { return int(m.offset - offset) })
-	if i == len(j.marks[tp]) {
-		return time.Time{}, false
+// age is how long ago the record at an offset was appended, or the next that is known; 0 when none is.
+func (p *place) age(offset int64, now time.Time) time.Duration {
+	i, _ := slices.BinarySearchFunc(p.marks, offset, func(m mark, offset int64) int { return int(m.offset - offset) })
+	if i == len(p.marks) {
+		return 0
 	}
-	return j.marks[tp][i].at, true
+	return now.Sub(p.marks[i].at)
 }
 
-// at is the second of a time, counted anew when its place was another's; one long past gets a place of its own.
-func (j *journal) at(t time.Time) *second {
-	u := t.Unix()
-	s := &j.perSecond[uint64(u)%seconds]
-	if s.unix > u {
-		return &second{}
+// settle says how long those orders took to settle that did last; nil: none has.
+func (j *journal) settle() *Settle {
+	took := slices.Sorted(slices.Values(j.took))
+	if len(took) == 0 {
+		return nil
 	}
-	if s.unix < u {
-		*s = second{unix: u}
-	}
-	return s
+	at := func(percent int) int64 { return took[percent*len(took)/100].Milliseconds() }
+	return &Settle{P50: at(50), P95: at(95)}
 }
 
-// second returns what happened in a second.
-func (j *journal) second(unix int64) second {
-	if s := j.perSecond[uint64(unix)%seconds]; s.unix == unix {
-		return s
+// letter takes in a record about dead letters.
+func (j *journal) letter(r broker.Record) {
+	id, fold, err := letters.Note(r)
+	if err != nil {
+		return
 	}
-	return second{}
+	chain, known := j.chains[id]
+	if !known && !j.room() {
+		j.judgeFrom(r.Time)
+		return
+	}
+	j.chains[id] = fold(chain)
 }
 
-// settled counts the orders that settled in the minute before now, of the last few thousand, and how long they took.
-func (j *journal) settled(now time.Time) (n int, p [3]time.Duration) {
-	var took []time.Duration
-	for _, s := range j.took {
-		if now.Sub(s.at) <= time.Minute {
-			took = append(took, s.took)
+// room says whether another chain can be held, after dropping those of which nothing waits.
+func (j *journal) room() bool {
+	if len(j.chains) >= maxOrders {
+		maps.DeleteFunc(j.chains, func(_ string, c letters.Chain) bool { return c.Head() == nil })
+	}
+	return len(j.chains) < maxOrders
+}
+
+// apart are the orders of which something waits behind a dead letter, with the participants that parked it, and those of which an
+// operator gave something up.
+func (j *journal) apart() (parked map[string][]string, givenUp map[string]bool) {
+	parked, givenUp = map[string][]string{}, map[string]bool{}
+	for _, c := range j.chains {
+		if c.Head() != nil {
+			parked[c.Order] = append(parked[c.Order], c.Participant)
+		}
+		if slices.ContainsFunc(c.Told, func(t letters.Told) bool { return t.Kind == deadletter.Discarded }) {
+			givenUp[c.Order] = true
 		}
 	}
-	if len(took) == 0 {
-		return 0, p
-	}
-	slices.Sort(took)
-	for i, q := range []float64{.5, .95, .99} {
-		p[i] = took[min(int(q*float64(len(took))), len(took)-1)]
-	}
-	return len(took), p
+	return parked, givenUp
 }

@@ -8,11 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/deadletter"
 )
-
-// The topics that the judge reads.
-var orderTopic, paymentTopic = Topics[0], Topics[1]
 
 // State of a Verdict.
 type State string
@@ -29,42 +25,82 @@ type Verdict struct {
 	// Name is accounted, charges or mails.
 	Name  string `json:"name"`
 	State State  `json:"state"`
+	// Title and Promise are the name and the meaning as people read them.
+	Title   string `json:"title"`
+	Promise string `json:"promise"`
 	// Text says what was compared.
 	Text string `json:"text"`
 	// Orders that contradict it, a few.
 	Orders []string `json:"orders,omitempty"`
 }
 
+// invariants, in the order in which they are shown.
+var invariants = []Verdict{
+	{
+		Name: "accounted", Title: "Nothing lost",
+		Promise: "Every order that was acknowledged is settled, in flight with somebody, or parked",
+	},
+	{Name: "charges", Title: "Charged once", Promise: "One charge and at most one refund for each order, as the log says"},
+	{Name: "mails", Title: "Told once", Promise: "One mail for each fact that a customer is told"},
+}
+
+// unchecked are the invariants while nobody can say whether they hold.
+func unchecked(why string) []Verdict {
+	all := slices.Clone(invariants)
+	for i := range all {
+		all[i].State, all[i].Text = Unchecked, why
+	}
+	return all
+}
+
 // shown is how many orders a verdict names.
 const shown = 5
 
-// judge holds the journal against what must be true of it, once it has passed the ends of f. answered is false when Kafka did not.
-func (p *Pulse) judge(ctx context.Context, f flow, answered bool, orders counts, parked map[string][]string) []Verdict {
-	if !answered || !p.journal.passed(f.ends) {
-		why := fmt.Sprintf("the log is being read, %.0f %%", 100*p.journal.share())
-		if !answered {
-			why = "Kafka does not answer"
-		}
-		return []Verdict{{"accounted", Unchecked, why, nil}, {"charges", Unchecked, why, nil}, {"mails", Unchecked, why, nil}}
-	}
-	return []Verdict{orders.accounted(), p.outside.charges(ctx, p.journal), p.outside.mailed(ctx, p.journal, f, parked)}
+// finding is what was found of one invariant.
+type finding struct {
+	state State
+	text  string
+	wrong []*order // those that contradict
 }
+
+// judge holds the journal against what must be true of it, once it has passed the ends of f.
+func (p *Pulse) judge(ctx context.Context, f flow, n counts, parked map[string][]string) []Verdict {
+	j := p.journal
+	if !j.passed(f.ends) {
+		return unchecked("the log is being read")
+	}
+	all := slices.Clone(invariants)
+	for i, found := range []finding{n.accounted(), p.outside.charges(ctx, j), p.outside.mailed(ctx, j, f, parked)} {
+		all[i].State, all[i].Text = found.state, found.text
+		slices.SortFunc(found.wrong, func(a, b *order) int { return a.placedAt.Compare(b.placedAt) })
+		for _, o := range found.wrong[:min(shown, len(found.wrong))] {
+			all[i].Orders = append(all[i].Orders, o.id)
+		}
+	}
+	return all
+}
+
+// recent orders were placed at most so long ago.
+const recent = 5 * time.Second
 
 // counts say how the orders that are judged stand.
 type counts struct {
-	placed, settled, open, parked int
-	given                         int      // given up by an operator
-	lost                          []*order // nobody works on them
+	placed, recent, settled, open, parked, givenUp int
+
+	lost []*order // nobody works on them
 }
 
-// count counts the orders that are judged. A participant commits only what it has answered, so an order whose next event is
-// committed, without an answer in the log, is lost.
-func (j *journal) count(f flow, parked map[string][]string) (n counts) {
+// count counts the orders that are judged. A participant commits only what it has answered, so an order whose next event
+// is committed, without an answer in the log, is lost.
+func (j *journal) count(f flow, parked map[string][]string, givenUp map[string]bool) (n counts) {
 	for _, o := range j.orders {
 		if !j.judged(o) {
 			continue
 		}
 		n.placed++
+		if f.at.Sub(o.placedAt) < recent {
+			n.recent++
+		}
 		group, topic, offset := o.waitsFor()
 		committed, known := f.standings[group].Committed[broker.TopicPartition{Topic: topic, Partition: o.partition}]
 		switch {
@@ -72,8 +108,8 @@ func (j *journal) count(f flow, parked map[string][]string) (n counts) {
 			n.settled++
 		case parked[o.id] != nil:
 			n.parked++
-		case j.given[o.id]:
-			n.given++
+		case givenUp[o.id]:
+			n.givenUp++
 		case known && committed > offset:
 			n.lost = append(n.lost, o)
 		default:
@@ -84,55 +120,42 @@ func (j *journal) count(f flow, parked map[string][]string) (n counts) {
 }
 
 // accounted: each order that was placed is settled, or parked, or its next event lies before who must answer it.
-func (n counts) accounted() Verdict {
-	v := Verdict{Name: "accounted", State: Holds}
-	v.Text = fmt.Sprintf("%s acknowledged = %s settled + %s in flight + %s parked", num(n.placed), num(n.settled), num(n.open), num(n.parked))
-	if n.given > 0 {
-		v.Text += fmt.Sprintf(" + %s given up by an operator", num(n.given))
+func (n counts) accounted() finding {
+	text := fmt.Sprintf("%d acknowledged = %d settled + %d in flight + %d parked", n.placed, n.settled, n.open, n.parked)
+	if n.givenUp > 0 {
+		text += fmt.Sprintf(" + %d given up by an operator", n.givenUp)
 	}
 	if len(n.lost) > 0 {
-		v.State = Broken
-		v.Text += fmt.Sprintf(" + %s that nobody works on", num(len(n.lost)))
-		v.name(n.lost)
+		return finding{Broken, text + fmt.Sprintf(" + %d that nobody works on", len(n.lost)), n.lost}
 	}
-	return v
-}
-
-// name adds the orders that contradict, the oldest first.
-func (v *Verdict) name(orders []*order) {
-	slices.SortFunc(orders, func(a, b *order) int { return a.placedAt.Compare(b.placedAt) })
-	for _, o := range orders[:min(shown, len(orders))] {
-		v.Orders = append(v.Orders, o.id)
-	}
+	return finding{Holds, text, nil}
 }
 
 // contradicts says what of the log the gateway contradicts; empty: nothing. What is not in the log yet may be at the gateway already.
 func (o *order) contradicts() string {
-	switch {
-	case o.charges > 1:
+	switch m := o.money; {
+	case m.Charges > 1:
 		return "charged twice"
-	case o.refunds > 1:
+	case m.Refunds > 1:
 		return "refunded twice"
-	case o.succeeded > 0 && o.charges == 0:
+	case o.succeeded > 0 && m.Charges == 0:
 		return "never charged, says the gateway"
-	case o.declined > 0 && o.charges > 0:
+	case o.declined > 0 && m.Charges > 0:
 		return "charged, though declined"
-	case o.refunded > 0 && o.refunds == 0:
+	case o.refunded > 0 && m.Refunds == 0:
 		return "never refunded, says the gateway"
-	case o.charges > 0 && o.charged != o.total:
+	case m.Charges > 0 && m.Charged != o.total:
 		return "charged another sum"
-	case o.refunds > 0 && o.given != o.total:
+	case m.Refunds > 0 && m.Refunded != o.total:
 		return "refunded another sum"
 	}
 	return ""
 }
 
 // charges holds the gateway's ledger against the log, order by order.
-func (w *outside) charges(ctx context.Context, j *journal) Verdict {
-	v := Verdict{Name: "charges", State: Holds}
-	if w.gateway == "" {
-		v.State, v.Text = Unchecked, "this gateway cannot be asked for its ledger"
-		return v
+func (w *outside) charges(ctx context.Context, j *journal) finding {
+	if w.playground.Gateway == "" {
+		return finding{Unchecked, "this gateway cannot be asked for its ledger", nil}
 	}
 	err := w.askGateway(ctx, j)
 	var orders, asked, charges, refunds int
@@ -142,26 +165,25 @@ func (w *outside) charges(ctx context.Context, j *journal) Verdict {
 			continue
 		}
 		orders++
-		if o.asked {
-			asked, charges, refunds = asked+1, charges+o.charges, refunds+o.refunds
+		if o.money != nil {
+			asked, charges, refunds = asked+1, charges+o.money.Charges, refunds+o.money.Refunds
 		}
 		if o.wrong != "" {
 			wrong = append(wrong, o)
 		}
 	}
-	v.Text = fmt.Sprintf("%s and %s at the gateway, as the log has them", plural(charges, "charge"), plural(refunds, "refund"))
-	if asked < orders {
-		v.Text += fmt.Sprintf(" (%s of %s orders looked up)", num(asked), num(orders))
-	}
 	switch {
 	case len(wrong) > 0:
-		v.State = Broken
-		v.name(wrong)
-		v.Text = fmt.Sprintf("%s contradicted by the gateway: %s", plural(len(wrong), "order"), reasons(wrong))
+		text := fmt.Sprintf("%s contradicted by the gateway: %s", plural(len(wrong), "order"), reasons(wrong))
+		return finding{Broken, text, wrong}
 	case err != nil:
-		v.State, v.Text = Unchecked, "the gateway's ledger does not answer"
+		return finding{Unchecked, "the gateway's ledger does not answer", nil}
 	}
-	return v
+	text := plural(charges, "charge") + " and " + plural(refunds, "refund") + " at the gateway, as the log has them"
+	if asked < orders {
+		text += fmt.Sprintf(" (%d of %d orders looked up)", asked, orders)
+	}
+	return finding{Holds, text, nil}
 }
 
 func reasons(wrong []*order) string {
@@ -174,15 +196,12 @@ func reasons(wrong []*order) string {
 }
 
 // mailed: what was sent, says the log, is in the mailbox; and what is in the mailbox was sent, says the log, once nothing is in flight.
-func (w *outside) mailed(ctx context.Context, j *journal, f flow, parked map[string][]string) Verdict {
-	v := Verdict{Name: "mails", State: Holds}
-	if w.mailbox == "" {
-		v.State, v.Text = Unchecked, "this mailbox cannot be asked"
-		return v
+func (w *outside) mailed(ctx context.Context, j *journal, f flow, parked map[string][]string) finding {
+	if w.playground.Mailbox == "" {
+		return finding{Unchecked, "this mailbox cannot be asked", nil}
 	}
 	if err := w.askMailbox(ctx); err != nil {
-		v.State, v.Text = Unchecked, "the mailbox does not answer"
-		return v
+		return finding{Unchecked, "the mailbox does not answer", nil}
 	}
 	var facts, copies, strangers int
 	var missing []*order
@@ -204,23 +223,22 @@ func (w *outside) mailed(ctx context.Context, j *journal, f flow, parked map[str
 		}
 	}
 	// A mail goes out before its fact is in the log: only without anything in flight, or left out, is one without a fact a stranger.
-	if j.since.IsZero() && f.idle(notification, j) && !stands(parked, deadletter.Topic(notification)) {
+	if j.since.IsZero() && f.idle(notification, j) && !stands(parked, notification) {
 		for id, m := range w.mails {
 			if j.mails[id] == "" && !first.IsZero() && m.at.After(first) && m.at.Before(f.at) {
 				strangers++
 			}
 		}
 	}
-	v.Text = fmt.Sprintf("%s in the mailbox, one for each that the log has", plural(facts, "mail"))
-	if copies > 0 {
-		v.Text += fmt.Sprintf("; %s again, with the same Message-ID", num(copies))
-	}
 	if len(missing) > 0 || strangers > 0 {
-		v.State = Broken
-		v.Text = fmt.Sprintf("%s without their mail, %s that the log does not know", plural(len(missing), "order"), plural(strangers, "mail"))
-		v.name(missing)
+		text := plural(len(missing), "order") + " without their mail, " + plural(strangers, "mail") + " that the log does not know"
+		return finding{Broken, text, missing}
 	}
-	return v
+	text := plural(facts, "mail") + " in the mailbox, one for each that the log has"
+	if copies > 0 {
+		text += fmt.Sprintf("; %d again, with the same Message-ID", copies)
+	}
+	return finding{Holds, text, nil}
 }
 
 const notification = "notification"
@@ -228,16 +246,17 @@ const notification = "notification"
 // idle says that a group had answered everything that it listens to.
 func (f flow) idle(group string, j *journal) bool {
 	for tp, committed := range f.standings[group].Committed {
-		if max(committed, j.starts[tp]) < f.ends[tp] {
+		if log, known := j.places[tp]; known && max(committed, log.start) < f.ends[tp] {
 			return false
 		}
 	}
 	return true
 }
 
-func stands(parked map[string][]string, topic string) bool {
-	for _, topics := range parked {
-		if slices.Contains(topics, topic) {
+// stands says whether a participant has parked something.
+func stands(parked map[string][]string, participant string) bool {
+	for _, participants := range parked {
+		if slices.Contains(participants, participant) {
 			return true
 		}
 	}
@@ -248,14 +267,5 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return num(n) + " " + noun + "s"
-}
-
-// num writes a number with commas.
-func num(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
+	"github.com/troupe-dev/troupe/schemas/check"
 	notificationv1 "github.com/troupe-dev/troupe/schemas/gen/notification/v1"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	paymentv1 "github.com/troupe-dev/troupe/schemas/gen/payment/v1"
@@ -18,15 +19,14 @@ type order struct {
 	heads     [3]head // by topic
 	placedAt  time.Time
 	total     int64
-	settledAt time.Time
 
 	placed, confirmed, cancelled  int64
 	succeeded, declined, refunded int64
 	sent                          []string // Message-IDs
-	charges, refunds              int      // at the gateway, when it was asked last
-	charged, given                int64
-	asked                         bool
-	wrong                         string // what the gateway contradicts; empty: nothing
+	measured                      bool     // the time that it took to settle first
+
+	money *check.Money // at the gateway, when it was asked last; nil: it was not
+	wrong string       // what the gateway contradicts; empty: nothing
 }
 
 // head of a chain: the last fact that was accepted.
@@ -59,7 +59,6 @@ func (j *journal) event(topic int, e event.Event, r broker.Record) bool {
 	switch body := m.Body.(type) {
 	case *orderv1.OrderPlaced:
 		o.placed, o.placedAt, o.total = at, e.Time, body.GetTotal()
-		j.at(e.Time).orders++
 	case *orderv1.OrderConfirmed:
 		o.confirmed = at
 	case *orderv1.OrderCancelled:
@@ -77,10 +76,10 @@ func (j *journal) event(topic int, e event.Event, r broker.Record) bool {
 	if topic < 2 {
 		j.changed[o.id] = true
 	}
-	if o.settledAt.IsZero() && o.settled() {
-		o.settledAt = e.Time
-		j.took[j.tookNext%settles] = settle{e.Time, e.Time.Sub(o.placedAt)}
-		j.tookNext++
+	if !o.measured && o.settled() {
+		o.measured = true
+		j.took = append(j.took, e.Time.Sub(o.placedAt))
+		j.took = j.took[max(0, len(j.took)-settles):]
 	}
 	return true
 }
@@ -101,11 +100,11 @@ func (o *order) waitsFor() (group, topic string, offset int64) {
 	paid := max(o.succeeded, o.declined)
 	switch {
 	case paid == 0:
-		return "payment", orderTopic, o.placed - 1
+		return "payment", topics[0], o.placed - 1
 	case o.cancelled > 0:
-		return "payment", orderTopic, o.cancelled - 1
+		return "payment", topics[0], o.cancelled - 1
 	}
-	return "order", paymentTopic, paid - 1
+	return "order", topics[1], paid - 1
 }
 
 // judged says whether an order is young enough to be judged.
@@ -124,7 +123,6 @@ func (j *journal) forget() {
 		}
 		delete(j.orders, id)
 		delete(j.changed, id)
-		delete(j.given, id)
 	}
 	if n > 0 {
 		j.ages = append([]string(nil), j.ages[n:]...)

@@ -2,33 +2,30 @@ package pulse
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/services/console/internal/playground"
 )
 
 const (
 	// lookUps bounds the orders asked about at the gateway for one sample, again those asked about once more when there is nothing new.
 	lookUps = 200
 	again   = 10
-	// askers is how many ask at once, and askWithin how long all of it may take.
-	askers    = 4
+	// askers is how many ask at once, each on a connection that stays open, and askWithin how long all of it may take.
+	askers    = http.DefaultMaxIdleConnsPerHost
 	askWithin = time.Second
 	// maxMails bounds the mails that are remembered.
 	maxMails = 200_000
-	mailPage = 5000
 )
 
 // outside are the witnesses that have no part in the log.
 type outside struct {
-	gateway, mailbox string
-	http             http.Client
-	turn             int // which order is asked about again next
+	playground playground.Playground
+	turn       int // which order is asked about again next
 
 	mails   map[string]mail // by Message-ID
 	after   int64           // the last that was read
@@ -40,45 +37,12 @@ type mail struct {
 	at     time.Time // of the first
 }
 
-func newOutside(cfg Config) *outside {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = askers, askers
-	return &outside{
-		gateway: strings.TrimRight(cfg.Gateway, "/"), mailbox: strings.TrimRight(cfg.Mailbox, "/"), mails: map[string]mail{},
-		http: http.Client{Transport: transport},
-	}
+func newOutside(p playground.Playground) *outside {
+	return &outside{playground: p, mails: map[string]mail{}}
 }
 
 // bare is a Message-ID without its brackets.
 func bare(id string) string { return strings.Trim(id, "<>") }
-
-func (w *outside) get(ctx context.Context, from string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := w.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", from, resp.Status)
-	}
-	return json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 16<<20)).Decode(into)
-}
-
-// ledger is what the gateway says of its orders.
-type ledger struct {
-	Orders map[string]struct {
-		Intents []struct {
-			Charges, Refunds []struct {
-				Status string
-				Amount int64
-			}
-		}
-	}
-}
 
 // askGateway looks up the orders whose money may have moved, a bounded number at a time; and when there are none, some of the others
 // again. What was not answered in time is asked about again; it fails when nothing was answered.
@@ -87,12 +51,16 @@ func (w *outside) askGateway(ctx context.Context, j *journal) error {
 	defer cancel()
 	ask := w.pick(j)
 	errs := make([]error, len(ask))
+	places := make(chan struct{}, askers)
 	var wg sync.WaitGroup
 	for i, o := range ask {
+		places <- struct{}{}
 		wg.Go(func() {
-			var l ledger
-			if errs[i] = w.get(ctx, w.gateway+"/ledger?order_id="+url.QueryEscape(o.id), &l); errs[i] == nil {
-				o.hear(l)
+			defer func() { <-places }()
+			m, err := w.playground.Money(ctx, o.id)
+			if errs[i] = err; err == nil {
+				o.money = &m
+				o.wrong = o.contradicts()
 			}
 		})
 	}
@@ -125,54 +93,23 @@ func (w *outside) pick(j *journal) (ask []*order) {
 	return ask
 }
 
-// hear takes over what the ledger says. What has not failed may still succeed, and counts.
-func (o *order) hear(l ledger) {
-	o.asked, o.charges, o.charged, o.refunds, o.given = true, 0, 0, 0, 0
-	for _, in := range l.Orders[o.id].Intents {
-		for _, c := range in.Charges {
-			if c.Status != "failed" {
-				o.charges++
-				o.charged += c.Amount
-			}
-		}
-		for _, r := range in.Refunds {
-			o.refunds++
-			o.given += r.Amount
-		}
-	}
-	o.wrong = o.contradicts()
-}
-
 // askMailbox reads what has come since the last time.
 func (w *outside) askMailbox(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	for more := true; more; {
-		var page struct {
-			Messages []struct {
-				ID        int64     `json:"id"`
-				MessageID string    `json:"message_id"`
-				Received  time.Time `json:"received_at"`
-			} `json:"messages"`
-			NextAfter int64 `json:"next_after"`
+	came, err := w.playground.Mails(ctx, w.after)
+	for _, m := range came {
+		have, known := w.mails[bare(m.MessageID)]
+		if !known {
+			have.at = m.Received
 		}
-		if err := w.get(ctx, fmt.Sprintf("%s/api/messages?limit=%d&after=%d", w.mailbox, mailPage, w.after), &page); err != nil {
-			return err
-		}
-		for _, m := range page.Messages {
-			have, known := w.mails[bare(m.MessageID)]
-			if !known {
-				have.at = m.Received
-			}
-			have.copies++
-			w.mails[bare(m.MessageID)] = have
-			w.after = m.ID
-		}
-		more = page.NextAfter != 0
+		have.copies++
+		w.mails[bare(m.MessageID)] = have
+		w.after = m.ID
 	}
 	if len(w.mails) > maxMails {
 		clear(w.mails)
 		w.partial = true
 	}
-	return nil
+	return err
 }

@@ -40,7 +40,7 @@ func (s *stage) gateway(ledger map[string]money) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"orders": map[string]any{id: map[string]any{"intents": []intent{in}}}})
 	}))
 	s.T.Cleanup(srv.Close)
-	s.cfg.Gateway = srv.URL
+	s.cfg.Playground.Gateway = srv.URL
 }
 
 func TestTheGatewayIsTheJudgeOfCharges(t *testing.T) {
@@ -72,7 +72,7 @@ func TestTheGatewayIsTheJudgeOfCharges(t *testing.T) {
 		s.gateway(ledger)
 		s.want("charges", pulse.Broken, says, tt.order)
 	}
-	s.cfg.Gateway = "http://127.0.0.1:1"
+	s.cfg.Playground.Gateway = "http://127.0.0.1:1"
 	s.want("charges", pulse.Unchecked, "does not answer")
 }
 
@@ -105,7 +105,7 @@ func TestOrdersAreLookedUpAgain(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"orders": map[string]any{id: map[string]any{"intents": []any{map[string]any{"charges": charges}}}}})
 	}))
 	t.Cleanup(srv.Close)
-	s.cfg.Gateway = srv.URL
+	s.cfg.Playground.Gateway = srv.URL
 	p := pulse.New(s.cfg)
 	s.Run(p.Run)
 	late := time.After(20 * time.Second)
@@ -113,13 +113,13 @@ func TestOrdersAreLookedUpAgain(t *testing.T) {
 		t.Helper()
 		for {
 			got, fresh := p.Look(t.Context())
-			if len(got.Verdicts) > 1 && got.Verdicts[1].State == state {
+			if got.Invariants[1].State == state {
 				return
 			}
 			select {
 			case <-fresh:
 			case <-late:
-				t.Fatalf("it stays %+v", got.Verdicts)
+				t.Fatalf("it stays %+v", got.Invariants)
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func (s *stage) mailbox(mails ...mail) {
 		_ = json.NewEncoder(w).Encode(page)
 	}))
 	s.T.Cleanup(srv.Close)
-	s.cfg.Mailbox = srv.URL
+	s.cfg.Playground.Mailbox = srv.URL
 }
 
 func TestTheMailboxIsTheJudgeOfMails(t *testing.T) {
@@ -176,6 +176,6 @@ func TestTheMailboxIsTheJudgeOfMails(t *testing.T) {
 	s.hold("notification", placed)
 	s.mailbox(one, two, mail{3, "ahead@troupe.example", at})
 	s.want("mails", pulse.Holds, "2 mails")
-	s.cfg.Mailbox = "http://127.0.0.1:1"
+	s.cfg.Playground.Mailbox = "http://127.0.0.1:1"
 	s.want("mails", pulse.Unchecked, "does not answer")
 }

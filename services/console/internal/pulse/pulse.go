@@ -5,10 +5,17 @@
 // It judges by itself, and not by schemas/check: that keeps every event of an order (8 kB) and reads them all again with each
 // new one, which is right for a run that ends. The pulse follows up to 50,000 orders beside whatever flows, and keeps a few
 // numbers of each.
+//
+//   - pulse.go: the watch, and the sample that it takes about once a second
+//   - flow.go: where everybody stands, by Kafka
+//   - judge.go: what must survive everything
+//   - outside.go: what the gateway and the mailbox say
+//   - journal.go, orders.go: what the log says
 package pulse
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"sync"
@@ -17,6 +24,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/choreography"
+	"github.com/troupe-dev/troupe/services/console/internal/playground"
 )
 
 const (
@@ -27,8 +35,6 @@ const (
 	readEvery = 50 * time.Millisecond
 	// firstWithin is how long a look waits for the first sample.
 	firstWithin = 700 * time.Millisecond
-	// kept is how many samples the history holds.
-	kept = 60
 )
 
 // Groups looks at consumer groups; broker.Client does.
@@ -42,20 +48,16 @@ type Config struct {
 	Groups       Groups
 	Choreography *choreography.Choreography
 	Partitions   int
-	// Gateway and Mailbox are base URLs of the playground's simulator and mailbox; empty: they cannot be asked.
-	Gateway, Mailbox string
-	// Stopped says which services have no process that runs, and what became of it; nil: nobody knows.
-	Stopped func(context.Context) map[string]string
+	// Playground whose gateway and mailbox are held against the log, and which knows what has no process.
+	Playground playground.Playground
 }
 
 // Pulse watches. Make it with New; Run must run.
 type Pulse struct {
 	cfg     Config
-	journal *journal
 	outside *outside
-	odd     *exceptions
-	flows   []flow // the last few, the oldest first
-	history []Moment
+	journal *journal // nil: it is to be begun
+	flows   []flow   // the last few, the oldest first
 
 	mu     sync.Mutex
 	until  time.Time // when the last look is forgotten
@@ -65,58 +67,48 @@ type Pulse struct {
 	counts map[string]int64
 }
 
-// Moment is one second of the history.
-type Moment struct {
-	Orders, Open, Parked int
-	P95                  time.Duration
-}
-
-// Sample is how things stand at a moment. It is never changed.
+// Sample is the schema Pulse of the contract: how things stand at a moment. It is never changed.
 type Sample struct {
 	// At is zero before the first.
-	At time.Time
-	// Err says why Kafka could not be asked; empty: it could. What it did not say is left out then.
-	Err string
-	// Read is how much of the log has been read, up to 1.
-	Read float64
-	// Orders a second, over the last five whole seconds.
-	Orders float64
-	// Settled in the last minute, and how long it took: p50, p95, p99.
-	Settled int
-	Settle  [3]time.Duration
-	// Known is how many orders are judged.
-	Known int
-	// Open orders are in flight: without an outcome, and not parked. Parked ones have something that waits behind a dead letter.
-	Open, Parked int
-	// Duplicates in the last minute: copies of events in the log, or events that participants say they had answered before, whichever
-	// are more.
-	Duplicates int
-	// Retries in the last minute, as participants tell of them; -1 when they do not.
-	Retries int
-	History []Moment // the oldest first
+	At time.Time `json:"at"`
+	// Error says why Kafka could not be asked; empty: it could. What it did not say is left out then.
+	Error string `json:"error,omitempty"`
+	// OrdersPerSecond is over the last five seconds.
+	OrdersPerSecond float64 `json:"orders_per_second"`
+	// Settle is how long those orders took that settled last; nil: none has.
+	Settle *Settle `json:"settle_ms,omitempty"`
+	// Orders is how many are judged.
+	Orders int `json:"orders"`
+	// InFlight are without an outcome, and not parked. Parked ones have something that waits behind a dead letter.
+	InFlight int `json:"in_flight"`
+	Parked   int `json:"parked"`
+	// Duplicates are copies in the log, among what was read of it.
+	Duplicates int `json:"duplicates"`
 	// Topics has the events a second that are appended to each.
-	Topics   map[string]float64
-	Readers  map[string]Reader
-	Verdicts []Verdict
+	Topics     map[string]float64 `json:"topics_per_second"`
+	Groups     map[string]*Group  `json:"groups"`
+	Invariants []Verdict          `json:"invariants"`
 }
 
-// Reader is a consumer group.
-type Reader struct {
+// Settle has milliseconds.
+type Settle struct {
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
+}
+
+// Group is the schema PulseGroup of the contract: a consumer group.
+type Group struct {
 	// Stopped says that nobody consumes, and why; empty: somebody does.
-	Stopped string
-	// Lag is how long ago the oldest record was appended that is not committed, Records how many there are.
-	Lag     time.Duration
-	Records int64
-	// Topics has the records a second that are committed of each.
-	Topics map[string]float64
+	Stopped string `json:"stopped,omitempty"`
+	// LagMS is how long ago the oldest record was appended that is not committed, LagRecords how many there are.
+	LagMS      int64 `json:"lag_ms"`
+	LagRecords int64 `json:"lag_records"`
 }
 
 // New returns a pulse that watches nothing yet.
 func New(cfg Config) *Pulse {
-	j := newJournal(cfg)
 	return &Pulse{
-		cfg: cfg, journal: j, outside: newOutside(cfg), odd: newExceptions(cfg, j),
-		wake: make(chan struct{}, 1), fresh: make(chan struct{}), counts: map[string]int64{},
+		cfg: cfg, outside: newOutside(cfg.Playground), wake: make(chan struct{}, 1), fresh: make(chan struct{}), counts: map[string]int64{},
 	}
 }
 
@@ -142,7 +134,7 @@ func (p *Pulse) look() (Sample, <-chan struct{}) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	if now.After(p.until) { // it slept: what it knew is old
-		p.sample = Sample{}
+		p.sample = Sample{Invariants: unchecked("not looked at yet")}
 	}
 	p.until = now.Add(interest)
 	select {
@@ -152,7 +144,7 @@ func (p *Pulse) look() (Sample, <-chan struct{}) {
 	return p.sample, p.fresh
 }
 
-// Counts returns how many events of each type the watch has seen.
+// Counts returns how many events of each type were appended while the watch went on.
 func (p *Pulse) Counts() map[string]int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,11 +170,13 @@ func (p *Pulse) wanted() bool {
 }
 
 func (p *Pulse) watch(ctx context.Context) {
-	p.flows, p.history = nil, nil
-	p.journal.rested, p.odd.next = true, nil
+	p.flows, p.journal = nil, nil
+	var last time.Time
 	for ctx.Err() == nil && p.wanted() {
-		if time.Since(p.last()) >= every {
-			p.publish(p.take(ctx))
+		if time.Since(last) >= every {
+			s := p.take(ctx)
+			last = s.At
+			p.publish(s)
 		}
 		began, pause := time.Now(), readEvery
 		if err := p.read(ctx); err != nil && ctx.Err() == nil {
@@ -193,21 +187,23 @@ func (p *Pulse) watch(ctx context.Context) {
 	}
 }
 
-// read reads what is new in the log, and counts it.
-func (p *Pulse) read(ctx context.Context) error {
+// read reads what is new in the log, and counts it. What the log does not hold any more is begun anew the next time.
+func (p *Pulse) read(ctx context.Context) (err error) {
+	if p.journal == nil {
+		if p.journal, err = begin(ctx, p.cfg); err != nil {
+			return err
+		}
+	}
 	seen, err := p.journal.read(ctx)
+	if errors.Is(err, broker.ErrOutOfRange) {
+		p.journal = nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for typ, n := range seen {
 		p.counts[typ] += n
 	}
 	return err
-}
-
-func (p *Pulse) last() time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sample.At
 }
 
 func (p *Pulse) publish(s Sample) {
@@ -220,55 +216,29 @@ func (p *Pulse) publish(s Sample) {
 
 // take makes a sample.
 func (p *Pulse) take(ctx context.Context) Sample {
-	s := Sample{Readers: map[string]Reader{}, Topics: map[string]float64{}}
+	s := Sample{Topics: map[string]float64{}, Groups: map[string]*Group{}}
 	f, err := p.stand(ctx)
 	for began := time.Now(); err == nil && !p.journal.passed(f.ends) && time.Since(began) < every; {
 		err = p.read(ctx)
 	}
 	if err != nil {
-		s.Err = err.Error()
+		s.Error, s.Invariants = err.Error(), unchecked("Kafka does not answer")
 	} else {
 		p.flows = append(p.flows, f)
 		p.flows = p.flows[max(0, len(p.flows)-flowsKept):]
 		p.rates(&s, f)
+		parked, givenUp := p.journal.apart()
+		n := p.journal.count(f, parked, givenUp)
+		s.OrdersPerSecond, s.Settle = float64(n.recent)/recent.Seconds(), p.journal.settle()
+		s.Orders, s.InFlight, s.Parked, s.Duplicates = n.placed, n.open+len(n.lost), len(parked), p.journal.copies
+		s.Invariants = p.judge(ctx, f, n, parked)
 	}
-	s.Read = p.journal.share()
-	if p.cfg.Stopped != nil {
-		for service, why := range p.cfg.Stopped(ctx) {
-			r := s.Readers[service]
-			r.Stopped = why
-			s.Readers[service] = r
+	for service, why := range p.cfg.Playground.Stopped(ctx) {
+		if s.Groups[service] == nil {
+			s.Groups[service] = &Group{}
 		}
+		s.Groups[service].Stopped = why
 	}
-	p.odd.read(ctx)
 	s.At = time.Now()
-	parked := p.journal.parked()
-	orders := p.journal.count(f, parked)
-	s.Known, s.Open, s.Parked = orders.placed, orders.open+len(orders.lost), len(parked)
-	p.figures(&s)
-	s.Verdicts = p.judge(ctx, f, err == nil, orders, parked)
 	return s
-}
-
-// figures are those that the journal knows.
-func (p *Pulse) figures(s *Sample) {
-	j := p.journal
-	s.Settled, s.Settle = j.settled(s.At)
-	now := s.At.Unix()
-	for sec := now - 5; sec < now; sec++ {
-		s.Orders += float64(j.second(sec).orders) / 5
-	}
-	told := 0
-	for sec := now - kept + 1; sec <= now; sec++ {
-		s.Duplicates += j.second(sec).copies
-		told += j.second(sec).deduplicated
-		s.Retries += j.second(sec).retried
-	}
-	s.Duplicates = max(s.Duplicates, told)
-	if p.odd.next == nil {
-		s.Retries = -1
-	}
-	p.history = append(p.history, Moment{Orders: j.second(now - 1).orders, Open: s.Open, Parked: s.Parked, P95: s.Settle[1]})
-	p.history = p.history[max(0, len(p.history)-kept):]
-	s.History = append([]Moment(nil), p.history...)
 }

@@ -29,8 +29,8 @@ var shown = []Figure{
 
 // Panel is what the topic says of the last 7 days, today included, beside what query says.
 type Panel struct {
-	Since time.Time
-	Told
+	// Since is the first of these days, Last when the newest record was written that could be read.
+	Since, Last time.Time
 	// Uncompared says why query's figures are not there; empty: they are.
 	Uncompared string
 	Figures    []Figure
@@ -79,7 +79,7 @@ func (t *Topic) totals(ctx context.Context, p *Panel) (map[key]row, error) {
 	if err := t.advance(ctx, p.Since); err != nil {
 		return nil, err
 	}
-	p.Told = t.read.Told
+	p.Last = t.read.last
 	all := map[key]row{}
 	for k, r := range t.read.rows {
 		if k.Figure == "orders" {

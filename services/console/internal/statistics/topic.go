@@ -22,10 +22,7 @@ import (
 
 const (
 	// days are shown, today included; of older rows nothing is held.
-	days = 7
-	// lookEvery is how long an answer of Exists counts, and lookWithin how long a page waits for one.
-	lookEvery  = 30 * time.Second
-	lookWithin = 500 * time.Millisecond
+	days       = 7
 	readWithin = 10 * time.Second
 	readBytes  = 1 << 20
 )
@@ -57,10 +54,6 @@ type Topic struct {
 	log  broker.Log
 	mu   sync.Mutex // held while the topic is read
 	read state
-
-	looking sync.Mutex
-	looked  time.Time
-	exists  bool
 }
 
 // state is what is known of the topic.
@@ -68,34 +61,11 @@ type state struct {
 	identity string // empty: there was none
 	next     int64
 	rows     map[key]row // the newest of each key
-	Told
-}
-
-// Told is what the topic says of itself.
-type Told struct {
-	// Last is when the newest record was written that could be read.
-	Last time.Time
-	// Passed counts the records that could not be read; Odd is where the newest of them lies, and what is wrong with it.
-	Passed int
-	Odd    string
+	last     time.Time   // when the newest record was written that could be read
 }
 
 // New returns the topic; it asks for nothing yet.
 func New(log broker.Log) *Topic { return &Topic{log: log} }
-
-// Exists is true when the topic has records. It waits half a second at most, and asks again after 30 s.
-func (t *Topic) Exists(ctx context.Context) bool {
-	t.looking.Lock()
-	defer t.looking.Unlock()
-	if time.Since(t.looked) < lookEvery {
-		return t.exists
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin) // the answer is for other pages too
-	defer cancel()
-	_, _, err := t.end(ctx)
-	t.exists, t.looked = err == nil, time.Now()
-	return t.exists
-}
 
 // end returns which topic it is, and its end. The error is NotFound when there is none, or nothing in it.
 func (t *Topic) end(ctx context.Context) (identity string, end int64, err error) {
@@ -155,11 +125,9 @@ func (s *state) take(ctx context.Context, r broker.Record, since time.Time) {
 	if err != nil {
 		slog.WarnContext(ctx, "statistics passed over", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", err)
 		here.Add(ctx, undecodable, 1)
-		s.Passed++
-		s.Odd = fmt.Sprintf("%s/%d@%d: %v", r.Topic, r.Partition, r.Offset, err)
 		return
 	}
-	s.Last = r.Time
+	s.last = r.Time
 	switch {
 	case r.Value == nil: // the job takes the row back
 		delete(s.rows, k)

@@ -33,7 +33,7 @@ function frame(now) {
   frames.sort((a, b) => a - b);
   const at = (q) => frames[Math.floor(q * (frames.length - 1))];
   fetch('/measured', { method: 'POST', body: JSON.stringify({ frames: frames.length, p50: at(.5), p99: at(.99), worst: at(1), tasks, dots: most,
-    shown: document.querySelector('[data-text="topic:order.events.v1"]').textContent }) });
+    shown: document.querySelector('#map .topic .rate').textContent }) });
 }
 requestAnimationFrame(frame);
 }`

@@ -1,18 +1,11 @@
 package web
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
-	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 )
-
-// Desk is the operators' door: it reads chains with their payloads.
-type Desk interface {
-	Chain(ctx context.Context, participant, order string) (httpapi.Chain, error)
-}
 
 // lettersPage shows what waits: in groups, and the heads of the chains that pass the filter, the longest waiting first.
 type lettersPage struct {
@@ -20,7 +13,7 @@ type lettersPage struct {
 	Filter       letters.Waiting
 	Filtered     bool
 	Groups       []letters.Group
-	Heads        []letters.LetterAt
+	Chains       []letters.Chain
 	Next         string
 }
 
@@ -30,16 +23,15 @@ func (p *Pages) letters(w http.ResponseWriter, r *http.Request) {
 		Participant: q.Get("participant"), Class: q.Get("class"), Type: q.Get("type"), Order: q.Get("order"),
 	}}
 	page.Filtered = page.Filter != letters.Waiting{}
-	groups, err := p.model.Groups(r.Context(), page.Filter)
-	var next string
+	chains, next, err := p.model.Chains(r.Context(), page.Filter, 0, q.Get("page"))
 	if err == nil {
-		page.Groups = groups
-		page.Heads, next, err = p.model.Letters(r.Context(), page.Filter, true, 50, q.Get("page"))
+		page.Groups, err = p.model.Groups(r.Context(), page.Filter)
 	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
+	page.Chains = chains
 	if next != "" {
 		q.Set("page", next)
 		page.Next = "/dead-letters?" + q.Encode()
@@ -48,7 +40,7 @@ func (p *Pages) letters(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) letter(w http.ResponseWriter, r *http.Request) {
-	chain, err := p.desk.Chain(r.Context(), httpdoor.Param(r, "participant"), httpdoor.Param(r, "order"))
+	chain, err := p.desk.Chain(r.Context(), httpdoor.Param(r, "participant"), httpdoor.Param(r, "order"), 0, "")
 	if err != nil {
 		p.fail(w, r, err)
 		return

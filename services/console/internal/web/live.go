@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
@@ -16,8 +17,12 @@ import (
 const (
 	// maxFollowed is how many orders one browser can follow.
 	maxFollowed = 64
-	// heartbeat shows a reader's proxy that a quiet stream is alive.
+	// maxStreams is how many browsers can be live at once, and maxOfOne how many of one client.
+	maxStreams = 256
+	maxOfOne   = 64
+	// heartbeat shows a reader's proxy that a quiet stream is alive, and patience is how long one write may take.
 	heartbeat = 15 * time.Second
+	patience  = 5 * time.Second
 )
 
 var openStreams = telemetry.StreamsOpen.UpDown()
@@ -40,7 +45,7 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	openStreams.Add(r.Context(), 1)
 	defer openStreams.Add(context.WithoutCancel(r.Context()), -1)
-	out := newStream(w)
+	out := httpdoor.NewEvents(w, patience)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	ctx, end := auth.WhileValid(r.Context())
@@ -60,7 +65,7 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		if out.send("beat", "") != nil {
+		if out.Comment("alive") != nil {
 			return // the reader is gone
 		}
 		select {

@@ -40,7 +40,6 @@ type wire struct {
 	Writer         string // of the topic
 	Write          bool
 	X, Y1, Y2      int
-	LabelY         int
 }
 
 // route is the way of an event from who publishes it to one who hears it.
@@ -96,12 +95,12 @@ func (ch *chart) wire(c *choreography.Choreography, b *box) {
 			wires = append(wires, wire{Service: b.Name, Topic: t.Name, Writer: t.Writer, Y1: t.Y})
 		}
 	}
-	left, room, edge, label := 22, b.W-66, b.Y+b.H, b.Y+b.H+16
+	left, room, edge := 22, b.W-66, b.Y+b.H
 	if b.Y > barsTop { // beside the wires from above
-		left, room, edge, label = 66, b.W-132, b.Y, b.Y-10
+		left, room, edge = 66, b.W-132, b.Y
 	}
 	for i, w := range wires {
-		w.X, w.Y2, w.LabelY = b.X+left+i*room/max(1, len(wires)-1), edge, label
+		w.X, w.Y2 = b.X+left+i*room/max(1, len(wires)-1), edge
 		if w.Write {
 			w.Y1, w.Y2 = w.Y2, w.Y1-4
 		}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,7 +15,6 @@ type ordersPage struct {
 	Statuses  []string
 	Filter    orders.Filter
 	Filtered  bool
-	Open      int64 // how many are not settled
 	Waiting   []row // the longest waiting first
 	Orders    []row
 	Next      string // address of the next page
@@ -52,28 +50,20 @@ func (p *Pages) list(w http.ResponseWriter, r *http.Request) {
 	}
 	page.Filtered = page.Filter.CustomerID != "" || page.Filter.Status != ""
 	found, err := p.orders.List(r.Context(), page.Filter)
+	var waiting queryapi.OrderPage
 	if err == nil && !page.Filtered && !page.NotBefore {
-		page.Open, page.Waiting, err = p.waiting(r.Context())
+		waiting, err = p.orders.List(r.Context(), orders.Filter{Open: true, PageSize: maxWaiting})
 	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
-	page.Orders = rows(found.Orders)
+	page.Orders, page.Waiting = rows(found.Orders), rows(waiting.Orders)
 	if found.NextPageToken != "" {
 		q.Set("page", found.NextPageToken)
 		page.Next = "/orders?" + q.Encode()
 	}
 	p.show(w, r, http.StatusOK, "orders", "Orders", page)
-}
-
-// waiting returns how many orders are not settled, and those that wait longest.
-func (p *Pages) waiting(ctx context.Context) (open int64, longest []row, err error) {
-	if open, err = p.orders.Open(ctx); err != nil || open == 0 {
-		return open, nil, err
-	}
-	found, err := p.orders.List(ctx, orders.Filter{Open: true, PageSize: maxWaiting})
-	return open, rows(found.Orders), err
 }
 
 func rows(found []queryapi.Order) []row {

@@ -134,15 +134,15 @@ const followAgain = 2 * time.Second
 // tellOrder tells that something happened to an order: at first, whenever its story changes, and when there was an exception; a
 // page fetches itself again each time. Query hears all before it tells the first, so that such a page has everything. While query
 // does not tell, the page looks again and again.
-func (p *Pages) tellOrder(ctx context.Context, out *stream, id string) {
+func (p *Pages) tellOrder(ctx context.Context, out *httpdoor.Events, id string) {
 	for ctx.Err() == nil {
 		var gone error // of the reader
 		err := p.orders.Follow(ctx, id, func() error {
-			gone = out.sendJSON("order", id)
+			gone = out.Send("order", "", id)
 			return gone
 		})
 		if gone == nil && err != nil {
-			gone = out.sendJSON("order", id)
+			gone = out.Send("order", "", id)
 		}
 		if gone != nil || wait.Sleep(ctx, followAgain) != nil {
 			return

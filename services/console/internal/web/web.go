@@ -24,8 +24,10 @@ import (
 	"github.com/troupe-dev/troupe/schemas/choreography"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
 	"github.com/troupe-dev/troupe/schemas/money"
+	"github.com/troupe-dev/troupe/services/console/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/console/internal/letters"
 	"github.com/troupe-dev/troupe/services/console/internal/orders"
+	"github.com/troupe-dev/troupe/services/console/internal/playground"
 	"github.com/troupe-dev/troupe/services/console/internal/pulse"
 	"github.com/troupe-dev/troupe/services/console/internal/statistics"
 )
@@ -48,7 +50,7 @@ type Config struct {
 	// Choreography is what the map shows.
 	Choreography *choreography.Choreography
 	// Playground that can be broken.
-	Playground Playground
+	Playground playground.Playground
 }
 
 // Pages is the console.
@@ -56,7 +58,7 @@ type Pages struct {
 	model  *letters.Model
 	orders *orders.Query
 	log    broker.Log
-	desk   Desk
+	desk   *httpapi.Server
 	cfg    Config
 	pages  map[string]*template.Template
 	chart  chart
@@ -66,7 +68,7 @@ type Pages struct {
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
-func New(model *letters.Model, query *orders.Query, log broker.Log, desk Desk, cfg Config) (*Pages, error) {
+func New(model *letters.Model, query *orders.Query, log broker.Log, desk *httpapi.Server, cfg Config) (*Pages, error) {
 	p := &Pages{
 		model: model, orders: query, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{},
 		streams: httpdoor.NewStreams(maxStreams, maxOfOne), totals: statistics.New(log),
@@ -80,7 +82,7 @@ func New(model *letters.Model, query *orders.Query, log broker.Log, desk Desk, c
 	}
 	for _, name := range names {
 		t, err := template.New("layout.html").Funcs(functions).Funcs(template.FuncMap{"trace": p.trace}).
-			ParseFS(files, "templates/layout.html", "templates/pulse.html", "templates/story.html", name)
+			ParseFS(files, "templates/layout.html", "templates/pulse.html", "templates/map.html", "templates/story.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("console, %s: %w", name, err)
 		}
@@ -120,25 +122,22 @@ type layout struct {
 	Title string
 	// Here is the entry of the navigation that is lit.
 	Here string
-	// Board holds the pulse; Live says that there is one.
-	Board board
-	Live  bool
+	// Pulse as it is now; nil: it is not shown.
+	Pulse *pulse.Sample
 	// Caller is who looks.
 	Caller auth.Caller
-	// Breakable says that this is a playground, Statistics that somebody writes some.
-	Breakable, Statistics bool
-	Page                  any
+	// Breakable says that this is a playground.
+	Breakable bool
+	Page      any
 }
 
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := layout{Title: title, Here: here(name), Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.URL != ""}
-	v.Statistics = v.Caller.Has(auth.Viewer) && p.totals.Exists(r.Context())
-	v.Live = p.cfg.Pulse != nil && v.Caller.Has(auth.Viewer)
-	if v.Live {
+	v := layout{Title: title, Here: here(name), Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.Control != ""}
+	if p.cfg.Pulse != nil && v.Caller.Has(auth.Viewer) {
 		sample, _ := p.cfg.Pulse.Look(r.Context())
-		v.Board = face(sample)
+		v.Pulse = &sample
 	}
 	if err := p.pages[name].Execute(&b, v); err != nil {
 		slog.ErrorContext(r.Context(), "console page", "page", name, "error", err)
@@ -211,6 +210,20 @@ var functions = template.FuncMap{
 		return b.String()
 	},
 	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	// rate is how many a second.
+	"rate": func(n float64) string {
+		if n == 0 || n >= 100 {
+			return fmt.Sprintf("%.0f/s", n)
+		}
+		return fmt.Sprintf("%.1f/s", n)
+	},
+	// lasted writes milliseconds as people read them.
+	"lasted": func(ms int64) string {
+		if ms < 1000 || ms >= 10_000 {
+			return span(time.Duration(ms) * time.Millisecond)
+		}
+		return fmt.Sprintf("%.1f s", float64(ms)/1000)
+	},
 }
 
 // span writes a duration in one unit.

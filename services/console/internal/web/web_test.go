@@ -283,7 +283,7 @@ func TestLongStoryStaysUsable(t *testing.T) {
 // The page of statistics is there when somebody writes some.
 func TestStatisticsAreShownWhereThereAreSome(t *testing.T) {
 	p := open(t)
-	if text := p.get("/statistics", http.StatusNotFound); !strings.Contains(text, "docs/statistics.md") || strings.Contains(text, `href="/statistics"`) {
+	if text := p.get("/statistics", http.StatusNotFound); !strings.Contains(text, "docs/statistics.md") {
 		t.Error(text)
 	}
 	p = open(t)
@@ -297,7 +297,7 @@ func TestStatisticsAreShownWhereThereAreSome(t *testing.T) {
 	} {
 		p.Log.Append(broker.TopicPartition{Topic: "statistics.v1"}, broker.Record{Key: []byte(key), Value: []byte(value), Time: time.Now()})
 	}
-	p.shows("/statistics", `<a href="/statistics" aria-current="page">`, "50.00 EUR from 2 confirmed", "different", "passed over: 1. The newest is statistics.v1/0@")
+	p.shows("/statistics", `<a href="/statistics" aria-current="page">`, "50.00 EUR from 2 confirmed", "different")
 	p.query.Down(true)
 	p.shows("/statistics", "50.00 EUR from 2 confirmed", "not compared")
 }

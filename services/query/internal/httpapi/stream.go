@@ -1,16 +1,14 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/query/internal/readmodel"
@@ -51,7 +49,7 @@ func (s *Server) StreamOrder(ctx context.Context, req StreamOrderRequestObject) 
 		if f.exceptions != nil {
 			defer f.exceptions.Stop()
 		}
-		return f.run(ctx, s.sse(w))
+		return f.run(ctx, httpdoor.NewEvents(w, s.Patience))
 	}), nil
 }
 
@@ -67,7 +65,7 @@ type follower struct {
 
 // run sends the order whenever its version is greater than the reader's. Nothing is queued: a reader that is slow gets the
 // newest when it is ready.
-func (f *follower) run(ctx context.Context, out *sse) error {
+func (f *follower) run(ctx context.Context, out *httpdoor.Events) error {
 	changed := f.model.Watch(f.id)
 	defer changed.Stop()
 	var exceptions chan story.Event
@@ -76,7 +74,7 @@ func (f *follower) run(ctx context.Context, out *sse) error {
 	}
 	beat := time.NewTicker(f.Heartbeat)
 	defer beat.Stop()
-	err := out.comment("following")
+	err := out.Comment("following")
 	if err == nil {
 		err = f.tell(ctx, out)
 	}
@@ -86,10 +84,10 @@ func (f *follower) run(ctx context.Context, out *sse) error {
 			err = f.tell(ctx, out)
 		case e := <-exceptions:
 			if e.Subject == f.id && story.Exceptional(e.Kind) {
-				err = out.event("exception", "", shown(e))
+				err = out.Send("exception", "", shown(e))
 			}
 		case <-beat.C:
-			err = out.comment("keep-alive")
+			err = out.Comment("keep-alive")
 		case <-lifecycle.Draining(ctx):
 			return nil
 		case <-ctx.Done():
@@ -100,13 +98,13 @@ func (f *follower) run(ctx context.Context, out *sse) error {
 }
 
 // tell sends what the reader does not have. What cannot be read now (an outage, a rebuild) is read at a later wake-up.
-func (f *follower) tell(ctx context.Context, out *sse) error {
+func (f *follower) tell(ctx context.Context, out *httpdoor.Events) error {
 	now, err := f.model.Known(ctx, f.id, nil)
 	if err != nil {
 		return nil
 	}
 	if now.Status() != "" && int64(now.Version) > f.have {
-		if err := out.event("order", fmt.Sprint(now.Version), order(now)); err != nil {
+		if err := out.Send("order", fmt.Sprint(now.Version), order(now)); err != nil {
 			return err
 		}
 		f.have = int64(now.Version)
@@ -117,7 +115,7 @@ func (f *follower) tell(ctx context.Context, out *sse) error {
 	_, noted, err := f.model.Notes(ctx, f.id)
 	if version := now.Version + noted; err == nil && version != f.told {
 		f.told = version
-		return out.event("story", "", struct {
+		return out.Send("story", "", struct {
 			Version uint64 `json:"version"`
 		}{version})
 	}
@@ -138,7 +136,7 @@ func (s *Server) StreamEvents(ctx context.Context, _ StreamEventsRequestObject) 
 	return stream(func(w http.ResponseWriter) error {
 		defer done()
 		defer reader.Stop()
-		return s.watch(ctx, s.sse(w), reader)
+		return s.watch(ctx, httpdoor.NewEvents(w, s.Patience), reader)
 	}), nil
 }
 
@@ -150,11 +148,11 @@ func (s *Server) listen(ctx context.Context) (*story.Reader, error) {
 }
 
 // watch sends all events that the caller sees, and says how many it left out.
-func (s *Server) watch(ctx context.Context, out *sse, reader *story.Reader) error {
+func (s *Server) watch(ctx context.Context, out *httpdoor.Events, reader *story.Reader) error {
 	sees := s.sight(ctx)
 	beat := time.NewTicker(s.Heartbeat)
 	defer beat.Stop()
-	if err := out.comment("watching"); err != nil {
+	if err := out.Comment("watching"); err != nil {
 		return err
 	}
 	for {
@@ -162,17 +160,17 @@ func (s *Server) watch(ctx context.Context, out *sse, reader *story.Reader) erro
 		select {
 		case e := <-reader.C:
 			if sees.event(ctx, e) {
-				err = out.event("event", "", shown(e))
+				err = out.Send("event", "", shown(e))
 			}
 		case <-beat.C:
-			err = out.comment("keep-alive")
+			err = out.Comment("keep-alive")
 		case <-lifecycle.Draining(ctx):
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
 		if n := reader.Skipped(); err == nil && n > 0 {
-			err = out.event("skipped", "", struct {
+			err = out.Send("skipped", "", struct {
 				Count int64 `json:"count"`
 			}{n})
 		}
@@ -208,50 +206,8 @@ func (f stream) VisitStreamEventsResponse(w http.ResponseWriter) error { return 
 
 // run reports no error: the answer has begun, and only the reader's side can have failed.
 func (f stream) run(w http.ResponseWriter) error {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // a proxy must not collect
-	w.WriteHeader(http.StatusOK)
 	if err := f(w); err != nil {
 		cutOff.Add(context.Background(), 1)
 	}
 	return nil
-}
-
-// sse writes server-sent events; a write that takes longer than patience is the last.
-type sse struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-}
-
-func (s *Server) sse(w http.ResponseWriter) *sse {
-	return &sse{w: w, control: http.NewResponseController(w), patience: s.Patience}
-}
-
-func (s *sse) comment(text string) error { return s.write([]byte(": " + text + "\n\n")) }
-
-func (s *sse) event(name, id string, data any) error {
-	text, err := json.Marshal(data) // one line: JSON has no raw line breaks
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "event: %s\n", name)
-	if id != "" {
-		fmt.Fprintf(&b, "id: %s\n", id)
-	}
-	fmt.Fprintf(&b, "data: %s\n\n", text)
-	return s.write(b.Bytes())
-}
-
-func (s *sse) write(b []byte) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	if _, err := s.w.Write(b); err != nil {
-		return err
-	}
-	return s.control.Flush()
 }

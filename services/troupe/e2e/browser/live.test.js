@@ -55,12 +55,12 @@ test('eight visible tabs of one browser are live, on one stream', async () => {
   for (const tab of tabs) assert.equal(await tab.evaluate(() => document.visibilityState), 'visible');
   await streams(1);
   await stories.shift().close(); // the first of them
-  const drawn = () => document.querySelector('[data-line=orders]').getAttribute('points');
-  const before = await Promise.all(others.map((tab) => tab.evaluate(drawn)));
+  const figures = () => document.querySelector('#pulse dl').textContent;
+  const before = await Promise.all(others.map((tab) => tab.evaluate(figures)));
   for (const id of ids) await play.cancel(id);
   await confirmed();
   for (const tab of stories) await payment(tab, 'refunded');
-  for (const [n, tab] of others.entries()) await until('the pulse goes on', async () => await tab.evaluate(drawn) !== before[n]);
+  for (const [n, tab] of others.entries()) await until('the pulse goes on', async () => await tab.evaluate(figures) !== before[n]);
   await stories[0].reload();
   await live(stories[0]);
   await streams(1);

@@ -89,7 +89,7 @@ func (o operator) heads(ctx context.Context, f rest.LetterFilter, most uint) ([]
 	var heads []rest.Letter
 	seen := map[string]bool{} // a chain that moves while the list is read may come twice
 	for paging := (rest.Paging{Size: 200}); ; {
-		page, err := o.Letters(ctx, f, true, paging)
+		page, err := o.Letters(ctx, f, paging)
 		if err != nil {
 			return nil, err
 		}

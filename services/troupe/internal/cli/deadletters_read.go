@@ -28,7 +28,7 @@ right first. With --groups it counts them by participant, class and event type i
 			if groups {
 				return o.groups(ctx, f)
 			}
-			page, err := o.Letters(ctx, f, true, p)
+			page, err := o.Letters(ctx, f, p)
 			if err != nil {
 				return err
 			}

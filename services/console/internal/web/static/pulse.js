@@ -1,25 +1,25 @@
-// Keeps the board live: the server says what stands where, and what of it changed.
-import { el } from '/static/console.js';
+// Keeps the strip, and on a map all of it, live: the server sends them as it writes them, and what differs is put in place.
 import { hear } from '/static/live.js';
 
-const each = (kind, changes, put) => {
-  for (const [place, value] of Object.entries(changes ?? {})) {
-    for (const e of document.querySelectorAll(`[data-${kind}="${CSS.escape(place)}"]`)) put(e, value);
+// become makes an element like a fresh one; what is the same stays, and with it the focus and what was read out. Dots are the map's own.
+function become(old, fresh) {
+  if (old.id === 'dots' || old.isEqualNode(fresh)) return;
+  if (!old.attributes || old.nodeName !== fresh.nodeName || old.childNodes.length !== fresh.childNodes.length) {
+    old.replaceWith(fresh);
+    return;
   }
-};
-
-function show({ text, state, line, orders }) {
-  each('text', text, (e, value) => { e.textContent = value; });
-  each('state', state, (e, value) => {
-    if (e.dataset.was === undefined) e.dataset.was = e.getAttribute('class')?.split(' ').filter((c) => !states.has(c)).join(' ') ?? '';
-    e.setAttribute('class', `${e.dataset.was} ${value}`.trim());
-  });
-  each('line', line, (e, value) => { e.setAttribute('points', value); });
-  each('orders', orders, (e, value) => {
-    e.replaceChildren(...(value ?? []).flatMap((id) => [el('a', { class: 'mono', href: `/orders/${encodeURIComponent(id)}` }, id), ' ']));
-  });
+  for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+  const children = [...fresh.childNodes];
+  for (const [i, child] of [...old.childNodes].entries()) become(child, children[i]);
 }
-const states = new Set(['holds', 'broken', 'unchecked', 'stopped', 'warn', 'shown']);
 
-hear('pulse', show);
-hear('lost', () => show({ text: { said: 'connecting again' } }));
+hear('pulse', (html) => {
+  const came = document.createElement('template');
+  came.innerHTML = html;
+  for (const part of [...came.content.children]) {
+    const here = document.getElementById(part.id);
+    if (here) become(here, part);
+  }
+});
+hear('lost', () => { document.getElementById('said').textContent = 'connecting again'; });
