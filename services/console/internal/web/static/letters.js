@@ -129,7 +129,7 @@ if (form) {
 async function heads(group) {
   const all = [];
   for (let next = ''; ;) {
-    const page = await call('GET', `/api/dead-letters?${new URLSearchParams({ ...group, head_only: true, page_size: 200, page_token: next })}`);
+    const page = await call('GET', `/api/dead-letters?${new URLSearchParams({ ...group, page_size: 200, page_token: next })}`);
     all.push(...page.letters);
     if (!(next = page.next_page_token)) return all;
   }
