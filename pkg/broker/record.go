@@ -20,3 +20,6 @@ type Record struct {
 	// neither key, value nor headers. Nil for what can be read, and ignored when producing.
 	Unreadable error `json:"-"`
 }
+
+// Bytes is about how many a record takes in a batch, and in memory.
+func (r Record) Bytes() int { return len(r.Key) + len(r.Value) + len(r.Headers) + 32 }

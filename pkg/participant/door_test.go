@@ -256,9 +256,7 @@ func TestDoorAsksForAnEndOnceAtATime(t *testing.T) {
 
 // A leader that does not answer keeps the requests of its own partitions waiting, and no others.
 func TestDoorOfASilentLeader(t *testing.T) {
-	mini := miniredis.RunT(t)
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, mini)
+	onStage(t, func(t *testing.T, s *stage) {
 		p, stop := s.play(doorman())
 		defer stop()
 		s.eventually("ready", func() bool { return p.Ready() == nil })

@@ -115,8 +115,7 @@ func foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	}
 	came := deadletter.Original(r)
 	if e, err := event.FromRecord(came); err == nil {
-		if own := came.Topic == t.c.b.facts && e.Sequence > 0; own && e.Sequence <= o.Own().Sequence &&
-			!t.c.b.subscribed[t.c.b.facts][e.Type] { // a release could not fold it; this one has, and there is no more to it
+		if foldedSince(t, o, came.Topic, e) {
 			tellBack(t, o, n.ID)
 			return
 		}
@@ -124,4 +123,10 @@ func foldLetter(t *partition, o *order, n deadletter.Record, r broker.Record) {
 	}
 	o.Park(n.ID, n.Topic, n.RetryAt)
 	keepLetter(t, o, n.ID, r)
+}
+
+// foldedSince says that a parked event is a fact that an earlier release could not fold and this one has: there is no
+// more to it, unless the participant reacts to it.
+func foldedSince(t *partition, o *order, topic string, e event.Event) bool {
+	return topic == t.c.b.facts && e.Sequence > 0 && e.Sequence <= o.Own().Sequence && !t.c.b.subscribed[topic][e.Type]
 }

@@ -143,7 +143,7 @@ func (h handler) Next(now time.Time) (next time.Time) {
 		if t.Lost() {
 			continue
 		}
-		if len(t.loading)+len(t.due)+len(t.dueSoon)+len(t.retryDue) > 0 {
+		if len(t.loading) > 0 || hasDue(t) {
 			sooner(now.Add(wait.BackoffMin))
 		}
 		for _, at := range t.resting {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"google.golang.org/protobuf/proto"
@@ -76,22 +75,27 @@ func TestHoldEndsAlthoughOthersPass(t *testing.T) {
 	})
 }
 
-// silent is a connection to Redis that, while on, answers no reading of orders.
-type silent struct{ on atomic.Bool }
+// reads counts what reads orders of Redis, which answers none of it while silent.
+type reads struct {
+	n      atomic.Int64
+	silent atomic.Bool
+}
 
-func (h *silent) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (h *silent) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (h *silent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h *reads) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (h *reads) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h *reads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		ofOrders := func(c redis.Cmder) bool {
 			return c.Name() == "hmget" && strings.Contains(c.Args()[1].(string), ":orders:")
 		}
-		if h.on.Load() && slices.ContainsFunc(cmds, ofOrders) {
-			<-ctx.Done()
-			for _, c := range cmds {
-				c.SetErr(ctx.Err())
+		if slices.ContainsFunc(cmds, ofOrders) {
+			if h.n.Add(1); h.silent.Load() {
+				<-ctx.Done()
+				for _, c := range cmds {
+					c.SetErr(ctx.Err())
+				}
+				return ctx.Err()
 			}
-			return ctx.Err()
 		}
 		return next(ctx, cmds)
 	}
@@ -100,7 +104,7 @@ func (h *silent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 // A Redis that takes connections and says nothing holds no deadline up for longer than the store may take.
 func TestDeadlinesOfASilentStore(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
-		var h silent
+		var h reads
 		s.redis.(*redis.Client).AddHook(&h)
 		b := clerk(stamp)
 		b.Deadline = func(l ledger) (time.Time, bool) { return l.Until, !l.Until.IsZero() }
@@ -121,9 +125,9 @@ func TestDeadlinesOfASilentStore(t *testing.T) {
 		p, stop := s.play(b) // so that nothing is in memory
 		defer stop()
 		s.eventually("begun", func() bool { return p.Ready() == nil })
-		h.on.Store(true)
+		h.silent.Store(true)
 		pass(90 * time.Second)
-		h.on.Store(false)
+		h.silent.Store(false)
 		back := time.Now()
 		s.eventually("fired", func() bool { return len(s.facts("o1")) == 2 && len(s.facts("o2")) == 2 })
 		want(t, "within what the store may take, and a pause", time.Since(back) < 10*time.Second, true)
@@ -165,27 +169,6 @@ func TestOneThatPassesWakesTheOthers(t *testing.T) {
 	})
 }
 
-// mute is a log of which one topic cannot be read while on.
-type mute struct {
-	broker.Log
-	topic string
-	on    atomic.Bool
-}
-
-func (m *mute) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
-	got, err := m.Log.Fetch(ctx, from)
-	for i, f := range got {
-		if m.on.Load() && f.Topic == m.topic {
-			got[i] = broker.Fetched{TopicPartition: f.TopicPartition, Err: fault.New(fault.Unavailable, "no leader")}
-			got[i].Next = from[slices.IndexFunc(from, func(p broker.Position) bool {
-				return p.TopicPartition == f.TopicPartition
-			})].Offset
-		}
-	}
-	pass(50 * time.Millisecond) // as the client does before it tells an error again
-	return got, err
-}
-
 // An event is not given up while its cause may still come: while the input that the cause may be in cannot be read, or
 // is far behind after an outage, and while what came of its order waits for something unavailable.
 func TestHoldWaitsForWhatMayBring(t *testing.T) {
@@ -194,7 +177,7 @@ func TestHoldWaitsForWhatMayBring(t *testing.T) {
 			onStage(t, func(t *testing.T, s *stage) {
 				var up atomic.Bool
 				up.Store(unread)
-				log := &mute{Log: s.log, topic: notes}
+				log := &unreadable{Log: s.log, topic: notes, err: fault.New(fault.Unavailable, "no leader")}
 				b := clerk(func(ctx context.Context, l ledger, m event.Message) (proto.Message, error) {
 					switch {
 					case text(m) == "effect" && !slices.Contains(l.Stamped, "cause"):
@@ -222,6 +205,34 @@ func TestHoldWaitsForWhatMayBring(t *testing.T) {
 				up.Store(true)
 				s.eventually("both", func() bool { return len(s.facts("o1")) == 2 })
 				want(t, "facts", s.facts("o1"), []string{"cause", "effect"})
+			})
+		})
+	}
+}
+
+// Idle orders are kept in memory by what they take, not by their number alone: large ones are read again.
+func TestLargeOrdersLeaveMemory(t *testing.T) {
+	for name, tc := range map[string]struct {
+		bytes int
+		read  bool
+	}{"small": {10, false}, "large": {100 << 10, true}} {
+		t.Run(name, func(t *testing.T) {
+			onStage(t, func(t *testing.T, s *stage) {
+				var h reads
+				s.redis.(*redis.Client).AddHook(&h)
+				_, stop := s.play(clerk(stamp))
+				defer stop()
+				ids, tp := manyOrders(200) // 20 MB of large ones, where a partition of two may keep 16 MiB
+				for _, id := range ids {
+					s.hand(notes, id, strings.Repeat("a", tc.bytes))
+				}
+				s.eventually("first", s.committed(tp))
+				before := h.n.Load()
+				for _, id := range ids {
+					s.hand(notes, id, "b")
+				}
+				s.eventually("second", s.committed(tp))
+				want(t, "read again", h.n.Load() > before, tc.read)
 			})
 		})
 	}

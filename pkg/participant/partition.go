@@ -17,8 +17,8 @@ import (
 // more takes a tenth more of the processor's time (docs/performance.md).
 const maxIdleOrders = 2048
 
-// maxIdleBytes is how much such orders may take together, of all tasks of an instance, as they are stored. In memory it
-// is twice as much.
+// maxIdleBytes is how much such orders may take together as they are stored, in an instance that has all partitions,
+// also while these are folded. In memory it is twice as much.
 const maxIdleBytes = 32 << 20
 
 // engine is the part of a participant that owns partitions, reads their inputs and writes their changes.
@@ -192,7 +192,7 @@ func (t *partition) arm(o *order) {
 
 // forget drops orders from memory with nothing under way, when there are many.
 func (t *partition) forget() {
-	bytes := maxIdleBytes / max(1, len(t.c.Tasks()))
+	bytes := maxIdleBytes / t.c.cfg.Partitions
 	for _, o := range t.orders {
 		if len(t.orders) <= maxIdleOrders && t.bytes <= bytes {
 			return

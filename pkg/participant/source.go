@@ -3,7 +3,6 @@ package participant
 import (
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/task"
 )
 
@@ -50,7 +49,7 @@ func (s *source) add(d *delivery) {
 	d.slot = s.trimmed + len(s.window)
 	s.window = append(s.window, slot{d: d, offset: d.rec.Offset, time: d.rec.Time})
 	s.pending++
-	s.bytes += outbox.Bytes(*d.rec)
+	s.bytes += d.rec.Bytes()
 }
 
 // markApplied forgets a delivery.
@@ -58,7 +57,7 @@ func (s *source) markApplied(d *delivery) {
 	at := &s.window[d.slot-s.trimmed]
 	at.d, at.entry = nil, d.entry
 	s.pending--
-	s.bytes -= outbox.Bytes(*d.rec)
+	s.bytes -= d.rec.Bytes()
 }
 
 // applied is the lowest offset not yet applied.

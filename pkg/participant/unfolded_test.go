@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
@@ -40,7 +38,7 @@ func next(after event.Event, body string) event.Event {
 // A fact that Evolve cannot take stops its order alone, wherever it is met first: by the fold of a claim, as an input,
 // or by the fold after a wipe. What follows it waits behind it, and a redrive folds all of it in order.
 func TestFactThatCannotBeFolded(t *testing.T) {
-	append1 := func(s *stage) {
+	bomb := func(s *stage) {
 		tp := at("clerk.events.v1", "o1")
 		e := first("o1", "bomb")
 		for _, e := range []event.Event{e, next(e, "more")} {
@@ -57,7 +55,7 @@ func TestFactThatCannotBeFolded(t *testing.T) {
 				if !wipe {
 					stop()
 				}
-				append1(s)
+				bomb(s)
 				if !wipe {
 					p, stop = s.play(b)
 				}
@@ -117,9 +115,7 @@ func TestDecisionThatCannotBeFolded(t *testing.T) {
 // An outbox that cannot be read was written by a hand that is not ours: the log knows better.
 func TestUnreadableOutbox(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
-		s.log.OnProduce(func(b broker.Batch) brokertest.Fate {
-			return brokertest.Fate{Answer: brokertest.ErrLost, Drop: b.Topic == "clerk.events.v1"}
-		})
+		s.log.OnProduce(unanswered("clerk.events.v1", false))
 		_, stop := s.play(clerk(stamp))
 		s.hand(notes, "o1", "a")
 		s.eventually("stored", func() bool { return s.outbox("o1") == 1 })

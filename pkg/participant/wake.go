@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -46,12 +47,18 @@ func (c *cycle) wake(ctx context.Context) {
 			}
 		}
 	}
+	if !slices.ContainsFunc(c.Tasks(), hasDue) {
+		return
+	}
 	if c.cfg.Clock.Err() == nil {
 		c.askForEnds(ctx, now)
 		c.fireDeadlines(ctx, now)
 	}
 	c.startRetries(ctx, now)
 }
+
+// hasDue says whether a deadline has passed, or a time of retry has come.
+func hasDue(t *partition) bool { return len(t.due)+len(t.dueSoon)+len(t.retryDue) > 0 }
 
 // readPast says whether all other inputs are applied up to the time of an event, as is its cause if there is one: after
 // an outage the input that the cause is in may be far behind.

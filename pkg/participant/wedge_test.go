@@ -283,13 +283,19 @@ func TestShorterLog(t *testing.T) {
 	})
 }
 
-type denied struct{ broker.Log }
+// unreadable is a log of which one topic cannot be read while on.
+type unreadable struct {
+	broker.Log
+	topic string
+	err   error
+	on    atomic.Bool
+}
 
-func (d denied) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
-	got, err := d.Log.Fetch(ctx, from)
+func (u *unreadable) Fetch(ctx context.Context, from []broker.Position) ([]broker.Fetched, error) {
+	got, err := u.Log.Fetch(ctx, from)
 	for i := range got {
-		if got[i].Topic == mails {
-			got[i].Records, got[i].Err = nil, fault.New(fault.Permanent, "topic authorization failed")
+		if u.on.Load() && got[i].Topic == u.topic {
+			got[i].Records, got[i].Err = nil, u.err
 		}
 	}
 	pass(50 * time.Millisecond) // as the client does before it tells an error again
@@ -301,7 +307,9 @@ func TestDeniedTopic(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		s.hand(mails, "o1", "a") // so that the start has something to look at
 		s.hand(notes, "o1", "b")
-		p, stop := s.playOn(denied{s.log}, clerk(stamp))
+		log := &unreadable{Log: s.log, topic: mails, err: fault.New(fault.Permanent, "topic authorization failed")}
+		log.on.Store(true)
+		p, stop := s.playOn(log, clerk(stamp))
 		defer stop()
 		pass(2 * time.Second)
 		want(t, "ready", p.Ready(), "partition 0: topic authorization failed; partition 1: topic authorization failed")

@@ -59,7 +59,7 @@ func (it item) bytes() int {
 	if it.rec == nil {
 		return 0
 	}
-	return len(it.rec.Key) + len(it.rec.Value) + len(it.rec.Headers)
+	return it.rec.Bytes()
 }
 
 // step is what one change folds.

@@ -75,7 +75,7 @@ func (a *appender) run(partition int) {
 func fitting(rs []*request) int {
 	size := 0
 	for i, r := range rs {
-		if size += outbox.Bytes(r.rec); i > 0 && (size > outbox.BatchBytes || i == outbox.BatchRecords) {
+		if size += r.rec.Bytes(); i > 0 && (size > outbox.BatchBytes || i == outbox.BatchRecords) {
 			return i
 		}
 	}

@@ -3,8 +3,6 @@
 // every earlier entry of its order is in Kafka.
 package outbox
 
-import "github.com/troupe-dev/troupe/pkg/broker"
-
 // Bounds of one append, under the broker's default limit of a batch (1 MiB).
 const (
 	BatchBytes   = 950 << 10
@@ -100,7 +98,7 @@ func (o *Outbox) Sendable(topic string, most, bytes int) []*Entry {
 		if e.Acked || e.Record.Topic != topic || o.waitsForOther(e) {
 			continue
 		}
-		size += Bytes(e.Record)
+		size += e.Record.Bytes()
 		if len(out) > 0 && (size > bytes || len(out) == most) {
 			break
 		}
@@ -169,6 +167,3 @@ func (o *Outbox) Settle(number int64) {
 
 // Inherited says that entries found in the store are not settled yet.
 func (o *Outbox) Inherited() bool { return o.settled < o.inherited }
-
-// Bytes is about what a record takes in a batch.
-func Bytes(r broker.Record) int { return len(r.Key) + len(r.Value) + len(r.Headers) + 32 }

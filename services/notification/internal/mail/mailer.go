@@ -34,7 +34,7 @@ type Mailer struct {
 	domain   string
 	pool     *puddle.Pool[*conn]
 	standing *upstream.Standing
-	runs     upstream.Runs // of recipients, by the code of a refusal that may be about us
+	runs     upstream.Runs // of recipients, since a mail was taken: refusals that may be about us
 }
 
 // New returns a Mailer; it connects with the first mail. The error is Invalid and names the variable.

@@ -62,7 +62,6 @@ func TestWhatIsNotTheCardIsNoDecline(t *testing.T) {
 		class fault.Class
 	}{
 		"an unknown payment method, where nobody's is known to work": {st.placed("a", "pm_card_nosuch", 2500), fault.Deferred},
-		"an amount that our door takes and the gateway does not":     {st.placed("b", "pm_card_visa", 49), fault.Permanent},
 		"a refusal that names nothing":                               {st.placed("c", "pm_sim_refused", 2500), fault.Permanent},
 	} {
 		fact, err := st.react(tc.event)
@@ -70,6 +69,17 @@ func TestWhatIsNotTheCardIsNoDecline(t *testing.T) {
 			t.Errorf("%s: %v, %v of class %s", name, fact, err, fault.ClassOf(err))
 		}
 	}
+}
+
+// An amount that the order's door takes and the gateway does not is declined, so that the order settles.
+func TestAnAmountThatIsTooSmallIsADecline(t *testing.T) {
+	st := newStage(t)
+	m := st.placed("a", "pm_card_visa", 49)
+	fact, err := st.react(m)
+	if declined, ok := fact.(*paymentv1.PaymentDeclined); !ok || declined.GetReason() != "amount_too_small" {
+		t.Errorf("%v, %v", fact, err)
+	}
+	st.wantMoney(m, 0, 0, 0)
 }
 
 // Crash rows 5 and 17: the instance dies, or an answer is lost, at each step; the next attempt comes at once, after the payment
