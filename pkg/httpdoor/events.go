@@ -32,8 +32,8 @@ func NewEvents(w http.ResponseWriter, patience time.Duration) *Events {
 // gone.
 func (s *Events) Comment(text string) error { return s.write([]byte(": " + text + "\n\n")) }
 
-// Send sends data as JSON, under the name of an event and with an id (empty: none), which a reader that comes back gives
-// as the last that it has. The error says that the reader is gone, or that data cannot be JSON.
+// Send sends data as JSON, under the name of an event and with an id (empty: none), which a reader that comes back
+// gives as the last that it has. The error says that the reader is gone, or that data cannot be JSON.
 func (s *Events) Send(name, id string, data any) error {
 	text, err := json.Marshal(data) // one line: JSON has no raw line breaks
 	if err != nil {
