@@ -1,8 +1,11 @@
 package upstream
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/pkg/telemetry"
 )
 
 // Bounds of what Runs remember. longRun is how many must meet a refusal before it is taken for more than theirs.
@@ -65,4 +68,17 @@ func (r *Runs) Met() map[string]int {
 		met[reason] = len(who)
 	}
 	return met
+}
+
+// Measure has a gauge say how many met each refusal, until the returned function is called.
+func (r *Runs) Measure(gauge telemetry.Metric) (end func()) {
+	return telemetry.Gauges(func(_ context.Context, observe telemetry.Observe) {
+		met := r.Met()
+		if len(met) == 0 {
+			observe(gauge, 0) // seen to be none
+		}
+		for reason, who := range met {
+			observe(gauge, float64(who), telemetry.Reason.String(reason))
+		}
+	}, gauge)
 }

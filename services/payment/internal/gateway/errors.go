@@ -28,7 +28,7 @@ func (g *Stripe) declined(err error, c domain.Charge) string {
 		return cmp.Or(string(e.Code), "invalid_amount")
 	case g.runs.Long(refusal(e)):
 		return "" // no chance, and so not of this customer's payment method
-	case ofMethod(e) && g.takesOthers():
+	case ofMethod(e) && g.standing.TakesOthers():
 		return cmp.Or(string(e.Code), "invalid_"+e.Param)
 	}
 	return ""

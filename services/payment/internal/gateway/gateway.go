@@ -68,7 +68,7 @@ func Open(cfg Config, connections int, now *clock.Clock) *Stripe {
 		api: stripe.NewClient("", stripe.WithBackends(backends)), clock: now, transport: transport,
 		standing: upstream.New("payment gateway (PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY)"),
 	}
-	g.unwatch = telemetry.Gauges(g.observe, telemetry.GatewayRefused)
+	g.unwatch = g.runs.Measure(telemetry.GatewayRefused)
 	return g
 }
 
@@ -77,6 +77,9 @@ func (g *Stripe) Close() {
 	g.unwatch()
 	g.transport.CloseIdleConnections()
 }
+
+// Ready returns nil, or why the gateway takes nothing from this service until somebody changes a setting here or there.
+func (g *Stripe) Ready() error { return g.standing.Ready() }
 
 var duration = telemetry.GatewayDuration.Histogram()
 
