@@ -76,7 +76,7 @@ func parse(args []string, out io.Writer) (o options, err error) {
 	f.StringVar(&o.redis, "redis", "", "address (host:port) of an empty Redis to use; with -kafka")
 	f.BoolVar(&o.real, "real", false, "start a real Kafka and redis-server instead of the embedded ones; needs Java, Maven, redis-server")
 	f.BoolVar(&o.secure, "secure", false, "-real, and services come in by TLS and SCRAM, may do nothing that choreography.yaml does not have them do, and take tokens; needs openssl")
-	f.StringVar(&o.then, "then", "", "shell command that uses the same troupe when all was judged, and must succeed; it finds KAFKA_BROKERS, TROUPE_DIR, TROUPE_CONTROL_URL, ORDER_URL, QUERY_URL, TROUPE_CONSOLE_URL, and with -secure ISSUER_URL and ISSUER_SECRET_FILE")
+	f.StringVar(&o.then, "then", "", "shell command that uses the same troupe when all was judged, and must succeed; it finds KAFKA_BROKERS, TROUPE_DIR, ORDER_URL, QUERY_URL, TROUPE_CONSOLE_URL, and with -secure ISSUER_URL and ISSUER_SECRET_FILE")
 	f.BoolVar(&o.poison, "poison", false, "instead of faults: half of the orders, then one order is poisoned, then the other half")
 	f.DurationVar(&o.deadline, "payment-deadline", 0, "payment deadline of the orders; 0 is 20s, and 40s with a real Kafka")
 	f.DurationVar(&o.quiet, "quiet", 3*time.Minute, "how long to wait for quiet after the last order")

@@ -104,6 +104,8 @@ func (s *striker) requests(ctx context.Context, f schedule.Fault) (string, error
 		key, fault.Err = kmsg.Fetch, []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownServerError}[f.Seed%2]
 	case schedule.Lag:
 		key, fault.Delay = kmsg.Fetch, 700*time.Millisecond
+	default:
+		return "", fmt.Errorf("%s breaks no requests", f.Class)
 	}
 	fault.Match = func(r hold.Request) bool {
 		return r.Key == key && (f.Target == "" || strings.HasPrefix(r.Client, f.Target))

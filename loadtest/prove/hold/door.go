@@ -103,6 +103,9 @@ type server struct {
 	answers  chan []byte   // in order; closed when none comes any more
 }
 
+// asking sends a request and returns its answer; false: none comes.
+type asking func(request []byte) (answer []byte, ok bool)
+
 // ask sends a request and returns the next answer; false: none comes.
 func (s server) ask(request []byte) (answer []byte, ok bool) {
 	_, _ = s.Write(request) // where that fails, no answer comes either

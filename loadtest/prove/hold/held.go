@@ -157,12 +157,12 @@ type proxy[T call] struct {
 
 // exchange passes a call on, unless a hold that is armed for it keeps it back, and returns its answer. By that done says
 // whether what was called for has happened: where it has not, the hold waits for another call. false: both connections end.
-func (p *proxy[T]) exchange(c T, request []byte, s server, done func(answer []byte) bool) (answer []byte, ok bool) {
+func (p *proxy[T]) exchange(c T, request []byte, ask asking, done func(answer []byte) bool) (answer []byte, ok bool) {
 	t := p.catch(c)
 	if !t.keep(p.life, Before) {
 		return nil, false
 	}
-	if answer, ok = s.ask(request); !ok || t != nil && !done(answer) {
+	if answer, ok = ask(request); !ok || t != nil && !done(answer) {
 		p.failed(t)
 		return answer, ok
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,41 @@ func TestHTTPPasses(t *testing.T) {
 	_, url, _ := gateway(t)
 	if got := <-post(url + "/v1/x/confirm"); got != whole {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A client asks again by itself where a connection ends that it has used before: every lost answer must reach it.
+func TestHTTPLosesAnswers(t *testing.T) {
+	var reached atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if reached.Add(1) == 2 {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer srv.Close()
+	p := hold.NewHTTP(strings.TrimPrefix(srv.URL, "http://"))
+	defer p.Close()
+	addr, err := p.Addr("payment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var failed []bool
+	for range 3 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr, strings.NewReader("amount=1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Idempotency-Key", "k")
+		resp, err := client.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		failed = append(failed, err != nil)
+	}
+	if !slices.Equal(failed, []bool{false, true, false}) || reached.Load() != 3 {
+		t.Errorf("failed: %v; %d requests reached the server", failed, reached.Load())
 	}
 }
 

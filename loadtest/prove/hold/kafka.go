@@ -67,7 +67,7 @@ func (k *Kafka) answer(client net.Conn, frame []byte, s server) ([]byte, bool) {
 	if no := refusal(r.Body, f.Err); no != nil {
 		return respond(h.correlation, no), true
 	}
-	answer, ok := k.exchange(r, frame, s, func([]byte) bool { return !f.LoseAnswer })
+	answer, ok := k.exchange(r, frame, s.ask, func([]byte) bool { return !f.LoseAnswer })
 	if !ok || f.LoseAnswer {
 		return nil, false
 	}

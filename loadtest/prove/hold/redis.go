@@ -6,7 +6,7 @@ import (
 )
 
 // Redis is a proxy in front of one Redis server. It speaks RESP2 and RESP3, pipelines included. The connection of a subscriber
-// passes as it is from there on.
+// passes as it is from there on; what a server pushes to others is taken for an answer.
 type Redis struct {
 	proxy[Command]
 	clock shiftedClock
@@ -22,7 +22,7 @@ func NewRedis(upstream string) *Redis {
 				s.stream(client, frame)
 				return nil, false
 			}
-			answer, ok := r.exchange(c, frame, s, c.done)
+			answer, ok := r.exchange(c, frame, s.ask, c.done)
 			if ok && c.is("TIME") {
 				answer = r.clock.tell(name, answer)
 			}

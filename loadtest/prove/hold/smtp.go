@@ -35,7 +35,7 @@ func NewSMTP(upstream string) *SMTP {
 		}
 		p.relay(client, upstream, request, readReply, func(request []byte, s server) (answer []byte, ok bool) {
 			if next == mail {
-				answer, ok = p.exchange(Mail{name, request}, request, s, accepted)
+				answer, ok = p.exchange(Mail{name, request}, request, s.ask, accepted)
 			} else {
 				answer, ok = s.ask(request)
 			}

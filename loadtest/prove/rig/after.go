@@ -33,8 +33,8 @@ func (r *Rig) Use(ctx context.Context, command string) (log string, err error) {
 	defer func() { _ = out.Close() }() // the command has its own
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "TROUPE_DIR="+dir, "TROUPE_CONTROL_URL=http://"+r.control,
-		"KAFKA_BROKERS="+strings.Join(r.KafkaAddrs, ","), "ORDER_URL="+r.order, "QUERY_URL="+r.query, "TROUPE_CONSOLE_URL="+r.console,
+	cmd.Env = append(os.Environ(), "TROUPE_DIR="+dir, "KAFKA_BROKERS="+strings.Join(r.KafkaAddrs, ","),
+		"ORDER_URL="+r.order, "QUERY_URL="+r.query, "TROUPE_CONSOLE_URL="+r.console,
 		"ISSUER_URL="+r.issuer, "ISSUER_SECRET_FILE="+filepath.Join(dir, secretFile))
 	return log, cmd.Run()
 }

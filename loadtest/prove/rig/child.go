@@ -168,4 +168,8 @@ func (s *Server) PID() int {
 	return s.child.PID()
 }
 
-func (s *Server) signal(sig syscall.Signal) error { return syscall.Kill(s.PID(), sig) }
+func (s *Server) signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.child.cmd.Process.Signal(sig)
+}

@@ -29,7 +29,7 @@ func (r *Rig) System() inspect.System {
 	}
 }
 
-// readWithin bounds the reading of what never came to rest: it may not be readable either.
+// readWithin is the least time for the reading. It is bounded, as what never came to rest may not be readable either.
 const readWithin = 30 * time.Second
 
 // Judge waits until a system is at rest, reads all of it, and says what is wrong. What has no rest within a time is stuck;
@@ -43,12 +43,12 @@ func Judge(
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if stuck == nil {
-		return inspect.Run(ctx, s, placed)
-	}
-	ctx, end := context.WithTimeout(ctx, readWithin)
+	ctx, end := context.WithTimeout(ctx, max(within, readWithin))
 	defer end()
 	found, err := inspect.Run(ctx, s, placed)
+	if stuck == nil {
+		return found, err
+	}
 	if err != nil {
 		found, stuck = &check.Report{}, fmt.Errorf("%w; %w", stuck, err)
 	}
