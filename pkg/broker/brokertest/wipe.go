@@ -3,6 +3,7 @@ package brokertest
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -103,24 +104,60 @@ func Trimmer(t testing.TB, cfg broker.Config) func(broker.TopicPartition, int64)
 	return func(tp broker.TopicPartition, start int64) { trim(t, client, tp.Topic, int32(tp.Partition), start) }
 }
 
-// Deleter returns the Delete of a Subject on a Kafka-protocol broker.
+// Deleter returns the Delete of a Subject on a Kafka-protocol broker. It waits until the broker has the deletion in what
+// it tells: until then it takes records for the logs that vanish.
 func Deleter(t testing.TB, cfg broker.Config) func(topics ...string) {
 	t.Helper()
 	client := kafka(t, cfg.Brokers)
 	return func(topics ...string) {
 		t.Helper()
-		request := kmsg.NewPtrDeleteTopicsRequest()
-		request.TimeoutMillis = 10_000
-		for _, name := range topics {
-			request.TopicNames = append(request.TopicNames, name)
-			request.Topics = append(request.Topics, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		deleted, err := identities(ctx, client, topics)
+		if err == nil {
+			err = remove(ctx, client, topics)
 		}
-		response, err := request.RequestWith(t.Context(), client)
-		for i := 0; err == nil && i < len(response.Topics); i++ {
-			err = kerr.ErrorForCode(response.Topics[i].ErrorCode)
+		for left := deleted; err == nil && len(left) > 0; {
+			var now map[[16]byte]bool
+			if now, err = identities(ctx, client, topics); err == nil {
+				maps.DeleteFunc(left, func(id [16]byte, _ bool) bool { return !now[id] })
+			}
 		}
 		if err != nil {
 			t.Fatalf("delete topics %v: %v", topics, err)
 		}
 	}
+}
+
+// identities are the ids of those of some topics that exist.
+func identities(ctx context.Context, client *kgo.Client, topics []string) (map[[16]byte]bool, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		request.Topics = append(request.Topics, kmsg.MetadataRequestTopic{Topic: kmsg.StringPtr(name)})
+	}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	found := map[[16]byte]bool{}
+	for _, topic := range response.Topics {
+		if topic.ErrorCode == 0 {
+			found[topic.TopicID] = true
+		}
+	}
+	return found, nil
+}
+
+func remove(ctx context.Context, client *kgo.Client, topics []string) error {
+	request := kmsg.NewPtrDeleteTopicsRequest()
+	request.TimeoutMillis = 10_000
+	for _, name := range topics {
+		request.TopicNames = append(request.TopicNames, name)
+		request.Topics = append(request.Topics, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
+	}
+	response, err := request.RequestWith(ctx, client)
+	for i := 0; err == nil && i < len(response.Topics); i++ {
+		err = kerr.ErrorForCode(response.Topics[i].ErrorCode)
+	}
+	return err
 }
