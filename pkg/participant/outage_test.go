@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/participant"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -101,22 +103,64 @@ func (h *reads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
+// reminded is a clerk that stamps an order's first note, and again a minute later.
+func reminded() participant.Behavior[ledger] {
+	b := clerk(stamp)
+	b.Deadline = func(l ledger) (time.Time, bool) { return l.Until, !l.Until.IsZero() }
+	evolve := b.Evolve
+	b.Evolve = func(l ledger, fact event.Message) ledger {
+		if l = evolve(l, fact); len(l.Stamped) == 1 {
+			l.Until = fact.Time.Add(time.Minute).Truncate(time.Millisecond)
+		} else {
+			l.Until = time.Time{}
+		}
+		return l
+	}
+	return b
+}
+
+// leaderless is a log of which one partition has no leader for a while, as far as its end is asked for.
+type leaderless struct {
+	broker.Log
+	tp broker.TopicPartition
+	on atomic.Bool
+}
+
+func (l *leaderless) Ends(ctx context.Context, logs []broker.TopicPartition) (map[broker.TopicPartition]int64, error) {
+	if l.on.Load() && slices.Contains(logs, l.tp) {
+		return nil, fault.New(fault.Unavailable, "%s/%d has no leader", l.tp.Topic, l.tp.Partition)
+	}
+	return l.Log.Ends(ctx, logs)
+}
+
+// A log without a leader holds up the deadlines of its partition alone, and these until it is back.
+func TestDeadlinesBesideALogWithoutALeader(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		ids, tp := manyOrders(1)
+		other := "o2"
+		for at(notes, other) == tp {
+			other += "x"
+		}
+		log := &leaderless{Log: s.log, tp: tp}
+		_, stop := s.playOn(log, reminded())
+		defer stop()
+		s.hand(notes, ids[0], "wait")
+		s.hand(notes, other, "wait")
+		s.eventually("waiting", func() bool { return len(s.facts(ids[0])) == 1 && len(s.facts(other)) == 1 })
+		log.on.Store(true)
+		pass(90 * time.Second)
+		want(t, "facts of the other and of its own", []int{len(s.facts(other)), len(s.facts(ids[0]))}, []int{2, 1})
+		log.on.Store(false)
+		s.eventually("fired", func() bool { return len(s.facts(ids[0])) == 2 })
+	})
+}
+
 // A Redis that takes connections and says nothing holds no deadline up for longer than the store may take.
 func TestDeadlinesOfASilentStore(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		var h reads
 		s.redis.(*redis.Client).AddHook(&h)
-		b := clerk(stamp)
-		b.Deadline = func(l ledger) (time.Time, bool) { return l.Until, !l.Until.IsZero() }
-		evolve := b.Evolve
-		b.Evolve = func(l ledger, fact event.Message) ledger {
-			if l = evolve(l, fact); len(l.Stamped) == 1 {
-				l.Until = fact.Time.Add(time.Minute).Truncate(time.Millisecond)
-			} else {
-				l.Until = time.Time{}
-			}
-			return l
-		}
+		b := reminded()
 		_, stop := s.play(b)
 		s.hand(notes, "o1", "wait")
 		s.hand(notes, "o2", "wait")

@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -111,33 +112,37 @@ const (
 	endsAgain  = 10 * time.Second
 )
 
-// askForEnds asks where the inputs end that deadlines wait for.
+// askForEnds asks where the inputs end that deadlines wait for, of each partition apart: a log without a leader keeps up
+// the deadlines of its own only.
 func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
 	if now.Before(c.endsAt) {
 		return
 	}
-	var ask []broker.TopicPartition
+	ctx, cancel := context.WithTimeout(ctx, endsWithin)
+	defer cancel()
 	var asking []*partition
+	var answers sync.WaitGroup
 	for _, t := range c.Tasks() {
-		if !t.Lost() && len(t.due) > 0 && len(t.dueSoon) == 0 {
-			asking = append(asking, t)
-			for _, s := range t.sources {
-				ask = append(ask, s.TopicPartition)
-			}
+		if t.Lost() || len(t.due) == 0 || len(t.dueSoon) > 0 {
+			continue
 		}
+		var logs []broker.TopicPartition
+		for _, s := range t.sources {
+			logs = append(logs, s.TopicPartition)
+		}
+		asking = append(asking, t)
+		answers.Go(func() {
+			if ends, err := c.cfg.Log.Ends(ctx, logs); err == nil {
+				t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
+			}
+		})
 	}
 	if len(asking) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, endsWithin)
-	defer cancel()
-	ends, err := c.cfg.Log.Ends(ctx, ask)
-	if err != nil {
+	answers.Wait()
+	if slices.ContainsFunc(asking, func(t *partition) bool { return len(t.dueSoon) == 0 }) {
 		c.endsAt = now.Add(endsAgain)
-		return
-	}
-	for _, t := range asking {
-		t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
 	}
 	c.SeldomNow() // they are inputs too
 }
