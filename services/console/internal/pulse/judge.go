@@ -183,6 +183,10 @@ func (w *outside) charges(ctx context.Context, j *journal) finding {
 	if asked < orders {
 		text += fmt.Sprintf(" (%d of %d orders looked up)", asked, orders)
 	}
+	// What was found before the journal was begun is found again only when every order is looked up.
+	if j.asked = j.asked || asked == orders; !j.asked {
+		return finding{Unchecked, text, nil}
+	}
 	return finding{Holds, text, nil}
 }
 
