@@ -17,7 +17,7 @@ type State string
 const (
 	Holds     State = "holds"
 	Broken    State = "broken"
-	Unchecked State = "unchecked" // nobody can be asked, or it does not answer
+	Unchecked State = "unchecked" // nobody can be asked, or it does not answer, or not about all yet
 )
 
 // Verdict is the schema Invariant of the contract: whether something holds that must survive everything.
