@@ -73,7 +73,7 @@ func (c *Choreography) AccessOf(name string) Access {
 	if c.Readers[name].Operates {
 		for from, p := range c.Participants {
 			a.Checked = append(a.Checked, lettersTopic(from), redriveTopic(from))
-			a.Read = append(a.Read, p.Topic, lettersTopic(from), redriveTopic(from), activityTopic(from))
+			a.Read = append(a.Read, p.Topic, lettersTopic(from), redriveTopic(from))
 			a.Write = append(a.Write, redriveTopic(from))
 		}
 		a.Watched = slices.DeleteFunc(c.Names(), func(n string) bool { return n == name })

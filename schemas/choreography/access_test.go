@@ -29,7 +29,7 @@ func TestAccess(t *testing.T) {
 	if diff := cmp.Diff([]string{"notification", "order", "payment", "query"}, console.Watched); diff != "" {
 		t.Errorf("groups that operators look at (-want +got):\n%s", diff)
 	}
-	if len(console.Read) != 13 || !slices.Contains(console.Read, "statistics.v1") || len(console.Checked) != 6 {
+	if len(console.Read) != 10 || !slices.Contains(console.Read, "statistics.v1") || len(console.Checked) != 6 {
 		t.Errorf("console: %+v", console)
 	}
 	if len(query.Read) != 9 || len(query.Checked) != 6 {

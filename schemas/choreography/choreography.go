@@ -90,8 +90,8 @@ type Compensation struct {
 type Reader struct {
 	// Listens holds topics; a reader takes every event in them.
 	Listens []string `yaml:"listens"`
-	// Operates: it folds every participant's dead letters and redrive requests, which its operators write, reads all
-	// topics, and looks at the groups of all others.
+	// Operates: it folds every participant's dead letters and redrive requests, which its operators write, reads their
+	// facts, and looks at the groups of all others.
 	Operates bool `yaml:"operates"`
 	// Asks are the services whose REST it reads.
 	Asks []string `yaml:"asks"`

@@ -99,7 +99,7 @@ type ChainLetter struct {
 	Type string `json:"type"`
 }
 
-// Class invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
+// Class invalid, not_found, conflict, permanent, transient, not_yet, deferred; behind for what stood behind another letter.
 type Class = string
 
 // Discard defines model for Discard.
@@ -194,7 +194,7 @@ type Invariant struct {
 	// Promise What must hold.
 	Promise string `json:"promise"`
 
-	// State unchecked: nobody can be asked, or it does not answer.
+	// State unchecked: nobody can be asked, or it does not answer, or not about all yet.
 	State string `json:"state"`
 
 	// Text What was compared.
@@ -443,7 +443,7 @@ type RequiredReason = string
 // StartRebuild There is nothing to choose.
 type StartRebuild = map[string]interface{}
 
-// FilterClass invalid, not_found, conflict, permanent, transient, not_yet; behind for what stood behind another letter.
+// FilterClass invalid, not_found, conflict, permanent, transient, not_yet, deferred; behind for what stood behind another letter.
 type FilterClass = Class
 
 // FilterOrder defines model for FilterOrder.

@@ -163,6 +163,27 @@ func TestGroupsAndLetters(t *testing.T) {
 }
 
 // pages reads all heads page by page; each must come once.
+// The groups of one order are as those of all: alike chains are one group, and the largest comes first.
+func TestGroupsOfOneOrder(t *testing.T) {
+	d := open(t)
+	id := viewtest.ID("a")
+	story := d.Confirmed(id, "c-1")
+	d.Park("order", "invalid", "first of all", story[1])
+	for partition := range 2 {
+		l := d.Letter("payment", story[0], "permanent", fmt.Sprint("partition ", partition), "")
+		l.Partition = partition
+		d.Put(l)
+	}
+	d.Caught()
+	all := get[httpapi.Groups](d, "/groups?order_id="+id)
+	if len(all.Groups) != 2 || all.Orders != 3 || all.Letters != 3 {
+		t.Fatalf("got %+v", all)
+	}
+	if g := all.Groups[0]; g.Participant != "payment" || g.Orders != 2 || g.Message != "partition 1" || !g.Oldest.Before(g.Newest) {
+		t.Errorf("the first is %+v", g)
+	}
+}
+
 func (d *desk) pages(query string, size int) (seen []string) {
 	d.T.Helper()
 	join := "?"

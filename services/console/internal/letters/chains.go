@@ -57,20 +57,29 @@ func (m *Model) Groups(ctx context.Context, f Waiting) ([]Group, error) {
 	for c, n := range letters {
 		groups = append(groups, Group{Cause: c, Letters: n})
 	}
+	return m.describe(ctx, largestFirst(groups))
+}
+
+func largestFirst(groups []Group) []Group {
 	slices.SortFunc(groups, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.String(), b.String()))
 	})
-	return m.describe(ctx, groups)
+	return groups
 }
 
-// groupsOf returns the groups of one order: its chains.
+// groupsOf returns the groups of one order. Two of its chains can be alike, where its records came in two partitions.
 func (m *Model) groupsOf(ctx context.Context, f Waiting) (groups []Group, err error) {
-	chains, _, err := m.Chains(ctx, f, 0, "")
+	chains, _, err := m.Chains(ctx, f, 0, "") // the longest waiting first
 	for _, c := range chains {
 		first := c.Head().First.Time()
-		groups = append(groups, Group{c.cause(), 1, int64(len(c.Letters)), first, first, c.Head().Message})
+		i := slices.IndexFunc(groups, func(g Group) bool { return g.Cause == c.cause() })
+		if i < 0 {
+			i, groups = len(groups), append(groups, Group{Cause: c.cause(), Oldest: first})
+		}
+		g := &groups[i]
+		g.Orders, g.Letters, g.Newest, g.Message = g.Orders+1, g.Letters+int64(len(c.Letters)), first, c.Head().Message
 	}
-	return groups, err
+	return largestFirst(groups), err
 }
 
 // causes returns how many letters wait in each group that passes.

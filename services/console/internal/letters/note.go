@@ -2,6 +2,7 @@ package letters
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
@@ -55,7 +56,8 @@ func Note(r broker.Record) (id string, fold func(Chain) Chain, err error) {
 		}
 		chain.Order = deadletter.NameOf(rec.Order)
 		came, _ := event.FromRecord(deadletter.Original(r)) // what cannot be read has no type, or what there is of it
-		change = func(c Chain) Chain { return c.withRecord(rec, came.Type, r) }
+		typ := strings.Clone(came.Type)                     // the record need not be kept
+		change = func(c Chain) Chain { return c.withRecord(rec, typ, r) }
 	}
 	return chain.ID(), func(c Chain) Chain {
 		if !c.known() {

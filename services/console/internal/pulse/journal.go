@@ -41,7 +41,14 @@ type journal struct {
 	mails   map[string]string        // ids of orders by the Message-ID of what was sent
 	changed map[string]bool          // orders to look up at the gateway again
 	copies  int                      // of events
-	took    []time.Duration          // from placed to settled, of those that settled last
+	settled []settled                // those that settled last, in the order of time
+	asked   bool                     // the gateway has been asked once about every order
+}
+
+// settled is when an order settled first, and how long that took from when it was placed.
+type settled struct {
+	at   time.Time
+	took time.Duration
 }
 
 // place is how far one log is read.
@@ -165,10 +172,14 @@ func (p *place) age(offset int64, now time.Time) time.Duration {
 
 // settle says how long those orders took to settle that did last; nil: none has.
 func (j *journal) settle() *Settle {
-	took := slices.Sorted(slices.Values(j.took))
-	if len(took) == 0 {
+	if len(j.settled) == 0 {
 		return nil
 	}
+	var took []time.Duration
+	for _, s := range j.settled {
+		took = append(took, s.took)
+	}
+	slices.Sort(took)
 	at := func(percent int) int64 { return took[percent*len(took)/100].Milliseconds() }
 	return &Settle{P50: at(50), P95: at(95)}
 }

@@ -17,7 +17,7 @@ type State string
 const (
 	Holds     State = "holds"
 	Broken    State = "broken"
-	Unchecked State = "unchecked" // nobody can be asked, or it does not answer
+	Unchecked State = "unchecked" // nobody can be asked, or it does not answer, or not about all yet
 )
 
 // Verdict is the schema Invariant of the contract: whether something holds that must survive everything.
@@ -182,6 +182,10 @@ func (w *outside) charges(ctx context.Context, j *journal) finding {
 	text := plural(charges, "charge") + " and " + plural(refunds, "refund") + " at the gateway, as the log has them"
 	if asked < orders {
 		text += fmt.Sprintf(" (%d of %d orders looked up)", asked, orders)
+	}
+	// What was found before the journal was begun is found again only when every order is looked up.
+	if j.asked = j.asked || asked == orders; !j.asked {
+		return finding{Unchecked, text, nil}
 	}
 	return finding{Holds, text, nil}
 }

@@ -1,6 +1,7 @@
 package pulse
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -78,8 +79,10 @@ func (j *journal) event(topic int, e event.Event, r broker.Record) bool {
 	}
 	if !o.measured && o.settled() {
 		o.measured = true
-		j.took = append(j.took, e.Time.Sub(o.placedAt))
-		j.took = j.took[max(0, len(j.took)-settles):]
+		// Logs are read in no order of time.
+		i, _ := slices.BinarySearchFunc(j.settled, e.Time, func(s settled, at time.Time) int { return s.at.Compare(at) })
+		j.settled = slices.Insert(j.settled, i, settled{e.Time, e.Time.Sub(o.placedAt)})
+		j.settled = j.settled[max(0, len(j.settled)-settles):]
 	}
 	return true
 }

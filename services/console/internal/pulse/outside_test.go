@@ -2,6 +2,7 @@ package pulse_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -108,24 +109,41 @@ func TestOrdersAreLookedUpAgain(t *testing.T) {
 	s.cfg.Playground.Gateway = srv.URL
 	p := pulse.New(s.cfg)
 	s.Run(p.Run)
-	late := time.After(20 * time.Second)
-	becomes := func(state pulse.State) {
-		t.Helper()
-		for {
-			got, fresh := p.Look(t.Context())
-			if got.Invariants[1].State == state {
-				return
-			}
-			select {
-			case <-fresh:
-			case <-late:
-				t.Fatalf("it stays %+v", got.Invariants)
-			}
+	charges(t, p, pulse.Holds)
+	close(twice)
+	charges(t, p, pulse.Broken)
+}
+
+// charges waits until the verdict on charges is that.
+func charges(t *testing.T, p *pulse.Pulse, state pulse.State) {
+	t.Helper()
+	for late := time.After(20 * time.Second); ; {
+		got, fresh := p.Look(t.Context())
+		if got.Invariants[1].State == state {
+			return
+		}
+		select {
+		case <-fresh:
+		case <-late:
+			t.Fatalf("it stays %+v", got.Invariants)
 		}
 	}
-	becomes(pulse.Holds)
-	close(twice)
-	becomes(pulse.Broken)
+}
+
+// Nobody says that charges hold before every order was looked up once: a double charge may be among the others.
+func TestChargesHoldOnceAllAreLookedUp(t *testing.T) {
+	s := open(t)
+	ledger := map[string]money{}
+	for i := range 250 {
+		id := viewtest.ID(fmt.Sprint(i))
+		ledger[id] = money{charges: []int64{2500}}
+		s.Put(s.Confirmed(id, "c-1")...)
+	}
+	s.gateway(ledger)
+	s.want("charges", pulse.Unchecked, "of 250 orders looked up")
+	p := pulse.New(s.cfg)
+	s.Run(p.Run)
+	charges(t, p, pulse.Holds)
 }
 
 type mail struct {

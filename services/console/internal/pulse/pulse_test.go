@@ -3,6 +3,7 @@ package pulse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -170,6 +171,33 @@ func TestCopiesAndVoidsChangeNothing(t *testing.T) {
 	}
 	if got.Settle == nil || *got.Settle != (pulse.Settle{P50: 2, P95: 2}) {
 		t.Errorf("settled in %+v; the writer takes a millisecond for each event", got.Settle)
+	}
+}
+
+// Whose log is read last did not settle last.
+func TestSettleIsOfThoseThatSettledLast(t *testing.T) {
+	s := open(t)
+	order := func(placed time.Time, settles time.Duration, partition int) {
+		id := viewtest.ID(fmt.Sprint(placed, partition))
+		s.Clock = placed
+		story := []broker.Record{s.Placed(id, "c-1")}
+		s.Clock = placed.Add(settles)
+		story = append(story, s.Fact("order", id, &orderv1.OrderConfirmed{}, story[0]))
+		for _, r := range story {
+			r.Partition = partition
+			s.Put(r)
+		}
+	}
+	now := s.Clock
+	for range 4 { // more than is read at once
+		s.Log.Append(broker.TopicPartition{Topic: "order.events.v1", Partition: 1}, broker.Record{Key: []byte("k"), Value: make([]byte, 300<<10)})
+	}
+	for i := range time.Duration(100) {
+		order(now.Add(i*time.Second), time.Second, 0)
+		order(now.Add(i*time.Second-time.Hour), time.Minute, 1)
+	}
+	if got := s.sample().Settle; got == nil || *got != (pulse.Settle{P50: 1000, P95: 1000}) {
+		t.Errorf("settled in %+v", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -31,7 +32,11 @@ func (p *Pages) tellPulse(ctx context.Context, out *httpdoor.Events, onMap bool)
 		if err == nil && onMap {
 			err = p.pages["map"].ExecuteTemplate(&parts, "map", layout{Pulse: &sample, Page: p.chart})
 		}
-		if err != nil || out.Send("pulse", "", parts.String()) != nil {
+		if err != nil {
+			slog.ErrorContext(ctx, "console page", "page", "pulse", "error", err)
+			return
+		}
+		if out.Send("pulse", "", parts.String()) != nil {
 			return // the reader is gone
 		}
 		for waiting := true; waiting; {

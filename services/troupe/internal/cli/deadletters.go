@@ -84,9 +84,13 @@ func narrow(f *rest.LetterFilter, args []string) error {
 	return nil
 }
 
+// tooOften is how often a head may fail redrives before another takes --force. The console says so too.
+const tooOften = 5
+
 // heads lists the first letters of the chains that are meant, the longest waiting first; at most so many, 0 means all.
-func (o operator) heads(ctx context.Context, f rest.LetterFilter, most uint) ([]rest.Letter, error) {
-	var heads []rest.Letter
+// Where there is such a bound, those that cannot be redriven without force do not use it up: they are passed over.
+func (o operator) heads(ctx context.Context, f rest.LetterFilter, most uint, force bool) ([]rest.Letter, error) {
+	heads, passed := []rest.Letter{}, 0
 	seen := map[string]bool{} // a chain that moves while the list is read may come twice
 	for paging := (rest.Paging{Size: 200}); ; {
 		page, err := o.Letters(ctx, f, paging)
@@ -94,19 +98,24 @@ func (o operator) heads(ctx context.Context, f rest.LetterFilter, most uint) ([]
 			return nil, err
 		}
 		for _, l := range page.Letters {
-			if !seen[nameOf(l)] {
+			switch {
+			case seen[nameOf(l)] || most > 0 && uint(len(heads)) == most:
+			case most > 0 && !force && l.Redrives >= tooOften && l.RetryAt.IsZero():
+				passed++
+			default:
 				heads = append(heads, l)
 			}
 			seen[nameOf(l)] = true
 		}
 		switch paging.Token = page.NextPageToken; {
-		case most > 0 && uint(len(heads)) >= most:
-			return heads[:most], nil
-		case paging.Token != "":
-		case len(heads) == 0 && f.OrderID != "":
+		case paging.Token != "" && (most == 0 || uint(len(heads)) < most):
+		case len(heads)+passed == 0 && f.OrderID != "":
 			return nil, fault.New(fault.NotFound,
 				"nothing of order %s is parked; what was done about it: troupe dead-letters log %s", f.OrderID, f.OrderID)
 		default:
+			if passed > 0 {
+				_, _ = fmt.Fprintf(o.errs, "%d passed over whose heads failed %d redrives; --force takes them too\n", passed, tooOften)
+			}
 			return heads, nil
 		}
 	}
@@ -118,7 +127,7 @@ func (o operator) head(ctx context.Context, args []string) (rest.Letter, error) 
 	if err := narrow(&f, args); err != nil {
 		return rest.Letter{}, err
 	}
-	heads, err := o.heads(ctx, f, 0)
+	heads, err := o.heads(ctx, f, 0, false)
 	if err != nil {
 		return rest.Letter{}, err
 	}

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"os/user"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,24 @@ const askAgain = 250 * time.Millisecond
 
 // actFlags say who asks and why. reason says what the reason is of.
 func actFlags(cmd *cobra.Command, a *rest.Act, reason string) {
-	cmd.Flags().StringVar(&a.By, "by", os.Getenv("USER"), "who asks, where the console takes no tokens; kept for ever in the log")
+	cmd.Flags().StringVar(&a.By, "by", variable("USER", systemUser()), "who asks, where the console takes no tokens; kept for ever in the log")
 	cmd.Flags().StringVar(&a.Reason, "reason", "", reason+"; kept for ever in the log")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		switch {
+		case strings.TrimSpace(a.By) == "":
+			return usageError{fault.Field("--by", "must say who asks")}
+		case cmd.Flags().Changed("reason") && strings.TrimSpace(a.Reason) == "":
+			return usageError{fault.Field("--reason", "must say why")}
+		}
+		return nil
+	}
+}
+
+func systemUser() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
 }
 
 func redriveCommand() *cobra.Command {
@@ -39,12 +56,13 @@ func redriveCommand() *cobra.Command {
 		Long: `Runs the chain of an order from its first event, through the service that parked it, and says what became of it. At the first
 event that fails again it stops; that one and all behind it wait on. What happened already does not happen again.
 
-With --participant, --class and --type, or --all, it does so with every chain meant, one by one, at most --rate a second. Ctrl-C stops
-it; the same command goes on with what is left. A chain whose head failed five redrives is refused without --force.`,
+With --participant, --class and --type, or --all, it does so with every chain meant, one by one, at most --rate a second, however long
+that takes unless --timeout is given. Ctrl-C stops it; the same command goes on with what is left. A chain whose head failed five
+redrives is refused without --force, and not one of the --limit.`,
 		Example: `  troupe dead-letters redrive 0f8fad5b-d9cb-569f-a165-70867728950e
   troupe dead-letters redrive --participant payment --class permanent --dry-run
   troupe dead-letters redrive --all --rate 200 --reason 'gateway account put right'`,
-		RunE: d.run(func(ctx context.Context, o operator, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			switch err := narrow(&f, args); {
 			case err != nil:
 				return err
@@ -53,17 +71,22 @@ it; the same command goes on with what is left. A chain whose head failed five r
 			case rate < 1 || rate > 1000:
 				return usageError{fault.Field("--rate", "must be 1 to 1000, is %d", rate)}
 			}
-			heads, err := o.heads(ctx, f, limit)
-			if err != nil {
-				return err
+			if f.OrderID == "" && !cmd.Flags().Changed("timeout") {
+				d.timeout = 0
 			}
-			if dryRun {
-				return o.printLetters(rest.LetterPage{Letters: heads})
-			}
-			return o.redrive(ctx, heads, a, rate)
-		}),
+			return d.with(cmd, func(ctx context.Context, o operator) error {
+				heads, err := o.heads(ctx, f, limit, a.Force)
+				if err != nil {
+					return err
+				}
+				if dryRun {
+					return o.printLetters(rest.LetterPage{Letters: heads})
+				}
+				return o.redrive(ctx, heads, a, rate)
+			})
+		},
 	}
-	d.flags(cmd, 0)
+	d.flags(cmd, readWithin)
 	filterFlags(cmd, &f)
 	actFlags(cmd, &a, "why it will go well now")
 	cmd.Flags().BoolVar(&a.Force, "force", false, "also when the head failed five redrives")
@@ -163,12 +186,15 @@ func (o operator) outcome(ctx context.Context, s rest.RequestState) error {
 	if o.json {
 		err = o.document(s)
 	} else {
-		why := s.LetterID + " " + s.Class + " " + s.Message
-		if s.State == "waiting" {
+		figures, why := "", s.LetterID+" "+s.Class+" "+s.Message
+		switch s.State {
+		case "waiting":
 			why = "request " + s.RequestID + " is in the log and goes on"
+		case "done", "failed": // of one that is refused nobody says what waits
+			figures = fmt.Sprintf("%d came back, %d wait  ", s.Redriven, s.Waiting)
 		}
-		_, err = fmt.Fprintf(o.out, "%s  %s %s: %d came back, %d wait  %s\n", terminal.Clean(s.Participant+"/"+s.OrderID),
-			terminal.Clean(s.Action), terminal.Clean(s.State), s.Redriven, s.Waiting, terminal.Cut(why, 500))
+		_, err = fmt.Fprintf(o.out, "%s  %s %s: %s%s\n", terminal.Clean(s.Participant+"/"+s.OrderID),
+			terminal.Clean(s.Action), terminal.Clean(s.State), figures, terminal.Cut(why, 500))
 	}
 	if s.State != "done" {
 		return errStillParked

@@ -23,7 +23,8 @@ func editCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "edit ORDER", Short: "Put the payload of the first event right, then redrive the chain", Args: cobra.ExactArgs(1),
 		Long: `Replaces the payload of the first event of a chain, as JSON of the event's type, and redrives the chain. The log keeps both, and
-who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) with the payload; left unchanged, nothing is done.`,
+who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) with the payload; left unchanged, nothing is done. The
+time in the editor does not count for --timeout.`,
 		Example: `  troupe dead-letters edit ORDER --reason 'card method does not exist'
   troupe dead-letters show ORDER --json | jq '.letters[0].payload | .payment_method = "pm_card_visa"' |
     troupe dead-letters edit ORDER --payload - --reason 'card method does not exist'`,
@@ -31,7 +32,9 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 			switch {
 			case file != "":
 				a.Payload, err = readPayload(cmd.InOrStdin(), file)
-			case !terminal.Is(cmd.InOrStdin()):
+			case terminal.Is(cmd.InOrStdin()) && terminal.Is(cmd.OutOrStdout()):
+				return d.editByHand(cmd, args, a)
+			default:
 				err = usageError{fault.Field("--payload", "is needed where there is no terminal for an editor")}
 			}
 			if err != nil {
@@ -43,14 +46,11 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 					return err
 				}
 				a.LetterID = head.LetterID
-				if file != "" {
-					return o.act(ctx, head, "edit", a)
-				}
-				return o.editByHand(ctx, head, a)
+				return o.act(ctx, head, "edit", a)
 			})
 		},
 	}
-	d.flags(cmd, 0)
+	d.flags(cmd, readWithin)
 	actFlags(cmd, &a, "why it was wrong")
 	_ = cmd.MarkFlagRequired("reason")
 	cmd.Flags().StringVar(&file, "payload", "", "file with the whole new payload as JSON; - is the standard input")
@@ -58,21 +58,35 @@ who changed it and why. Without --payload it opens $VISUAL or $EDITOR (or vi) wi
 	return cmd
 }
 
-// editByHand has the operator change the payload, and keeps what cannot be used.
-func (o operator) editByHand(ctx context.Context, head rest.Letter, a rest.Act) error {
-	chain, err := o.Chain(ctx, head.Participant, head.OrderID, rest.Paging{Size: 1})
+// editByHand has the operator change the payload, in their own time, and keeps what cannot be used.
+func (d *consoleAPI) editByHand(cmd *cobra.Command, args []string, a rest.Act) error {
+	var head rest.Letter
+	var payload json.RawMessage
+	err := d.with(cmd, func(ctx context.Context, o operator) (err error) {
+		if head, err = o.head(ctx, args); err != nil {
+			return err
+		}
+		chain, err := o.Chain(ctx, head.Participant, head.OrderID, rest.Paging{Size: 1})
+		if err == nil && len(chain.Letters) == 0 {
+			err = fault.New(fault.NotFound, "nothing of %s waits any more", nameOf(head))
+		}
+		if err == nil { // what is edited may be another than what was listed a moment ago
+			a.LetterID, payload = chain.Letters[0].LetterID, chain.Letters[0].Payload
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	file, err := inEditor(chain.Letters[0].Payload)
+	file, err := inEditor(payload)
 	if err != nil {
 		return err
 	}
 	if a.Payload, err = readPayload(nil, file); err == nil {
-		err = o.act(ctx, head, "edit", a)
+		err = d.with(cmd, func(ctx context.Context, o operator) error { return o.act(ctx, head, "edit", a) })
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(o.errs, "the edited payload is in %s; --payload takes it\n", file)
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "the edited payload is in %s; --payload takes it\n", file)
 		return err
 	}
 	return os.Remove(file)

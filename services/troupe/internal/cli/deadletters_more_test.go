@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -111,6 +113,32 @@ func TestJSONInBulk(t *testing.T) {
 		_, out, errs := c.run("", append(append([]string{"dead-letters"}, strings.Fields(args)...), "--json", "--by", "ada", "--console-url", c.url)...)
 		if !same(t, out, want...) {
 			t.Errorf("%s: got\n%s%s\nwant\n%s", args, out, errs, want)
+		}
+	}
+}
+
+// Where nothing is parked, the list of it is empty, as the contract has it.
+func TestJSONOfNothing(t *testing.T) {
+	c := serve(t, answers{getLetters: says(200, page(""))})
+	_, out, errs := c.run("", "dead-letters", "redrive", "--all", "--dry-run", "--json", "--by", "ada", "--console-url", c.url)
+	if !same(t, out, page("")) {
+		t.Errorf("got %s%s", out, errs)
+	}
+}
+
+// Who asks is known where no variable says it, one order is waited for within bounds, and blanks say nothing.
+func TestActFlags(t *testing.T) {
+	t.Setenv("USER", "")
+	for _, cmd := range []*cobra.Command{redriveCommand(), editCommand(), discardCommand()} {
+		if got, within := cmd.Flag("by").DefValue, cmd.Flag("timeout").DefValue; got != systemUser() || got == "" || within != "30s" {
+			t.Errorf("%s: by %q, within %s", cmd.Name(), got, within)
+		}
+	}
+	for _, flag := range []string{"--by", "--reason"} {
+		c := serve(t, answers{})
+		code, _, errs := c.run("", "dead-letters", "discard", "o-1", "--by", "ada", "--reason", "a test", flag, " ", "--console-url", c.url)
+		if code != exitUsage || !strings.Contains(errs, flag+": must say") {
+			t.Errorf("%s: code %d, %s", flag, code, errs)
 		}
 	}
 }
@@ -228,15 +256,56 @@ func TestEditIsKept(t *testing.T) {
 		"invalid": {"sed -i s/refused/none/", says(422, refusal(422, "invalid-payload", "/payload/x")), true},
 		"no JSON": {"sed -i s/{/x/", nil, true},
 	} {
-		c := serve(t, answers{getChain: says(200, chain(1, "", head())), edit: tc.answer})
-		t.Setenv("TMPDIR", t.TempDir())
-		t.Setenv("VISUAL", tc.editor)
-		var out, errs bytes.Buffer
-		o := operator{rest.NewConsole(c.url), printer{&out, &errs, false}}
-		err := o.editByHand(t.Context(), rest.Letter{Participant: "payment", OrderID: "o-1", LetterID: "e-1"}, rest.Act{By: "ada", Reason: "wrong", LetterID: "e-1"})
+		c := serve(t, answers{getLetters: one, getChain: says(200, chain(1, "", head())), edit: tc.answer})
+		said, err := editingByHand(t, c, tc.editor)
 		left, _ := filepath.Glob(filepath.Join(os.TempDir(), "*"))
-		if (err != nil) != tc.kept || (len(left) == 1) != tc.kept || strings.Contains(errs.String(), "--payload takes it") != tc.kept {
-			t.Errorf("%s: %v, left %v, %s%s", name, err, left, out.String(), errs.String())
+		if (err != nil) != tc.kept || (len(left) == 1) != tc.kept || strings.Contains(said, "--payload takes it") != tc.kept {
+			t.Errorf("%s: %v, left %v, %s", name, err, left, said)
 		}
+	}
+}
+
+// editingByHand is an edit of o-1 at a terminal.
+func editingByHand(t *testing.T, c *console, editor string) (said string, err error) {
+	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("VISUAL", editor)
+	var out bytes.Buffer
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err = (&consoleAPI{url: c.url}).editByHand(cmd, []string{"payment/o-1"}, rest.Act{By: "ada", Reason: "wrong"})
+	return out.String(), err
+}
+
+// A chain can move between two looks: what is sent is of the letter that was edited, and of nothing there is nothing to edit.
+func TestEditOfAChainThatMoves(t *testing.T) {
+	moved := strings.Replace(head(), `"e-1"`, `"e-3"`, 1)
+	c := serve(t, answers{getLetters: one, getChain: says(200, chain(1, "", moved)), edit: says(200, state("done", `,"redriven":1`))})
+	said, err := editingByHand(t, c, "sed -i s/refused/visa/")
+	if asked := c.asked[len(c.asked)-1]; err != nil || !strings.Contains(asked, `"letter_id":"e-3"`) {
+		t.Errorf("%v, %s, %s", err, said, asked)
+	}
+	c = serve(t, answers{getLetters: one, getChain: says(200, chain(0, ""))})
+	if _, err := editingByHand(t, c, "false"); fault.ClassOf(err) != fault.NotFound {
+		t.Errorf("nothing waits: %v", err)
+	}
+}
+
+// Nothing that a terminal would obey is printed, and all that JSON may hold can be.
+func TestYAMLIsShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"tea\u202e\u2066\u200b":   "a: tea���\n",
+		"tea\ufffe\uffff\x7f\x1b": "a: tea����\n",
+		"panic: x\n\tat y 茶":      "a: |-\n  panic: x\n  \tat y 茶\n",
+	} {
+		raw, _ := json.Marshal(map[string]string{"a": in})
+		if got, err := asYAML(raw); err != nil || string(got) != want {
+			t.Errorf("%q: got %q, %v", in, got, err)
+		}
+	}
+	if got, err := asYAML([]byte(`{"a":"\u202e"}`)); err != nil || string(got) != "a: �\n" {
+		t.Errorf("escaped: got %q, %v", got, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
 func variable(name, otherwise string) string {
@@ -45,6 +46,9 @@ func (a *asking) flags(cmd *cobra.Command, within time.Duration) {
 
 // with calls f with a context that ends after the timeout, or with the command.
 func (a *asking) with(cmd *cobra.Command, f func(context.Context, printer) error) error {
+	if a.timeout < 0 {
+		return usageError{fault.Field("--timeout", "must not be negative, is %s", a.timeout)}
+	}
 	ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
 	if a.timeout != 0 {
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)

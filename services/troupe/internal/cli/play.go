@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,15 +67,17 @@ func settlePorts(cmd *cobra.Command, o *play.Options, mode string) error {
 	if mode != "fixed" && mode != "auto" {
 		return fault.Field("--ports", "must be fixed or auto, is %q", mode)
 	}
-	f := cmd.Flags()
 	for _, p := range play.PortList {
-		if v := os.Getenv(p.Variable()); v != "" && !f.Changed(p.Flag()) {
-			if err := f.Set(p.Flag(), v); err != nil {
-				return fault.Field(p.Variable(), "%w", err)
+		n := p.Of(&o.Ports)
+		switch v := os.Getenv(p.Variable()); {
+		case cmd.Flags().Changed(p.Flag()):
+		case v != "":
+			var err error
+			if *n, err = strconv.Atoi(v); err != nil || *n < 0 || *n > 65535 {
+				return fault.Field(p.Variable(), "must be 0 to 65535, is %q", v)
 			}
-		}
-		if mode == "auto" && !f.Changed(p.Flag()) {
-			*p.Of(&o.Ports) = 0
+		case mode == "auto":
+			*n = 0
 		}
 	}
 	return nil

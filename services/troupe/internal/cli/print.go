@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,10 +31,10 @@ func (p printer) document(v any) error {
 	return err
 }
 
-// asYAML writes JSON in blocks. What a terminal would obey is escaped, as YAML has it.
+// asYAML writes JSON in blocks, in characters that a terminal shows and YAML knows, whether they were escaped or not.
 func asYAML(text []byte) ([]byte, error) {
 	var doc yaml.Node
-	if err := yaml.Load(text, &doc); err != nil {
+	if err := yaml.Load(bytes.Map(terminal.Shown, text), &doc); err != nil {
 		return nil, err
 	}
 	inBlocks(&doc)
@@ -41,7 +42,7 @@ func asYAML(text []byte) ([]byte, error) {
 }
 
 func inBlocks(n *yaml.Node) {
-	n.Style = 0
+	n.Style, n.Value = 0, strings.Map(terminal.Shown, n.Value)
 	for _, of := range n.Content {
 		inBlocks(of)
 	}

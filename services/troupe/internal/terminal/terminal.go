@@ -57,14 +57,17 @@ func (s Style) Paint(c Colour, text string) string {
 	return string(c) + text + reset
 }
 
-// Clean replaces what a terminal would obey rather than show.
+// Shown returns a character of a text of several lines, and another for what a terminal would obey rather than show.
+func Shown(r rune) rune {
+	if strconv.IsPrint(r) || r == '\n' || r == '\t' {
+		return r
+	}
+	return '�'
+}
+
+// Clean replaces what a terminal would obey rather than show, ends of lines too.
 func Clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return '�'
-	}, s)
+	return strings.NewReplacer("\n", "�", "\t", "�").Replace(strings.Map(Shown, s))
 }
 
 // Cut makes text one line of at most so many characters. It cuts in the middle: the step that failed stands at the beginning of an

@@ -143,7 +143,7 @@ for (const button of document.querySelectorAll('[data-bulk]')) {
     try {
       const all = await heads({ participant, class: cause, ...(type && { type }) });
       const put = await ask('Redrive this group?', [
-        el('p', {}, `${all.length} orders, one after the other, while this page is open. To go on without it: troupe dead-letters redrive --participant ${participant} --class ${cause}`),
+        el('p', {}, `${all.length} orders, one after the other, while this page is open. To go on without it: troupe dead-letters redrive --participant ${participant} --class ${cause}${type && ` --type ${type}`}`),
         by(), field('Why', reason(false))], 'Redrive');
       if (!put) return;
       const who = remember(put.by);

@@ -5,7 +5,6 @@ import { hear } from '/static/live.js';
 const most = 60;
 const takes = 1100; // ms from the writer to the reader
 const still = matchMedia('(prefers-reduced-motion: reduce)');
-const layer = document.getElementById('dots');
 const routes = new Map(); // by event type
 for (const path of document.querySelectorAll('path.route')) {
   const length = path.getTotalLength();
@@ -23,7 +22,7 @@ function send(route, count) {
   circle.setAttribute('class', `dot ${route.source}`);
   dots.add({ circle, points: route.points, began: performance.now() });
   move({ circle, points: route.points }, 0);
-  layer.append(circle);
+  document.getElementById('dots').append(circle); // the map may be another than at first
   if (dots.size === 1) requestAnimationFrame(step);
 }
 
