@@ -154,9 +154,6 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 		return fmt.Errorf("say where the playground is: %w", err)
 	}
 	out.print(greeting(o, at, out, fmt.Sprintf("Troupe is playing, ready after %.1f s.", time.Since(began).Seconds())))
-	if o.Ready != nil {
-		o.Ready(at)
-	}
 	<-ctx.Done()
 	return nil
 }
