@@ -29,6 +29,8 @@ const (
 	// saySoAfter is when people are told what is not ready yet.
 	saySoAfter = 9 * time.Second
 	askEvery   = 50 * time.Millisecond
+	// moveWithin bounds the wait for a broker that is away.
+	moveWithin = 5 * time.Second
 )
 
 // Run plays until ctx ends: it starts everything, says where it is once it is ready, keeps it running, and stops it in
@@ -109,9 +111,14 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 func (o *Options) controlled(at Playground, running []*supervise.Process) control.Stores {
 	snapshots := &redis.Snapshots{}
 	move := func(signal syscall.Signal) func(context.Context) error {
-		return func(context.Context) error {
+		return func(ctx context.Context) error {
 			if o.Brokers < 2 || len(o.KafkaBrokers) > 0 {
 				return fault.New(fault.Conflict, "only several embedded brokers can move anything: see troupe play --brokers")
+			}
+			ctx, cancel := context.WithTimeout(ctx, moveWithin)
+			defer cancel()
+			if err := supervise.Dialable(ctx, at.Kafka[0]); err != nil { // only what listens knows the signal
+				return fault.As(fault.Unavailable, err)
 			}
 			return running[0].Signal(signal) // the broker starts first
 		}
