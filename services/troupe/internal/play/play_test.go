@@ -2,15 +2,21 @@ package play
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
 
 func options(t *testing.T) Options {
@@ -217,6 +223,33 @@ func TestSeveralBrokers(t *testing.T) {
 	}
 }
 
+// A signal that came before the broker knows it would end the broker.
+func TestNothingMovesWhileTheBrokerIsAway(t *testing.T) {
+	o := Options{Brokers: 2}
+	starting := supervise.New(supervise.Spec{Name: "broker", Path: "/bin/sleep", Args: []string{"600"}, StopWithin: time.Minute},
+		func(string, []byte) {}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { _ = starting.Run(ctx) }) // never fails
+	for starting.Status().PID == 0 {
+		runtime.Gosched()
+	}
+	before := starting.Status()
+	within, done := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer done()
+	stores := o.controlled(Playground{Kafka: []string{"127.0.0.1:1"}}, []*supervise.Process{starting})
+	for name, move := range map[string]func(context.Context) error{"leaders": stores.MoveLeaders, "coordinators": stores.MoveCoordinators} {
+		if err := move(within); fault.ClassOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if now := starting.Status(); now.PID != before.PID || now.Restarts > 0 {
+		t.Errorf("%+v, and then %+v", before, now)
+	}
+}
+
 func TestDirectoryIsForOne(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "kafka", "old")
@@ -236,12 +269,22 @@ func TestDirectoryIsForOne(t *testing.T) {
 	if _, err := os.Stat(old); err != nil {
 		t.Errorf("wiped by the one that was refused: %v", err)
 	}
-	at := Playground{PID: 7, Order: "http://127.0.0.1:1"}
+	at := Playground{PID: os.Getpid(), Order: "http://127.0.0.1:1"}
 	if err := at.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Find(dir); err != nil || got.Order != at.Order || got.PID != 7 {
+	if got, err := Find(dir); err != nil || got.Order != at.Order || got.PID != at.PID {
 		t.Errorf("found %+v, %v", got, err)
+	}
+	gone := exec.CommandContext(t.Context(), "/bin/sleep", "0")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Playground{PID: gone.Process.Pid}).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(dir); fault.ClassOf(err) != fault.NotFound {
+		t.Errorf("of one that was killed: %v", err)
 	}
 	release()
 	if _, err := Find(dir); fault.ClassOf(err) != fault.NotFound {
