@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	slog.SetDefault(log)
 	running := make([]*supervise.Process, len(list))
 	for i, p := range list {
-		running[i] = supervise.New(p.Spec, out.line, log)
+		running[i] = supervise.New(p, out.line, log)
 	}
 	handler, stage, err := o.controlAPI(at, running)
 	if err != nil {
@@ -132,7 +132,7 @@ func (o *Options) controlled(at Playground, running []*supervise.Process) contro
 	}
 }
 
-func width(list []process) int {
+func width(list []supervise.Spec) int {
 	w := len("play")
 	for _, p := range list {
 		w = max(w, len(p.Name))
@@ -141,7 +141,7 @@ func width(list []process) int {
 }
 
 // announce waits until everything is ready, says where it is, and stays until ctx ends.
-func announce(ctx context.Context, o Options, at Playground, list []process, out *logs) error {
+func announce(ctx context.Context, o Options, at Playground, list []supervise.Spec, out *logs) error {
 	began := time.Now()
 	told := false
 	for {
@@ -166,9 +166,9 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 }
 
 // unready returns the processes that are not ready, and why, where they say so.
-func unready(ctx context.Context, list []process) (still []process, why []string) {
+func unready(ctx context.Context, list []supervise.Spec) (still []supervise.Spec, why []string) {
 	for _, p := range list {
-		if err := p.ready(ctx); err != nil {
+		if err := ready(ctx, p); err != nil {
 			still = append(still, p)
 			why = append(why, p.Name+" ("+err.Error()+")")
 		}
@@ -176,13 +176,15 @@ func unready(ctx context.Context, list []process) (still []process, why []string
 	return still, why
 }
 
-func (p process) ready(ctx context.Context) error {
+// ready asks what speaks HTTP; the others need only accept connections.
+func ready(ctx context.Context, p supervise.Spec) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if p.readyURL == "" {
-		return supervise.Dialable(ctx, p.readyAddr)
+	at, ok := p.Addresses["http"]
+	if !ok {
+		return supervise.Dialable(ctx, p.Addresses[p.Name])
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.readyURL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/readyz", nil)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func TestRefusesWrongOptions(t *testing.T) {
 		"env without a name":   {func(o *Options) { o.Env = []string{"payment:=1"} }, "--env"},
 		"env of nobody":        {func(o *Options) { o.Env = []string{"paymint:A=1"} }, "--env"},
 		"env of no instance":   {func(o *Options) { o.Env = []string{"redis-2:A=1"} }, "--env"},
+		"env of one too many":  {func(o *Options) { o.Env = []string{"payment-2:A=1"} }, "--env"},
 		"too many brokers":     {func(o *Options) { o.Brokers = 6 }, "--brokers"},
 		"short deadline":       {func(o *Options) { o.PaymentDeadline = time.Millisecond }, "--payment-deadline"},
 	} {
@@ -108,7 +109,7 @@ func TestExternalStoresNeedNoPort(t *testing.T) {
 }
 
 // variables of a process, as the program gets them: the last of a name.
-func variables(p process) map[string]string {
+func variables(p supervise.Spec) map[string]string {
 	all := map[string]string{}
 	for _, e := range p.Env {
 		name, value, _ := strings.Cut(e, "=")
@@ -117,7 +118,7 @@ func variables(p process) map[string]string {
 	return all
 }
 
-func names(list []process) string {
+func names(list []supervise.Spec) string {
 	var n []string
 	for _, p := range list {
 		n = append(n, p.Name)
@@ -155,7 +156,7 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	if p := list[7]; p.Instance != 3 || p.Service != "payment" || strings.Join(p.Args, " ") != "run payment" {
-		t.Errorf("payment-3 = %+v", p.Spec)
+		t.Errorf("payment-3 = %+v", p)
 	}
 	for i, port := range []int{o.Ports.Console, o.Ports.Console + 100} {
 		q := list[10+i]
