@@ -38,10 +38,11 @@ func (c *Client) SnapshotRedis(ctx context.Context) error { return c.post(ctx, "
 // RestoreRedis puts the snapshot in the place of what Redis holds; keys go on to expire from then. Conflict when there is none.
 func (c *Client) RestoreRedis(ctx context.Context) error { return c.post(ctx, "/redis/restore") }
 
-// MoveLeaders gives every partition a leader drawn anew. Conflict with one broker only (troupe play --brokers 3 has three).
+// MoveLeaders has every partition get a leader drawn anew, moments after it returns. Conflict with one broker only (troupe
+// play --brokers 3 has three), Unavailable when the brokers are away for 5 s.
 func (c *Client) MoveLeaders(ctx context.Context) error { return c.post(ctx, "/broker/leaders/move") }
 
-// MoveCoordinators gives every consumer group another coordinator. Conflict with one broker only.
+// MoveCoordinators has every consumer group get another coordinator; otherwise as MoveLeaders.
 func (c *Client) MoveCoordinators(ctx context.Context) error {
 	return c.post(ctx, "/broker/coordinators/move")
 }

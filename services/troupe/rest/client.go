@@ -127,7 +127,8 @@ func read[T any](resp *http.Response, err error) (document T, _ error) {
 	if err != nil {
 		return document, fault.New(fault.Unavailable, "read the answer: %w", err)
 	}
-	return document, decode(raw, &document)
+	err = decode(raw, &document)
+	return document, err
 }
 
 func decode(raw []byte, into any) error {

@@ -177,7 +177,7 @@ func (s *Stage) mendIn(is *Status, d time.Duration) {
 	})
 }
 
-// Run waits until ctx ends, and mends everything.
+// Run waits until ctx ends, and mends everything, as far as that can be mended: it tries once.
 func (s *Stage) Run(ctx context.Context) error {
 	<-ctx.Done()
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryAfter)
@@ -185,8 +185,12 @@ func (s *Stage) Run(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, is := range s.on {
-		if is.On {
-			_ = s.mend(within, is) // there is no later time
+		if !is.On {
+			continue
+		}
+		is.On = false // there is no later time
+		if err := is.end(within); err != nil {
+			slog.WarnContext(ctx, "left broken", "break", is.Name, "error", err)
 		}
 	}
 	return nil

@@ -117,6 +117,19 @@ func TestAnotherChoiceTakesThePlaceOfTheFirst(t *testing.T) {
 	})
 }
 
+func TestAtTheEndMendingIsTriedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		if _, err := b.Begin(t.Context(), "gateway", "50"); err != nil {
+			t.Fatal(err)
+		}
+		b.fail = errors.New("no gateway")
+		b.stop()
+		<-time.After(2 * time.Minute)
+		b.wantDone(t, "begin 50", "end")
+	})
+}
+
 func TestWhatIsOverAtOnceShowsItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

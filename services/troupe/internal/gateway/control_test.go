@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +31,34 @@ func TestControlRefusesWhatCannotBe(t *testing.T) {
 			t.Errorf("%s: %s does not name it", field, got.body)
 		}
 	}
+}
+
+// Requests below /v1 are bounded: one more waits, and is in nobody's way who asks for the ledger or ends the delay.
+func TestRequestsThatAreHeldUpShutNobodyOutOfTheControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, t.TempDir(), nil).Handler()
+		put(t, h, `{"delay_ms":30000}`).want(200)
+		var callers sync.WaitGroup
+		var answered atomic.Int64
+		for range maxInFlight + 1 {
+			callers.Go(func() {
+				if got := ask(t, h, "GET", "/v1/payment_intents/x", ""); got.status == http.StatusNotFound {
+					answered.Add(1)
+				}
+			})
+		}
+		<-time.After(30 * time.Second)
+		synctest.Wait()
+		if n := answered.Load(); n != maxInFlight {
+			t.Errorf("%d were answered at first", n)
+		}
+		ask(t, h, "GET", "/ledger", "").want(200)
+		put(t, h, `{}`).want(200)
+		callers.Wait()
+		if n := answered.Load(); n != maxInFlight+1 {
+			t.Errorf("%d were answered in the end", n)
+		}
+	})
 }
 
 // The second charge is the gateway's own doing: the answer, and the answer to the same key again, show nothing of it.

@@ -12,20 +12,23 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
 	"github.com/troupe-dev/troupe/services/troupe/internal/journal"
 	"github.com/troupe-dev/troupe/services/troupe/internal/switches"
-	"golang.org/x/net/netutil"
 )
 
 // ledgerFile in the simulator's folder is a journal with an entry for each change.
 const ledgerFile = "ledger.jsonl"
 
-// maxConnections bounds the requests that are worked on at the same time; more wait.
-const maxConnections = 4096
+// Bounds of the requests below /v1 at the same time: those that are worked on, and those that wait to be; more get 429.
+const (
+	maxInFlight = 4096
+	maxWaiting  = 16 * maxInFlight
+)
 
 // keysKeptFor is how long Stripe remembers idempotency keys at least.
 const keysKeptFor = 24 * time.Hour
@@ -85,7 +88,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "ledger", Run: s.ledger.Watch}, // what the book says then is not what the disk says
-		lifecycle.HTTP("http", netutil.LimitListener(ln, maxConnections), cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
+		lifecycle.HTTP("http", ln, cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
 	)
 }
 
@@ -129,7 +132,7 @@ func (s *Simulator) Handler() http.Handler {
 	r.Get("/ledger", s.getLedger)
 	s.control.Routes(r)
 	r.Route("/v1", func(r chi.Router) {
-		r.Use(identify, s.admit)
+		r.Use(middleware.ThrottleBacklog(maxInFlight, maxWaiting, hangFor), identify, s.admit)
 		r.Post("/payment_intents", s.post(s.createIntent, "amount", "currency", "payment_method", "payment_method_types[]", "metadata[]"))
 		r.Get("/payment_intents/search", s.get(s.searchIntents, "query"))
 		r.Get("/payment_intents/{id}", s.get(s.getIntent))

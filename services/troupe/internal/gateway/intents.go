@@ -101,7 +101,8 @@ func (s *Simulator) confirmIntent(p *params, id string) (*operation, *apiError) 
 		wrong := s.control.Now()
 		e := in.confirm(method, wrong.declines(in.ID, q), refuseAction, now)
 		if wrong.DoubleChargeNext > 0 && e.Intent.Status == succeeded {
-			s.control.Update(func(c *Control) { c.DoubleChargeNext-- })
+			// It may have been set anew meanwhile.
+			s.control.Update(func(c *Control) { c.DoubleChargeNext = max(0, c.DoubleChargeNext-1) })
 			e.Intent.chargeAgain()
 		}
 		return e, nil

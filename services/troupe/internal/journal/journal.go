@@ -20,6 +20,8 @@ import (
 // ErrClosed is the error of a journal that was closed.
 var ErrClosed = errors.New("journal: closed")
 
+var errTorn = errors.New("it is not one JSON value in UTF-8")
+
 // Journal is open for appending. Whoever waits for an entry writes and syncs all that were added meanwhile, so that one
 // sync serves many. Its methods may be called by many goroutines.
 type Journal struct {
@@ -42,7 +44,7 @@ type file interface {
 
 // Open opens or creates the journal at path, with its directory, and hands every entry to replay, in order. A last line
 // that a crash cut short was never confirmed to anybody, and is removed. An error names the file, and the line that is
-// damaged or that replay refuses.
+// damaged, has a field that E has not, or is refused by replay.
 func Open[E any](path string, replay func(E) error) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -82,7 +84,7 @@ func read[E any](r io.Reader, replay func(E) error) (entries uint64, end int64, 
 		}
 		var e E
 		if bad := decode(line, &e); bad != nil {
-			if _, more := lines.Peek(1); errors.Is(more, io.EOF) {
+			if _, more := lines.Peek(1); errors.Is(bad, errTorn) && errors.Is(more, io.EOF) {
 				return entries, end, nil
 			}
 			return entries, end, fmt.Errorf("line %d is damaged: %w", entries+1, bad)
@@ -95,19 +97,14 @@ func read[E any](r io.Reader, replay func(E) error) (entries uint64, end int64, 
 	}
 }
 
+// decode returns errTorn for what is no entry of anybody.
 func decode(line []byte, into any) error {
-	if !utf8.Valid(line) {
-		return errors.New("not UTF-8")
+	if !utf8.Valid(line) || !json.Valid(line) {
+		return errTorn
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("more than one entry")
-	}
-	return nil
+	return d.Decode(into)
 }
 
 // cut removes what follows the last whole line.

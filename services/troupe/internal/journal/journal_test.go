@@ -105,6 +105,24 @@ func TestADamagedJournalIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A last line that was written to its end may have been confirmed, whoever can read it.
+func TestALastLineThatIsWholeIsNotRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.jsonl")
+	for _, last := range []string{`{"n":2,"colour":"blue"}`, `{"n":"2"}`, `2`} {
+		content := "{\"n\":1}\n" + last + "\n"
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(path, func(entry) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "line 2 is damaged") {
+			t.Errorf("%s: %v", last, err)
+		}
+		if after, _ := os.ReadFile(path); string(after) != content {
+			t.Errorf("%s: the journal was changed", last)
+		}
+	}
+}
+
 func TestWhatReplayRefusesIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.jsonl")
 	j, _ := open(t, path)

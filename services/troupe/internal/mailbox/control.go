@@ -9,7 +9,7 @@ import (
 // Control is what the mailbox does wrong on purpose. Its zero value is a mailbox that works.
 type Control struct {
 	switches.Timed
-	// Outage hangs up on everybody, at the next command, and stores nothing.
+	// Outage hangs up on whoever says hello, names a sender or a recipient or ends a mail, and stores nothing.
 	Outage bool `json:"outage"`
 	// DelayMS is how long each mail waits before it is stored, in milliseconds.
 	DelayMS int `json:"delay_ms" max:"60000"`

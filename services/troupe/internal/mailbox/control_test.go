@@ -23,8 +23,11 @@ func (b *box) put(body string) {
 
 func TestAnOutageHangsUpOnEverybody(t *testing.T) {
 	b := start(t, nil)
-	open, fresh := b.dial(), b.dial()
+	open, begun, fresh := b.dial(), b.dial(), b.dial()
 	if err := open.Noop(); err != nil { // and so has said hello
+		t.Fatal(err)
+	}
+	if err := begun.Mail("shop@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	b.put(`{"outage": true}`)
@@ -32,6 +35,9 @@ func TestAnOutageHangsUpOnEverybody(t *testing.T) {
 		if got := send(c, rawMail("x"), "a@example.com"); code(got) != 0 {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+	if got := begun.Rcpt("a@example.com"); code(got) != 0 {
+		t.Errorf("a mail that had begun: %v", got)
 	}
 	b.put(`{}`)
 	if err := send(b.dial(), rawMail("y"), "a@example.com"); err != nil {

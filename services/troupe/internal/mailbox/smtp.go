@@ -87,6 +87,9 @@ func (s *session) Mail(from string, _ *gosmtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+	if err := s.hangUpInOutage(); err != nil {
+		return err
+	}
 	now, address := s.control.Now(), strings.ToLower(to)
 	switch {
 	case switches.Chosen(address, now.RefusePercent):

@@ -61,15 +61,15 @@ func (p Playground) write(dir string) error {
 	return os.Rename(name+".new", name)
 }
 
-// Find reads where the playground of a directory is. NotFound when none is ready there.
+// Find reads where the playground of a directory is. NotFound when none is ready there: one that was killed leaves its file.
 func Find(dir string) (Playground, error) {
 	var p Playground
 	b, err := os.ReadFile(filepath.Join(dir, playgroundFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return p, fault.New(fault.NotFound, "no playground is ready in %s", dir)
-	}
 	if err == nil {
 		err = json.Unmarshal(b, &p)
+	}
+	if errors.Is(err, os.ErrNotExist) || err == nil && errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) {
+		return Playground{}, fault.New(fault.NotFound, "no playground is ready in %s", dir)
 	}
 	return p, err
 }

@@ -43,8 +43,6 @@ type Options struct {
 	// Out gets the logs and the announcement; Style says whether in colour.
 	Out   io.Writer
 	Style terminal.Style
-	// Ready, when set, is called once, when everything answers.
-	Ready func(Playground)
 
 	taken   ports
 	further []int // ports of the embedded brokers beside the first

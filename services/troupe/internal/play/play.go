@@ -29,6 +29,8 @@ const (
 	// saySoAfter is when people are told what is not ready yet.
 	saySoAfter = 9 * time.Second
 	askEvery   = 50 * time.Millisecond
+	// moveWithin bounds the wait for a broker that is away.
+	moveWithin = 5 * time.Second
 )
 
 // Run plays until ctx ends: it starts everything, says where it is once it is ready, keeps it running, and stops it in
@@ -71,7 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	slog.SetDefault(log)
 	running := make([]*supervise.Process, len(list))
 	for i, p := range list {
-		running[i] = supervise.New(p.Spec, out.line, log)
+		running[i] = supervise.New(p, out.line, log)
 	}
 	handler, stage, err := o.controlAPI(at, running)
 	if err != nil {
@@ -109,9 +111,14 @@ func (o *Options) controlAPI(at Playground, running []*supervise.Process) (http.
 func (o *Options) controlled(at Playground, running []*supervise.Process) control.Stores {
 	snapshots := &redis.Snapshots{}
 	move := func(signal syscall.Signal) func(context.Context) error {
-		return func(context.Context) error {
+		return func(ctx context.Context) error {
 			if o.Brokers < 2 || len(o.KafkaBrokers) > 0 {
 				return fault.New(fault.Conflict, "only several embedded brokers can move anything: see troupe play --brokers")
+			}
+			ctx, cancel := context.WithTimeout(ctx, moveWithin)
+			defer cancel()
+			if err := supervise.Dialable(ctx, at.Kafka[0]); err != nil { // only what listens knows the signal
+				return fault.As(fault.Unavailable, err)
 			}
 			return running[0].Signal(signal) // the broker starts first
 		}
@@ -125,7 +132,7 @@ func (o *Options) controlled(at Playground, running []*supervise.Process) contro
 	}
 }
 
-func width(list []process) int {
+func width(list []supervise.Spec) int {
 	w := len("play")
 	for _, p := range list {
 		w = max(w, len(p.Name))
@@ -134,7 +141,7 @@ func width(list []process) int {
 }
 
 // announce waits until everything is ready, says where it is, and stays until ctx ends.
-func announce(ctx context.Context, o Options, at Playground, list []process, out *logs) error {
+func announce(ctx context.Context, o Options, at Playground, list []supervise.Spec, out *logs) error {
 	began := time.Now()
 	told := false
 	for {
@@ -154,17 +161,14 @@ func announce(ctx context.Context, o Options, at Playground, list []process, out
 		return fmt.Errorf("say where the playground is: %w", err)
 	}
 	out.print(greeting(o, at, out, fmt.Sprintf("Troupe is playing, ready after %.1f s.", time.Since(began).Seconds())))
-	if o.Ready != nil {
-		o.Ready(at)
-	}
 	<-ctx.Done()
 	return nil
 }
 
 // unready returns the processes that are not ready, and why, where they say so.
-func unready(ctx context.Context, list []process) (still []process, why []string) {
+func unready(ctx context.Context, list []supervise.Spec) (still []supervise.Spec, why []string) {
 	for _, p := range list {
-		if err := p.ready(ctx); err != nil {
+		if err := ready(ctx, p); err != nil {
 			still = append(still, p)
 			why = append(why, p.Name+" ("+err.Error()+")")
 		}
@@ -172,13 +176,15 @@ func unready(ctx context.Context, list []process) (still []process, why []string
 	return still, why
 }
 
-func (p process) ready(ctx context.Context) error {
+// ready asks what speaks HTTP; the others need only accept connections.
+func ready(ctx context.Context, p supervise.Spec) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if p.readyURL == "" {
-		return supervise.Dialable(ctx, p.readyAddr)
+	at, ok := p.Addresses["http"]
+	if !ok {
+		return supervise.Dialable(ctx, p.Addresses[p.Name])
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.readyURL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/readyz", nil)
 	if err != nil {
 		return err
 	}

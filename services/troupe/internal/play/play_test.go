@@ -2,15 +2,21 @@ package play
 
 import (
 	"bytes"
+	"context"
+	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 )
 
 func options(t *testing.T) Options {
@@ -35,6 +41,7 @@ func TestRefusesWrongOptions(t *testing.T) {
 		"env without a name":   {func(o *Options) { o.Env = []string{"payment:=1"} }, "--env"},
 		"env of nobody":        {func(o *Options) { o.Env = []string{"paymint:A=1"} }, "--env"},
 		"env of no instance":   {func(o *Options) { o.Env = []string{"redis-2:A=1"} }, "--env"},
+		"env of one too many":  {func(o *Options) { o.Env = []string{"payment-2:A=1"} }, "--env"},
 		"too many brokers":     {func(o *Options) { o.Brokers = 6 }, "--brokers"},
 		"short deadline":       {func(o *Options) { o.PaymentDeadline = time.Millisecond }, "--payment-deadline"},
 	} {
@@ -102,7 +109,7 @@ func TestExternalStoresNeedNoPort(t *testing.T) {
 }
 
 // variables of a process, as the program gets them: the last of a name.
-func variables(p process) map[string]string {
+func variables(p supervise.Spec) map[string]string {
 	all := map[string]string{}
 	for _, e := range p.Env {
 		name, value, _ := strings.Cut(e, "=")
@@ -111,7 +118,7 @@ func variables(p process) map[string]string {
 	return all
 }
 
-func names(list []process) string {
+func names(list []supervise.Spec) string {
 	var n []string
 	for _, p := range list {
 		n = append(n, p.Name)
@@ -149,7 +156,7 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	if p := list[7]; p.Instance != 3 || p.Service != "payment" || strings.Join(p.Args, " ") != "run payment" {
-		t.Errorf("payment-3 = %+v", p.Spec)
+		t.Errorf("payment-3 = %+v", p)
 	}
 	for i, port := range []int{o.Ports.Console, o.Ports.Console + 100} {
 		q := list[10+i]
@@ -217,6 +224,33 @@ func TestSeveralBrokers(t *testing.T) {
 	}
 }
 
+// A signal that came before the broker knows it would end the broker.
+func TestNothingMovesWhileTheBrokerIsAway(t *testing.T) {
+	o := Options{Brokers: 2}
+	starting := supervise.New(supervise.Spec{Name: "broker", Path: "/bin/sleep", Args: []string{"600"}, StopWithin: time.Minute},
+		func(string, []byte) {}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { _ = starting.Run(ctx) }) // never fails
+	for starting.Status().PID == 0 {
+		runtime.Gosched()
+	}
+	before := starting.Status()
+	within, done := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer done()
+	stores := o.controlled(Playground{Kafka: []string{"127.0.0.1:1"}}, []*supervise.Process{starting})
+	for name, move := range map[string]func(context.Context) error{"leaders": stores.MoveLeaders, "coordinators": stores.MoveCoordinators} {
+		if err := move(within); fault.ClassOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if now := starting.Status(); now.PID != before.PID || now.Restarts > 0 {
+		t.Errorf("%+v, and then %+v", before, now)
+	}
+}
+
 func TestDirectoryIsForOne(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "kafka", "old")
@@ -236,12 +270,22 @@ func TestDirectoryIsForOne(t *testing.T) {
 	if _, err := os.Stat(old); err != nil {
 		t.Errorf("wiped by the one that was refused: %v", err)
 	}
-	at := Playground{PID: 7, Order: "http://127.0.0.1:1"}
+	at := Playground{PID: os.Getpid(), Order: "http://127.0.0.1:1"}
 	if err := at.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Find(dir); err != nil || got.Order != at.Order || got.PID != 7 {
+	if got, err := Find(dir); err != nil || got.Order != at.Order || got.PID != at.PID {
 		t.Errorf("found %+v, %v", got, err)
+	}
+	gone := exec.CommandContext(t.Context(), "/bin/sleep", "0")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Playground{PID: gone.Process.Pid}).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(dir); fault.ClassOf(err) != fault.NotFound {
+		t.Errorf("of one that was killed: %v", err)
 	}
 	release()
 	if _, err := Find(dir); fault.ClassOf(err) != fault.NotFound {

@@ -53,7 +53,7 @@ func (o *Options) settlePorts() (err error) {
 	if len(o.KafkaBrokers) > 0 {
 		return nil
 	}
-	for i := 2; i <= o.Brokers; i++ {
+	for i := 1; i < o.Brokers; i++ {
 		n, err := o.taken.instance("broker", o.Ports.Kafka, i)
 		if err != nil {
 			return err
@@ -63,12 +63,12 @@ func (o *Options) settlePorts() (err error) {
 	return nil
 }
 
-// instance is the port of an instance: that of a further one is 100 apart from the one before when that is free, any free one
-// otherwise.
-func (p ports) instance(name string, first, instance int) (int, error) {
-	n := first + 100*(instance-1)
+// instance is the port of an instance, the further-th after the first: 100 apart from the one before when that is free, any free
+// one otherwise.
+func (p ports) instance(name string, first, further int) (int, error) {
+	n := first + 100*further
 	switch {
-	case instance == 1:
+	case further == 0:
 		return n, nil
 	case n <= 65535 && p[n] == "" && isFree(n):
 		p[n] = name

@@ -48,14 +48,8 @@ func (o *Options) playground(pid int) Playground {
 	return p
 }
 
-// process is a spec with what tells that it is ready: a URL that answers 200, or an address that accepts connections.
-type process struct {
-	supervise.Spec
-	readyURL, readyAddr string
-}
-
 // processes lists what to run, in the order in which it starts.
-func (o *Options) processes(at Playground) ([]process, error) {
+func (o *Options) processes(at Playground) ([]supervise.Spec, error) {
 	list := o.stores(at)
 	first := map[string]int{
 		"order": o.Ports.Order, "payment": o.Ports.Payment, "notification": o.Ports.Notification, "query": o.Ports.Query,
@@ -65,11 +59,7 @@ func (o *Options) processes(at Playground) ([]process, error) {
 		return nil, err
 	}
 	for _, service := range services {
-		for i := 1; i <= max(1, o.Instances[service]); i++ {
-			name := service
-			if i > 1 {
-				name += "-" + strconv.Itoa(i)
-			}
+		for i, name := range o.instances(service) {
 			port, err := o.taken.instance(name, first[service], i)
 			if err != nil {
 				return nil, err
@@ -87,26 +77,28 @@ func (o *Options) processes(at Playground) ([]process, error) {
 				addresses["console"] = "http://" + local(console)
 			}
 			p := o.process(name, service, i, env, o.serviceEnviron(at))
-			p.Addresses = addresses
-			p.readyURL = "http://" + local(port) + "/readyz"
-			p.StopWithin = 20 * time.Second
+			p.Addresses, p.StopWithin = addresses, 20*time.Second
 			list = append(list, p)
 		}
 	}
 	return list, nil
 }
 
+// instances are the names of the processes of a service.
+func (o *Options) instances(service string) []string {
+	names := []string{service}
+	for i := 2; i <= o.Instances[service]; i++ {
+		names = append(names, service+"-"+strconv.Itoa(i))
+	}
+	return names
+}
+
 // stores lists what the services stand on.
-func (o *Options) stores(at Playground) []process {
-	var list []process
+func (o *Options) stores(at Playground) []supervise.Spec {
+	var list []supervise.Spec
 	add := func(name string, addresses map[string]string, env ...string) {
-		p := o.process(name, name, 1, env, nil)
+		p := o.process(name, name, 0, env, nil)
 		p.Addresses, p.StopWithin = addresses, 10*time.Second
-		if p.readyURL = addresses["http"]; p.readyURL == "" {
-			p.readyAddr = addresses[name]
-		} else {
-			p.readyURL += "/readyz"
-		}
 		list = append(list, p)
 	}
 	if len(o.KafkaBrokers) == 0 {
@@ -127,13 +119,13 @@ func (o *Options) stores(at Playground) []process {
 	return list
 }
 
-// process has the variables of each process: the later ones win.
-func (o *Options) process(name, service string, instance int, env, more []string) process {
-	return process{Spec: supervise.Spec{
-		Name: name, Service: service, Instance: instance, Path: o.Program, Args: []string{"run", service},
+// process has the variables of each process: the later ones win. further is 0 for the first instance.
+func (o *Options) process(name, service string, further int, env, more []string) supervise.Spec {
+	return supervise.Spec{
+		Name: name, Service: service, Instance: 1 + further, Path: o.Program, Args: []string{"run", service},
 		Env: slices.Concat([]string{"KAFKA_REPLICATION_FACTOR=1"}, o.Environ, []string{"LOG_FORMAT=json"}, more, env,
 			o.envOf(name, service)),
-	}}
+	}
 }
 
 // unsecured takes away what makes sense for a real Kafka or Redis only.

@@ -41,7 +41,8 @@ type Spec struct {
 	Env  []string
 	// Addresses where it can be reached, by what answers there; for people and tests.
 	Addresses map[string]string
-	// StopWithin is the time between SIGTERM and SIGKILL.
+	// StopWithin is the time between SIGTERM and SIGKILL; 0: it is never killed. After any other death the output of its own
+	// children, if they live on, is read for as long at most before it is started again.
 	StopWithin time.Duration
 }
 
@@ -160,7 +161,7 @@ func (p *Process) once(ctx context.Context) string {
 	cmd.Env = slices.Concat(p.spec.Env, []string{followVariable + "=1"})
 	cmd.Stdout, cmd.Stderr = written, written
 	cmd.Cancel = p.ask
-	cmd.WaitDelay = p.spec.StopWithin // then it is killed
+	cmd.WaitDelay = p.spec.StopWithin
 	cmd.SysProcAttr = attributes()
 	if _, err := cmd.StdinPipe(); err != nil { // it ends with this process
 		return "cannot start: " + err.Error()

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Signals that make a cluster of several brokers move what they lead.
+// Signals that make a cluster of several brokers move what they lead. Before it listens they would end it.
 const (
 	MoveLeaders      = syscall.SIGUSR1 // every partition gets a leader drawn anew
 	MoveCoordinators = syscall.SIGUSR2 // every consumer group gets another coordinator
@@ -34,7 +34,7 @@ type Config struct {
 // Run serves a Kafka-protocol cluster until ctx ends. The sessions of consumers may be shorter than Kafka allows by
 // default, so that a killed service is missed within a second or two.
 func Run(ctx context.Context, cfg Config) error {
-	moves := make(chan os.Signal, 1)
+	moves := make(chan os.Signal, 2) // one of each may come before the data is read
 	signal.Notify(moves, MoveLeaders, MoveCoordinators)
 	defer signal.Stop(moves)
 	lns, err := listenAll(cfg)

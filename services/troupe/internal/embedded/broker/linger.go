@@ -8,7 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
-// lingerFor outlasts the rebalances of the playground's groups.
+// lingerFor outlasts the rebalances of the playground's groups, which take 30 s at most (KAFKA_REBALANCE_TIMEOUT), and those
+// of up to a minute. A longer one would keep as many more descriptors of clients that have gone.
 const lingerFor = time.Minute
 
 // lingering is a listener whose connections hide for a while that their client has gone. Kafka counts a member's session
