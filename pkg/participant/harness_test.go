@@ -82,7 +82,8 @@ const partitions = 2
 // newStage opens an empty stage; inside a synctest bubble, mini must have been started outside.
 func newStage(t *testing.T, mini *miniredis.Miniredis) *stage {
 	s := &stage{t: t, log: brokertest.New(), mini: mini, seq: map[string]head{}}
-	s.redis = redis.NewClient(&redis.Options{Addr: mini.Addr()})
+	// Time-outs of connections end by the real clock, while a bubble's stands still.
+	s.redis = redis.NewClient(&redis.Options{Addr: mini.Addr(), ReadTimeout: -1, WriteTimeout: -1, MaxRetries: -1})
 	t.Cleanup(func() { _ = s.redis.Close() })
 	if err := s.log.Provision(t.Context(), []broker.Topic{{Name: notes, Partitions: partitions}, {Name: mails, Partitions: partitions}}); err != nil {
 		t.Fatal(err)

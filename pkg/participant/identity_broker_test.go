@@ -36,16 +36,16 @@ func TestTopicsAreMadeAnewOnABroker(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
 	s := &stage{t: t, seq: map[string]head{}}
 	hand := func(order, body string) {
 		t.Helper()
-		r := s.note(notes, order, body)
-		tp := broker.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		log.Produce(t.Context(), []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) {
-			if p.Err != nil {
-				t.Error(p.Err)
-			}
-		})
+		produce(t, log, s.note(notes, order, body))
 	}
 	for n := range 10 {
 		hand(fmt.Sprint("o", n), "a")
@@ -62,8 +62,4 @@ func TestTopicsAreMadeAnewOnABroker(t *testing.T) {
 		hand(fmt.Sprint("o", n), "a")
 	}
 	want(t, "orders answered", len(readAnswers(t, log, 20)), 20)
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
 }

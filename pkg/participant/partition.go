@@ -33,11 +33,10 @@ type cycle struct {
 	watch *watch
 	pool  *workers.Pool // React calls
 
-	turn     int       // the task that comes first where there is not room for all: of retries, of readings
-	readings int       // of logs, under way
-	inFlight int       // produce requests
-	endsAt   time.Time // not before then it is asked again where inputs end
-	packed   []byte    // memory in which orders are packed
+	turn     int    // the task that comes first where there is not room for all: of retries, of readings
+	readings int    // of logs, under way
+	inFlight int    // produce requests
+	packed   []byte // memory in which orders are packed
 }
 
 // partition is one partition of one participant: it alone decides the facts in this partition of the participant's own
@@ -62,9 +61,10 @@ type partition struct {
 	runnable []*order             // whose queues may go on
 	resting  map[*order]time.Time // until when: queues in back-off; retries of dead letters are timers
 	holds    map[*delivery]*order
-	due      []string // orders whose deadline passed
-	dueSoon  []string // those of them that wait until the inputs are read up to dueEnds
-	dueEnds  map[broker.TopicPartition]int64
+	due      []string                        // orders whose deadline passed
+	dueSoon  []string                        // those of them that wait until the inputs are read up to dueEnds
+	dueEnds  map[broker.TopicPartition]int64 // nil: not known yet
+	endsAt   time.Time                       // not before then they are asked for again
 
 	parked    map[string]bool // orders with dead letters; true: they wait for a person
 	forPerson int             // those that do

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,7 +52,7 @@ func TestSilentRedisHoldsNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := admission.New(doorman(), participant.Config{Log: log, Redis: rdb, Partitions: 1})
-	const requests, bound = 1500, 10 * time.Second // the bound is 2 s; without one, the last waited for minutes
+	const requests, bound = 1500, time.Minute // the bound is 2 s; without one, the last waited for minutes
 	var atOnce atomic.Int32
 	began := time.Now()
 	var all sync.WaitGroup
@@ -61,7 +62,7 @@ func TestSilentRedisHoldsNoRequest(t *testing.T) {
 			if f, ok := errors.AsType[*fault.Error](err); !ok || f.Class != fault.Unavailable || f.RetryAfter == 0 {
 				t.Errorf("not told to come back: %v", err)
 			}
-			if time.Since(began) < time.Second {
+			if strings.Contains(err.Error(), "wait for the store already") {
 				atOnce.Add(1)
 			}
 		})

@@ -3,7 +3,6 @@ package participant
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -70,7 +69,7 @@ func readPast(t *partition, d *delivery) bool {
 		if !oldest.IsZero() {
 			behind = oldest.Before(d.rec.Time)
 		}
-		if s.Input != d.in && (behind || s.Err != nil) {
+		if s.Input != d.in && s.Topic != t.c.b.requests && (behind || s.Err != nil) {
 			return false
 		}
 	}
@@ -83,7 +82,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
 	defer cancel()
 	for _, t := range c.Tasks() {
-		if t.Lost() || len(t.dueSoon) == 0 || !readUpTo(t, t.dueEnds) {
+		if t.Lost() || t.dueEnds == nil || !readUpTo(t, t.dueEnds) {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.dueSoon}}); err != nil {
@@ -91,7 +90,7 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 			continue
 		}
 		due := t.dueSoon
-		t.dueSoon = nil
+		t.dueSoon, t.dueEnds = nil, nil
 		for _, id := range due {
 			o := t.orders[id]
 			at, ok := o.wakeAt(c.b)
@@ -105,46 +104,37 @@ func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	}
 }
 
-// endsWithin bounds the question where inputs end, and endsAgain is when it is asked again where a log did not answer:
-// nothing else goes on meanwhile.
-const (
-	endsWithin = time.Second
-	endsAgain  = 10 * time.Second
-)
+// endsAgain is when it is asked again where inputs end of which a log did not answer.
+const endsAgain = time.Second
 
-// askForEnds asks where the inputs end that deadlines wait for, of each partition apart: a log without a leader keeps up
-// the deadlines of its own only.
+// askForEnds asks where the inputs end that deadlines wait for, beside the engine and for each partition apart: a log
+// without a leader keeps up the deadlines of its own only.
 func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
-	if now.Before(c.endsAt) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, endsWithin)
-	defer cancel()
-	var asking []*partition
-	var answers sync.WaitGroup
 	for _, t := range c.Tasks() {
-		if t.Lost() || len(t.due) == 0 || len(t.dueSoon) > 0 {
+		if t.Lost() || len(t.due)+len(t.dueSoon) == 0 || t.dueEnds != nil || now.Before(t.endsAt) {
 			continue
 		}
+		t.dueSoon, t.due = append(t.dueSoon, t.due...), nil
+		t.endsAt = now.Add(task.StoreTimeout + endsAgain) // not before this one was answered
 		var logs []broker.TopicPartition
 		for _, s := range t.sources {
 			logs = append(logs, s.TopicPartition)
 		}
-		asking = append(asking, t)
-		answers.Go(func() {
-			if ends, err := c.cfg.Log.Ends(ctx, logs); err == nil {
-				t.dueSoon, t.due, t.dueEnds = t.due, nil, ends
-			}
+		c.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
+			defer cancel()
+			ends, err := c.cfg.Log.Ends(ctx, logs)
+			c.Post(func() {
+				t.endsAt = time.Now()
+				if err != nil {
+					t.endsAt = t.endsAt.Add(endsAgain)
+					return
+				}
+				t.dueEnds = ends
+				c.SeldomNow() // they are inputs too
+			})
 		})
 	}
-	if len(asking) == 0 {
-		return
-	}
-	answers.Wait()
-	if slices.ContainsFunc(asking, func(t *partition) bool { return len(t.dueSoon) == 0 }) {
-		c.endsAt = now.Add(endsAgain)
-	}
-	c.SeldomNow() // they are inputs too
 }
 
 // readUpTo says whether every input is read, and in its queue, up to an end.
