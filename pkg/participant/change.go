@@ -66,8 +66,7 @@ func add(ch *task.Change, cmd, key string, args []string) {
 
 // writeOrders adds the commands that write the orders that changed.
 func writeOrders(t *partition, ch *task.Change) {
-	retention := t.c.cfg.Retention
-	if now := orders.Generation(time.Now(), retention); now > t.generation {
+	if now := t.generationNow(); now > t.generation {
 		t.generation, t.before = now, true
 	}
 	var set, setParked, unparked []string
@@ -96,9 +95,19 @@ func writeOrders(t *partition, ch *task.Change) {
 	add(ch, "HSET", orders.Key(t.generation), set)
 	if len(set) > 0 && t.dated != t.generation {
 		t.dated = t.generation // it ends by itself when no task is left to drop it
-		ms := strconv.FormatInt((3 * orders.Keep(retention)).Milliseconds(), 10)
+		ms := strconv.FormatInt((3 * orders.Keep(t.c.cfg.Retention)).Milliseconds(), 10)
 		ch.Add("PEXPIRE", orders.Key(t.generation), ms)
 	}
+}
+
+// generationNow is the generation to keep orders in. It never goes back, and goes on by a clock that is trusted only: one
+// that is months ahead would drop orders that are under way.
+func (t *partition) generationNow() int64 {
+	now := max(t.generation, t.Stored[fieldGeneration])
+	if now > 0 && t.c.cfg.Clock.Err() != nil {
+		return now
+	}
+	return max(now, orders.Generation(time.Now(), t.c.cfg.Retention))
 }
 
 // leaving are the generations of orders that nobody will look for once the next change is stored.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/pkg/clock"
 	"github.com/troupe-dev/troupe/pkg/pack"
 )
 
@@ -39,6 +40,29 @@ func TestOrdersOutliveTheirFacts(t *testing.T) {
 		s.eventually("c", func() bool { return s.copies("o1") == 3 && s.outbox("o1") == 0 })
 		want(t, "still there", s.mini.Exists(key("o1", born)), false)
 		stop()
+	})
+}
+
+// A host that boots with a clock that is months ahead drops no order: by its time all of them would be over.
+func TestAWrongClockDropsNoOrders(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.retention = 16 * time.Second // a generation is 18 s
+		_, stop := s.play(clerk(stamp))
+		s.hand(notes, "o1", "a")
+		s.eventually("a", func() bool { return s.copies("o1") == 1 && s.outbox("o1") == 0 })
+		stop()
+
+		var forget func()
+		s.clock, forget = clock.New(clock.Config{MaxSkew: 30 * time.Second})
+		defer forget()
+		s.mini.SetTime(time.Now()) // and goes on no more
+		pass(5 * time.Minute)
+		_, stop = s.play(clerk(stamp))
+		defer stop()
+		s.hand(notes, "o1", "b")
+		s.eventually("b", func() bool { return s.copies("o1") == 2 && s.outbox("o1") == 0 })
+		_, o := s.order("o1")
+		want(t, "its head", o.Own().Sequence, 2)
 	})
 }
 

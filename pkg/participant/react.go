@@ -72,6 +72,9 @@ func (t *partition) take(o *order, d *delivery, fact proto.Message, err error) {
 		return
 	}
 	class, now := classOf(err), time.Now()
+	if class == fault.Deferred && t.c.cfg.Clock.Err() != nil { // when to try again would be said by a clock that is wrong
+		class = fault.Unavailable
+	}
 	d.add(err, class, now)
 	t.c.watch.failed(d, class, err)
 	switch class {

@@ -62,7 +62,7 @@ func (c *committer[T]) offsets() map[broker.TopicPartition]int64 {
 	out := map[broker.TopicPartition]int64{}
 	for t, p := range c.alive() {
 		for i, in := range p.Inputs {
-			if at := c.h.Commitable(t, i); at > in.committed && (at > 0 || in.committed == unknown) {
+			if at := c.h.Commitable(t, i); at >= 0 && at > in.committed && (at > 0 || in.committed == unknown) {
 				out[in.TopicPartition] = at
 				in.committed = at
 			}

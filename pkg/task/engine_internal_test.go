@@ -16,6 +16,7 @@ type stub struct {
 	Handler[*stubTask]
 	need Need
 	full map[string]bool // topics without room
+	at   int64           // may be committed
 }
 
 type stubTask struct{ *Partition }
@@ -25,6 +26,8 @@ func (s *stub) New(p *Partition) *stubTask { return &stubTask{p} }
 func (s *stub) Need(*stubTask) Need { return s.need }
 
 func (s *stub) Next(time.Time) time.Time { return time.Time{} }
+
+func (s *stub) Commitable(*stubTask, int) int64 { return s.at }
 
 func (s *stub) Receive(*stubTask, int, broker.Fetched) {}
 
@@ -150,4 +153,19 @@ func TestAnInputThatCannotBeReadIsNotForgotten(t *testing.T) {
 			t.Error(task.Inputs[1].Err)
 		}
 	})
+}
+
+// A position that is not known yet never takes the place of what the group has, which is not known either after a
+// commit that failed.
+func TestAPositionThatIsNotKnownIsNotCommitted(t *testing.T) {
+	e, h, task := stubbed(nil)
+	for at, want := range map[int64]int{-1: 0, 0: len(task.Inputs)} {
+		h.at = at
+		for _, in := range task.Inputs {
+			in.committed = unknown
+		}
+		if got := e.offsets(); len(got) != want {
+			t.Errorf("%d: committed %v", at, got)
+		}
+	}
 }

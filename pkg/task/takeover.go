@@ -84,7 +84,6 @@ func (c *claimer[T]) takeOver(ctx context.Context, partitions []int) error {
 		for _, t := range claimed {
 			c.put(t)
 			t.part().restoring = false
-			delete(c.refold, t.part().Number)
 		}
 		c.reader.SeldomNow() // they may have been behind in all inputs
 		return nil
@@ -189,6 +188,7 @@ func (c *claimer[T]) reset(ctx context.Context, claimed []T) error {
 	for _, t := range claimed {
 		if p := t.part(); p.Emptied {
 			p.seq = seqs[p.Number]
+			delete(c.refold, p.Number) // a fold that is interrupted from here on goes on
 		}
 	}
 	return nil
