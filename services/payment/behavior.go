@@ -88,7 +88,7 @@ func (r reactor) placed(ctx context.Context, p domain.Payment, e event.Event, bo
 	}
 	c := Charge{
 		EventID: e.ID, OrderID: e.Subject, CustomerID: body.GetCustomerId(), Amount: body.GetTotal(), Currency: body.GetCurrency(),
-		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e),
+		Method: body.GetPaymentMethod(), KeysForgotten: r.forgotten(ctx, e), Edited: participant.Edited(ctx),
 	}
 	ask := r.gateway.Charge
 	// A clock that is wrong gives nothing up. A charge that should not have been made any more is refunded: the order's

@@ -248,7 +248,7 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Charge{EventID: "e-1", OrderID: "o-1", CustomerID: "c-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa",
-			KeysForgotten: tc.forgotten, Overdue: tc.overdue}
+			KeysForgotten: tc.forgotten, Edited: tc.edited, Overdue: tc.overdue}
 		if g.asked != want {
 			t.Errorf("age %s: asked for %+v, want %+v", tc.age, g.asked, want)
 		}

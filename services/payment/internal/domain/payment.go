@@ -98,6 +98,8 @@ type Charge struct {
 	// KeysForgotten: the event is so old that the gateway may have forgotten its idempotency keys, or was edited, so that they
 	// may have been used for something else. What exists must be looked up by order id first.
 	KeysForgotten bool
+	// Edited: the event is another than its id was made for.
+	Edited bool
 	// Overdue: the deadline passed so long ago that a look-up by order id finds whatever exists.
 	Overdue bool
 }

@@ -28,7 +28,7 @@ func (g *Stripe) Charge(ctx context.Context, c domain.Charge) (domain.Outcome, e
 		ErrorOnRequiresAction: stripe.Bool(true),
 	}
 	key := c.EventID + ":confirm"
-	if c.KeysForgotten { // an edited event may name another method than the key was used with; an intent is confirmed once anyway
+	if c.Edited { // the key may have been used with another method
 		key += ":" + c.Method
 	}
 	params.SetIdempotencyKey(key)
@@ -131,10 +131,10 @@ func (g *Stripe) cancel(ctx context.Context, c domain.Charge, id, reason string)
 	params := &stripe.PaymentIntentCancelParams{}
 	params.SetIdempotencyKey(c.EventID + ":cancel")
 	pi, err := g.api.V1PaymentIntents.Cancel(ctx, id, params)
-	if err == nil {
+	if err == nil && pi.Status == stripe.PaymentIntentStatusCanceled {
 		return domain.Outcome{IntentID: id, Reason: declineReason(pi.LastPaymentError, reason)}, nil
 	}
-	if !stale(err) {
+	if err != nil && !stale(err) {
 		return domain.Outcome{}, g.failure("cancel", err)
 	}
 	return decided(g.read(ctx, id))

@@ -36,6 +36,7 @@ type row struct {
 	name      string
 	forgotten bool
 	overdue   bool
+	edited    bool
 	steps     []step
 	want      domain.Outcome
 	fails     bool
@@ -48,7 +49,7 @@ func check(t *testing.T, rows []row, ask func(*Stripe) func(context.Context, dom
 		t.Run(tc.name, func(t *testing.T) {
 			g, _ := play(t, tc.steps...)
 			c := asked
-			c.KeysForgotten, c.Overdue = tc.forgotten, tc.overdue
+			c.KeysForgotten, c.Overdue, c.Edited = tc.forgotten, tc.overdue, tc.edited
 			got, err := ask(g)(t.Context(), c)
 			if (err != nil) != tc.fails || tc.fails && fault.ClassOf(err) != tc.class {
 				t.Errorf("error %v of class %s; want failing: %t, class %s", err, fault.ClassOf(err), tc.fails, tc.class)
@@ -135,8 +136,11 @@ func TestCharge(t *testing.T) {
 
 		{name: "old: charged long ago", forgotten: true, steps: []step{found(1), pi(read, "succeeded", "")}, want: done},
 		{name: "old: declined long ago, not tried again", forgotten: true, steps: []step{found(1), pi(read, "requires_payment_method", cardError)}, want: poor},
-		{name: "old: created and not confirmed", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(confirmBy, "succeeded", "")}, want: done},
-		{name: "old: nothing there", forgotten: true, steps: []step{found(0), created, pi(confirmBy, "succeeded", "")}, want: done},
+		// The same key: the first confirmation may arrive yet, and a second key would let it charge after a decline.
+		{name: "old: created and not confirmed", forgotten: true, steps: []step{found(1), pi(read, "requires_confirmation", ""), pi(confirm, "succeeded", "")}, want: done},
+		{name: "old: nothing there", forgotten: true, steps: []step{found(0), created, pi(confirm, "succeeded", "")}, want: done},
+		{name: "edited: the key may have been used with another method", forgotten: true, edited: true,
+			steps: []step{found(1), pi(read, "requires_payment_method", ""), pi(confirmBy, "succeeded", "")}, want: done},
 		{name: "old: look-up fails, nothing is started", forgotten: true, steps: []step{{want: search, drop: true}}, fails: true, class: fault.Unavailable},
 	}, func(g *Stripe) func(context.Context, domain.Charge) (domain.Outcome, error) { return g.Charge })
 }
@@ -148,6 +152,7 @@ func TestAbandon(t *testing.T) {
 		{name: "declined before", steps: []step{created, pi(cancel, "canceled", cardError)}, want: poor},
 		{name: "charged before", steps: []step{created, unexpected, pi(read, "succeeded", "")}, want: done},
 		{name: "canceled before", steps: []step{created, unexpected, pi(read, "canceled", "")}, want: gone},
+		{name: "an answer that cancels nothing", steps: []step{created, pi(cancel, "succeeded", ""), pi(read, "succeeded", "")}, want: done},
 		{name: "a charge still on its way", steps: []step{created, unexpected, pi(read, "processing", "")}, fails: true, class: fault.Deferred},
 		{name: "canceled after a failure that was not the card's", steps: []step{created, pi(cancel, "canceled", `{"type":"api_error","message":"no"}`)}, want: gone},
 		{name: "a parameter of ours is wrong", steps: []step{failing(create, 400, invalidType, "", "payment_method_types")}, fails: true, class: fault.Unavailable},
