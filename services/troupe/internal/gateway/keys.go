@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
@@ -14,9 +13,6 @@ import (
 )
 
 const maxKey = 255
-
-// hangFor bounds how long an answer is held back that never comes.
-const hangFor = time.Minute
 
 // operation is a request that changes something.
 type operation struct {
@@ -81,10 +77,8 @@ func (s *Simulator) post(prepare func(p *params, id string) (*operation, *apiErr
 			fail(w, e)
 			return
 		}
-		if !replayed && (op.quirks.hang || op.quirks.drop || s.control.Now().loses()) {
-			if op.quirks.hang {
-				hang(r)
-			}
+		if !replayed && (op.quirks.silent > 0 || op.quirks.drop || s.control.Now().loses()) {
+			pause(r, op.quirks.silent, r.Context().Done())
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
 		if replayed {
@@ -115,7 +109,7 @@ func (s *Simulator) once(r *http.Request, key, print string, op *operation) (a *
 	}
 	delay := op.quirks.slow + s.control.Now().delay()
 	s.mu.Unlock()
-	finished := pause(r, delay)
+	finished := pause(r, delay, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, key)
@@ -159,9 +153,9 @@ func (s *Simulator) enter(key, print string, op *operation) (*answer, bool, *api
 	return a, false, nil
 }
 
-// pause waits, and reports false when the server stops meanwhile. It goes on when the caller has gone: what is on the wire
-// arrives.
-func pause(r *http.Request, d time.Duration) bool {
+// pause waits, and reports false when the server stops meanwhile, or enough is closed. Where that is nil it goes on when the
+// caller has gone: what is on the wire arrives.
+func pause(r *http.Request, d time.Duration, enough <-chan struct{}) bool {
 	if d <= 0 {
 		return true
 	}
@@ -171,18 +165,9 @@ func pause(r *http.Request, d time.Duration) bool {
 	case <-over.C:
 		return true
 	case <-lifecycle.Draining(r.Context()):
-		return false
+	case <-enough:
 	}
-}
-
-// hang waits until the caller has had enough.
-func hang(r *http.Request) {
-	ctx, done := context.WithTimeout(r.Context(), hangFor)
-	defer done()
-	select {
-	case <-ctx.Done():
-	case <-lifecycle.Draining(ctx):
-	}
+	return false
 }
 
 func (a *answer) write(w http.ResponseWriter) {
