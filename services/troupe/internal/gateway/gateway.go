@@ -24,8 +24,8 @@ import (
 // ledgerFile in the simulator's folder is a journal with an entry for each change.
 const ledgerFile = "ledger.jsonl"
 
-// Bounds of the requests below /v1 at the same time: those that are worked on, and those that wait to be, for up to waitFor;
-// others get 429.
+// Bounds of the requests below /v1 at the same time: those that are worked on, and those that wait to be, for up to
+// waitFor; others get 429.
 const (
 	maxInFlight = 4096
 	maxWaiting  = 16 * maxInFlight

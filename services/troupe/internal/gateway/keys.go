@@ -152,8 +152,8 @@ func (s *Simulator) enter(key, print string, op *operation) (*entry, bool, *apiE
 	return &done, false, nil
 }
 
-// pause waits, and reports false when the server stops meanwhile, or enough is closed. Where that is nil it goes on when the
-// caller has gone: what is on the wire arrives.
+// pause waits, and reports false when the server stops meanwhile, or enough is closed. Where that is nil it goes on when
+// the caller has gone: what is on the wire arrives.
 func pause(r *http.Request, d time.Duration, enough <-chan struct{}) bool {
 	if d <= 0 {
 		return true
