@@ -97,13 +97,9 @@ func (s *Server) act(ctx context.Context, participant, order, prefer string, w w
 	if err != nil {
 		return answer{}, err
 	}
-	state := RequestState{
-		RequestID: req.ID, Participant: chain.Participant, OrderID: chain.Order, Action: RequestStateAction(action(w.action)),
-		State: RequestStateStateWaiting,
-	}
 	a, ok, err := s.await(ctx, req.ID, chain, wait)
 	if err != nil || !ok { // it is in the log; who asked can ask again
-		return answer{state}, nil
+		a = letters.Answer{Chain: chain, Asked: letters.Asked{ID: req.ID, Action: w.action}}
 	}
 	return s.answer(ctx, a)
 }

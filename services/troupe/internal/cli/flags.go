@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-func variable(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
-}
+func variable(name, otherwise string) string { return cmp.Or(os.Getenv(name), otherwise) }
 
 // urlFlag is the flag --NAME-url, or the variable TROUPE_NAME_URL.
 func urlFlag(cmd *cobra.Command, to *string, name, otherwise, of string) {

@@ -47,13 +47,9 @@ type refund struct {
 
 // answer is the first answer to an idempotency key. What it shows is the entry's intent or refund as it was then.
 type answer struct {
-	Key    string    `json:"key"`
-	Print  string    `json:"print"` // what was asked
-	Error  *apiError `json:"error,omitempty"`
-	at     time.Time
-	number uint64
-	intent *intent
-	refund *refund
+	Key   string    `json:"key"`
+	Print string    `json:"print"` // what was asked
+	Error *apiError `json:"error,omitempty"`
 }
 
 // entry is one line of the ledger: a change together with the answer that was given for it, so that neither is ever known
@@ -63,6 +59,8 @@ type entry struct {
 	Answer *answer   `json:"answer,omitempty"`
 	Intent *intent   `json:"intent,omitempty"`
 	Refund *refund   `json:"refund,omitempty"`
+
+	number uint64 // in the ledger; 0: it was read from there
 }
 
 // book is everything the ledger says, in memory.
@@ -71,13 +69,13 @@ type book struct {
 	byOrder  map[string][]string // ids of intents as they were created
 	refunds  map[string]*refund
 	ofIntent map[string][]string // ids of refunds as they were created
-	answers  map[string]*answer
+	answers  map[string]*entry   // by idempotency key
 }
 
 func newBook() *book {
 	return &book{
 		intents: map[string]*intent{}, byOrder: map[string][]string{}, refunds: map[string]*refund{},
-		ofIntent: map[string][]string{}, answers: map[string]*answer{},
+		ofIntent: map[string][]string{}, answers: map[string]*entry{},
 	}
 }
 
@@ -103,15 +101,14 @@ func (b *book) apply(e entry) {
 		b.ofIntent[r.Intent] = append(b.ofIntent[r.Intent], r.ID)
 	}
 	if a := e.Answer; a != nil {
-		a.at, a.intent, a.refund = e.At, e.Intent, e.Refund
-		b.answers[a.Key] = a
+		b.answers[a.Key] = &e
 	}
 }
 
-// answer is the first answer to a key that is not forgotten, or nil.
-func (b *book) answer(key string, now time.Time) *answer {
-	if a := b.answers[key]; a != nil && now.Sub(a.at) <= keysKeptFor {
-		return a
+// answer is the entry with the first answer to a key that is not forgotten, or nil.
+func (b *book) answer(key string, now time.Time) *entry {
+	if e := b.answers[key]; e != nil && now.Sub(e.At) <= keysKeptFor {
+		return e
 	}
 	return nil
 }

@@ -24,10 +24,12 @@ import (
 // ledgerFile in the simulator's folder is a journal with an entry for each change.
 const ledgerFile = "ledger.jsonl"
 
-// Bounds of the requests below /v1 at the same time: those that are worked on, and those that wait to be; more get 429.
+// Bounds of the requests below /v1 at the same time: those that are worked on, and those that wait to be, for up to
+// waitFor; others get 429.
 const (
 	maxInFlight = 4096
 	maxWaiting  = 16 * maxInFlight
+	waitFor     = time.Minute
 )
 
 // keysKeptFor is how long Stripe remembers idempotency keys at least.
@@ -132,7 +134,7 @@ func (s *Simulator) Handler() http.Handler {
 	r.Get("/ledger", s.getLedger)
 	s.control.Routes(r)
 	r.Route("/v1", func(r chi.Router) {
-		r.Use(middleware.ThrottleBacklog(maxInFlight, maxWaiting, hangFor), identify, s.admit)
+		r.Use(middleware.ThrottleBacklog(maxInFlight, maxWaiting, waitFor), identify, s.admit)
 		r.Post("/payment_intents", s.post(s.createIntent, "amount", "currency", "payment_method", "payment_method_types[]", "metadata[]"))
 		r.Get("/payment_intents/search", s.get(s.searchIntents, "query"))
 		r.Get("/payment_intents/{id}", s.get(s.getIntent))

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
@@ -14,9 +13,6 @@ import (
 )
 
 const maxKey = 255
-
-// hangFor bounds how long an answer is held back that never comes.
-const hangFor = time.Minute
 
 // operation is a request that changes something.
 type operation struct {
@@ -73,49 +69,47 @@ func (s *Simulator) post(prepare func(p *params, id string) (*operation, *apiErr
 			return
 		}
 		w.Header().Set("Idempotency-Key", key)
-		a, replayed, e := s.once(r, key, fingerprint(r, p), op)
-		if e == nil && s.ledger.Wait(a.number) != nil {
+		done, replayed, e := s.once(r, key, fingerprint(r, p), op)
+		if e == nil && s.ledger.Wait(done.number) != nil {
 			e = unwritable()
 		}
 		if e != nil {
 			fail(w, e)
 			return
 		}
-		if !replayed && (op.quirks.hang || op.quirks.drop || s.control.Now().loses()) {
-			if op.quirks.hang {
-				hang(r)
-			}
+		if !replayed && (op.quirks.silent > 0 || op.quirks.drop || s.control.Now().loses()) {
+			pause(r, op.quirks.silent, r.Context().Done())
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		}
 		if replayed {
 			w.Header().Set("Idempotent-Replayed", "true")
 		}
-		a.write(w)
+		done.write(w)
 	}
 }
 
-// once executes an operation, or returns the first answer to its key.
-func (s *Simulator) once(r *http.Request, key, print string, op *operation) (a *answer, replayed bool, e *apiError) {
+// once executes an operation, or returns the entry with the first answer to its key.
+func (s *Simulator) once(r *http.Request, key, print string, op *operation) (done *entry, replayed bool, e *apiError) {
 	s.mu.Lock()
 	if key != "" {
-		switch a := s.book.answer(key, s.now()); {
+		switch first := s.book.answer(key, s.now()); {
 		case s.running[key]:
 			s.mu.Unlock()
 			return nil, false, &apiError{Status: http.StatusConflict, Type: typeIdempotency, Code: "idempotency_key_in_use",
 				Message: "There is currently another in-progress request using this Idempotent Key: " + key + ". Please try again later."}
-		case a != nil && a.Print != print:
+		case first != nil && first.Answer.Print != print:
 			s.mu.Unlock()
 			return nil, false, &apiError{Status: http.StatusBadRequest, Type: typeIdempotency,
 				Message: "Keys for idempotent requests can only be used with the same endpoint and parameters they were first used with."}
-		case a != nil:
+		case first != nil:
 			s.mu.Unlock()
-			return a, true, nil
+			return first, true, nil
 		}
 		s.running[key] = true
 	}
 	delay := op.quirks.slow + s.control.Now().delay()
 	s.mu.Unlock()
-	finished := pause(r, delay)
+	finished := pause(r, delay, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, key)
@@ -128,40 +122,39 @@ func (s *Simulator) once(r *http.Request, key, print string, op *operation) (a *
 	return s.enter(key, print, op)
 }
 
-// enter executes an operation and writes its entry.
-func (s *Simulator) enter(key, print string, op *operation) (*answer, bool, *apiError) {
+// enter executes an operation and writes its entry, with the answer when that is remembered for a key.
+func (s *Simulator) enter(key, print string, op *operation) (*entry, bool, *apiError) {
 	now := s.now()
-	change, e := op.execute(now)
+	done, e := op.execute(now)
 	if e != nil {
 		return nil, false, e
 	}
-	change.At = now
-	a := change.Answer
-	if a == nil {
-		a = &answer{}
+	done.At = now
+	if done.Answer == nil {
+		done.Answer = &answer{}
 	}
-	a.Key, a.Print, a.at, a.intent, a.refund = key, print, now, change.Intent, change.Refund
-	change.Answer = nil
-	if key != "" {
-		change.Answer = a
+	done.Answer.Key, done.Answer.Print = key, print
+	written := done
+	if key == "" {
+		written.Answer = nil
 	}
-	if change == (entry{At: now}) { // refused without a key: nothing to remember
-		a.number = s.ledger.Last()
-		return a, false, nil
+	if written == (entry{At: done.At}) { // refused without a key: nothing to remember
+		done.number = s.ledger.Last()
+		return &done, false, nil
 	}
-	number, err := s.ledger.Add(change)
+	number, err := s.ledger.Add(written)
 	if err != nil {
 		slog.Error("ledger: entry cannot be encoded", "error", err)
 		return nil, false, unwritable()
 	}
-	a.number = number
-	s.book.apply(change)
-	return a, false, nil
+	done.number, written.number = number, number
+	s.book.apply(written)
+	return &done, false, nil
 }
 
-// pause waits, and reports false when the server stops meanwhile. It goes on when the caller has gone: what is on the wire
-// arrives.
-func pause(r *http.Request, d time.Duration) bool {
+// pause waits, and reports false when the server stops meanwhile, or enough is closed. Where that is nil it goes on when
+// the caller has gone: what is on the wire arrives.
+func pause(r *http.Request, d time.Duration, enough <-chan struct{}) bool {
 	if d <= 0 {
 		return true
 	}
@@ -171,32 +164,24 @@ func pause(r *http.Request, d time.Duration) bool {
 	case <-over.C:
 		return true
 	case <-lifecycle.Draining(r.Context()):
-		return false
+	case <-enough:
 	}
+	return false
 }
 
-// hang waits until the caller has had enough.
-func hang(r *http.Request) {
-	ctx, done := context.WithTimeout(r.Context(), hangFor)
-	defer done()
-	select {
-	case <-ctx.Done():
-	case <-lifecycle.Draining(ctx):
-	}
-}
-
-func (a *answer) write(w http.ResponseWriter) {
+// write answers with what was done.
+func (e *entry) write(w http.ResponseWriter) {
 	switch {
-	case a.Error != nil:
-		e := *a.Error
-		if a.intent != nil {
-			e.Intent = a.intent.view()
+	case e.Answer.Error != nil:
+		wrong := *e.Answer.Error
+		if e.Intent != nil {
+			wrong.Intent = e.Intent.view()
 		}
-		fail(w, &e)
-	case a.refund != nil:
-		reply(w, http.StatusOK, a.refund.view(a.at))
+		fail(w, &wrong)
+	case e.Refund != nil:
+		reply(w, http.StatusOK, e.Refund.view(e.At))
 	default:
-		reply(w, http.StatusOK, a.intent.view())
+		reply(w, http.StatusOK, e.Intent.view())
 	}
 }
 

@@ -15,7 +15,7 @@ type quirks struct {
 	refundSettles     time.Duration // a refund is pending for so long, then succeeds
 	outage            bool          // confirming is answered 503 and does nothing
 	refused           bool          // every request that names it is refused for good, for a reason that is not the card's
-	hang              bool          // charged; the first answer does not come
+	silent            time.Duration // charged; the first answer does not come, and the connection ends after so long
 	drop              bool          // charged; the connection ends instead of the first answer
 	broken            bool          // charged; the answer is 500, and stays so for the key
 }
@@ -30,7 +30,7 @@ var methods = map[string]quirks{
 	"pm_card_amex":            {},
 	"pm_card_discover":        {},
 	"pm_card_pendingRefund":   {refundSettles: 2 * time.Second},
-	"pm_sim_timeout_once":     {hang: true},
+	"pm_sim_timeout_once":     {silent: time.Minute},
 	"pm_sim_lost_answer_once": {drop: true},
 	"pm_sim_error":            {broken: true},
 	"pm_sim_outage":           {outage: true},

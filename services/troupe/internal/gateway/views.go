@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/schemas/client"
 )
 
 // intentView is a payment intent as the API shows it.
@@ -34,7 +35,7 @@ func (i *intent) view() *intentView {
 	v := &intentView{
 		ID: i.ID, Object: "payment_intent", Amount: i.Amount, CaptureMethod: "automatic", ConfirmationMethod: "automatic",
 		Created: i.Created.Unix(), Currency: i.Currency, LastPaymentError: i.LastError.shown(), Metadata: i.Metadata,
-		PaymentMethod: text(i.Method), PaymentMethodTypes: []string{"card"}, Status: i.Status,
+		PaymentMethod: client.Given(i.Method), PaymentMethodTypes: []string{"card"}, Status: i.Status,
 	}
 	if v.Metadata == nil {
 		v.Metadata = map[string]string{}
@@ -50,14 +51,6 @@ func (i *intent) view() *intentView {
 		v.LatestCharge = &i.Charges[n-1].ID
 	}
 	return v
-}
-
-// text is nil, so null, when empty.
-func text(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // refundView is a refund as the API shows it.
@@ -118,7 +111,7 @@ func (s *Simulator) searchIntents(q *params, _ string, now time.Time) (any, *api
 func (s *Simulator) get(look func(q *params, id string, now time.Time) (any, *apiError), allowed ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, e := readQuery(r, allowed...)
-		if e == nil && !pause(r, s.control.Now().delay()) {
+		if e == nil && !pause(r, s.control.Now().delay(), nil) {
 			e = unavailable("The simulator stops.")
 		}
 		if e != nil {

@@ -26,20 +26,17 @@ const AuthOff = "off"
 
 // issuer is the part that gives tokens; none while authentication is off.
 func (o *Options) issuer(at Playground) ([]lifecycle.Part, error) {
-	name := filepath.Join(at.Dir, secretFile)
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(at.Dir, secretFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	if at.Issuer == "" {
 		return nil, nil
 	}
 	secret := rand.Text()
-	if err := os.WriteFile(name, []byte(secret+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	key := filepath.Join(at.Dir, sessionKeyFile)
-	if err := os.WriteFile(key, []byte(auth.NewSessionKey()+"\n"), 0o600); err != nil {
-		return nil, err
+	for file, text := range map[string]string{secretFile: secret, sessionKeyFile: auth.NewSessionKey()} {
+		if err := os.WriteFile(filepath.Join(at.Dir, file), []byte(text+"\n"), 0o600); err != nil {
+			return nil, err
+		}
 	}
 	h, err := issuer.New(at.Issuer, secret)
 	if err != nil {
