@@ -175,6 +175,29 @@ func TestRefusedByTheParticipant(t *testing.T) {
 	}
 }
 
+// Viewers ask what became of a request, and read the log: neither shows what lists mask.
+func TestWhatBecameOfARequestIsMasked(t *testing.T) {
+	d := open(t)
+	const said, masked = "no such card pm_card_visa of ada@example.com", "no such card *** of ***"
+	id, letters := d.parked("o", "invalid", said)
+	d.Answer("payment", func(deadletter.Request) []deadletter.Record {
+		return []deadletter.Record{
+			{Kind: deadletter.Failed, ID: letters[0], Class: "invalid", Message: said, Redrives: 1}, {Kind: deadletter.Closed, Waiting: 2, Message: said},
+		}
+	})
+	state, _ := do[httpapi.RequestState](d, "POST", "/payment/"+id+"/redrive", `{`+by+`}`, 200)
+	again, _ := do[httpapi.RequestState](d, "GET", "/requests/"+state.RequestID, "", 200)
+	messages := []string{state.Message, again.Message}
+	for _, e := range get[httpapi.LogPage](d, "/log").Entries {
+		if e.Kind != httpapi.LogEntryKindRequest {
+			messages = append(messages, e.Message)
+		}
+	}
+	if want := []string{masked, masked, masked, masked}; !slices.Equal(messages, want) {
+		t.Errorf("%q, not %q", messages, want)
+	}
+}
+
 func TestLoopGuardTakesForce(t *testing.T) {
 	d := open(t)
 	id, letters := d.parked("o", "invalid", "no")

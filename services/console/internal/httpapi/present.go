@@ -97,7 +97,8 @@ func payload(r broker.Record) (json.RawMessage, error) {
 	return b.Bytes(), err
 }
 
-// entry shows a request, or what became of one; ok is false for a record that cannot be read.
+// entry shows a request, or what became of one, without what is private, since viewers see it; ok is false for a record
+// that cannot be read.
 func entry(r broker.Record) (LogEntry, bool) {
 	e := LogEntry{Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, At: r.Time.UTC()}
 	topic := slices.Index(letters.Notes, r.Topic)
@@ -114,7 +115,7 @@ func entry(r broker.Record) (LogEntry, bool) {
 	}
 	rec, err := deadletter.Parse(r)
 	e.Kind, e.OrderID, e.RequestID = LogEntryKind(rec.Kind), deadletter.NameOf(rec.Order), letters.NameOf(rec.RequestID)
-	e.LetterID, e.By, e.Reason, e.Class, e.Message = letters.NameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class, valid(rec.Message)
+	e.LetterID, e.By, e.Reason, e.Class, e.Message = letters.NameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class, valid(deadletter.Masked(rec.Message))
 	e.Redrives, e.Redriven, e.Waiting = int32(rec.Redrives), int32(rec.Redriven), int32(rec.Waiting)
 	return e, err == nil
 }

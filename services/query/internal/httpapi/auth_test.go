@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/auth"
 	"github.com/troupe-dev/troupe/pkg/auth/authtest"
 	"github.com/troupe-dev/troupe/pkg/lifecycle"
+	"github.com/troupe-dev/troupe/pkg/view"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/query/internal/httpapi"
 	"github.com/troupe-dev/troupe/services/query/internal/querytest"
@@ -113,6 +116,39 @@ func TestCustomersListTheirOwnOrders(t *testing.T) {
 	p := refused(d.door, "/orders?customer_id=cy", d.as("bob")...)
 	if p.Status != http.StatusForbidden || p.Errors[0].Field != "customer_id" {
 		t.Errorf("another's: %+v", p)
+	}
+}
+
+// A page's token holds the last place that was looked at, in the clear: with few hits among many orders, that is none of the hits.
+func TestPageTokensNameOnesOwnOrders(t *testing.T) {
+	d := openGuarded(t)
+	for i := range 12 {
+		d.Put(d.Placed(viewtest.ID(fmt.Sprint("bob's ", i)), "bob"))
+	}
+	own := map[string]bool{}
+	for i := range 3 {
+		id := viewtest.ID(fmt.Sprint("cy's ", i))
+		own[id] = true
+		d.Put(d.Placed(id, "cy"))
+	}
+	d.Caught()
+	for _, query := range []string{"", "&open=true", "&status=placed", "&open=true&status=placed"} {
+		listed, next := map[string]bool{}, ""
+		for {
+			page, _ := read[httpapi.OrderPage](d.door, "/orders?page_size=1"+query+"&page_token="+next, d.as("cy")...)
+			for _, o := range page.Orders {
+				listed[o.ID] = true
+			}
+			if next = page.NextPageToken; next == "" {
+				break
+			}
+			if at, err := view.DecodePage[readmodel.Filter](next); err != nil || !own[at.ID] {
+				t.Fatalf("%q: the token names %q, %v", query, at.ID, err)
+			}
+		}
+		if !maps.Equal(listed, own) {
+			t.Errorf("%q: %v, not %v", query, listed, own)
+		}
 	}
 }
 

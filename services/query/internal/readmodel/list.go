@@ -10,7 +10,7 @@ import (
 type Filter struct {
 	Customer string
 	Status   Status
-	// Open: only orders without an outcome, the longest waiting first.
+	// Open: only orders without an outcome, the longest waiting first; a customer's, the first placed first.
 	Open bool
 }
 
@@ -59,13 +59,14 @@ func (f Filter) passes(d Document) bool {
 		(f.Customer == "" || d.Order.Customer == f.Customer) && (!f.Open || d.Settled() == 0)
 }
 
-// list is the index with the fewest orders that may pass.
+// list is the index with the fewest orders that may pass. A customer's is always its own: a page's token holds the last
+// place that was looked at, in the clear.
 func (f Filter) list() view.List {
 	switch {
+	case f.Customer != "":
+		return view.List{Keys: []string{keyCustomer + f.Customer}, Upwards: f.Open}
 	case f.Open:
 		return view.List{Keys: openKeys, Upwards: true}
-	case f.Customer != "":
-		return view.List{Keys: []string{keyCustomer + f.Customer}}
 	case f.Status != "":
 		return view.List{Keys: []string{keyStatus + string(f.Status)}}
 	}
