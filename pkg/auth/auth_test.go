@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
@@ -95,6 +96,36 @@ func TestKnownKeysGoOnWhileTheIssuerIsAway(t *testing.T) {
 	if w.Code != http.StatusOK {
 		t.Errorf("a new key, and the issuer is back: %d %s", w.Code, w.Body)
 	}
+}
+
+// The keys are read again although no unknown one is met. While the issuer is away, those of before are good.
+func TestAWithdrawnKeyIsNotTakenForLong(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	once := before.(*http.Transport).Clone()
+	once.DisableKeepAlives = true // a connection that stays open would stop the clock
+	http.DefaultTransport = once
+	synctest.Test(t, func(t *testing.T) {
+		h := api(authtest.Guard(t, issuer.Config()))
+		after := func(d time.Duration, token string, want int) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if w := ask(h, token, here); w.Code != want {
+				t.Errorf("%d, not %d", w.Code, want)
+			}
+		}
+		leaked := issuer.Token("ada")
+		after(0, leaked, http.StatusOK)
+		issuer.Rotate("two")
+		issuer.Withdraw("one")
+		issuer.Away(true)
+		after(6*time.Minute, leaked, http.StatusOK)
+		issuer.Away(false)
+		after(5*time.Minute, leaked, http.StatusUnauthorized)
+		after(0, issuer.Token("ada"), http.StatusOK)
+	})
 }
 
 func TestBeforeTheIssuerWasFoundNoTokenIsJudged(t *testing.T) {

@@ -45,10 +45,11 @@ func New(cfg Config) *Guard {
 	return &Guard{cfg: cfg, verifier: newVerifier(cfg)}
 }
 
-// Run finds the issuer, and returns when ctx ends.
+// Run finds the issuer, follows its keys, and returns when ctx ends.
 func (g *Guard) Run(ctx context.Context) error {
 	if g.verifier != nil {
 		g.verifier.discover(ctx)
+		g.verifier.follow(ctx)
 	}
 	<-ctx.Done()
 	return nil

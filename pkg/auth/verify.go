@@ -23,7 +23,12 @@ const (
 	askWithin = 5 * time.Second
 	// discoverEvery is the pause between attempts to find an issuer that does not answer.
 	discoverEvery = time.Second
+	// keysEvery is the time after which a key that the issuer has withdrawn is not taken any more.
+	keysEvery = 5 * time.Minute
 )
+
+// nobodys is signed by no key: since its key id is unknown, the keys are read again.
+const nobodys = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii0ifQ.e30.AA" // {"alg":"RS256","kid":"-"} {}
 
 // algorithms are the asymmetric ones that are taken, whatever a token or the issuer's discovery says: with an HMAC, the
 // public key would sign (RFC 8725, 2.1).
@@ -80,6 +85,14 @@ func (v *verifier) discover(ctx context.Context) {
 		if wait.Sleep(ctx, discoverEvery) != nil {
 			return
 		}
+	}
+}
+
+// follow reads the keys again and again until ctx ends: as long as known keys do, nobody else asks for them. Where they
+// cannot be read, those of before stay.
+func (v *verifier) follow(ctx context.Context) {
+	for wait.Sleep(ctx, keysEvery) == nil {
+		_, _ = v.found.Load().keys.VerifySignature(ctx, nobodys) // never good
 	}
 }
 
