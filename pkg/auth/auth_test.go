@@ -1,10 +1,13 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +139,31 @@ func TestBeforeTheIssuerWasFoundNoTokenIsJudged(t *testing.T) {
 	}
 	if w := ask(api(g), issuer.Token("ada"), here); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// A discovery is asked for again that names no keys, or is larger than any issuer's.
+func TestABrokenDiscoveryIsNotBelieved(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	var asked atomic.Int32
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		is := map[string]string{"issuer": "http://" + srv.Listener.Addr().String(), "jwks_uri": issuer.URL + "/keys"}
+		switch asked.Add(1) {
+		case 1:
+			delete(is, "jwks_uri")
+		case 2:
+			is["service_documentation"] = strings.Repeat("x", 1<<20)
+		}
+		_ = json.NewEncoder(w).Encode(is) // a caller that hung up
+	})
+	srv.Start()
+	t.Cleanup(srv.Close)
+	cfg := issuer.Config()
+	cfg.Issuer = srv.URL
+	h := api(authtest.Guard(t, cfg))
+	if w := ask(h, issuer.Sign(issuer.Claims("ada").But("iss", srv.URL)), here); w.Code != http.StatusOK || asked.Load() != 3 {
+		t.Errorf("%d after %d discoveries", w.Code, asked.Load())
 	}
 }
 

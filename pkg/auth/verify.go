@@ -25,6 +25,8 @@ const (
 	discoverEvery = time.Second
 	// keysEvery is the time after which a key that the issuer has withdrawn is not taken any more.
 	keysEvery = 5 * time.Minute
+	// maxAnswer bounds the bytes of a discovery, and of the keys.
+	maxAnswer = 1 << 20
 )
 
 // nobodys is signed by no key: since its key id is unknown, the keys are read again.
@@ -70,6 +72,9 @@ func (v *verifier) discover(ctx context.Context) {
 		}
 		if err == nil {
 			err = is.Claims(&at)
+		}
+		if err == nil && at.Keys == "" {
+			err = errors.New("the discovery names no jwks_uri")
 		}
 		if err == nil {
 			found := &provider{oidc.NewRemoteKeySet(within, at.Keys), is.Endpoint(), at.EndSession}
@@ -160,7 +165,7 @@ func roles(claims map[string]json.RawMessage, path string) []Role {
 // errJustRead says that the keys were read a moment ago, and what was looked for was not among them.
 var errJustRead = errors.New("the issuer was asked a moment ago")
 
-// sparing keeps requests to the issuer to a rate. What is beyond it fails: by errJustRead if the one before went well.
+// sparing keeps requests to the issuer to a rate, and its answers to a size. What is beyond it fails: by errJustRead if the one before went well.
 type sparing struct {
 	http.RoundTripper
 	limit *rate.Limiter
@@ -176,5 +181,8 @@ func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := s.RoundTripper.RoundTrip(r)
 	s.well.Store(err == nil && resp.StatusCode == http.StatusOK)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	}
 	return resp, err
 }
