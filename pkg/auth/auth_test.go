@@ -189,6 +189,7 @@ func TestRolesMayLieInAnObjectOrAText(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	for claim, value := range map[string]any{
 		"realm_access.roles": map[string]any{"roles": []string{"operator", "unknown"}}, "scope": "openid operator",
+		"https://example.com/roles": []string{"operator"},
 	} {
 		cfg := issuer.Config()
 		cfg.RolesClaim = claim

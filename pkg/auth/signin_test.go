@@ -170,6 +170,20 @@ func TestASignInBeginsWhereItEnds(t *testing.T) {
 	}
 }
 
+// Browsers ask for a name in lower case, however it is written.
+func TestTheConsolesNameMayHaveCapitals(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	g := authtest.Guard(t, issuer.Config())
+	cfg, as := authtest.SignInConfig("")
+	cfg.URL = "https://Console.Example.com"
+	g.SignIn(cfg, as, authtest.Notice)
+	w := httptest.NewRecorder()
+	api(g).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://console.example.com/sign-in", nil))
+	if got := w.Header().Get("Location"); !strings.HasPrefix(got, issuer.URL+"/authorize?") || cfg.Host() != "console.example.com" {
+		t.Errorf("%q asked, sent to %q", cfg.Host(), got)
+	}
+}
+
 func TestASignInLeadsToNoOtherSite(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	issuer.Person(issuer.Claims("grace", auth.Operator))

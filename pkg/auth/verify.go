@@ -141,10 +141,10 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	return payload, err
 }
 
-// roles reads the claim at a path of names between dots; names that are no roles of ours are left out.
+// roles reads the claim of a name, which may be a URL, or else at a path of names between dots; names that are no roles
+// of ours are left out.
 func roles(claims map[string]json.RawMessage, path string) []Role {
-	name, rest, nested := strings.Cut(path, ".")
-	if nested {
+	if name, rest, nested := strings.Cut(path, "."); nested && claims[path] == nil {
 		var inner map[string]json.RawMessage
 		if json.Unmarshal(claims[name], &inner) != nil {
 			return nil
@@ -152,9 +152,9 @@ func roles(claims map[string]json.RawMessage, path string) []Role {
 		return roles(inner, rest)
 	}
 	var list []Role
-	if json.Unmarshal(claims[name], &list) != nil {
+	if json.Unmarshal(claims[path], &list) != nil {
 		var text string
-		_ = json.Unmarshal(claims[name], &text) // neither: no roles
+		_ = json.Unmarshal(claims[path], &text) // neither: no roles
 		for word := range strings.FieldsSeq(text) {
 			list = append(list, Role(word))
 		}
