@@ -38,6 +38,14 @@ func TestPeopleSignInAndOut(t *testing.T) {
 	if w = b.Ask(http.MethodGet, "/all"); w.Code != http.StatusOK || w.Body.String() != "grace" {
 		t.Errorf("the page: %d %s", w.Code, w.Body)
 	}
+	if w = b.Ask(http.MethodGet, "/all", "Authorization", "Basic eDp5"); w.Code != http.StatusOK { // of a proxy's own login
+		t.Errorf("the page behind a proxy: %d %s", w.Code, w.Body)
+	}
+	for _, bearer := range []string{"Bearer", "bearer x"} {
+		if w = b.Ask(http.MethodGet, "/all", "Authorization", bearer); w.Code == http.StatusOK {
+			t.Errorf("the session with %q: %d", bearer, w.Code)
+		}
+	}
 	if w = b.Ask(http.MethodPost, "/break"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "the role breaker") {
 		t.Errorf("what is for others: %d %s", w.Code, w.Body)
 	}
