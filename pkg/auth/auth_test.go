@@ -162,7 +162,8 @@ func TestABrokenDiscoveryIsNotBelieved(t *testing.T) {
 	cfg := issuer.Config()
 	cfg.Issuer = srv.URL
 	h := api(authtest.Guard(t, cfg))
-	if w := ask(h, issuer.Sign(issuer.Claims("ada").But("iss", srv.URL)), here); w.Code != http.StatusOK || asked.Load() != 3 {
+	token := issuer.Sign(issuer.Claims("ada").But("iss", srv.URL))
+	if w := ask(h, token, here); w.Code != http.StatusOK || asked.Load() != 3 {
 		t.Errorf("%d after %d discoveries", w.Code, asked.Load())
 	}
 }

@@ -165,7 +165,8 @@ func roles(claims map[string]json.RawMessage, path string) []Role {
 // errJustRead says that the keys were read a moment ago, and what was looked for was not among them.
 var errJustRead = errors.New("the issuer was asked a moment ago")
 
-// sparing keeps requests to the issuer to a rate, and its answers to a size. What is beyond it fails: by errJustRead if the one before went well.
+// sparing keeps requests to the issuer to a rate, and its answers to a size. A request beyond the rate fails: by
+// errJustRead if the one before went well.
 type sparing struct {
 	http.RoundTripper
 	limit *rate.Limiter
