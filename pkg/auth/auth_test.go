@@ -1,11 +1,15 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/auth"
@@ -97,6 +101,36 @@ func TestKnownKeysGoOnWhileTheIssuerIsAway(t *testing.T) {
 	}
 }
 
+// The keys are read again although no unknown one is met. While the issuer is away, those of before are good.
+func TestAWithdrawnKeyIsNotTakenForLong(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	once := before.(*http.Transport).Clone()
+	once.DisableKeepAlives = true // a connection that stays open would stop the clock
+	http.DefaultTransport = once
+	synctest.Test(t, func(t *testing.T) {
+		h := api(authtest.Guard(t, issuer.Config()))
+		after := func(d time.Duration, token string, want int) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if w := ask(h, token, here); w.Code != want {
+				t.Errorf("%d, not %d", w.Code, want)
+			}
+		}
+		leaked := issuer.Token("ada")
+		after(0, leaked, http.StatusOK)
+		issuer.Rotate("two")
+		issuer.Withdraw("one")
+		issuer.Away(true)
+		after(6*time.Minute, leaked, http.StatusOK)
+		issuer.Away(false)
+		after(5*time.Minute, leaked, http.StatusUnauthorized)
+		after(0, issuer.Token("ada"), http.StatusOK)
+	})
+}
+
 func TestBeforeTheIssuerWasFoundNoTokenIsJudged(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	g := auth.New(issuer.Config()) // does not run
@@ -105,6 +139,32 @@ func TestBeforeTheIssuerWasFoundNoTokenIsJudged(t *testing.T) {
 	}
 	if w := ask(api(g), issuer.Token("ada"), here); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// A discovery is asked for again that names no keys, or is larger than any issuer's.
+func TestABrokenDiscoveryIsNotBelieved(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	var asked atomic.Int32
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		is := map[string]string{"issuer": "http://" + srv.Listener.Addr().String(), "jwks_uri": issuer.URL + "/keys"}
+		switch asked.Add(1) {
+		case 1:
+			delete(is, "jwks_uri")
+		case 2:
+			is["service_documentation"] = strings.Repeat("x", 1<<20)
+		}
+		_ = json.NewEncoder(w).Encode(is) // a caller that hung up
+	})
+	srv.Start()
+	t.Cleanup(srv.Close)
+	cfg := issuer.Config()
+	cfg.Issuer = srv.URL
+	h := api(authtest.Guard(t, cfg))
+	token := issuer.Sign(issuer.Claims("ada").But("iss", srv.URL))
+	if w := ask(h, token, here); w.Code != http.StatusOK || asked.Load() != 3 {
+		t.Errorf("%d after %d discoveries", w.Code, asked.Load())
 	}
 }
 
@@ -130,6 +190,7 @@ func TestRolesMayLieInAnObjectOrAText(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	for claim, value := range map[string]any{
 		"realm_access.roles": map[string]any{"roles": []string{"operator", "unknown"}}, "scope": "openid operator",
+		"https://example.com/roles": []string{"operator"},
 	} {
 		cfg := issuer.Config()
 		cfg.RolesClaim = claim

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/troupe-dev/troupe/pkg/config"
@@ -28,23 +29,47 @@ func (c Credentials) Transport(issuer string, base http.RoundTripper) http.Round
 
 // Source gives the tokens of an issuer, each until it expires.
 func (c Credentials) Source(issuer string) oauth2.TokenSource {
-	return oauth2.ReuseTokenSource(nil, source{c, issuer})
+	return oauth2.ReuseTokenSource(nil, &source{Credentials: c, issuer: issuer})
 }
 
-// source asks the issuer for each token.
+const (
+	// askAgain is how long the issuer is not asked again with a secret that it gave no token for.
+	askAgain = 2 * time.Second
+	// unsaidLife is how long a token is used whose life the issuer does not say.
+	unsaidLife = time.Minute
+)
+
+// source asks the issuer for each token. ReuseTokenSource lets one request at a time ask: the others wait for it, and
+// share its error.
 type source struct {
 	Credentials
 	issuer string
+
+	failed time.Time
+	with   string // the secret
+	err    error
 }
 
 // Token implements oauth2.TokenSource.
-func (s source) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
-	defer cancel()
+func (s *source) Token() (*oauth2.Token, error) {
 	secret, err := s.Secret.Read()
 	if err != nil {
 		return nil, err
 	}
+	if s.err != nil && secret == s.with && time.Since(s.failed) < askAgain {
+		return nil, s.err
+	}
+	token, err := s.ask(secret)
+	s.failed, s.with, s.err = time.Now(), secret, err
+	if err == nil && token.Expiry.IsZero() {
+		token.Expiry = time.Now().Add(unsaidLife)
+	}
+	return token, err
+}
+
+func (s *source) ask(secret string) (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
 	provider, err := oidc.NewProvider(ctx, s.issuer)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "the issuer cannot be discovered: %w", err)

@@ -45,10 +45,11 @@ func New(cfg Config) *Guard {
 	return &Guard{cfg: cfg, verifier: newVerifier(cfg)}
 }
 
-// Run finds the issuer, and returns when ctx ends.
+// Run finds the issuer, follows its keys, and returns when ctx ends.
 func (g *Guard) Run(ctx context.Context) error {
 	if g.verifier != nil {
 		g.verifier.discover(ctx)
+		g.verifier.follow(ctx)
 	}
 	<-ctx.Done()
 	return nil
@@ -108,10 +109,10 @@ func (g *Guard) admit(r *http.Request, table Table) (Caller, error) {
 	return c, nil
 }
 
-// caller judges the token of a request, and without one its session.
+// caller judges the token of a request, and without one its session, whatever a login of a proxy in front left there.
 func (g *Guard) caller(r *http.Request) (Caller, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if g.signIn != nil && len(r.Header.Values("Authorization")) == 0 {
+	if g.signIn != nil && !strings.EqualFold(scheme, "Bearer") {
 		c, err := g.signIn.caller(r)
 		switch {
 		case err == nil && foreign(r):

@@ -56,13 +56,13 @@ func (c *SignIn) Validate() error {
 	)
 }
 
-// Host is the name in the URL; empty: there is none.
+// Host is the name in the URL, in lower case; empty: there is none.
 func (c *SignIn) Host() string {
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return ""
 	}
-	return u.Hostname()
+	return strings.ToLower(u.Hostname())
 }
 
 // Notice is what a page tells somebody who is not let in, or not any more.
@@ -123,7 +123,7 @@ type attempt struct {
 // begin sends people to the issuer, from the origin that they come back to: its cookies are no other's.
 func (s *signIn) begin(w http.ResponseWriter, r *http.Request) {
 	to := local(r.URL.Query().Get("to"))
-	if _, host, _ := strings.Cut(s.cfg.URL, "://"); r.Host != host && !r.URL.Query().Has("moved") {
+	if _, host, _ := strings.Cut(s.cfg.URL, "://"); !strings.EqualFold(r.Host, host) && !r.URL.Query().Has("moved") {
 		there := SignInPath + "?" + url.Values{"moved": {""}, "to": {to}}.Encode()
 		http.Redirect(w, r, s.cfg.URL+there, http.StatusSeeOther)
 		return

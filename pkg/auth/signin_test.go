@@ -38,6 +38,15 @@ func TestPeopleSignInAndOut(t *testing.T) {
 	if w = b.Ask(http.MethodGet, "/all"); w.Code != http.StatusOK || w.Body.String() != "grace" {
 		t.Errorf("the page: %d %s", w.Code, w.Body)
 	}
+	// A proxy in front passes on what is for its own login.
+	if w = b.Ask(http.MethodGet, "/all", "Authorization", "Basic eDp5"); w.Code != http.StatusOK {
+		t.Errorf("the page behind a proxy: %d %s", w.Code, w.Body)
+	}
+	for _, bearer := range []string{"Bearer", "bearer x"} {
+		if w = b.Ask(http.MethodGet, "/all", "Authorization", bearer); w.Code == http.StatusOK {
+			t.Errorf("the session with %q: %d", bearer, w.Code)
+		}
+	}
 	if w = b.Ask(http.MethodPost, "/break"); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "the role breaker") {
 		t.Errorf("what is for others: %d %s", w.Code, w.Body)
 	}
@@ -167,6 +176,23 @@ func TestASignInBeginsWhereItEnds(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/sign-in?moved=&to=%2Fall", nil))
 	if got := w.Header().Get("Location"); !strings.HasPrefix(got, issuer.URL+"/authorize?") {
 		t.Errorf("%q", got)
+	}
+}
+
+// Browsers ask for a name in lower case, however it is written.
+func TestTheConsolesNameMayHaveCapitals(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	g := authtest.Guard(t, issuer.Config())
+	cfg, as := authtest.SignInConfig("")
+	cfg.URL = "https://Console.Example.com"
+	g.SignIn(cfg, as, authtest.Notice)
+	w := httptest.NewRecorder()
+	api(g).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://console.example.com/sign-in", nil))
+	if got := w.Header().Get("Location"); !strings.HasPrefix(got, issuer.URL+"/authorize?") {
+		t.Errorf("sent to %q", got)
+	}
+	if got := cfg.Host(); got != "console.example.com" {
+		t.Errorf("the door knows %q", got)
 	}
 }
 

@@ -23,7 +23,14 @@ const (
 	askWithin = 5 * time.Second
 	// discoverEvery is the pause between attempts to find an issuer that does not answer.
 	discoverEvery = time.Second
+	// keysEvery is the time after which a key that the issuer has withdrawn is not taken any more.
+	keysEvery = 5 * time.Minute
+	// maxAnswer bounds the bytes of a discovery, and of the keys.
+	maxAnswer = 1 << 20
 )
+
+// nobodys is signed by no key: since its key id is unknown, the keys are read again.
+const nobodys = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ii0ifQ.e30.AA" // {"alg":"RS256","kid":"-"} {}
 
 // algorithms are the asymmetric ones that are taken, whatever a token or the issuer's discovery says: with an HMAC, the
 // public key would sign (RFC 8725, 2.1).
@@ -66,6 +73,9 @@ func (v *verifier) discover(ctx context.Context) {
 		if err == nil {
 			err = is.Claims(&at)
 		}
+		if err == nil && at.Keys == "" {
+			err = errors.New("the discovery names no jwks_uri")
+		}
 		if err == nil {
 			found := &provider{oidc.NewRemoteKeySet(within, at.Keys), is.Endpoint(), at.EndSession}
 			// Trying both would spend the code of a sign-in, and hide the first answer behind the second.
@@ -80,6 +90,14 @@ func (v *verifier) discover(ctx context.Context) {
 		if wait.Sleep(ctx, discoverEvery) != nil {
 			return
 		}
+	}
+}
+
+// follow reads the keys again and again until ctx ends: as long as known keys do, nobody else asks for them. Where they
+// cannot be read, those of before stay.
+func (v *verifier) follow(ctx context.Context) {
+	for wait.Sleep(ctx, keysEvery) == nil {
+		_, _ = v.found.Load().keys.VerifySignature(ctx, nobodys) // never good
 	}
 }
 
@@ -123,10 +141,10 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	return payload, err
 }
 
-// roles reads the claim at a path of names between dots; names that are no roles of ours are left out.
+// roles reads the claim of a name, which may be a URL, or else at a path of names between dots; names that are no roles
+// of ours are left out.
 func roles(claims map[string]json.RawMessage, path string) []Role {
-	name, rest, nested := strings.Cut(path, ".")
-	if nested {
+	if name, rest, nested := strings.Cut(path, "."); nested && claims[path] == nil {
 		var inner map[string]json.RawMessage
 		if json.Unmarshal(claims[name], &inner) != nil {
 			return nil
@@ -134,9 +152,9 @@ func roles(claims map[string]json.RawMessage, path string) []Role {
 		return roles(inner, rest)
 	}
 	var list []Role
-	if json.Unmarshal(claims[name], &list) != nil {
+	if json.Unmarshal(claims[path], &list) != nil {
 		var text string
-		_ = json.Unmarshal(claims[name], &text) // neither: no roles
+		_ = json.Unmarshal(claims[path], &text) // neither: no roles
 		for word := range strings.FieldsSeq(text) {
 			list = append(list, Role(word))
 		}
@@ -147,7 +165,8 @@ func roles(claims map[string]json.RawMessage, path string) []Role {
 // errJustRead says that the keys were read a moment ago, and what was looked for was not among them.
 var errJustRead = errors.New("the issuer was asked a moment ago")
 
-// sparing keeps requests to the issuer to a rate. What is beyond it fails: by errJustRead if the one before went well.
+// sparing keeps requests to the issuer to a rate, and its answers to a size. A request beyond the rate fails: by
+// errJustRead if the one before went well.
 type sparing struct {
 	http.RoundTripper
 	limit *rate.Limiter
@@ -163,5 +182,8 @@ func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := s.RoundTripper.RoundTrip(r)
 	s.well.Store(err == nil && resp.StatusCode == http.StatusOK)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	}
 	return resp, err
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,13 @@ func (i *Issuer) Rotate(id string) {
 	defer i.mu.Unlock()
 	i.key = key
 	i.keys = append(i.keys, jose.JSONWebKey{Key: key.Public().Key, KeyID: id, Algorithm: key.Algorithm, Use: "sig"})
+}
+
+// Withdraw takes a key out of what is published.
+func (i *Issuer) Withdraw(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = slices.DeleteFunc(i.keys, func(k jose.JSONWebKey) bool { return k.KeyID == id })
 }
 
 func (i *Issuer) newKey(id string) jose.JSONWebKey {

@@ -182,7 +182,8 @@ func TestWhatBecameOfARequestIsMasked(t *testing.T) {
 	id, letters := d.parked("o", "invalid", said)
 	d.Answer("payment", func(deadletter.Request) []deadletter.Record {
 		return []deadletter.Record{
-			{Kind: deadletter.Failed, ID: letters[0], Class: "invalid", Message: said, Redrives: 1}, {Kind: deadletter.Closed, Waiting: 2, Message: said},
+			{Kind: deadletter.Failed, ID: letters[0], Class: "invalid", Message: said, Redrives: 1},
+			{Kind: deadletter.Closed, Waiting: 2, Message: said},
 		}
 	})
 	state, _ := do[httpapi.RequestState](d, "POST", "/payment/"+id+"/redrive", `{`+by+`}`, 200)

@@ -115,7 +115,8 @@ func entry(r broker.Record) (LogEntry, bool) {
 	}
 	rec, err := deadletter.Parse(r)
 	e.Kind, e.OrderID, e.RequestID = LogEntryKind(rec.Kind), deadletter.NameOf(rec.Order), letters.NameOf(rec.RequestID)
-	e.LetterID, e.By, e.Reason, e.Class, e.Message = letters.NameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class, valid(deadletter.Masked(rec.Message))
+	e.LetterID, e.By, e.Reason, e.Class = letters.NameOf(rec.ID), valid(rec.By), valid(rec.Reason), rec.Class
+	e.Message = valid(deadletter.Masked(rec.Message))
 	e.Redrives, e.Redriven, e.Waiting = int32(rec.Redrives), int32(rec.Redriven), int32(rec.Waiting)
 	return e, err == nil
 }

@@ -119,7 +119,8 @@ func TestCustomersListTheirOwnOrders(t *testing.T) {
 	}
 }
 
-// A page's token holds the last place that was looked at, in the clear: with few hits among many orders, that is none of the hits.
+// A page's token holds the last place that was looked at, in the clear: with few hits among many orders, that is none
+// of the hits.
 func TestPageTokensNameOnesOwnOrders(t *testing.T) {
 	d := openGuarded(t)
 	for i := range 12 {
