@@ -90,8 +90,8 @@ func Example() {
 		<-moved.C
 	}
 	var words *redis.StringCmd
-	if _, err := reader.Read(ctx, []int{0}, func(pipe redis.Pipeliner, keys projection.Keys) {
-		words = pipe.HGet(ctx, keys(0, "all"), "words")
+	if _, err := reader.Read(ctx, []int{0}, func(pipe projection.Pipes, keys projection.Keys) {
+		words = pipe(0).HGet(ctx, keys(0, "all"), "words")
 	}); err != nil {
 		panic(err)
 	}

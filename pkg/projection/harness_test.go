@@ -211,8 +211,8 @@ func (s *stage) words() (n int) {
 	r := NewReader(chronicle(), s.redis)
 	for p := range partitions {
 		var cmd *redis.StringCmd
-		if _, err := r.Read(s.t.Context(), []int{p}, func(pipe redis.Pipeliner, keys Keys) {
-			cmd = pipe.HGet(s.t.Context(), keys(p, "counts"), "words")
+		if _, err := r.Read(s.t.Context(), []int{p}, func(pipe Pipes, keys Keys) {
+			cmd = pipe(p).HGet(s.t.Context(), keys(p, "counts"), "words")
 		}); err != nil {
 			s.t.Fatal(err)
 		}

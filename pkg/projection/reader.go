@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ func NewReader[D any](b Behavior[D], rdb redis.UniversalClient) *Reader[D] {
 	return &Reader[D]{b: b, rdb: rdb, store: taskstore.New(rdb, b.Name), copies: map[int]string{}}
 }
 
+// Pipes is where commands on the keys of a partition are queued. Valid only while ask runs.
+type Pipes func(partition int) redis.Pipeliner
+
 // Keys names a key that Index writes, as it is called now: a rebuild moves what is live to other names.
 // Valid only while ask runs.
 type Keys func(partition int, rest string) string
@@ -43,7 +47,7 @@ const maxMoves = 5
 // commands and state are of one moment. ask is called again when a rebuild was swapped in meanwhile: what it queued
 // before does not count then. Errors are of class Unavailable; that a key is missing is none.
 func (r *Reader[D]) Read(
-	ctx context.Context, partitions []int, ask func(pipe redis.Pipeliner, keys Keys),
+	ctx context.Context, partitions []int, ask func(pipe Pipes, keys Keys),
 ) ([]State, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -51,15 +55,14 @@ func (r *Reader[D]) Read(
 		copies := r.known(partitions)
 		live := make([]*redis.StringCmd, len(partitions))
 		metas := make([]*redis.MapStringStringCmd, len(partitions))
-		_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-			for i, p := range partitions {
-				live[i] = pipe.HGet(ctx, r.store.Key(p, rebuild.Key), rebuild.FieldLive)
-				metas[i] = pipe.HGetAll(ctx, r.store.Key(p, copies[p]+keyMeta))
-			}
-			ask(pipe, func(p int, rest string) string { return r.store.Key(p, copies[p]+rest) })
-			return nil
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
+		t := transactions{}
+		pipe := func(p int) redis.Pipeliner { return t.of(r.rdb, p) }
+		for i, p := range partitions {
+			live[i] = pipe(p).HGet(ctx, r.store.Key(p, rebuild.Key), rebuild.FieldLive)
+			metas[i] = pipe(p).HGetAll(ctx, r.store.Key(p, copies[p]+keyMeta))
+		}
+		ask(pipe, func(p int, rest string) string { return r.store.Key(p, copies[p]+rest) })
+		if err := t.exec(ctx); err != nil {
 			return nil, unavailable(err)
 		}
 		states := make([]State, len(partitions))
@@ -73,6 +76,42 @@ func (r *Reader[D]) Read(
 		}
 	}
 	return nil, unavailable(errors.New("it is swapped all the time"))
+}
+
+// transactions are those of one read: one for all partitions, but on a Redis Cluster, where none may have keys of two
+// slots, one for each.
+type transactions map[int]redis.Pipeliner
+
+func (t transactions) of(rdb redis.UniversalClient, partition int) redis.Pipeliner {
+	if _, cluster := rdb.(*redis.ClusterClient); !cluster {
+		partition = 0
+	}
+	if t[partition] == nil {
+		t[partition] = rdb.TxPipeline()
+	}
+	return t[partition]
+}
+
+// exec sends all at once. A key that is missing is no error, and hides none of another command.
+func (t transactions) exec(ctx context.Context) error {
+	errs := make(chan error, len(t))
+	for _, pipe := range t {
+		go func() {
+			cmds, _ := pipe.Exec(ctx) // each command has its own error
+			var first error
+			for _, c := range cmds {
+				if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+					first = cmp.Or(first, err)
+				}
+			}
+			errs <- first
+		}()
+	}
+	var first error
+	for range t {
+		first = cmp.Or(first, <-errs)
+	}
+	return first
 }
 
 func (r *Reader[D]) known(partitions []int) map[int]string {
@@ -137,12 +176,12 @@ func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Fo
 
 func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Found[D], State, error) {
 	docs, known := make([]*redis.StringCmd, len(ids)), []*redis.FloatCmd(nil)
-	states, err := r.Read(ctx, []int{partition}, func(pipe redis.Pipeliner, keys Keys) {
+	states, err := r.Read(ctx, []int{partition}, func(pipe Pipes, keys Keys) {
 		known = nil
 		for i, id := range ids {
-			docs[i] = pipe.Get(ctx, keys(partition, keyOrder+id))
+			docs[i] = pipe(partition).Get(ctx, keys(partition, keyOrder+id))
 			if r.b.Ages != "" {
-				known = append(known, pipe.ZScore(ctx, keys(partition, r.b.Ages), id))
+				known = append(known, pipe(partition).ZScore(ctx, keys(partition, r.b.Ages), id))
 			}
 		}
 	})
@@ -189,7 +228,7 @@ func (r *Reader[D]) States(ctx context.Context, partitions int) ([]State, error)
 	for p := range every {
 		every[p] = p
 	}
-	return r.Read(ctx, every, func(redis.Pipeliner, Keys) {})
+	return r.Read(ctx, every, func(Pipes, Keys) {})
 }
 
 func (r *Reader[D]) state(meta map[string]string) State {
@@ -222,9 +261,9 @@ func unavailable(err error) error {
 // has version 0. Errors are of class Unavailable.
 func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], error) {
 	docs := make([]*redis.StringCmd, len(partitions))
-	_, err := r.Read(ctx, partitions, func(pipe redis.Pipeliner, keys Keys) {
+	_, err := r.Read(ctx, partitions, func(pipe Pipes, keys Keys) {
 		for i, p := range partitions {
-			docs[i] = pipe.Get(ctx, keys(p, keyOrder+NoteID(id)))
+			docs[i] = pipe(p).Get(ctx, keys(p, keyOrder+NoteID(id)))
 		}
 	})
 	found := make([]Found[D], len(partitions))

@@ -143,9 +143,9 @@ func (v *View[D]) scan(ctx context.Context, l List, after *Cursor, runs []*run, 
 		start = strconv.FormatInt(after.Score, 10)
 	}
 	cmds := make([]*redis.ZSliceCmd, len(runs))
-	_, err := v.Reader.Read(ctx, v.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := v.Reader.Read(ctx, v.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		for i, r := range runs {
-			cmds[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+			cmds[i] = pipe(r.partition).ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 				Key: keys(r.partition, r.key), Start: start, Stop: stop, ByScore: true, Rev: !l.Upwards,
 				Offset: r.offset, Count: int64(n),
 			})

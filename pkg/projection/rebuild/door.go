@@ -51,7 +51,7 @@ func (d *Door) ask(ctx context.Context, none string, what func(Status) (request,
 	}
 	writes, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	pipe := d.rdb.TxPipeline()
+	pipe := d.rdb.Pipeline() // each stands alone: on a Redis Cluster they are of many slots
 	for _, s := range now {
 		if want, ok := what(s); ok {
 			text, err := json.Marshal(want)

@@ -85,10 +85,10 @@ func (m *Model) groupsOf(ctx context.Context, f Waiting) (groups []Group, err er
 // causes returns how many letters wait in each group that passes.
 func (m *Model) causes(ctx context.Context, f Waiting) (map[Cause]int64, error) {
 	var sets []*redis.ZSliceCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		sets = nil
 		for _, p := range m.Every() {
-			sets = append(sets, pipe.ZRangeWithScores(ctx, keys(p, keyGroups), 0, -1))
+			sets = append(sets, pipe(p).ZRangeWithScores(ctx, keys(p, keyGroups), 0, -1))
 		}
 	})
 	letters := map[Cause]int64{}
@@ -112,12 +112,12 @@ func (m *Model) describe(ctx context.Context, groups []Group) ([]Group, error) {
 		oldest, newest *redis.ZSliceCmd
 	}
 	var looks []look
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		looks = nil
 		for _, g := range groups {
 			for _, p := range m.Every() {
 				key := keys(p, keyGroup+g.String())
-				looks = append(looks, look{pipe.ZCard(ctx, key), pipe.ZRangeWithScores(ctx, key, 0, 0), pipe.ZRevRangeWithScores(ctx, key, 0, 0)})
+				looks = append(looks, look{pipe(p).ZCard(ctx, key), pipe(p).ZRangeWithScores(ctx, key, 0, 0), pipe(p).ZRevRangeWithScores(ctx, key, 0, 0)})
 			}
 		}
 	})

@@ -76,10 +76,10 @@ func (c Chain) Answer(request string) (a Answer, ok bool) {
 // Request returns a request by its id; ok is false when the read model does not know it. Errors are Unavailable.
 func (m *Model) Request(ctx context.Context, id string) (Answer, bool, error) {
 	var sets []*redis.StringSliceCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		sets = nil
 		for _, p := range m.Every() {
-			sets = append(sets, pipe.ZRange(ctx, keys(p, keyAsked+id), 0, 0))
+			sets = append(sets, pipe(p).ZRange(ctx, keys(p, keyAsked+id), 0, 0))
 		}
 	})
 	if err != nil {

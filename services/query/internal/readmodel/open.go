@@ -29,12 +29,12 @@ func (m *Model) Open(ctx context.Context) (Open, error) {
 	}
 	var sizes []*redis.IntCmd
 	var first []*redis.ZSliceCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		sizes, first = nil, nil
 		for p := range m.Partitions {
 			for _, key := range openKeys {
-				sizes = append(sizes, pipe.ZCard(ctx, keys(p, key)))
-				first = append(first, pipe.ZRangeWithScores(ctx, keys(p, key), 0, 0))
+				sizes = append(sizes, pipe(p).ZCard(ctx, keys(p, key)))
+				first = append(first, pipe(p).ZRangeWithScores(ctx, keys(p, key), 0, 0))
 			}
 		}
 	})

@@ -63,15 +63,15 @@ func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, e
 	}
 	var sizes []*redis.IntCmd
 	var hashes []*redis.MapStringStringCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe redis.Pipeliner, keys projection.Keys) {
+	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
 		sizes, hashes = nil, nil
 		for p := range m.Partitions {
 			for _, status := range Statuses {
-				sizes = append(sizes, pipe.ZCard(ctx, keys(p, keyStatus+string(status))))
+				sizes = append(sizes, pipe(p).ZCard(ctx, keys(p, keyStatus+string(status))))
 			}
-			hashes = append(hashes, pipe.HGetAll(ctx, keys(p, keyStats)))
+			hashes = append(hashes, pipe(p).HGetAll(ctx, keys(p, keyStats)))
 			for i := range minutes {
-				hashes = append(hashes, pipe.HGetAll(ctx, keys(p, keyMinute+strconv.FormatInt(first+int64(i), 10))))
+				hashes = append(hashes, pipe(p).HGetAll(ctx, keys(p, keyMinute+strconv.FormatInt(first+int64(i), 10))))
 			}
 		}
 	})
