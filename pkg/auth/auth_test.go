@@ -113,7 +113,7 @@ func TestAWithdrawnKeyIsNotTakenForLong(t *testing.T) {
 		h := api(authtest.Guard(t, issuer.Config()))
 		after := func(d time.Duration, token string, want int) {
 			t.Helper()
-			time.Sleep(d)
+			time.Sleep(d) //nolint:forbidigo // the bubble's time
 			synctest.Wait()
 			if w := ask(h, token, here); w.Code != want {
 				t.Errorf("%d, not %d", w.Code, want)

@@ -66,7 +66,7 @@ func add(ch *task.Change, cmd, key string, args []string) {
 
 // writeOrders adds the commands that write the orders that changed.
 func writeOrders(t *partition, ch *task.Change) {
-	if now := t.generationNow(); now > t.generation {
+	if now := generationNow(t); now > t.generation {
 		t.generation, t.before = now, true
 	}
 	var set, setParked, unparked []string
@@ -100,9 +100,9 @@ func writeOrders(t *partition, ch *task.Change) {
 	}
 }
 
-// generationNow is the generation to keep orders in. It never goes back, and goes on by a clock that is trusted only: one
-// that is months ahead would drop orders that are under way.
-func (t *partition) generationNow() int64 {
+// generationNow is the generation in which a partition keeps orders. It never goes back, and goes on by a clock that is
+// trusted only: one that is months ahead would drop orders that are under way.
+func generationNow(t *partition) int64 {
 	now := max(t.generation, t.Stored[fieldGeneration])
 	if now > 0 && t.c.cfg.Clock.Err() != nil {
 		return now

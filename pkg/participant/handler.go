@@ -37,7 +37,7 @@ func (h handler) Usable(_ *partition, version string) bool { return version == h
 // has and will have among them. What has a key for each order is missed where it is used.
 func (h handler) Counted(t *partition) []string {
 	if t.generation == 0 { // at the claim
-		t.generation = t.generationNow()
+		t.generation = generationNow(t)
 	}
 	stored, ok := t.Stored[fieldGeneration]
 	if !ok {

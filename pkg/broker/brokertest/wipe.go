@@ -104,8 +104,8 @@ func Trimmer(t testing.TB, cfg broker.Config) func(broker.TopicPartition, int64)
 	return func(tp broker.TopicPartition, start int64) { trim(t, client, tp.Topic, int32(tp.Partition), start) }
 }
 
-// Deleter returns the Delete of a Subject on a Kafka-protocol broker. It waits until the broker has the deletion in what
-// it tells: until then it takes records for the logs that vanish.
+// Deleter returns the Delete of a Subject on a Kafka-protocol broker. It waits until the broker tells of the deletion:
+// until then it takes records for the logs that vanish.
 func Deleter(t testing.TB, cfg broker.Config) func(topics ...string) {
 	t.Helper()
 	client := kafka(t, cfg.Brokers)

@@ -147,8 +147,7 @@ func prefer(wait time.Duration) *string {
 // Place sends POST /orders. Sending the same again with the same key is safe.
 func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accepted, error) {
 	customers := func(_ context.Context, req *http.Request) error { return c.doer.authorize(req, order.CustomerID) }
-	params := &orderapi.PlaceOrderParams{IdempotencyKey: key}
-	return read[Accepted](c.order.PlaceOrder(ctx, params, order, customers)) //nolint:bodyclose // read does
+	return read[Accepted](c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers))
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
@@ -158,7 +157,7 @@ func (c *Client) Cancel(ctx context.Context, id string) (Accepted, error) {
 		req.Header["Idempotency-Key"] = nil
 		return nil
 	}
-	return read[Accepted](c.order.CancelOrder(ctx, id, repeatable)) //nolint:bodyclose // read does
+	return read[Accepted](c.order.CancelOrder(ctx, id, repeatable))
 }
 
 // Read says what to wait for before an order is answered.
@@ -180,7 +179,7 @@ func (c *Client) Order(ctx context.Context, id string, r Read) (Order, error) {
 	if r.UntilSettled {
 		p.Until = client.Given("settled")
 	}
-	return read[Order](c.query.GetOrder(ctx, id, &p)) //nolint:bodyclose // read does
+	return read[Order](c.query.GetOrder(ctx, id, &p))
 }
 
 // Filter of a list; zero values do not filter. PageSize 0 means the service's default.
