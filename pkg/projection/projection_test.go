@@ -1,9 +1,11 @@
 package projection
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/redis/go-redis/v9"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +218,49 @@ func TestOldDocumentsAreForgotten(t *testing.T) {
 	if n := s.redis.ZCard(t.Context(), r.store.Key(logOf(talk, "old").Partition, "all")).Val(); n > 1 {
 		t.Errorf("%d entries in the index", n)
 	}
+}
+
+// behind is a Redis whose clock is two months behind.
+type behind struct{ asked chan struct{} }
+
+func (behind) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b behind) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if c, ok := cmd.(*redis.TimeCmd); ok && err == nil {
+			c.SetVal(c.Val().Add(-60 * 24 * time.Hour))
+			select {
+			case b.asked <- struct{}{}:
+			default:
+			}
+		}
+		return err
+	}
+}
+
+func (behind) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A host whose clock is ahead takes nothing for old that is not by Redis' clock either.
+func TestAClockThatIsAheadForgetsNothing(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	o := s.fact(talk, "o", "one")
+	age(&o, 32*24*time.Hour)
+	s.put(o)
+	clock := behind{make(chan struct{}, 1)}
+	s.redis.AddHook(clock)
+	_, stop := s.play(b)
+	s.shows(b, "o")
+	select {
+	case <-clock.asked:
+	case <-time.After(30 * time.Second):
+		t.Error("Redis' clock is not looked at")
+	}
+	stop()
+	s.shows(b, "o")
 }
 
 // Whoever looks at the group sees the lag: offsets are committed while it runs, too.

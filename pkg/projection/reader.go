@@ -161,65 +161,70 @@ const readTimeout = 3 * time.Second
 // Get reads a document and the state of its partition as they were at one moment. Errors are of class Unavailable; that
 // Redis lost the document is one.
 func (r *Reader[D]) Get(ctx context.Context, partition int, id string) (Found[D], State, error) {
-	found, state, err := r.read(ctx, partition, []string{id})
+	found, state, err := r.Many(ctx, partition, []string{id})
 	if err != nil {
 		return Found[D]{}, State{}, err
 	}
 	return found[0], state, nil
 }
 
-// Many reads documents of one partition; one that is missing has version 0. Errors are those of Get.
-func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Found[D], error) {
-	found, _, err := r.read(ctx, partition, ids)
-	return found, err
+// Many reads documents of one partition, as Get does; one that is missing has version 0. Errors are those of Get.
+func (r *Reader[D]) Many(ctx context.Context, partition int, ids []string) ([]Found[D], State, error) {
+	found, states, err := r.read(ctx, []int{partition}, ids)
+	if err != nil {
+		return nil, State{}, err
+	}
+	return found, states[0], nil
 }
 
-func (r *Reader[D]) read(ctx context.Context, partition int, ids []string) ([]Found[D], State, error) {
-	docs, known := make([]*redis.StringCmd, len(ids)), []*redis.FloatCmd(nil)
-	states, err := r.Read(ctx, []int{partition}, func(pipe Pipes, keys Keys) {
-		known = nil
-		for i, id := range ids {
-			docs[i] = pipe(partition).Get(ctx, keys(partition, keyOrder+id))
-			if r.b.Ages != "" {
-				known = append(known, pipe(partition).ZScore(ctx, keys(partition, r.b.Ages), id))
+// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions, with the states of
+// these; one that is missing has version 0. Errors are those of Get.
+func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], []State, error) {
+	return r.read(ctx, partitions, []string{NoteID(id)})
+}
+
+// read looks for some documents in each of some partitions.
+func (r *Reader[D]) read(ctx context.Context, partitions []int, ids []string) ([]Found[D], []State, error) {
+	var docs []*redis.StringCmd
+	var known []*redis.FloatCmd // whether the set of ages has it
+	states, err := r.Read(ctx, partitions, func(pipe Pipes, keys Keys) {
+		docs, known = nil, nil
+		for _, p := range partitions {
+			for _, id := range ids {
+				docs = append(docs, pipe(p).Get(ctx, keys(p, keyOrder+id)))
+				if r.b.Ages != "" {
+					known = append(known, pipe(p).ZScore(ctx, keys(p, r.b.Ages), id))
+				}
 			}
 		}
 	})
 	if err != nil {
-		return nil, State{}, err
+		return nil, nil, err
 	}
-	found := make([]Found[D], len(ids))
+	found := make([]Found[D], len(docs))
 	for i, doc := range docs {
-		if found[i], err = r.decode(ids[i], doc.Val()); err != nil {
-			return nil, State{}, err
+		at, id := i/len(ids), ids[i%len(ids)]
+		found[i], err = r.decode(id, doc.Val())
+		if err == nil && found[i].Version == 0 && known != nil && known[i].Err() == nil && !states[at].Incomplete {
+			err = r.missed(ctx, partitions[at], id)
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
-	if !states[0].Incomplete {
-		err = r.missed(ctx, partition, ids, found, known)
-	}
-	return found, states[0], err
+	return found, states, nil
 }
 
-// missed looks for lost documents among those that a read did not find; known says of each whether the set of ages has
-// it.
-func (r *Reader[D]) missed(
-	ctx context.Context, partition int, ids []string, found []Found[D], known []*redis.FloatCmd,
-) error {
-	for i, f := range found {
-		if f.Version > 0 || known == nil || known[i].Err() != nil {
-			continue
-		}
-		live := r.known([]int{partition})[partition]
-		keys := []string{
-			r.store.Key(partition, live+keyMeta),
-			r.store.Key(partition, live+keyOrder+ids[i]), r.store.Key(partition, live+r.b.Ages),
-		}
-		if err := spoil.Run(ctx, r.rdb, keys, ids[i]).Err(); err != nil {
-			return unavailable(err)
-		}
-		return unavailable(errMissing)
+// missed has a partition folded again of which a document is lost: not found, though the set of ages has it.
+func (r *Reader[D]) missed(ctx context.Context, partition int, id string) error {
+	live := r.known([]int{partition})[partition]
+	keys := []string{
+		r.store.Key(partition, live+keyMeta), r.store.Key(partition, live+keyOrder+id), r.store.Key(partition, live+r.b.Ages),
 	}
-	return nil
+	if err := spoil.Run(ctx, r.rdb, keys, id).Err(); err != nil {
+		return unavailable(err)
+	}
+	return unavailable(errMissing)
 }
 
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.
@@ -255,22 +260,4 @@ func (r *Reader[D]) decode(id, text string) (Found[D], error) {
 
 func unavailable(err error) error {
 	return fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
-}
-
-// Notes reads the documents of notes of one id, as Behavior.Note gave it, in some partitions; one that is missing
-// has version 0. Errors are of class Unavailable.
-func (r *Reader[D]) Notes(ctx context.Context, partitions []int, id string) ([]Found[D], error) {
-	docs := make([]*redis.StringCmd, len(partitions))
-	_, err := r.Read(ctx, partitions, func(pipe Pipes, keys Keys) {
-		for i, p := range partitions {
-			docs[i] = pipe(p).Get(ctx, keys(p, keyOrder+NoteID(id)))
-		}
-	})
-	found := make([]Found[D], len(partitions))
-	for i := range partitions {
-		if err == nil {
-			found[i], err = r.decode(id, docs[i].Val())
-		}
-	}
-	return found, err
 }

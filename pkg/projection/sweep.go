@@ -11,13 +11,24 @@ const (
 )
 
 // sweep forgets documents older than the retention and a day, a few at a time, in those tasks that have nothing
-// else to do.
+// else to do. How old they are goes by the clock that is behind, this host's or Redis': one that is ahead would
+// have all forgotten.
 func (f *folder[D]) sweep(ctx context.Context) error {
 	now := time.Now()
-	limit := now.Add(-f.cfg.Retention - 24*time.Hour)
+	var limit time.Time // zero: not asked for yet
 	for _, t := range f.Tasks() {
 		if f.b.Ages == "" || t.Lost() || t.Writing() || t.step != nil || t.behind() || now.Sub(t.swept) < sweepEvery {
 			continue
+		}
+		if limit.IsZero() {
+			theirs, err := f.cfg.Redis.Time(ctx).Result()
+			if err != nil {
+				return err
+			}
+			if theirs.After(now) {
+				theirs = now
+			}
+			limit = theirs.Add(-f.cfg.Retention - 24*time.Hour)
 		}
 		ids, err := f.Store.Below(ctx, f.key(t, f.b.Ages), float64(limit.UnixMilli()), sweepItems)
 		if err != nil {

@@ -101,7 +101,8 @@ type run struct {
 	kept      int
 }
 
-// Places merges the sorted sets of a list: the next n places after a cursor. Errors are Unavailable.
+// Places merges the sorted sets of a list: the next n places after a cursor. Errors are Unavailable, or the problem
+// SlugBehind.
 func (v *View[D]) Places(ctx context.Context, l List, after *Cursor, n int) ([]Cursor, error) {
 	var open []*run
 	for _, key := range l.Keys {
@@ -143,7 +144,7 @@ func (v *View[D]) scan(ctx context.Context, l List, after *Cursor, runs []*run, 
 		start = strconv.FormatInt(after.Score, 10)
 	}
 	cmds := make([]*redis.ZSliceCmd, len(runs))
-	_, err := v.Reader.Read(ctx, v.Every(), func(pipe projection.Pipes, keys projection.Keys) {
+	err := v.Read(ctx, func(pipe projection.Pipes, keys projection.Keys) {
 		for i, r := range runs {
 			cmds[i] = pipe(r.partition).ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 				Key: keys(r.partition, r.key), Start: start, Stop: stop, ByScore: true, Rev: !l.Upwards,
@@ -167,7 +168,7 @@ type Found[D any] struct {
 	projection.Found[D]
 }
 
-// Documents reads what is at some places, in their order; one that is gone is empty. Errors are Unavailable.
+// Documents reads what is at some places, in their order; one that is gone is empty. Errors as those of Places.
 func (v *View[D]) Documents(ctx context.Context, places []Cursor) ([]Found[D], error) {
 	byPartition := map[int][]int{}
 	for i, at := range places {
@@ -179,7 +180,10 @@ func (v *View[D]) Documents(ctx context.Context, places []Cursor) ([]Found[D], e
 		for i, at := range of {
 			ids[i] = places[at].ID
 		}
-		got, err := v.Reader.Many(ctx, p, ids)
+		got, state, err := v.Reader.Many(ctx, p, ids)
+		if err == nil {
+			err = v.Whole(ctx, state)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/problem"
+	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 )
 
@@ -44,7 +45,7 @@ func (v *View[D]) Rebuild(ctx context.Context) (Rebuild, error) { return shown(v
 // StartRebuild asks for a rebuild of every partition that has none under way. The problem rebuild-running when none is
 // left to ask, SlugBehind of a read model that is not whole; other errors are Unavailable.
 func (v *View[D]) StartRebuild(ctx context.Context) (Rebuild, error) {
-	if err := v.Whole(ctx); err != nil {
+	if err := v.Read(ctx, func(projection.Pipes, projection.Keys) {}); err != nil {
 		return Rebuild{}, err
 	}
 	r, err := shown(v.rebuilds.Start(ctx))

@@ -56,12 +56,18 @@ func (v *View[D]) Every() []int {
 	return all
 }
 
-// Whole returns the problem SlugBehind when a partition is being rebuilt.
-func (v *View[D]) Whole(ctx context.Context) error {
-	states, err := v.Reader.States(ctx, v.Partitions)
+// Read is that of Reader, of every partition: the problem SlugBehind when one of them is being rebuilt.
+func (v *View[D]) Read(ctx context.Context, ask func(pipe projection.Pipes, keys projection.Keys)) error {
+	states, err := v.Reader.Read(ctx, v.Every(), ask)
 	if err != nil {
 		return err
 	}
+	return v.Whole(ctx, states...)
+}
+
+// Whole returns the problem SlugBehind when a partition is being rebuilt, by the states that were read with what is
+// asked for: what was whole before may be lost by then.
+func (v *View[D]) Whole(ctx context.Context, states ...projection.State) error {
 	for _, s := range states {
 		if s.Incomplete {
 			return v.Behind(ctx, s)

@@ -43,9 +43,6 @@ type Group struct {
 // Groups returns the groups that pass, the largest first. A read model that is being rebuilt is the problem view.SlugBehind; other
 // errors are Unavailable.
 func (m *Model) Groups(ctx context.Context, f Waiting) ([]Group, error) {
-	if err := m.Whole(ctx); err != nil {
-		return nil, err
-	}
 	if f.Order != "" {
 		return m.groupsOf(ctx, f)
 	}
@@ -85,7 +82,7 @@ func (m *Model) groupsOf(ctx context.Context, f Waiting) (groups []Group, err er
 // causes returns how many letters wait in each group that passes.
 func (m *Model) causes(ctx context.Context, f Waiting) (map[Cause]int64, error) {
 	var sets []*redis.ZSliceCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
+	err := m.Read(ctx, func(pipe projection.Pipes, keys projection.Keys) {
 		sets = nil
 		for _, p := range m.Every() {
 			sets = append(sets, pipe(p).ZRangeWithScores(ctx, keys(p, keyGroups), 0, -1))
@@ -112,7 +109,7 @@ func (m *Model) describe(ctx context.Context, groups []Group) ([]Group, error) {
 		oldest, newest *redis.ZSliceCmd
 	}
 	var looks []look
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
+	err := m.Read(ctx, func(pipe projection.Pipes, keys projection.Keys) {
 		looks = nil
 		for _, g := range groups {
 			for _, p := range m.Every() {
@@ -156,9 +153,6 @@ func (m *Model) describe(ctx context.Context, groups []Group) ([]Group, error) {
 // as view.PageSize has it. Errors as those of Groups; Invalid for a token of another list.
 func (m *Model) Chains(ctx context.Context, f Waiting, size int, token string) (page []Chain, next string, err error) {
 	after, err := view.ParsePage(token, f)
-	if err == nil {
-		err = m.Whole(ctx)
-	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -214,7 +208,10 @@ func pageOf(list view.List, all []view.Cursor, after *view.Cursor, n int) []view
 // ofOrder returns all chains of one order, of which nothing need wait any more.
 func (m *Model) ofOrder(ctx context.Context, order string) (chains []Chain, err error) {
 	for _, participant := range Participants {
-		found, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, order))
+		found, states, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, order))
+		if err == nil {
+			err = m.Whole(ctx, states...)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -231,7 +228,7 @@ func (m *Model) ofOrder(ctx context.Context, order string) (chains []Chain, err 
 // the read model knows. Of two (an order whose records came in two partitions) it is one that waits, rather the one where the
 // order belongs. Errors are Unavailable.
 func (m *Model) Chain(ctx context.Context, participant, order string) (chain Chain, ok bool, err error) {
-	found, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, order))
+	found, _, err := m.Reader.Notes(ctx, m.Every(), ChainID(participant, order))
 	if err != nil {
 		return Chain{}, false, err
 	}

@@ -115,9 +115,6 @@ func (m *Model) Log(ctx context.Context, f Trail, size int, token string) (page 
 	if err != nil {
 		return nil, "", err
 	}
-	if err := m.Whole(ctx); err != nil {
-		return nil, "", err
-	}
 	size = view.PageSize(size)
 	for range maxRounds {
 		refs, err := m.trail(ctx, f, after, size+1)

@@ -25,9 +25,6 @@ func (m *Model) List(ctx context.Context, f Filter, size int, token string) (pag
 	if err != nil {
 		return nil, "", err
 	}
-	if err := m.Whole(ctx); err != nil {
-		return nil, "", err
-	}
 	size = view.PageSize(size)
 	for range maxRounds {
 		refs, err := m.Places(ctx, f.list(), after, size+1)

@@ -28,7 +28,7 @@ func NotesID(topic, order string) string { return topic + ":" + deadletter.NameO
 func (m *Model) Notes(ctx context.Context, order string) (places []projection.At, version uint64, err error) {
 	home := m.Partition(order)
 	for _, topic := range Notes {
-		found, err := m.Reader.Notes(ctx, []int{home}, NotesID(topic, order))
+		found, _, err := m.Reader.Notes(ctx, []int{home}, NotesID(topic, order))
 		if err != nil {
 			return nil, 0, err
 		}

@@ -24,12 +24,9 @@ type Open struct {
 
 // Open looks at the orders of all partitions. Errors as those of Stats.
 func (m *Model) Open(ctx context.Context) (Open, error) {
-	if err := m.Whole(ctx); err != nil {
-		return Open{}, err
-	}
 	var sizes []*redis.IntCmd
 	var first []*redis.ZSliceCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
+	err := m.Read(ctx, func(pipe projection.Pipes, keys projection.Keys) {
 		sizes, first = nil, nil
 		for p := range m.Partitions {
 			for _, key := range openKeys {

@@ -53,9 +53,6 @@ func (s SettleTimes) Percentile(q float64) float64 {
 // Stats adds up the counters of all partitions; minutes is 1 to MinutesKept, the one that is not over yet included. A read
 // model that is being rebuilt is the problem view.SlugBehind; other errors are Unavailable.
 func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, error) {
-	if err := m.Whole(ctx); err != nil {
-		return Stats{}, err
-	}
 	s := Stats{At: now.UTC(), ByStatus: map[Status]int64{}, Settle: SettleTimes{buckets: map[int]int64{}}}
 	first := now.Unix()/60 - int64(minutes) + 1
 	for i := range minutes {
@@ -63,7 +60,7 @@ func (m *Model) Stats(ctx context.Context, now time.Time, minutes int) (Stats, e
 	}
 	var sizes []*redis.IntCmd
 	var hashes []*redis.MapStringStringCmd
-	_, err := m.Reader.Read(ctx, m.Every(), func(pipe projection.Pipes, keys projection.Keys) {
+	err := m.Read(ctx, func(pipe projection.Pipes, keys projection.Keys) {
 		sizes, hashes = nil, nil
 		for p := range m.Partitions {
 			for _, status := range Statuses {
