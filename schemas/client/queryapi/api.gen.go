@@ -330,7 +330,7 @@ type ListOrdersParams struct {
 	// Status Only orders of this status.
 	Status *OrderStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Open Only orders that are not settled, the longest waiting first.
+	// Open Only orders that are not settled, the longest waiting first; with a customer, the first placed first.
 	Open *bool `form:"open,omitempty" json:"open,omitempty"`
 
 	// PageSize At most so many orders; 0 means 50, more than 200 means 200. A page may be shorter without being the last.
