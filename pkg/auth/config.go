@@ -15,7 +15,7 @@ type Config struct {
 	Mode       string `env:"AUTH" help:"off: no request needs a token, and everybody may do everything. It must be said in words, since without AUTH_ISSUER a service listens on loopback only otherwise"`
 	Issuer     string `env:"AUTH_ISSUER" help:"URL of the OpenID provider whose tokens are taken, https, or http on loopback; its keys are found by discovery. Empty: no request needs a token"`
 	Audience   string `env:"AUTH_AUDIENCE" envDefault:"troupe" help:"what a token must name in its claim aud"`
-	RolesClaim string `env:"AUTH_ROLES_CLAIM" envDefault:"roles" help:"claim with the roles of operators (viewer, operator, breaker): a list, or a text with spaces; a dot goes into an object, as in realm_access.roles"`
+	RolesClaim string `env:"AUTH_ROLES_CLAIM" envDefault:"roles" help:"claim with the roles of operators (viewer, operator, breaker): a list, or a text with spaces; one of the whole name, or a dot goes into an object, as in realm_access.roles"`
 	PerSubject int    `env:"AUTH_REQUESTS_PER_SUBJECT" envDefault:"600" min:"0" help:"requests a minute of one token's subject, in each instance; more are refused with 429. 0: no limit. Not counted without an issuer"`
 	PerAddress int    `env:"AUTH_REQUESTS_PER_ADDRESS" envDefault:"6000" min:"0" help:"requests a minute of one address, or the /64 of an IPv6 one, in each instance, with or without a token; more are refused with 429. 0: no limit. X-Forwarded-For is not believed: behind a proxy all are one address. Not counted without an issuer"`
 }

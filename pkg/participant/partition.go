@@ -5,12 +5,19 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/timers"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/workers"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/wait"
+)
+
+// Fields of meta beside those of the engine.
+const (
+	fieldFolded     = "folded"     // for admission: facts of the own topic are folded up to here
+	fieldGeneration = "generation" // of the orders: see internal/orders/keys.go
 )
 
 // maxIdleOrders is how many orders with nothing under way a task keeps in memory: some 3 KB of each, where a backlog of
@@ -64,6 +71,7 @@ type partition struct {
 	due      []string                        // orders whose deadline passed
 	dueSoon  []string                        // those of them that wait until the inputs are read up to dueEnds
 	dueEnds  map[broker.TopicPartition]int64 // nil: not known yet
+	asking   bool                            // for dueEnds; what passes meanwhile is asked for anew
 	endsAt   time.Time                       // not before then they are asked for again
 
 	parked    map[string]bool // orders with dead letters; true: they wait for a person
@@ -252,4 +260,23 @@ func (t *partition) release(o *order) {
 		}
 	}
 	clear(o.queue.held)
+}
+
+// generationNow is the generation in which a partition keeps orders. It goes on with the time, a step at once, and only
+// by a clock that is trusted: one that is months ahead would drop orders that are under way.
+func generationNow(t *partition) int64 {
+	own := orders.Generation(time.Now(), t.c.cfg.Retention)
+	switch at := max(t.generation, t.Stored[fieldGeneration]); {
+	case at == 0, own == at+1 && t.c.cfg.Clock.Err() == nil:
+		return own
+	default:
+		return at
+	}
+}
+
+// misdated says that a partition keeps orders in a generation that was of a clock that was wrong, or was away when it
+// ended: nobody knows which of them are over.
+func misdated(t *partition) bool {
+	ahead := t.generation - orders.Generation(time.Now(), t.c.cfg.Retention)
+	return t.generation > 0 && (ahead < -1 || ahead > 1) && t.c.cfg.Clock.Err() == nil
 }

@@ -28,6 +28,10 @@ func (c *cycle) wake(ctx context.Context) {
 		if t.Lost() {
 			continue
 		}
+		if misdated(t) {
+			c.LoseStored(t, "misdated")
+			continue
+		}
 		for o, at := range t.resting {
 			if !at.After(now) {
 				goOn(t, o)
@@ -111,11 +115,10 @@ const endsAgain = time.Second
 // without a leader keeps up the deadlines of its own only.
 func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
 	for _, t := range c.Tasks() {
-		if t.Lost() || len(t.due)+len(t.dueSoon) == 0 || t.dueEnds != nil || now.Before(t.endsAt) {
+		if t.Lost() || len(t.due)+len(t.dueSoon) == 0 || t.dueEnds != nil || t.asking || now.Before(t.endsAt) {
 			continue
 		}
-		t.dueSoon, t.due = append(t.dueSoon, t.due...), nil
-		t.endsAt = now.Add(task.StoreTimeout + endsAgain) // not before this one was answered
+		t.dueSoon, t.due, t.asking = append(t.dueSoon, t.due...), nil, true
 		var logs []broker.TopicPartition
 		for _, s := range t.sources {
 			logs = append(logs, s.TopicPartition)
@@ -125,9 +128,9 @@ func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
 			defer cancel()
 			ends, err := c.cfg.Log.Ends(ctx, logs)
 			c.Post(func() {
-				t.endsAt = time.Now()
+				t.asking = false
 				if err != nil {
-					t.endsAt = t.endsAt.Add(endsAgain)
+					t.endsAt = time.Now().Add(endsAgain)
 					return
 				}
 				t.dueEnds = ends

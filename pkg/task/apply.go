@@ -22,7 +22,10 @@ func (w *writer[T]) apply() {
 	var changes []taskstore.Change
 	now := time.Now()
 	for t, p := range w.alive() {
-		if p.change == nil && w.due(t, now) {
+		switch {
+		case p.change != nil:
+			p.change.Retry = true
+		case w.due(t, now):
 			p.change = w.build(t)
 			// Without anything to write there can be something to follow: a duplicate behind an event that takes its time.
 			if len(p.change.Ops)+p.change.Events == 0 && p.comparedLately(now) {
@@ -118,6 +121,7 @@ func (w *writer[T]) Send(ctx context.Context, sending []T) error {
 			p := sending[i].part()
 			switch {
 			case out.Err != nil:
+				p.change.Retry = true
 				again = append(again, sending[i])
 			case out.Verdict != taskstore.Applied:
 				return fault.New(fault.Unavailable, "redis %s partition %d while it was folded", out.Verdict, p.Number)

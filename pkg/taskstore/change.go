@@ -27,6 +27,8 @@ type Change struct {
 	// key that joins must not be there yet, and one that leaves must be deleted by the change before. Empty: nothing is
 	// compared beside owner and Seq.
 	Kept []string
+	// Retry says that this very change was sent before and its outcome is unknown: found done, it counts as done.
+	Retry bool
 }
 
 // Verdict is what became of a change.
@@ -44,28 +46,28 @@ const (
 func (v Verdict) String() string { return [...]string{"applied", "lost", "fenced"}[v] }
 
 // Outcome of a change; the verdict counts only when Err is nil. An Err is of class Unavailable and leaves the outcome
-// unknown: send the very same change again. Found done, it counts as done: an owner and Seq name one change.
+// unknown: send the same change again with Retry set.
 type Outcome struct {
 	Verdict Verdict
 	Err     error
 }
 
 // apply: KEYS[1] is meta, then come the keys that are counted, before and after; the others are what the commands
-// touch, in order. ARGV: owner, seq, the commands (of each the name, + for the next key or = for the same one, the
-// number of its arguments), how many keys are counted, and the arguments of all.
+// touch, in order. ARGV: owner, seq, retry, the commands (of each the name, + for the next key or = for the same one,
+// the number of its arguments), how many keys are counted, and the arguments of all.
 const applySource = `
 local call, keys, argv, unpack = redis.call, KEYS, ARGV, unpack
 local m = call('HMGET', keys[1], 'owner', 'seq', 'kept')
 if not m[1] or not m[2] then return 1 end
 if m[1] ~= ARGV[1] then return 2 end
 if m[2] ~= ARGV[2] then
-  if tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end -- it was sent before, by the client itself perhaps
+  if argv[3] == '1' and tonumber(m[2]) == tonumber(argv[2]) + 1 then return 0 end
   return 1
 end
-local witness = tonumber(argv[4])
+local witness = tonumber(argv[5])
 if witness > 0 and call('EXISTS', unpack(keys, 2, witness + 1)) ~= tonumber(m[3] or 0) then return 1 end
-local key, at = witness + 1, 4
-for cmd, step, n in string.gmatch(argv[3], '(%u+)([+=])(%d+)') do
+local key, at = witness + 1, 5
+for cmd, step, n in string.gmatch(argv[4], '(%u+)([+=])(%d+)') do
   if step == '+' then key = key + 1 end
   call(cmd, keys[key], unpack(argv, at + 1, at + n))
   at = at + n
@@ -168,7 +170,11 @@ func (s *Store) encode(c Change) []any {
 		commands = strconv.AppendInt(append(append(commands, op.Cmd...), step), int64(len(op.Args)), 10)
 	}
 	call[2] = len(call) - 3
-	call = append(call, c.Owner, c.Seq, string(commands), len(c.Kept))
+	retry := "0"
+	if c.Retry {
+		retry = "1"
+	}
+	call = append(call, c.Owner, c.Seq, retry, string(commands), len(c.Kept))
 	for i := range c.Ops {
 		args := c.Ops[i].Args
 		for j := range args {

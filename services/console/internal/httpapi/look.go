@@ -90,12 +90,8 @@ func (s *Server) Chain(ctx context.Context, participant, order string, size int,
 	if last < len(chain.Letters) {
 		answer.NextPageToken = chain.PageToken(last)
 	}
-	if first > 0 {
-		return answer, nil
-	}
-	trail, _, err := s.model.Log(ctx, letters.Trail{Participant: chain.Participant, Order: chain.Order}, maxOutcomes, "")
-	if err == nil {
-		answer.Outcomes, err = s.entries(ctx, trail, chain.Order)
+	if first == 0 {
+		answer.Outcomes, err = s.entries(ctx, chain.Newest(maxOutcomes), chain.Order)
 	}
 	return answer, err
 }

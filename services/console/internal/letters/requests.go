@@ -158,6 +158,16 @@ func (m *Model) trail(ctx context.Context, f Trail, after *view.Cursor, n int) (
 	return pageOf(w, all, after, n), err
 }
 
+// Newest says where the last n entries about a chain lie in the audit trail, the newest first.
+func (c Chain) Newest(n int) (places []projection.At) {
+	for _, r := range pageOf(view.List{}, c.trail(), nil, n) {
+		if at, ok := parsePlace(r.ID); ok {
+			places = append(places, at)
+		}
+	}
+	return places
+}
+
 // trail is what a chain adds to the audit trail.
 func (c Chain) trail() (all []view.Cursor) {
 	var s view.Share

@@ -18,8 +18,8 @@ func deadLettersCommand() *cobra.Command {
 commands talk to the console. ORDER is PARTICIPANT/ORDER too, such as payment/0f8f…: where several participants have parked something
 of one order, it says which of these chains is meant.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 took too long (--timeout): what was asked for goes on; 4 it failed again or was
-refused, and something is still parked; 5 nothing of that name is parked.`,
+Exit codes: 0 done; 1 failed, or an edit or discard was refused; 2 wrong usage; 3 took too long (--timeout): what was asked for
+goes on; 4 it failed again or a redrive was refused, and something is still parked; 5 nothing of that name is parked.`,
 		Example: `  troupe dead-letters list                                  what is stuck; --groups counts it by cause
   troupe dead-letters show ORDER                            why, and what stands behind it
   troupe dead-letters redrive ORDER                         after a fix

@@ -57,7 +57,7 @@ func table[T any](p printer, document any, next, head string, items []T, row fun
 	if p.json {
 		return p.document(document)
 	}
-	if len(items) == 0 {
+	if len(items) == 0 && next == "" {
 		_, err := fmt.Fprintln(p.out, "nothing found")
 		return err
 	}
