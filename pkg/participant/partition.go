@@ -262,21 +262,12 @@ func (t *partition) release(o *order) {
 	clear(o.queue.held)
 }
 
-// generationNow is the generation in which a partition keeps orders. It goes on with the time, a step at once, and only
-// by a clock that is trusted: one that is months ahead would drop orders that are under way.
+// generationNow is the generation in which a partition keeps orders. It never goes back, and goes on by a clock that is
+// trusted only: one that is months ahead would drop orders that are under way.
 func generationNow(t *partition) int64 {
-	own := orders.Generation(time.Now(), t.c.cfg.Retention)
-	switch at := max(t.generation, t.Stored[fieldGeneration]); {
-	case at == 0, own == at+1 && t.c.cfg.Clock.Err() == nil:
-		return own
-	default:
-		return at
+	now := max(t.generation, t.Stored[fieldGeneration])
+	if now > 0 && t.c.cfg.Clock.Err() != nil {
+		return now
 	}
-}
-
-// misdated says that a partition keeps orders in a generation that was of a clock that was wrong, or was away when it
-// ended: nobody knows which of them are over.
-func misdated(t *partition) bool {
-	ahead := t.generation - orders.Generation(time.Now(), t.c.cfg.Retention)
-	return t.generation > 0 && (ahead < -1 || ahead > 1) && t.c.cfg.Clock.Err() == nil
+	return max(now, orders.Generation(time.Now(), t.c.cfg.Retention))
 }

@@ -28,10 +28,6 @@ func (c *cycle) wake(ctx context.Context) {
 		if t.Lost() {
 			continue
 		}
-		if misdated(t) {
-			c.LoseStored(t, "misdated")
-			continue
-		}
 		for o, at := range t.resting {
 			if !at.After(now) {
 				goOn(t, o)

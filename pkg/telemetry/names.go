@@ -93,7 +93,7 @@ var (
 	PublishUnexpected = Metric{"troupe.publish.unexpected", "{batch}", "Batches appended at another offset than expected."}
 	TasksClaimed      = Metric{"troupe.tasks.claimed", "{task}", "Partitions taken over."}
 	TasksLost         = Metric{"troupe.tasks.lost", "{task}",
-		"Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced, misdated."}
+		"Tasks dropped and folded again, by Reason: lost, fenced, contradicted, unreadable, replaced."}
 	TasksRunning   = Metric{"troupe.tasks.running", "{task}", "Partitions that this instance serves now."}
 	TasksExpected  = Metric{"troupe.tasks.expected", "{task}", "Partitions that all instances together should serve."}
 	RecordsFolded  = Metric{"troupe.fold.records", "{record}", "Records of own topics read to rebuild states."}
