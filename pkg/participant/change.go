@@ -3,9 +3,16 @@ package participant
 import (
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/task"
+)
+
+// Fields of meta beside those of the engine.
+const (
+	fieldFolded     = "folded"     // for admission: facts of the own topic are folded up to here
+	fieldGeneration = "generation" // of the orders: see internal/orders/keys.go
 )
 
 // change gathers what a task has to write, and what follows in memory.
@@ -91,6 +98,16 @@ func writeOrders(t *partition, ch *task.Change) {
 		ms := strconv.FormatInt((3 * orders.Keep(t.c.cfg.Retention)).Milliseconds(), 10)
 		ch.Add("PEXPIRE", orders.Key(t.generation), ms)
 	}
+}
+
+// generationNow is the generation in which a partition keeps orders. It never goes back, and goes on by a clock that is
+// trusted only: one that is months ahead would drop orders that are under way.
+func generationNow(t *partition) int64 {
+	now := max(t.generation, t.Stored[fieldGeneration])
+	if now > 0 && t.c.cfg.Clock.Err() != nil {
+		return now
+	}
+	return max(now, orders.Generation(time.Now(), t.c.cfg.Retention))
 }
 
 // leaving are the generations of orders that nobody will look for once the next change is stored.

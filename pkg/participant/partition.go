@@ -5,19 +5,12 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
-	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/timers"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/workers"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 	"github.com/troupe-dev/troupe/pkg/wait"
-)
-
-// Fields of meta beside those of the engine.
-const (
-	fieldFolded     = "folded"     // for admission: facts of the own topic are folded up to here
-	fieldGeneration = "generation" // of the orders: see internal/orders/keys.go
 )
 
 // maxIdleOrders is how many orders with nothing under way a task keeps in memory: some 3 KB of each, where a backlog of
@@ -260,14 +253,4 @@ func (t *partition) release(o *order) {
 		}
 	}
 	clear(o.queue.held)
-}
-
-// generationNow is the generation in which a partition keeps orders. It never goes back, and goes on by a clock that is
-// trusted only: one that is months ahead would drop orders that are under way.
-func generationNow(t *partition) int64 {
-	now := max(t.generation, t.Stored[fieldGeneration])
-	if now > 0 && t.c.cfg.Clock.Err() != nil {
-		return now
-	}
-	return max(now, orders.Generation(time.Now(), t.c.cfg.Retention))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,15 +22,16 @@ func wipe(t testing.TB, brokers []string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client := kafka(t, brokers)
+	if left, err := untilNone(ctx, func() (int, error) { return wipeOnce(ctx, client) }); left > 0 || err != nil {
+		t.Fatalf("empty the Kafka at %s: %d topics and groups left, %v", strings.Join(brokers, ","), left, err)
+	}
+}
+
+// untilNone looks again and again until nothing is left, or returns what the last look said when ctx ends.
+func untilNone(ctx context.Context, look func() (left int, err error)) (left int, err error) {
 	for {
-		left, err := wipeOnce(ctx, client)
-		if err == nil && left == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("empty the Kafka at %s: %d topics and groups left, %v", strings.Join(brokers, ","), left, err)
-		case <-time.After(50 * time.Millisecond):
+		if left, err = look(); err == nil && left == 0 || wait.Sleep(ctx, 50*time.Millisecond) != nil {
+			return left, err
 		}
 	}
 }
@@ -53,12 +55,10 @@ func wipeOnce(ctx context.Context, client *kgo.Client) (left int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	remove := kmsg.NewPtrDeleteTopicsRequest()
-	remove.TimeoutMillis = 10_000
+	var topics []string
 	for _, topic := range metadata.Topics {
 		if name := topic.Topic; name != nil && !strings.HasPrefix(*name, "__") {
-			remove.TopicNames = append(remove.TopicNames, *name)
-			remove.Topics = append(remove.Topics, kmsg.DeleteTopicsRequestTopic{Topic: name})
+			topics = append(topics, *name)
 		}
 	}
 	groups, err := kmsg.NewPtrListGroupsRequest().RequestWith(ctx, client)
@@ -66,8 +66,8 @@ func wipeOnce(ctx context.Context, client *kgo.Client) (left int, err error) {
 		return 0, err
 	}
 	var errs []error
-	if len(remove.Topics) > 0 {
-		_, err := remove.RequestWith(ctx, client)
+	if len(topics) > 0 {
+		_, err := deletion(topics).RequestWith(ctx, client)
 		errs = append(errs, err)
 	}
 	leave := kmsg.NewPtrDeleteGroupsRequest()
@@ -78,7 +78,7 @@ func wipeOnce(ctx context.Context, client *kgo.Client) (left int, err error) {
 		_, err := leave.RequestWith(ctx, client)
 		errs = append(errs, err)
 	}
-	return len(remove.Topics) + len(leave.Groups), errors.Join(append(errs, kerr.ErrorForCode(groups.ErrorCode))...)
+	return len(topics) + len(leave.Groups), errors.Join(append(errs, kerr.ErrorForCode(groups.ErrorCode))...)
 }
 
 // trim makes a broker forget the records of a log before start.
@@ -114,17 +114,23 @@ func Deleter(t testing.TB, cfg broker.Config) func(topics ...string) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		deleted, err := identities(ctx, client, topics)
-		if err == nil {
-			err = remove(ctx, client, topics)
+		if err != nil {
+			t.Fatalf("delete topics %v: %v", topics, err)
 		}
-		for left := deleted; err == nil && len(left) > 0; {
-			var now map[[16]byte]bool
-			if now, err = identities(ctx, client, topics); err == nil {
-				maps.DeleteFunc(left, func(id [16]byte, _ bool) bool { return !now[id] })
-			}
+		response, err := deletion(topics).RequestWith(ctx, client)
+		for i := 0; err == nil && i < len(response.Topics); i++ {
+			err = kerr.ErrorForCode(response.Topics[i].ErrorCode)
 		}
 		if err != nil {
 			t.Fatalf("delete topics %v: %v", topics, err)
+		}
+		left, err := untilNone(ctx, func() (int, error) {
+			now, err := identities(ctx, client, topics)
+			maps.DeleteFunc(now, func(id [16]byte, _ bool) bool { return !deleted[id] })
+			return len(now), err
+		})
+		if left > 0 || err != nil {
+			t.Fatalf("delete topics %v: %d are left, %v", topics, left, err)
 		}
 	}
 }
@@ -148,16 +154,13 @@ func identities(ctx context.Context, client *kgo.Client, topics []string) (map[[
 	return found, nil
 }
 
-func remove(ctx context.Context, client *kgo.Client, topics []string) error {
+// deletion is a request to delete topics.
+func deletion(topics []string) *kmsg.DeleteTopicsRequest {
 	request := kmsg.NewPtrDeleteTopicsRequest()
 	request.TimeoutMillis = 10_000
 	for _, name := range topics {
 		request.TopicNames = append(request.TopicNames, name)
 		request.Topics = append(request.Topics, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
 	}
-	response, err := request.RequestWith(ctx, client)
-	for i := 0; err == nil && i < len(response.Topics); i++ {
-		err = kerr.ErrorForCode(response.Topics[i].ErrorCode)
-	}
-	return err
+	return request
 }
