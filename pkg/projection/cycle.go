@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/wait"
 )
@@ -171,6 +172,12 @@ func (c *cycle[D]) Change(t *partition[D], ch *task.Change) {
 		t.begun = false
 		if t.mixed != "" { // another version folded it: that is marked, whoever comes next
 			ch.Add("HSET", keyMeta, fieldVersion, t.mixed)
+		}
+		if _, changed := t.Stored[fieldGoal+c.topics[0]]; !changed && !c.of.shadow {
+			// The store was wiped, perhaps: a shadow that was claimed again before its owner saw that stands in no entry.
+			ch.Ops = append(ch.Ops, Op{
+				Cmd: "HSET", Key: c.base.Key(t.Number, rebuild.Key), Args: []string{rebuild.FieldClear, rebuild.Token()},
+			})
 		}
 		for i, end := range t.goals {
 			ch.Set(fieldGoal+t.Inputs[i].Topic, end)

@@ -138,6 +138,45 @@ func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 	}
 }
 
+// blind fails an instance's looks at the entries of rebuilds: it folds, and sees no request.
+type blind struct{ mortal }
+
+func (b *blind) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "hgetall" {
+			return errDead
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A wipe takes the entries with it. A shadow whose instance claims it again, and dies before it sees that, is named
+// nowhere: who began the partition anew has left word that other copies are to be deleted.
+func TestAWipeLeavesNoShadowBehind(t *testing.T) {
+	s := newStage(t)
+	b := chronicle()
+	ids := s.orders(10)
+	rdb := redis.NewClient(&redis.Options{Addr: s.redis.(*redis.Client).Options().Addr})
+	t.Cleanup(func() { _ = rdb.Close() })
+	h := &blind{}
+	h.left.Store(1 << 40)
+	rdb.AddHook(h)
+	stop := s.run(New(b, Config{Log: s.log, Redis: rdb, Partitions: partitions, CommitEvery: time.Hour}))
+	s.shows(b, ids...)
+	shadow := NewReader(b, s.redis).store.Key(0, "~orphaned:"+keyMeta)
+	s.redis.HSet(t.Context(), shadow, "owner", "dead", "seq", 1)
+	stop()
+	_, _ = s.play(b)
+	eventually(t, func() string {
+		if s.redis.Exists(t.Context(), shadow).Val() > 0 {
+			return shadow + " is left"
+		}
+		return ""
+	})
+	s.shows(b, ids...)
+	s.rest(b)
+}
+
 // Whatever happens, and however often records come twice: in the end what is live is what a rebuild makes of the log.
 func TestRebuildAgreesAfterAnySchedule(t *testing.T) {
 	for seed := range uint64(30) {

@@ -54,7 +54,8 @@ const (
 	fieldShadow = "shadow" // name of the copy that is built; empty: none
 	fieldWant   = "want"   // the newest request
 	fieldIs     = "is"     // Status: what its owner made of it
-	fieldClear  = "clear"  // there may be keys of other copies; a token, to be deleted by who saw that there are none
+	// FieldClear: there may be keys of other copies; a Token, to be deleted by who saw that there are none.
+	FieldClear = "clear"
 
 	FieldVersion  = "fold_version"   // of Meta
 	FieldPosition = task.PrefixInput // of Meta, + topic: the next offset to fold
@@ -77,7 +78,7 @@ type entry struct {
 }
 
 func entryOf(fields map[string]string) entry {
-	e := entry{live: fields[FieldLive], shadow: fields[fieldShadow], clear: fields[fieldClear]}
+	e := entry{live: fields[FieldLive], shadow: fields[fieldShadow], clear: fields[FieldClear]}
 	_ = json.Unmarshal([]byte(fields[fieldWant]), &e.want) // what cannot be read asks for nothing
 	_ = json.Unmarshal([]byte(fields[fieldIs]), &e.is)
 	return e
@@ -94,7 +95,7 @@ func (e entry) next(stale bool) (after entry, changed bool) {
 		e.is.ID, e.is.Requested = e.want.ID, e.want.At
 	case asked, stale && e.shadow == "":
 		e.is = Status{ID: e.want.ID, Requested: e.want.At, State: Folding, Release: stale, Began: time.Now().UTC()}
-		e.shadow = "~" + token() + ":"
+		e.shadow = "~" + Token() + ":"
 	default:
 		return e, false
 	}
@@ -104,24 +105,29 @@ func (e entry) next(stale bool) (after entry, changed bool) {
 // drop has the shadow deleted.
 func (e *entry) drop() {
 	if e.shadow != "" {
-		e.shadow, e.clear = "", token()
+		e.shadow, e.clear = "", Token()
 	}
 }
 
 // swapped is the entry after its shadow became what is live.
 func (e entry) swapped(folded int64) entry {
 	e.is.State, e.is.Ended, e.is.Folded, e.is.Of = Swapped, time.Now().UTC(), folded, folded
-	e.live, e.shadow, e.clear = e.shadow, "", token()
+	e.live, e.shadow, e.clear = e.shadow, "", Token()
 	return e
 }
 
-// fields are those that an owner writes.
-func (e entry) fields() []any {
+// fields are those that an owner writes who found the entry as before.
+func (e entry) fields(before entry) []any {
 	is, _ := json.Marshal(e.is) // strings, numbers and times of this age: cannot fail
-	return []any{fieldIs, string(is), fieldShadow, e.shadow, fieldClear, e.clear}
+	fields := []any{fieldIs, string(is), fieldShadow, e.shadow}
+	if e.clear != before.clear { // otherwise a claim may have asked for it in between
+		fields = append(fields, FieldClear, e.clear)
+	}
+	return fields
 }
 
-func token() string { return strings.ToLower(rand.Text()[:8]) }
+// Token returns a value of FieldClear that nobody has used.
+func Token() string { return strings.ToLower(rand.Text()[:8]) }
 
 // Copy is the name of the copy that a key, without its hash tag, belongs to.
 func Copy(rest string) string {

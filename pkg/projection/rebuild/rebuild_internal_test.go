@@ -97,12 +97,12 @@ func TestOnlyUnusedCopiesAreCleared(t *testing.T) {
 			t.Errorf("%+v: %d %v", c, n, err)
 		}
 	}
-	rdb.HSet(t.Context(), entry, fieldClear, "newer")
+	rdb.HSet(t.Context(), entry, FieldClear, "newer")
 	for _, token := range []string{"older", "newer"} {
 		if err := cleared.Run(t.Context(), rdb, []string{entry}, token).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if left := rdb.HGet(t.Context(), entry, fieldClear).Val(); (left == "") != (token == "newer") {
+		if left := rdb.HGet(t.Context(), entry, FieldClear).Val(); (left == "") != (token == "newer") {
 			t.Errorf("after %s: %q", token, left)
 		}
 	}

@@ -79,7 +79,7 @@ func (r *Runner) decide(ctx context.Context, live map[int]Live, entries map[int]
 			if next, changed := changes[p]; changed {
 				e = next
 			}
-			e.clear = token()
+			e.clear = Token()
 			changes[p] = e
 		}
 	}

@@ -51,7 +51,7 @@ func (r *Runner) write(ctx context.Context, partition int, owner string, before,
 	if before.shadow != "" && after.shadow == "" {
 		keys = append(keys, r.store.Key(partition, before.shadow+Meta))
 	}
-	done, err := record.Run(ctx, r.rdb, keys, append([]any{owner}, after.fields()...)...).Bool()
+	done, err := record.Run(ctx, r.rdb, keys, append([]any{owner}, after.fields(before)...)...).Bool()
 	return done, unavailable(err)
 }
 
