@@ -76,7 +76,19 @@ func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
 		want = []string{participant.FactsTopic("order")}
 	}
 	made, err := b.admin.CreateTopics(ctx, int32(o.partitions), 1, nil, want...)
-	return errors.Join(err, made.Error())
+	if err := errors.Join(err, made.Error()); err != nil {
+		return err
+	}
+	for waiting := true; waiting; { // the broker leads them a little later, and not every peer asks again
+		ends, err := b.admin.ListEndOffsets(ctx, want...)
+		if err == nil {
+			err = ends.Error()
+		}
+		if waiting = kerr.IsRetriable(err); err != nil && !waiting {
+			return err
+		}
+	}
+	return nil
 }
 
 // fits says which keys the n-th order may have: of so many percent only those of partition 0.
