@@ -62,7 +62,7 @@ func TestContractOnThreeBrokers(t *testing.T) {
 	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
 		cluster := brokertest.Embedded(t, kfake.NumBrokers(3))
 		cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 3, ProduceTimeout: time.Second,
-			RebalanceTimeout: 2 * time.Second, SessionTimeout: 6 * time.Second, Compression: "zstd"}
+			RebalanceTimeout: 2 * time.Second, SessionTimeout: 6 * time.Second, MaxWait: 5 * time.Second, Compression: "zstd"}
 		return brokertest.Subject{Log: open(t, cfg), Trim: brokertest.Trimmer(t, cfg), Delete: brokertest.Deleter(t, cfg)}
 	})
 }

@@ -15,7 +15,7 @@ import (
 func TestFinishingMayTakeLongerThanTheSession(t *testing.T) {
 	t.Parallel()
 	cluster := brokertest.Embedded(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1, SessionTimeout: time.Second, ProduceTimeout: time.Second,
+	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1, SessionTimeout: 3 * time.Second, ProduceTimeout: time.Second,
 		RebalanceTimeout: 30 * time.Second}
 	c, other := open(t, cfg), open(t, cfg)
 	if err := c.Provision(t.Context(), []broker.Topic{{Name: "a", Partitions: 2}}); err != nil {

@@ -3,18 +3,16 @@ package broker_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/broker/brokertest"
 	"github.com/troupe-dev/troupe/pkg/fault"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 func TestGroupSeenFromOutside(t *testing.T) {
 	t.Parallel()
-	cluster := brokertest.Embedded(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1, SessionTimeout: time.Second}
+	cluster := brokertest.Embedded(t)
+	cfg := broker.Config{Brokers: cluster.ListenAddrs(), ReplicationFactor: 1}
 	c, outside := open(t, cfg), open(t, cfg)
 	if err := c.Provision(t.Context(), []broker.Topic{{Name: "a", Partitions: 2}}); err != nil {
 		t.Fatal(err)

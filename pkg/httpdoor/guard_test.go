@@ -121,6 +121,7 @@ func TestSlowBodyIs408(t *testing.T) {
 	})
 	srv := httptest.NewUnstartedServer(httpdoor.Config{}.Guard(r))
 	srv.Config.ReadTimeout = 100 * time.Millisecond
+	srv.Config.ReadHeaderTimeout = time.Minute // a header that comes late is not answered
 	srv.Start()
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())

@@ -13,6 +13,7 @@ import (
 const (
 	fieldFolded     = "folded"     // for admission: facts of the own topic are folded up to here
 	fieldGeneration = "generation" // of the orders: see internal/orders/keys.go
+	fieldBegan      = "generation_began"
 )
 
 // change gathers what a task has to write, and what follows in memory.
@@ -66,9 +67,7 @@ func add(ch *task.Change, cmd, key string, args []string) {
 
 // writeOrders adds the commands that write the orders that changed.
 func writeOrders(t *partition, ch *task.Change) {
-	if now := generationNow(t); now > t.generation {
-		t.generation, t.before = now, true
-	}
+	t.nextGeneration()
 	var set, setParked, unparked []string
 	stored := func(o *order) string {
 		t.c.packed = o.Append(t.c.packed[:0])
@@ -92,28 +91,26 @@ func writeOrders(t *partition, ch *task.Change) {
 	}
 	add(ch, "HSET", orders.KeyParked, setParked)
 	add(ch, "HDEL", orders.KeyParked, unparked)
-	add(ch, "HSET", orders.Key(t.generation), set)
-	if len(set) > 0 && t.dated != t.generation {
-		t.dated = t.generation // it ends by itself when no task is left to drop it
-		ms := strconv.FormatInt((3 * orders.Keep(t.c.cfg.Retention)).Milliseconds(), 10)
-		ch.Add("PEXPIRE", orders.Key(t.generation), ms)
-	}
+	add(ch, "HSET", orders.Key(t.generation.Number), set)
 }
 
-// generationNow is the generation in which a partition keeps orders. It never goes back, and goes on by a clock that is
-// trusted only: one that is months ahead would drop orders that are under way.
-func generationNow(t *partition) int64 {
-	now := max(t.generation, t.Stored[fieldGeneration])
-	if now > 0 && t.c.cfg.Clock.Err() != nil {
-		return now
+// nextGeneration has the generation of orders go on when it is time, by a clock that is trusted only: one that is
+// months ahead would drop orders that are under way.
+func (t *partition) nextGeneration() {
+	if t.generation.Number == 0 { // at the claim
+		t.generation = orders.Generation{Number: t.Stored[fieldGeneration], Began: t.Stored[fieldBegan]}
 	}
-	return max(now, orders.Generation(time.Now(), t.c.cfg.Retention))
+	if t.generation.Number == 0 || t.c.cfg.Clock.Err() == nil {
+		next := t.generation.Next(time.Now(), t.c.cfg.Retention)
+		t.before = t.before || next.Number > t.generation.Number
+		t.generation = next
+	}
 }
 
 // leaving are the generations of orders that nobody will look for once the next change is stored.
 func leaving(t *partition) (gone []int64) {
 	stored, ok := t.Stored[fieldGeneration]
-	for g := stored - 1; ok && g <= min(stored, t.generation-2); g++ {
+	for g := stored - 1; ok && g < t.generation.Number-1; g++ {
 		gone = append(gone, g)
 	}
 	return gone
@@ -140,7 +137,8 @@ func settleable(t *partition) int64 {
 // generation the orders are of.
 func positions(t *partition, ch *task.Change, settled int64) {
 	b := t.c.b
-	ch.Set(fieldGeneration, t.generation)
+	ch.Set(fieldGeneration, t.generation.Number)
+	ch.Set(fieldBegan, t.generation.Began)
 	for _, l := range t.own {
 		at := l.expected
 		if b.admits && l.Topic == b.facts && !t.Restoring() {

@@ -36,15 +36,16 @@ func (h handler) Usable(_ *partition, version string) bool { return version == h
 // So the store is asked whether all keys are there that the change before left there: those of the generations that it
 // has and will have among them. What has a key for each order is missed where it is used.
 func (h handler) Counted(t *partition) []string {
-	if t.generation == 0 { // at the claim
-		t.generation = generationNow(t)
+	if t.generation.Number == 0 { // at the claim
+		t.nextGeneration()
 	}
+	now := t.generation.Number
 	stored, ok := t.Stored[fieldGeneration]
 	if !ok {
-		stored = t.generation
+		stored = now
 	}
-	if of := [2]int64{stored, t.generation}; t.counted == nil || t.countedOf != of {
-		t.counted, t.countedOf = orders.Counted(stored, t.generation), of
+	if of := [2]int64{stored, now}; t.counted == nil || t.countedOf != of {
+		t.counted, t.countedOf = orders.Counted(stored, now), of
 	}
 	return t.counted
 }

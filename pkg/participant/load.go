@@ -79,9 +79,9 @@ func missing(t *partition, ids []string) []string {
 
 // places are where an order of this task may be stored; the first that has it is right.
 func (t *partition) places() []string {
-	places := []string{orders.Key(t.generation)}
+	places := []string{orders.Key(t.generation.Number)}
 	if t.before {
-		places = append(places, orders.Key(t.generation-1))
+		places = append(places, orders.Key(t.generation.Number-1))
 	}
 	if len(t.parked) > 0 {
 		places = slices.Insert(places, 0, orders.KeyParked)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/outbox"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/timers"
 	"github.com/troupe-dev/troupe/pkg/participant/internal/workers"
@@ -52,11 +53,10 @@ type partition struct {
 	outbox  outbox.Outbox
 	timers  timers.Timers // deadlines, and times of retry
 
-	// generation is where orders are written, and dated the last one whose end Redis was told.
-	generation, dated int64
-	before            bool     // there may be orders of the generation before
-	counted           []string // keys whose loss is noticed, and the generations that they are of
-	countedOf         [2]int64
+	generation orders.Generation // where orders are written
+	before     bool              // there may be orders of the generation before
+	counted    []string          // keys whose loss is noticed, and the generations that they are of
+	countedOf  [2]int64
 
 	runnable []*order             // whose queues may go on
 	resting  map[*order]time.Time // until when: queues in back-off; retries of dead letters are timers

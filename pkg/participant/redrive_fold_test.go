@@ -3,6 +3,7 @@ package participant_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/deadletter"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/participant/internal/orders"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -97,16 +99,16 @@ func TestHeadsAfterTheChain(t *testing.T) {
 	})
 }
 
-// What waits does not expire; what came back does, with its order.
-func TestWhatWaitsDoesNotExpire(t *testing.T) {
+// What waits is kept for ever, with its order; what came back leaves with a generation.
+func TestWhatWaitsIsKept(t *testing.T) {
 	treated(t, func(t *testing.T, s *stage, d *doctor) {
 		hash, _ := s.order("o1")
-		want(t, "expires", s.mini.TTL(key("o1", hash)) > 0, false)
+		want(t, "kept in", hash, orders.KeyParked)
 		d.set("poison", nil)
 		s.ask(1, deadletter.Redrive, "o1", "")
 		s.closes("o1", 1)
 		hash, _ = s.order("o1")
-		want(t, "expires", s.mini.TTL(key("o1", hash)) > 0, true)
+		want(t, "kept in a generation", strings.HasPrefix(hash, "orders:") && hash != orders.KeyParked, true)
 	})
 }
 

@@ -85,7 +85,7 @@ func (c restoring) readStored(ctx context.Context, t *partition) error {
 	for id := range parked[0] {
 		t.waits(id, !t.timers.Has(id))
 	}
-	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, orders.Key(t.generation-1)))
+	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, orders.Key(t.generation.Number-1)))
 	return err
 }
 

@@ -88,25 +88,19 @@ func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 			s.shows(b, ids...)
 			arm()
 			s.ask(b)
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				for {
-					over := true
-					for _, r := range s.rebuilds(b) {
-						over = over && r.State == rebuild.Swapped && !r.Clearing
-					}
-					if over {
-						return
-					}
-					select {
-					case <-dead:
-						return
-					default:
+			eventually(t, func() string {
+				select {
+				case <-dead:
+					return ""
+				default:
+				}
+				for _, r := range s.rebuilds(b) {
+					if r.State != rebuild.Swapped || r.Clearing {
+						return fmt.Sprintf("neither dead nor over: %+v", r)
 					}
 				}
-			}()
-			<-done
+				return ""
+			})
 			stop()
 			select {
 			case <-dead:
@@ -143,10 +137,13 @@ type blind struct{ mortal }
 
 func (b *blind) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "hgetall" {
-			return errDead
+		if cmds[0].Name() != "hgetall" {
+			return next(ctx, cmds)
 		}
-		return next(ctx, cmds)
+		for _, c := range cmds {
+			c.SetErr(errDead)
+		}
+		return errDead
 	}
 }
 

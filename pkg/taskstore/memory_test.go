@@ -2,6 +2,7 @@ package taskstore_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -86,10 +87,14 @@ func TestAnEvictingRedisIsRefused(t *testing.T) {
 			t.Errorf("asked %d times", n)
 		}
 		s.set("noeviction", "1000", "0")
-		go func() { _ = memory.Run(t.Context()) }()
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = memory.Run(ctx) }()
 		eventually(t, "taken again", func() bool { _, err := st.Claim(t.Context(), 0, "owner"); return err == nil })
 		s.set(policy, "1000", "2000")
 		eventually(t, "refused while running", func() bool { _, err := st.Claim(t.Context(), 0, "owner"); return err != nil })
+		end()
+		<-ended // it tells the log of this round
 	}
 }
 

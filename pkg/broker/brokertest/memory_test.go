@@ -193,7 +193,7 @@ func TestMemoryDownAndTrim(t *testing.T) {
 func TestMemoryKeepsTheContract(t *testing.T) {
 	brokertest.Suite(t, func(t *testing.T) brokertest.Subject {
 		m := brokertest.New()
-		m.RebalanceTimeout = time.Second
+		m.RebalanceTimeout = 5 * time.Second
 		return brokertest.Subject{Log: m, Trim: m.Trim, Delete: m.Delete}
 	})
 }

@@ -71,7 +71,8 @@ func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
 	topic := participant.FactsTopic(b.Name)
 	return &Control[S]{
 		fold: fold{
-			topic: topic, version: b.Version(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name), trusted: map[int]view{},
+			topic: topic, version: b.Version(), cfg: cfg, st: taskstore.New(cfg.Redis, b.Name),
+			trusted: map[int]view{}, generations: map[int]int64{},
 			now:  present{topic: topic, ask: make(chan struct{}, 1)},
 			ends: ends{log: cfg.Log, topic: topic, next: map[int]*end{}, running: map[int]bool{}},
 		},

@@ -31,8 +31,9 @@ type fold struct {
 	now     present
 	ends    ends
 
-	mu      sync.Mutex
-	trusted map[int]view // by partition: a fold known to have reached the end of the log as it was on some arrival
+	mu          sync.Mutex
+	trusted     map[int]view  // by partition: a fold known to have reached the end of the log as it was on some arrival
+	generations map[int]int64 // by partition: of its orders, as they were met last
 }
 
 // view is what was seen of a partition's meta: a claim and how far its changes had come. A store that was wiped
@@ -45,8 +46,8 @@ type view struct {
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of
 // the log that is there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may
-// be, as many as ARGV[7] says; one that has facts begins with orders.HasFacts. What follows are the keys of
-// the witness, if the orders are of generation ARGV[8]: of a store that misses one of them nothing is believed.
+// be, as many as ARGV[7] says; one that has facts begins with orders.HasFacts. What follows are the keys of the witness.
+// Both are those of generation ARGV[8] of the orders: of a store that has another, or misses one, nothing is believed.
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept', ARGV[9])
 local marker = redis.call('GET', KEYS[2])
@@ -95,15 +96,13 @@ func (f *fold) look(ctx context.Context, p int, id, mark string, trust view, sta
 	if err != nil {
 		return looked{}, err
 	}
-	now := orders.Generation(time.Now(), f.cfg.Retention)
-	keys := []string{f.st.Key(p, "meta"), f.st.Key(p, "marker:"+id), f.st.Key(p, orders.KeyParked)}
-	for g := now + 1; g >= now-1; g-- { // the task's clock may be ahead of this one
-		keys = append(keys, f.st.Key(p, orders.Key(g)))
-	}
-	places := len(keys) - 2
-	for generation := now; ; { // of the orders: that of now, unless none was written for long
-		v, err := look.Run(ctx, f.cfg.Redis, append(keys[:2+places:2+places], f.counted(p, generation)...),
-			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, places, generation,
+	for generation := f.generation(p); ; { // as the task wrote it last, which the script says
+		keys := []string{f.st.Key(p, "meta"), f.st.Key(p, "marker:"+id)}
+		for _, rest := range []string{orders.KeyParked, orders.Key(generation), orders.Key(generation - 1)} {
+			keys = append(keys, f.st.Key(p, rest))
+		}
+		v, err := look.Run(ctx, f.cfg.Redis, append(keys, f.counted(p, generation)...),
+			mark, trust.owner, trust.seq, markerTTL.Milliseconds(), stale, id, len(keys)-2, generation,
 			task.PrefixLog+f.topic, log).Slice()
 		if err != nil {
 			return looked{}, fault.Later(time.Second, "redis: %w", err)
@@ -112,6 +111,7 @@ func (f *fold) look(ctx context.Context, p int, id, mark string, trust view, sta
 		flag := func(i int) bool { n, _ := v[i].(int64); return n == 1 }
 		if at := number(text(7), generation); at != generation {
 			generation = at
+			f.met(p, at)
 			continue
 		}
 		return looked{
@@ -152,6 +152,18 @@ func (f *fold) trust(p int, v view) {
 	if old, ok := f.trusted[p]; !ok || old.owner != v.owner || old.seq < v.seq {
 		f.trusted[p] = v
 	}
+}
+
+func (f *fold) generation(p int) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.generations[p]
+}
+
+func (f *fold) met(p int, generation int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.generations[p] = generation
 }
 
 func (f *fold) trustedView(p int) view {

@@ -8,21 +8,41 @@ import (
 
 // An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads
 // hundreds of them (docs/adr/0008). Redis forgets whole keys only, so there is a hash for each generation, a little
-// longer than the facts are kept: an order is written to the one of now and looked for there and in the one before,
-// and what was in neither is older than its facts. Letters are kept for ever, and so is an order with some: in a hash
-// of its own.
+// longer than the facts are kept: an order is written to the newest and looked for there and in the one before, and what
+// was in neither is older than its facts. Letters are kept for ever, and so is an order with some: in a hash of its own.
 const (
 	keyOrders = "orders:" // + generation
 	KeyParked = "orders:parked"
 )
 
+// Generation numbers the hash in which a partition writes its orders.
+type Generation struct {
+	Number int64 // 0: there was none
+	Began  int64 // Unix milliseconds; 0: not known
+}
+
 // Keep is how long a generation lasts. It is longer than the facts are kept, so that an order outlives the last of
 // them.
 func Keep(retention time.Duration) time.Duration { return retention + retention/8 }
 
-// Generation is the number of the one that a moment belongs to.
-func Generation(at time.Time, retention time.Duration) int64 {
-	return at.UnixMilli() / Keep(retention).Milliseconds()
+// Next is the generation at a moment, after the one that is stored. The next one begins when one has lasted for Keep,
+// and no second one with it, however late that is seen: an order that was written last before a service was off for
+// months is found.
+func (g Generation) Next(at time.Time, retention time.Duration) Generation {
+	now, keep := at.UnixMilli(), Keep(retention).Milliseconds()
+	if g.Number == 0 {
+		return Generation{now / keep, now}
+	}
+	if start := g.Number * keep; start <= now { // without Began, numbers were those of the calendar
+		g.Began = max(g.Began, start)
+	}
+	switch {
+	case g.Began == 0 || g.Began > now: // of another retention, or of a clock that was ahead
+		g.Began = now
+	case now-g.Began >= keep:
+		return Generation{g.Number + 1, now}
+	}
+	return g
 }
 
 // Key is that of a generation.

@@ -15,6 +15,27 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestGenerations(t *testing.T) {
+	const retention, keep = 8 * time.Hour, int64(9 * 3_600_000)
+	now := int64(100*keep + keep/2)
+	for name, c := range map[string]struct{ stored, next Generation }{
+		"first":                          {Generation{}, Generation{100, now}},
+		"young":                          {Generation{99, now - keep + 1}, Generation{99, now - keep + 1}},
+		"old":                            {Generation{99, now - keep}, Generation{100, now}},
+		"old for long, one goes on":      {Generation{7, now - 50*keep}, Generation{8, now}},
+		"of a clock that was ahead":      {Generation{99, now + 1}, Generation{99, now}},
+		"by its number, of today":        {Generation{100, 0}, Generation{100, 100 * keep}},
+		"by its number, gone on by that": {Generation{100, 3 * keep}, Generation{100, 100 * keep}},
+		"by its number, long ago":        {Generation{40, 0}, Generation{41, now}},
+		"by its number, of another time": {Generation{4000, 0}, Generation{4000, now}},
+		"of a shorter retention":         {Generation{4000, now - keep/3}, Generation{4000, now - keep/3}},
+	} {
+		if got := c.stored.Next(time.UnixMilli(now), retention); got != c.next {
+			t.Errorf("%s: %+v, want %+v", name, got, c.next)
+		}
+	}
+}
+
 // An order is the same when it was kept, whatever bytes its ids are; a text that is cut off is not the whole.
 func TestOrdersSurviveBeingKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
