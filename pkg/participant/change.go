@@ -67,7 +67,7 @@ func add(ch *task.Change, cmd, key string, args []string) {
 
 // writeOrders adds the commands that write the orders that changed.
 func writeOrders(t *partition, ch *task.Change) {
-	t.nextGeneration()
+	nextGeneration(t)
 	var set, setParked, unparked []string
 	stored := func(o *order) string {
 		t.c.packed = o.Append(t.c.packed[:0])
@@ -96,7 +96,7 @@ func writeOrders(t *partition, ch *task.Change) {
 
 // nextGeneration has the generation of orders go on when it is time, by a clock that is trusted only: one that is
 // months ahead would drop orders that are under way.
-func (t *partition) nextGeneration() {
+func nextGeneration(t *partition) {
 	if t.generation.Number == 0 { // at the claim
 		t.generation = orders.Generation{Number: t.Stored[fieldGeneration], Began: t.Stored[fieldBegan]}
 	}

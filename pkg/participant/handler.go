@@ -37,7 +37,7 @@ func (h handler) Usable(_ *partition, version string) bool { return version == h
 // has and will have among them. What has a key for each order is missed where it is used.
 func (h handler) Counted(t *partition) []string {
 	if t.generation.Number == 0 { // at the claim
-		t.nextGeneration()
+		nextGeneration(t)
 	}
 	now := t.generation.Number
 	stored, ok := t.Stored[fieldGeneration]

@@ -8,8 +8,9 @@ import (
 
 // An order is kept as one text, in a hash that the orders of its partition share, so that one command writes or reads
 // hundreds of them (docs/adr/0008). Redis forgets whole keys only, so there is a hash for each generation, a little
-// longer than the facts are kept: an order is written to the newest and looked for there and in the one before, and what
-// was in neither is older than its facts. Letters are kept for ever, and so is an order with some: in a hash of its own.
+// longer than the facts are kept: an order is written to the newest and looked for there and in the one before, and
+// what was in neither is older than its facts. Letters are kept for ever, and so is an order with some: in a hash of
+// its own.
 const (
 	keyOrders = "orders:" // + generation
 	KeyParked = "orders:parked"
