@@ -46,8 +46,8 @@ type view struct {
 // look reads, in one step, what a partition's task and the marker say of an order; with ARGV[1] it sets the marker when
 // neither knows the order and the partition's fold is the one that is trusted (ARGV[2] owner, ARGV[3] lowest seq), of
 // the log that is there now (ARGV[10]; meta says it in field ARGV[9]). KEYS from the third on are where the order may
-// be, as many as ARGV[7] says; one that has facts begins with orders.HasFacts. What follows are the keys of the witness.
-// Both are those of generation ARGV[8] of the orders: of a store that has another or misses one nothing is believed.
+// be, as many as ARGV[7] says; one that has facts begins with orders.HasFacts. What follows are keys of the witness.
+// Both are those of generation ARGV[8] of the orders: of a store that has another or misses one, nothing is believed.
 var look = redis.NewScript(`
 local meta = redis.call('HMGET', KEYS[1], 'owner', 'seq', 'folded', 'fold_version', 'generation', 'kept', ARGV[9])
 local marker = redis.call('GET', KEYS[2])
