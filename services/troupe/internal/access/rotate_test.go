@@ -139,7 +139,11 @@ func TestAPasswordThatIsRotatedIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilTaken() // who is connected stays so
-	w = &writer{Client: write(t, cfg).Client, t: t, wrote: w.wrote}
+	// The controller answers before the broker has the new password: who comes until then is let in, and stays.
+	until(t, "who comes with the old password is refused", func(ctx context.Context) bool {
+		w = &writer{Client: write(t, cfg).Client, t: t, wrote: w.wrote}
+		return w.try(ctx) != nil
+	})
 	w.untilRefused()
 	put(t, file, []byte("another\n"))
 	w.untilTaken()
