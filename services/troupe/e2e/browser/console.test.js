@@ -70,7 +70,8 @@ test('an order flows to confirmed before one\'s eyes, and a reload on the way lo
   await page.reload();
   await status(page, 'placed');
   await seen(event(page, 'OrderPlaced'));
-  await seen(page.locator('table.events .badge', { hasText: 'retried' })); // the outage is part of the story, and no fact
+  // The outage is part of the story, and no fact.
+  await seen(page.locator('table.events .badge', { hasText: 'retried' }));
   const still = await unmoved(page);
   await play.gateway();
   await status(page, 'confirmed');
