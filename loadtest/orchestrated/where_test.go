@@ -46,7 +46,7 @@ func whereIsOrder(t *testing.T, s *stage) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := s.put(ctx, control{DelayMS: 1500}); err != nil {
+	if err := s.put(ctx, control{DelayMS: 2500}); err != nil {
 		t.Fatal(err)
 	}
 	place := func(sys *system) string {

@@ -22,6 +22,9 @@ import (
 // Name of the service.
 const Name = letters.Name
 
+// Topics are those that are folded.
+var Topics = letters.Notes
+
 // Run runs the service until ctx ends, then stops it in order. Kafka, Redis and query may be missing: what needs them says so,
 // and the service is not ready without the first two.
 func Run(ctx context.Context, cfg Config) error {

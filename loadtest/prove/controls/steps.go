@@ -181,6 +181,13 @@ func (s *stage) hit(h *hold.Held) hold.Hit {
 	return hit
 }
 
+// out waits until a process is out of its group.
+func (s *stage) out(service, process string) {
+	ctx, cancel := context.WithTimeout(s.ctx, hitWithin)
+	defer cancel()
+	s.must(s.Member(ctx, service, process, false))
+}
+
 // until asks until it is so.
 func (s *stage) until(what string, ask func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(s.ctx, hitWithin)

@@ -17,8 +17,9 @@ import (
 const (
 	// knocks are the customers at each door of a knock: more than a service has connections to Redis, so that they queue for these.
 	knocks = 60
-	// refusedWithin bounds the answer to them: the 2 s that the store may cost a request, and as much for a machine that is busy.
-	refusedWithin = 4 * time.Second
+	// refusedWithin bounds the answer to them: the 2 s that the store may cost a request; the rest is for a machine that is
+	// busy. Who waits for the store for ever gives up later.
+	refusedWithin = 8 * time.Second
 )
 
 // knocked is what became of customers who asked for an order once.

@@ -29,7 +29,7 @@ const (
 func (r *Rig) stores(ctx context.Context) (err error) {
 	ports := FreePorts(8)
 	if ports == nil {
-		return errors.New("no free ports between 20000 and 32000")
+		return errors.New("no free ports")
 	}
 	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", ports[n]) }
 	r.KafkaAddrs, r.RedisAddr = r.Kafka, r.Redis

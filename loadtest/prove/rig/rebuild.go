@@ -80,6 +80,10 @@ func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
 // counters that were written bit by bit under all the faults are those that are written at once. Nothing else may
 // happen meanwhile.
 func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
+	if err := r.foldedAll(ctx); err != nil {
+		found.Violation(check.Stuck, "", "the read model does not pass the log: %v", err)
+		return nil
+	}
 	before, err := r.readModel(ctx)
 	if err != nil {
 		return err
@@ -104,6 +108,54 @@ func (r *Rig) FoldedAnew(ctx context.Context, found *check.Report) error {
 	return nil
 }
 
+// foldedAll waits until both read models have passed the ends of all that they fold.
+func (r *Rig) foldedAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
+	defer cancel()
+	folds := query.Behavior()
+	for name, topics := range map[string][]string{
+		query.Name: slices.Concat(folds.Topics, folds.Notes), console.Name: console.Topics,
+	} {
+		ends, err := r.Log.Ends(ctx, topics)
+		if err != nil {
+			return err
+		}
+		st := taskstore.New(r.Store, name)
+		for tp, end := range ends {
+			err := Until(ctx, fmt.Sprintf("%s has folded %s/%d", name, tp.Topic, tp.Partition), func() (string, error) {
+				p := int(tp.Partition)
+				live, err := liveCopy(ctx, r.Store, st, p)
+				if err != nil {
+					return "", err
+				}
+				at, err := r.Store.HGet(ctx, st.Key(p, live+rebuild.Meta), rebuild.FieldPosition+tp.Topic).Int64()
+				if at < end {
+					return fmt.Sprintf("%d of %d", at, end), ignoreNil(err)
+				}
+				return "", ignoreNil(err)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// liveCopy is the name of a partition's live copy; there may be none.
+func liveCopy(ctx context.Context, c *redis.Client, st *taskstore.Store, partition int) (string, error) {
+	live, err := c.HGet(ctx, st.Key(partition, rebuild.Key), rebuild.FieldLive).Result()
+	return live, ignoreNil(err)
+}
+
+// ignoreNil is nil where nothing was found.
+func ignoreNil(err error) error {
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}
+
 // readModel is every key of the live copies of both, by projection, partition and name, as a text that does not depend
 // on the order of writing. Left out is what a task keeps for itself, and the list of records that could not be read,
 // whose order is that of arrival.
@@ -120,8 +172,7 @@ func addReadModel(ctx context.Context, c *redis.Client, name string, found map[s
 	st := taskstore.New(c, name)
 	live := make([]string, Partitions)
 	for p := range live {
-		live[p], err = c.HGet(ctx, st.Key(p, rebuild.Key), rebuild.FieldLive).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		if live[p], err = liveCopy(ctx, c, st, p); err != nil {
 			return err
 		}
 	}
@@ -154,10 +205,7 @@ func content(ctx context.Context, c *redis.Client, key string) (string, error) {
 		return "", nil
 	case "string":
 		text, err := c.Get(ctx, key).Result()
-		if errors.Is(err, redis.Nil) {
-			err = nil
-		}
-		return text, err
+		return text, ignoreNil(err)
 	case "zset":
 		members, err := c.ZRangeWithScores(ctx, key, 0, -1).Result()
 		return fmt.Sprint(members), err

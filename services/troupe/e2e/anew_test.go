@@ -17,7 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
-// services are the processes that read and write the log.
+// services are the processes that read and write the log; the console, which reads it too, stays when they are stopped.
 var services = []string{"order", "payment", "notification", "query"}
 
 // All topics are deleted and created anew, Redis kept: under running services, which say so while there are none; and while
@@ -78,7 +78,7 @@ func TestTroupeOutlivesItsTopics(t *testing.T) {
 	p.buy(t, third[1:2], visitors("fourth"))
 }
 
-// at is where the services answer, by process.
+// at is where the services and the console answer, by process.
 func (p *playground) at(t *testing.T) map[string]string {
 	t.Helper()
 	list, err := p.control.Processes(t.Context())
@@ -87,14 +87,14 @@ func (p *playground) at(t *testing.T) map[string]string {
 	}
 	at := map[string]string{}
 	for _, s := range list {
-		if slices.Contains(services, s.Service) {
+		if s.Service == "console" || slices.Contains(services, s.Service) {
 			at[s.Name] = s.Addresses["http"]
 		}
 	}
 	return at
 }
 
-// health waits until every service answers /readyz with a status, and says something.
+// health waits until every service, and the console, answers /readyz with a status, and says something.
 func (p *playground) health(t *testing.T, status int, says string) {
 	t.Helper()
 	for name, at := range p.at(t) {

@@ -61,6 +61,8 @@ func TestMailAddressesLieWhereItSays(t *testing.T) {
 	if diff := cmp.Diff(want, p.topicsWith(t, address)); diff != "" {
 		t.Errorf("topics with an address (-want +got):\n%s", diff)
 	}
+	// What payment parks is in its outbox until it is in the log, and a moment longer.
+	eventually(t, 30*time.Second, "payment's outbox is empty", func() error { return p.empty(t, "{payment:*}:outbox") })
 	if diff := cmp.Diff([]string{"notification", "order"}, p.keysWith(t, address)); diff != "" {
 		t.Errorf("whose keys hold an address (-want +got):\n%s", diff)
 	}
@@ -197,6 +199,18 @@ func (p *playground) keysWith(t *testing.T, text string) (found []string) {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// empty is an error while a key is like this.
+func (p *playground) empty(t *testing.T, like string) error {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: p.Redis})
+	defer func() { _ = c.Close() }()
+	keys, err := c.Keys(t.Context(), like).Result()
+	if err == nil && len(keys) > 0 {
+		err = fmt.Errorf("there are %v", keys)
+	}
+	return err
 }
 
 // files are what the playground's processes have written, without the broker's log and the mailbox.

@@ -73,7 +73,7 @@ func TestEveryEdgeIsInTheTraceOfThreeInstances(t *testing.T) { traced(t, 3) }
 func traced(t *testing.T, instances int) *playground {
 	t.Helper()
 	c := collect(t)
-	p := start(t, append(c.from(), "--payment-deadline", "8s", "--instances",
+	p := start(t, append(c.from(), "--payment-deadline", "30s", "--instances",
 		fmt.Sprintf("order=%[1]d,payment=%[1]d,notification=%[1]d,query=%[1]d", instances))...)
 	p.performEverything(t, 20*instances)
 	log := p.events(t)

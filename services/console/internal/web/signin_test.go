@@ -79,7 +79,7 @@ func TestPagesSayWhoIsSignedInAndShowNothingToOthers(t *testing.T) {
 func TestLiveEndsWithTheSession(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	_, h := signing(t, issuer)
-	expires := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	expires := time.Now().Add(5 * time.Second).Truncate(time.Second)
 	cookie := authtest.NewBrowser(t, h).Session(issuer, issuer.Claims("grace", auth.Viewer).But("exp", expires.Unix()))
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
@@ -88,7 +88,7 @@ func TestLiveEndsWithTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Cookie", cookie)
-	client := http.Client{Timeout: 12 * time.Second}
+	client := http.Client{Timeout: 15 * time.Second}
 	resp, err := client.Do(req)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%v, %v", resp, err)

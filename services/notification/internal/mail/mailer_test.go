@@ -306,9 +306,9 @@ func TestTheAnswerToAMessageIsWaitedForLongerThanOthers(t *testing.T) {
 // All steps together may take longer than the time that each has.
 func TestEachStepHasATimeOfItsOwn(t *testing.T) {
 	s := serve(t, nil, nil)
-	s.slow = 600 * time.Millisecond
+	s.slow = 2400 * time.Millisecond
 	cfg := configFor(s.addr)
-	cfg.Timeout = time.Second
+	cfg.Timeout = 4 * time.Second
 	if err := open(t, cfg).Send(t.Context(), confirmed()); err != nil {
 		t.Error(err)
 	}

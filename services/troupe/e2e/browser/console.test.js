@@ -70,6 +70,8 @@ test('an order flows to confirmed before one\'s eyes, and a reload on the way lo
   await page.reload();
   await status(page, 'placed');
   await seen(event(page, 'OrderPlaced'));
+  // The outage is part of the story, and no fact.
+  await seen(page.locator('table.events .badge', { hasText: 'retried' }));
   const still = await unmoved(page);
   await play.gateway();
   await status(page, 'confirmed');
@@ -78,7 +80,6 @@ test('an order flows to confirmed before one\'s eyes, and a reload on the way lo
   await still();
   const told = (await play.events(id)).filter((e) => e.kind === 'event').map((e) => e.type.split('.').at(-1));
   assert.deepEqual(told, ['OrderPlaced', 'PaymentSucceeded', 'OrderConfirmed', 'NotificationSent']);
-  await seen(page.locator('table.events .badge', { hasText: 'retried' })); // the outage is part of the story, and no fact
   const facts = page.locator('table.events summary', { hasNot: page.locator('.badge') });
   assert.deepEqual(await facts.locator('strong').allTextContents(), told);
 });
@@ -176,14 +177,15 @@ test('a killed service greys on the map, recovers, and the ticks stay green', as
   await slow.getByRole('button', { name: 'End it now' }).click();
   const card = page.getByRole('region', { name: 'Kill a service' });
   await card.getByRole('combobox').selectOption('payment');
+  const map = await browser.page(); // before the kill, which ends by itself after 15 s
+  await map.goto('/');
+  const row = map.getByRole('row').filter({ has: map.getByRole('cell', { name: 'payment', exact: true }) });
+  await seen(row.getByText('consumes'));
+  const still = await unmoved(map);
   await card.getByRole('button', { name: 'Kill a service' }).click();
   const end = card.getByRole('button', { name: 'End it now' });
   await seen(end);
-  const map = await browser.page();
-  await map.goto('/');
-  const row = map.getByRole('row').filter({ has: map.getByRole('cell', { name: 'payment', exact: true }) });
   await seen(map.locator('svg#map g.service.payment.stopped'));
-  const still = await unmoved(map);
   const id = await play.place();
   await end.click();
   await seen(row.getByText('consumes'));

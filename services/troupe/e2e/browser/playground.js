@@ -24,7 +24,7 @@ export class Playground {
       p.process.on('exit', () => failed(new Error(`the playground ended:\n${p.log.join('\n')}`)));
       createInterface(p.process.stdout).on('line', (line) => {
         if (p.log.push(line) > 500) p.log.shift();
-        if (line.includes('Stop with Ctrl-C')) ready();
+        if (line.includes('Troupe is playing')) ready();
       });
     });
     Object.assign(p, { at: JSON.parse(await readFile(join(p.dir, 'playground.json'), 'utf8')) });

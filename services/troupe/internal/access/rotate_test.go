@@ -63,6 +63,11 @@ func (w *writer) untilTaken() {
 func (w *writer) untilRefused() {
 	w.t.Helper()
 	until(w.t, "a fact is refused", func(ctx context.Context) bool { return w.try(ctx) != nil })
+	w.staysRefused()
+}
+
+func (w *writer) staysRefused() {
+	w.t.Helper()
 	for range 5 { // more do not say more
 		if w.try(w.t.Context()) == nil {
 			w.t.Fatal("taken while it should be refused")
@@ -139,8 +144,12 @@ func TestAPasswordThatIsRotatedIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilTaken() // who is connected stays so
-	w = &writer{Client: write(t, cfg).Client, t: t, wrote: w.wrote}
-	w.untilRefused()
+	// The controller answers before the broker has the new password: who comes until then is let in, and stays.
+	until(t, "who comes with the old password is refused", func(ctx context.Context) bool {
+		w = &writer{Client: write(t, cfg).Client, t: t, wrote: w.wrote}
+		return w.try(ctx) != nil
+	})
+	w.staysRefused()
 	put(t, file, []byte("another\n"))
 	w.untilTaken()
 	w.allRead(s)

@@ -2,17 +2,10 @@ package play
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
-)
-
-// Free ports are taken from below the ranges that systems use for outgoing connections, so that none is taken between two lives
-// of a process.
-const (
-	freeFrom, freeTo = 20000, 32000
-	freeTries        = 500
+	"github.com/troupe-dev/troupe/services/troupe/freeport"
 )
 
 // ports are those that are not to be taken again, each with what it is for.
@@ -70,7 +63,7 @@ func (p ports) instance(name string, first, further int) (int, error) {
 	switch {
 	case further == 0:
 		return n, nil
-	case n <= 65535 && p[n] == "" && isFree(n):
+	case n <= 65535 && p[n] == "" && freeport.Reserve(n):
 		p[n] = name
 		return n, nil
 	}
@@ -79,14 +72,13 @@ func (p ports) instance(name string, first, further int) (int, error) {
 
 // free takes a free port.
 func (p ports) free(name string) (int, error) {
-	for range freeTries {
-		n := freeFrom + rand.IntN(freeTo-freeFrom)
-		if p[n] == "" && isFree(n) {
+	for n := freeport.Take(); n != 0; n = freeport.Take() {
+		if p[n] == "" { // somebody may have chosen it
 			p[n] = name
 			return n, nil
 		}
 	}
-	return 0, fault.New(fault.Unavailable, "no free port for %s between %d and %d", name, freeFrom, freeTo)
+	return 0, fault.New(fault.Unavailable, "no free port for %s", name)
 }
 
 func isFree(port int) bool {

@@ -3,14 +3,13 @@ package broker_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/config"
+	"github.com/troupe-dev/troupe/services/troupe/freeport"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/broker"
 	"github.com/troupe-dev/troupe/services/troupe/internal/supervise"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,17 +17,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// free returns an address nobody listens on, from below the ports that systems take for outgoing connections.
+// free returns an address nobody listens on.
 func free(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
-			defer func() { _ = ln.Close() }()
-			return ln.Addr().String()
-		}
+	port := freeport.Take()
+	if port == 0 {
+		t.Fatal("no free port")
 	}
-	t.Fatal("no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // running runs f until the returned function is called, which waits for its end.

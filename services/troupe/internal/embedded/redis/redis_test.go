@@ -3,27 +3,23 @@ package redis_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2/proto"
+	"github.com/troupe-dev/troupe/services/troupe/freeport"
 	"github.com/troupe-dev/troupe/services/troupe/internal/embedded/redis"
 )
 
-// free returns an address nobody listens on, from below the ports that systems take for outgoing connections.
+// free returns an address nobody listens on.
 func free(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
-			defer func() { _ = ln.Close() }()
-			return ln.Addr().String()
-		}
+	port := freeport.Take()
+	if port == 0 {
+		t.Fatal("no free port")
 	}
-	t.Fatal("no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // running runs f until the returned function is called, which waits for its end.
