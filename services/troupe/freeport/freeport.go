@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 )
 
 const (
@@ -44,7 +43,7 @@ func Reserve(port int) bool {
 		return false
 	}
 	file, err := lock(port)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if errors.Is(err, errTaken) {
 		return false
 	}
 	// Where no file can be locked, what listens is all that is known.
@@ -57,7 +56,7 @@ func Reserve(port int) bool {
 	return true
 }
 
-// lock locks the file of a port, as scripts/ports does.
+// lock locks the file of a port, as scripts/ports does; errTaken: somebody has.
 func lock(port int) (*os.File, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("troupe-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -67,9 +66,11 @@ func lock(port int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockFile(file); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
 	return file, nil
 }
+
+var errTaken = errors.New("another process has drawn it")
