@@ -30,6 +30,7 @@ class TotalsTest {
     Configuration options = new Configuration();
     options.setString("restart-strategy.type", "none");
     options.setString("table.local-time-zone", "UTC");
+    options.setString("parallelism.default", "1");
     TableEnvironment env = TableEnvironment.create(EnvironmentSettings.newInstance().inStreamingMode().withConfiguration(options).build());
     Table table = env.fromValues(DataTypes.ROW(
         DataTypes.FIELD("order_id", DataTypes.STRING()), DataTypes.FIELD("topic", DataTypes.STRING().notNull()),
