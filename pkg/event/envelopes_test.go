@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/pkg/event"
 )
 
-// The table of envelopes, which services/statistics passes too: which are refused and for which attribute, and of the others
-// the time and the sequence that are read.
+// The table of envelopes, which services/statistics passes too: which are refused and for which attribute, and of the
+// others the time and the sequence that are read.
 func TestEnvelopes(t *testing.T) {
 	file, err := os.Open("testdata/envelopes.json")
 	if err != nil {

@@ -17,7 +17,8 @@ func (p *Pages) statistics(w http.ResponseWriter, r *http.Request) {
 			problemPage{Text: "Nobody has written any: the job of services/statistics does, see docs/statistics.md."})
 	case errors.Is(err, statistics.ErrPartitions):
 		p.show(w, r, http.StatusConflict, "problem", "No statistics here", problemPage{
-			Text: err.Error() + ". Stop the job of services/statistics and delete the topic: the job makes it anew, see docs/statistics.md.",
+			Text: err.Error() + ". Stop the job of services/statistics and delete the topic: the job makes it anew, " +
+				"see docs/statistics.md.",
 		})
 	case err != nil:
 		p.fail(w, r, err)

@@ -301,7 +301,8 @@ func TestStatisticsAreShownWhereThereAreSome(t *testing.T) {
 	p.query.Down(true)
 	p.shows("/statistics", "50.00 EUR from 2 confirmed", "not compared")
 	p.Log.Grow("statistics.v1", 3)
-	if text := p.get("/statistics", http.StatusConflict); !strings.Contains(text, "has several partitions, and must have one") {
+	text := p.get("/statistics", http.StatusConflict)
+	if !strings.Contains(text, "has several partitions, and must have one") {
 		t.Error(text)
 	}
 }
