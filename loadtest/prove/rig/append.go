@@ -43,7 +43,8 @@ const togetherWithin = time.Second
 
 func producer(brokers []string, linger time.Duration) (*kgo.Client, error) {
 	return kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))
+		kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.ProducerBatchMaxBytes(2*bombBytes))
 }
 
 // Record makes a record to append, byte for byte the same.

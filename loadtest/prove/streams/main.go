@@ -74,7 +74,9 @@ func run(ctx context.Context) (err error) {
 	}
 	defer t.log.Close()
 	t.orders = rest.New(os.Getenv("ORDER_URL"), t.query)
-	for _, step := range []func(context.Context) error{t.missingTopic, t.severalPartitions, t.killed, t.resumed, t.console, t.besides} {
+	for _, step := range []func(context.Context) error{
+		t.missingTopic, t.severalPartitions, t.killed, t.resumed, t.console, t.besides,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -88,7 +90,8 @@ func (t *test) say(format string, args ...any) {
 
 // missingTopic asks for one line about a topic that is not there.
 func (t *test) missingTopic(ctx context.Context) error {
-	return t.refused(ctx, "missing", "no topic shipping.events.v1 in Kafka", "notification.events.v1", "shipping.events.v1")
+	return t.refused(ctx, "missing", "no topic shipping.events.v1 in Kafka",
+		"notification.events.v1", "shipping.events.v1")
 }
 
 // severalPartitions asks for one line about a topic of figures that has three.
@@ -98,10 +101,12 @@ func (t *test) severalPartitions(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := kadm.NewClient(c).CreateTopic(ctx, 3, -1, map[string]*string{"cleanup.policy": new("compact")}, wideTopic); err != nil {
+	compacted := map[string]*string{"cleanup.policy": new("compact")}
+	if _, err := kadm.NewClient(c).CreateTopic(ctx, 3, -1, compacted, wideTopic); err != nil {
 		return err
 	}
-	return t.refused(ctx, "several partitions", "topic "+wideTopic+" has 3 partitions: it must have 1", "'"+topic+"'", "'"+wideTopic+"'")
+	return t.refused(ctx, "several partitions", "topic "+wideTopic+" has 3 partitions: it must have 1",
+		"'"+topic+"'", "'"+wideTopic+"'")
 }
 
 // refused starts the totals with pairs of texts replaced, and waits until the job ends with one line.

@@ -20,7 +20,8 @@ const (
 )
 
 // plant has customers order, and appends what must count for nothing: of some facts a copy, another decision in the same place, and
-// a next fact that names a wrong one before it; and what cannot be read. One more order is of facts without a body, which counts.
+// a next fact that names a wrong one before it; and what cannot be read. One more order is of facts without a body, which
+// counts.
 func (t *test) plant(ctx context.Context) error {
 	if err := t.place(ctx); err != nil {
 		return err
@@ -49,8 +50,9 @@ func (t *test) plant(ctx context.Context) error {
 	return rig.AppendTogether(ctx, brokers, bare()...)
 }
 
-// bare are the facts of an order that was placed and confirmed, without a body: it has no currency, and its total is 0. Together, for
-// order would cancel the first alone, whose deadline is over. They are valid, and a key of SQL that is NULL would stop the job for good.
+// bare are the facts of an order that was placed and confirmed, without a body: it has no currency, and its total is 0.
+// Together, for order would cancel the first alone, whose deadline is over. They are valid, and a key of SQL that is NULL
+// would stop the job for good.
 func bare() []*kgo.Record {
 	id, at := uuid.NewString(), time.Now()
 	of := func(typ string, sequence uint64, eventID, previous string) *kgo.Record {
