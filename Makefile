@@ -83,6 +83,7 @@ STREAMS_FAULTS := kill,pause,pair:pause+redis-flush,redis-flush,redrive,copies,p
 .PHONY: streams-test
 streams-test: bin/troupe ## the totals of Flink SQL against the read model, after prove on a real Kafka (Java, Maven, redis-server)
 	cd services/statistics && mvn -q -B package
+	scripts/streams-peer # a peer of the benchmark, which CI does not measure: it must still compile
 	go run ./loadtest/prove -real -troupe bin/troupe -orders 200 -seed 1 -faults $(STREAMS_FAULTS) -then 'go run ./loadtest/prove/streams' $(ARGS)
 
 .PHONY: fuzz

@@ -165,3 +165,5 @@ func bare(ctx context.Context, o options, log *broker.Client, n int) (err error)
 	log.Produce(ctx, []broker.Batch{{TopicPartition: tp, Records: []broker.Record{r}}}, func(p broker.Produced) { err = p.Err })
 	return err
 }
+
+func rounded(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }

@@ -54,7 +54,7 @@ func compare(ctx context.Context, o options) error {
 			fmt.Fprintf(os.Stderr, "%d/%d %-26s %s%s\n", round, o.rounds, name, r.Took.Round(time.Millisecond), r.wiped())
 		}
 	}
-	return report(o, runs)
+	return report(os.Stdout, o, runs)
 }
 
 func (r Run) wiped() string {

@@ -43,12 +43,14 @@ func OpenLoop(ctx context.Context, n int, perSecond float64, do func(n int) erro
 // Spread is the least, the middle and the most of some figures.
 type Spread struct{ Least, Middle, Most float64 }
 
-// SpreadOf returns that of a figure that each of all has. There must be one at least.
+// SpreadOf returns that of a figure that each of all has. There must be one at least. The middle of an even number of
+// figures is the mean of the middle two.
 func SpreadOf[T any](all []T, figure func(T) float64) Spread {
 	var figures []float64
 	for _, one := range all {
 		figures = append(figures, figure(one))
 	}
 	slices.Sort(figures)
-	return Spread{figures[0], figures[len(figures)/2], figures[len(figures)-1]}
+	n := len(figures)
+	return Spread{figures[0], (figures[(n-1)/2] + figures[n/2]) / 2, figures[n-1]}
 }

@@ -54,9 +54,21 @@ func (m *mailer) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
+	at := time.Now().Add(mailWithin)
+	if first, ok := ctx.Deadline(); ok && first.Before(at) {
+		at = first
+	}
+	if err := raw.SetDeadline(at); err != nil { // the greeting may never come
+		_ = raw.Close()
+		return nil, err
+	}
 	host, _, _ := net.SplitHostPort(m.addr)
 	c, err := smtp.NewClient(raw, host)
-	return &connection{c, raw}, err
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return &connection{c, raw}, nil
 }
 
 func (c *connection) say(o Placed, what string) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/troupe-dev/troupe/pkg/broker"
@@ -14,8 +15,7 @@ import (
 // Append appends each record in a batch of its own: one that cannot be read takes no other with it. It compresses them,
 // so that Kafka takes what is larger than a batch may be.
 func Append(ctx context.Context, brokers []string, records ...*kgo.Record) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(2*bombBytes))
+	c, err := producer(brokers, 0)
 	if err != nil {
 		return err
 	}
@@ -26,6 +26,25 @@ func Append(ctx context.Context, brokers []string, records ...*kgo.Record) error
 		}
 	}
 	return nil
+}
+
+// AppendTogether appends records of one partition in one batch: nothing of others comes between them.
+func AppendTogether(ctx context.Context, brokers []string, records ...*kgo.Record) error {
+	c, err := producer(brokers, togetherWithin)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.ProduceSync(ctx, records...).FirstErr()
+}
+
+// togetherWithin is how long a batch waits for its next record.
+const togetherWithin = time.Second
+
+func producer(brokers []string, linger time.Duration) (*kgo.Client, error) {
+	return kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.ProducerBatchMaxBytes(2*bombBytes))
 }
 
 // Record makes a record to append, byte for byte the same.

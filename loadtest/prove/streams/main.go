@@ -23,11 +23,14 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
 	topic        = "statistics.v1"
 	controlTopic = "statistics-control.v1"
+	wideTopic    = "statistics-wide.v1"
 )
 
 func main() {
@@ -71,7 +74,9 @@ func run(ctx context.Context) (err error) {
 	}
 	defer t.log.Close()
 	t.orders = rest.New(os.Getenv("ORDER_URL"), t.query)
-	for _, step := range []func(context.Context) error{t.missingTopic, t.killed, t.resumed, t.console, t.besides} {
+	for _, step := range []func(context.Context) error{
+		t.missingTopic, t.severalPartitions, t.killed, t.resumed, t.console, t.besides,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -85,11 +90,32 @@ func (t *test) say(format string, args ...any) {
 
 // missingTopic asks for one line about a topic that is not there.
 func (t *test) missingTopic(ctx context.Context) error {
-	sql, err := t.patched("missing", "totals.sql", "notification.events.v1", "shipping.events.v1")
+	return t.refused(ctx, "missing", "no topic shipping.events.v1 in Kafka",
+		"notification.events.v1", "shipping.events.v1")
+}
+
+// severalPartitions asks for one line about a topic of figures that has three.
+func (t *test) severalPartitions(ctx context.Context) error {
+	c, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(t.brokers, ",")...))
 	if err != nil {
 		return err
 	}
-	j, err := t.start("missing", sql)
+	defer c.Close()
+	compacted := map[string]*string{"cleanup.policy": new("compact")}
+	if _, err := kadm.NewClient(c).CreateTopic(ctx, 3, -1, compacted, wideTopic); err != nil {
+		return err
+	}
+	return t.refused(ctx, "several partitions", "topic "+wideTopic+" has 3 partitions: it must have 1",
+		"'"+topic+"'", "'"+wideTopic+"'")
+}
+
+// refused starts the totals with pairs of texts replaced, and waits until the job ends with one line.
+func (t *test) refused(ctx context.Context, what, want string, pairs ...string) error {
+	sql, err := t.patched(what, "totals.sql", pairs...)
+	if err != nil {
+		return err
+	}
+	j, err := t.start(what, sql)
 	if err != nil {
 		return err
 	}
@@ -103,10 +129,10 @@ func (t *test) missingTopic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if want := "no topic shipping.events.v1 in Kafka"; strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), want) {
-		return fmt.Errorf("a missing topic: the job said %q, not %q in one line", said, want)
+	if strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), want) {
+		return fmt.Errorf("%s: the job said %q, not %q in one line", what, said, want)
 	}
-	t.say("a missing topic is told in one line")
+	t.say("told in one line: %s", want)
 	return nil
 }
 

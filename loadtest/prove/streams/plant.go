@@ -20,7 +20,8 @@ const (
 )
 
 // plant has customers order, and appends what must count for nothing: of some facts a copy, another decision in the same place, and
-// a next fact that names a wrong one before it; and what cannot be read.
+// a next fact that names a wrong one before it; and what cannot be read. One more order is of facts without a body, which
+// counts.
 func (t *test) plant(ctx context.Context) error {
 	if err := t.place(ctx); err != nil {
 		return err
@@ -42,7 +43,27 @@ func (t *test) plant(ctx context.Context) error {
 	}
 	all = append(all, unreadable()...)
 	t.say("%d more orders; %d copies, superseded facts and garbage appended", placed, len(all))
-	return rig.Append(ctx, strings.Split(t.brokers, ","), all...)
+	brokers := strings.Split(t.brokers, ",")
+	if err := rig.Append(ctx, brokers, all...); err != nil {
+		return err
+	}
+	return rig.AppendTogether(ctx, brokers, bare()...)
+}
+
+// bare are the facts of an order that was placed and confirmed, without a body: it has no currency, and its total is 0.
+// Together, for order would cancel the first alone, whose deadline is over. They are valid, and a key of SQL that is NULL
+// would stop the job for good.
+func bare() []*kgo.Record {
+	id, at := uuid.NewString(), time.Now()
+	of := func(typ string, sequence uint64, eventID, previous string) *kgo.Record {
+		return rig.Record(event.ToRecord(event.Event{
+			ID: eventID, Type: typ, Source: "order", Subject: id, Time: at, Sequence: sequence, PreviousID: previous,
+		}, "order.events.v1", broker.Partition([]byte(id), rig.Partitions)))
+	}
+	first := uuid.NewString()
+	return []*kgo.Record{
+		of("troupe.order.v1.OrderPlaced", 1, first, ""), of("troupe.order.v1.OrderConfirmed", 2, uuid.NewString(), first),
+	}
 }
 
 // place places orders, some of which are declined or cancelled, and blocks until they are at rest.

@@ -33,6 +33,24 @@ func (m *Memory) Identities(_ context.Context, topics []string) (map[string]stri
 	return ids, nil
 }
 
+// Logs are those of each topic, as broker.Client has them.
+func (m *Memory) Logs(_ context.Context, topics []string) (map[string][]broker.TopicPartition, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down != nil {
+		return nil, m.down
+	}
+	logs := map[string][]broker.TopicPartition{}
+	for _, name := range topics {
+		if t, ok := m.topics[name]; ok {
+			for p := range t.logs {
+				logs[name] = append(logs[name], broker.TopicPartition{Topic: name, Partition: p})
+			}
+		}
+	}
+	return logs, nil
+}
+
 // Delete deletes topics, and leaves what groups committed of them: Kafka deletes that too, others do not.
 func (m *Memory) Delete(topics ...string) {
 	m.mu.Lock()

@@ -60,10 +60,11 @@ CREATE TABLE statistics (
 CREATE TEMPORARY VIEW judged AS
 SELECT * FROM judge(record => TABLE records PARTITION BY (topic, order_id), uid => 'judge');
 
+-- JSON leaves out what has no value. The kind of a figure is part of its key, where a NULL would stop the job for good.
 CREATE TEMPORARY VIEW facts AS
 SELECT order_id, type, happened,
-  JSON_VALUE(data, '$.currency') AS currency,
-  CAST(JSON_VALUE(data, '$.total') AS BIGINT) AS total
+  COALESCE(JSON_VALUE(data, '$.currency'), '') AS currency,
+  COALESCE(CAST(JSON_VALUE(data, '$.total') AS BIGINT), 0) AS total
 FROM judged WHERE verdict = 'valid';
 
 -- Each order as its facts leave it. A row that changes takes itself out of the counts that it was in.

@@ -57,9 +57,10 @@ CREATE TABLE statistics (
   'value.format' = 'json', 'value.json.timestamp-format.standard' = 'ISO-8601'
 );
 
--- on_time hands the watermark through: rowtime is the time of the record that a row was made from.
+-- JSON leaves out what has no value; a key must have one. on_time hands the watermark through: rowtime is the time of the record that a row was made from.
 CREATE TEMPORARY VIEW facts AS
-SELECT type, rowtime, JSON_VALUE(data, '$.currency') AS currency, CAST(JSON_VALUE(data, '$.total') AS BIGINT) AS total
+SELECT type, rowtime, COALESCE(JSON_VALUE(data, '$.currency'), '') AS currency,
+  COALESCE(CAST(JSON_VALUE(data, '$.total') AS BIGINT), 0) AS total
 FROM judge(record => TABLE records PARTITION BY (topic, order_id), on_time => DESCRIPTOR(arrived), uid => 'judge')
 WHERE verdict = 'valid';
 

@@ -45,7 +45,8 @@ type Figure struct {
 // Line is one number on both sides. State is equal, different, or not compared.
 type Line struct{ Of, Topic, Query, State string }
 
-// Panel reads the topic to its end, and asks query for its orders. Without a topic, or records in it, the error is NotFound.
+// Panel reads the topic to its end, and asks query for its orders. Without a topic, or records in it, the error is
+// NotFound; with a topic of several partitions it is ErrPartitions.
 func (t *Topic) Panel(ctx context.Context, query *orders.Query) (Panel, error) {
 	p := Panel{Since: day(time.Now()).AddDate(0, 0, 1-days)}
 	got, err := t.totals(ctx, &p)

@@ -2,6 +2,7 @@ package statistics_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -201,6 +202,18 @@ func TestAMissingTopicIsNoError(t *testing.T) {
 	s.row("orders", "confirmed", s.now.Truncate(time.Minute), 4, "1", "null")
 	if got := lines(s.panel()); !slices.Contains(got, "orders | confirmed | 4 | 1 | different") || !slices.Contains(got, "orders | cancelled | – | 1 | different") {
 		t.Errorf("what the deleted topic held is shown: %q", got)
+	}
+}
+
+// A topic of several partitions is not read in part.
+func TestSeveralPartitionsAreRefused(t *testing.T) {
+	s := begin(t)
+	s.provision()
+	s.same()
+	s.shows(s.equal()...)
+	s.log.Grow(name, 3)
+	if _, err := s.topic.Panel(t.Context(), nil); !errors.Is(err, statistics.ErrPartitions) {
+		t.Errorf("with three partitions: %v", err)
 	}
 }
 

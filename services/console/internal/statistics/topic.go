@@ -27,7 +27,7 @@ const (
 	readBytes  = 1 << 20
 )
 
-// place is the whole topic: the job makes it with one partition.
+// place is the whole topic: the job makes it with one partition, and refuses another one.
 var place = broker.TopicPartition{Topic: "statistics.v1"}
 
 var (
@@ -49,9 +49,19 @@ type row struct {
 	Share  float64 `json:"share"`
 }
 
+// ErrPartitions says that the topic has several partitions, of which the newest row of a key could be in any.
+var ErrPartitions = fault.New(fault.Permanent, "topic %s has several partitions, and must have one", place.Topic)
+
+// Log is where the topic is read.
+type Log interface {
+	broker.Log
+	// Logs are those of each topic, by number.
+	Logs(ctx context.Context, topics []string) (map[string][]broker.TopicPartition, error)
+}
+
 // Topic reads statistics.v1 on, each time that it is asked.
 type Topic struct {
-	log  broker.Log
+	log  Log
 	mu   sync.Mutex // held while the topic is read
 	read state
 }
@@ -65,9 +75,10 @@ type state struct {
 }
 
 // New returns the topic; it asks for nothing yet.
-func New(log broker.Log) *Topic { return &Topic{log: log} }
+func New(log Log) *Topic { return &Topic{log: log} }
 
-// end returns which topic it is, and its end. The error is NotFound when there is none, or nothing in it.
+// end returns which topic it is, and its end. The error is NotFound when there is none, or nothing in it, and
+// ErrPartitions when it could be in several logs.
 func (t *Topic) end(ctx context.Context) (identity string, end int64, err error) {
 	// First: to ask a missing topic for its end would be an outage to the client.
 	ids, err := t.log.Identities(ctx, []string{place.Topic})
@@ -76,6 +87,13 @@ func (t *Topic) end(ctx context.Context) (identity string, end int64, err error)
 	}
 	var ends map[broker.TopicPartition]int64
 	if ids[place.Topic] != "" {
+		logs, err := t.log.Logs(ctx, []string{place.Topic})
+		if err != nil {
+			return "", 0, err
+		}
+		if len(logs[place.Topic]) > 1 {
+			return "", 0, ErrPartitions
+		}
 		if ends, err = t.log.Ends(ctx, []broker.TopicPartition{place}); err != nil {
 			return "", 0, err
 		}

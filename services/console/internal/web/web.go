@@ -68,7 +68,7 @@ type Pages struct {
 }
 
 // New returns the console. It fails only when a template that is built in cannot be read.
-func New(model *letters.Model, query *orders.Query, log broker.Log, desk *httpapi.Server, cfg Config) (*Pages, error) {
+func New(model *letters.Model, query *orders.Query, log statistics.Log, desk *httpapi.Server, cfg Config) (*Pages, error) {
 	p := &Pages{
 		model: model, orders: query, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{},
 		streams: httpdoor.NewStreams(maxStreams, maxOfOne), totals: statistics.New(log),

@@ -300,4 +300,9 @@ func TestStatisticsAreShownWhereThereAreSome(t *testing.T) {
 	p.shows("/statistics", `<a href="/statistics" aria-current="page">`, "50.00 EUR from 2 confirmed", "different")
 	p.query.Down(true)
 	p.shows("/statistics", "50.00 EUR from 2 confirmed", "not compared")
+	p.Log.Grow("statistics.v1", 3)
+	text := p.get("/statistics", http.StatusConflict)
+	if !strings.Contains(text, "has several partitions, and must have one") {
+		t.Error(text)
+	}
 }

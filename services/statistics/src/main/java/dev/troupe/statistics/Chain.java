@@ -10,10 +10,14 @@ final class Chain {
   /** Verdicts on a record, as pkg/chain has them. */
   enum Verdict { VALID, DUPLICATE, SUPERSEDED, CONTRADICTED }
 
-  /** What an event says of its own place. Sequence 0: a request, which is in no chain. */
-  record Link(long sequence, String id, String previous) {}
+  /** What an event says of its own place. Sequence 0: a request, which is in no chain; it is unsigned. */
+  record Link(long sequence, String id, String previous) {
+    private boolean isAfter(long other) {
+      return Long.compareUnsigned(sequence, other) > 0;
+    }
+  }
 
-  /** The last fact accepted. Sequence 0: there is none. Flink keeps it as state: hence public, with fields. */
+  /** The last fact accepted. Sequence 0: there is none; it is unsigned. Flink keeps it as state: hence public, with fields. */
   public static final class Head {
     public long sequence;
     public String id = "";
@@ -28,7 +32,7 @@ final class Chain {
       if (link.sequence == 0 || precedes(link)) {
         return known ? Verdict.DUPLICATE : Verdict.VALID;
       }
-      if (link.sequence <= sequence && (known || link.id.equals(id))) {
+      if (!link.isAfter(sequence) && (known || link.id.equals(id))) {
         return Verdict.DUPLICATE;
       }
       return adopted ? Verdict.CONTRADICTED : Verdict.SUPERSEDED;
@@ -40,10 +44,10 @@ final class Chain {
 
     /** Moves the head over an event that is valid or a duplicate. */
     void accept(Link link) {
-      if (link.sequence <= sequence) {
+      if (!link.isAfter(sequence)) {
         return;
       }
-      adopted |= sequence == 0 && link.sequence > 1;
+      adopted |= sequence == 0 && link.isAfter(1);
       sequence = link.sequence;
       id = link.id;
     }

@@ -55,7 +55,7 @@ public class Judge extends ProcessTableFunction<Row> {
     String verdict = judge(head, seen, envelope.link()).name().toLowerCase(Locale.ROOT);
     try {
       collect(Row.of(envelope.type(), envelope.time(), verdict, messages.decode(envelope.type(), record.getFieldAs("body"))));
-    } catch (InvalidProtocolBufferException e) {
+    } catch (InvalidProtocolBufferException | IllegalArgumentException e) { // the latter: a timestamp that JSON has no form for
       refuse(record, envelope.type(), envelope.time(), e); // its place in the chain is taken all the same
     }
   }

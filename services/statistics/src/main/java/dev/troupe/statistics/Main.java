@@ -54,7 +54,7 @@ public final class Main {
     }
   }
 
-  private static void execute(TableEnvironment env, String statement) throws Exception {
+  static void execute(TableEnvironment env, String statement) throws Exception {
     Matcher view = VIEW.matcher(statement);
     if (view.matches()) { // FLINK-37700: a view over a process table function cannot be created by SQL
       env.createTemporaryView(view.group(1), env.sqlQuery(view.group(2)));

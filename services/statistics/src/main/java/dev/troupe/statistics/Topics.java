@@ -67,6 +67,7 @@ final class Topics {
     }
   }
 
+  /** The console reads partition 0, and the newest record of a key is the newest of one partition only. */
   private static void requireCompacted(Admin admin, String topic) throws Exception {
     try {
       NewTopic compacted = new NewTopic(topic, Optional.of(1), Optional.empty());
@@ -76,6 +77,11 @@ final class Topics {
       if (!(e.getCause() instanceof TopicExistsException)) {
         throw e;
       }
+    }
+    int partitions = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+    if (partitions != 1) {
+      throw new IllegalStateException("topic " + topic + " has " + partitions + " partitions: it must have 1, or figures are read in"
+          + " part; delete it, and this job makes it anew");
     }
     ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
     String policy = admin.describeConfigs(List.of(resource)).all().get().get(resource).get(CLEANUP_POLICY_CONFIG).value();

@@ -7,6 +7,7 @@ import com.google.gson.Gson;
 import dev.troupe.statistics.Chain.Head;
 import dev.troupe.statistics.Chain.Link;
 import dev.troupe.statistics.Chain.Verdict;
+import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -19,21 +20,21 @@ import org.junit.jupiter.api.TestFactory;
 class ChainTest {
   /** A head or a link. */
   static class Place {
-    long sequence;
+    BigInteger sequence = BigInteger.ZERO; // of 64 bits, unsigned
     String id = "";
     String previous = "";
     boolean adopted;
 
     Head head() {
       Head head = new Head();
-      head.sequence = sequence;
+      head.sequence = sequence.longValue();
       head.id = id;
       head.adopted = adopted;
       return head;
     }
 
     Link link() {
-      return new Link(sequence, id, previous);
+      return new Link(sequence.longValue(), id, previous);
     }
   }
 

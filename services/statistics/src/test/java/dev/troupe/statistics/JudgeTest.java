@@ -105,6 +105,8 @@ class JudgeTest {
 
     assertEquals("undecodable", fact("OrderPlaced", "a", "1", "", new byte[] {1, 2, 3}));
     assertEquals("undecodable", fact("OrderShipped", "b", "2", "a", null), "a type of a newer release");
-    assertEquals("valid", fact("OrderCancelled", "c", "3", "b", null), "they have their places in the chain");
+    byte[] placedNever = {0x4a, 6, 0x10, -128, -128, -128, -128, 4}; // placed_at (9) with more nanoseconds than a second has
+    assertEquals("undecodable", fact("OrderPlaced", "c", "3", "b", placedNever), "a timestamp that JSON has no form for");
+    assertEquals("valid", fact("OrderCancelled", "d", "4", "c", null), "they have their places in the chain");
   }
 }
