@@ -5,7 +5,8 @@ SHELL := /bin/bash
 # As in services/Dockerfile, so that image-check finds in the build cache what build left there.
 export CGO_ENABLED ?= 0
 BUILD := go build -ldflags=-s
-SERVICES := order payment notification query console
+# Those that run: a file of k8s/base each, generated from the choreography.
+SERVICES := $(filter-out kustomization,$(basename $(notdir $(wildcard k8s/base/*.yaml))))
 
 .PHONY: help
 help: ## this list

@@ -21,6 +21,7 @@ var marked = regexp.MustCompile("(?ms)^<!-- (file|insert|replace|run|generate)(?
 // The page is true: a copy of this repository that follows it to the letter ships an order.
 func TestAddAParticipant(t *testing.T) {
 	steps := readSteps(t, "../docs/add-a-participant.md")
+	kustomize := built(t, "kustomize")
 	root := t.TempDir()
 	copyRepository(t, "..", root)
 	for _, s := range steps {
@@ -53,6 +54,30 @@ func TestAddAParticipant(t *testing.T) {
 			t.Errorf("%s does not say %q: %v", file, want, err)
 		}
 	}
+	if kustomize == "" {
+		t.Log("overlays/local was not rendered: scripts/tool has built no kustomize")
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), kustomize, "build", "k8s/overlays/local")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "image: troupe-shipping:local\n") {
+		t.Errorf("overlays/local does not run troupe-shipping:local: %v\n%s", err, out)
+	}
+}
+
+// built is the absolute path of a tool that scripts/tool has built; empty when it has not.
+func built(t *testing.T, tool string) string {
+	t.Helper()
+	all, err := filepath.Glob("../.cache/bin/" + tool + "-*")
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	path, err := filepath.Abs(all[len(all)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // readSteps fails when a fence is not marked, so that nothing on the page goes untried.

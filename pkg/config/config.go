@@ -43,7 +43,7 @@ func Load[C any](environ []string) (C, error) {
 	for _, v := range variables(reflect.TypeFor[C](), "") {
 		field := reflect.ValueOf(&c).Elem().FieldByIndex(v.index)
 		if secret, ok := field.Addr().Interface().(*Secret); ok {
-			unread = append(unread, secret.fromFile(v.name, set[v.name+fileSuffix]))
+			unread = append(unread, secret.fromFile(v.name, set[v.name], set[v.name+fileSuffix]))
 		}
 		wrong = append(wrong, fault.FieldIf(!v.holds(field), v.name, "must be %s, is %s", v.rule(), render(field)))
 	}

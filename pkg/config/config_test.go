@@ -109,6 +109,12 @@ func TestASecretComesFromAFile(t *testing.T) {
 			t.Errorf("%s: %v", environ, err)
 		}
 	}
+	withDefault, err := config.Load[struct {
+		Key config.Secret `env:"KEY" envDefault:"of-a-simulator"`
+	}]([]string{"KEY=", "KEY_FILE=" + file})
+	if got, rerr := withDefault.Key.Read(); err != nil || rerr != nil || got != "hunter2" {
+		t.Errorf("a file beside a default: got %q, %v, %v", got, err, rerr)
+	}
 	c, err = config.Load[settings]([]string{"STORE_SIZE_FILE=" + file}) // no secret
 	if err != nil || c.Store.Size != 12 {
 		t.Errorf("a file for what is no secret: %+v, %v", c, err)

@@ -34,13 +34,14 @@ func (s Secret) Read() (string, error) {
 	return s.read()
 }
 
-// fromFile has the secret of a variable read from a file, unless that is empty.
-func (s *Secret) fromFile(name, file string) error {
+// fromFile has the secret of a variable read from a file, unless that is empty. A value of the variable itself excludes
+// it; a default does not.
+func (s *Secret) fromFile(name, value, file string) error {
 	variable := name + fileSuffix
 	switch {
 	case file == "":
 		return nil
-	case s.IsSet():
+	case value != "":
 		return fault.Field(variable, "and %s are both set; one of them is too many", name)
 	}
 	s.read = func() (string, error) { return readSecret(variable, file) }

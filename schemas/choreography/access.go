@@ -127,6 +127,26 @@ func (c *Choreography) ProvisionerGrants() (grants []Grant) {
 	return grants
 }
 
+// Autoscaler is the principal that asks Kafka how far the groups are, where an autoscaler does.
+const Autoscaler = "autoscaler"
+
+// AutoscalerGrants returns what the autoscaler may do: look at the offsets of each group, and at the ends of the topics
+// that it subscribes to. They are not among Grants: most who scale do not ask Kafka.
+func (c *Choreography) AutoscalerGrants() (grants []Grant) {
+	var topics []string
+	for _, name := range c.Names() {
+		grants = append(grants, Grant{Autoscaler, "group", name, "Describe"})
+		topics = slices.AppendSeq(topics, maps.Keys(c.Subscriptions(name)))
+		if c.Readers[name].Operates {
+			topics = append(topics, c.AccessOf(name).Checked...)
+		}
+	}
+	for _, topic := range sortedSet(topics) {
+		grants = append(grants, Grant{Autoscaler, "topic", topic, "Describe"})
+	}
+	return grants
+}
+
 // Grants returns those of everybody.
 func (c *Choreography) Grants() []Grant {
 	grants := c.ProvisionerGrants()

@@ -20,19 +20,23 @@ var templates embed.FS
 
 // files of k8s/, and the templates that they are made from.
 var files = map[string]string{
-	"base/kustomization.yaml":                           "base.yaml",
-	"kafka/topics.txt":                                  "topics.txt",
-	"kafka/acls.txt":                                    "acls.txt",
-	"redis/users.acl":                                   "redis-users.acl",
-	"components/kafka-strimzi/topics.yaml":              "strimzi-topics.yaml",
-	"components/kafka-strimzi/users.yaml":               "strimzi-users.yaml",
-	"components/kafka-scram/names.yaml":                 "scram-names.yaml",
-	"components/redis-acl/names.yaml":                   "redis-names.yaml",
-	"components/network-policies/policies.yaml":         "network-policies.yaml",
-	"components/network-policies-outside/policies.yaml": "network-policies-outside.yaml",
-	"components/disruption/budgets.yaml":                "budgets.yaml",
-	"components/autoscaling/scaledobjects.yaml":         "scaledobjects.yaml",
-	"components/autoscaling-kafka/scaledobjects.yaml":   "scaledobjects-kafka.yaml",
+	"base/kustomization.yaml":                               "base.yaml",
+	"kafka/topics.txt":                                      "topics.txt",
+	"kafka/acls.txt":                                        "acls.txt",
+	"redis/users.acl":                                       "redis-users.acl",
+	"components/kafka-strimzi/topics.yaml":                  "strimzi-topics.yaml",
+	"components/kafka-strimzi/users.yaml":                   "strimzi-users.yaml",
+	"components/kafka-scram/names.yaml":                     "scram-names.yaml",
+	"components/redis-acl/names.yaml":                       "redis-names.yaml",
+	"components/network-policies/policies.yaml":             "network-policies.yaml",
+	"components/network-policies-outside/policies.yaml":     "network-policies-outside.yaml",
+	"components/disruption/budgets.yaml":                    "budgets.yaml",
+	"components/autoscaling/scaledobjects.yaml":             "scaledobjects.yaml",
+	"components/autoscaling-kafka/scaledobjects.yaml":       "scaledobjects-kafka.yaml",
+	"components/autoscaling-kafka-scram/scaledobjects.yaml": "scaledobjects-kafka-scram.yaml",
+	"kafka/acls-autoscaler.txt":                             "acls-autoscaler.txt",
+	"components/images/kustomization.yaml":                  "images.yaml",
+	"components/images-local/kustomization.yaml":            "images-local.yaml",
 }
 
 // retention is the default of the services' variable RETENTION.
@@ -42,6 +46,7 @@ const retention = 30 * 24 * time.Hour
 // which are the text of observability/alerts.yml.
 func Files(c *choreography.Choreography, alerts string) (map[string]string, error) {
 	s := system{Partitions: c.Partitions, Outside: outside(c), Provisioner: c.ProvisionerGrants(), RedisUsers: c.RedisUsers()}
+	s.Autoscaler = c.AutoscalerGrants()
 	for _, name := range c.Names() {
 		s.Services = append(s.Services, serviceOf(c, name))
 		for _, t := range c.OwnTopics(name, retention) {
@@ -82,7 +87,10 @@ type system struct {
 	Outside    []external
 
 	Provisioner []choreography.Grant
+	Autoscaler  []choreography.Grant
 	RedisUsers  []choreography.RedisUser
+	// Scram: Kafka asks who connects.
+	Scram bool
 }
 
 type service struct {
@@ -142,6 +150,12 @@ func outside(c *choreography.Choreography) (all []external) {
 	}
 	slices.SortFunc(all, func(a, b external) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// AskedWhoConnects is the system at a Kafka with TLS and SCRAM.
+func (s system) AskedWhoConnects() system {
+	s.Scram = true
+	return s
 }
 
 // Shared is something that every service asks.

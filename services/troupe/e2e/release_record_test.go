@@ -9,8 +9,10 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,21 +28,43 @@ var (
 	recordTo   = flag.String("record-to", "", "file to write")
 )
 
-// scenes are what is recorded: what the gateway does, how the order is paid, and how it stands then.
+// scenes are what is recorded: what the gateway does, how the order is paid, what an operator does about it when it is
+// parked, and how it stands then.
 var scenes = []struct {
 	gateway, method string
 	cancel          bool
+	bringBack       func(p *playground, t *testing.T, id string)
 	scene           string
 	stands          func(order map[string]any) bool
 }{
-	{"{}", "pm_card_visa", false, "settled", told},
-	{"{}", "pm_card_visa", false, "settled", told},
-	{"{}", "pm_card_chargeDeclined", false, "settled", told},
-	{"{}", "pm_card_visa", true, "settled", told},
-	{`{"refuse_percent":100}`, "pm_card_visa", false, "parked", nil},
-	{`{"refuse_percent":100}`, "pm_card_visa", true, "parked", nil},
-	{`{"outage":true}`, "pm_card_visa", false, "waiting", nil},
-	{`{"outage":true}`, "pm_card_visa", true, "waiting", nil},
+	{"{}", "pm_card_visa", false, nil, "settled", told},
+	{"{}", "pm_card_visa", false, nil, "settled", told},
+	{"{}", "pm_card_chargeDeclined", false, nil, "settled", told},
+	{"{}", "pm_card_visa", true, nil, "settled", told},
+	{`{"refuse_percent":100}`, "pm_card_visa", false, (*playground).redrive, "settled", told},
+	{"{}", "pm_sim_refused", false, (*playground).edit, "settled", told},
+	{`{"refuse_percent":100}`, "pm_card_visa", false, nil, "parked", nil},
+	{`{"refuse_percent":100}`, "pm_card_visa", true, nil, "parked", nil},
+	{`{"outage":true}`, "pm_card_visa", false, nil, "waiting", nil},
+	{`{"outage":true}`, "pm_card_visa", true, nil, "waiting", nil},
+}
+
+// redrive brings a parked order back when the gateway is well.
+func (p *playground) redrive(t *testing.T, id string) {
+	t.Helper()
+	p.gateway(t, "{}")
+	p.letters(t, 0, "redrive "+id+" --by ada --reason well-again", "redrive done")
+}
+
+// edit brings a parked order back with another payment method.
+func (p *playground) edit(t *testing.T, id string) {
+	t.Helper()
+	letter := p.parked(t, id, 1).Letters[0]
+	file := filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(file, bytes.Replace(letter.Payload, []byte("pm_sim_refused"), []byte("pm_card_visa"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.letters(t, 0, "edit "+id+" --by ada --reason wrong-method --payload "+file, "edit done")
 }
 
 // told is true for an order of which everything is settled, and mailed.
@@ -65,7 +89,46 @@ func TestWhatAReleaseLeavesIsRecorded(t *testing.T) {
 	}
 	var r release
 	t.Run("recorded", func(t *testing.T) { r = alone(t, "--payment-deadline", "23h").record(t) })
+	t.Run("its formats are those of a recorded release", func(t *testing.T) { r.isRecorded(t) })
 	t.Run("read again", func(t *testing.T) { r.goOn(t, true) })
+}
+
+// isRecorded fails when no recorded release has today's formats: whoever raises a version records, so that the release
+// after this one finds what this one leaves.
+func (r release) isRecorded(t *testing.T) {
+	t.Helper()
+	want := r.formats()
+	for _, name := range []string{"console", "notification", "order", "payment", "query"} {
+		if want[name] == "" {
+			t.Fatalf("%s says no format: %v", name, want)
+		}
+	}
+	recorded := map[string]map[string]string{}
+	for name, other := range releases(t) {
+		recorded[name] = other.formats()
+		if maps.Equal(recorded[name], want) {
+			return
+		}
+	}
+	t.Errorf("today's formats are %v; recorded are %v: commit, then scripts/record-release HEAD NAME", want, recorded)
+}
+
+// formats are the versions of what each service keeps in Redis, without the hash of which topics are folded.
+func (r release) formats() map[string]string {
+	of := map[string]string{}
+	for _, k := range r.Redis {
+		name, isMeta := strings.CutSuffix(k.Key, "}:meta")
+		if !isMeta {
+			continue
+		}
+		name, _, _ = strings.Cut(strings.TrimPrefix(name, "{"), ":")
+		for i := 0; i+1 < len(k.Args); i += 2 {
+			if part := strings.Split(string(k.Args[i+1]), "."); string(k.Args[i]) == "fold_version" {
+				of[name] = strings.Join(part[:min(2, len(part))], ".")
+			}
+		}
+	}
+	return of
 }
 
 func recordAnother(t *testing.T) {
@@ -98,17 +161,20 @@ func (p *playground) record(t *testing.T) (r release) {
 			}
 			post(t, p.Order+"/orders/"+o.ID+"/cancel", "")
 		}
-		if s.stands != nil {
-			p.stands(t, o.ID, s.stands)
-		}
-		if s.scene == "parked" {
+		if s.scene == "parked" || s.bringBack != nil {
 			eventually(t, time.Minute, "the order is parked", func() error {
-				doc, err := document(t.Context(), p.Console+"/api/dead-letters/payment/"+o.ID)
+				doc, err := document(t.Context(), p.Console+letters(o.ID))
 				if err == nil && doc["waiting"] == 0.0 {
 					err = fmt.Errorf("none of its events waits")
 				}
 				return err
 			})
+		}
+		if s.bringBack != nil {
+			s.bringBack(p, t, o.ID)
+		}
+		if s.stands != nil {
+			p.stands(t, o.ID, s.stands)
 		}
 		r.Orders = append(r.Orders, o)
 	}
@@ -120,12 +186,22 @@ func (p *playground) record(t *testing.T) (r release) {
 		if r.Orders[i].Story, err = document(t.Context(), p.Query+"/orders/"+o.ID+"/events"); err != nil {
 			t.Fatal(err)
 		}
+		if scenes[i].bringBack == nil {
+			continue
+		}
+		if r.Orders[i].Log, err = document(t.Context(), p.Console+audit(o.ID)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// Redis first, as it stands after a crash too: its positions are not beyond what is read of the log.
 	r.recordRedis(t, p.Redis)
 	r.recordKafka(t, p.Kafka)
 	return r
 }
+
+// letters and audit are where the console tells of payment's dead letters of an order, and of what operators did.
+func letters(id string) string { return "/api/dead-letters/payment/" + id }
+func audit(id string) string   { return "/api/dead-letters/log?participant=payment&order_id=" + id }
 
 // stands waits until an order is as it shall be recorded.
 func (p *playground) stands(t *testing.T, id string, as func(map[string]any) bool) {

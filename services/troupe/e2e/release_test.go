@@ -21,7 +21,7 @@ import (
 )
 
 // release is what a release has left behind: all topics, the offsets its groups had committed, all of Redis, and what it
-// answered. One is recorded from each release (scripts/record-release) before a format changes.
+// answered. One is recorded (scripts/record-release) of each release with formats of its own.
 type release struct {
 	Topics []recordedTopic               `json:"topics"`
 	Groups map[string]map[string][]int64 `json:"groups"` // offsets by group and topic, one for each partition; -1: none
@@ -60,31 +60,40 @@ type recordedOrder struct {
 	Scene    string         `json:"scene"`
 	Document map[string]any `json:"document"` // GET /orders/{id}
 	Story    map[string]any `json:"story"`    // GET /orders/{id}/events
+	// Log is what operators did about it, as the console tells it; only of one that was brought back.
+	Log map[string]any `json:"log,omitempty"`
 }
 
 // What a release before this one has left in Kafka and in Redis is read by this one, by its Redis or without it: what was settled is
 // answered as then, and charged and mailed for no second time; what was parked is brought back, what was under way settles.
 func TestWhatEarlierReleasesLeft(t *testing.T) {
+	for name, r := range releases(t) {
+		for _, redis := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/redis=%t", name, redis), func(t *testing.T) { r.goOn(t, redis) })
+		}
+	}
+}
+
+// releases are those that are recorded, by name.
+func releases(t *testing.T) map[string]release {
+	t.Helper()
 	files, err := filepath.Glob("testdata/release-*.json")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%d releases are recorded: %v", len(files), err)
 	}
+	all := map[string]release{}
 	for _, file := range files {
-		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "release-"), ".json")
-		for _, redis := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/redis=%t", name, redis), func(t *testing.T) {
-				b, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var r release
-				if err := json.Unmarshal(b, &r); err != nil {
-					t.Fatal(err)
-				}
-				r.goOn(t, redis)
-			})
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
+		var r release
+		if err := json.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "release-"), ".json")] = r
 	}
+	return all
 }
 
 // goOn starts today's troupe on what a release has left.
@@ -102,8 +111,11 @@ func (r release) goOn(t *testing.T, stored bool) {
 			rest = append(rest, o)
 			continue
 		}
-		p.answersAsThen(t, o.ID, o.Document, "/orders/"+o.ID)
-		p.answersAsThen(t, o.ID, o.Story, "/orders/"+o.ID+"/events")
+		p.answersAsThen(t, o.ID, o.Document, p.Query+"/orders/"+o.ID)
+		p.answersAsThen(t, o.ID, o.Story, p.Query+"/orders/"+o.ID+"/events")
+		if o.Log != nil {
+			p.answersAsThen(t, o.ID, o.Log, p.Console+audit(o.ID))
+		}
 	}
 	if len(rest) < 2 || len(rest) == len(r.Orders) {
 		t.Fatalf("%d of %d orders were not settled", len(rest), len(r.Orders))
@@ -125,14 +137,14 @@ func (r release) goOn(t *testing.T, stored bool) {
 }
 
 // answersAsThen waits until a document is answered, and compares it. Members may have been added since.
-func (p *playground) answersAsThen(t *testing.T, id string, want map[string]any, path string) {
+func (p *playground) answersAsThen(t *testing.T, id string, want map[string]any, url string) {
 	t.Helper()
 	var got map[string]any
 	eventually(t, 30*time.Second, "the answer about "+id, func() (err error) {
-		got, err = document(t.Context(), p.Query+path)
+		got, err = document(t.Context(), url)
 		return err
 	})
-	if at := differs(path, want, got); at != "" {
+	if at := differs(url, want, got); at != "" {
 		t.Errorf("%s", at)
 	}
 }
