@@ -76,6 +76,24 @@ func TestOrdersAreFoundAfterALongPause(t *testing.T) {
 	})
 }
 
+// An earlier release let a generation expire; one that is looked for does not.
+func TestOrdersOfAnEarlierReleaseAreKept(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		_, stop := s.play(clerk(stamp))
+		s.hand(notes, "o1", "a")
+		s.eventually("a", func() bool { return s.copies("o1") == 1 && s.outbox("o1") == 0 })
+		stop()
+		hash, _ := s.order("o1")
+		s.mini.SetTTL(key("o1", hash), time.Hour)
+
+		_, stop = s.play(clerk(stamp))
+		defer stop()
+		s.hand(notes, "o1", "b")
+		s.eventually("b", func() bool { return s.copies("o1") == 2 && s.outbox("o1") == 0 })
+		want(t, "expires within a year", s.mini.TTL(key("o1", hash)) < 365*24*time.Hour, false)
+	})
+}
+
 // A host that boots with a clock that is months ahead drops no order: by its time all of them would be over.
 func TestAWrongClockDropsNoOrders(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {

@@ -32,9 +32,10 @@ func Keep(retention time.Duration) time.Duration { return retention + retention/
 func (g Generation) Next(at time.Time, retention time.Duration) Generation {
 	now, keep := at.UnixMilli(), Keep(retention).Milliseconds()
 	if g.Number == 0 {
-		return Generation{now / keep, now}
+		return Generation{max(1, now/keep), now}
 	}
-	if start := g.Number * keep; start <= now { // without Began, numbers were those of the calendar
+	// Releases that did not write Began numbered by the calendar: by one of now, the generation is as old as that says.
+	if start := g.Number * keep; start <= now && now-start < keep {
 		g.Began = max(g.Began, start)
 	}
 	switch {
