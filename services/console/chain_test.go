@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/deadletter"
+	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/view/viewtest"
 	"github.com/troupe-dev/troupe/services/console/internal/consoletest"
 	parked "github.com/troupe-dev/troupe/services/console/internal/letters"
@@ -175,7 +176,7 @@ func keys(t *testing.T, rdb redis.UniversalClient) map[string]string {
 	}
 	for _, name := range names {
 		switch kind := rdb.Type(t.Context(), name).Val(); {
-		case strings.HasSuffix(name, "}:meta"):
+		case strings.HasSuffix(name, "}:meta"), strings.HasSuffix(name, "}:"+rebuild.Key):
 		case kind == "string":
 			all[name] = rdb.Get(t.Context(), name).Val()
 		case kind == "zset":
