@@ -87,19 +87,26 @@ func (t *test) figures(ctx context.Context, topic string) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := figures{}
+	newest := map[string]row{}
 	for _, r := range records {
-		var k key
 		var v row
-		if err := json.Unmarshal(r.Key, &k); err != nil {
-			return nil, err
-		}
 		if r.Value == nil {
-			delete(f, k.String())
+			delete(newest, string(r.Key))
 			continue
 		}
 		if err := json.Unmarshal(r.Value, &v); err != nil {
 			return nil, err
+		}
+		newest[string(r.Key)] = v
+	}
+	f := figures{}
+	for text, v := range newest {
+		var k key
+		if err := json.Unmarshal([]byte(text), &k); err != nil {
+			return nil, err
+		}
+		if k.Figure == "records" { // of several days, perhaps
+			v.N += f[k.String()].N
 		}
 		f[k.String()] = v
 	}

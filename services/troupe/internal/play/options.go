@@ -98,8 +98,8 @@ func (o *Options) validate() error {
 	if o.Dir == "" {
 		return fault.Field("--dir", "must name a directory")
 	}
-	if o.PaymentDeadline < time.Second || o.PaymentDeadline > 24*time.Hour {
-		return fault.Field("--payment-deadline", "must be 1s to 24h, is %s", o.PaymentDeadline)
+	if o.PaymentDeadline < time.Second || o.PaymentDeadline > 23*time.Hour {
+		return fault.Field("--payment-deadline", "must be 1s to 23h, is %s", o.PaymentDeadline)
 	}
 	for _, p := range PortList {
 		if n := *p.Of(&o.Ports); n < 0 || n > 65535 {
