@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // release is what a release has left behind: all topics, the offsets its groups had committed, all of Redis, and what it
@@ -65,13 +68,57 @@ type recordedOrder struct {
 }
 
 // What a release before this one has left in Kafka and in Redis is read by this one, by its Redis or without it: what was settled is
-// answered as then, and charged and mailed for no second time; what was parked is brought back, what was under way settles.
+// answered as then, and charged and mailed for no second time; what was parked is brought back, what was under way settles. By now
+// the payment deadlines have passed, and nothing is charged any more; so it is played with deadlines to come, too.
 func TestWhatEarlierReleasesLeft(t *testing.T) {
 	for name, r := range releases(t) {
 		for _, redis := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/redis=%t", name, redis), func(t *testing.T) { r.goOn(t, redis) })
+			t.Run(fmt.Sprintf("%s/redis=%t/in time", name, redis), func(t *testing.T) {
+				if confirmed := r.inTime(t).goOn(t, redis); confirmed == 0 {
+					t.Error("no order was paid")
+				}
+			})
 		}
 	}
+}
+
+// inTime is what a release left, with the payment deadlines of what is not settled 22 hours ahead, wherever they are written.
+func (r release) inTime(t *testing.T) release {
+	t.Helper()
+	r.Topics, r.Redis = slices.Clone(r.Topics), slices.Clone(r.Redis)
+	for _, o := range r.Orders {
+		if o.Scene == "settled" {
+			continue
+		}
+		placed := o.Story["events"].([]any)[0].(map[string]any)["data"].(map[string]any)
+		then, err := time.Parse(time.RFC3339, placed["payment_deadline"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := then.Add(22*time.Hour - time.Until(then).Truncate(time.Second))
+		seconds := func(at time.Time) string { return string(protowire.AppendVarint([]byte{8}, uint64(at.Unix()))) }
+		later := strings.NewReplacer(seconds(then), seconds(now), then.Format("2006-01-02T15:04:05"), now.Format("2006-01-02T15:04:05"),
+			strconv.FormatInt(then.UnixMilli(), 10), strconv.FormatInt(now.UnixMilli(), 10))
+		for i, topic := range r.Topics {
+			r.Topics[i].Records = slices.Clone(topic.Records)
+			for j, rec := range topic.Records {
+				if rec.Key == o.ID {
+					r.Topics[i].Records[j].Value = []byte(later.Replace(string(rec.Value)))
+				}
+			}
+		}
+		for i, k := range r.Redis {
+			if !strings.Contains(k.Key, o.ID) && !slices.ContainsFunc(k.Args, func(a []byte) bool { return string(a) == o.ID }) {
+				continue
+			}
+			r.Redis[i].Args = nil
+			for _, a := range k.Args {
+				r.Redis[i].Args = append(r.Redis[i].Args, []byte(later.Replace(string(a))))
+			}
+		}
+	}
+	return r
 }
 
 // releases are those that are recorded, by name.
@@ -96,8 +143,8 @@ func releases(t *testing.T) map[string]release {
 	return all
 }
 
-// goOn starts today's troupe on what a release has left.
-func (r release) goOn(t *testing.T, stored bool) {
+// goOn starts today's troupe on what a release has left, and says how many of the orders that were not settled it confirmed.
+func (r release) goOn(t *testing.T, stored bool) (confirmed int) {
 	brokers := brokertest.Fresh(t).Brokers
 	r.fill(t, brokers)
 	m := miniredis.RunT(t)
@@ -129,11 +176,15 @@ func (r release) goOn(t *testing.T, stored bool) {
 		return nil
 	})
 	for _, o := range rest {
-		if got := p.settled(t, o.ID); got.Status == "placed" {
+		switch got := p.settled(t, o.ID); got.Status {
+		case "placed":
 			t.Errorf("%s, which was %s, is %s", o.ID, o.Scene, got.Status)
+		case "confirmed":
+			confirmed++
 		}
 	}
 	p.moved(t, r.Orders)
+	return confirmed
 }
 
 // answersAsThen waits until a document is answered, and compares it. Members may have been added since.
