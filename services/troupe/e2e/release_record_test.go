@@ -178,6 +178,7 @@ func (p *playground) record(t *testing.T) (r release) {
 		}
 		r.Orders = append(r.Orders, o)
 	}
+	p.folded(t)
 	for i, o := range r.Orders {
 		var err error
 		if r.Orders[i].Document, err = document(t.Context(), p.Query+"/orders/"+o.ID); err != nil {
@@ -197,6 +198,36 @@ func (p *playground) record(t *testing.T) (r release) {
 	r.recordRedis(t, p.Redis)
 	r.recordKafka(t, p.Kafka)
 	return r
+}
+
+// folded waits until query and console have read every topic of theirs to its end: dead letters and activity come to them later than
+// facts.
+func (p *playground) folded(t *testing.T) {
+	t.Helper()
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kafka.Close()
+	store := redis.NewClient(&redis.Options{Addr: p.Redis})
+	defer func() { _ = store.Close() }()
+	eventually(t, time.Minute, "query and console have read all", func() error {
+		ends, err := kadm.NewClient(kafka).ListEndOffsets(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, service := range []string{"query", "console"} {
+			for n := range int32(partitions) {
+				for field, at := range store.HGetAll(t.Context(), fmt.Sprintf("{%s:%d}:meta", service, n)).Val() {
+					topic, input := strings.CutPrefix(field, "in:")
+					if end, _ := ends.Lookup(topic, n); input && at != strconv.FormatInt(end.Offset, 10) {
+						return fmt.Errorf("%s has read %s/%d up to %s of %d", service, topic, n, at, end.Offset)
+					}
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // letters and audit are where the console tells of payment's dead letters of an order, and of what operators did.
