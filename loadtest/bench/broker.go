@@ -65,11 +65,11 @@ func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
 		}
 		left = len(topics)
 	}
-	for waiting := true; waiting; { // a broker that has just begun has no coordinator of groups yet, and not every peer waits for it
+	if err := settled(func() error { // a broker that has just begun has no coordinator of groups yet
 		_, err := b.admin.FetchOffsets(ctx, "none")
-		if waiting = kerr.IsRetriable(err); err != nil && !waiting {
-			return err
-		}
+		return err
+	}); err != nil {
+		return err
 	}
 	want := append([]string{peers.Poisoned}, flow.Topics...)
 	if sys.troupe {
@@ -79,16 +79,22 @@ func (b *testBroker) fresh(ctx context.Context, o options, sys system) error {
 	if err := errors.Join(err, made.Error()); err != nil {
 		return err
 	}
-	for waiting := true; waiting; { // the broker leads them a little later, and not every peer asks again
+	return settled(func() error { // the broker leads them a little later
 		ends, err := b.admin.ListEndOffsets(ctx, want...)
 		if err == nil {
 			err = ends.Error()
 		}
-		if waiting = kerr.IsRetriable(err); err != nil && !waiting {
+		return err
+	})
+}
+
+// settled asks until the answer is none that passes by itself: not every peer asks again.
+func settled(ask func() error) error {
+	for {
+		if err := ask(); !kerr.IsRetriable(err) {
 			return err
 		}
 	}
-	return nil
 }
 
 // fits says which keys the n-th order may have: of so many percent only those of partition 0.

@@ -167,6 +167,23 @@ func (s *stage) want(b Behavior[script], order string) (script, uint64) {
 	return b.FoldOrder(records)
 }
 
+// pipelines is a hook of a client that stands before its pipelines.
+type pipelines func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error
+
+func (p pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (p pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (p pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return p(ctx, cmds, next) }
+}
+
+// fail has commands end with an error, and returns it.
+func fail(cmds []redis.Cmder, err error) error {
+	for _, c := range cmds {
+		c.SetErr(err)
+	}
+	return err
+}
+
 // eventually waits until check has nothing to say.
 func eventually(t *testing.T, check func() string) {
 	t.Helper()

@@ -54,10 +54,7 @@ func (m *mortal) do(cmds []redis.Cmder, next func() error) error {
 		}
 		close(m.dead)
 	}
-	for _, c := range cmds {
-		c.SetErr(errDead)
-	}
-	return errDead
+	return fail(cmds, errDead)
 }
 
 // playUntil runs an instance that dies with one of its scripts, counted from when arm is called.
@@ -133,18 +130,11 @@ func TestRebuildSurvivesACrashAtEachStep(t *testing.T) {
 }
 
 // blind fails an instance's looks at the entries of rebuilds: it folds, and sees no request.
-type blind struct{ mortal }
-
-func (b *blind) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() != "hgetall" {
-			return next(ctx, cmds)
-		}
-		for _, c := range cmds {
-			c.SetErr(errDead)
-		}
-		return errDead
+func blind(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
+	if cmds[0].Name() == "hgetall" {
+		return fail(cmds, errDead)
 	}
+	return next(ctx, cmds)
 }
 
 // A wipe takes the entries with it. A shadow whose instance claims it again, and dies before it sees that, is named
@@ -155,9 +145,7 @@ func TestAWipeLeavesNoShadowBehind(t *testing.T) {
 	ids := s.orders(10)
 	rdb := redis.NewClient(&redis.Options{Addr: s.redis.(*redis.Client).Options().Addr})
 	t.Cleanup(func() { _ = rdb.Close() })
-	h := &blind{}
-	h.left.Store(1 << 40)
-	rdb.AddHook(h)
+	rdb.AddHook(pipelines(blind))
 	stop := s.run(New(b, Config{Log: s.log, Redis: rdb, Partitions: partitions, CommitEvery: time.Hour}))
 	s.shows(b, ids...)
 	shadow := NewReader(b, s.redis).store.Key(0, "~orphaned:"+keyMeta)

@@ -227,23 +227,19 @@ func TestOutagesAreWaitedOut(t *testing.T) {
 	})
 }
 
-// lostAnswers lets commands take effect and loses their answers, while on.
-type lostAnswers struct{ on atomic.Bool }
-
-func (l *lostAnswers) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (l *lostAnswers) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (l *lostAnswers) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
+// loseAnswers lets the commands of a client take effect and loses their answers, while on.
+func loseAnswers(c redis.UniversalClient) (on *atomic.Bool) {
+	on = &atomic.Bool{}
+	on.Store(true)
+	c.AddHook(pipelines(func(ctx context.Context, cmds []redis.Cmder, next redis.ProcessPipelineHook) error {
 		err := next(ctx, cmds)
 		// Changes and comparisons of several partitions share a pipeline.
-		if l.on.Load() && slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "evalsha" }) {
-			err = errors.New("connection reset by peer")
-			for _, c := range cmds {
-				c.SetErr(err)
-			}
+		if on.Load() && slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == "evalsha" }) {
+			err = fail(cmds, errors.New("connection reset by peer"))
 		}
 		return err
-	}
+	}))
+	return on
 }
 
 // A change whose answer is lost is sent again, and found done: the task need not start anew.
@@ -257,9 +253,7 @@ func TestLostAnswersOfTheStoreAreAskedForAgain(t *testing.T) {
 		return s.redis.HGet(t.Context(), NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyMeta), "owner").Val()
 	}
 	before := owner()
-	lost := &lostAnswers{}
-	s.redis.AddHook(lost)
-	lost.on.Store(true)
+	lost := loseAnswers(s.redis)
 	s.say(talk, "o", "two")
 	s.shows(b, "o")
 	eventually(t, func() string {
@@ -268,7 +262,7 @@ func TestLostAnswersOfTheStoreAreAskedForAgain(t *testing.T) {
 		}
 		return ""
 	})
-	lost.on.Store(false)
+	lost.Store(false)
 	s.say(talk, "o", "three")
 	s.shows(b, "o")
 	if after := owner(); after != before {
@@ -289,9 +283,7 @@ func TestWhatArrivesDuringAChangeIsFoldedAfterIt(t *testing.T) {
 	_ = s.playOn(log)
 	s.say(talk, "o", "one")
 	s.shows(b, "o")
-	lost := &lostAnswers{}
-	s.redis.AddHook(lost)
-	lost.on.Store(true)
+	lost := loseAnswers(s.redis)
 	newer, older := s.fact(talk, "o", "two"), s.fact(song, "o", "la")
 	newer.Time = time.Now()
 	older.Time = newer.Time.Add(-time.Second)
@@ -299,7 +291,7 @@ func TestWhatArrivesDuringAChangeIsFoldedAfterIt(t *testing.T) {
 	s.shows(b, "o") // the store took it, and the projection does not know
 	s.put(older)
 	log.reached(t)
-	lost.on.Store(false)
+	lost.Store(false)
 	log.lift()
 	s.shows(b, "o")
 }

@@ -47,13 +47,18 @@ func Reserve(port int) bool {
 		return false
 	}
 	// Where no file can be locked, what listens is all that is known.
-	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil || ln.Close() != nil {
+	if !IsFree(port) {
 		_ = file.Close()
 		return false
 	}
 	taken[port] = file
 	return true
+}
+
+// IsFree says whether nothing listens on a port.
+func IsFree(port int) bool {
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	return err == nil && ln.Close() == nil
 }
 
 // lock locks the file of a port, as scripts/ports does; errTaken: somebody has.

@@ -2,7 +2,6 @@ package play
 
 import (
 	"errors"
-	"net"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/services/troupe/freeport"
@@ -27,7 +26,7 @@ func (o *Options) settlePorts() (err error) {
 		}
 		if other := o.taken[n]; other != "" {
 			taken = append(taken, fault.Field("--"+p.Flag(), "port %d is that of %s too", n, other))
-		} else if !isFree(n) {
+		} else if !freeport.IsFree(n) {
 			taken = append(taken, fault.Field("--"+p.Flag(),
 				"port %d is taken by another program; stop that, or choose another port by this flag or %s", n, p.Variable()))
 		}
@@ -79,12 +78,4 @@ func (p ports) free(name string) (int, error) {
 		}
 	}
 	return 0, fault.New(fault.Unavailable, "no free port for %s", name)
-}
-
-func isFree(port int) bool {
-	ln, err := net.Listen("tcp", local(port))
-	if err != nil {
-		return false
-	}
-	return ln.Close() == nil
 }
