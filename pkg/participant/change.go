@@ -92,16 +92,7 @@ func writeOrders(t *partition, ch *task.Change) {
 	add(ch, "HSET", orders.KeyParked, setParked)
 	add(ch, "HDEL", orders.KeyParked, unparked)
 	add(ch, "HSET", orders.Key(t.generation.Number), set)
-	if !t.lasting { // an earlier release, which may have owned it last, had them expire
-		t.lasting = true
-		for _, g := range []int64{t.generation.Number - 1, t.generation.Number} {
-			ch.Add("PEXPIRE", orders.Key(g), tenYears)
-		}
-	}
 }
-
-// tenYears are milliseconds. PERSIST is not among what rights at Redis allow so far.
-const tenYears = "315360000000"
 
 // nextGeneration has the generation of orders go on when it is time, by a clock that is trusted only: one that is
 // months ahead would drop orders that are under way.

@@ -55,7 +55,6 @@ type partition struct {
 
 	generation orders.Generation // where orders are written
 	before     bool              // there may be orders of the generation before
-	lasting    bool              // neither expires
 	counted    []string          // keys whose loss is noticed, and the generations that they are of
 	countedOf  [2]int64
 

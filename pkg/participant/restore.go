@@ -85,7 +85,11 @@ func (c restoring) readStored(ctx context.Context, t *partition) error {
 	for id := range parked[0] {
 		t.waits(id, !t.timers.Has(id))
 	}
-	t.before, err = c.Store.Exists(ctx, c.Store.Key(t.Number, orders.Key(t.generation.Number-1)))
+	newest := t.generation.Number // an earlier release, which may have owned it last, had both expire
+	if _, err := c.Store.Keep(ctx, c.Store.Key(t.Number, orders.Key(newest))); err != nil {
+		return err
+	}
+	t.before, err = c.Store.Keep(ctx, c.Store.Key(t.Number, orders.Key(newest-1)))
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -117,10 +118,11 @@ func (s *Store) Ranked(ctx context.Context, asked []Asked) ([]bool, error) {
 	return there, err
 }
 
-// Exists says whether there is anything under a key.
-func (s *Store) Exists(ctx context.Context, key string) (bool, error) {
-	n, err := s.rdb.Exists(ctx, key).Result()
-	return n > 0, unavailable(err)
+// Keep says whether there is anything under a key, and puts its expiry off for ten years: PERSIST is not among what
+// rights at Redis allow so far.
+func (s *Store) Keep(ctx context.Context, key string) (bool, error) {
+	there, err := s.rdb.PExpire(ctx, key, 10*365*24*time.Hour).Result()
+	return there, unavailable(err)
 }
 
 // Field reads one field of a hash; a missing one is "".

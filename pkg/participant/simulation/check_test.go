@@ -266,8 +266,16 @@ func (w *world) withoutRepeats(part int, letters []letter, stories [participants
 			began[l.topic] = l.from
 		}
 	}
+	first := func(l letter) int64 { // a second copy is delivered for the first one
+		for _, heard := range hears[part] {
+			if at, ok := stories[heard].offset[l.id]; ok && l.topic == participant.FactsTopic(names[heard]) {
+				return min(l.from, at)
+			}
+		}
+		return l.from
+	}
 	return slices.DeleteFunc(slices.Clone(letters), func(l letter) bool {
-		return l.from < began[l.topic] && !w.overtaken(part, l, stories) || l.class == "behind" && w.answeredBefore(part, l, stories)
+		return first(l) < began[l.topic] && !w.overtaken(part, l, stories) || l.class == "behind" && w.answeredBefore(part, l, stories)
 	})
 }
 

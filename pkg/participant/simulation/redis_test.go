@@ -89,7 +89,7 @@ func (m *redisMemory) do(cmd redis.Cmder) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, err := m.exec(args)
-	if c, ok := cmd.(*redis.BoolCmd); ok && err == nil { // SET with a condition: nil says that it did not hold
+	if c, ok := cmd.(*redis.BoolCmd); ok && err == nil { // nil says no
 		c.SetVal(v != nil)
 		return
 	}
@@ -163,6 +163,9 @@ func (m *redisMemory) exec(args []string) (any, error) {
 		}
 		return int64(len(args) - 1), nil
 	case "PEXPIRE":
+		if _, ok := m.data[args[1]]; !ok {
+			return nil, nil
+		}
 		return int64(1), nil // no schedule lasts as long as the retention
 	case "EXISTS":
 		there := int64(0)

@@ -156,3 +156,28 @@ func TestDeadlinesOfOrdersInAndOutOfMemory(t *testing.T) {
 		}
 	}
 }
+
+// A second copy of what order answers with nothing waits behind a letter for nothing, when the store has forgotten the
+// first one, which lies before the letter: every second time that this schedule is played.
+func TestACopyWaitsForNothing(t *testing.T) {
+	ms := time.Millisecond
+	s := schedule{Up: true, Orders: []plan{
+		{Card: "good", Cancel: 7 * ms, Twice: true, Slow: ms, Poison: poison{Part: order, How: "garbage"}},
+		{Card: "good", Cancel: ms, Slow: ms},
+		{Card: "good", Cancel: 7 * ms, Slow: ms, Poison: poison{order, requested, "panic"}},
+	}, Steps: []step{
+		{Do: "redrive", Part: order, Slot: 1, For: 2 * ms},
+		{Do: "produceDropped", Part: order, For: 3 * time.Second, Back: 3, Next: []step{
+			{Do: "flush", Part: order, Slot: 1, Place: "commit back", Skip: 1, For: 12 * time.Second, Back: 3},
+		}},
+		{Do: "wait", For: 20 * ms}, {Do: "place", For: time.Second}, {Do: "place", For: 300 * ms}, {Do: "wait", For: 2 * ms},
+		{Do: "duplicate", Part: order, Slot: 3, For: 20 * ms}, {Do: "appendLate", Part: mail, Slot: 5, For: 4 * time.Second},
+		{Do: "wait", For: 300 * ms}, {Do: "rebalance", Part: mail, Slot: 3, For: 300 * ms},
+		{Do: "rebalance", Part: payment, Slot: 4, For: 2 * ms},
+	}}
+	for n := range int64(20) {
+		if wrongs := playIn(t, s, n); len(wrongs) > 0 {
+			t.Fatal(wrongs)
+		}
+	}
+}
