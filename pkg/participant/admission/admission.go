@@ -20,8 +20,6 @@ const (
 	// markerInFlight is how long a marker without an answer counts as a request under way: longer than a produce usually
 	// takes. One that takes longer still publishes the same event as the retry.
 	markerInFlight = 15 * time.Second
-	// admitWithin bounds what the store and the fold cost one request, unless its caller waits for the fold longer.
-	admitWithin = 2 * time.Second
 	// markWithin bounds the write of a marker once the event is in the log: nothing depends on it.
 	markWithin = 500 * time.Millisecond
 	// maxWaiting is how many requests wait for the store or the fold at once. More are refused: while a store is silent, a
@@ -92,7 +90,7 @@ func (c *Control[S]) enter(
 		refusedFull.Add(ctx, 1)
 		return nil, nil, fault.Later(time.Second, "%d requests wait for the store already", maxWaiting)
 	}
-	bounded, cancel := context.WithTimeout(ctx, max(within, admitWithin))
+	bounded, cancel := context.WithTimeout(ctx, max(within, lookWithin))
 	return bounded, func() { cancel(); <-c.waiting }, nil
 }
 
@@ -131,7 +129,7 @@ func (c *Control[S]) found(p int, id string, l looked) (Order[S], error) {
 }
 
 // Admit asks whether an order id is new, and marks it as taken when it is. hash identifies the request's body.
-// Unavailable while that cannot be known, which takes 2 s at most, or wait when that is longer, and while 1,000
+// Unavailable while that cannot be known, which takes 2 s at most, or within when that is longer, and while 1,000
 // requests wait for it.
 func (c *Control[S]) Admit(ctx context.Context, orderID, hash string, within time.Duration) (Decision[S], error) {
 	ctx, leave, err := c.enter(ctx, within)

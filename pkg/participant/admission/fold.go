@@ -19,6 +19,9 @@ import (
 // lookEvery is how often it is looked whether the fold has come far enough.
 const lookEvery = 5 * time.Millisecond
 
+// lookWithin bounds one look at the store. Who waits longer, waits for the fold.
+const lookWithin = 2 * time.Second
+
 // markerTTL is how long a marker serves comparisons; the folded order takes over within moments.
 const markerTTL = 24 * time.Hour
 
@@ -96,6 +99,8 @@ func (f *fold) look(ctx context.Context, p int, id, mark string, trust view, sta
 	if err != nil {
 		return looked{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	for generation := f.generation(p); ; { // as the task wrote it last, which the script says
 		keys := []string{f.st.Key(p, "meta"), f.st.Key(p, "marker:"+id)}
 		for _, rest := range []string{orders.KeyParked, orders.Key(generation), orders.Key(generation - 1)} {

@@ -32,7 +32,7 @@ type Config struct {
 	PaymentDeadline time.Duration `env:"PAYMENT_DEADLINE" envDefault:"15m" min:"1s" max:"23h" help:"how long an order waits for its payment before it is cancelled; carried by each order from when it is placed. The gateway forgets its idempotency keys after 24h"`
 	CancelWindow    time.Duration `env:"CANCEL_WINDOW" envDefault:"336h" help:"how long after it was placed an order can be cancelled; must stay well below RETENTION, since a refund needs the facts of the order"`
 	Currencies      []string      `env:"CURRENCIES" envDefault:"EUR,USD,GBP,CHF,SEK,NOK,DKK,PLN,CZK,CAD,AUD,JPY" help:"currencies that are taken, ISO 4217, separated by commas; amounts are in minor units of each. ISK, MGA and UGX cannot be taken: the gateway counts them in another unit"`
-	FindWithin      time.Duration `env:"FIND_WITHIN" envDefault:"2s" min:"100ms" max:"10s" help:"how long a request waits until its order can be known for certain (start, rebalance, wiped store) before it gets 503"`
+	FindWithin      time.Duration `env:"FIND_WITHIN" envDefault:"5s" min:"100ms" max:"10s" help:"how long a request waits until its order can be known for certain (start, rebalance, wiped store) before it gets 503"`
 }
 
 // Validate returns all that cannot be right.
