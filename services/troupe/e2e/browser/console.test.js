@@ -331,3 +331,24 @@ test('a gateway that charges twice turns the tick red', async () => {
   await seen(page.getByRole('listitem').filter({ hasText: 'Charged once' }).getByRole('link', { name: id }));
   await browser.shoot('map-broken', '/', (p) => tick(p, 'Charged once', 'broken'));
 });
+
+test('the totals of the stream job stand beside the read model', async () => {
+  const page = await browser.page();
+  browser.expect('404');
+  await page.goto('/statistics');
+  await seen(page.getByText('Nobody has written any'));
+  const id = await play.place({ currency: 'GBP' }); // the only one
+  assert.equal((await play.settled(id)).status, 'confirmed');
+  const since = new Date().toISOString().slice(0, 10) + 'T00:00:00Z';
+  await play.statistics(
+    [{ figure: 'revenue', kind: 'GBP', since }, { n: 1, amount: 2500, share: null }],
+    [{ figure: 'revenue', kind: 'EUR', since }, { n: 1, amount: 1, share: null }],
+    [{ figure: 'payments', kind: 'declined', since }, { n: 1, amount: 0, share: 0.5 }],
+    [{ figure: 'orders', kind: 'confirmed', since }, { n: 1, amount: 0, share: null }],
+  );
+  await page.goto('/');
+  await page.getByRole('link', { name: 'Statistics' }).click();
+  await seen(page.getByRole('row').filter({ hasText: '25.00 GBP from 1 confirmed' }).getByText('equal'));
+  await seen(page.getByRole('row').filter({ hasText: '0.01 EUR' }).getByText('different'));
+  await browser.shoot('statistics', '/statistics', (p) => seen(p.getByText('25.00 GBP from 1 confirmed')));
+});

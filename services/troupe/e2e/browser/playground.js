@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Kafka, logLevel } from 'kafkajs';
 
 export class Playground {
   placed = new Map(); // consistency token and customer of each order
@@ -104,6 +105,17 @@ export class Playground {
     const { http } = processes.find(({ name }) => name === 'console').addresses;
     const metrics = await (await fetch(`${http}/metrics`)).text();
     return Number(/^troupe_streams_open(?:\{[^}]*\})? (\S+)$/m.exec(metrics)?.[1] ?? 0);
+  }
+
+  // statistics writes totals of the stream job's, one record each, into the topic that it writes them into.
+  async statistics(...totals) {
+    const kafka = new Kafka({ clientId: 'browser', brokers: this.at.kafka, logLevel: logLevel.ERROR });
+    const [admin, producer] = [kafka.admin(), kafka.producer()];
+    await Promise.all([admin.connect(), producer.connect()]);
+    const [topic, text] = ['statistics.v1', JSON.stringify];
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true });
+    await producer.send({ topic, messages: totals.map(([key, value]) => ({ key: text(key), value: text(value) })) });
+    await Promise.all([admin.disconnect(), producer.disconnect()]);
   }
 
   // service stops, starts, pauses or resumes one.
