@@ -21,9 +21,9 @@ func (p *Pages) tellPulse(ctx context.Context, out *httpdoor.Events, onMap bool)
 	for ctx.Err() == nil {
 		sample, fresh := p.cfg.Pulse.Look(ctx)
 		var parts bytes.Buffer
-		err := p.pages["map"].ExecuteTemplate(&parts, "pulse", &sample)
+		err := pages["map"].ExecuteTemplate(&parts, "pulse", &sample)
 		if err == nil && onMap {
-			err = p.pages["map"].ExecuteTemplate(&parts, "map", layout{Pulse: &sample, Page: p.chart})
+			err = pages["map"].ExecuteTemplate(&parts, "map", layout{Pulse: &sample, Page: p.chart})
 		}
 		if err != nil {
 			slog.ErrorContext(ctx, "console page", "page", "pulse", "error", err)
