@@ -25,6 +25,15 @@ const (
 	certainWithin = 2 * time.Second
 )
 
+// GetPulse implements GET /api/pulse.
+func (s *Server) GetPulse(ctx context.Context, _ GetPulseRequestObject) (GetPulseResponseObject, error) {
+	sample, _ := s.pulse.Look(ctx)
+	if sample.At.IsZero() {
+		return nil, fault.Later(time.Second, "the watch has only begun")
+	}
+	return GetPulse200JSONResponse(sample), nil
+}
+
 // ListGroups implements GET /api/dead-letters/groups.
 func (s *Server) ListGroups(ctx context.Context, req ListGroupsRequestObject) (ListGroupsResponseObject, error) {
 	p := req.Params
