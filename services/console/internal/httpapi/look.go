@@ -170,11 +170,5 @@ func (s *Server) chain(ctx context.Context, participant, order string) (letters.
 
 // certain returns nil when the read model has all that is in some topics now: what is not found then is not there.
 func (s *Server) certain(ctx context.Context, topics ...string) error {
-	var logs []broker.TopicPartition
-	for _, topic := range topics {
-		for p := range s.partitions {
-			logs = append(logs, broker.TopicPartition{Topic: topic, Partition: p})
-		}
-	}
-	return s.model.Certain(ctx, s.log, logs, certainWithin)
+	return s.model.Certain(ctx, s.log, broker.LogsOf(s.partitions, topics...), certainWithin)
 }
