@@ -63,6 +63,17 @@ type TopicPartition struct {
 	Partition int
 }
 
+// LogsOf lists the logs of some topics that have as many partitions each, those of the first topic first.
+func LogsOf(partitions int, topics ...string) []TopicPartition {
+	logs := make([]TopicPartition, 0, partitions*len(topics))
+	for _, topic := range topics {
+		for p := range partitions {
+			logs = append(logs, TopicPartition{topic, p})
+		}
+	}
+	return logs
+}
+
 // Position is where to read one log from, and how many bytes to take from it at most in one fetch (0: 1 MiB). At least
 // one record is returned whatever its size.
 type Position struct {

@@ -126,9 +126,7 @@ func (c *Client) create(ctx context.Context, topics []Topic) error {
 func (c *Client) awaitLogs(ctx context.Context, topics []Topic) error {
 	var logs []TopicPartition
 	for _, t := range topics {
-		for p := range t.Partitions {
-			logs = append(logs, TopicPartition{t.Name, p})
-		}
+		logs = append(logs, LogsOf(t.Partitions, t.Name)...)
 	}
 	for {
 		_, err := c.Ends(ctx, logs)

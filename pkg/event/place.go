@@ -26,12 +26,7 @@ func Misplaced(r broker.Record, partitions int) error {
 // refuses to this service is passed over: who reads it says so for as long as that lasts. Every other error is
 // Unavailable: the check is to be made again.
 func CheckPlaces(ctx context.Context, log broker.Log, topics []string, partitions int) error {
-	var all []broker.TopicPartition
-	for _, topic := range topics {
-		for p := range partitions {
-			all = append(all, broker.TopicPartition{Topic: topic, Partition: p})
-		}
-	}
+	all := broker.LogsOf(partitions, topics...)
 	starts, err := log.Starts(ctx, all)
 	if err != nil {
 		return fault.As(fault.Unavailable, err)

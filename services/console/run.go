@@ -54,12 +54,9 @@ func open(s *service.Service, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	pages, err := web.New(model, query, s.Log, api, web.Config{
+	pages := web.New(model, query, s.Log, api, web.Config{
 		QueryURL: strings.TrimRight(cfg.QueryURL, "/"), TraceURL: cfg.TraceURL, Pulse: beat, Choreography: protocol, Playground: world,
 	})
-	if err != nil {
-		return err
-	}
 	guard.SignIn(cfg.SignIn, cfg.Credentials, pages.Notice)
 
 	// The log is read before anybody is answered.

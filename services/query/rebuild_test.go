@@ -112,10 +112,7 @@ func (s *service) holdRebuilds(rdb *redis.Client) (goOn func()) {
 		}
 		return at
 	}
-	logs := make([]broker.TopicPartition, viewtest.Partitions)
-	for p := range logs {
-		logs[p] = broker.TopicPartition{Topic: readmodel.Topics[0], Partition: p}
-	}
+	logs := broker.LogsOf(viewtest.Partitions, readmodel.Topics[0])
 	ends, err := s.log.Ends(s.t.Context(), logs)
 	if err != nil {
 		s.t.Fatal(err)

@@ -154,19 +154,17 @@ func (s *Server) publish(ctx context.Context, c letters.Chain, req deadletter.Re
 func (s *Server) await(ctx context.Context, id string, c letters.Chain, wait time.Duration) (a letters.Answer, ok bool, err error) {
 	changed := s.model.WatchChain(c)
 	defer changed.Stop()
-	limit := time.NewTimer(wait)
-	defer limit.Stop()
+	waiting, end := context.WithTimeout(ctx, wait)
+	defer end()
 	for {
 		if a, ok, err = s.model.Request(ctx, id); err != nil || ok && a.Closed != nil {
 			return a, ok, err
 		}
 		select {
 		case <-changed.C:
-		case <-limit.C:
-			return a, ok, nil
 		case <-lifecycle.Draining(ctx):
 			return a, ok, nil
-		case <-ctx.Done():
+		case <-waiting.Done():
 			return a, ok, nil
 		}
 	}

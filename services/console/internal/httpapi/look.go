@@ -25,6 +25,15 @@ const (
 	certainWithin = 2 * time.Second
 )
 
+// GetPulse implements GET /api/pulse.
+func (s *Server) GetPulse(ctx context.Context, _ GetPulseRequestObject) (GetPulseResponseObject, error) {
+	sample, _ := s.pulse.Look(ctx)
+	if sample.At.IsZero() {
+		return nil, fault.Later(time.Second, "the watch has only begun")
+	}
+	return GetPulse200JSONResponse(sample), nil
+}
+
 // ListGroups implements GET /api/dead-letters/groups.
 func (s *Server) ListGroups(ctx context.Context, req ListGroupsRequestObject) (ListGroupsResponseObject, error) {
 	p := req.Params
@@ -161,11 +170,5 @@ func (s *Server) chain(ctx context.Context, participant, order string) (letters.
 
 // certain returns nil when the read model has all that is in some topics now: what is not found then is not there.
 func (s *Server) certain(ctx context.Context, topics ...string) error {
-	var logs []broker.TopicPartition
-	for _, topic := range topics {
-		for p := range s.partitions {
-			logs = append(logs, broker.TopicPartition{Topic: topic, Partition: p})
-		}
-	}
-	return s.model.Certain(ctx, s.log, logs, certainWithin)
+	return s.model.Certain(ctx, s.log, broker.LogsOf(s.partitions, topics...), certainWithin)
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -78,7 +77,7 @@ func header(key string, value []byte) Header {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// payload is the body of a record as protobuf JSON.
+// payload is the body of a record as protobuf JSON, whose white space varies on purpose: whoever shows it writes it anew.
 func payload(r broker.Record) (json.RawMessage, error) {
 	e, err := event.FromRecord(r)
 	if err != nil && e.Type == "" {
@@ -88,13 +87,7 @@ func payload(r broker.Record) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m.Body)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	err = json.Compact(&b, text) // protojson varies its white space on purpose
-	return b.Bytes(), err
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(m.Body)
 }
 
 // entry shows a request, or what became of one, without what is private, since viewers see it; ok is false for a record

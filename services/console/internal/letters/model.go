@@ -4,7 +4,7 @@
 //   - note.go: which record changes which chain
 //   - chain.go: the document, and what each record changes in it
 //   - chain_index.go: what a document adds to indexes
-//   - chain_page.go, chains.go: letters of a chain in pages, chains in groups and pages
+//   - chains.go: chains in groups and pages, letters of a chain in pages
 //   - requests.go: what became of a request; the audit trail
 package letters
 

@@ -105,16 +105,6 @@ type Break struct {
 // Left is how many seconds it goes on.
 func (b Break) Left() int { return max(0, int(time.Until(b.EndsAt).Round(time.Second).Seconds())) }
 
-// Chosen is the label of the option that is on, and a colon; empty when there is no choice.
-func (b Break) Chosen() string {
-	for _, o := range b.Options {
-		if o.Value == b.Option {
-			return o.Label + ":"
-		}
-	}
-	return ""
-}
-
 // Breaks returns all that can be broken.
 func (p Playground) Breaks(ctx context.Context) ([]Break, error) {
 	var list struct{ Breaks []Break }

@@ -25,27 +25,17 @@ func (c Config) listens() map[string][]broker.TopicPartition {
 	logs := map[string][]broker.TopicPartition{}
 	for _, g := range c.Choreography.Names() {
 		for topic := range c.Choreography.Subscriptions(g) {
-			logs[g] = append(logs[g], c.logsOf(topic)...)
+			logs[g] = append(logs[g], broker.LogsOf(c.Partitions, topic)...)
 		}
 	}
 	return logs
 }
 
-func (c Config) logsOf(topic string) []broker.TopicPartition {
-	logs := make([]broker.TopicPartition, c.Partitions)
-	for p := range logs {
-		logs[p] = broker.TopicPartition{Topic: topic, Partition: p}
-	}
-	return logs
-}
-
 // logs are those that the journal reads.
-func (c Config) logs() (logs []broker.TopicPartition) {
-	for _, topic := range topics {
-		logs = append(logs, c.logsOf(topic)...)
-	}
+func (c Config) logs() []broker.TopicPartition {
+	logs := broker.LogsOf(c.Partitions, topics...)
 	for _, participant := range letters.Participants {
-		logs = append(logs, c.logsOf(deadletter.Topic(participant))...)
+		logs = append(logs, broker.LogsOf(c.Partitions, deadletter.Topic(participant))...)
 	}
 	return logs
 }
@@ -68,7 +58,7 @@ func (p *Pulse) rates(s *Sample, f flow) {
 	took := f.at.Sub(before.at).Seconds()
 	for _, topic := range p.cfg.Choreography.Topics() {
 		n := int64(0)
-		for _, tp := range p.cfg.logsOf(topic) {
+		for _, tp := range broker.LogsOf(p.cfg.Partitions, topic) {
 			n += f.ends[tp] - before.ends[tp]
 		}
 		if took > 0 {

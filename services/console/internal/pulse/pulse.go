@@ -119,11 +119,10 @@ func (p *Pulse) Look(ctx context.Context) (Sample, <-chan struct{}) {
 	if !s.At.IsZero() {
 		return s, fresh
 	}
-	t := time.NewTimer(firstWithin)
-	defer t.Stop()
+	ctx, end := context.WithTimeout(ctx, firstWithin)
+	defer end()
 	select {
 	case <-fresh:
-	case <-t.C:
 	case <-ctx.Done():
 	}
 	return p.look()

@@ -56,8 +56,12 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 			tell()
 		})
 	}
+	onMap := query.Has("flow")
 	if p.cfg.Pulse != nil {
-		part(func() { p.tellPulse(ctx, out, query.Has("flow")) })
+		part(func() { p.tellPulse(ctx, out, onMap) })
+	}
+	if p.cfg.Pulse != nil && onMap {
+		part(func() { p.tellFlow(ctx, out) })
 	}
 	for _, id := range orders {
 		part(func() { p.tellOrder(ctx, out, id) })

@@ -4,33 +4,26 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"maps"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/httpdoor"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // flowEvery bounds how often a map is told what flows.
 const flowEvery = 100 * time.Millisecond
 
-// tellPulse tells what stands in the strip, about once a second, as the layout's template writes it; and to a map what stands
-// there, and at most ten times a second what flows.
+// tellPulse tells what stands in the strip, about once a second, as the layout's template writes it; and to a map what
+// stands there.
 func (p *Pages) tellPulse(ctx context.Context, out *httpdoor.Events, onMap bool) {
-	var flow <-chan time.Time
-	if onMap {
-		t := time.NewTicker(flowEvery)
-		defer t.Stop()
-		flow = t.C
-	}
 	again := time.NewTicker(heartbeat / 2) // the watch goes on only while somebody looks
 	defer again.Stop()
-	counted := p.cfg.Pulse.Counts()
-	for {
+	for ctx.Err() == nil {
 		sample, fresh := p.cfg.Pulse.Look(ctx)
 		var parts bytes.Buffer
-		err := p.pages["map"].ExecuteTemplate(&parts, "pulse", &sample)
+		err := pages["map"].ExecuteTemplate(&parts, "pulse", &sample)
 		if err == nil && onMap {
-			err = p.pages["map"].ExecuteTemplate(&parts, "map", layout{Pulse: &sample, Page: p.chart})
+			err = pages["map"].ExecuteTemplate(&parts, "map", layout{Pulse: &sample, Page: p.chart})
 		}
 		if err != nil {
 			slog.ErrorContext(ctx, "console page", "page", "pulse", "error", err)
@@ -39,23 +32,23 @@ func (p *Pages) tellPulse(ctx context.Context, out *httpdoor.Events, onMap bool)
 		if out.Send("pulse", "", parts.String()) != nil {
 			return // the reader is gone
 		}
-		for waiting := true; waiting; {
-			select {
-			case <-fresh:
-				waiting = false
-			case <-flow:
-				if counts := p.cfg.Pulse.Counts(); !maps.Equal(counts, counted) {
-					if out.Send("flow", "", grown(counts, counted)) != nil {
-						return
-					}
-					counted = counts
-				}
-			case <-again.C:
-				waiting = false
-			case <-ctx.Done():
-				return
-			}
+		select {
+		case <-fresh:
+		case <-again.C:
+		case <-ctx.Done():
 		}
+	}
+}
+
+// tellFlow tells a map what flows, at most ten times a second.
+func (p *Pages) tellFlow(ctx context.Context, out *httpdoor.Events) {
+	counted := p.cfg.Pulse.Counts()
+	for wait.Sleep(ctx, flowEvery) == nil {
+		counts := p.cfg.Pulse.Counts()
+		if more := grown(counts, counted); len(more) > 0 && out.Send("flow", "", more) != nil {
+			return // the reader is gone
+		}
+		counted = counts
 	}
 }
 

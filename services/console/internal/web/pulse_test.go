@@ -55,10 +55,7 @@ func live(t *testing.T, control string) (*page, *idle) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Model, query, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol, Playground: world})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := web.New(s.Model, query, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol, Playground: world})
 	s.Play()
 	s.Run(beat.Run)
 	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes, pages.Static))

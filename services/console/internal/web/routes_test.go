@@ -27,10 +27,7 @@ func TestEveryRouteOfTheConsoleIsADoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Model, query, s.Log, desk, web.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := web.New(s.Model, query, s.Log, desk, web.Config{})
 	httpdoortest.Routes(t, httpdoor.Config{}, desk.Handler(auth.New(auth.Config{}), func(r chi.Router) {
 		pages.Routes(r)
 		pages.Static(r)
@@ -53,10 +50,7 @@ func TestEveryTokenAndSessionAtEveryRouteOfTheConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Model, query, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := web.New(s.Model, query, s.Log, desk, web.Config{Pulse: beat, Choreography: protocol})
 	issuer := authtest.NewIssuer(t)
 	sees, changes := auth.Viewer, auth.Operator
 	guard := authtest.Guard(t, issuer.Config())

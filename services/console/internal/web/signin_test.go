@@ -26,10 +26,7 @@ func signing(t *testing.T, issuer *authtest.Issuer) (*consoletest.Stage, http.Ha
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Model, query, s.Log, desk, web.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := web.New(s.Model, query, s.Log, desk, web.Config{})
 	s.Play()
 	guard := authtest.Guard(t, issuer.Config())
 	cfg, as := authtest.SignInConfig("")

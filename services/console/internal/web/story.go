@@ -35,8 +35,10 @@ type told struct {
 	Cause   int            // number of the event that caused it; 0: it came in at a door
 	Name    string         // type without its package
 	Headers broker.Headers // of its record, beside those that are the envelope
-	Trace   string         // id of the trace that it belongs to; empty: none
 	Problem bool           // something went wrong here
+
+	// Trace is the id of the trace that it belongs to; empty: none. TraceURL is its address; empty: none is known.
+	Trace, TraceURL string
 }
 
 func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +97,7 @@ func (p *Pages) tell(ctx context.Context, events []queryapi.Event) ([]told, erro
 			envelope, _ := event.FromRecord(r) // query read it
 			all[i].Headers = r.Headers.Without(event.IsAttribute)
 			if part := strings.Split(envelope.TraceParent, "-"); len(part) == 4 {
-				all[i].Trace = part[1]
+				all[i].Trace, all[i].TraceURL = part[1], strings.ReplaceAll(p.cfg.TraceURL, "{trace_id}", part[1])
 			}
 		}
 		byID[e.ID] = i + 1

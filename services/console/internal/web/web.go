@@ -32,8 +32,11 @@ import (
 	"github.com/troupe-dev/troupe/services/console/internal/statistics"
 )
 
-//go:embed templates static
-var files embed.FS
+//go:embed templates
+var templates embed.FS
+
+//go:embed static
+var static embed.FS
 
 // policy lets a page load from its own origin only; it holds no inline script or style.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
@@ -60,35 +63,22 @@ type Pages struct {
 	log    broker.Log
 	desk   *httpapi.Server
 	cfg    Config
-	pages  map[string]*template.Template
 	chart  chart
 	totals *statistics.Topic
 	// streams has a place for each browser that is live.
 	streams *httpdoor.Streams
 }
 
-// New returns the console. It fails only when a template that is built in cannot be read.
-func New(model *letters.Model, query *orders.Query, log statistics.Log, desk *httpapi.Server, cfg Config) (*Pages, error) {
+// New returns the console.
+func New(model *letters.Model, query *orders.Query, log statistics.Log, desk *httpapi.Server, cfg Config) *Pages {
 	p := &Pages{
-		model: model, orders: query, log: log, desk: desk, cfg: cfg, pages: map[string]*template.Template{},
+		model: model, orders: query, log: log, desk: desk, cfg: cfg,
 		streams: httpdoor.NewStreams(maxStreams, maxOfOne), totals: statistics.New(log),
 	}
 	if cfg.Choreography != nil {
 		p.chart = chartOf(cfg.Choreography)
 	}
-	names, err := fs.Glob(files, "templates/page_*.html")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		t, err := template.New("layout.html").Funcs(functions).Funcs(template.FuncMap{"trace": p.trace}).
-			ParseFS(files, "templates/layout.html", "templates/pulse.html", "templates/map.html", "templates/story.html", name)
-		if err != nil {
-			return nil, fmt.Errorf("console, %s: %w", name, err)
-		}
-		p.pages[strings.TrimSuffix(path.Base(name), ".html")[len("page_"):]] = t
-	}
-	return p, nil
+	return p
 }
 
 // Routes adds the pages.
@@ -106,11 +96,7 @@ func (p *Pages) Routes(r chi.Router) {
 
 // Static adds what pages load, which holds nothing of what they show.
 func (p *Pages) Static(r chi.Router) {
-	static, err := fs.Sub(files, "static")
-	if err != nil {
-		panic(err) // embedded
-	}
-	served := http.StripPrefix("/static/", http.FileServerFS(static))
+	served := http.FileServerFS(static)
 	r.Get("/static/*", func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header()) // a shared worker is under the policy of its own answer, not of the pages'
 		served.ServeHTTP(w, r)
@@ -120,8 +106,8 @@ func (p *Pages) Static(r chi.Router) {
 // layout is what the layout needs of every page.
 type layout struct {
 	Title string
-	// Here is the entry of the navigation that is lit.
-	Here string
+	// Name of the page: it says which entry of the navigation is lit.
+	Name string
 	// Pulse as it is now; nil: it is not shown.
 	Pulse *pulse.Sample
 	// Caller is who looks.
@@ -134,12 +120,12 @@ type layout struct {
 // show renders a page: templates/page_<name>.html in the layout.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, page any) {
 	var b bytes.Buffer
-	v := layout{Title: title, Here: here(name), Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.Control != ""}
+	v := layout{Title: title, Name: name, Page: page, Caller: auth.CallerOf(r.Context()), Breakable: p.cfg.Playground.Control != ""}
 	if p.cfg.Pulse != nil && v.Caller.Has(auth.Viewer) {
 		sample, _ := p.cfg.Pulse.Look(r.Context())
 		v.Pulse = &sample
 	}
-	if err := p.pages[name].Execute(&b, v); err != nil {
+	if err := pages[name].Execute(&b, v); err != nil {
 		slog.ErrorContext(r.Context(), "console page", "page", name, "error", err)
 		problem.Write(w, r, err)
 		return
@@ -158,24 +144,24 @@ func secure(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 }
 
-// here is the entry of the navigation that a page belongs to.
-func here(page string) string {
-	switch page {
-	case "order":
-		return "orders"
-	case "letter":
-		return "letters"
-	}
-	return page
-}
-
 // Notice tells somebody who is not let in why, and how to sign in.
 func (p *Pages) Notice(w http.ResponseWriter, r *http.Request, n auth.Notice) {
 	p.show(w, r, n.Status, "notice", n.Title, n)
 }
 
-// trace is the address of a trace, empty when none is known.
-func (p *Pages) trace(id string) string { return strings.ReplaceAll(p.cfg.TraceURL, "{trace_id}", id) }
+// pages are templates/page_<name>.html by their names, each in the layout. What is built in can be read.
+var pages = parsed()
+
+func parsed() map[string]*template.Template {
+	all := map[string]*template.Template{}
+	names, _ := fs.Glob(templates, "templates/page_*.html") // fails only for what is no pattern
+	for _, name := range names {
+		t := template.New("layout.html").Funcs(functions)
+		all[strings.TrimSuffix(path.Base(name), ".html")[len("page_"):]] = template.Must(t.ParseFS(templates,
+			"templates/layout.html", "templates/pulse.html", "templates/map.html", "templates/story.html", name))
+	}
+	return all
+}
 
 // functions of the templates.
 var functions = template.FuncMap{

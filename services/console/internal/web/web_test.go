@@ -41,10 +41,7 @@ func open(t *testing.T) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Model, asked, s.Log, desk, web.Config{QueryURL: "http://127.0.0.1:8084", TraceURL: "http://traces.example/{trace_id}"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := web.New(s.Model, asked, s.Log, desk, web.Config{QueryURL: "http://127.0.0.1:8084", TraceURL: "http://traces.example/{trace_id}"})
 	s.Play()
 	srv := httptest.NewServer(desk.Handler(auth.New(auth.Config{}), pages.Routes, pages.Static))
 	t.Cleanup(srv.Close)

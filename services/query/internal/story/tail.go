@@ -43,13 +43,7 @@ type Reader struct {
 
 // NewTail returns the tail of some topics. Run must run.
 func NewTail(log broker.Log, topics []string, partitions int) *Tail {
-	t := &Tail{log: log, first: make(chan struct{}, 1)}
-	for _, topic := range topics {
-		for p := range partitions {
-			t.logs = append(t.logs, broker.TopicPartition{Topic: topic, Partition: p})
-		}
-	}
-	return t
+	return &Tail{log: log, logs: broker.LogsOf(partitions, topics...), first: make(chan struct{}, 1)}
 }
 
 // Watch joins the tail. It returns when everything appended from now on will be seen; the error is Unavailable and comes when
