@@ -55,7 +55,7 @@ func newClient(order, query string, d doer) *Client {
 // As returns the client with tokens in its requests: that of its customer for an order that is placed, and otherwise that
 // of whomever it acts for.
 func (c *Client) As(tokens Tokens) *Client {
-	return newClient(c.order.Server, c.query.Server, c.doer.as(tokens))
+	return newClient(c.order.Server, c.query.Server, doer{c.doer.http, tokens})
 }
 
 // For returns the client acting for a subject.
@@ -81,8 +81,6 @@ func newDoer() doer {
 	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = perHost, perHost
 	return doer{http: &http.Client{Transport: t, Timeout: callWithin}}
 }
-
-func (d doer) as(tokens Tokens) doer { return doer{d.http, tokens} }
 
 // authorize puts a subject's token into a request that has none.
 func (d doer) authorize(req *http.Request, subject string) error {
@@ -159,9 +157,10 @@ type Filter struct {
 }
 
 // List reads one page of GET /orders.
-func (c *Client) List(ctx context.Context, f Filter) (Page, error) {
-	return problem.Decode[Page](c.query.ListOrders(ctx, &queryapi.ListOrdersParams{
-		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
+func (c *Client) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) {
+	return problem.Decode[queryapi.OrderPage](c.query.ListOrders(ctx, &queryapi.ListOrdersParams{
+		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status),
+		PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
 	}))
 }
 

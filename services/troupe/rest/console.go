@@ -15,7 +15,6 @@ import (
 type Console struct {
 	doer doer
 	api  *consoleapi.Client
-	of   *consoleapi.ReadModel // whose read model a rebuild is of; nil: query's
 }
 
 // NewConsole returns a client of the console at a base URL.
@@ -25,9 +24,7 @@ func NewConsole(baseURL string) *Console {
 
 // As returns the client with tokens in its requests.
 func (c *Console) As(tokens Tokens) *Console {
-	with := newConsole(c.api.Server, c.doer.as(tokens))
-	with.of = c.of
-	return with
+	return newConsole(c.api.Server, doer{c.doer.http, tokens})
 }
 
 func newConsole(server string, d doer) *Console {
@@ -44,8 +41,8 @@ type Paging struct {
 }
 
 // Groups reads what is parked by participant, class and type.
-func (c *Console) Groups(ctx context.Context, f LetterFilter) (Groups, error) {
-	return problem.Decode[Groups](c.api.ListGroups(ctx, &consoleapi.ListGroupsParams{
+func (c *Console) Groups(ctx context.Context, f LetterFilter) (consoleapi.Groups, error) {
+	return problem.Decode[consoleapi.Groups](c.api.ListGroups(ctx, &consoleapi.ListGroupsParams{
 		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
 	}))
 }
@@ -66,8 +63,8 @@ func (c *Console) Chain(ctx context.Context, participant, orderID string, page P
 }
 
 // Log reads one page of the audit trail, the newest first. It filters by participant and order only.
-func (c *Console) Log(ctx context.Context, f LetterFilter, page Paging) (LogPage, error) {
-	return problem.Decode[LogPage](c.api.ListLog(ctx, &consoleapi.ListLogParams{
+func (c *Console) Log(ctx context.Context, f LetterFilter, page Paging) (consoleapi.LogPage, error) {
+	return problem.Decode[consoleapi.LogPage](c.api.ListLog(ctx, &consoleapi.ListLogParams{
 		Participant: client.Given(f.Participant), OrderID: client.Given(f.OrderID), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}))
 }
@@ -101,24 +98,18 @@ func (c *Console) Request(ctx context.Context, id string, wait time.Duration) (R
 	return problem.Decode[RequestState](c.api.GetRequest(ctx, id, &consoleapi.GetRequestParams{Prefer: prefer(wait)}))
 }
 
-// Own returns the console with whose rebuilds those of its own read model are meant, and not query's.
-func (c *Console) Own() *Console {
-	own := *c
-	own.of = client.Given(consoleapi.ReadModel("console"))
-	return &own
-}
-
-// Rebuild reads how far the rebuild of the read model is.
-func (c *Console) Rebuild(ctx context.Context) (Rebuild, error) {
-	return problem.Decode[Rebuild](c.api.GetRebuild(ctx, &consoleapi.GetRebuildParams{Of: c.of}))
+// Rebuild reads how far the rebuild of a read model is: that of query, or of console.
+func (c *Console) Rebuild(ctx context.Context, of string) (Rebuild, error) {
+	return problem.Decode[Rebuild](c.api.GetRebuild(ctx, &consoleapi.GetRebuildParams{Of: &of}))
 }
 
 // StartRebuild begins one.
-func (c *Console) StartRebuild(ctx context.Context) (Rebuild, error) {
-	return problem.Decode[Rebuild](c.api.StartRebuild(ctx, &consoleapi.StartRebuildParams{Of: c.of}, consoleapi.StartRebuild{}))
+func (c *Console) StartRebuild(ctx context.Context, of string) (Rebuild, error) {
+	p := consoleapi.StartRebuildParams{Of: &of}
+	return problem.Decode[Rebuild](c.api.StartRebuild(ctx, &p, consoleapi.StartRebuild{}))
 }
 
 // CancelRebuild gives up what is under way.
-func (c *Console) CancelRebuild(ctx context.Context) (Rebuild, error) {
-	return problem.Decode[Rebuild](c.api.CancelRebuild(ctx, &consoleapi.CancelRebuildParams{Of: c.of}))
+func (c *Console) CancelRebuild(ctx context.Context, of string) (Rebuild, error) {
+	return problem.Decode[Rebuild](c.api.CancelRebuild(ctx, &consoleapi.CancelRebuildParams{Of: &of}))
 }

@@ -111,15 +111,14 @@ func (d Demo) perform(ctx context.Context, a *act) error {
 		return err
 	}
 	n := narrate.New(d.Out, d.Orders, placed.ID)
-	ended := func(o rest.Order) bool { return o.Settled && o.Told() }
-	if a.order, err = n.Until(ctx, ended); err != nil || !a.cancel {
+	if a.order, err = n.Until(ctx, rest.Ended); err != nil || !a.cancel {
 		return err
 	}
 	if _, err := d.Orders.Cancel(ctx, placed.ID); err != nil {
 		return err
 	}
 	d.say("  %s\n", terminal.StyleOf(d.Out).Paint(terminal.Dim, "POST /orders/"+terminal.Clean(placed.ID)+"/cancel → 202"))
-	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && rest.Ended(o) })
 	return err
 }
 
