@@ -163,10 +163,7 @@ func (w World) all(do func(control.Process) error) func(context.Context) error {
 func (w World) poison(ctx context.Context, _ string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	a, err := w.Orders.Place(ctx, uuid.NewString(), rest.PlaceOrder{
-		CustomerID: "c-poison", Email: "ada@example.com", Currency: "EUR", PaymentMethod: "pm_sim_refused",
-		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
-	})
+	a, err := w.Orders.Place(ctx, uuid.NewString(), load.Tea("c-poison", "pm_sim_refused"))
 	if err != nil {
 		return "", fmt.Errorf("place the order: %w", err)
 	}
