@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,18 +130,12 @@ func (g gatewayControl) put(ctx context.Context) error {
 func (w World) each(do func(control.Process) error) func(context.Context, string) (string, error) {
 	return func(_ context.Context, service string) (string, error) {
 		var errs []error
-		done := 0
 		for _, p := range w.Processes {
-			if p.Status().Service != service {
-				continue
-			}
-			if err := do(p); err != nil {
-				errs = append(errs, err)
-			} else {
-				done++
+			if p.Status().Service == service {
+				errs = append(errs, do(p))
 			}
 		}
-		if done > 0 {
+		if slices.Contains(errs, nil) {
 			return "", nil
 		}
 		return "", errors.Join(errs...)

@@ -64,10 +64,7 @@ func (o operator) rebuilt(ctx context.Context, r rest.Rebuild) (_ rest.Rebuild, 
 	for r.Active {
 		_, _ = fmt.Fprintf(o.errs, "%d of %d records\n", r.Folded, r.Of)
 		if wait.Sleep(ctx, time.Second) == nil {
-			err = steadily(ctx, func() error {
-				r, err = o.Rebuild(ctx, query.Name)
-				return err
-			})
+			r, err = steadily(ctx, func() (rest.Rebuild, error) { return o.Rebuild(ctx, query.Name) })
 		}
 		if ctx.Err() != nil {
 			return r, errors.New("the rebuild goes on; how far it is: troupe rebuild --status")
