@@ -115,7 +115,8 @@ func prefer(wait time.Duration) *string {
 // Place sends POST /orders. Sending the same again with the same key is safe.
 func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accepted, error) {
 	customers := func(_ context.Context, req *http.Request) error { return c.doer.authorize(req, order.CustomerID) }
-	return problem.Decode[Accepted](c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers))
+	p := orderapi.PlaceOrderParams{IdempotencyKey: key}
+	return problem.Decode[Accepted](c.order.PlaceOrder(ctx, &p, order, customers))
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.

@@ -81,13 +81,16 @@ type Act struct {
 func (c *Console) Act(ctx context.Context, participant, orderID, action string, a Act, wait time.Duration) (RequestState, error) {
 	switch action {
 	case "redrive":
-		return problem.Decode[RequestState](c.api.RedriveChain(ctx, participant, orderID, &consoleapi.RedriveChainParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.RedriveChain(ctx, participant, orderID,
+			&consoleapi.RedriveChainParams{Prefer: prefer(wait)},
 			consoleapi.Redrive{By: a.By, Reason: a.Reason, Force: a.Force}))
 	case "edit":
-		return problem.Decode[RequestState](c.api.EditLetter(ctx, participant, orderID, &consoleapi.EditLetterParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.EditLetter(ctx, participant, orderID,
+			&consoleapi.EditLetterParams{Prefer: prefer(wait)},
 			consoleapi.Edit{By: a.By, Reason: a.Reason, LetterID: a.LetterID, Payload: a.Payload, Force: a.Force}))
 	case "discard":
-		return problem.Decode[RequestState](c.api.DiscardLetter(ctx, participant, orderID, &consoleapi.DiscardLetterParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.DiscardLetter(ctx, participant, orderID,
+			&consoleapi.DiscardLetterParams{Prefer: prefer(wait)},
 			consoleapi.Discard{By: a.By, Reason: a.Reason, LetterID: a.LetterID}))
 	}
 	return RequestState{}, fault.New(fault.Invalid, "no action %q", action)

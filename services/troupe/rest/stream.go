@@ -48,7 +48,8 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough
 }
 
 func (c *Client) stream(ctx context.Context, id string, version *int64, each func(Order) bool) (enough bool, err error) {
-	resp, err := problem.Check(c.streams.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: client.Given(*version)}))
+	p := queryapi.StreamOrderParams{LastEventID: client.Given(*version)}
+	resp, err := problem.Check(c.streams.StreamOrder(ctx, id, &p))
 	if err != nil {
 		return false, err
 	}

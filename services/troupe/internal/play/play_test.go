@@ -58,7 +58,9 @@ func TestNamesEveryWrongOption(t *testing.T) {
 	o.Dir, o.RedisAddr, o.Ports.SMTP = "", "redis", -1
 	o.Env = []string{"payment:=1", "nobody:A=1"}
 	err := Run(t.Context(), o)
-	for _, want := range []string{"--dir: must", "--redis-addr: must", "--smtp-port: must", "--env: must", `no process "nobody"`} {
+	for _, want := range []string{
+		"--dir: must", "--redis-addr: must", "--smtp-port: must", "--env: must", `no process "nobody"`,
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
