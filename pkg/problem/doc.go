@@ -4,5 +4,5 @@
 // Files, each using only those above it:
 //   - problem.go: an error as a problem document
 //   - write.go: a request is answered with it
-//   - read.go: an answer as an error
+//   - read.go: an answer as a document, or as an error
 package problem

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
@@ -175,6 +176,74 @@ func TestReadOfWhatIsNoProblemDocument(t *testing.T) {
 	if err := problem.Read(&http.Response{StatusCode: 202}); err != nil {
 		t.Errorf("202: %v", err)
 	}
+}
+
+func TestDecode(t *testing.T) {
+	type document struct{ ID string }
+	answered := func(status int, body io.Reader) (*http.Response, *closed) {
+		c := &closed{Reader: body}
+		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {problem.ContentType}}, Body: c}, c
+	}
+	gone := errors.New("connection refused")
+	if _, err := problem.Decode[document](nil, gone); !errors.Is(err, gone) {
+		t.Errorf("the call's own error became %v", err)
+	}
+	for name, tc := range map[string]struct {
+		status int
+		body   io.Reader
+		want   string // of the document
+		class  fault.Class
+		text   string // of the error
+	}{
+		"a document": {200, strings.NewReader(`{"id":"o-1","new":1}`), "o-1", 0, ""},
+		"a problem": {400, strings.NewReader(`{"detail":"no","errors":[{"field":"/id","detail":"is empty"}]}`), "",
+			fault.Invalid, "no\n  /id: is empty"},
+		"no JSON":   {200, strings.NewReader("<html>"), "", fault.Transient, "not as the contract says"},
+		"too large": {200, io.MultiReader(strings.NewReader(`{"id":"`), zeros{}), "", fault.Unavailable, "too large"},
+		"breaks off": {200, io.MultiReader(strings.NewReader(`{"id":`), iotest.ErrReader(gone)), "",
+			fault.Unavailable, gone.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, body := answered(tc.status, tc.body)
+			got, err := problem.Decode[document](resp, nil)
+			if said := fmt.Sprint(err); (err == nil) != (tc.text == "") || !strings.Contains(said, tc.text) {
+				t.Errorf("error %v", err)
+			}
+			if class := fault.ClassOf(err); class != tc.class {
+				t.Errorf("class %v of %v", class, err)
+			}
+			if got.ID != tc.want || !body.closed {
+				t.Errorf("document %+v, body closed %v", got, body.closed)
+			}
+		})
+	}
+}
+
+// The body of an answer that is no error is the caller's: a stream goes on.
+func TestCheckLeavesABodyOpen(t *testing.T) {
+	body := &closed{Reader: strings.NewReader("data: 1")}
+	resp, err := problem.Check(&http.Response{StatusCode: 200, Body: body}, nil)
+	if err != nil || resp == nil || body.closed {
+		t.Errorf("%v, %v, closed %v", resp, err, body.closed)
+	}
+}
+
+// closed remembers that it was.
+type closed struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closed) Close() error {
+	c.closed = true
+	return nil
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	return copy(b, bytes.Repeat([]byte{'0'}, len(b))), nil
 }
 
 func TestReadUnderstandsBothFormsOfRetryAfter(t *testing.T) {

@@ -3,6 +3,7 @@ package problem
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -12,8 +13,42 @@ import (
 	"github.com/troupe-dev/troupe/pkg/fault"
 )
 
-// maxRead bounds what a client reads of an answer that failed.
-const maxRead = 256 << 10
+const (
+	// maxRead bounds what a client reads of an answer that failed, in bytes.
+	maxRead = 256 << 10
+	// maxDocument bounds the document that Decode reads, in bytes.
+	maxDocument = 16 << 20
+)
+
+// Decode reads the JSON document that a call of an HTTP client was answered with, of up to 16 MiB. Errors are those of
+// Check, Unavailable when the answer breaks off or is longer, and one without a class when it is no such document.
+func Decode[T any](resp *http.Response, err error) (document T, _ error) {
+	if resp, err = Check(resp, err); err != nil {
+		return document, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxDocument))
+	if err != nil {
+		return document, fault.New(fault.Unavailable, "read the answer: %w", err)
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return document, fmt.Errorf("the answer is not as the contract says: %w", err)
+	}
+	return document, nil
+}
+
+// Check returns the answer to a call of an HTTP client, whose body the caller closes. It is an error, and the body
+// closed, where Read says so of the answer; an error of the call itself is returned as it is.
+func Check(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := Read(resp); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
 
 // Read returns nil for an answer below 400. Otherwise it reads the body, which the caller still closes, and returns an
 // error of the class that the status says, with a *Problem in its chain: the document, or one made of the status when

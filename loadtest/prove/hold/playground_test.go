@@ -195,7 +195,7 @@ func (p *playground) settled() {
 			ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
 			defer cancel()
 			o, err := p.orders.Order(ctx, id, rest.Read{})
-			return err == nil && o.Settled && o.Told()
+			return err == nil && rest.Ended(o)
 		})
 	}
 }

@@ -27,26 +27,26 @@ const rebuildWithin = 60 * time.Second
 // Rebuild folds both read models again beside the live ones, query's and the console's. It is an error when Redis was wiped
 // meanwhile: nothing was swapped.
 func (r *Rig) Rebuild(ctx context.Context) (string, error) {
-	query, err := rebuildOne(ctx, r.Console)
-	if err != nil {
-		return "", fmt.Errorf("query: %w", err)
+	var became []string
+	for _, of := range []string{query.Name, console.Name} {
+		text, err := r.rebuildOne(ctx, of)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", of, err)
+		}
+		became = append(became, of+": "+text)
 	}
-	console, err := rebuildOne(ctx, r.Console.Own())
-	if err != nil {
-		return "", fmt.Errorf("console: %w", err)
-	}
-	return "query: " + query + "; console: " + console, nil
+	return strings.Join(became, "; "), nil
 }
 
 // rebuildOne folds one read model again.
-func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
+func (r *Rig) rebuildOne(ctx context.Context, of string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
 	defer cancel()
 	var at rest.Rebuild
 	err := Until(ctx, "it has begun", func() (missing string, _ error) {
 		var err error
 		var p *problem.Problem
-		if at, err = of.StartRebuild(ctx); err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) {
+		if at, err = r.Console.StartRebuild(ctx, of); err != nil && (!errors.As(err, &p) || p.Status != http.StatusConflict) {
 			missing = err.Error()
 		}
 		return missing, nil // a conflict: one is under way
@@ -56,7 +56,7 @@ func rebuildOne(ctx context.Context, of *rest.Console) (string, error) {
 	}
 	clearing := func(p rest.RebuildPartition) bool { return p.Clearing }
 	err = Until(ctx, "it has ended", func() (string, error) {
-		now, err := of.Rebuild(ctx)
+		now, err := r.Console.Rebuild(ctx, of)
 		if err != nil {
 			return err.Error(), nil
 		}

@@ -86,7 +86,7 @@ func (t *test) place(ctx context.Context) error {
 		}
 		err = rig.Until(ctx, "order "+a.ID+" at rest", func() (string, error) {
 			o, err := t.orders.Order(ctx, a.ID, rest.Read{Token: a.ConsistencyToken})
-			if err != nil || string(o.Status) == outcome && o.Settled && o.Told() {
+			if err != nil || string(o.Status) == outcome && rest.Ended(o) {
 				return "", err
 			}
 			return "it is " + string(o.Status), nil

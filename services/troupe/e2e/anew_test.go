@@ -178,7 +178,7 @@ func (p *playground) buy(t *testing.T, again, anew []*customer) {
 		}
 		eventually(t, 20*time.Second, c.key+" is "+want, func() error {
 			o, err := p.orders.Order(t.Context(), c.ID, rest.Read{Token: c.token})
-			if err == nil && (o.Status != want || !o.Settled || !o.Told()) {
+			if err == nil && (o.Status != want || !rest.Ended(o)) {
 				err = fmt.Errorf("it is %s, its payment %s", o.Status, o.Payment.Status)
 			}
 			return err

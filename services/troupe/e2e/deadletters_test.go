@@ -79,7 +79,7 @@ func (p *playground) settled(t *testing.T, id string) rest.Order {
 	t.Helper()
 	var o rest.Order
 	eventually(t, 30*time.Second, "order "+id+" is settled and told", func() (err error) {
-		if o, err = p.orders.Order(t.Context(), id, rest.Read{}); err == nil && (!o.Settled || !o.Told()) {
+		if o, err = p.orders.Order(t.Context(), id, rest.Read{}); err == nil && !rest.Ended(o) {
 			err = fmt.Errorf("it is %s, its payment %s", o.Status, o.Payment.Status)
 		}
 		return err

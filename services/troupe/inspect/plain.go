@@ -28,26 +28,24 @@ func NewPlain(brokers []string) (*Plain, error) {
 // Close ends its connections.
 func (p *Plain) Close() { p.admin.Close() }
 
-// Ends implements Log. A topic that is not there has none.
+// Ends implements Log. A topic that is not there is an error.
 func (p *Plain) Ends(ctx context.Context, topics []string) (map[broker.TopicPartition]int64, error) {
-	listed, err := p.admin.ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the ends of %v: %w", topics, err)
-	}
-	return offsets(listed, topics)
+	return offsets(p.admin.ListEndOffsets(ctx, topics...))
 }
 
-func offsets(listed kadm.ListedOffsets, topics []string) (map[broker.TopicPartition]int64, error) {
-	ends := map[broker.TopicPartition]int64{}
-	for _, topic := range topics {
-		for n, o := range listed[topic] {
-			if o.Err != nil {
-				return nil, fmt.Errorf("offsets of %s/%d: %w", topic, n, o.Err)
-			}
-			ends[broker.TopicPartition{Topic: topic, Partition: int(n)}] = o.Offset
-		}
+// offsets are those that were listed. It is an error when one of them could not be.
+func offsets(listed kadm.ListedOffsets, err error) (map[broker.TopicPartition]int64, error) {
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	return ends, nil
+	found := map[broker.TopicPartition]int64{}
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil {
+			err = fmt.Errorf("offsets of %s/%d: %w", o.Topic, o.Partition, o.Err)
+		}
+		found[broker.TopicPartition{Topic: o.Topic, Partition: int(o.Partition)}] = o.Offset
+	})
+	return found, err
 }
 
 // Committed implements Log.
@@ -81,11 +79,7 @@ func (p *Plain) Members(ctx context.Context, group string) ([]string, error) {
 
 // Topic implements Log.
 func (p *Plain) Topic(ctx context.Context, topic string, partitions int) ([]broker.Record, error) {
-	starts, err := p.admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, fmt.Errorf("list the starts of %s: %w", topic, err)
-	}
-	from, err := offsets(starts, []string{topic})
+	from, err := offsets(p.admin.ListStartOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}

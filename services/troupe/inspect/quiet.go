@@ -43,7 +43,7 @@ func (s System) unsettled(ctx context.Context, orders []check.Expected) []check.
 	done := make([]bool, len(orders))
 	_ = each(len(orders), func(i int) error {
 		o, err := s.Orders.Order(ctx, orders[i].ID, rest.Read{})
-		done[i] = err == nil && o.Settled && o.Told() && (!orders[i].CancelAsked || o.Status == "cancelled")
+		done[i] = err == nil && rest.Ended(o) && (!orders[i].CancelAsked || o.Status == "cancelled")
 		return ctx.Err()
 	})
 	var open []check.Expected

@@ -6,9 +6,6 @@ package rest
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,8 +23,6 @@ const (
 	MaxWait = 30 * time.Second
 	// callWithin bounds a call, with the longest wait in it.
 	callWithin = MaxWait + 15*time.Second
-	// maxAnswer bounds what is read of one answer.
-	maxAnswer = 16 << 20
 	// perHost bounds the connections to one service.
 	perHost = 256
 )
@@ -60,7 +55,7 @@ func newClient(order, query string, d doer) *Client {
 // As returns the client with tokens in its requests: that of its customer for an order that is placed, and otherwise that
 // of whomever it acts for.
 func (c *Client) As(tokens Tokens) *Client {
-	return newClient(c.order.Server, c.query.Server, c.doer.as(tokens))
+	return newClient(c.order.Server, c.query.Server, doer{c.doer.http, tokens})
 }
 
 // For returns the client acting for a subject.
@@ -75,7 +70,7 @@ func (c *Client) For(subject string) *Client {
 // base is a URL as the generated clients want it.
 func base(url string) string { return strings.TrimRight(url, "/") + "/" }
 
-// doer makes errors of answers that are problems, and puts tokens into requests.
+// doer puts tokens into requests.
 type doer struct {
 	http   *http.Client
 	tokens Tokens
@@ -86,8 +81,6 @@ func newDoer() doer {
 	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = perHost, perHost
 	return doer{http: &http.Client{Transport: t, Timeout: callWithin}}
 }
-
-func (d doer) as(tokens Tokens) doer { return doer{d.http, tokens} }
 
 // authorize puts a subject's token into a request that has none.
 func (d doer) authorize(req *http.Request, subject string) error {
@@ -101,7 +94,7 @@ func (d doer) authorize(req *http.Request, subject string) error {
 	return err
 }
 
-// Do returns Unavailable when nobody answers, and a *problem.Problem with a class where the service said so.
+// Do returns Unavailable when nobody answers.
 func (d doer) Do(req *http.Request) (*http.Response, error) {
 	if err := d.authorize(req, ""); err != nil {
 		return nil, err
@@ -110,32 +103,7 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "%w", err) // names method and URL
 	}
-	if err := problem.Read(resp); err != nil {
-		_ = resp.Body.Close()
-		return nil, err
-	}
 	return resp, nil
-}
-
-// read decodes the document in an answer.
-func read[T any](resp *http.Response, err error) (document T, _ error) {
-	if err != nil {
-		return document, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return document, fault.New(fault.Unavailable, "read the answer: %w", err)
-	}
-	err = decode(raw, &document)
-	return document, err
-}
-
-func decode(raw []byte, into any) error {
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("the answer is not as the contract says: %w", err)
-	}
-	return nil
 }
 
 // prefer asks the server to wait: Prefer of RFC 7240.
@@ -147,7 +115,8 @@ func prefer(wait time.Duration) *string {
 // Place sends POST /orders. Sending the same again with the same key is safe.
 func (c *Client) Place(ctx context.Context, key string, order PlaceOrder) (Accepted, error) {
 	customers := func(_ context.Context, req *http.Request) error { return c.doer.authorize(req, order.CustomerID) }
-	return read[Accepted](c.order.PlaceOrder(ctx, &orderapi.PlaceOrderParams{IdempotencyKey: key}, order, customers))
+	p := orderapi.PlaceOrderParams{IdempotencyKey: key}
+	return problem.Decode[Accepted](c.order.PlaceOrder(ctx, &p, order, customers))
 }
 
 // Cancel sends POST /orders/{id}/cancel; repeating it is safe.
@@ -157,7 +126,7 @@ func (c *Client) Cancel(ctx context.Context, id string) (Accepted, error) {
 		req.Header["Idempotency-Key"] = nil
 		return nil
 	}
-	return read[Accepted](c.order.CancelOrder(ctx, id, repeatable))
+	return problem.Decode[Accepted](c.order.CancelOrder(ctx, id, repeatable))
 }
 
 // Read says what to wait for before an order is answered.
@@ -179,7 +148,7 @@ func (c *Client) Order(ctx context.Context, id string, r Read) (Order, error) {
 	if r.UntilSettled {
 		p.Until = client.Given("settled")
 	}
-	return read[Order](c.query.GetOrder(ctx, id, &p))
+	return problem.Decode[Order](c.query.GetOrder(ctx, id, &p))
 }
 
 // Filter of a list; zero values do not filter. PageSize 0 means the service's default.
@@ -189,13 +158,14 @@ type Filter struct {
 }
 
 // List reads one page of GET /orders.
-func (c *Client) List(ctx context.Context, f Filter) (Page, error) {
-	return read[Page](c.query.ListOrders(ctx, &queryapi.ListOrdersParams{
-		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
+func (c *Client) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) {
+	return problem.Decode[queryapi.OrderPage](c.query.ListOrders(ctx, &queryapi.ListOrdersParams{
+		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status),
+		PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
 	}))
 }
 
 // Story reads GET /orders/{id}/events.
 func (c *Client) Story(ctx context.Context, id string) (Story, error) {
-	return read[Story](c.query.GetOrderEvents(ctx, id))
+	return problem.Decode[Story](c.query.GetOrderEvents(ctx, id))
 }

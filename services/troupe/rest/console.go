@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/consoleapi"
 )
@@ -14,7 +15,6 @@ import (
 type Console struct {
 	doer doer
 	api  *consoleapi.Client
-	of   *consoleapi.ReadModel // whose read model a rebuild is of; nil: query's
 }
 
 // NewConsole returns a client of the console at a base URL.
@@ -24,9 +24,7 @@ func NewConsole(baseURL string) *Console {
 
 // As returns the client with tokens in its requests.
 func (c *Console) As(tokens Tokens) *Console {
-	with := newConsole(c.api.Server, c.doer.as(tokens))
-	with.of = c.of
-	return with
+	return newConsole(c.api.Server, doer{c.doer.http, tokens})
 }
 
 func newConsole(server string, d doer) *Console {
@@ -43,15 +41,15 @@ type Paging struct {
 }
 
 // Groups reads what is parked by participant, class and type.
-func (c *Console) Groups(ctx context.Context, f LetterFilter) (Groups, error) {
-	return read[Groups](c.api.ListGroups(ctx, &consoleapi.ListGroupsParams{
+func (c *Console) Groups(ctx context.Context, f LetterFilter) (consoleapi.Groups, error) {
+	return problem.Decode[consoleapi.Groups](c.api.ListGroups(ctx, &consoleapi.ListGroupsParams{
 		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
 	}))
 }
 
 // Letters reads one page of the chains that wait, by their heads.
 func (c *Console) Letters(ctx context.Context, f LetterFilter, page Paging) (LetterPage, error) {
-	return read[LetterPage](c.api.ListLetters(ctx, &consoleapi.ListLettersParams{
+	return problem.Decode[LetterPage](c.api.ListLetters(ctx, &consoleapi.ListLettersParams{
 		Participant: client.Given(f.Participant), Class: client.Given(f.Class), Type: client.Given(f.Type), OrderID: client.Given(f.OrderID),
 		PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}))
@@ -59,14 +57,14 @@ func (c *Console) Letters(ctx context.Context, f LetterFilter, page Paging) (Let
 
 // Chain reads one page of a chain, with payloads; what became of it so far is on the first.
 func (c *Console) Chain(ctx context.Context, participant, orderID string, page Paging) (Chain, error) {
-	return read[Chain](c.api.GetChain(ctx, participant, orderID, &consoleapi.GetChainParams{
+	return problem.Decode[Chain](c.api.GetChain(ctx, participant, orderID, &consoleapi.GetChainParams{
 		PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}))
 }
 
 // Log reads one page of the audit trail, the newest first. It filters by participant and order only.
-func (c *Console) Log(ctx context.Context, f LetterFilter, page Paging) (LogPage, error) {
-	return read[LogPage](c.api.ListLog(ctx, &consoleapi.ListLogParams{
+func (c *Console) Log(ctx context.Context, f LetterFilter, page Paging) (consoleapi.LogPage, error) {
+	return problem.Decode[consoleapi.LogPage](c.api.ListLog(ctx, &consoleapi.ListLogParams{
 		Participant: client.Given(f.Participant), OrderID: client.Given(f.OrderID), PageSize: client.Given(page.Size), PageToken: client.Given(page.Token),
 	}))
 }
@@ -83,13 +81,16 @@ type Act struct {
 func (c *Console) Act(ctx context.Context, participant, orderID, action string, a Act, wait time.Duration) (RequestState, error) {
 	switch action {
 	case "redrive":
-		return read[RequestState](c.api.RedriveChain(ctx, participant, orderID, &consoleapi.RedriveChainParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.RedriveChain(ctx, participant, orderID,
+			&consoleapi.RedriveChainParams{Prefer: prefer(wait)},
 			consoleapi.Redrive{By: a.By, Reason: a.Reason, Force: a.Force}))
 	case "edit":
-		return read[RequestState](c.api.EditLetter(ctx, participant, orderID, &consoleapi.EditLetterParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.EditLetter(ctx, participant, orderID,
+			&consoleapi.EditLetterParams{Prefer: prefer(wait)},
 			consoleapi.Edit{By: a.By, Reason: a.Reason, LetterID: a.LetterID, Payload: a.Payload, Force: a.Force}))
 	case "discard":
-		return read[RequestState](c.api.DiscardLetter(ctx, participant, orderID, &consoleapi.DiscardLetterParams{Prefer: prefer(wait)},
+		return problem.Decode[RequestState](c.api.DiscardLetter(ctx, participant, orderID,
+			&consoleapi.DiscardLetterParams{Prefer: prefer(wait)},
 			consoleapi.Discard{By: a.By, Reason: a.Reason, LetterID: a.LetterID}))
 	}
 	return RequestState{}, fault.New(fault.Invalid, "no action %q", action)
@@ -97,27 +98,21 @@ func (c *Console) Act(ctx context.Context, participant, orderID, action string, 
 
 // Request asks again what became of an Act, and waits as it does.
 func (c *Console) Request(ctx context.Context, id string, wait time.Duration) (RequestState, error) {
-	return read[RequestState](c.api.GetRequest(ctx, id, &consoleapi.GetRequestParams{Prefer: prefer(wait)}))
+	return problem.Decode[RequestState](c.api.GetRequest(ctx, id, &consoleapi.GetRequestParams{Prefer: prefer(wait)}))
 }
 
-// Own returns the console with whose rebuilds those of its own read model are meant, and not query's.
-func (c *Console) Own() *Console {
-	own := *c
-	own.of = client.Given(consoleapi.ReadModel("console"))
-	return &own
-}
-
-// Rebuild reads how far the rebuild of the read model is.
-func (c *Console) Rebuild(ctx context.Context) (Rebuild, error) {
-	return read[Rebuild](c.api.GetRebuild(ctx, &consoleapi.GetRebuildParams{Of: c.of}))
+// Rebuild reads how far the rebuild of a read model is: that of query, or of console.
+func (c *Console) Rebuild(ctx context.Context, of string) (Rebuild, error) {
+	return problem.Decode[Rebuild](c.api.GetRebuild(ctx, &consoleapi.GetRebuildParams{Of: &of}))
 }
 
 // StartRebuild begins one.
-func (c *Console) StartRebuild(ctx context.Context) (Rebuild, error) {
-	return read[Rebuild](c.api.StartRebuild(ctx, &consoleapi.StartRebuildParams{Of: c.of}, consoleapi.StartRebuild{}))
+func (c *Console) StartRebuild(ctx context.Context, of string) (Rebuild, error) {
+	p := consoleapi.StartRebuildParams{Of: &of}
+	return problem.Decode[Rebuild](c.api.StartRebuild(ctx, &p, consoleapi.StartRebuild{}))
 }
 
 // CancelRebuild gives up what is under way.
-func (c *Console) CancelRebuild(ctx context.Context) (Rebuild, error) {
-	return read[Rebuild](c.api.CancelRebuild(ctx, &consoleapi.CancelRebuildParams{Of: c.of}))
+func (c *Console) CancelRebuild(ctx context.Context, of string) (Rebuild, error) {
+	return problem.Decode[Rebuild](c.api.CancelRebuild(ctx, &consoleapi.CancelRebuildParams{Of: &of}))
 }

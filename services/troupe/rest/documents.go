@@ -12,16 +12,13 @@ import (
 type (
 	PlaceOrder       = orderapi.PlaceOrder
 	Line             = orderapi.Line
-	Payment          = queryapi.Payment
-	Notification     = queryapi.Notification
+	Order            = queryapi.Order
 	Story            = queryapi.Story
 	Event            = queryapi.Event
 	Letter           = consoleapi.Letter
 	LetterPage       = consoleapi.LetterPage
-	Groups           = consoleapi.Groups
 	Group            = consoleapi.Group
 	Chain            = consoleapi.Chain
-	LogPage          = consoleapi.LogPage
 	LogEntry         = consoleapi.LogEntry
 	RequestState     = consoleapi.RequestState
 	Rebuild          = consoleapi.Rebuild
@@ -37,17 +34,9 @@ type Accepted struct {
 	ConsistencyToken string `json:"consistency_token"`
 }
 
-// Order is the read model's document of one order.
-type Order struct{ queryapi.Order }
-
-// Page is one page of a list of orders.
-type Page struct {
-	Orders        []Order `json:"orders"`
-	NextPageToken string  `json:"next_page_token"`
-}
-
-// Told reports whether the customer has had (or refused) every mail that the order's outcome asks for.
-func (o Order) Told() bool {
+// Ended reports whether an order is settled, and its customer has had (or refused) every mail that the outcome asks
+// for.
+func Ended(o Order) bool {
 	var kinds []string
 	switch {
 	case o.Status == "confirmed":
@@ -58,9 +47,9 @@ func (o Order) Told() bool {
 		kinds = []string{"cancelled"}
 	}
 	for _, k := range kinds {
-		if !slices.ContainsFunc(o.Notifications, func(n Notification) bool { return n.Kind == k }) {
+		if !slices.ContainsFunc(o.Notifications, func(n queryapi.Notification) bool { return n.Kind == k }) {
 			return false
 		}
 	}
-	return true
+	return o.Settled
 }

@@ -188,10 +188,10 @@ func TestFollowEnds(t *testing.T) {
 	}
 }
 
-func TestTold(t *testing.T) {
-	mail := func(kinds ...string) (n []rest.Notification) {
+func TestEnded(t *testing.T) {
+	mail := func(kinds ...string) (n []queryapi.Notification) {
 		for _, k := range kinds {
-			n = append(n, rest.Notification{Kind: k})
+			n = append(n, queryapi.Notification{Kind: k})
 		}
 		return n
 	}
@@ -206,9 +206,12 @@ func TestTold(t *testing.T) {
 		{"cancelled", "refunded", []string{"confirmed", "cancelled"}, false},
 		{"cancelled", "refunded", []string{"cancelled", "refunded"}, true},
 	} {
-		o := rest.Order{Order: queryapi.Order{Status: tt.status, Payment: rest.Payment{Status: tt.payment}, Notifications: mail(tt.mails...)}}
-		if got := o.Told(); got != tt.want {
-			t.Errorf("%+v: told = %v", tt, got)
+		o := rest.Order{Status: tt.status, Payment: queryapi.Payment{Status: tt.payment}, Notifications: mail(tt.mails...)}
+		if rest.Ended(o) {
+			t.Errorf("%+v: not settled, and ended", tt)
+		}
+		if o.Settled = true; rest.Ended(o) != tt.want {
+			t.Errorf("%+v: ended = %v", tt, !tt.want)
 		}
 	}
 }

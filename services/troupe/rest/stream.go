@@ -2,10 +2,13 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/tmaxmax/go-sse"
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/problem"
 	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/schemas/client"
 	"github.com/troupe-dev/troupe/schemas/client/queryapi"
@@ -45,7 +48,8 @@ func (c *Client) Follow(ctx context.Context, id string, each func(Order) (enough
 }
 
 func (c *Client) stream(ctx context.Context, id string, version *int64, each func(Order) bool) (enough bool, err error) {
-	resp, err := c.streams.StreamOrder(ctx, id, &queryapi.StreamOrderParams{LastEventID: client.Given(*version)})
+	p := queryapi.StreamOrderParams{LastEventID: client.Given(*version)}
+	resp, err := problem.Check(c.streams.StreamOrder(ctx, id, &p))
 	if err != nil {
 		return false, err
 	}
@@ -58,8 +62,8 @@ func (c *Client) stream(ctx context.Context, id string, version *int64, each fun
 			continue
 		}
 		var o Order
-		if err := decode([]byte(e.Data), &o); err != nil {
-			return false, err
+		if err := json.Unmarshal([]byte(e.Data), &o); err != nil {
+			return false, fmt.Errorf("the stream is not as the contract says: %w", err)
 		}
 		*version = o.Version
 		if each(o) {

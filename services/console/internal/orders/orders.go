@@ -4,7 +4,6 @@ package orders
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -20,13 +19,13 @@ import (
 const (
 	// callWithin bounds one call, what the service may wait included.
 	callWithin = 10 * time.Second
-	// maxAnswer bounds one answer, in bytes, and maxLine one line of a stream.
-	maxAnswer = 16 << 20
-	maxLine   = 1 << 20
+	// maxLine bounds one line of a stream, in bytes.
+	maxLine = 1 << 20
 )
 
-// Query is the query service at a base URL. Errors are problems with the class that it says, or Unavailable.
-type Query struct{ client *queryapi.Client }
+// Query is the query service at a base URL. Errors are problems with the class that it says, Unavailable, or those of
+// problem.Decode.
+type Query struct{ client, streams *queryapi.Client }
 
 // Filter of a list; zero values do not filter. A page's size of 0 is query's default.
 type Filter struct {
@@ -40,79 +39,61 @@ type Filter struct {
 func New(url, issuer string, by auth.Credentials) *Query {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
-	return &Query{&queryapi.Client{
-		Server: strings.TrimRight(url, "/") + "/", Client: &http.Client{Transport: by.Transport(issuer, transport)},
-	}}
+	server, with := strings.TrimRight(url, "/")+"/", by.Transport(issuer, transport)
+	return &Query{
+		client:  &queryapi.Client{Server: server, Client: doer{&http.Client{Transport: with, Timeout: callWithin}}},
+		streams: &queryapi.Client{Server: server, Client: doer{&http.Client{Transport: with}}},
+	}
 }
 
-// answer decodes what a call answers into an A.
-func answer[A any](ctx context.Context, call func(context.Context) (*http.Response, error)) (a A, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callWithin)
-	defer cancel()
-	resp, err := succeed(call(ctx))
-	if err != nil {
-		return a, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxAnswer)).Decode(&a); err != nil {
-		return a, fault.New(fault.Unavailable, "the answer of query: %w", err)
-	}
-	return a, nil
-}
+// doer says who it is that does not answer.
+type doer struct{ *http.Client }
 
-// succeed returns an answer that is no problem; its body is the caller's to close.
-func succeed(resp *http.Response, err error) (*http.Response, error) {
+func (d doer) Do(req *http.Request) (*http.Response, error) {
+	resp, err := d.Client.Do(req)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "query does not answer: %w", err)
-	}
-	if err := problem.Read(resp); err != nil {
-		_ = resp.Body.Close()
-		return nil, err
 	}
 	return resp, nil
 }
 
 // Order returns an order as it is. NotFound: its OrderPlaced is not known.
 func (q *Query) Order(ctx context.Context, id string) (queryapi.Order, error) {
-	return answer[queryapi.Order](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.GetOrder(ctx, id, &queryapi.GetOrderParams{Prefer: new("wait=0")})
-	})
+	return problem.Decode[queryapi.Order](q.client.GetOrder(ctx, id, &queryapi.GetOrderParams{Prefer: new("wait=0")}))
 }
 
 // Story returns all that happened to an order. NotFound is certain.
 func (q *Query) Story(ctx context.Context, id string) (queryapi.Story, error) {
-	return answer[queryapi.Story](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetOrderEvents(ctx, id) })
+	return problem.Decode[queryapi.Story](q.client.GetOrderEvents(ctx, id))
 }
 
 // List returns a page of orders.
 func (q *Query) List(ctx context.Context, f Filter) (queryapi.OrderPage, error) {
-	p := queryapi.ListOrdersParams{
-		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), Open: client.Given(f.Open), PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
-	}
-	return answer[queryapi.OrderPage](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.ListOrders(ctx, &p) })
+	return problem.Decode[queryapi.OrderPage](q.client.ListOrders(ctx, &queryapi.ListOrdersParams{
+		CustomerID: client.Given(f.CustomerID), Status: client.Given(f.Status), Open: client.Given(f.Open),
+		PageSize: client.Given(f.PageSize), PageToken: client.Given(f.PageToken),
+	}))
 }
 
 // Rebuild returns the last rebuild of query's read model, StartRebuild begins one, CancelRebuild gives it up.
 func (q *Query) Rebuild(ctx context.Context) (view.Rebuild, error) {
-	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.GetRebuild(ctx) })
+	return problem.Decode[view.Rebuild](q.client.GetRebuild(ctx))
 }
 
 // StartRebuild begins a rebuild of query's read model.
 func (q *Query) StartRebuild(ctx context.Context) (view.Rebuild, error) {
-	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) {
-		return q.client.StartRebuild(ctx, queryapi.StartRebuildJSONRequestBody{})
-	})
+	return problem.Decode[view.Rebuild](q.client.StartRebuild(ctx, queryapi.StartRebuildJSONRequestBody{}))
 }
 
 // CancelRebuild gives up what is under way.
 func (q *Query) CancelRebuild(ctx context.Context) (view.Rebuild, error) {
-	return answer[view.Rebuild](ctx, func(ctx context.Context) (*http.Response, error) { return q.client.CancelRebuild(ctx) })
+	return problem.Decode[view.Rebuild](q.client.CancelRebuild(ctx))
 }
 
 // Follow calls tell at first, for each change of an order's story and for each exception, until ctx ends, tell fails, or the
 // stream does. It returns nil when ctx ended.
 func (q *Query) Follow(ctx context.Context, id string, tell func() error) error {
-	resp, err := succeed(q.client.StreamOrder(ctx, id, &queryapi.StreamOrderParams{Story: new(true)}))
+	resp, err := problem.Check(q.streams.StreamOrder(ctx, id, &queryapi.StreamOrderParams{Story: new(true)}))
 	if err != nil {
 		return err
 	}

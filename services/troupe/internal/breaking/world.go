@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,18 +130,12 @@ func (g gatewayControl) put(ctx context.Context) error {
 func (w World) each(do func(control.Process) error) func(context.Context, string) (string, error) {
 	return func(_ context.Context, service string) (string, error) {
 		var errs []error
-		done := 0
 		for _, p := range w.Processes {
-			if p.Status().Service != service {
-				continue
-			}
-			if err := do(p); err != nil {
-				errs = append(errs, err)
-			} else {
-				done++
+			if p.Status().Service == service {
+				errs = append(errs, do(p))
 			}
 		}
-		if done > 0 {
+		if slices.Contains(errs, nil) {
 			return "", nil
 		}
 		return "", errors.Join(errs...)
@@ -163,10 +158,7 @@ func (w World) all(do func(control.Process) error) func(context.Context) error {
 func (w World) poison(ctx context.Context, _ string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	a, err := w.Orders.Place(ctx, uuid.NewString(), rest.PlaceOrder{
-		CustomerID: "c-poison", Email: "ada@example.com", Currency: "EUR", PaymentMethod: "pm_sim_refused",
-		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
-	})
+	a, err := w.Orders.Place(ctx, uuid.NewString(), load.Tea("c-poison", "pm_sim_refused"))
 	if err != nil {
 		return "", fmt.Errorf("place the order: %w", err)
 	}

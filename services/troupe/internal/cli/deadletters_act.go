@@ -144,9 +144,8 @@ func (o operator) redrive(ctx context.Context, heads []rest.Letter, a rest.Act, 
 
 // ask asks for the redrive of one chain. That it is refused is an outcome too.
 func (o operator) ask(ctx context.Context, head rest.Letter, a rest.Act) (s rest.RequestState, err error) {
-	err = steadily(ctx, func() error {
-		s, err = o.Act(ctx, head.Participant, head.OrderID, "redrive", a, 0)
-		return err
+	s, err = steadily(ctx, func() (rest.RequestState, error) {
+		return o.Act(ctx, head.Participant, head.OrderID, "redrive", a, 0)
 	})
 	if class := fault.ClassOf(err); class == fault.NotFound || class == fault.Conflict {
 		return rest.RequestState{Participant: head.Participant, OrderID: head.OrderID, Action: "redrive", State: "refused", Message: err.Error()}, nil
@@ -155,11 +154,11 @@ func (o operator) ask(ctx context.Context, head rest.Letter, a rest.Act) (s rest
 }
 
 // steadily tries again while the console is away, which forgets nothing, until ctx ends.
-func steadily(ctx context.Context, try func() error) error {
+func steadily[T any](ctx context.Context, try func() (T, error)) (T, error) {
 	for {
-		err := try()
+		answer, err := try()
 		if fault.ClassOf(err) != fault.Unavailable || wait.Sleep(ctx, askAgain) != nil {
-			return err
+			return answer, err
 		}
 	}
 }
@@ -168,17 +167,14 @@ func steadily(ctx context.Context, try func() error) error {
 // done.
 func (o operator) outcome(ctx context.Context, s rest.RequestState) error {
 	for s.State == "waiting" && ctx.Err() == nil {
-		err := steadily(ctx, func() error {
-			next, err := o.Request(ctx, s.RequestID, rest.MaxWait)
-			if err == nil {
-				s = next
-			}
-			return err
-		})
+		next, err := steadily(ctx, func() (rest.RequestState, error) { return o.Request(ctx, s.RequestID, rest.MaxWait) })
 		switch {
-		case err != nil && ctx.Err() == nil:
+		case err == nil:
+			s = next
+		case ctx.Err() == nil:
 			return fmt.Errorf("request %s is in the log and goes on: %w", terminal.Clean(s.RequestID), err)
-		case s.State == "waiting":
+		}
+		if s.State == "waiting" {
 			_ = wait.Sleep(ctx, askAgain) // the console stops, and is started again
 		}
 	}

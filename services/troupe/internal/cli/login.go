@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/internal/issuer"
 	"github.com/troupe-dev/troupe/services/troupe/internal/login"
 	"github.com/troupe-dev/troupe/services/troupe/internal/play"
+	"github.com/troupe-dev/troupe/services/troupe/rest"
 	"golang.org/x/oauth2"
 )
 
@@ -71,14 +72,14 @@ func logoutCommand() *cobra.Command {
 
 // kept are the tokens of troupe login, for services that are the playground's if its issuer is given. Nil: there are
 // none for them.
-func kept(playground string, urls []string) func() (string, error) {
+func kept(playground string, urls []string) rest.Tokens {
 	l, ok, err := login.Kept()
 	if err != nil {
-		return func() (string, error) { return "", err }
+		return func(string) (string, error) { return "", err }
 	}
 	unsafe := func(url string) bool { return !login.Safe(url) }
 	if !ok || playground != "" && strings.TrimRight(l.Issuer, "/") != playground || slices.ContainsFunc(urls, unsafe) {
 		return nil
 	}
-	return l.AccessToken
+	return func(string) (string, error) { return l.AccessToken() }
 }

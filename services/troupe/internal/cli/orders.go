@@ -74,7 +74,7 @@ succeeds, pm_card_chargeDeclined and pm_card_chargeDeclinedInsufficientFunds are
 				_, _ = fmt.Fprintf(c.out, "order %s, idempotency key %s\n", terminal.Clean(a.ID), key)
 			}
 			if wait {
-				return c.follow(ctx, a.ID, a.ConsistencyToken, ended)
+				return c.follow(ctx, a.ID, a.ConsistencyToken, rest.Ended)
 			}
 			return c.document(a)
 		}),
@@ -119,7 +119,9 @@ func cancelCommand() *cobra.Command {
 				return err
 			}
 			if wait { // it may be settled still, as it was before
-				return c.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+				return c.follow(ctx, a.ID, a.ConsistencyToken, func(o rest.Order) bool {
+					return o.Status == "cancelled" && rest.Ended(o)
+				})
 			}
 			return c.document(a)
 		}),
@@ -135,14 +137,13 @@ func followCommand() *cobra.Command {
 		Use: "follow ORDER", Short: "Tell an order's story while it happens, until it is settled and its customer told", Args: cobra.ExactArgs(1),
 		Long: `Each line is an event: when it happened, who published it, and how long after its cause. With --json each line is the order
 after a change.`,
-		RunE: d.run(func(ctx context.Context, c customer, args []string) error { return c.follow(ctx, args[0], "", ended) }),
+		RunE: d.run(func(ctx context.Context, c customer, args []string) error {
+			return c.follow(ctx, args[0], "", rest.Ended)
+		}),
 	}
 	d.flags(cmd)
 	return cmd
 }
-
-// ended: settled, and its customer told.
-func ended(o rest.Order) bool { return o.Settled && o.Told() }
 
 // follow tells an order's story from the write of a token until end.
 func (c customer) follow(ctx context.Context, id, token string, end func(rest.Order) bool) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/wait"
+	"github.com/troupe-dev/troupe/services/query"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -28,14 +29,14 @@ Exit codes: 0 done (without --wait: begun); 1 failed or refused; 2 wrong usage; 
 			var r rest.Rebuild
 			switch {
 			case status:
-				r, err = o.Rebuild(ctx)
+				r, err = o.Rebuild(ctx, query.Name)
 			case cancel:
-				r, err = o.CancelRebuild(ctx)
+				r, err = o.CancelRebuild(ctx, query.Name)
 			default:
-				r, err = o.StartRebuild(ctx)
+				r, err = o.StartRebuild(ctx, query.Name)
 			}
 			if follow && fault.ClassOf(err) == fault.Conflict { // one is under way
-				r, err = o.Rebuild(ctx)
+				r, err = o.Rebuild(ctx, query.Name)
 			}
 			if follow && err == nil {
 				r, err = o.rebuilt(ctx, r)
@@ -63,10 +64,7 @@ func (o operator) rebuilt(ctx context.Context, r rest.Rebuild) (_ rest.Rebuild, 
 	for r.Active {
 		_, _ = fmt.Fprintf(o.errs, "%d of %d records\n", r.Folded, r.Of)
 		if wait.Sleep(ctx, time.Second) == nil {
-			err = steadily(ctx, func() error {
-				r, err = o.Rebuild(ctx)
-				return err
-			})
+			r, err = steadily(ctx, func() (rest.Rebuild, error) { return o.Rebuild(ctx, query.Name) })
 		}
 		if ctx.Err() != nil {
 			return r, errors.New("the rebuild goes on; how far it is: troupe rebuild --status")

@@ -49,8 +49,8 @@ func tokens(subject string, urls ...string) rest.Tokens {
 		}
 		issuer = at.Issuer
 	}
-	if token := kept(issuer, urls); token != nil && (!ofPlayground || subject == admin) {
-		return func(string) (string, error) { return token() }
+	if of := kept(issuer, urls); of != nil && (!ofPlayground || subject == admin) {
+		return of
 	}
 	if ofPlayground {
 		return at.Tokens(subject)

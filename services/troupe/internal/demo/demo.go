@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/services/troupe/inspect"
 	"github.com/troupe-dev/troupe/services/troupe/internal/narrate"
 	"github.com/troupe-dev/troupe/services/troupe/internal/terminal"
+	"github.com/troupe-dev/troupe/services/troupe/load"
 	"github.com/troupe-dev/troupe/services/troupe/rest"
 )
 
@@ -55,14 +56,14 @@ func acts() []*act {
 
 // Run performs. ok is false when something that should be true is not; the error is for what could not be done at all.
 func (d Demo) Run(ctx context.Context) (ok bool, err error) {
-	list := acts()
+	list, style := acts(), terminal.StyleOf(d.Out)
 	for i, a := range list {
-		d.say("\n%s\n", terminal.StyleOf(d.Out).Paint(terminal.Bold, fmt.Sprintf("%d. %s", i+1, a.title)))
+		d.say("\n%s\n", style.Paint(terminal.Bold, fmt.Sprintf("%d. %s", i+1, a.title)))
 		if err := d.perform(ctx, a); err != nil {
 			return false, fmt.Errorf("%s: %w", strings.ToLower(a.title), err)
 		}
 	}
-	d.say("\n%s\n", terminal.StyleOf(d.Out).Paint(terminal.Bold, "What should be true now"))
+	d.say("\n%s\n", style.Paint(terminal.Bold, "What should be true now"))
 	ok = true
 	for i, a := range list {
 		claims, err := d.claims(ctx, a)
@@ -70,9 +71,9 @@ func (d Demo) Run(ctx context.Context) (ok bool, err error) {
 			return false, err
 		}
 		for _, c := range claims {
-			mark := terminal.StyleOf(d.Out).Paint(terminal.Green, "✓")
+			mark := style.Paint(terminal.Green, "✓")
 			if !c.holds {
-				mark, ok = terminal.StyleOf(d.Out).Paint(terminal.Red, "✗"), false
+				mark, ok = style.Paint(terminal.Red, "✗"), false
 			}
 			d.say("  %s %d. %-11s %s\n", mark, i+1, c.where, terminal.Clean(c.text))
 		}
@@ -83,11 +84,11 @@ func (d Demo) Run(ctx context.Context) (ok bool, err error) {
 	if d.Mailbox == "" {
 		d.say("  - the mailbox was not looked at: nobody said where it is\n")
 	}
-	if ok {
-		d.say("\n%s\n\n", terminal.StyleOf(d.Out).Paint(terminal.Green, "All of it is."))
-	} else {
-		d.say("\n%s\n\n", terminal.StyleOf(d.Out).Paint(terminal.Red, "Not all of it is."))
+	verdict := style.Paint(terminal.Green, "All of it is.")
+	if !ok {
+		verdict = style.Paint(terminal.Red, "Not all of it is.")
 	}
+	d.say("\n%s\n\n", verdict)
 	return ok, nil
 }
 
@@ -99,10 +100,7 @@ func (d Demo) say(format string, args ...any) {
 func (d Demo) perform(ctx context.Context, a *act) error {
 	ctx, cancel := context.WithTimeout(ctx, actWithin)
 	defer cancel()
-	placed, err := d.Orders.Place(ctx, uuid.NewString(), rest.PlaceOrder{
-		CustomerID: "c-1001", Email: "ada@example.com", Currency: "EUR", PaymentMethod: a.method,
-		Lines: []rest.Line{{SKU: "TEA-250", Name: "Green tea", Quantity: 2, UnitPrice: 1250}},
-	})
+	placed, err := d.Orders.Place(ctx, uuid.NewString(), load.Tea("c-1001", a.method))
 	if err != nil {
 		return err
 	}
@@ -111,15 +109,14 @@ func (d Demo) perform(ctx context.Context, a *act) error {
 		return err
 	}
 	n := narrate.New(d.Out, d.Orders, placed.ID)
-	ended := func(o rest.Order) bool { return o.Settled && o.Told() }
-	if a.order, err = n.Until(ctx, ended); err != nil || !a.cancel {
+	if a.order, err = n.Until(ctx, rest.Ended); err != nil || !a.cancel {
 		return err
 	}
 	if _, err := d.Orders.Cancel(ctx, placed.ID); err != nil {
 		return err
 	}
 	d.say("  %s\n", terminal.StyleOf(d.Out).Paint(terminal.Dim, "POST /orders/"+terminal.Clean(placed.ID)+"/cancel → 202"))
-	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && ended(o) })
+	a.order, err = n.Until(ctx, func(o rest.Order) bool { return o.Status == "cancelled" && rest.Ended(o) })
 	return err
 }
 

@@ -61,10 +61,6 @@ func (c *Config) Validate() error {
 	return httpdoor.CheckHosts("GATEWAY_HOSTS", c.Hosts)
 }
 
-func (c *Config) door() httpdoor.Config {
-	return httpdoor.Config{Hosts: c.Hosts, Variable: "GATEWAY_HOSTS", Internal: true}
-}
-
 // Run serves the simulator until ctx ends. It fails when the ledger cannot be read or written.
 func Run(ctx context.Context, cfg Config) (err error) {
 	flush, err := telemetry.Start(ctx, "gateway", cfg.Telemetry)
@@ -88,9 +84,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Listening != nil {
 		cfg.Listening(ln.Addr())
 	}
+	door := httpdoor.Config{Hosts: cfg.Hosts, Variable: "GATEWAY_HOSTS", Internal: true}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "ledger", Run: s.ledger.Watch}, // what the book says then is not what the disk says
-		lifecycle.HTTP("http", ln, cfg.door(), telemetry.HTTP("gateway")(s.Handler())),
+		lifecycle.HTTP("http", ln, door, telemetry.HTTP("gateway")(s.Handler())),
 	)
 }
 

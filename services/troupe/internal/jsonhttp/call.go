@@ -42,13 +42,10 @@ func Call(ctx context.Context, method, url string, header http.Header, body, int
 		return fault.As(fault.Unavailable, err) // names method and URL
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if err := problem.Read(resp); err != nil {
-		return fmt.Errorf("%s %s: %w", method, url, err)
+	if err = problem.Read(resp); err == nil && into != nil {
+		err = json.NewDecoder(resp.Body).Decode(into)
 	}
-	if into == nil {
-		return nil
-	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, url, err)
 	}
 	return nil

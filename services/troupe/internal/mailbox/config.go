@@ -21,7 +21,3 @@ type Config struct {
 
 // Validate names the first wrong variable.
 func (c *Config) Validate() error { return httpdoor.CheckHosts("MAILBOX_HOSTS", c.Hosts) }
-
-func (c *Config) door() httpdoor.Config {
-	return httpdoor.Config{Hosts: c.Hosts, Variable: "MAILBOX_HOSTS"}
-}

@@ -34,9 +34,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Listening != nil {
 		cfg.Listening(mailIn.Addr(), webIn.Addr())
 	}
+	door := httpdoor.Config{Hosts: cfg.Hosts, Variable: "MAILBOX_HOSTS"}
 	return lifecycle.Run(ctx,
 		lifecycle.Part{Name: "store", Run: store.run},
-		lifecycle.HTTP("http", webIn, cfg.door(), routes(store, control)),
+		lifecycle.HTTP("http", webIn, door, routes(store, control)),
 		lifecycle.Part{Name: "smtp", Run: func(ctx context.Context) error { return serveSMTP(ctx, mailIn, store, control) }},
 	)
 }

@@ -1,6 +1,7 @@
 package play
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -12,16 +13,14 @@ func (o *Options) validateEnv() error {
 	for _, service := range services {
 		known = append(known, o.instances(service)...)
 	}
+	var wrong []error
 	for _, e := range o.Env {
 		process, _, ok := parseEnv(e)
-		if !ok {
-			return fault.Field("--env", "must be NAME=VALUE or PROCESS:NAME=VALUE, is %q", e)
-		}
-		if process != "" && !slices.Contains(known, process) {
-			return fault.Field("--env", "no process %q; there are %s", process, strings.Join(known, ", "))
-		}
+		wrong = append(wrong, fault.FieldIf(!ok, "--env", "must be NAME=VALUE or PROCESS:NAME=VALUE, is %q", e),
+			fault.FieldIf(ok && process != "" && !slices.Contains(known, process), "--env", "no process %q; there are %s",
+				process, strings.Join(known, ", ")))
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // parseEnv takes [PROCESS:]NAME=VALUE apart.

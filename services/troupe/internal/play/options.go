@@ -3,6 +3,7 @@
 package play
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -94,46 +95,34 @@ const (
 	maxBrokers   = 5
 )
 
+// validate names every flag that is wrong.
 func (o *Options) validate() error {
-	if o.Dir == "" {
-		return fault.Field("--dir", "must name a directory")
-	}
-	if o.PaymentDeadline < time.Second || o.PaymentDeadline > 23*time.Hour {
-		return fault.Field("--payment-deadline", "must be 1s to 23h, is %s", o.PaymentDeadline)
+	wrong := []error{
+		fault.FieldIf(o.Dir == "", "--dir", "must name a directory"),
+		fault.FieldIf(o.PaymentDeadline < time.Second || o.PaymentDeadline > 23*time.Hour,
+			"--payment-deadline", "must be 1s to 23h, is %s", o.PaymentDeadline),
+		fault.FieldIf(o.Brokers < 0 || o.Brokers > maxBrokers, "--brokers", "must be 1 to %d, is %d", maxBrokers, o.Brokers),
+		fault.FieldIf(o.Auth != "" && o.Auth != AuthOff, "--auth", "must be off or empty, is %q", o.Auth),
+		o.validateEnv(),
 	}
 	for _, p := range PortList {
-		if n := *p.Of(&o.Ports); n < 0 || n > 65535 {
-			return fault.Field("--"+p.Flag(), "must be 0 to 65535, is %d", n)
-		}
+		n := *p.Of(&o.Ports)
+		wrong = append(wrong, fault.FieldIf(n < 0 || n > 65535, "--"+p.Flag(), "must be 0 to 65535, is %d", n))
 	}
 	for name, n := range o.Instances {
-		if !slices.Contains(services, name) {
-			return fault.Field("--instances", "no service %q; there are %s", name, strings.Join(services, ", "))
-		}
-		if n < 1 || n > maxInstances {
-			return fault.Field("--instances", "%s must be 1 to %d, is %d", name, maxInstances, n)
-		}
-	}
-	if o.Brokers < 0 || o.Brokers > maxBrokers {
-		return fault.Field("--brokers", "must be 1 to %d, is %d", maxBrokers, o.Brokers)
-	}
-	if o.Auth != "" && o.Auth != AuthOff {
-		return fault.Field("--auth", "must be off or empty, is %q", o.Auth)
-	}
-	if err := o.validateEnv(); err != nil {
-		return err
+		wrong = append(wrong, fault.FieldIf(!slices.Contains(services, name), "--instances", "no service %q; there are %s",
+			name, strings.Join(services, ", ")),
+			fault.FieldIf(n < 1 || n > maxInstances, "--instances", "%s must be 1 to %d, is %d", name, maxInstances, n))
 	}
 	for _, b := range o.KafkaBrokers {
-		if _, _, err := net.SplitHostPort(b); err != nil {
-			return fault.Field("--kafka-brokers", "must be host:port separated by commas: %w", err)
-		}
+		_, _, err := net.SplitHostPort(b)
+		wrong = append(wrong, fault.FieldIf(err != nil, "--kafka-brokers", "must be host:port separated by commas: %w", err))
 	}
 	if o.RedisAddr != "" {
-		if _, _, err := net.SplitHostPort(o.RedisAddr); err != nil {
-			return fault.Field("--redis-addr", "must be host:port: %w", err)
-		}
+		_, _, err := net.SplitHostPort(o.RedisAddr)
+		wrong = append(wrong, fault.FieldIf(err != nil, "--redis-addr", "must be host:port: %w", err))
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

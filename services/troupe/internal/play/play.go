@@ -40,11 +40,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return err
 	}
-	o.Dir = dir
 	release, err := openDir(o.Dir, o.Fresh)
 	if err != nil {
 		return err
@@ -83,10 +82,8 @@ func Run(ctx context.Context, o Options) error {
 	for i, p := range list {
 		parts = append(parts, lifecycle.Part{Name: p.Name, Run: running[i].Run, StopWithin: p.StopWithin + 5*time.Second})
 	}
-	parts = append(parts, lifecycle.Part{Name: "breaks", Run: stage.Run})
-	parts = append(parts, lifecycle.Part{Name: "announcement", Run: func(ctx context.Context) error {
-		return announce(ctx, o, at, list, out)
-	}})
+	say := func(ctx context.Context) error { return announce(ctx, o, at, list, out) }
+	parts = append(parts, lifecycle.Part{Name: "breaks", Run: stage.Run}, lifecycle.Part{Name: "announcement", Run: say})
 	return lifecycle.Run(ctx, parts...)
 }
 

@@ -53,6 +53,20 @@ func TestRefusesWrongOptions(t *testing.T) {
 	}
 }
 
+func TestNamesEveryWrongOption(t *testing.T) {
+	o := options(t)
+	o.Dir, o.RedisAddr, o.Ports.SMTP = "", "redis", -1
+	o.Env = []string{"payment:=1", "nobody:A=1"}
+	err := Run(t.Context(), o)
+	for _, want := range []string{
+		"--dir: must", "--redis-addr: must", "--smtp-port: must", "--env: must", `no process "nobody"`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
 func TestNamesEveryTakenPort(t *testing.T) {
 	o := options(t)
 	var held []net.Listener
