@@ -140,10 +140,7 @@ func (h handler) Next(now time.Time) (next time.Time) {
 			next = at
 		}
 	}
-	for _, t := range h.Tasks() {
-		if t.Lost() {
-			continue
-		}
+	for t := range h.Alive() {
 		if len(t.loading) > 0 || hasDue(t) {
 			sooner(now.Add(wait.BackoffMin))
 		}
@@ -209,10 +206,7 @@ func (h handler) Lag(t *partition, input int) (records int, oldest, watermark ti
 
 // Measure implements task.Handler.
 func (h handler) Measure(add func(m telemetry.Metric, n float64)) {
-	for _, t := range h.Tasks() {
-		if t.Lost() {
-			continue
-		}
+	for t := range h.Alive() {
 		add(telemetry.OutboxEntries, float64(t.outbox.Len()))
 		add(telemetry.OrdersParked, float64(t.forPerson))
 		add(telemetry.OrdersDeferred, float64(len(t.parked)-t.forPerson))

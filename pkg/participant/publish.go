@@ -33,9 +33,9 @@ func (c publishing) run() {
 	var batches []broker.Batch
 	sent := map[broker.TopicPartition]*appending{}
 	now := time.Now()
-	for _, t := range c.Tasks() {
+	for t := range c.Alive() {
 		for _, l := range t.own {
-			if t.Lost() || l.busy || now.Before(l.retryAt) {
+			if l.busy || now.Before(l.retryAt) {
 				continue
 			}
 			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, outbox.BatchRecords), outbox.BatchBytes)

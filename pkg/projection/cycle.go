@@ -128,8 +128,8 @@ func (c *cycle[D]) Work(ctx context.Context) {
 // fails half-way is forgotten with all orders in memory, and begun again from what is stored.
 func (c *cycle[D]) build(ctx context.Context) error {
 	var all []*work[D]
-	for _, t := range c.Tasks() {
-		if !t.Lost() && !t.Writing() && t.step == nil {
+	for t := range c.Alive() {
+		if !t.Writing() && t.step == nil {
 			if w := c.work(t); w != nil {
 				all = append(all, w)
 			}
@@ -217,8 +217,8 @@ func (c *cycle[D]) Commitable(t *partition[D], input int) int64 {
 
 // Next implements task.Handler.
 func (c *cycle[D]) Next(now time.Time) (next time.Time) {
-	for _, t := range c.Tasks() {
-		if t.Lost() || t.Writing() || len(t.pending) == 0 {
+	for t := range c.Alive() {
+		if t.Writing() || len(t.pending) == 0 {
 			continue
 		}
 		at := now

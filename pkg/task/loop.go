@@ -193,7 +193,7 @@ func (e *Engine[T]) leave() {
 
 // quiet says that nothing is under way that leaving should wait for.
 func (e *Engine[T]) quiet() bool {
-	for _, p := range e.alive() {
+	for _, p := range e.Alive() {
 		if p.change != nil {
 			return false
 		}

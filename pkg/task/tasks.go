@@ -37,8 +37,8 @@ func (s *tasks[T]) Leaving() bool { return s.leaving }
 // Tasks are those of this instance, by partition, lost ones among them.
 func (s *tasks[T]) Tasks() []T { return s.owned }
 
-// alive are the tasks that are not lost.
-func (s *tasks[T]) alive() iter.Seq2[T, *Partition] {
+// Alive are the tasks that are not lost, each looked at when it is its turn.
+func (s *tasks[T]) Alive() iter.Seq2[T, *Partition] {
 	return func(yield func(T, *Partition) bool) {
 		for _, t := range s.owned {
 			if p := t.part(); !p.lost && !yield(t, p) {
