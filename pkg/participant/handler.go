@@ -134,12 +134,7 @@ func (h handler) Commitable(t *partition, input int) int64 {
 func (h handler) Publish() { publishing(h).run() }
 
 // Next implements task.Handler.
-func (h handler) Next(now time.Time) (next time.Time) {
-	sooner := func(at time.Time) {
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
+func (h handler) Next(now time.Time, sooner func(at time.Time)) {
 	for t := range h.Alive() {
 		if len(t.loading) > 0 || hasDue(t) {
 			sooner(now.Add(wait.BackoffMin))
@@ -156,7 +151,6 @@ func (h handler) Next(now time.Time) (next time.Time) {
 			}
 		}
 	}
-	return next
 }
 
 // Quiet implements task.Handler: nothing is running, nothing waits to be stored or published.

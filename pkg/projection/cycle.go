@@ -216,7 +216,7 @@ func (c *cycle[D]) Commitable(t *partition[D], input int) int64 {
 }
 
 // Next implements task.Handler.
-func (c *cycle[D]) Next(now time.Time) (next time.Time) {
+func (c *cycle[D]) Next(now time.Time, sooner func(at time.Time)) {
 	for t := range c.Alive() {
 		if t.Writing() || len(t.pending) == 0 {
 			continue
@@ -228,11 +228,8 @@ func (c *cycle[D]) Next(now time.Time) (next time.Time) {
 		if until := t.held.Add(holdFor); until.After(at) {
 			at = until
 		}
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
+		sooner(at)
 	}
-	return next
 }
 
 // Unwell implements task.Handler.

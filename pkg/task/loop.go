@@ -134,9 +134,7 @@ func (e *Engine[T]) nap(now time.Time) time.Duration {
 			sooner(e.soonAt)
 		}
 	}
-	if at := e.h.Next(now); !at.IsZero() {
-		sooner(at)
-	}
+	e.h.Next(now, sooner)
 	return max(0, next.Sub(now))
 }
 
