@@ -85,7 +85,7 @@ func (p *Participant[S]) prepare(ctx context.Context) error {
 // until ctx ends; then it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an
 // error only for what waiting cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
-	w := newWatch(p.b.name)
+	w := newWatch(p.instance)
 	defer w.close()
 	if p.cfg.Activity {
 		w.teller = newTeller(ctx, p.b.name, p.cfg.Log)

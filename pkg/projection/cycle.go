@@ -24,7 +24,7 @@ type cycle[D any] struct {
 var _ task.Handler[*partition[any]] = (*cycle[any])(nil)
 
 func newCycle[D any](m *model[D], of *copies, e *engine[D]) *cycle[D] {
-	f := &folder[D]{model: m, engine: e, of: of, watch: newWatch(m.b.Name, of)}
+	f := &folder[D]{model: m, engine: e, of: of, watch: &watch{of}}
 	return &cycle[D]{folder: f, swapped: map[int]bool{}}
 }
 

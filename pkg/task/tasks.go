@@ -78,7 +78,7 @@ const lostReplaced = "replaced"
 func (s *tasks[T]) Lose(t T, why string) {
 	if p := t.part(); !p.lost {
 		p.giveUp()
-		s.count(tasksLost, 1, telemetry.Reason.String(why))
+		s.Count(tasksLost, 1, telemetry.Reason.String(why))
 		s.Logger.Warn("task lost, folding again", "partition", p.Number, "why", why)
 	}
 }
@@ -118,7 +118,7 @@ func (s *tasks[T]) tellReplaced(claimed []T) {
 		}
 	}
 	if n > 0 {
-		s.count(tasksLost, n, telemetry.Reason.String(lostReplaced))
+		s.Count(tasksLost, n, telemetry.Reason.String(lostReplaced))
 		s.Logger.Error("topics were deleted and created anew: what was kept of them is dropped and folded from their start",
 			"topics", slices.Sorted(maps.Keys(topics)), "partitions", n)
 	}
