@@ -8,9 +8,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 )
 
-// DefaultRetention of facts.
-const DefaultRetention = 30 * 24 * time.Hour
-
 // Config is what a participant needs beside its behaviour. Zero durations and counts mean the stated default.
 type Config struct {
 	// Log is the broker. Required.

@@ -36,7 +36,7 @@ func (cfg Config) withDefaults() Config {
 			*d = otherwise
 		}
 	}
-	set(&cfg.Retention, DefaultRetention)
+	set(&cfg.Retention, 30*24*time.Hour)
 	set(&cfg.HoldLimit, 10*time.Minute)
 	set(&cfg.CommitEvery, 200*time.Millisecond)
 	set(&cfg.LeaveWithin, 5*time.Second)
