@@ -5,16 +5,11 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 )
 
 // Franz is a hand-written loop on franz-go: poll, work, produce, commit, all partitions of a stage in one batch.
 func Franz(ctx context.Context, e *flow.Env) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range flow.Stages {
-		g.Go(func() error { return franz(ctx, e, s) })
-	}
-	return g.Wait()
+	return stages(ctx, e, franz)
 }
 
 func franz(ctx context.Context, e *flow.Env, s flow.Stage) error {
