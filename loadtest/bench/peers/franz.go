@@ -23,20 +23,12 @@ func franz(ctx context.Context, e *flow.Env, s flow.Stage) error {
 	}
 	defer c.CloseAllowingRebalance()
 	for {
-		fetches := c.PollRecords(ctx, 10*batchMost)
+		ms, err := decodeAll(ctx, c.PollRecords(ctx, 10*batchMost))
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := fetches.Err(); err != nil {
+		if err != nil {
 			return err
-		}
-		var ms []flow.Message
-		for r := range fetches.RecordsAll() {
-			m, err := flow.Decode(r.Value)
-			if err != nil {
-				return err
-			}
-			ms = append(ms, m)
 		}
 		out, err := e.Batch(ctx, s, ms)
 		if err != nil {
