@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/config"
 	"github.com/troupe-dev/troupe/pkg/participant"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	"github.com/troupe-dev/troupe/services/order"
 )
 
@@ -127,10 +128,8 @@ func ready(ctx context.Context, client *http.Client, url string) error {
 		if resp.StatusCode == http.StatusOK {
 			return nil
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wait.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }

@@ -108,10 +108,7 @@ func (j joining) member(ctx context.Context) error {
 }
 
 // backOff waits 50 ms to 3.2 s, longer with every failure, and never as long as another instance.
-func backOff(ctx context.Context, failures int) {
-	most := 100 * time.Millisecond << min(failures, 5)
-	pause(ctx, wait.Jitter(most))
-}
+func backOff(ctx context.Context, failures int) { pause(ctx, wait.Backoff(2+min(failures, 5))) }
 
 // membership is one kafka-go ConsumerGroup and how to get out of it. kafka-go joins again whenever a generation ends,
 // and sees that it was closed only when it has joined, which takes as long as the slowest other member; so the

@@ -30,7 +30,7 @@ func newTestCycle(b *behavior) (*cycle, *partition) {
 	cfg := Config{Partitions: 1}.withDefaults()
 	var h handler
 	task.NewEngine(context.Background(), task.New(b.engine(cfg, nil)), nil, func(e *engine) task.Handler[*partition] {
-		h = newHandler(e, b, cfg, newWatch(b.name))
+		h = newHandler(e, b, cfg, newWatch(e.Instance))
 		return h
 	})
 	return h.cycle, h.New(task.NewPartition(context.Background(), 0, b.topics))

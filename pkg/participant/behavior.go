@@ -58,12 +58,20 @@ func FactsTopic(name string) string { return name + ".events.v1" }
 // DeadLettersTopic is the topic of what a participant parked. Only it writes there.
 func DeadLettersTopic(name string) string { return deadletter.Topic(name) }
 
+// Attempt is what React learns of its call beside the event, by Now, Edited and Skewed.
+type Attempt struct {
+	// Now is the moment at which React is said to run. Zero: the present.
+	Now time.Time
+	// Edited: the event has another payload than it came with.
+	Edited bool
+	// Skewed: this machine's clock cannot be believed.
+	Skewed bool
+}
+
 // attempt is the context of one call of React.
 type attempt struct {
 	context.Context
-	now    time.Time // zero: the present
-	edited bool
-	skewed bool
+	Attempt
 }
 
 type attemptKey struct{}
@@ -77,44 +85,28 @@ func (a *attempt) Value(key any) any {
 }
 
 // attemptOf is the innermost attempt in a context, or an empty one.
-func attemptOf(ctx context.Context) attempt {
+func attemptOf(ctx context.Context) Attempt {
 	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
-		return *a
+		return a.Attempt
 	}
-	return attempt{}
+	return Attempt{}
 }
 
-// WithNow sets the moment at which React is said to run; tests use it, the cycle does for each attempt.
-func WithNow(ctx context.Context, now time.Time) context.Context {
-	a := attemptOf(ctx)
-	return &attempt{Context: ctx, now: now, edited: a.edited, skewed: a.skewed}
-}
+// WithAttempt returns the context of a call of React, instead of what ctx says of one; the cycle makes it for each
+// attempt, tests where React asks.
+func WithAttempt(ctx context.Context, a Attempt) context.Context { return &attempt{ctx, a} }
 
 // Now is the moment of this attempt. React takes the time from here only.
 func Now(ctx context.Context) time.Time {
-	if now := attemptOf(ctx).now; !now.IsZero() {
+	if now := attemptOf(ctx).Now; !now.IsZero() {
 		return now
 	}
 	return time.Now()
 }
 
-// WithEdited says that React's event has another payload than it came with; tests use it, the cycle does for an edited
-// letter.
-func WithEdited(ctx context.Context) context.Context {
-	a := attemptOf(ctx)
-	return &attempt{Context: ctx, now: a.now, edited: true, skewed: a.skewed}
-}
-
-// WithSkewed says that this machine's clock cannot be believed; tests use it, the cycle does while Config.Clock says
-// so.
-func WithSkewed(ctx context.Context) context.Context {
-	a := attemptOf(ctx)
-	return &attempt{Context: ctx, now: a.now, edited: a.edited, skewed: true}
-}
-
 // Skewed reports whether Now cannot be believed: React must decide nothing by it that cannot be taken back.
-func Skewed(ctx context.Context) bool { return attemptOf(ctx).skewed }
+func Skewed(ctx context.Context) bool { return attemptOf(ctx).Skewed }
 
 // Edited reports whether an operator replaced the event's payload: a door may have heard other parameters under the
 // same idempotency key, so what exists there must be looked up first.
-func Edited(ctx context.Context) bool { return attemptOf(ctx).edited }
+func Edited(ctx context.Context) bool { return attemptOf(ctx).Edited }

@@ -105,9 +105,9 @@ func (c *cycle) hasRead(r *reading) {
 		return
 	}
 	if r.err == nil {
-		c.watch.count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
+		c.Count(chainsRead, len(r.waits), telemetry.Topic.String(r.src.Topic))
 	} else {
-		c.watch.log.Warn("chains cannot be read back, trying again", "topic", r.src.Topic, "partition", r.src.Partition,
+		c.Logger.Warn("chains cannot be read back, trying again", "topic", r.src.Topic, "partition", r.src.Partition,
 			"orders", len(r.waits), "error", fault.FirstLine(r.err.Error()))
 	}
 	for id, d := range r.waits {

@@ -8,9 +8,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/clock"
 )
 
-// DefaultRetention of facts.
-const DefaultRetention = 30 * 24 * time.Hour
-
 // Config is what a participant needs beside its behaviour. Zero durations and counts mean the stated default.
 type Config struct {
 	// Log is the broker. Required.
@@ -26,8 +23,6 @@ type Config struct {
 	Concurrency int
 	// HoldLimit is how long an event may be held for a cause that does not come before it is parked. Default 10 minutes.
 	HoldLimit time.Duration
-	// CommitEvery is how often offsets are committed. Default 200 ms.
-	CommitEvery time.Duration
 	// LeaveWithin bounds the wait for React calls in flight when the instance leaves. Default 5 s.
 	LeaveWithin time.Duration
 	// Clock says whether this machine's clock can be believed; while not, no deadline is decided. It hears Redis and

@@ -134,16 +134,8 @@ func (h handler) Commitable(t *partition, input int) int64 {
 func (h handler) Publish() { publishing(h).run() }
 
 // Next implements task.Handler.
-func (h handler) Next(now time.Time) (next time.Time) {
-	sooner := func(at time.Time) {
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
-	for _, t := range h.Tasks() {
-		if t.Lost() {
-			continue
-		}
+func (h handler) Next(now time.Time, sooner func(at time.Time)) {
+	for t := range h.Alive() {
 		if len(t.loading) > 0 || hasDue(t) {
 			sooner(now.Add(wait.BackoffMin))
 		}
@@ -159,7 +151,6 @@ func (h handler) Next(now time.Time) (next time.Time) {
 			}
 		}
 	}
-	return next
 }
 
 // Quiet implements task.Handler: nothing is running, nothing waits to be stored or published.
@@ -209,10 +200,7 @@ func (h handler) Lag(t *partition, input int) (records int, oldest, watermark ti
 
 // Measure implements task.Handler.
 func (h handler) Measure(add func(m telemetry.Metric, n float64)) {
-	for _, t := range h.Tasks() {
-		if t.Lost() {
-			continue
-		}
+	for t := range h.Alive() {
 		add(telemetry.OutboxEntries, float64(t.outbox.Len()))
 		add(telemetry.OrdersParked, float64(t.forPerson))
 		add(telemetry.OrdersDeferred, float64(len(t.parked)-t.forPerson))

@@ -64,8 +64,8 @@ func receive(t *partition, s *source, f broker.Fetched) {
 func (c *cycle) load(ctx context.Context) {
 	var loading []*partition
 	var want []wanted
-	for _, t := range c.Tasks() {
-		if t.Lost() || len(t.loading) == 0 {
+	for t := range c.Alive() {
+		if len(t.loading) == 0 {
 			continue
 		}
 		loading = append(loading, t)

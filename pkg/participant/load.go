@@ -97,7 +97,7 @@ func remember(t *partition, o *order, stored string) error {
 		o.state, err = t.c.b.decode(o.State)
 	}
 	if err != nil {
-		t.c.watch.log.Error("redis holds an order that cannot be read", "partition", t.Number, "error", err)
+		t.c.Logger.Error("redis holds an order that cannot be read", "partition", t.Number, "error", err)
 		t.unreadable = true
 		return t.c.Refold(t.Partition)
 	}

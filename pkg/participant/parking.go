@@ -42,7 +42,7 @@ func park(t *partition, o *order, d *delivery, cause error) {
 // requests alone until there is room.
 func stop(t *partition, o *order) {
 	if t.stopped == nil {
-		t.c.watch.log.Error("partition stopped: too many dead letters; redrive or discard some",
+		t.c.Logger.Error("partition stopped: too many dead letters; redrive or discard some",
 			"partition", t.Number, "order_id", o.ID, "orders_parked", t.forPerson, "letters_of_order", len(o.Parked))
 	}
 	t.stopped = o
@@ -53,7 +53,7 @@ func restart(t *partition) {
 	if t.stopped == nil || t.full(t.stopped, true) {
 		return
 	}
-	t.c.watch.log.Info("partition goes on", "partition", t.Number)
+	t.c.Logger.Info("partition goes on", "partition", t.Number)
 	t.stopped = nil
 	for _, o := range t.orders {
 		t.resume(o)

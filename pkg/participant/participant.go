@@ -36,9 +36,8 @@ func (cfg Config) withDefaults() Config {
 			*d = otherwise
 		}
 	}
-	set(&cfg.Retention, DefaultRetention)
+	set(&cfg.Retention, 30*24*time.Hour)
 	set(&cfg.HoldLimit, 10*time.Minute)
-	set(&cfg.CommitEvery, 200*time.Millisecond)
 	set(&cfg.LeaveWithin, 5*time.Second)
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 256
@@ -52,7 +51,7 @@ func (b *behavior) engine(cfg Config, prepare func(context.Context) error) task.
 		Name: b.name, Log: cfg.Log, Store: taskstore.New(cfg.Redis, b.name), Partitions: cfg.Partitions,
 		Inputs: b.topics, Own: []string{b.facts, b.letters}, Seldom: []string{b.requests},
 		Version: b.foldVersion, FromCommitted: true, FetchBytes: fetchBytes,
-		CommitEvery: cfg.CommitEvery, LeaveWithin: cfg.LeaveWithin,
+		CommitEvery: 200 * time.Millisecond, LeaveWithin: cfg.LeaveWithin,
 		Prepare: prepare, Logger: slog.With("participant", b.name),
 		Gauges: []telemetry.Metric{
 			telemetry.OutboxEntries, telemetry.OrdersWaiting, telemetry.OrdersParked, telemetry.OrdersDeferred,
@@ -85,7 +84,7 @@ func (p *Participant[S]) prepare(ctx context.Context) error {
 // until ctx ends; then it leaves in order: no new work, finish, publish, commit. Outages are waited out. It returns an
 // error only for what waiting cannot mend (a topic with the wrong number of partitions), of class Permanent.
 func (p *Participant[S]) Run(ctx context.Context) error {
-	w := newWatch(p.b.name)
+	w := newWatch(p.instance)
 	defer w.close()
 	if p.cfg.Activity {
 		w.teller = newTeller(ctx, p.b.name, p.cfg.Log)

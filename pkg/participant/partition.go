@@ -154,12 +154,12 @@ const wakenBy = 2
 // wakeOthers has some orders go on before their back-off ends, of those that wait for something unavailable.
 func (c *cycle) wakeOthers() {
 	left := wakenBy
-	for _, t := range c.Tasks() {
+	for t := range c.Alive() {
 		for o := range t.resting {
 			if left == 0 {
 				return
 			}
-			if o.queue.waiting && !t.Lost() {
+			if o.queue.waiting {
 				goOn(t, o)
 				left--
 			}

@@ -33,9 +33,9 @@ func (c publishing) run() {
 	var batches []broker.Batch
 	sent := map[broker.TopicPartition]*appending{}
 	now := time.Now()
-	for _, t := range c.Tasks() {
+	for t := range c.Alive() {
 		for _, l := range t.own {
-			if t.Lost() || l.busy || now.Before(l.retryAt) {
+			if l.busy || now.Before(l.retryAt) {
 				continue
 			}
 			entries := t.outbox.Sendable(l.Topic, cmp.Or(l.most, outbox.BatchRecords), outbox.BatchBytes)
@@ -78,7 +78,7 @@ func (c publishing) acknowledge(a *appending) {
 		return
 	}
 	if l.tries > 0 {
-		c.watch.log.Info("publishing again", "topic", l.Topic, "partition", l.Partition)
+		c.Logger.Info("publishing again", "topic", l.Topic, "partition", l.Partition)
 	}
 	l.tries, l.most, l.refused = 0, 0, nil
 	if t.Lost() {
@@ -103,7 +103,7 @@ func (c publishing) acknowledge(a *appending) {
 // nothing may pass it.
 func (c publishing) notPublished(a *appending) {
 	l, err := a.log, a.result.Err
-	c.watch.count(publishRetried, 1, telemetry.Topic.String(l.Topic))
+	c.Count(publishRetried, 1, telemetry.Topic.String(l.Topic))
 	refused := fault.ClassOf(err) == fault.Permanent
 	if refused && len(a.entries) > 1 {
 		l.most = len(a.entries) / 2
@@ -112,7 +112,7 @@ func (c publishing) notPublished(a *appending) {
 	if errors.Is(err, broker.ErrTooLarge) {
 		if letter, ok := deadletter.ByReference(a.entries[0].Record); ok && l.Topic == c.b.letters {
 			a.entries[0].Record = letter
-			c.watch.log.Warn("a letter is too large for its topic and leaves without its bytes", "topic", l.Topic,
+			c.Logger.Warn("a letter is too large for its topic and leaves without its bytes", "topic", l.Topic,
 				"partition", l.Partition, "order_id", a.entries[0].Order, "error", err)
 			return
 		}
@@ -121,14 +121,14 @@ func (c publishing) notPublished(a *appending) {
 	l.retryAt = time.Now().Add(wait.Backoff(l.tries))
 	switch {
 	case refused:
-		c.watch.count(publishRefused, 1, telemetry.Topic.String(l.Topic))
+		c.Count(publishRefused, 1, telemetry.Topic.String(l.Topic))
 		if l.refused == nil {
-			c.watch.log.Error("kafka refuses what is published; its partition waits until that is mended", "topic", l.Topic,
+			c.Logger.Error("kafka refuses what is published; its partition waits until that is mended", "topic", l.Topic,
 				"partition", l.Partition, "order_id", a.entries[0].Order, "error", err)
 		}
 		l.refused = err
 	case l.tries == 1:
-		c.watch.log.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
+		c.Logger.Warn("publishing failed, trying again", "topic", l.Topic, "partition", l.Partition, "error", err)
 	}
 }
 
@@ -137,7 +137,7 @@ func (c publishing) notPublished(a *appending) {
 func (c publishing) readGap(t *partition, l *ownLog, to int64) bool {
 	ctx, cancel := context.WithTimeout(t.Ctx, task.StoreTimeout)
 	defer cancel()
-	c.watch.count(publishUnexpected, 1, telemetry.Topic.String(l.Topic))
+	c.Count(publishUnexpected, 1, telemetry.Topic.String(l.Topic))
 	for from := l.expected; from < to; {
 		got, err := c.cfg.Log.Fetch(ctx, []broker.Position{{TopicPartition: l.TopicPartition, Offset: from}})
 		if err != nil || len(got) != 1 || got[0].Err != nil || got[0].Next == from && ctx.Err() != nil {

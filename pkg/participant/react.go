@@ -44,8 +44,8 @@ func react(t *partition, d *delivery, state any, body proto.Message) (fact proto
 	}
 	ctx, end := t.c.watch.process(t.Ctx, d)
 	now := time.Now()
-	attempted := &attempt{Context: ctx, now: now, edited: d.edited, skewed: t.c.cfg.Clock.Err() != nil}
-	fact, err = t.c.b.react(attempted, state, event.Message{Event: d.ev, Body: body})
+	ctx = WithAttempt(ctx, Attempt{Now: now, Edited: d.edited, Skewed: t.c.cfg.Clock.Err() != nil})
+	fact, err = t.c.b.react(ctx, state, event.Message{Event: d.ev, Body: body})
 	end(err)
 	telemetry.Processed(d.topic(), t.c.b.name, now, err)
 	return fact, err

@@ -107,7 +107,7 @@ func openLetter(t *partition, o *order, d *delivery, id string) (*delivery, erro
 func cannotOpen(t *partition, o *order, d *delivery, err error) {
 	switch {
 	case fault.ClassOf(err) != fault.Unavailable:
-		t.c.watch.log.Error("a letter cannot be read", "partition", t.Number, "error", err)
+		t.c.Logger.Error("a letter cannot be read", "partition", t.Number, "error", err)
 		t.c.LoseStored(t, "unreadable")
 		return
 	case d.asks.automatic:

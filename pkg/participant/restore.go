@@ -41,7 +41,7 @@ func (c restoring) run(ctx context.Context, tasks []*partition) error {
 		t.met = nil
 	}
 	if total > 0 {
-		c.watch.log.Info("folded", "partitions", len(tasks), "records", total,
+		c.Logger.Info("folded", "partitions", len(tasks), "records", total,
 			"took", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
@@ -68,7 +68,7 @@ func (c restoring) readStored(ctx context.Context, t *partition) error {
 		return err
 	}
 	if err := t.outbox.Restore(list); err != nil {
-		c.watch.log.Error("redis holds an outbox that cannot be read", "partition", t.Number, "error", err)
+		c.Logger.Error("redis holds an outbox that cannot be read", "partition", t.Number, "error", err)
 		return c.Refold(t.Partition)
 	}
 	at, err := c.Store.Scores(ctx, c.Store.Key(t.Number, "timers"))
@@ -141,7 +141,7 @@ func (c restoring) foldTopic(ctx context.Context, tasks []*partition, topic stri
 		c.watch.fold(topic, left-total)
 		if time.Since(said) > progressEvery {
 			said = time.Now()
-			c.watch.log.Info("folding", "topic", topic, "records", total, "of", left)
+			c.Logger.Info("folding", "topic", topic, "records", total, "of", left)
 		}
 	}
 	return int(total), cmp.Or(c.written(&w), ctx.Err())
@@ -215,7 +215,7 @@ func (c restoring) foldChunk(
 			}
 		}
 		l.expected = f.Next
-		c.watch.count(recordsFolded, len(f.Records), telemetry.Topic.String(topic))
+		c.Count(recordsFolded, len(f.Records), telemetry.Topic.String(topic))
 		touched = append(touched, t)
 	}
 	return touched, n, nil

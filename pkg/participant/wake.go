@@ -24,10 +24,7 @@ const maxRetrying = 8
 // wake lets orders go on whose back-off is over, parks what was held too long, and fires deadlines and retries.
 func (c *cycle) wake(ctx context.Context) {
 	now := time.Now()
-	for _, t := range c.Tasks() {
-		if t.Lost() {
-			continue
-		}
+	for t := range c.Alive() {
 		for o, at := range t.resting {
 			if !at.After(now) {
 				goOn(t, o)
@@ -81,8 +78,8 @@ func readPast(t *partition, d *delivery) bool {
 func (c *cycle) fireDeadlines(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
 	defer cancel()
-	for _, t := range c.Tasks() {
-		if t.Lost() || t.dueEnds == nil || !readUpTo(t, t.dueEnds) {
+	for t := range c.Alive() {
+		if t.dueEnds == nil || !readUpTo(t, t.dueEnds) {
 			continue
 		}
 		if err := c.loadOrders(ctx, []wanted{{t, t.dueSoon}}); err != nil {
@@ -110,8 +107,8 @@ const endsAgain = time.Second
 // askForEnds asks where the inputs end that deadlines wait for, beside the engine and for each partition apart: a log
 // without a leader keeps up the deadlines of its own only.
 func (c *cycle) askForEnds(ctx context.Context, now time.Time) {
-	for _, t := range c.Tasks() {
-		if t.Lost() || len(t.due)+len(t.dueSoon) == 0 || t.dueEnds != nil || t.asking || now.Before(t.endsAt) {
+	for t := range c.Alive() {
+		if len(t.due)+len(t.dueSoon) == 0 || t.dueEnds != nil || t.asking || now.Before(t.endsAt) {
 			continue
 		}
 		t.dueSoon, t.due, t.asking = append(t.dueSoon, t.due...), nil, true
@@ -154,10 +151,8 @@ func (c *cycle) startRetries(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, task.StoreTimeout)
 	defer cancel()
 	free := maxRetrying
-	for _, t := range c.Tasks() {
-		if !t.Lost() {
-			free -= t.retrying
-		}
+	for t := range c.Alive() {
+		free -= t.retrying
 	}
 	for i := range c.Tasks() {
 		t := c.Tasks()[(c.turn+i)%len(c.Tasks())]

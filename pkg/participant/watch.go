@@ -3,7 +3,6 @@ package participant
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -41,9 +40,7 @@ var (
 
 // watch counts, times and logs what the cycle of one participant does. close ends it.
 type watch struct {
-	name   string
-	label  attribute.KeyValue
-	log    *slog.Logger
+	*task.Instance
 	teller *teller // nil: nothing is told
 	sums   []sum
 
@@ -52,16 +49,14 @@ type watch struct {
 	close   func()
 }
 
-func newWatch(name string) *watch {
-	w := &watch{
-		name: name, label: telemetry.Participant.String(name), log: slog.With("participant", name),
-		folding: map[string]float64{},
-	}
+func newWatch(i *task.Instance) *watch {
+	w := &watch{Instance: i, folding: map[string]float64{}}
+	by := telemetry.Participant.String(i.Name)
 	w.close = telemetry.Gauges(func(_ context.Context, observe telemetry.Observe) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for topic, left := range w.folding {
-			observe(telemetry.FoldRemaining, left, w.label, telemetry.Topic.String(topic))
+			observe(telemetry.FoldRemaining, left, by, telemetry.Topic.String(topic))
 		}
 	}, telemetry.FoldRemaining)
 	return w
@@ -72,11 +67,6 @@ func (w *watch) fold(topic string, left int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.folding[topic] = float64(left)
-}
-
-func (w *watch) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
-	by := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
-	telemetry.By(append(by, w.label)...).Add(context.Background(), c, int64(n))
 }
 
 // event counts one event, for a reason if there is one to tell. What is counted at every event is added up until the
@@ -105,7 +95,7 @@ func (w *watch) tell() {
 		if s.reason != "" {
 			by = append(by, telemetry.Reason.String(s.reason))
 		}
-		w.count(s.c, s.n, by...)
+		w.Count(s.c, s.n, by...)
 	}
 	clear(w.sums)
 	w.sums = w.sums[:0]
@@ -121,7 +111,7 @@ func (w *watch) failed(d *delivery, class fault.Class, err error) {
 	if class == fault.Unavailable || class == fault.Transient { // others are not tried again
 		w.teller.tell(activity.Retried, d, class.String())
 	}
-	w.log.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries,
+	w.Logger.WarnContext(d.trace(), "an event failed", append(d.place(), "class", class.String(), "tries", d.tries,
 		"error", fault.FirstLine(err.Error()))...)
 }
 
@@ -136,13 +126,13 @@ func (w *watch) duplicate(d *delivery, parked bool) {
 
 func (w *watch) superseded(d *delivery) {
 	w.event(eventsSuperseded, d, "")
-	w.log.WarnContext(d.trace(), "superseded fact passed over", d.place()...)
+	w.Logger.WarnContext(d.trace(), "superseded fact passed over", d.place()...)
 }
 
 // skipped is records that retention took before they were read.
 func (w *watch) skipped(in *task.Input, to int64) {
-	w.count(offsetsOutOfRange, 1, telemetry.Topic.String(in.Topic))
-	w.log.Error("records are gone that were never read; going on at the log's start", "topic", in.Topic,
+	w.Count(offsetsOutOfRange, 1, telemetry.Topic.String(in.Topic))
+	w.Logger.Error("records are gone that were never read; going on at the log's start", "topic", in.Topic,
 		"partition", in.Partition, "offset", in.Cursor, "start", to)
 }
 
@@ -150,43 +140,44 @@ func (w *watch) parked(d *delivery, n deadletter.Record) {
 	w.event(eventsParked, d, n.Class)
 	w.teller.tell(activity.Parked, d, n.Class)
 	if !n.RetryAt.IsZero() {
-		w.log.InfoContext(d.trace(), "event deferred", append(d.place(),
+		w.Logger.InfoContext(d.trace(), "event deferred", append(d.place(),
 			"error", fault.FirstLine(n.Message), "retry_at", n.RetryAt)...)
 		return
 	}
-	w.log.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class,
+	w.Logger.ErrorContext(d.trace(), "event parked", append(d.place(), "class", n.Class,
 		"error", fault.FirstLine(n.Message))...)
 }
 
 func (w *watch) noRequest(d *delivery) {
 	w.event(eventsUndecodable, d, "")
-	w.log.Error("a record that is no request is passed over", append(d.place(), "error", d.bad.Error())...)
+	w.Logger.Error("a record that is no request is passed over", append(d.place(), "error", d.bad.Error())...)
 }
 
 func (w *watch) closed(d *delivery, n deadletter.Record) {
 	w.event(requestsClosed, d, cmp.Or(n.Class, "done"))
-	w.log.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action),
+	w.Logger.Info("request about dead letters closed", append(d.place(), "action", string(d.asks.Action),
 		"redriven", n.Redriven, "waiting", n.Waiting, "class", n.Class, "error", fault.FirstLine(n.Message))...)
 }
 
 // unreadable is a record of an own topic that the fold cannot read.
 func (w *watch) unreadable(r broker.Record) {
-	w.count(eventsUndecodable, 1, telemetry.Topic.String(r.Topic))
-	w.log.Error("a record of an own topic cannot be read", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
+	w.Count(eventsUndecodable, 1, telemetry.Topic.String(r.Topic))
+	w.Logger.Error("a record of an own topic cannot be read", "topic", r.Topic, "partition", r.Partition,
+		"offset", r.Offset)
 }
 
 func (w *watch) supersededFolded(r broker.Record) {
-	w.count(eventsSuperseded, 1, telemetry.Topic.String(r.Topic))
+	w.Count(eventsSuperseded, 1, telemetry.Topic.String(r.Topic))
 }
 
 // misplaced is a fact that others wrote into a partition where its order is not decided.
 func (w *watch) misplaced(r broker.Record, err error) {
 	w.supersededFolded(r)
-	w.log.Error("a fact of an own topic is in the wrong partition and is passed over", "error", err)
+	w.Logger.Error("a fact of an own topic is in the wrong partition and is passed over", "error", err)
 }
 
 func (w *watch) contradicted(r broker.Record) {
-	w.log.Warn("the log contradicts what was decided; the log wins", "order_id", string(r.Key), "topic", r.Topic,
+	w.Logger.Warn("the log contradicts what was decided; the log wins", "order_id", string(r.Key), "topic", r.Topic,
 		"partition", r.Partition, "offset", r.Offset)
 }
 
@@ -195,14 +186,14 @@ func (w *watch) published(topic string, entries int, began time.Time, err error)
 	if err == nil {
 		telemetry.Sent(topic, entries, began, nil)
 	}
-	by := telemetry.By(w.label, telemetry.Topic.String(topic))
+	by := w.By(telemetry.Topic.String(topic))
 	by.Record(context.Background(), publishDuration, time.Since(began).Seconds())
 	by.Record(context.Background(), publishSize, float64(entries))
 }
 
 // process begins the consumer span of one attempt, child of the hop that sent the record.
 func (w *watch) process(ctx context.Context, d *delivery) (context.Context, func(error)) {
-	ctx, end := telemetry.Process(ctx, *d.rec, w.name)
+	ctx, end := telemetry.Process(ctx, *d.rec, w.Name)
 	d.span = telemetry.Begun(ctx)
 	return ctx, end
 }

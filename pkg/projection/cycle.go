@@ -24,7 +24,7 @@ type cycle[D any] struct {
 var _ task.Handler[*partition[any]] = (*cycle[any])(nil)
 
 func newCycle[D any](m *model[D], of *copies, e *engine[D]) *cycle[D] {
-	f := &folder[D]{model: m, engine: e, of: of, watch: newWatch(m.b.Name, of)}
+	f := &folder[D]{model: m, engine: e, of: of, watch: &watch{of}}
 	return &cycle[D]{folder: f, swapped: map[int]bool{}}
 }
 
@@ -128,8 +128,8 @@ func (c *cycle[D]) Work(ctx context.Context) {
 // fails half-way is forgotten with all orders in memory, and begun again from what is stored.
 func (c *cycle[D]) build(ctx context.Context) error {
 	var all []*work[D]
-	for _, t := range c.Tasks() {
-		if !t.Lost() && !t.Writing() && t.step == nil {
+	for t := range c.Alive() {
+		if !t.Writing() && t.step == nil {
 			if w := c.work(t); w != nil {
 				all = append(all, w)
 			}
@@ -216,9 +216,9 @@ func (c *cycle[D]) Commitable(t *partition[D], input int) int64 {
 }
 
 // Next implements task.Handler.
-func (c *cycle[D]) Next(now time.Time) (next time.Time) {
-	for _, t := range c.Tasks() {
-		if t.Lost() || t.Writing() || len(t.pending) == 0 {
+func (c *cycle[D]) Next(now time.Time, sooner func(at time.Time)) {
+	for t := range c.Alive() {
+		if t.Writing() || len(t.pending) == 0 {
 			continue
 		}
 		at := now
@@ -228,11 +228,8 @@ func (c *cycle[D]) Next(now time.Time) (next time.Time) {
 		if until := t.held.Add(holdFor); until.After(at) {
 			at = until
 		}
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
+		sooner(at)
 	}
-	return next
 }
 
 // Unwell implements task.Handler.

@@ -11,12 +11,6 @@ import (
 	"github.com/troupe-dev/troupe/pkg/taskstore"
 )
 
-// Change is what one step changed in a partition, as it is told to whoever listens.
-type Change struct {
-	Partition int
-	Orders    []string
-}
-
 // pollEvery is how often a watch is woken without a message: messages are a help, and may get lost.
 const pollEvery = time.Second
 
@@ -71,18 +65,17 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// change reads a message: the ids of the orders that changed. What cannot be read was sent by another release; the
-// partition is known.
-func (f *Feed) change(channel, message string) Change {
-	c := Change{Partition: slices.Index(f.channels, channel)}
+// change reads what one step changed in a partition. What cannot be read was sent by another release; the partition is
+// known.
+func (f *Feed) change(channel, message string) (partition int, orders []string) {
 	r := pack.Read(message)
 	for !r.Ended() {
-		c.Orders = append(c.Orders, r.Text())
+		orders = append(orders, r.Text())
 	}
 	if r.Err() != nil {
-		c.Orders = nil
+		orders = nil
 	}
-	return c
+	return slices.Index(f.channels, channel), orders
 }
 
 // Order watches one order. Stop must be called.
@@ -117,16 +110,16 @@ func (w *Watch) wake() {
 	}
 }
 
-func (f *Feed) wake(c Change) {
+func (f *Feed) wake(partition int, orders []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, id := range c.Orders {
+	for _, id := range orders {
 		for _, w := range f.watches[id] {
 			w.wake()
 		}
 	}
 	for _, w := range f.watches[""] {
-		if w.partition == c.Partition {
+		if w.partition == partition {
 			w.wake()
 		}
 	}

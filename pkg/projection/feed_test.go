@@ -17,13 +17,13 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- feed.Run(ctx) }()
 	mine, other, part := feed.Order("o"), feed.Order("nobody"), feed.Partition(logOf(talk, "o").Partition)
-	feed.wake(Change{Partition: -1, Orders: []string{"o"}})
+	feed.wake(-1, []string{"o"})
 	select {
 	case <-mine.C:
 	default:
 		t.Error("the watch of an order was not woken")
 	}
-	feed.wake(Change{Partition: logOf(talk, "o").Partition})
+	feed.wake(logOf(talk, "o").Partition, nil)
 	select {
 	case <-part.C:
 	default:
@@ -34,8 +34,8 @@ func TestFeedWakesWhoWaits(t *testing.T) {
 		t.Error("a watch of another order was woken")
 	default:
 	}
-	if c := feed.change(feed.channels[1], `{"p":1,"o":{"o":7}}`); c.Partition != 1 || c.Orders != nil {
-		t.Errorf("a message of another release is read as %+v", c)
+	if p, orders := feed.change(feed.channels[1], `{"p":1,"o":{"o":7}}`); p != 1 || orders != nil {
+		t.Errorf("a message of another release is read as %d, %v", p, orders)
 	}
 	channel := NewReader(b, s.redis).store.Key(logOf(talk, "o").Partition, keyChanges)
 	eventually(t, func() string {

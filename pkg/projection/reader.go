@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/troupe-dev/troupe/pkg/fault"
 	"github.com/troupe-dev/troupe/pkg/projection/rebuild"
 	"github.com/troupe-dev/troupe/pkg/task"
 	"github.com/troupe-dev/troupe/pkg/taskstore"
@@ -63,7 +62,7 @@ func (r *Reader[D]) Read(
 		}
 		ask(pipe, func(p int, rest string) string { return r.store.Key(p, copies[p]+rest) })
 		if err := t.exec(ctx); err != nil {
-			return nil, unavailable(err)
+			return nil, rebuild.Unavailable(err)
 		}
 		states := make([]State, len(partitions))
 		moved := false
@@ -75,7 +74,7 @@ func (r *Reader[D]) Read(
 			return states, nil
 		}
 	}
-	return nil, unavailable(errors.New("it is swapped all the time"))
+	return nil, rebuild.Unavailable(errors.New("it is swapped all the time"))
 }
 
 // transactions are those of one read: one for all partitions, but on a Redis Cluster, where none may have keys of two
@@ -222,9 +221,9 @@ func (r *Reader[D]) missed(ctx context.Context, partition int, id string) error 
 		r.store.Key(partition, live+keyMeta), r.store.Key(partition, live+keyOrder+id), r.store.Key(partition, live+r.b.Ages),
 	}
 	if err := spoil.Run(ctx, r.rdb, keys, id).Err(); err != nil {
-		return unavailable(err)
+		return rebuild.Unavailable(err)
 	}
-	return unavailable(errMissing)
+	return rebuild.Unavailable(errMissing)
 }
 
 // States reads the state of the partitions 0 to partitions-1. Errors are of class Unavailable.
@@ -253,11 +252,7 @@ func (r *Reader[D]) decode(id, text string) (Found[D], error) {
 	}
 	var rec record[D]
 	if err := r.b.parse(text, &rec); err != nil {
-		return Found[D]{}, unavailable(fmt.Errorf("document of order %s: %w", id, err))
+		return Found[D]{}, rebuild.Unavailable(fmt.Errorf("document of order %s: %w", id, err))
 	}
 	return Found[D]{Doc: rec.Doc, Version: rec.Version}, nil
-}
-
-func unavailable(err error) error {
-	return fault.As(fault.Unavailable, fmt.Errorf("read model: %w", err))
 }

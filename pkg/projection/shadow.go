@@ -53,11 +53,9 @@ func (s *shadows[D]) stop() {
 func (s *shadows[D]) Live() map[int]rebuild.Live {
 	live := map[int]rebuild.Live{}
 	s.live.Do(func() {
-		for _, t := range s.live.Tasks() {
-			if !t.Lost() {
-				live[t.Number] = rebuild.Live{
-					Copy: s.live.of.names[t.Number], Owner: t.Owner(), Stale: t.mixed != "" || t.doubted,
-				}
+		for t := range s.live.Alive() {
+			live[t.Number] = rebuild.Live{
+				Copy: s.live.of.names[t.Number], Owner: t.Owner(), Stale: t.mixed != "" || t.doubted,
 			}
 		}
 	})

@@ -16,8 +16,8 @@ const (
 func (f *folder[D]) sweep(ctx context.Context) error {
 	now := time.Now()
 	var limit time.Time // zero: not asked for yet
-	for _, t := range f.Tasks() {
-		if f.b.Ages == "" || t.Lost() || t.Writing() || t.step != nil || t.behind() || now.Sub(t.swept) < sweepEvery {
+	for t := range f.Alive() {
+		if f.b.Ages == "" || t.Writing() || t.step != nil || t.behind() || now.Sub(t.swept) < sweepEvery {
 			continue
 		}
 		if limit.IsZero() {

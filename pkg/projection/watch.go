@@ -2,24 +2,18 @@ package projection
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/troupe-dev/troupe/pkg/broker"
 	"github.com/troupe-dev/troupe/pkg/chain"
 	"github.com/troupe-dev/troupe/pkg/event"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
 // watch is what a projection tells the outside: metrics, spans and logs. Of the records that shadows fold only
 // their number is told.
-type watch struct {
-	log    *slog.Logger
-	name   string
-	shadow bool
-}
+type watch struct{ *copies }
 
 // The metrics of a projection.
 var (
@@ -34,45 +28,36 @@ var (
 	rebuildRecords    = telemetry.RebuildRecords.Counter()
 )
 
-func newWatch(name string, of *copies) *watch {
-	return &watch{log: of.Logger, name: name, shadow: of.shadow}
-}
-
-func (w *watch) by(kv ...attribute.KeyValue) *telemetry.Labels {
-	all := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
-	return telemetry.By(append(all, telemetry.Participant.String(w.name))...)
-}
-
 // claimed tells who looks for it that a partition changed hands, and whether it is folded from the log's start.
 func (w *watch) claimed(partition int, reset bool) {
 	from := "resume"
 	if reset {
 		from = "start"
 	}
-	w.log.Info("partition taken over", "partition", partition, "from", from)
+	w.Logger.Info("partition taken over", "partition", partition, "from", from)
 }
 
 func (w *watch) unreadable(partition int, err error) {
-	w.log.Error("stored document cannot be read, folding from the log's start", "partition", partition, "error", err)
+	w.Logger.Error("stored document cannot be read, folding from the log's start", "partition", partition, "error", err)
 }
 
 // contradicted counts every order, and tells of the first one of a partition that is in doubt.
 func (w *watch) contradicted(partition int, orders []string) {
-	w.by().Add(context.Background(), contradictions, int64(len(orders)))
-	w.log.Warn("order contradicted, rebuilding its partition", "partition", partition, "order_id", orders[0])
+	w.By().Add(context.Background(), contradictions, int64(len(orders)))
+	w.Logger.Warn("order contradicted, rebuilding its partition", "partition", partition, "order_id", orders[0])
 }
 
 func (w *watch) unstorable(order string, err error) {
-	w.log.Error("a document cannot be stored, and stays as it was", "order_id", order, "error", err)
+	w.Logger.Error("a document cannot be stored, and stays as it was", "order_id", order, "error", err)
 }
 
-func (w *watch) forgot(n int) { w.by().Add(context.Background(), forgotten, int64(n)) }
+func (w *watch) forgot(n int) { w.By().Add(context.Background(), forgotten, int64(n)) }
 
 // skipped counts records that retention took before they were folded: the read model lacks them for good, unless
 // everything of their orders is gone as well.
 func (w *watch) skipped(tp broker.TopicPartition, from, to int64) {
-	w.by(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
-	w.log.Warn("records were deleted before they were read",
+	w.By(telemetry.Topic.String(tp.Topic)).Add(context.Background(), skipped, to-from)
+	w.Logger.Warn("records were deleted before they were read",
 		"topic", tp.Topic, "partition", tp.Partition, "offset", from, "start", to)
 }
 
@@ -99,8 +84,8 @@ func (w *watch) counted(topic string, t tally, began time.Time) {
 		return
 	}
 	ctx := context.Background()
-	telemetry.Processed(topic, w.name, began, nil)
-	by := w.by(telemetry.Topic.String(topic))
+	telemetry.Processed(topic, w.Name, began, nil)
+	by := w.By(telemetry.Topic.String(topic))
 	for _, n := range []struct {
 		counter metric.Int64Counter
 		n       int64
@@ -110,13 +95,13 @@ func (w *watch) counted(topic string, t tally, began time.Time) {
 		}
 	}
 	if t.duplicate > 0 {
-		w.by(telemetry.Topic.String(topic), telemetry.Reason.String("answered")).Add(ctx, eventsDuplicate, t.duplicate)
+		w.By(telemetry.Topic.String(topic), telemetry.Reason.String("answered")).Add(ctx, eventsDuplicate, t.duplicate)
 	}
 }
 
 // refused warns of a record that is bad: superseded, when there is no error.
 func (w *watch) refused(ctx context.Context, r *broker.Record, e event.Event, err error) {
-	log := w.log.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID)
+	log := w.Logger.With("topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "event_id", e.ID)
 	if err != nil {
 		log.WarnContext(ctx, "record cannot be read", "order_id", string(r.Key), "error", err)
 		return
@@ -126,7 +111,7 @@ func (w *watch) refused(ctx context.Context, r *broker.Record, e event.Event, er
 
 // applied reports one step that the store took.
 func (w *watch) applied(s *step) {
-	by := w.by()
+	by := w.By()
 	if w.shadow {
 		by.Add(context.Background(), rebuildRecords, int64(len(s.delays)))
 		return
@@ -139,4 +124,4 @@ func (w *watch) applied(s *step) {
 	}
 }
 
-func (w *watch) rebuildFailed(err error) { w.log.Error("rebuild failed", "error", err) }
+func (w *watch) rebuildFailed(err error) { w.Logger.Error("rebuild failed", "error", err) }

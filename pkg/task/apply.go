@@ -21,7 +21,7 @@ func (w *writer[T]) apply() {
 	var sent []T
 	var changes []taskstore.Change
 	now := time.Now()
-	for t, p := range w.alive() {
+	for t, p := range w.Alive() {
 		switch {
 		case p.change != nil:
 			p.change.Retry = true

@@ -60,7 +60,7 @@ func (c *committer[T]) send(ctx context.Context, offsets map[broker.TopicPartiti
 // offsets are those that moved since they were committed last.
 func (c *committer[T]) offsets() map[broker.TopicPartition]int64 {
 	out := map[broker.TopicPartition]int64{}
-	for t, p := range c.alive() {
+	for t, p := range c.Alive() {
 		for i, in := range p.Inputs {
 			if at := c.h.Commitable(t, i); at >= 0 && at > in.committed && (at > 0 || in.committed == unknown) {
 				out[in.TopicPartition] = at

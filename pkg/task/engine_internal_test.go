@@ -25,7 +25,7 @@ func (s *stub) New(p *Partition) *stubTask { return &stubTask{p} }
 
 func (s *stub) Need(*stubTask) Need { return s.need }
 
-func (s *stub) Next(time.Time) time.Time { return time.Time{} }
+func (s *stub) Next(time.Time, func(time.Time)) {}
 
 func (s *stub) Commitable(*stubTask, int) int64 { return s.at }
 

@@ -71,7 +71,7 @@ func (c counter) Change(t *counting, ch *task.Change) {
 
 func (counter) Position(t *counting, _ int) int64   { return t.next }
 func (counter) Commitable(t *counting, _ int) int64 { return t.next }
-func (counter) Next(time.Time) time.Time            { return time.Time{} }
+func (counter) Next(time.Time, func(time.Time))     {}
 
 func (counter) Lag(*counting, int) (records int, oldest, watermark time.Time) {
 	return 0, oldest, watermark

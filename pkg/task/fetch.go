@@ -57,7 +57,7 @@ func (r *reader[T]) positions(ps []broker.Position, room func(t T, input int) bo
 		if slices.Contains(r.Seldom, topic) != seldom {
 			continue
 		}
-		for t, p := range r.alive() {
+		for t, p := range r.Alive() {
 			if in := p.Inputs[i]; room(t, i) {
 				r.asked[in.TopicPartition] = in
 				ps = append(ps, broker.Position{

@@ -45,8 +45,8 @@ type Handler[T Task] interface {
 	// Publish sends what changes that the store took let go.
 	Publish()
 
-	// Next is the earliest moment at which Work has something to do although nothing arrives; zero: there is none.
-	Next(now time.Time) time.Time
+	// Next tells the moments at which Work has something to do although nothing arrives.
+	Next(now time.Time, sooner func(at time.Time))
 	// Quiet says that nothing is under way that leaving should wait for.
 	Quiet() bool
 	// Released says that nothing of a lost task is under way any more that another claim would meet.

@@ -95,13 +95,15 @@ func (i *Instance) insist(ctx context.Context, final fault.Class, what string, t
 	}
 }
 
-func (i *Instance) by(kv ...attribute.KeyValue) *telemetry.Labels {
+// By returns the labels of what is measured of this instance: three attributes at most, and its name.
+func (i *Instance) By(kv ...attribute.KeyValue) *telemetry.Labels {
 	all := append(make([]attribute.KeyValue, 0, 4), kv...) // on the stack
 	return telemetry.By(append(all, telemetry.Participant.String(i.Name))...)
 }
 
-func (i *Instance) count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
-	i.by(kv...).Add(context.Background(), c, int64(n))
+// Count adds n to a counter, by what By returns.
+func (i *Instance) Count(c metric.Int64Counter, n int, kv ...attribute.KeyValue) {
+	i.By(kv...).Add(context.Background(), c, int64(n))
 }
 
 // tellShorter says that a log does not hold what was read of it.
@@ -111,7 +113,7 @@ func (i *Instance) tellShorter(tp broker.TopicPartition, at, end int64) {
 }
 
 func (i *Instance) tellApplied(began time.Time, events int) {
-	by := i.by()
+	by := i.By()
 	by.Record(context.Background(), applyDuration, time.Since(began).Seconds())
 	if events > 0 {
 		by.Record(context.Background(), applySize, float64(events))

@@ -134,9 +134,7 @@ func (e *Engine[T]) nap(now time.Time) time.Duration {
 			sooner(e.soonAt)
 		}
 	}
-	if at := e.h.Next(now); !at.IsZero() {
-		sooner(at)
-	}
+	e.h.Next(now, sooner)
 	return max(0, next.Sub(now))
 }
 
@@ -193,7 +191,7 @@ func (e *Engine[T]) leave() {
 
 // quiet says that nothing is under way that leaving should wait for.
 func (e *Engine[T]) quiet() bool {
-	for _, p := range e.alive() {
+	for _, p := range e.Alive() {
 		if p.change != nil {
 			return false
 		}

@@ -25,7 +25,7 @@ func (s *tasks[T]) measure(now time.Time) {
 	}
 	g.said, g.sums, g.logs = now, map[telemetry.Metric]float64{}, nil
 	var untold []broker.TopicPartition
-	for t, p := range s.alive() {
+	for t, p := range s.Alive() {
 		g.sums[telemetry.TasksRunning]++
 		for i, in := range p.Inputs {
 			records, oldest, watermark := s.h.Lag(t, i)

@@ -142,7 +142,7 @@ func (c *claimer[T]) claim(ctx context.Context, t T, logs map[string]string) err
 	if !whole {
 		p.Emptied, p.Stored = true, map[string]int64{}
 	}
-	c.count(tasksClaimed, 1)
+	c.Count(tasksClaimed, 1)
 	return err
 }
 
@@ -158,7 +158,7 @@ func (c *claimer[T]) whole(ctx context.Context, t T) (bool, error) {
 	case out.Verdict == taskstore.Fenced:
 		return false, errClaimed
 	case out.Verdict == taskstore.Lost:
-		c.count(tasksLost, 1, telemetry.Reason.String(out.Verdict.String()))
+		c.Count(tasksLost, 1, telemetry.Reason.String(out.Verdict.String()))
 		c.Logger.Warn("redis lost some keys of a partition, folding it from the start", "partition", p.Number)
 		return false, nil
 	}

@@ -37,8 +37,8 @@ func (s *tasks[T]) Leaving() bool { return s.leaving }
 // Tasks are those of this instance, by partition, lost ones among them.
 func (s *tasks[T]) Tasks() []T { return s.owned }
 
-// alive are the tasks that are not lost.
-func (s *tasks[T]) alive() iter.Seq2[T, *Partition] {
+// Alive are the tasks that are not lost, each looked at when it is its turn.
+func (s *tasks[T]) Alive() iter.Seq2[T, *Partition] {
 	return func(yield func(T, *Partition) bool) {
 		for _, t := range s.owned {
 			if p := t.part(); !p.lost && !yield(t, p) {
@@ -78,7 +78,7 @@ const lostReplaced = "replaced"
 func (s *tasks[T]) Lose(t T, why string) {
 	if p := t.part(); !p.lost {
 		p.giveUp()
-		s.count(tasksLost, 1, telemetry.Reason.String(why))
+		s.Count(tasksLost, 1, telemetry.Reason.String(why))
 		s.Logger.Warn("task lost, folding again", "partition", p.Number, "why", why)
 	}
 }
@@ -118,7 +118,7 @@ func (s *tasks[T]) tellReplaced(claimed []T) {
 		}
 	}
 	if n > 0 {
-		s.count(tasksLost, n, telemetry.Reason.String(lostReplaced))
+		s.Count(tasksLost, n, telemetry.Reason.String(lostReplaced))
 		s.Logger.Error("topics were deleted and created anew: what was kept of them is dropped and folded from their start",
 			"topics", slices.Sorted(maps.Keys(topics)), "partitions", n)
 	}

@@ -11,9 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// readAtOnce bounds the keys or fields of one command, so that nobody waits long behind it.
-const readAtOnce = 500
-
 // piped sends a command for each of some things, in one round trip. That one of them is missing is no error.
 func piped[K any, C redis.Cmder](
 	ctx context.Context, s *Store, of []K, queue func(pipe redis.Pipeliner, each K) C,
@@ -67,7 +64,7 @@ type Asked struct {
 func (s *Store) Fields(ctx context.Context, asked []Asked) ([][]string, error) {
 	var parts []Asked
 	for _, a := range asked {
-		for part := range slices.Chunk(a.Fields, readAtOnce) {
+		for part := range slices.Chunk(a.Fields, atOnce) {
 			parts = append(parts, Asked{a.Key, part})
 		}
 	}
@@ -94,7 +91,7 @@ func (s *Store) Strings(ctx context.Context, keys []string) ([]string, error) {
 		if n < 0 {
 			n = len(rest)
 		}
-		n = min(n, readAtOnce)
+		n = min(n, atOnce)
 		parts, rest = append(parts, rest[:n]), rest[n:]
 	}
 	cmds, err := piped(ctx, s, parts, func(pipe redis.Pipeliner, part []string) *redis.SliceCmd {

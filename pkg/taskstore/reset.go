@@ -32,11 +32,11 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 2 end
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 return 0`)
 
-// resetKeys bounds the keys of one command, so that nobody waits long behind it.
-const resetKeys = 500
+// atOnce bounds the keys or fields of one command, so that nobody waits long behind it.
+const atOnce = 500
 
 func (s *Store) remove(ctx context.Context, meta, owner string, keys []string) error {
-	for batch := range slices.Chunk(keys, resetKeys) {
+	for batch := range slices.Chunk(keys, atOnce) {
 		if err := remove.Run(ctx, s.rdb, append([]string{meta}, batch...), owner).Err(); err != nil {
 			return unavailable(err)
 		}

@@ -25,43 +25,36 @@ func (a Cursor) Compare(b Cursor) int {
 	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Partition, b.Partition))
 }
 
-// PageToken is a cursor with the filter that it belongs to.
-type PageToken[F comparable] struct {
+// pageToken is a cursor with the filter that it belongs to.
+type pageToken[F comparable] struct {
 	Cursor
 	Filter F `json:"f"`
 }
 
 // EncodePage returns the token of the page after a cursor.
 func EncodePage[F comparable](c Cursor, f F) string {
-	text, _ := json.Marshal(PageToken[F]{c, f}) // strings and numbers: cannot fail
+	text, _ := json.Marshal(pageToken[F]{c, f}) // strings and numbers: cannot fail
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// ErrOtherList says that a token belongs to a list with another filter.
-var ErrOtherList = fault.Field("page_token", "belongs to a list with other parameters")
-
-// DecodePage reads a token; the error is Invalid and names page_token.
-func DecodePage[F comparable](text string) (t PageToken[F], err error) {
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		err = json.Unmarshal(raw, &t)
-	}
-	if err != nil || t.ID == "" {
-		return t, fault.Field("page_token", "must be the next_page_token of a page")
-	}
-	return t, nil
-}
-
-// ParsePage returns the cursor of a token that belongs to a filter; nil for the empty text: the first page.
+// ParsePage returns the cursor of a token that belongs to a filter; nil for the empty text: the first page. The error
+// is Invalid and names page_token.
 func ParsePage[F comparable](text string, f F) (*Cursor, error) {
 	if text == "" {
 		return nil, nil
 	}
-	t, err := DecodePage[F](text)
-	if err == nil && t.Filter != f {
-		err = ErrOtherList
+	var t pageToken[F]
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil {
+		err = json.Unmarshal(raw, &t)
 	}
-	return &t.Cursor, err
+	switch {
+	case err != nil || t.ID == "":
+		return nil, fault.Field("page_token", "must be the next_page_token of a page")
+	case t.Filter != f:
+		return nil, fault.Field("page_token", "belongs to a list with other parameters")
+	}
+	return &t.Cursor, nil
 }
 
 // Bounds of a page.

@@ -133,10 +133,7 @@ func TestAMailThatIsPutOffIsGivenUpInTheEnd(t *testing.T) {
 		skewed bool
 		failed bool
 	}{{0, false, false}, {giveUpAfter - 1, false, false}, {giveUpAfter, false, true}, {2 * giveUpAfter, false, true}, {2 * giveUpAfter, true, false}} {
-		ctx := participant.WithNow(t.Context(), decidedAt.Add(tc.age))
-		if tc.skewed {
-			ctx = participant.WithSkewed(ctx)
-		}
+		ctx := participant.WithAttempt(t.Context(), participant.Attempt{Now: decidedAt.Add(tc.age), Skewed: tc.skewed})
 		f := fakeMailer{err: fault.Defer(0, "not now: %w", &Refused{Reason: "450 4.1.2 no such domain", ForNow: true})}
 		fact, err := Behavior(&f, giveUpAfter).React(ctx, domain.Notices{}, confirmed())
 		if !tc.failed {

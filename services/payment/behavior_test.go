@@ -101,7 +101,7 @@ func cancelled() event.Message {
 
 // at is a moment so long after the order was placed.
 func at(t *testing.T, d time.Duration) context.Context {
-	return participant.WithNow(t.Context(), placedAt.Add(d))
+	return participant.WithAttempt(t.Context(), participant.Attempt{Now: placedAt.Add(d)})
 }
 
 var paid = domain.Payment{Status: domain.Succeeded, IntentID: "pi_1", Amount: 2500, Currency: "EUR"}
@@ -181,7 +181,9 @@ func TestReactNamesTheFieldAtFault(t *testing.T) {
 
 // A clock that is wrong gives nothing up, forgets no key by it, and sends nothing to a person.
 func TestAClockThatIsWrongGivesNothingUp(t *testing.T) {
-	wrong := func(age time.Duration) context.Context { return participant.WithSkewed(at(t, age)) }
+	wrong := func(age time.Duration) context.Context {
+		return participant.WithAttempt(t.Context(), participant.Attempt{Now: placedAt.Add(age), Skewed: true})
+	}
 	g := newFakeGateway()
 	fact, err := Behavior(g, keyMemory, undecidedFor).React(wrong(30*time.Minute), domain.Payment{}, placed())
 	if _, ok := fact.(*paymentv1.PaymentSucceeded); !ok || err != nil || !g.asked.KeysForgotten {
@@ -238,13 +240,10 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 		{age: 0}, {age: 0, edited: true, forgotten: true}, {age: deadline + searchLag - 1}, {age: deadline + searchLag, overdue: true},
 		{age: keyMemory - 1, overdue: true}, {age: keyMemory, forgotten: true, overdue: true}, {age: 48 * time.Hour, forgotten: true, overdue: true},
 	} {
-		edited := func(ctx context.Context) context.Context {
-			if tc.edited {
-				return participant.WithEdited(ctx)
-			}
-			return ctx
+		asked := func(age time.Duration) context.Context {
+			return participant.WithAttempt(t.Context(), participant.Attempt{Now: placedAt.Add(age), Edited: tc.edited})
 		}
-		if _, err := b.React(edited(at(t, tc.age)), domain.Payment{}, placed()); err != nil {
+		if _, err := b.React(asked(tc.age), domain.Payment{}, placed()); err != nil {
 			t.Fatal(err)
 		}
 		want := Charge{EventID: "e-1", OrderID: "o-1", CustomerID: "c-1", Amount: 2500, Currency: "EUR", Method: "pm_card_visa",
@@ -252,7 +251,7 @@ func TestReactAsksFromTheEvent(t *testing.T) {
 		if g.asked != want {
 			t.Errorf("age %s: asked for %+v, want %+v", tc.age, g.asked, want)
 		}
-		if _, err := b.React(edited(at(t, time.Hour+tc.age)), paid, cancelled()); err != nil {
+		if _, err := b.React(asked(time.Hour+tc.age), paid, cancelled()); err != nil {
 			t.Fatal(err)
 		}
 		back := Return{EventID: "e-2", OrderID: "o-1", IntentID: "pi_1", Amount: 2500, Currency: "EUR", KeysForgotten: tc.forgotten}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // Topics, each with the same number of partitions; the key is the order id.
@@ -142,12 +143,8 @@ func (e *Env) Seen(ctx context.Context, s Stage, ms ...Message) ([]bool, error) 
 func (e *Env) React(ctx context.Context, s Stage, m Message) (Message, error) {
 	if s.Name == "payment" {
 		e.Started()
-		if e.Charge > 0 {
-			select {
-			case <-time.After(e.Charge):
-			case <-ctx.Done():
-				return Message{}, ctx.Err()
-			}
+		if err := wait.Sleep(ctx, e.Charge); err != nil {
+			return Message{}, err
 		}
 	}
 	out := m

@@ -5,16 +5,11 @@ import (
 
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 )
 
 // Franz is a hand-written loop on franz-go: poll, work, produce, commit, all partitions of a stage in one batch.
 func Franz(ctx context.Context, e *flow.Env) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range flow.Stages {
-		g.Go(func() error { return franz(ctx, e, s) })
-	}
-	return g.Wait()
+	return stages(ctx, e, franz)
 }
 
 func franz(ctx context.Context, e *flow.Env, s flow.Stage) error {
@@ -28,20 +23,12 @@ func franz(ctx context.Context, e *flow.Env, s flow.Stage) error {
 	}
 	defer c.CloseAllowingRebalance()
 	for {
-		fetches := c.PollRecords(ctx, 10*batchMost)
+		ms, err := decodeAll(ctx, c.PollRecords(ctx, 10*batchMost))
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := fetches.Err(); err != nil {
+		if err != nil {
 			return err
-		}
-		var ms []flow.Message
-		for r := range fetches.RecordsAll() {
-			m, err := flow.Decode(r.Value)
-			if err != nil {
-				return err
-			}
-			ms = append(ms, m)
 		}
 		out, err := e.Batch(ctx, s, ms)
 		if err != nil {

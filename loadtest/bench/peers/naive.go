@@ -7,17 +7,12 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/troupe-dev/troupe/loadtest/bench/flow"
-	"golang.org/x/sync/errgroup"
 )
 
 // Naive is kafka-go as its README shows it: a group Reader, one message at a time, a commit each. Two settings differ from its
 // defaults, which would make it a caricature: acknowledgement by all replicas, and no linger of a second.
 func Naive(ctx context.Context, e *flow.Env) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range flow.Stages {
-		g.Go(func() error { return naive(ctx, e, s) })
-	}
-	return g.Wait()
+	return stages(ctx, e, naive)
 }
 
 func naive(ctx context.Context, e *flow.Env, s flow.Stage) (err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/pkg/participant"
 	"github.com/troupe-dev/troupe/pkg/projection"
 	"github.com/troupe-dev/troupe/pkg/telemetry"
+	"github.com/troupe-dev/troupe/pkg/wait"
 	orderv1 "github.com/troupe-dev/troupe/schemas/gen/order/v1"
 	"github.com/troupe-dev/troupe/services/notification"
 	"github.com/troupe-dev/troupe/services/order"
@@ -113,12 +114,8 @@ type doors struct{ e *flow.Env }
 
 func (d doors) Charge(ctx context.Context, c payment.Charge) (payment.Outcome, error) {
 	d.e.Started()
-	if d.e.Charge > 0 {
-		select {
-		case <-time.After(d.e.Charge):
-		case <-ctx.Done():
-			return payment.Outcome{}, ctx.Err()
-		}
+	if err := wait.Sleep(ctx, d.e.Charge); err != nil {
+		return payment.Outcome{}, err
 	}
 	return payment.Outcome{IntentID: "pi_" + c.EventID, Charged: true, Amount: c.Amount, Currency: c.Currency}, nil
 }

@@ -21,9 +21,14 @@ const (
 // Tuned is kafka-go by somebody who knows it: a consumer group whose every partition is read, worked on, written and committed in
 // micro-batches.
 func Tuned(ctx context.Context, e *flow.Env) error {
+	return stages(ctx, e, tuned)
+}
+
+// stages performs all stages at once, until ctx ends or one of them fails.
+func stages(ctx context.Context, e *flow.Env, perform func(context.Context, *flow.Env, flow.Stage) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range flow.Stages {
-		g.Go(func() error { return tuned(ctx, e, s) })
+		g.Go(func() error { return perform(ctx, e, s) })
 	}
 	return g.Wait()
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/troupe-dev/troupe/pkg/fault"
+	"github.com/troupe-dev/troupe/pkg/wait"
 )
 
 // Do does something to a process by the control API. What has no process at the moment is tried again.
@@ -82,10 +82,8 @@ func Until(ctx context.Context, what string, ask func() (missing string, err err
 		if missing == "" {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %s: %w", what, missing, ctx.Err())
-		case <-time.After(askEvery):
+		if err := wait.Sleep(ctx, askEvery); err != nil {
+			return fmt.Errorf("%s: %s: %w", what, missing, err)
 		}
 	}
 }

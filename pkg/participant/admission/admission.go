@@ -63,9 +63,6 @@ type Decision[S any] struct {
 
 // New returns the admission control of a participant. It opens nothing.
 func New[S any](b participant.Behavior[S], cfg participant.Config) *Control[S] {
-	if cfg.Retention == 0 {
-		cfg.Retention = participant.DefaultRetention
-	}
 	topic := participant.FactsTopic(b.Name)
 	return &Control[S]{
 		fold: fold{

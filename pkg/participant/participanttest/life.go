@@ -133,14 +133,10 @@ func (l *life[S]) event(typ string, body proto.Message, at time.Time) *delivered
 
 // deliver asks about an event, and about all again that were answered with nothing if the answer is a fact.
 func (l *life[S]) deliver(t *rapid.T, d *delivered) {
-	ctx := participant.WithNow(context.Background(), l.now)
 	how := rapid.SampledFrom([]string{"", "", "", "by a wrong clock", "edited"}).Draw(t, "how")
-	switch how {
-	case "by a wrong clock":
-		ctx = participant.WithSkewed(ctx)
-	case "edited":
-		ctx = participant.WithEdited(ctx)
-	}
+	ctx := participant.WithAttempt(context.Background(), participant.Attempt{
+		Now: l.now, Edited: how == "edited", Skewed: how == "by a wrong clock",
+	})
 	a := l.ask(ctx, d)
 	l.note("%s %s %s: %s", l.now.Format(time.RFC3339), d.Type, how, a)
 	switch {

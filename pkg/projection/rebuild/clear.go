@@ -36,7 +36,7 @@ func (r *Runner) clearAll(ctx context.Context, tokens map[int]string) error {
 		for name, keys := range byCopy {
 			n, err := remove.Run(ctx, r.rdb, append([]string{r.store.Key(partition, Key)}, keys...), name).Int64()
 			if err != nil {
-				return unavailable(err)
+				return Unavailable(err)
 			}
 			r.by().Add(ctx, keysCleared, n)
 		}
@@ -44,7 +44,7 @@ func (r *Runner) clearAll(ctx context.Context, tokens map[int]string) error {
 	})
 	for partition, token := range tokens {
 		if err == nil {
-			err = unavailable(cleared.Run(ctx, r.rdb, []string{r.store.Key(partition, Key)}, token).Err())
+			err = Unavailable(cleared.Run(ctx, r.rdb, []string{r.store.Key(partition, Key)}, token).Err())
 		}
 	}
 	return err

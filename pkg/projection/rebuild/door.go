@@ -65,7 +65,7 @@ func (d *Door) ask(ctx context.Context, none string, what func(Status) (request,
 		return nil, fault.New(fault.Conflict, "%s", none)
 	}
 	if _, err := pipe.Exec(writes); err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	return d.State(ctx)
 }

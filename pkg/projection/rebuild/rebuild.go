@@ -151,7 +151,8 @@ func progress(live, shadow map[string]string) (folded, gap int64) {
 	return number(shadow[FieldFolded]), gap
 }
 
-func unavailable(err error) error {
+// Unavailable returns an error of the store of read models as one of the class Unavailable; nil for nil.
+func Unavailable(err error) error {
 	if err == nil {
 		return nil
 	}

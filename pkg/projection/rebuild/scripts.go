@@ -52,7 +52,7 @@ func (r *Runner) write(ctx context.Context, partition int, owner string, before,
 		keys = append(keys, r.store.Key(partition, before.shadow+Meta))
 	}
 	done, err := record.Run(ctx, r.rdb, keys, append([]any{owner}, after.fields(before)...)...).Bool()
-	return done, unavailable(err)
+	return done, Unavailable(err)
 }
 
 // swap moves the pointer of a partition if its shadow has caught up, and says so. Where it moved and the answer is

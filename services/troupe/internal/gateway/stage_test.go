@@ -69,7 +69,7 @@ func newStage(t *testing.T) *stage {
 		for _, a := range answers {
 			s = b.Evolve(s, event.Message{Body: a})
 		}
-		return b.React(participant.WithNow(t.Context(), st.clock.Now()), s, m)
+		return b.React(participant.WithAttempt(t.Context(), participant.Attempt{Now: st.clock.Now()}), s, m)
 	}
 	return st
 }
