@@ -24,7 +24,8 @@ func (c Credentials) Transport(issuer string, base http.RoundTripper) http.Round
 	if issuer == "" {
 		return base
 	}
-	return &oauth2.Transport{Base: base, Source: c.Source(issuer)}
+	// Only its RoundTrip is shown: a client with a time limit calls what else it has, which logs that it does nothing.
+	return struct{ http.RoundTripper }{&oauth2.Transport{Base: base, Source: c.Source(issuer)}}
 }
 
 // Source gives the tokens of an issuer, each until it expires.

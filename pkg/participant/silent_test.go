@@ -62,7 +62,7 @@ func TestSilentRedisHoldsNoRequest(t *testing.T) {
 			if f, ok := errors.AsType[*fault.Error](err); !ok || f.Class != fault.Unavailable || f.RetryAfter == 0 {
 				t.Errorf("not told to come back: %v", err)
 			}
-			if strings.Contains(err.Error(), "wait for the store already") {
+			if strings.Contains(err.Error(), "wait for the store or the fold already") {
 				atOnce.Add(1)
 			}
 		})

@@ -85,7 +85,7 @@ func (c *Control[S]) enter(
 	case c.waiting <- struct{}{}:
 	default:
 		refusedFull.Add(ctx, 1)
-		return nil, nil, fault.Later(time.Second, "%d requests wait for the store already", maxWaiting)
+		return nil, nil, fault.Later(time.Second, "%d requests wait for the store or the fold already", maxWaiting)
 	}
 	bounded, cancel := context.WithTimeout(ctx, max(within, lookWithin))
 	return bounded, func() { cancel(); <-c.waiting }, nil

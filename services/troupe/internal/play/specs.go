@@ -87,7 +87,7 @@ func (o *Options) processes(at Playground) ([]supervise.Spec, error) {
 // instances are the names of the processes of a service.
 func (o *Options) instances(service string) []string {
 	names := []string{service}
-	for i := 2; i <= o.Instances[service]; i++ {
+	for i := 2; i <= min(o.Instances[service], maxInstances); i++ {
 		names = append(names, service+"-"+strconv.Itoa(i))
 	}
 	return names
